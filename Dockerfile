@@ -1,0 +1,27 @@
+FROM denoland/deno:debian-2.9.6 AS build
+WORKDIR /src
+COPY deno.json deno.lock main.ts ./
+COPY lib lib
+COPY tools tools
+RUN deno task compile
+
+# glibc and libstdc++ are all that the executable needs; DuckDB's musl build is
+# not in it, so Alpine will not do.
+FROM debian:trixie-slim
+COPY --from=build /src/dist/agent-runner /usr/local/bin/agent-runner
+# The first start unpacks DuckDB's library beside the executable. Done here, it
+# costs no container start, and the root file system can be read-only.
+RUN agent-runner --version \
+  && useradd --system --uid 10001 --no-create-home agent-runner \
+  && install -d -o agent-runner -g agent-runner /data
+USER 10001
+ENV HANDSFREE_DB_PATH=/data/handsfree.duckdb
+VOLUME /data
+STOPSIGNAL SIGTERM
+# Reading one task proves that the file can be opened and that the runner lets
+# go of it in turn. It can't pass beside `run --exclusive`: start such a
+# container with --no-healthcheck.
+HEALTHCHECK --interval=60s --timeout=20s --start-period=20s --retries=3 \
+  CMD ["agent-runner", "list", "--json", "--limit", "1"]
+ENTRYPOINT ["agent-runner"]
+CMD ["run", "--loop"]

@@ -1,0 +1,39 @@
+/**
+ * Time as a parameter, so that tests decide what time it is.
+ *
+ * @module
+ */
+
+/** Tells the time and waits. */
+export interface Clock {
+  /** The current wall-clock time. */
+  now(): Date;
+  /** Milliseconds from an arbitrary start; never jumps. */
+  monotonic(): number;
+  /**
+   * Waits for `ms` milliseconds, or until the signal aborts. Returns at once
+   * where `ms` is 0 or less. Never rejects: the caller looks at its signal.
+   */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+}
+
+/** The longest wait that a timer takes: 2^31 - 1 ms, about 24 days. */
+const MAX_TIMER_MS = 2_147_483_647;
+
+/** The system's clock. */
+export const systemClock: Clock = {
+  now: () => new Date(),
+  monotonic: () => performance.now(),
+  sleep(ms, signal) {
+    if (signal?.aborted || ms <= 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      const done = () => {
+        clearTimeout(timer);
+        signal?.removeEventListener("abort", done);
+        resolve();
+      };
+      const timer = setTimeout(done, Math.min(ms, MAX_TIMER_MS));
+      signal?.addEventListener("abort", done, { once: true });
+    });
+  },
+};

@@ -1,0 +1,32 @@
+/**
+ * What every command is given.
+ *
+ * @module
+ */
+
+import type { Clock } from "../clock.ts";
+import type { Config, FlagValues } from "../config.ts";
+import type { Log } from "../log.ts";
+import type { TaskStore } from "../store.ts";
+import type { Terminal } from "../terminal.ts";
+
+/** Options for {@linkcode RunCommand}. */
+export interface CommandContext {
+  readonly config: Config;
+  readonly args: readonly string[];
+  readonly flags: FlagValues;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly terminal: Terminal;
+  /** Opens the store that the configuration names. */
+  readonly openStore: () => Promise<TaskStore>;
+}
+
+/** Runs one command and returns the exit code. */
+export type RunCommand = (context: CommandContext) => Promise<number>;
+
+/** A flag's text; undefined where it was not given. */
+export function textFlag(flags: FlagValues, name: string): string | undefined {
+  const value = flags[name];
+  return typeof value === "string" ? value : undefined;
+}

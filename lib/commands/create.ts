@@ -1,0 +1,116 @@
+/**
+ * `agent-runner create`
+ *
+ * @module
+ */
+
+import { EXIT, messageOf, UsageError } from "../errors.ts";
+import { newTaskOf, TASK_FIELDS } from "../new_task.ts";
+import type { NewTask } from "../task.ts";
+import { parseTrace, stringifyJson } from "../trace.ts";
+import { type CommandContext, textFlag } from "./context.ts";
+
+/** Creates a task, or one for each line of a file: all or none. */
+export async function create(context: CommandContext): Promise<number> {
+  const { flags, clock, terminal, openStore } = context;
+  const path = textFlag(flags, "file");
+  const tasks = path === undefined
+    ? [await readTask(context)]
+    : await readFile(context, path);
+  await using store = await openStore();
+  const ids = await store.create(tasks, clock.now());
+  if (flags.json) {
+    const text = path === undefined
+      ? stringifyJson({ id: ids[0] ?? null })
+      : stringifyJson(ids.map((id) => ({ id })));
+    terminal.write(`${text}\n`);
+  } else if (path === undefined) terminal.write(`Created task ${ids[0]}\n`);
+  else terminal.write(`Created ${ids.length} tasks\n`);
+  return EXIT.ok;
+}
+
+async function readTask(
+  { args, flags, terminal }: CommandContext,
+): Promise<NewTask> {
+  const [given] = args;
+  if (given === undefined) {
+    throw new UsageError(
+      "Cannot create a task without an instruction. " +
+        'Give one: agent-runner create "What to do", or - to read it from ' +
+        "standard input.",
+    );
+  }
+  const instruction = given === "-"
+    ? (await terminal.readInput()).trimEnd()
+    : given;
+  if (instruction.trim() === "") {
+    throw new UsageError(
+      "Cannot create a task: the instruction is empty. Say what to do.",
+    );
+  }
+  return await newTaskOf({
+    instruction,
+    ...Object.fromEntries(
+      TASK_FIELDS.filter((name) => name !== "id" && name !== "instruction")
+        .map((name) => [name, textFlag(flags, name.replace("_", "-"))]),
+    ),
+  });
+}
+
+async function readFile(
+  { args, flags, terminal }: CommandContext,
+  path: string,
+): Promise<NewTask[]> {
+  const other = [...TASK_FIELDS].find((name) =>
+    textFlag(flags, name.replace("_", "-")) !== undefined
+  );
+  if (args.length > 0 || other) {
+    throw new UsageError(
+      `Cannot combine --file with ${
+        other ? `--${other.replace("_", "-")}` : "an instruction"
+      }. Put it into the lines of the file.`,
+    );
+  }
+  const source = path === "-" ? "standard input" : path;
+  const text = path === "-" ? await terminal.readInput() : await readText(path);
+  const tasks: NewTask[] = [];
+  const lineOfId = new Map<string, number>();
+  for (const [index, line] of text.split("\n").entries()) {
+    if (line.trim() === "") continue;
+    const number = index + 1;
+    try {
+      const fields = parseTrace(line);
+      if (!fields) throw new UsageError("this is not a JSON object.");
+      const task = await newTaskOf(fields);
+      const twin = task.id === undefined ? undefined : lineOfId.get(task.id);
+      if (twin !== undefined) {
+        throw new UsageError(`the id ${task.id} is that of line ${twin} too.`);
+      }
+      if (task.id !== undefined) lineOfId.set(task.id, number);
+      tasks.push(task);
+    } catch (error) {
+      throw new UsageError(
+        `Cannot create tasks from ${source}, line ${number}: ${
+          messageOf(error)
+        } No task was created.`,
+        { cause: error },
+      );
+    }
+  }
+  if (tasks.length > 0) return tasks;
+  throw new UsageError(
+    `Cannot create tasks from ${source}: it has no lines. ` +
+      'Put one JSON object per line: {"instruction": "What to do"}.',
+  );
+}
+
+async function readText(path: string): Promise<string> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    throw new UsageError(
+      `Cannot read ${path}: ${messageOf(error)}. Give another --file.`,
+      { cause: error },
+    );
+  }
+}

@@ -1,0 +1,211 @@
+/**
+ * Claiming tasks in sets.
+ *
+ * @module
+ */
+
+import type { ClaimOptions, ClaimResult } from "../store.ts";
+import type { AgentTask, ClaimedTask } from "../task.ts";
+import { mergeTrace, parseTrace, stringifyJson } from "../trace.ts";
+import { fail, startedPatch } from "../transitions.ts";
+import type { Connection } from "./connection.ts";
+import { applyTransitions } from "./record.ts";
+import { RUN_ORDER, TASK_COLUMNS, taskOf, type TaskRow } from "./rows.ts";
+
+/** Holds for a row that may be claimed; `$now` is bound. */
+const CLAIMABLE = `
+  (status = 'created' OR (status = 'running'
+    AND (lease_expires_at IS NULL OR lease_expires_at <= $now::TIMESTAMPTZ)))
+  AND (run_at IS NULL OR run_at <= $now::TIMESTAMPTZ)`;
+
+/** Candidates that are sorted and kept at a time. */
+const WINDOW_ROWS = 200_000;
+/** For how long a window's order counts, while the file stays open. */
+const WINDOW_AGE_MS = 1_000;
+
+/**
+ * Claims tasks, a window of candidates at a time: sorting the whole backlog at
+ * every claim would make a task of a long queue dearer than one of a short one.
+ */
+export class Claimer {
+  #connection: Connection | undefined;
+  #size = 0;
+  #next = 0;
+  #filledAt = 0;
+
+  /** Claims in the transaction that is open on the connection. */
+  async claim(
+    connection: Connection,
+    options: ClaimOptions,
+  ): Promise<ClaimResult> {
+    const exhausted: AgentTask[] = [];
+    const leaseId = crypto.randomUUID();
+    let count = 0;
+    let isFresh = false;
+    while (count < options.limit) {
+      if (this.#isSpent(connection, options.now)) {
+        if (isFresh) break;
+        exhausted.push(...await failExhausted(connection, options));
+        await this.#fill(connection, options.now);
+        isFresh = true;
+        if (this.#size === 0) break;
+      }
+      count += await this.#lease(connection, leaseId, {
+        ...options,
+        limit: options.limit - count,
+      });
+    }
+    const claimed = count === 0
+      ? []
+      : await readClaimed(connection, leaseId, options);
+    return { claimed, exhausted };
+  }
+
+  #isSpent(connection: Connection, now: Date): boolean {
+    const age = now.getTime() - this.#filledAt;
+    return connection !== this.#connection || this.#next >= this.#size ||
+      age < 0 || age >= WINDOW_AGE_MS;
+  }
+
+  async #fill(connection: Connection, now: Date): Promise<void> {
+    await connection.run(
+      "CREATE OR REPLACE TEMP TABLE claim_window (position INTEGER, row BIGINT)",
+    );
+    this.#size = await connection.run(
+      `INSERT INTO claim_window
+       SELECT row_number() OVER (ORDER BY ${RUN_ORDER}) - 1, rowid
+       FROM (
+         SELECT rowid, priority, created_at FROM agent_tasks
+         WHERE ${CLAIMABLE.replaceAll("$now", "$1")}
+         ORDER BY ${RUN_ORDER} LIMIT ${WINDOW_ROWS}
+       )`,
+      [now.toISOString()],
+    );
+    this.#connection = connection;
+    this.#next = 0;
+    this.#filledAt = now.getTime();
+  }
+
+  async #lease(
+    connection: Connection,
+    leaseId: string,
+    { limit, owner, leaseMs, now }: ClaimOptions,
+  ): Promise<number> {
+    const end = Math.min(this.#next + limit, this.#size);
+    const expiresAt = new Date(now.getTime() + leaseMs);
+    // No RETURNING: it rewrites every row and its index entry, five times as
+    // dear as this and a SELECT by lease.
+    const count = await connection.run(
+      `UPDATE agent_tasks SET
+         status = 'running', attempt = coalesce(attempt, 0) + 1, run_at = NULL,
+         lease_id = $1, lease_owner = $2, lease_expires_at = $3::TIMESTAMPTZ,
+         updated_at = $4::TIMESTAMPTZ, last_update = coalesce(last_update, $5)
+       WHERE rowid IN (SELECT row FROM claim_window
+                       WHERE position >= $6 AND position < $7)
+         AND ${CLAIMABLE.replaceAll("$now", "$4")}`,
+      [
+        leaseId,
+        owner,
+        expiresAt.toISOString(),
+        now.toISOString(),
+        stringifyJson(startedPatch(now)),
+        this.#next,
+        end,
+      ],
+    );
+    this.#next = end;
+    return count;
+  }
+}
+
+async function readClaimed(
+  connection: Connection,
+  leaseId: string,
+  { owner, now }: ClaimOptions,
+): Promise<ClaimedTask[]> {
+  const rows = await connection.json<TaskRow[]>(
+    `SELECT to_json(list(t ORDER BY priority DESC, created_at, row)) FROM (
+       SELECT ${TASK_COLUMNS}, rowid AS row FROM agent_tasks
+       WHERE lease_id = $1) t`,
+    [leaseId],
+  ) ?? [];
+  const patch = startedPatch(now);
+  const started = stringifyJson(patch);
+  const merged: { id: string; trace: string }[] = [];
+  const claimed = rows.map((row): ClaimedTask => {
+    let traceText = row.last_update;
+    if (traceText !== started && !wasStarted(traceText)) {
+      traceText = mergeTrace(traceText, patch);
+      merged.push({ id: row.id, trace: traceText });
+    }
+    return {
+      task: { ...taskOf(row), traceText },
+      lease: { taskId: row.id, id: leaseId, attempt: row.attempt },
+    };
+  });
+  await writeTraces(connection, merged);
+  await connection.run(
+    `INSERT INTO agent_task_events
+       (task_id, kind, occurred_at, attempt, runner)
+     SELECT id, 'started', $2::TIMESTAMPTZ, attempt, $3
+     FROM agent_tasks WHERE lease_id = $1`,
+    [leaseId, now.toISOString(), owner],
+  );
+  return claimed;
+}
+
+/** A later attempt keeps the first start's time. */
+function wasStarted(traceText: string | null): boolean {
+  return traceText !== null && traceText.includes("auto_started_at") &&
+    parseTrace(traceText)?.auto_started_at !== undefined;
+}
+
+async function writeTraces(
+  connection: Connection,
+  traces: readonly { id: string; trace: string }[],
+): Promise<void> {
+  if (traces.length === 0) return;
+  await connection.run(
+    "CREATE OR REPLACE TEMP TABLE incoming_traces (task_id UUID, trace TEXT)",
+  );
+  await connection.append("incoming_traces", [
+    { type: "text", values: traces.map(({ id }) => id) },
+    { type: "text", values: traces.map(({ trace }) => trace) },
+  ]);
+  await connection.run(
+    `UPDATE agent_tasks t SET last_update = d.trace
+     FROM incoming_traces d WHERE t.id = d.task_id`,
+  );
+}
+
+/** Fails the tasks whose runner died at each of their attempts. */
+async function failExhausted(
+  connection: Connection,
+  { now, maxAttempts }: ClaimOptions,
+): Promise<AgentTask[]> {
+  const rows = await connection.json<TaskRow[]>(
+    `SELECT to_json(list(t)) FROM (
+       SELECT ${TASK_COLUMNS} FROM agent_tasks
+       WHERE status = 'running' AND lease_id IS NOT NULL
+         AND lease_expires_at <= $1::TIMESTAMPTZ
+         AND attempt >= coalesce(max_attempts, $2)) t`,
+    [now.toISOString(), maxAttempts],
+  ) ?? [];
+  const transitions = rows.map((row) =>
+    fail(
+      {
+        task: taskOf(row),
+        lease: {
+          taskId: row.id,
+          id: row.lease_id ?? "",
+          attempt: row.attempt,
+        },
+      },
+      now,
+      `The runner died at each of ${row.attempt} attempts; ` +
+        `the last one was ${row.lease_owner}`,
+    )
+  );
+  await applyTransitions(connection, transitions, now);
+  return rows.map(taskOf);
+}

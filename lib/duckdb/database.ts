@@ -1,0 +1,188 @@
+/**
+ * Shares the database file with other processes: holds it only while there is
+ * something to say to it.
+ *
+ * @module
+ */
+
+import type { Clock } from "../clock.ts";
+import { DatabaseBusyError, DatabaseError } from "../errors.ts";
+import {
+  type Connect,
+  type Connection,
+  explainDuckDbError,
+  fingerprintOf,
+  watchFile,
+} from "./connection.ts";
+
+/** Options for {@linkcode Database}. Durations are in milliseconds. */
+export interface DatabaseOptions {
+  /** Keep the file from the first use to the end. @default {false} */
+  readonly exclusive?: boolean;
+  /** How long to wait while another process holds the file. @default {10_000} */
+  readonly waitMs?: number;
+  /** Called with each new connection before anything else uses it. */
+  readonly onOpen: (connection: Connection) => Promise<void>;
+}
+
+/**
+ * A busy runner would pay about 10 ms for opening and closing per transaction;
+ * so the file stays open this long after the last one.
+ */
+const LINGER_MS = 10;
+/** Under load, others get their turn after this long. */
+const HOLD_MS = 1_000;
+/** How long others then have; a waiting process tries at least this often. */
+const YIELD_MS = 30;
+
+/** One database, used by one transaction at a time. */
+export class Database implements AsyncDisposable {
+  readonly #path: string;
+  readonly #clock: Clock;
+  readonly #connect: Connect;
+  readonly #options: DatabaseOptions;
+  #connection: Connection | undefined;
+  #fingerprint: string | undefined;
+  #openedAt = 0;
+  #mayOpenAt = 0;
+  #linger: ReturnType<typeof setTimeout> | undefined;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(
+    path: string,
+    dependencies: { clock: Clock; connect: Connect },
+    options: DatabaseOptions,
+  ) {
+    this.#path = path;
+    this.#clock = dependencies.clock;
+    this.#connect = dependencies.connect;
+    this.#options = options;
+  }
+
+  /**
+   * Runs `work` in a transaction, after those that were asked for before. Rolls
+   * back where it throws.
+   *
+   * @throws {DatabaseError} where the database can't be opened or written.
+   */
+  transaction<T>(work: (connection: Connection) => Promise<T>): Promise<T> {
+    return this.#inTurn(async () => {
+      clearTimeout(this.#linger);
+      const connection = await this.#acquire();
+      try {
+        await connection.run("BEGIN TRANSACTION");
+        const result = await work(connection);
+        await connection.run("COMMIT");
+        return result;
+      } catch (error) {
+        await this.#rollBack(connection);
+        throw error instanceof Error && !isDuckDbError(error)
+          ? error
+          : explainDuckDbError(error, this.#path);
+      } finally {
+        await this.#afterUse();
+      }
+    });
+  }
+
+  /** Says whether another process changed the file since it was closed here. */
+  hasChanged(): Promise<boolean> {
+    // In turn, so that closing the file here is not taken for a change.
+    return this.#inTurn(async () => {
+      if (!this.#isShared || this.#connection) return false;
+      return await fingerprintOf(this.#path) !== this.#fingerprint;
+    });
+  }
+
+  /** Calls back after another process changed the file. */
+  watch(onChange: () => void): Disposable {
+    if (!this.#isShared) return { [Symbol.dispose]() {} };
+    return watchFile(this.#path, async () => {
+      if (await this.hasChanged()) onChange();
+    });
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#inTurn(() => this.#close());
+  }
+
+  get #isShared(): boolean {
+    return !this.#options.exclusive && this.#path !== ":memory:";
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(work);
+    // A failure belongs to its caller; the next in turn starts all the same.
+    this.#last = result.catch(() => {});
+    return result;
+  }
+
+  async #acquire(): Promise<Connection> {
+    if (this.#connection) return this.#connection;
+    await this.#clock.sleep(this.#mayOpenAt - this.#clock.monotonic());
+    const connection = await this.#open();
+    try {
+      await this.#options.onOpen(connection);
+    } catch (error) {
+      connection.close();
+      throw isDuckDbError(error)
+        ? explainDuckDbError(error, this.#path)
+        : error;
+    }
+    this.#openedAt = this.#clock.monotonic();
+    this.#connection = connection;
+    return connection;
+  }
+
+  async #open(): Promise<Connection> {
+    const { waitMs = 10_000 } = this.#options;
+    const deadline = this.#clock.monotonic() + waitMs;
+    while (true) {
+      try {
+        return await this.#connect(this.#path);
+      } catch (error) {
+        const waited = this.#clock.monotonic() >= deadline;
+        if (!(error instanceof DatabaseBusyError) || waited) throw error;
+      }
+      // Jitter, so that two that wait do not meet again and again.
+      await this.#clock.sleep(YIELD_MS * (0.2 + 0.6 * Math.random()));
+    }
+  }
+
+  async #rollBack(connection: Connection): Promise<void> {
+    try {
+      await connection.run("ROLLBACK");
+    } catch {
+      // DuckDB has rolled back itself, or given the instance up (a full disk).
+      // A new one replays what was committed.
+      await this.#close();
+    }
+  }
+
+  async #afterUse(): Promise<void> {
+    if (!this.#isShared || !this.#connection) return;
+    if (this.#clock.monotonic() - this.#openedAt >= HOLD_MS) {
+      await this.#close();
+      this.#mayOpenAt = this.#clock.monotonic() + YIELD_MS;
+    } else {
+      this.#linger = setTimeout(
+        () => this.#inTurn(() => this.#close()),
+        LINGER_MS,
+      );
+    }
+  }
+
+  async #close(): Promise<void> {
+    clearTimeout(this.#linger);
+    if (!this.#connection) return;
+    this.#connection.close();
+    this.#connection = undefined;
+    if (this.#isShared) this.#fingerprint = await fingerprintOf(this.#path);
+  }
+}
+
+/** DuckDB's errors are plain ones that begin with their kind. */
+function isDuckDbError(error: unknown): boolean {
+  return error instanceof Error && !(error instanceof DatabaseError) &&
+    /^[A-Z][\w ]* Error: /.test(error.message);
+}

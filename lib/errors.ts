@@ -1,0 +1,54 @@
+/**
+ * Errors that a user can act on. Each message says what could not be done, why,
+ * and what to do: "Cannot X: Y. Do Z."
+ *
+ * @module
+ */
+
+/** What the program returns to the shell. */
+export const EXIT = {
+  ok: 0,
+  /** A task failed in a run, or the runner is not enabled. */
+  failed: 1,
+  /** Wrong flags, settings or input. */
+  usage: 2,
+  /** The database can't be used. */
+  database: 3,
+  /** A defect of this program. */
+  internal: 70,
+} as const;
+
+/** An error whose message is all that a user needs to see. */
+export class UserError extends Error {
+  override readonly name: string = "UserError";
+  /** The program's exit code. */
+  readonly exitCode: number = EXIT.failed;
+}
+
+/** Wrong flags, settings or input. Exit code 2. */
+export class UsageError extends UserError {
+  override readonly name = "UsageError";
+  override readonly exitCode: number = EXIT.usage;
+}
+
+/** The database can't be used. Exit code 3. */
+export class DatabaseError extends UserError {
+  override readonly name: string = "DatabaseError";
+  override readonly exitCode: number = EXIT.database;
+}
+
+/** Another process has the database open. Waiting can help. */
+export class DatabaseBusyError extends DatabaseError {
+  override readonly name = "DatabaseBusyError";
+}
+
+/** The runner was not enabled. Exit code 1, as in the HandsFree runner. */
+export class DisabledError extends UserError {
+  override readonly name = "DisabledError";
+}
+
+/** The message of anything that was thrown. */
+export function messageOf(error: unknown): string {
+  if (error instanceof Error) return error.message || error.name;
+  return String(error);
+}

@@ -1,0 +1,66 @@
+/**
+ * Waiting for work, at no cost: nothing is opened until somebody else changed
+ * the store or a task is due.
+ *
+ * @module
+ */
+
+import type { Clock } from "./clock.ts";
+import { messageOf } from "./errors.ts";
+import type { Log } from "./log.ts";
+import type { TaskStore } from "./store.ts";
+
+/** Options for {@linkcode Idle}. */
+export interface IdleOptions {
+  readonly store: TaskStore;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** The longest time between two looks at whether the store has changed. */
+  readonly intervalMs: number;
+  /** Ends the waiting. */
+  readonly stop: AbortSignal;
+}
+
+/** Waits for a change of the store, a due task, or the end. */
+export class Idle implements Disposable {
+  readonly #options: IdleOptions;
+  readonly #watch: Disposable | undefined;
+  #changed = new AbortController();
+
+  constructor(options: IdleOptions) {
+    this.#options = options;
+    try {
+      this.#watch = options.store.watch(() => this.#changed.abort());
+    } catch (error) {
+      options.log.warning(
+        `Cannot watch the store: ${messageOf(error)} ` +
+          `Looking every ${options.intervalMs / 1000} s instead.`,
+      );
+    }
+  }
+
+  /** Resolves when there may be something to claim. */
+  async wait(): Promise<void> {
+    const { store, clock, log, intervalMs, stop } = this.#options;
+    let dueAt = Infinity;
+    try {
+      dueAt = (await store.nextDueAt(clock.now()))?.getTime() ?? Infinity;
+    } catch (error) {
+      log.error(`Cannot look for due tasks: ${messageOf(error)}`);
+      // Not at once again: what is wrong may last.
+      await clock.sleep(intervalMs, stop);
+      return;
+    }
+    const ended = AbortSignal.any([stop, this.#changed.signal]);
+    while (!ended.aborted) {
+      const untilDueMs = dueAt - clock.now().getTime();
+      if (untilDueMs <= 0 || await store.hasChanged()) break;
+      await clock.sleep(Math.min(intervalMs, untilDueMs), ended);
+    }
+    if (this.#changed.signal.aborted) this.#changed = new AbortController();
+  }
+
+  [Symbol.dispose](): void {
+    this.#watch?.[Symbol.dispose]();
+  }
+}

@@ -1,0 +1,173 @@
+/**
+ * The log: text or JSON lines on stderr, so that stdout is for results. What is
+ * used of `@std/log` stays in this file: upstream removed it from the standard
+ * library in 2025.
+ *
+ * @module
+ */
+
+import { BaseHandler } from "@std/log/base-handler";
+import { Logger, type LogRecord } from "@std/log/logger";
+import type { LogFormat, LogLevel } from "./config.ts";
+
+/** Facts that a JSON line carries apart from its message. */
+export type LogFields = Readonly<Record<string, unknown>>;
+
+/** Writes lines of four levels. */
+export interface Log extends Disposable {
+  /** Whether DEBUG lines are written; saves making them where they are not. */
+  readonly isDebug: boolean;
+  debug(message: string, fields?: LogFields): void;
+  info(message: string, fields?: LogFields): void;
+  warning(message: string, fields?: LogFields): void;
+  error(message: string, fields?: LogFields): void;
+  /** Writes what waits in memory. */
+  flush(): void;
+}
+
+/** Options for {@linkcode createLog}. */
+export interface LogOptions {
+  /** @default {"INFO"} */
+  level?: LogLevel;
+  /** @default {"text"} */
+  format?: LogFormat;
+  /** Takes the finished lines. Default: stderr. */
+  write?: (text: string) => void;
+}
+
+const LOGGER_NAME = "agent-runner";
+
+/** `WARN` is how `@std/log` calls WARNING. */
+const LEVEL_NAMES = {
+  DEBUG: "DEBUG",
+  INFO: "INFO",
+  WARNING: "WARN",
+  ERROR: "ERROR",
+} as const;
+
+/** Makes a log. Dispose of it to write the last lines. */
+export function createLog(options: LogOptions = {}): Log {
+  const level = LEVEL_NAMES[options.level ?? "INFO"];
+  const handler = new BufferedHandler(
+    options.format === "json" ? formatJson : createTextFormat(),
+    options.write ?? writeToStderr,
+  );
+  const logger = new Logger(LOGGER_NAME, level, { handlers: [handler] });
+  return {
+    isDebug: level === "DEBUG",
+    debug: (message, fields) => void logger.debug(message, fields),
+    info: (message, fields) => void logger.info(message, fields),
+    warning: (message, fields) => void logger.warn(message, fields),
+    error: (message, fields) => void logger.error(message, fields),
+    flush: () => handler.flush(),
+    [Symbol.dispose]: () => handler.flush(),
+  };
+}
+
+/**
+ * Collects the lines of one turn of the event loop into one write: a line by
+ * itself costs a system call, which at 100,000 lines/s is most of the time.
+ */
+class BufferedHandler extends BaseHandler {
+  static readonly #MAX_LENGTH = 64 * 1024;
+  readonly #write: (text: string) => void;
+  #buffer = "";
+  #scheduled = false;
+
+  constructor(
+    formatter: (record: LogRecord) => string,
+    write: (text: string) => void,
+  ) {
+    super("DEBUG", { formatter });
+    this.#write = write;
+  }
+
+  override log(line: string): void {
+    this.#buffer += line + "\n";
+    if (this.#buffer.length >= BufferedHandler.#MAX_LENGTH) this.flush();
+    else if (!this.#scheduled) {
+      this.#scheduled = true;
+      setTimeout(() => {
+        this.#scheduled = false;
+        this.flush();
+      }, 0);
+    }
+  }
+
+  flush(): void {
+    if (this.#buffer === "") return;
+    const text = this.#buffer;
+    this.#buffer = "";
+    this.#write(text);
+  }
+}
+
+function createTextFormat(): (record: LogRecord) => string {
+  let second = NaN;
+  let time = "";
+  return ({ datetime, levelName, msg }) => {
+    const now = Math.floor(datetime.getTime() / 1000);
+    if (now !== second) {
+      second = now;
+      time = formatLocalTime(datetime);
+    }
+    return `${time} - ${LOGGER_NAME} - ${levelNameOf(levelName)} - ${
+      printable(msg)
+    }`;
+  };
+}
+
+function formatJson({ datetime, levelName, msg, args }: LogRecord): string {
+  return JSON.stringify({
+    time: datetime.toISOString(),
+    level: levelNameOf(levelName),
+    logger: LOGGER_NAME,
+    message: msg,
+    ...(args[0] as LogFields | undefined),
+  });
+}
+
+function levelNameOf(name: string): string {
+  return name === "WARN" ? "WARNING" : name;
+}
+
+// deno-lint-ignore no-control-regex -- what comes from tasks must not steer the terminal or forge a line
+const CONTROL = /[\x00-\x08\x0b-\x1f\x7f-\x9f]|\n(?!  )/g;
+
+/**
+ * Makes control characters visible, so that a task's text can neither forge a
+ * log line nor steer the terminal. An indented line break stays.
+ */
+export function printable(text: string): string {
+  return text.replace(
+    CONTROL,
+    (char) =>
+      char === "\n"
+        ? "\\n"
+        : `\\x${char.charCodeAt(0).toString(16).padStart(2, "0")}`,
+  );
+}
+
+/** `2026-01-19 18:30:00` in the local time zone. */
+export function formatLocalTime(time: Date): string {
+  const two = (n: number) => String(n).padStart(2, "0");
+  return `${time.getFullYear()}-${two(time.getMonth() + 1)}-${
+    two(time.getDate())
+  } ${two(time.getHours())}:${two(time.getMinutes())}:${
+    two(time.getSeconds())
+  }`;
+}
+
+const encoder = new TextEncoder();
+
+function writeToStderr(text: string): void {
+  let bytes = encoder.encode(text);
+  try {
+    while (bytes.length > 0) {
+      bytes = bytes.subarray(Deno.stderr.writeSync(bytes));
+    }
+  } catch (error) {
+    // Nobody reads the log any more; the tasks matter more than its lines.
+    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+  }
+}

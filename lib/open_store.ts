@@ -1,0 +1,20 @@
+/**
+ * Opens the store that the configuration names.
+ *
+ * @module
+ */
+
+import type { Config } from "./config.ts";
+import { openDuckDbStore } from "./duckdb/store.ts";
+import type { TaskStore } from "./store.ts";
+
+/**
+ * Opens the store.
+ *
+ * @throws {DatabaseError} where it can't be used.
+ */
+export function openStore(
+  { dbPath, dbWaitMs, exclusive }: Config,
+): Promise<TaskStore> {
+  return openDuckDbStore(dbPath, { waitMs: dbWaitMs, exclusive });
+}

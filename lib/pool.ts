@@ -1,0 +1,123 @@
+/**
+ * Slots that are filled from a queue that is filled by claims. Knows nothing of
+ * tasks.
+ *
+ * @module
+ */
+
+import type { Clock } from "./clock.ts";
+
+/** Options for {@linkcode runPool}. */
+export interface PoolOptions<T> {
+  /** How many items run at the same time. */
+  readonly concurrency: number;
+  readonly clock: Clock;
+  /** Claims at most `limit` items. Fewer means that there are no more now. */
+  readonly claim: (limit: number) => Promise<readonly T[]>;
+  /**
+   * Runs one item, to the end of its bookkeeping. Calls `freeSlot` as soon as
+   * another may start. Must not reject.
+   */
+  readonly run: (item: T, freeSlot: () => void) => Promise<void>;
+  /**
+   * Waits until there may be more to claim. Without it, the pool ends when there
+   * is nothing left.
+   */
+  readonly waitForMore?: () => Promise<void>;
+  /** Ends the claiming. */
+  readonly stop: AbortSignal;
+}
+
+/** What {@linkcode runPool} leaves when it ends. */
+export interface PoolRest<T> {
+  /** Claimed, but not started. */
+  readonly unstarted: readonly T[];
+  /** Resolves when the last of the started ones is done. */
+  readonly settled: Promise<void>;
+}
+
+/**
+ * Claims ahead what will start within this time. So a claim of 3 ms never limits
+ * short tasks, and a long task is never kept from another runner.
+ */
+const READ_AHEAD_MS = 250;
+/** The most items claimed ahead, whatever their speed. */
+const READ_AHEAD_ITEMS = 10_000;
+
+/** Runs items until there are no more, or `stop` aborts. */
+export async function runPool<T>(options: PoolOptions<T>): Promise<PoolRest<T>> {
+  const { concurrency, clock, claim, run, waitForMore, stop } = options;
+  const queue: T[] = [];
+  let head = 0;
+  let running = 0;
+  let unsettled = 0;
+  let started = 0;
+  let readAhead = 0;
+  let wake = Promise.withResolvers<void>();
+  const onStop = () => wake.resolve();
+  stop.addEventListener("abort", onStop);
+
+  const waiting = () => queue.length - head;
+
+  function startWaiting(): void {
+    while (running < concurrency && head < queue.length && !stop.aborted) {
+      const item = queue[head++] as T;
+      running++;
+      unsettled++;
+      started++;
+      let hasSlot = true;
+      const freeSlot = () => {
+        if (!hasSlot) return;
+        hasSlot = false;
+        running--;
+        startWaiting();
+        if (waiting() <= readAhead / 2) wake.resolve();
+      };
+      run(item, freeSlot).then(() => {
+        freeSlot();
+        unsettled--;
+        wake.resolve();
+      });
+    }
+    if (head === queue.length) {
+      queue.length = 0;
+      head = 0;
+    }
+  }
+
+  async function nextWake(): Promise<void> {
+    await wake.promise;
+    wake = Promise.withResolvers();
+  }
+
+  let claimedAt = clock.monotonic();
+  while (!stop.aborted) {
+    const room = concurrency + readAhead - waiting() - running;
+    const isBacklogged = unsettled > concurrency + 2 * READ_AHEAD_ITEMS;
+    if (room <= 0 || waiting() > readAhead / 2 || isBacklogged) {
+      await nextWake();
+      continue;
+    }
+    const items = await claim(room);
+    const now = clock.monotonic();
+    const perMs = started / Math.max(1, now - claimedAt);
+    readAhead = Math.min(READ_AHEAD_ITEMS, Math.floor(perMs * READ_AHEAD_MS));
+    claimedAt = now;
+    started = 0;
+    for (const item of items) queue.push(item);
+    startWaiting();
+    if (items.length === room) continue;
+    if (waitForMore) {
+      await waitForMore();
+      continue;
+    }
+    while (unsettled > 0 && !stop.aborted) await nextWake();
+    break;
+  }
+  stop.removeEventListener("abort", onStop);
+
+  async function settle(): Promise<void> {
+    while (unsettled > 0) await nextWake();
+  }
+  return { unstarted: queue.slice(head), settled: settle() };
+}

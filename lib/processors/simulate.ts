@@ -1,0 +1,41 @@
+/**
+ * The default processor: waits a little and does nothing to the outside world.
+ *
+ * @module
+ */
+
+import type { Clock } from "../clock.ts";
+import type { Processor, ProcessorContext } from "../processor.ts";
+import type { AgentTask, Outcome } from "../task.ts";
+
+/** Options for {@linkcode createSimulateProcessor}. */
+export interface SimulateOptions {
+  /** How long a task takes, in milliseconds; 0 means no time at all. */
+  readonly delayMs: number;
+  /** Every task fails. */
+  readonly fails: boolean;
+  readonly clock: Clock;
+}
+
+/**
+ * Makes the simulating processor. A task whose trace has `simulate_failure`
+ * fails: with that text, or with a default one where it is true.
+ */
+export function createSimulateProcessor(options: SimulateOptions): Processor {
+  const { delayMs, fails, clock } = options;
+  return {
+    name: "simulate",
+    async process(
+      _task: AgentTask,
+      { signal, trace, progress }: ProcessorContext,
+    ): Promise<Outcome> {
+      progress("Working on the task (simulated)");
+      if (delayMs > 0) await clock.sleep(delayMs, signal);
+      if (signal.aborted) return { kind: "aborted", reason: `${signal.reason}` };
+      const failure = trace.simulate_failure || fails;
+      if (!failure) return { kind: "completed" };
+      const error = typeof failure === "string" ? failure : "Simulated failure";
+      return { kind: "failed", error, retryable: true };
+    },
+  };
+}

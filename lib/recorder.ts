@@ -1,0 +1,96 @@
+/**
+ * Writes the outcomes of runs in groups: one commit for all that ended within a
+ * few milliseconds.
+ *
+ * @module
+ */
+
+import { backoffMs } from "./backoff.ts";
+import type { Clock } from "./clock.ts";
+import { DatabaseError, messageOf } from "./errors.ts";
+import type { Log } from "./log.ts";
+import type { RecordResult, TaskStore } from "./store.ts";
+import type { Transition } from "./task.ts";
+
+/** How long the first of a group waits for others. */
+const GROUP_DELAY_MS = 2;
+/** A commit costs about 3 ms, however many rows; past this, groups only grow. */
+const GROUP_ROWS = 10_000;
+
+interface Waiting {
+  readonly transition: Transition;
+  readonly resolve: (result: RecordResult) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** Options for {@linkcode Recorder}. */
+export interface RecorderOptions {
+  readonly store: TaskStore;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** For how long a write that fails is tried again. */
+  readonly retryMs: number;
+}
+
+/** Groups transitions and writes them. */
+export class Recorder {
+  readonly #options: RecorderOptions;
+  #waiting: Waiting[] = [];
+  #writing: Promise<void> | undefined;
+
+  constructor(options: RecorderOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Applies a transition with those of its group.
+   *
+   * @throws {DatabaseError} where the store can't be written for longer than the
+   * time for which writes are tried again.
+   */
+  record(transition: Transition): Promise<RecordResult> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ transition, resolve, reject });
+      this.#writing ??= this.#write().finally(() => this.#writing = undefined);
+    });
+  }
+
+  async #write(): Promise<void> {
+    await this.#options.clock.sleep(GROUP_DELAY_MS);
+    while (this.#waiting.length > 0) {
+      const group = this.#waiting.splice(0, GROUP_ROWS);
+      try {
+        const results = await this.#writeGroup(
+          group.map(({ transition }) => transition),
+        );
+        group.forEach(({ resolve, transition }, index) =>
+          resolve(
+            results[index] ??
+              { applied: false, traceText: transition.traceText },
+          )
+        );
+      } catch (error) {
+        for (const { reject } of group) reject(error);
+      }
+    }
+  }
+
+  async #writeGroup(group: readonly Transition[]): Promise<RecordResult[]> {
+    const { store, clock, log, retryMs } = this.#options;
+    const deadline = clock.monotonic() + retryMs;
+    for (let attempt = 1;; attempt++) {
+      try {
+        return await store.record(group, clock.now());
+      } catch (error) {
+        const isLate = clock.monotonic() >= deadline;
+        if (!(error instanceof DatabaseError) || isLate) throw error;
+        const waitMs = backoffMs(attempt, { baseMs: 100, maxMs: 5_000 });
+        log.warning(
+          `Cannot record ${group.length} outcomes yet: ${messageOf(error)} ` +
+            `Next try in ${Math.round(waitMs)} ms.`,
+        );
+        await clock.sleep(waitMs);
+      }
+    }
+  }
+}

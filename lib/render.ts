@@ -1,0 +1,224 @@
+/**
+ * How tasks look: as text for people, as JSON for scripts.
+ *
+ * @module
+ */
+
+import { unicodeWidth } from "@std/cli/unicode-width";
+import { bold, dim, green, red, yellow } from "@std/fmt/colors";
+import { formatLocalTime, printable } from "./log.ts";
+import type { AgentTask, JsonObject, TaskEvent, TaskState } from "./task.ts";
+import { parseTrace, stringifyJson } from "./trace.ts";
+
+/** Where text goes and what fits there. */
+export interface Screen {
+  /** Columns that a line may have; undefined for no limit. */
+  readonly width: number | undefined;
+  readonly hasColor: boolean;
+}
+
+type Paint = (text: string) => string;
+
+const STATE_COLORS: Readonly<Record<TaskState, Paint>> = {
+  created: dim,
+  running: bold,
+  needs_input: yellow,
+  completed: green,
+  failed: red,
+};
+
+/** A table of tasks. */
+export function renderTable(
+  tasks: readonly AgentTask[],
+  now: Date,
+  screen: Screen,
+): string {
+  const header = ["ID", "STATE", "PROVIDER", "AGE", "TRY", "TARGET", "TASK"];
+  const rows = tasks.map((task) =>
+    [
+      task.id.slice(0, 8),
+      task.state,
+      task.provider,
+      ageOf(task.createdAt, now),
+      String(task.attempt),
+      task.targetRef ?? "",
+      task.instruction ?? "",
+    ].map((cell) => printable(cell).replaceAll(/\s+/g, " "))
+  );
+  const widths = header.map((title, column) =>
+    Math.max(
+      title.length,
+      ...rows.map((row) => unicodeWidth(row[column] ?? "")),
+    )
+  );
+  const line = (row: readonly string[], paint: Paint = (text) => text) => {
+    const cells = row.map((cell, column) =>
+      cell + " ".repeat((widths[column] ?? 0) - unicodeWidth(cell))
+    );
+    const plain = fit(cells.join("  ").trimEnd(), screen.width);
+    const state = row[1] ?? "";
+    return plain.replace(state, () => paint(state));
+  };
+  return [
+    line(header),
+    ...rows.map((row, index) =>
+      line(row, paintOf(tasks[index]?.state, screen))
+    ),
+  ].map((text) => `${text}\n`).join("");
+}
+
+function paintOf(state: TaskState | undefined, { hasColor }: Screen): Paint {
+  const paint = state && STATE_COLORS[state];
+  return hasColor && paint ? paint : (text) => text;
+}
+
+function fit(text: string, width: number | undefined): string {
+  if (width === undefined || unicodeWidth(text) <= width) return text;
+  let result = "";
+  let used = 1;
+  for (const char of text) {
+    used += unicodeWidth(char);
+    if (used > width) break;
+    result += char;
+  }
+  return `${result.trimEnd()}…`;
+}
+
+const AGE_UNITS = [
+  [86_400, "d"],
+  [3_600, "h"],
+  [60, "m"],
+] as const;
+
+/** How long ago, in the largest unit: `45s`, `3m`, `2h`, `9d`. */
+export function ageOf(time: Date, now: Date): string {
+  const seconds = Math.max(0, (now.getTime() - time.getTime()) / 1_000);
+  for (const [size, unit] of AGE_UNITS) {
+    if (seconds >= size) return `${Math.floor(seconds / size)}${unit}`;
+  }
+  return `${Math.floor(seconds)}s`;
+}
+
+/** Everything about one task. */
+export function renderTask(
+  task: AgentTask,
+  events: readonly TaskEvent[],
+  { now, screen }: { now: Date; screen: Screen },
+): string {
+  const when = (time: Date | null) =>
+    time && `${formatLocalTime(time)} (${
+      time > now ? `in ${ageOf(now, time)}` : `${ageOf(time, now)} ago`
+    })`;
+  const trace = parseTrace(task.traceText);
+  const facts: [string, string | null][] = [
+    ["Task", task.id],
+    ["State", paintOf(task.state, screen)(task.state)],
+    ["Provider", printable(task.provider)],
+    ["User", task.userId],
+    ["Target", task.targetRef && `${task.targetType} ${task.targetRef}`],
+    ["Task text", task.instruction && indented(task.instruction)],
+    ["Priority", task.priority === 0 ? null : String(task.priority)],
+    ["Attempt", attemptOf(task)],
+    ["Created", when(task.createdAt)],
+    ["Updated", when(task.updatedAt)],
+    ["Not before", when(task.runAt)],
+    ["Lease", task.leaseOwner && `${task.leaseOwner}, until ${
+      when(task.leaseExpiresAt)
+    }`],
+  ];
+  return section(facts) +
+    "\nTimeline\n" + section(timelineOf(events, trace)) +
+    "\nTrace\n" + renderTrace(task.traceText, trace);
+}
+
+function attemptOf({ attempt, maxAttempts }: AgentTask): string {
+  return maxAttempts === null ? String(attempt) : `${attempt} of ${maxAttempts}`;
+}
+
+function section(rows: readonly (readonly [string, string | null])[]): string {
+  const given = rows.filter(([, value]) => value);
+  if (given.length === 0) return "  (none)\n";
+  const width = Math.max(...given.map(([name]) => name.length));
+  return given.map(([name, value]) => `  ${name.padEnd(width)}  ${value}\n`)
+    .join("");
+}
+
+function indented(text: string): string {
+  return text.split(/\r?\n/).map(printable).join("\n    ");
+}
+
+/**
+ * The history; for a task that another program ran, the times in its trace.
+ */
+function timelineOf(
+  events: readonly TaskEvent[],
+  trace: JsonObject | undefined,
+): [string, string][] {
+  const entries = events.map((event): [Date, string] => {
+    const who = event.runner ? ` by ${event.runner}` : "";
+    const detail = event.detail ? `: ${indented(event.detail)}` : "";
+    const attempt = event.kind === "started" ? `, attempt ${event.attempt}` : "";
+    return [event.occurredAt, `${event.kind}${attempt}${who}${detail}`];
+  });
+  const isByRunner = events.some(({ kind }) => kind !== "created");
+  for (const [key, value] of isByRunner ? [] : Object.entries(trace ?? {})) {
+    const time = key.endsWith("_at") && typeof value === "string"
+      ? new Date(value)
+      : undefined;
+    if (time && !isNaN(time.getTime())) entries.push([time, key.slice(0, -3)]);
+  }
+  return entries.sort(([a], [b]) => a.getTime() - b.getTime())
+    .map(([time, text]) => [formatLocalTime(time), printable(text)]);
+}
+
+function renderTrace(
+  text: string | null,
+  trace: JsonObject | undefined,
+): string {
+  if (!trace) return text ? `  ${indented(text)}\n` : "  (none)\n";
+  return section(
+    Object.entries(trace).map(([key, value]) => [
+      printable(key),
+      indented(
+        typeof value === "string" ? value : stringifyJson(value),
+      ) || '""',
+    ]),
+  );
+}
+
+/** A task with the names of its table, for scripts. */
+export function taskToJson(task: AgentTask): JsonObject {
+  const iso = (time: Date | null) => time && time.toISOString();
+  return {
+    id: task.id,
+    state: task.state,
+    user_id: task.userId,
+    provider: task.provider,
+    target_type: task.targetType,
+    target_ref: task.targetRef,
+    instruction: task.instruction,
+    // A text that is no trace is shown as the text that it is.
+    trace: parseTrace(task.traceText) ?? task.traceText,
+    priority: task.priority,
+    attempt: task.attempt,
+    max_attempts: task.maxAttempts,
+    run_at: iso(task.runAt),
+    lease_owner: task.leaseOwner,
+    lease_expires_at: iso(task.leaseExpiresAt),
+    cancel_requested_at: iso(task.cancelRequestedAt),
+    created_at: iso(task.createdAt),
+    updated_at: iso(task.updatedAt),
+  };
+}
+
+/** An event with the names of its table, for scripts. */
+export function eventToJson(event: TaskEvent): JsonObject {
+  return {
+    id: event.id,
+    kind: event.kind,
+    occurred_at: event.occurredAt.toISOString(),
+    attempt: event.attempt,
+    runner: event.runner,
+    detail: event.detail,
+  };
+}

@@ -1,0 +1,150 @@
+/**
+ * The one table of settings. Configuration, `--help` and README's table are
+ * made from it.
+ *
+ * @module
+ */
+
+/** What a value may be, and how its text is read. */
+export type SettingKind =
+  /** `true`, `false`, `1`, `0`, `yes`, `no`. */
+  | "boolean"
+  | "text"
+  /** One of `choices`, in any case. */
+  | "choice"
+  /** Seconds with or without a fraction; kept in milliseconds. */
+  | "seconds"
+  /** Days with or without a fraction; kept in milliseconds. */
+  | "days"
+  /** An integer of at least `min`. */
+  | "count"
+  /** `name=count` pairs, separated by commas. */
+  | "counts";
+
+/** One setting: where it can be given and what it means. */
+export interface Setting {
+  /** The long flag without its dashes, where there is one. */
+  readonly flag?: string;
+  readonly env?: string;
+  readonly kind: SettingKind;
+  readonly choices?: readonly string[];
+  /** The smallest value, in the unit that the user types. */
+  readonly min?: number;
+  /** As the user would type it. */
+  readonly default: string;
+  /** What `--help` prints for the value. */
+  readonly placeholder?: string;
+  readonly summary: string;
+}
+
+/** Every setting by the name that the code uses. */
+export const SETTINGS = {
+  enabled: {
+    env: "HANDSFREE_AGENT_RUNNER_ENABLED",
+    kind: "boolean",
+    default: "false",
+    summary: "Must be true for tasks to be run",
+  },
+  dbPath: {
+    flag: "db-path",
+    env: "HANDSFREE_DB_PATH",
+    kind: "text",
+    default: "handsfree.duckdb",
+    placeholder: "PATH",
+    summary: "The DuckDB file that holds the tasks",
+  },
+  dbWaitMs: {
+    flag: "db-wait",
+    env: "HANDSFREE_AGENT_DB_WAIT",
+    kind: "seconds",
+    default: "10",
+    placeholder: "SECONDS",
+    summary: "How long to wait while another process holds the file",
+  },
+  exclusive: {
+    flag: "exclusive",
+    env: "HANDSFREE_AGENT_EXCLUSIVE",
+    kind: "boolean",
+    default: "false",
+    summary: "Keep the file open for the whole run instead of sharing it",
+  },
+  intervalMs: {
+    flag: "interval",
+    env: "HANDSFREE_AGENT_INTERVAL",
+    kind: "seconds",
+    min: 0.01,
+    default: "5",
+    placeholder: "SECONDS",
+    summary: "Longest wait between two looks at the queue in --loop",
+  },
+  concurrency: {
+    flag: "concurrency",
+    env: "HANDSFREE_AGENT_CONCURRENCY",
+    kind: "count",
+    min: 1,
+    default: "10",
+    placeholder: "N",
+    summary: "Tasks that run at the same time",
+  },
+  completionDelayMs: {
+    env: "HANDSFREE_AGENT_TASK_COMPLETION_DELAY",
+    kind: "seconds",
+    default: "0.5",
+    placeholder: "SECONDS",
+    summary: "How long a simulated task takes",
+  },
+  simulateFailure: {
+    env: "HANDSFREE_AGENT_SIMULATE_FAILURE",
+    kind: "boolean",
+    default: "false",
+    summary: "Simulated tasks fail",
+  },
+  leaseMs: {
+    flag: "lease",
+    env: "HANDSFREE_AGENT_LEASE",
+    kind: "seconds",
+    min: 0.5,
+    default: "60",
+    placeholder: "SECONDS",
+    summary: "After this long without a sign of life a runner's tasks are " +
+      "taken over",
+  },
+  maxAttempts: {
+    flag: "max-attempts",
+    env: "HANDSFREE_AGENT_MAX_ATTEMPTS",
+    kind: "count",
+    min: 1,
+    default: "3",
+    placeholder: "N",
+    summary: "Claims of a task whose runner dies, before it is failed",
+  },
+  drainMs: {
+    flag: "drain",
+    env: "HANDSFREE_AGENT_DRAIN",
+    kind: "seconds",
+    default: "25",
+    placeholder: "SECONDS",
+    summary: "How long a shutdown waits for the tasks in hand",
+  },
+  logLevel: {
+    flag: "log-level",
+    env: "LOG_LEVEL",
+    kind: "choice",
+    choices: ["DEBUG", "INFO", "WARNING", "ERROR"],
+    default: "INFO",
+    placeholder: "LEVEL",
+    summary: "DEBUG, INFO, WARNING or ERROR",
+  },
+  logFormat: {
+    flag: "log-format",
+    env: "LOG_FORMAT",
+    kind: "choice",
+    choices: ["text", "json"],
+    default: "text",
+    placeholder: "FORMAT",
+    summary: "text or json (one object a line), on stderr",
+  },
+} as const satisfies Record<string, Setting>;
+
+/** The name of a setting. */
+export type SettingName = keyof typeof SETTINGS;

@@ -1,0 +1,98 @@
+/**
+ * What the runner and the commands need of a place that keeps tasks. No SQL, no
+ * DuckDB type and no file path is part of it.
+ *
+ * @module
+ */
+
+import type {
+  AgentTask,
+  ClaimedTask,
+  Lease,
+  NewTask,
+  TaskEvent,
+  TaskState,
+  Transition,
+} from "./task.ts";
+
+/** Options for {@linkcode TaskStore.claim}. */
+export interface ClaimOptions {
+  /** How many tasks at most. */
+  readonly limit: number;
+  /** The runner's name. */
+  readonly owner: string;
+  readonly leaseMs: number;
+  /** Claims of a task that sets no limit of its own. */
+  readonly maxAttempts: number;
+  readonly now: Date;
+}
+
+/** What came of a {@linkcode TaskStore.claim}. */
+export interface ClaimResult {
+  /** In the order in which they are to run. */
+  readonly claimed: readonly ClaimedTask[];
+  /** Tasks that were failed instead: their runner died at every attempt. */
+  readonly exhausted: readonly AgentTask[];
+}
+
+/** Options for {@linkcode TaskStore.list}. */
+export interface ListOptions {
+  readonly states?: readonly TaskState[];
+  readonly provider?: string;
+  readonly limit: number;
+}
+
+/** What a {@linkcode TaskStore.heartbeat} found out about the leases in hand. */
+export interface HeartbeatResult {
+  /** Ids of the tasks whose lease this run still holds. */
+  readonly held: ReadonlySet<string>;
+}
+
+/** What came of one transition given to {@linkcode TaskStore.record}. */
+export interface RecordResult {
+  /** False means that the lease was lost: nothing was written. */
+  readonly applied: boolean;
+  /** The trace as it is stored now; as it was given where nothing was written. */
+  readonly traceText: string | null;
+}
+
+/** Keeps tasks. Every method is one transaction. */
+export interface TaskStore extends AsyncDisposable {
+  /** Adds tasks, all or none. Returns their ids in the same order. */
+  create(tasks: readonly NewTask[], now: Date): Promise<string[]>;
+  get(id: string): Promise<AgentTask | undefined>;
+  /** Tasks whose id begins with `prefix`, at most `limit`. */
+  findByPrefix(prefix: string, limit: number): Promise<AgentTask[]>;
+  /** Newest first. */
+  list(options: ListOptions): Promise<AgentTask[]>;
+  /** How many tasks there are in each state that occurs. */
+  countByState(): Promise<Partial<Record<TaskState, number>>>;
+  /** A task's history, oldest first. */
+  events(taskId: string): Promise<TaskEvent[]>;
+  /**
+   * Leases up to `limit` claimable tasks: higher priority first, then oldest
+   * first. Claimable is what is `created`, or `running` without a live lease,
+   * and whose `runAt` has come.
+   */
+  claim(options: ClaimOptions): Promise<ClaimResult>;
+  /** When the next task that is not claimable yet will be; null for none. */
+  nextDueAt(now: Date): Promise<Date | null>;
+  /** Renews leases. */
+  heartbeat(
+    leases: readonly Lease[],
+    expiresAt: Date,
+  ): Promise<HeartbeatResult>;
+  /** Applies fenced transitions. Returns what came of each, in their order. */
+  record(
+    transitions: readonly Transition[],
+    now: Date,
+  ): Promise<RecordResult[]>;
+  /** Says whether anybody else has changed the store since its last use here. */
+  hasChanged(): Promise<boolean>;
+  /**
+   * Calls back soon after anybody else has changed the store.
+   *
+   * @throws where the platform can't watch it; ask `hasChanged` now and then.
+   */
+  watch(onChange: () => void): Disposable;
+}

@@ -1,0 +1,205 @@
+/**
+ * Tasks, their states and what may happen to them. Pure: no I/O, no clock.
+ *
+ *     created ──▶ running ──▶ completed
+ *        │         │  ▲ └───▶ failed
+ *        │         ▼  │
+ *        │      needs_input ─▶ failed
+ *        └──────────────────▶ failed
+ *
+ * The states and their transitions are the HandsFree backend's. A task that
+ * waits for a retry, and a task whose runner died, stay `running`: they have no
+ * live lease, and that is what makes them claimable.
+ *
+ * @module
+ */
+
+/** Every state of a task, in the order in which people read them. */
+export const TASK_STATES = [
+  "created",
+  "running",
+  "needs_input",
+  "completed",
+  "failed",
+] as const;
+
+/** One of {@linkcode TASK_STATES}. */
+export type TaskState = (typeof TASK_STATES)[number];
+
+const TRANSITIONS: Readonly<Record<TaskState, readonly TaskState[]>> = {
+  created: ["running", "failed"],
+  running: ["needs_input", "completed", "failed"],
+  needs_input: ["running", "failed"],
+  completed: [],
+  failed: [],
+};
+
+/** Says whether a task may go from one state to the other. */
+export function canTransition(from: TaskState, to: TaskState): boolean {
+  return TRANSITIONS[from].includes(to);
+}
+
+/** Says whether nothing follows this state. */
+export function isFinal(state: TaskState): boolean {
+  return TRANSITIONS[state].length === 0;
+}
+
+/** Any value that JSON can hold. */
+export type JsonValue =
+  | string
+  | number
+  | bigint
+  | boolean
+  | null
+  | JsonValue[]
+  | { [key: string]: JsonValue };
+
+/** A JSON object: the form of a trace. */
+export type JsonObject = { [key: string]: JsonValue };
+
+/** What a task is about: an issue or a pull request. */
+export type TargetType = "issue" | "pr";
+
+/** A task as it is stored. */
+export interface AgentTask {
+  /** UUID. */
+  readonly id: string;
+  /** UUID of the person or service that the task belongs to. */
+  readonly userId: string;
+  /** Chooses the processor. */
+  readonly provider: string;
+  readonly targetType: TargetType | null;
+  /** `owner/repo#123`, or `#123` where the repository is unknown. */
+  readonly targetRef: string | null;
+  readonly instruction: string | null;
+  readonly state: TaskState;
+  /** The trace as it is stored: the text of a JSON object, or anything else. */
+  readonly traceText: string | null;
+  /** Higher first. Default 0. */
+  readonly priority: number;
+  /** Not before this time; null means at once. */
+  readonly runAt: Date | null;
+  /** Claims so far, this one included. */
+  readonly attempt: number;
+  /** Claims before a dying runner fails the task; null means the default. */
+  readonly maxAttempts: number | null;
+  readonly leaseOwner: string | null;
+  readonly leaseExpiresAt: Date | null;
+  readonly cancelRequestedAt: Date | null;
+  readonly createdAt: Date;
+  readonly updatedAt: Date;
+}
+
+/** What someone gives to create a task. */
+export interface NewTask {
+  /** UUID. Default: a new random one. */
+  readonly id?: string;
+  readonly userId: string;
+  readonly provider: string;
+  readonly instruction?: string | null;
+  readonly targetType?: TargetType | null;
+  readonly targetRef?: string | null;
+  readonly trace?: JsonObject | null;
+  readonly priority?: number;
+  readonly runAt?: Date | null;
+  readonly maxAttempts?: number | null;
+}
+
+/**
+ * The right to work on one task. `id` is new at every claim, and every write of
+ * a run carries it, so an old run can never write over a newer one's work.
+ */
+export interface Lease {
+  readonly taskId: string;
+  readonly id: string;
+  readonly attempt: number;
+}
+
+/** A claimed task with its lease. */
+export interface ClaimedTask {
+  readonly task: AgentTask;
+  readonly lease: Lease;
+}
+
+/** What came of executing a task once. */
+export type Outcome =
+  | {
+    readonly kind: "completed";
+    readonly result?: JsonValue;
+    readonly message?: string;
+  }
+  | {
+    readonly kind: "failed";
+    readonly error: string;
+    /** False where a second try can't help. */
+    readonly retryable: boolean;
+  }
+  | { readonly kind: "needs_input"; readonly question: string }
+  /** The run was stopped (shutdown, cancel, lost lease) before it had an outcome. */
+  | { readonly kind: "aborted"; readonly reason: string };
+
+/** The kinds of row in a task's history. */
+export type TaskEventKind =
+  | "created"
+  | "started"
+  | "progress"
+  | "completed"
+  | "failed"
+  | "needs_input"
+  | "retry_scheduled"
+  | "released"
+  | "answered"
+  | "cancel_requested";
+
+/** One row of a task's history. */
+export interface TaskEvent {
+  /** Grows with every event of the database. */
+  readonly id: number;
+  readonly taskId: string;
+  readonly kind: TaskEventKind;
+  readonly occurredAt: Date;
+  readonly attempt: number;
+  /** The runner that did it; null where a person or a script did. */
+  readonly runner: string | null;
+  readonly detail: string | null;
+}
+
+/**
+ * One fenced write of a run: applied only while the task is `running` under
+ * this lease. Made by the named constructors in `transitions.ts`.
+ */
+export interface Transition {
+  readonly lease: Lease;
+  /** The trace that `patch` is merged into, as the run last saw it. */
+  readonly traceText: string | null;
+  readonly to: TaskState;
+  readonly event: TaskEventKind;
+  /** Keys to set in the trace. */
+  readonly patch: JsonObject;
+  /** Shown in the task's history. */
+  readonly detail: string | null;
+  /** The run keeps its lease. */
+  readonly keepsLease: boolean;
+  /** Gives the attempt back. */
+  readonly returnsAttempt: boolean;
+  /** Not claimable before this time. */
+  readonly runAt: Date | null;
+}
+
+const TARGET = /^(?:([^\s/#]+\/[^\s/#]+))?#([1-9]\d{0,9})$/;
+const MAX_INTEGER = 2_147_483_647;
+
+/**
+ * Splits `owner/repo#123` or `#123` into what the table holds.
+ *
+ * @returns undefined where the text has another form, or the number does not
+ * fit the table's INTEGER.
+ */
+export function parseTargetRef(
+  ref: string,
+): { repo: string | null; number: number } | undefined {
+  const match = TARGET.exec(ref);
+  if (!match) return undefined;
+  const number = Number(match[2]);
+  return number <= MAX_INTEGER ? { repo: match[1] ?? null, number } : undefined;
+}

@@ -1,0 +1,142 @@
+/**
+ * The writes that end, or interrupt, a run. Named constructors, so that nobody
+ * can make an illegal one. What they put into the trace is HandsFree's
+ * convention; keys beyond it say so.
+ *
+ * @module
+ */
+
+import type { ClaimedTask, JsonObject, JsonValue, Transition } from "./task.ts";
+
+/** Who the trace says did it: HandsFree's own name for its runner. */
+export const RUNNER_ACTOR = "runner_loop";
+
+/** `2026-11-22T14:29:55.730+00:00`: how HandsFree writes times. */
+export function traceTime(time: Date): string {
+  return time.toISOString().replace("Z", "+00:00");
+}
+
+/** What a claim puts into the trace. */
+export function startedPatch(now: Date): JsonObject {
+  return {
+    auto_started_at: traceTime(now),
+    auto_started_by: RUNNER_ACTOR,
+    progress: "Task started",
+  };
+}
+
+function transition(
+  { task, lease }: ClaimedTask,
+  rest: Pick<Transition, "to" | "event" | "patch"> & Partial<Transition>,
+): Transition {
+  return {
+    lease,
+    traceText: task.traceText,
+    detail: null,
+    keepsLease: false,
+    returnsAttempt: false,
+    runAt: null,
+    ...rest,
+  };
+}
+
+/** running → completed. */
+export function complete(
+  claimed: ClaimedTask,
+  now: Date,
+  outcome: { result?: JsonValue; message?: string } = {},
+): Transition {
+  return transition(claimed, {
+    to: "completed",
+    event: "completed",
+    detail: outcome.message ?? null,
+    patch: {
+      completed_at: traceTime(now),
+      completed_by: RUNNER_ACTOR,
+      result: "success",
+      ...(outcome.message === undefined ? {} : { progress: outcome.message }),
+      // Not HandsFree's: `result` says there that the task succeeded.
+      ...(outcome.result === undefined ? {} : { output: outcome.result }),
+    },
+  });
+}
+
+/** running → failed. */
+export function fail(
+  claimed: ClaimedTask,
+  now: Date,
+  error: string,
+): Transition {
+  return transition(claimed, {
+    to: "failed",
+    event: "failed",
+    detail: error,
+    patch: failedPatch(now, error),
+  });
+}
+
+/** What a failure puts into the trace. */
+export function failedPatch(now: Date, error: string): JsonObject {
+  return { failed_at: traceTime(now), failed_by: RUNNER_ACTOR, error };
+}
+
+/** running → needs_input: the task waits, without a lease, for an answer. */
+export function askInput(
+  claimed: ClaimedTask,
+  now: Date,
+  question: string,
+): Transition {
+  return transition(claimed, {
+    to: "needs_input",
+    event: "needs_input",
+    detail: question,
+    // Not HandsFree's: it has no runner that asks.
+    patch: { question, question_asked_at: traceTime(now) },
+  });
+}
+
+/** Stays running, without a lease, until `runAt`. */
+export function retryLater(
+  claimed: ClaimedTask,
+  now: Date,
+  { error, runAt }: { error: string; runAt: Date },
+): Transition {
+  return transition(claimed, {
+    to: "running",
+    event: "retry_scheduled",
+    detail: error,
+    runAt,
+    // Not HandsFree's: it does not retry.
+    patch: {
+      last_error: error,
+      last_failed_at: traceTime(now),
+      retry_at: traceTime(runAt),
+    },
+  });
+}
+
+/** Gives a task back as if it had not been claimed; costs no attempt. */
+export function release(claimed: ClaimedTask, reason: string): Transition {
+  return transition(claimed, {
+    to: "running",
+    event: "released",
+    detail: reason,
+    returnsAttempt: true,
+    patch: {},
+  });
+}
+
+/** Notes how far a run is; the run goes on. */
+export function noteProgress(
+  claimed: ClaimedTask,
+  now: Date,
+  message: string,
+): Transition {
+  return transition(claimed, {
+    to: "running",
+    event: "progress",
+    detail: message,
+    keepsLease: true,
+    patch: { last_progress_at: traceTime(now), progress: message },
+  });
+}

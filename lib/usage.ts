@@ -1,0 +1,295 @@
+/**
+ * The commands with their flags: how they are parsed, and what `--help` says.
+ *
+ * @module
+ */
+
+import { parseArgs } from "@std/cli/parse-args";
+import { closestString } from "@std/text/closest-string";
+import type { FlagValues } from "./config.ts";
+import { UsageError } from "./errors.ts";
+import { type Setting, type SettingName, SETTINGS } from "./settings.ts";
+import { TASK_STATES } from "./task.ts";
+
+/** A flag of one command. */
+export interface Flag {
+  /** The long name without its dashes. */
+  readonly name: string;
+  /** What its value is called; without it, the flag has no value. */
+  readonly placeholder?: string;
+  readonly summary: string;
+}
+
+/** A command. */
+export interface Command {
+  readonly name: string;
+  /** Its arguments, as `--help` shows them. */
+  readonly args: string;
+  /** How many arguments it takes. */
+  readonly maxArgs: number;
+  readonly summary: string;
+  readonly flags: readonly Flag[];
+  /** Settings that it takes as flags, beside the common ones. */
+  readonly settings: readonly SettingName[];
+  readonly examples: readonly string[];
+}
+
+const JSON_FLAG: Flag = { name: "json", summary: "Print JSON, for scripts" };
+
+/** Settings that every command takes as flags. */
+const COMMON_SETTINGS: readonly SettingName[] = [
+  "dbPath",
+  "dbWaitMs",
+  "logLevel",
+  "logFormat",
+];
+
+/** Every command. The first is what runs when none is named. */
+export const COMMANDS: readonly [Command, ...Command[]] = [
+  {
+    name: "run",
+    args: "[--once | --loop]",
+    maxArgs: 0,
+    summary: "Run tasks: those that wait (--once), or for ever (--loop)",
+    flags: [
+      { name: "once", summary: "Run what waits, then exit (the default)" },
+      { name: "loop", summary: "Go on until SIGINT or SIGTERM" },
+      JSON_FLAG,
+    ],
+    settings: [
+      "intervalMs",
+      "concurrency",
+      "exclusive",
+      "leaseMs",
+      "maxAttempts",
+      "drainMs",
+    ],
+    examples: ["run --once", "run --loop --interval 5"],
+  },
+  {
+    name: "create",
+    args: "[INSTRUCTION | -]",
+    maxArgs: 1,
+    summary: "Create a task, or many from a file",
+    flags: [
+      {
+        name: "provider",
+        placeholder: "NAME",
+        summary: 'Who does the work (default "simulate")',
+      },
+      {
+        name: "user",
+        placeholder: "ID",
+        summary: 'Whose task it is: a UUID or any text (default "local")',
+      },
+      {
+        name: "target",
+        placeholder: "REF",
+        summary: "The issue or pull request: owner/repo#12",
+      },
+      {
+        name: "target-type",
+        placeholder: "TYPE",
+        summary: "issue or pr (default issue)",
+      },
+      { name: "trace", placeholder: "JSON", summary: "A JSON object to start with" },
+      {
+        name: "priority",
+        placeholder: "N",
+        summary: "Higher runs first (default 0)",
+      },
+      {
+        name: "run-at",
+        placeholder: "TIME",
+        summary: "Not before this time: 2026-12-31T08:00:00Z",
+      },
+      {
+        name: "attempts",
+        placeholder: "N",
+        summary: "Try a task that fails up to N times (default 1)",
+      },
+      {
+        name: "file",
+        placeholder: "PATH",
+        summary: "Create one task per line of a JSON Lines file (- for stdin)",
+      },
+      JSON_FLAG,
+    ],
+    settings: [],
+    examples: [
+      'create "Summarise the open issues" --provider simulate',
+      'create "Fix the flaky test" --target octo/app#12 --target-type pr',
+      "create --file tasks.jsonl",
+    ],
+  },
+  {
+    name: "list",
+    args: "",
+    maxArgs: 0,
+    summary: "List tasks, newest first",
+    flags: [
+      {
+        name: "state",
+        placeholder: "STATE",
+        summary: `${TASK_STATES.join(", ")}; several with commas`,
+      },
+      { name: "provider", placeholder: "NAME", summary: "Only this provider" },
+      { name: "limit", placeholder: "N", summary: "At most N (default 50)" },
+      JSON_FLAG,
+    ],
+    settings: [],
+    examples: ["list --state failed", "list --json --limit 10"],
+  },
+  {
+    name: "show",
+    args: "ID",
+    maxArgs: 1,
+    summary: "Show a task with its history; the start of an id is enough",
+    flags: [JSON_FLAG],
+    settings: [],
+    examples: ["show 550e8400"],
+  },
+];
+
+/** What the user asked for. */
+export interface Request {
+  readonly command: Command;
+  readonly args: readonly string[];
+  readonly flags: FlagValues;
+}
+
+/** Every flag of a command, those of settings included. */
+export function flagsOf(command: Command): readonly Flag[] {
+  const settings = [...command.settings, ...COMMON_SETTINGS];
+  return [
+    ...command.flags,
+    ...settings.map((name): Flag => {
+      const setting: Setting = SETTINGS[name];
+      const isSet = setting.kind === "boolean";
+      return {
+        name: setting.flag ?? name,
+        placeholder: isSet ? undefined : setting.placeholder,
+        summary: isSet
+          ? setting.summary
+          : `${setting.summary} (default ${setting.default})`,
+      };
+    }),
+    { name: "help", summary: "Show this help" },
+    { name: "version", summary: "Show the version" },
+  ];
+}
+
+/**
+ * Finds out what the user asked for.
+ *
+ * @throws {UsageError} that names the unknown flag or command and the nearest
+ * one that there is.
+ */
+export function parseRequest(argv: readonly string[]): Request {
+  // Once with the flags of all commands, to find which word is the command.
+  const words = parse(argv, COMMANDS.flatMap(flagsOf))._;
+  const [name] = words;
+  const command = name === undefined || name === "help"
+    ? COMMANDS[0]
+    : COMMANDS.find((it) => it.name === name);
+  if (!command) {
+    const names = COMMANDS.map((it) => it.name);
+    throw new UsageError(
+      `Unknown command "${name}". Did you mean "${
+        closestString(String(name), names)
+      }"? Commands: ${names.join(", ")}.`,
+    );
+  }
+  if (name === "help") return helpRequest(words.slice(1));
+  const flags = flagsOf(command);
+  const { _: all, ...values } = parse(argv, flags, (flag) => {
+    const names = flags.map((it) => `--${it.name}`);
+    throw new UsageError(
+      `Unknown flag ${flag} for "${command.name}". Did you mean ${
+        closestString(flag, names)
+      }?`,
+    );
+  });
+  for (const { name, placeholder } of flags) {
+    if (placeholder && values[name] === "") {
+      throw new UsageError(`The flag --${name} needs a value: ${placeholder}.`);
+    }
+  }
+  const args = all.slice(name === undefined ? 0 : 1).map(String);
+  if (args.length > command.maxArgs && !values.help) {
+    throw new UsageError(
+      `Unexpected argument "${args[command.maxArgs]}" for "${command.name}". ` +
+        "Put quotes around a text with blanks.",
+    );
+  }
+  return { command, args, flags: values };
+}
+
+function helpRequest([name]: readonly (string | number)[]): Request {
+  if (name === undefined) {
+    return { command: COMMANDS[0], args: [], flags: { help: true } };
+  }
+  return parseRequest([String(name), "--help"]);
+}
+
+function parse(
+  argv: readonly string[],
+  flags: readonly Flag[],
+  onUnknown?: (flag: string) => void,
+) {
+  return parseArgs([...argv], {
+    alias: { help: "h", version: "V" },
+    boolean: flags.filter((it) => !it.placeholder).map((it) => it.name),
+    // Without "_", an argument like 1e3 would be read as a number.
+    string: [
+      "_",
+      ...flags.filter((it) => it.placeholder).map((it) => it.name),
+    ],
+    unknown: (flag: string, key?: string) => {
+      if (key !== undefined) onUnknown?.(flag.split("=")[0] ?? flag);
+      return true;
+    },
+  });
+}
+
+/** The help for the program. */
+export function programHelp(version: string): string {
+  const commands = COMMANDS.map(({ name, args, summary }) =>
+    [`${name} ${args}`.trim(), summary] as const
+  );
+  return `agent-runner ${version}: runs agent tasks that wait in a DuckDB file.
+
+Usage: agent-runner [COMMAND] [FLAGS]
+
+Commands:
+${columns(commands)}
+
+"agent-runner" alone is "agent-runner run --once". Tasks run only where
+HANDSFREE_AGENT_RUNNER_ENABLED is true. Flags of a command:
+agent-runner COMMAND --help
+`;
+}
+
+/** The help for one command. */
+export function commandHelp(command: Command): string {
+  const flags = flagsOf(command).map(({ name, placeholder, summary }) =>
+    [`--${name}${placeholder ? ` ${placeholder}` : ""}`, summary] as const
+  );
+  const examples = command.examples.map((it) => `  agent-runner ${it}`);
+  return `${command.summary}.
+
+Usage: agent-runner ${command.name} ${command.args} [FLAGS]
+
+Flags:
+${columns(flags)}
+
+Examples:
+${examples.join("\n")}
+`.replaceAll(/ +\[FLAGS\]/g, " [FLAGS]");
+}
+
+function columns(rows: readonly (readonly [string, string])[]): string {
+  const width = Math.max(...rows.map(([left]) => left.length));
+  return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`)
+    .join("\n");
+}

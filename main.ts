@@ -1,0 +1,81 @@
+/**
+ * agent-runner: runs agent tasks that wait in a DuckDB file.
+ *
+ * @module
+ */
+
+import manifest from "./deno.json" with { type: "json" };
+import { systemClock } from "./lib/clock.ts";
+import type { RunCommand } from "./lib/commands/context.ts";
+import { loadConfig } from "./lib/config.ts";
+import { EXIT, messageOf, UserError } from "./lib/errors.ts";
+import { createLog } from "./lib/log.ts";
+import { OutputClosedError, systemTerminal } from "./lib/terminal.ts";
+import { commandHelp, parseRequest, programHelp } from "./lib/usage.ts";
+
+/** Loaded when they run, so that `--help` does not wait for DuckDB. */
+const COMMANDS: Readonly<Record<string, () => Promise<RunCommand>>> = {
+  run: async () => (await import("./lib/commands/run.ts")).run,
+  create: async () => (await import("./lib/commands/create.ts")).create,
+  list: async () => (await import("./lib/commands/list.ts")).list,
+  show: async () => (await import("./lib/commands/show.ts")).show,
+};
+
+/**
+ * Runs the program.
+ *
+ * @param argv the words after the program's name
+ * @returns the exit code
+ */
+export async function main(argv: readonly string[]): Promise<number> {
+  const terminal = systemTerminal();
+  try {
+    const { command, args, flags } = parseRequest(argv);
+    if (flags.version) {
+      terminal.write(`agent-runner ${manifest.version}\n`);
+      return EXIT.ok;
+    }
+    if (flags.help) {
+      const isProgram = argv.every((word) => word.startsWith("-")) ||
+        argv.join() === "help";
+      terminal.write(
+        isProgram ? programHelp(manifest.version) : commandHelp(command),
+      );
+      return EXIT.ok;
+    }
+    const config = loadConfig(flags, Deno.env.get);
+    using log = createLog({ level: config.logLevel, format: config.logFormat });
+    const load = COMMANDS[command.name] as () => Promise<RunCommand>;
+    const { openStore } = await import("./lib/open_store.ts");
+    return await (await load())({
+      config,
+      args,
+      flags,
+      clock: systemClock,
+      log,
+      terminal,
+      openStore: () => openStore(config),
+    });
+  } catch (error) {
+    return report(error);
+  }
+}
+
+function report(error: unknown): number {
+  // `| head` has seen enough; that is no error.
+  if (error instanceof OutputClosedError) return EXIT.ok;
+  if (error instanceof UserError) {
+    console.error(`error: ${error.message.replaceAll("\n", "\n       ")}`);
+    return error.exitCode;
+  }
+  console.error(
+    `error: agent-runner has a defect: ${messageOf(error)}\n` +
+      "       Please report it, with what you did. LOG_LEVEL=DEBUG shows where.",
+  );
+  if (Deno.env.get("LOG_LEVEL")?.toUpperCase() === "DEBUG") {
+    console.error(error);
+  }
+  return EXIT.internal;
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args));
