@@ -7,30 +7,31 @@
 
 import type { Clock } from "./clock.ts";
 import { messageOf } from "./errors.ts";
-import type { ProcessorLookup } from "./processor.ts";
-import type { AgentTask, Outcome } from "./task.ts";
+import type { ProcessorContext, ProcessorLookup } from "./processor.ts";
+import type { StopSwitch } from "./stop_switch.ts";
+import type { AgentTask, JsonObject, Outcome } from "./task.ts";
 import { parseTrace } from "./trace.ts";
 
 /** Options for {@linkcode execute}. */
 export interface ExecuteOptions {
   readonly processorFor: ProcessorLookup;
   readonly clock: Clock;
-  /** Stops the run. Its reason is a text. */
-  readonly signal: AbortSignal;
+  /** Stops the run. */
+  readonly stop: StopSwitch;
   /** Takes the processor's notes on how far it is. */
   readonly onProgress: (message: string) => void;
 }
 
 /**
- * How long a processor has to return after its signal aborted. Then the run ends
- * without it, so that a processor that ignores the signal can't keep its slot.
+ * How long a processor has to return after it was told to stop. Then the run
+ * ends without it, so that one that ignores its signal can't keep its slot.
  */
 export const ABORT_GRACE_MS = 1_000;
 
 /** Runs the processor of a task once. */
 export async function execute(
   task: AgentTask,
-  { processorFor, clock, signal, onProgress }: ExecuteOptions,
+  { processorFor, clock, stop, onProgress }: ExecuteOptions,
 ): Promise<Outcome> {
   const processor = processorFor(task.provider);
   if (!processor) {
@@ -40,44 +41,51 @@ export async function execute(
       retryable: false,
     };
   }
-  const finished = new AbortController();
-  try {
-    const outcome = await Promise.race([
-      processor.process(task, {
-        signal,
-        idempotencyKey: `${task.id}:${task.attempt}`,
-        trace: parseTrace(task.traceText) ?? {},
-        progress: onProgress,
-      }),
-      abandoned(signal, finished.signal, clock),
-    ]);
-    return signal.aborted && outcome.kind !== "completed"
-      ? abortedBy(signal)
-      : outcome;
-  } catch (error) {
-    if (signal.aborted) return abortedBy(signal);
-    return { kind: "failed", error: messageOf(error), retryable: true };
-  } finally {
-    finished.abort();
-  }
-}
-
-function abortedBy(signal: AbortSignal): Outcome {
-  return { kind: "aborted", reason: String(signal.reason) };
-}
-
-/** Resolves when the signal has been aborted for the time of grace. */
-function abandoned(
-  signal: AbortSignal,
-  finished: AbortSignal,
-  clock: Clock,
-): Promise<Outcome> {
-  return new Promise((resolve) => {
-    const giveUp = async () => {
-      await clock.sleep(ABORT_GRACE_MS, finished);
-      resolve(abortedBy(signal));
-    };
-    if (signal.aborted) return void giveUp();
-    signal.addEventListener("abort", giveUp, { once: true, signal: finished });
+  const outcome = await new Promise<Outcome>((resolve) => {
+    stop.onStop = () =>
+      clock.sleep(ABORT_GRACE_MS).then(() => resolve(abortedBy(stop)));
+    if (stop.reason) stop.onStop();
+    const context = new TaskContext(task, stop, onProgress);
+    processor.process(task, context).then(resolve, (error) => {
+      resolve({ kind: "failed", error: messageOf(error), retryable: true });
+    });
   });
+  stop.onStop = undefined;
+  return stop.reason && outcome.kind !== "completed"
+    ? abortedBy(stop)
+    : outcome;
+}
+
+function abortedBy({ reason = "shutdown" }: StopSwitch): Outcome {
+  return { kind: "aborted", reason };
+}
+
+/** Makes what a processor asks for when it asks. */
+class TaskContext implements ProcessorContext {
+  readonly #task: AgentTask;
+  readonly #stop: StopSwitch;
+  readonly progress: (message: string) => void;
+  #trace: JsonObject | undefined;
+
+  constructor(
+    task: AgentTask,
+    stop: StopSwitch,
+    progress: (message: string) => void,
+  ) {
+    this.#task = task;
+    this.#stop = stop;
+    this.progress = progress;
+  }
+
+  get signal(): AbortSignal {
+    return this.#stop.signal;
+  }
+
+  get idempotencyKey(): string {
+    return `${this.#task.id}:${this.#task.attempt}`;
+  }
+
+  get trace(): JsonObject {
+    return this.#trace ??= parseTrace(this.#task.traceText) ?? {};
+  }
 }

@@ -97,7 +97,9 @@ function isAbsent(value: unknown): value is undefined | null {
 function wrong(field: string, value: unknown, expected: string): UsageError {
   const text = typeof value === "string" ? value : JSON.stringify(value);
   return new UsageError(
-    `Cannot use the ${field.replace("_", " ")} "${text}": expected ${expected}.`,
+    `Cannot use the ${
+      field.replace("_", " ")
+    } "${text}": expected ${expected}.`,
   );
 }
 
@@ -154,7 +156,8 @@ function integerOf(
 }
 
 /** A date, with a time or without; a time without offset is local. */
-const TIME = /^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?$/;
+const TIME =
+  /^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?$/;
 
 function timeOf(value: unknown): Date | undefined {
   if (isAbsent(value)) return undefined;

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { setImmediate } from "node:timers";
 import type { Clock } from "./clock.ts";
 
 /** Options for {@linkcode runPool}. */
@@ -43,9 +44,16 @@ export interface PoolRest<T> {
 const READ_AHEAD_MS = 250;
 /** The most items claimed ahead, whatever their speed. */
 const READ_AHEAD_ITEMS = 10_000;
+/**
+ * Items that start in one turn of the event loop. Ones that take no time would
+ * otherwise keep the store's answers, timers and signals waiting.
+ */
+const STARTS_PER_TURN = 100;
 
 /** Runs items until there are no more, or `stop` aborts. */
-export async function runPool<T>(options: PoolOptions<T>): Promise<PoolRest<T>> {
+export async function runPool<T>(
+  options: PoolOptions<T>,
+): Promise<PoolRest<T>> {
   const { concurrency, clock, claim, run, waitForMore, stop } = options;
   const queue: T[] = [];
   let head = 0;
@@ -53,6 +61,7 @@ export async function runPool<T>(options: PoolOptions<T>): Promise<PoolRest<T>> 
   let unsettled = 0;
   let started = 0;
   let readAhead = 0;
+  let startsLeft = STARTS_PER_TURN;
   let wake = Promise.withResolvers<void>();
   const onStop = () => wake.resolve();
   stop.addEventListener("abort", onStop);
@@ -61,6 +70,14 @@ export async function runPool<T>(options: PoolOptions<T>): Promise<PoolRest<T>> 
 
   function startWaiting(): void {
     while (running < concurrency && head < queue.length && !stop.aborted) {
+      if (startsLeft === 0) return;
+      if (startsLeft-- === STARTS_PER_TURN) {
+        // Not setTimeout: that waits for a millisecond at least.
+        setImmediate(() => {
+          startsLeft = STARTS_PER_TURN;
+          startWaiting();
+        });
+      }
       const item = queue[head++] as T;
       running++;
       unsettled++;
@@ -101,7 +118,11 @@ export async function runPool<T>(options: PoolOptions<T>): Promise<PoolRest<T>> 
     const items = await claim(room);
     const now = clock.monotonic();
     const perMs = started / Math.max(1, now - claimedAt);
-    readAhead = Math.min(READ_AHEAD_ITEMS, Math.floor(perMs * READ_AHEAD_MS));
+    // Falls slowly: between a claim and the next answer few items start.
+    readAhead = Math.floor(Math.min(
+      READ_AHEAD_ITEMS,
+      Math.max(perMs * READ_AHEAD_MS, readAhead / 2),
+    ));
     claimedAt = now;
     started = 0;
     for (const item of items) queue.push(item);

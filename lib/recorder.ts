@@ -13,8 +13,14 @@ import type { RecordResult, TaskStore } from "./store.ts";
 import type { Transition } from "./task.ts";
 
 /** How long the first of a group waits for others. */
-const GROUP_DELAY_MS = 2;
-/** A commit costs about 3 ms, however many rows; past this, groups only grow. */
+const GROUP_DELAY_MS = 5;
+/**
+ * The same after a group of at least `BUSY_ROWS`. A commit takes 20 ms however
+ * few its rows, so a busy runner makes fewer and larger ones.
+ */
+const BUSY_GROUP_DELAY_MS = 50;
+const BUSY_ROWS = 100;
+/** A group of this size is written at once. */
 const GROUP_ROWS = 10_000;
 
 interface Waiting {
@@ -36,6 +42,8 @@ export interface RecorderOptions {
 export class Recorder {
   readonly #options: RecorderOptions;
   #waiting: Waiting[] = [];
+  #full = new AbortController();
+  #delayMs = GROUP_DELAY_MS;
   #writing: Promise<void> | undefined;
 
   constructor(options: RecorderOptions) {
@@ -51,14 +59,20 @@ export class Recorder {
   record(transition: Transition): Promise<RecordResult> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ transition, resolve, reject });
+      if (this.#waiting.length >= GROUP_ROWS) this.#full.abort();
       this.#writing ??= this.#write().finally(() => this.#writing = undefined);
     });
   }
 
   async #write(): Promise<void> {
-    await this.#options.clock.sleep(GROUP_DELAY_MS);
     while (this.#waiting.length > 0) {
-      const group = this.#waiting.splice(0, GROUP_ROWS);
+      await this.#options.clock.sleep(this.#delayMs, this.#full.signal);
+      const group = this.#waiting;
+      this.#waiting = [];
+      this.#full = new AbortController();
+      this.#delayMs = group.length < BUSY_ROWS
+        ? GROUP_DELAY_MS
+        : BUSY_GROUP_DELAY_MS;
       try {
         const results = await this.#writeGroup(
           group.map(({ transition }) => transition),

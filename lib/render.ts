@@ -106,7 +106,8 @@ export function renderTask(
   { now, screen }: { now: Date; screen: Screen },
 ): string {
   const when = (time: Date | null) =>
-    time && `${formatLocalTime(time)} (${
+    time &&
+    `${formatLocalTime(time)} (${
       time > now ? `in ${ageOf(now, time)}` : `${ageOf(time, now)} ago`
     })`;
   const trace = parseTrace(task.traceText);
@@ -122,9 +123,11 @@ export function renderTask(
     ["Created", when(task.createdAt)],
     ["Updated", when(task.updatedAt)],
     ["Not before", when(task.runAt)],
-    ["Lease", task.leaseOwner && `${task.leaseOwner}, until ${
-      when(task.leaseExpiresAt)
-    }`],
+    [
+      "Lease",
+      task.leaseOwner &&
+      `${task.leaseOwner}, until ${when(task.leaseExpiresAt)}`,
+    ],
   ];
   return section(facts) +
     "\nTimeline\n" + section(timelineOf(events, trace)) +
@@ -132,7 +135,9 @@ export function renderTask(
 }
 
 function attemptOf({ attempt, maxAttempts }: AgentTask): string {
-  return maxAttempts === null ? String(attempt) : `${attempt} of ${maxAttempts}`;
+  return maxAttempts === null
+    ? String(attempt)
+    : `${attempt} of ${maxAttempts}`;
 }
 
 function section(rows: readonly (readonly [string, string | null])[]): string {
@@ -157,7 +162,9 @@ function timelineOf(
   const entries = events.map((event): [Date, string] => {
     const who = event.runner ? ` by ${event.runner}` : "";
     const detail = event.detail ? `: ${indented(event.detail)}` : "";
-    const attempt = event.kind === "started" ? `, attempt ${event.attempt}` : "";
+    const attempt = event.kind === "started"
+      ? `, attempt ${event.attempt}`
+      : "";
     return [event.occurredAt, `${event.kind}${attempt}${who}${detail}`];
   });
   const isByRunner = events.some(({ kind }) => kind !== "created");

@@ -164,7 +164,7 @@ export async function processRunningTask(
     const outcome = await execute(task, {
       processorFor,
       clock,
-      signal: run.stop.signal,
+      stop: run.stop,
       onProgress: (message) => updateProgress(runner, run, message),
     });
     const runMs = clock.monotonic() - startedAt;

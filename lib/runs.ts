@@ -8,17 +8,15 @@ import type { Clock } from "./clock.ts";
 import { messageOf } from "./errors.ts";
 import type { Log } from "./log.ts";
 import type { Recorder } from "./recorder.ts";
+import { type StopReason, StopSwitch } from "./stop_switch.ts";
 import type { TaskStore } from "./store.ts";
 import type { ClaimedTask, JsonObject } from "./task.ts";
 import { noteProgress } from "./transitions.ts";
 
-/** Why a run was stopped. */
-export type StopReason = "shutdown" | "lease lost";
-
 /** One claimed task in this process. */
 export interface Run {
   claimed: ClaimedTask;
-  readonly stop: AbortController;
+  readonly stop: StopSwitch;
   /** What the processor noted and nobody has written yet. */
   note: { readonly message: string; readonly at: Date } | undefined;
   /** The outcome is on its way; its lease is nobody else's business. */
@@ -63,7 +61,7 @@ export class Runs implements AsyncDisposable {
   add(claimed: ClaimedTask): Run {
     const run: Run = {
       claimed,
-      stop: new AbortController(),
+      stop: new StopSwitch(),
       note: undefined,
       isRecording: false,
     };
@@ -79,7 +77,7 @@ export class Runs implements AsyncDisposable {
 
   /** Stops every run. */
   stopAll(reason: StopReason): void {
-    for (const run of this.#runs.values()) run.stop.abort(reason);
+    for (const run of this.#runs.values()) run.stop.stop(reason);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -119,7 +117,7 @@ export class Runs implements AsyncDisposable {
       );
       for (const run of runs) {
         if (held.has(run.claimed.task.id) || run.isRecording) continue;
-        run.stop.abort("lease lost");
+        run.stop.stop("lease lost");
       }
       return true;
     } catch (error) {
@@ -143,7 +141,7 @@ export class Runs implements AsyncDisposable {
         const { applied, traceText } = await recorder.record(
           noteProgress(claimed, note.at, note.message),
         );
-        if (!applied) return run.stop.abort("lease lost");
+        if (!applied) return run.stop.stop("lease lost");
         run.claimed = { ...claimed, task: { ...claimed.task, traceText } };
       }));
     } catch (error) {

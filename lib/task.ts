@@ -112,6 +112,8 @@ export interface NewTask {
 export interface Lease {
   readonly taskId: string;
   readonly id: string;
+  /** The runner's name. */
+  readonly owner: string;
   readonly attempt: number;
 }
 
@@ -135,8 +137,8 @@ export type Outcome =
     readonly retryable: boolean;
   }
   | { readonly kind: "needs_input"; readonly question: string }
-  /** The run was stopped (shutdown, cancel, lost lease) before it had an outcome. */
-  | { readonly kind: "aborted"; readonly reason: string };
+  /** The run was stopped before it had an outcome. */
+  | { readonly kind: "aborted"; readonly reason: "shutdown" | "lease lost" };
 
 /** The kinds of row in a task's history. */
 export type TaskEventKind =

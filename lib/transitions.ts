@@ -13,8 +13,15 @@ export const RUNNER_ACTOR = "runner_loop";
 
 /** `2026-11-22T14:29:55.730+00:00`: how HandsFree writes times. */
 export function traceTime(time: Date): string {
-  return time.toISOString().replace("Z", "+00:00");
+  const ms = time.getTime();
+  if (ms !== lastTime.ms) {
+    lastTime = { ms, text: time.toISOString().replace("Z", "+00:00") };
+  }
+  return lastTime.text;
 }
+
+/** A busy runner ends dozens of tasks in a millisecond. */
+let lastTime = { ms: NaN, text: "" };
 
 /** What a claim puts into the trace. */
 export function startedPatch(now: Date): JsonObject {

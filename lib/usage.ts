@@ -92,7 +92,11 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
         placeholder: "TYPE",
         summary: "issue or pr (default issue)",
       },
-      { name: "trace", placeholder: "JSON", summary: "A JSON object to start with" },
+      {
+        name: "trace",
+        placeholder: "JSON",
+        summary: "A JSON object to start with",
+      },
       {
         name: "priority",
         placeholder: "N",

@@ -6,7 +6,13 @@
 
 import { backoffMs } from "./backoff.ts";
 import type { ClaimedTask, JsonObject, Outcome, Transition } from "./task.ts";
-import { askInput, complete, fail, release, retryLater } from "./transitions.ts";
+import {
+  askInput,
+  complete,
+  fail,
+  release,
+  retryLater,
+} from "./transitions.ts";
 
 /** Delays between the attempts of a task whose processor failed. */
 const RETRY_BACKOFF = { baseMs: 1_000, maxMs: 5 * 60_000 };

@@ -118,30 +118,57 @@ export class Claimer {
   }
 }
 
+/** What the claim itself did not decide. */
+const CLAIMED_FIELDS = `
+  id: id, user_id: user_id, provider: provider, repo_full_name: repo_full_name,
+  issue_number: issue_number, pr_number: pr_number, instruction: instruction,
+  last_update: nullif(last_update, $2), priority: coalesce(priority, 0),
+  attempt: attempt, max_attempts: max_attempts,
+  created_at: epoch_ms(created_at)`;
+
+type ClaimedRow = Omit<
+  TaskRow,
+  | "status"
+  | "run_at"
+  | "lease_id"
+  | "lease_owner"
+  | "lease_expires_at"
+  | "cancel_requested_at"
+  | "updated_at"
+>;
+
 async function readClaimed(
   connection: Connection,
   leaseId: string,
-  { owner, now }: ClaimOptions,
+  { owner, leaseMs, now }: ClaimOptions,
 ): Promise<ClaimedTask[]> {
-  const rows = await connection.json<TaskRow[]>(
-    `SELECT to_json(list(t ORDER BY priority DESC, created_at, row)) FROM (
-       SELECT ${TASK_COLUMNS}, rowid AS row FROM agent_tasks
-       WHERE lease_id = $1) t`,
-    [leaseId],
-  ) ?? [];
   const patch = startedPatch(now);
   const started = stringifyJson(patch);
+  const rows = await connection.json<ClaimedRow[]>(
+    `SELECT to_json(list({${CLAIMED_FIELDS}} ORDER BY ${RUN_ORDER}))
+     FROM agent_tasks WHERE lease_id = $1`,
+    [leaseId, started],
+  ) ?? [];
   const merged: { id: string; trace: string }[] = [];
   const claimed = rows.map((row): ClaimedTask => {
-    let traceText = row.last_update;
-    if (traceText !== started && !wasStarted(traceText)) {
-      traceText = mergeTrace(traceText, patch);
-      merged.push({ id: row.id, trace: traceText });
+    let last_update = row.last_update ?? started;
+    if (row.last_update !== null && !wasStarted(row.last_update)) {
+      last_update = mergeTrace(row.last_update, patch);
+      merged.push({ id: row.id, trace: last_update });
     }
-    return {
-      task: { ...taskOf(row), traceText },
-      lease: { taskId: row.id, id: leaseId, attempt: row.attempt },
-    };
+    const task = taskOf({
+      ...row,
+      last_update,
+      status: "running",
+      run_at: null,
+      lease_id: leaseId,
+      lease_owner: owner,
+      lease_expires_at: now.getTime() + leaseMs,
+      cancel_requested_at: null,
+      updated_at: now.getTime(),
+    });
+    const { id, attempt } = row;
+    return { task, lease: { taskId: id, id: leaseId, owner, attempt } };
   });
   await writeTraces(connection, merged);
   await connection.run(
@@ -155,8 +182,8 @@ async function readClaimed(
 }
 
 /** A later attempt keeps the first start's time. */
-function wasStarted(traceText: string | null): boolean {
-  return traceText !== null && traceText.includes("auto_started_at") &&
+function wasStarted(traceText: string): boolean {
+  return traceText.includes("auto_started_at") &&
     parseTrace(traceText)?.auto_started_at !== undefined;
 }
 
@@ -198,6 +225,7 @@ async function failExhausted(
         lease: {
           taskId: row.id,
           id: row.lease_id ?? "",
+          owner: row.lease_owner ?? "",
           attempt: row.attempt,
         },
       },

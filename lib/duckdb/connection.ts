@@ -69,7 +69,8 @@ export async function connectDuckDb(path: string): Promise<Connection> {
     instance = await DuckDBInstance.create(path, {
       // The defaults are 80% of the memory, and extensions from the network.
       memory_limit: "256MB",
-      threads: String(Math.min(navigator.hardwareConcurrency, 4)),
+      threads: "1",
+      checkpoint_threshold: "64MB",
       autoinstall_known_extensions: "false",
       autoload_known_extensions: "false",
     });
@@ -104,7 +105,11 @@ class DuckDbConnection implements Connection {
   }
 
   async append(table: string, columns: readonly Column[]): Promise<void> {
-    const appender = await this.connection.createAppender(table, "main", "temp");
+    const appender = await this.connection.createAppender(
+      table,
+      "main",
+      "temp",
+    );
     const types = columns.map(({ type }) => COLUMN_TYPES[type]);
     const rows = columns[0]?.values.length ?? 0;
     for (let start = 0; start < rows; start += CHUNK_ROWS) {

@@ -89,7 +89,9 @@ export async function ensureSchema(connection: Connection): Promise<void> {
     );
   } else {
     for (const [name, type] of missing) {
-      await connection.run(`ALTER TABLE agent_tasks ADD COLUMN ${name} ${type}`);
+      await connection.run(
+        `ALTER TABLE agent_tasks ADD COLUMN ${name} ${type}`,
+      );
     }
   }
   await connection.run(

@@ -105,9 +105,14 @@ class DuckDbTaskStore implements TaskStore {
           },
           {
             type: "text",
-            values: tasks.map(({ trace }) => trace ? stringifyJson(trace) : null),
+            values: tasks.map(({ trace }) =>
+              trace ? stringifyJson(trace) : null
+            ),
           },
-          { type: "integer", values: tasks.map(({ priority }) => priority ?? 0) },
+          {
+            type: "integer",
+            values: tasks.map(({ priority }) => priority ?? 0),
+          },
           {
             type: "bigint",
             values: tasks.map(({ runAt }) =>
@@ -179,7 +184,9 @@ class DuckDbTaskStore implements TaskStore {
         `SELECT to_json(list(t)) FROM (
            SELECT status, count(*) AS n FROM agent_tasks GROUP BY status) t`,
       );
-      return Object.fromEntries((rows ?? []).map(({ status, n }) => [status, n]));
+      return Object.fromEntries(
+        (rows ?? []).map(({ status, n }) => [status, n]),
+      );
     });
   }
 

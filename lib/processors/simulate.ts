@@ -27,12 +27,11 @@ export function createSimulateProcessor(options: SimulateOptions): Processor {
     name: "simulate",
     async process(
       _task: AgentTask,
-      { signal, trace, progress }: ProcessorContext,
+      context: ProcessorContext,
     ): Promise<Outcome> {
-      progress("Working on the task (simulated)");
-      if (delayMs > 0) await clock.sleep(delayMs, signal);
-      if (signal.aborted) return { kind: "aborted", reason: `${signal.reason}` };
-      const failure = trace.simulate_failure || fails;
+      context.progress("Working on the task (simulated)");
+      if (delayMs > 0) await clock.sleep(delayMs, context.signal);
+      const failure = context.trace.simulate_failure || fails;
       if (!failure) return { kind: "completed" };
       const error = typeof failure === "string" ? failure : "Simulated failure";
       return { kind: "failed", error, retryable: true };
