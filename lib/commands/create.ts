@@ -108,9 +108,14 @@ async function readText(path: string): Promise<string> {
   try {
     return await Deno.readTextFile(path);
   } catch (error) {
+    const reason = error instanceof Deno.errors.NotFound
+      ? "there is no such file"
+      : messageOf(error);
     throw new UsageError(
-      `Cannot read ${path}: ${messageOf(error)}. Give another --file.`,
-      { cause: error },
+      `Cannot read ${path}: ${reason}. Give another --file.`,
+      {
+        cause: error,
+      },
     );
   }
 }

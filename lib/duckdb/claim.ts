@@ -12,11 +12,17 @@ import type { Connection } from "./connection.ts";
 import { applyTransitions } from "./record.ts";
 import { RUN_ORDER, TASK_COLUMNS, taskOf, type TaskRow } from "./rows.ts";
 
-/** Holds for a row that may be claimed; `$now` is bound. */
+/**
+ * Holds for a row that may be claimed; `$now` is bound. A CASE, because ORs keep
+ * DuckDB from scanning only a set's rows: 20 ms a claim instead of 4.
+ */
 const CLAIMABLE = `
-  (status = 'created' OR (status = 'running'
-    AND (lease_expires_at IS NULL OR lease_expires_at <= $now::TIMESTAMPTZ)))
-  AND (run_at IS NULL OR run_at <= $now::TIMESTAMPTZ)`;
+  CASE status
+    WHEN 'created' THEN coalesce(run_at <= $now::TIMESTAMPTZ, true)
+    WHEN 'running' THEN
+      coalesce(greatest(run_at, lease_expires_at) <= $now::TIMESTAMPTZ, true)
+    ELSE false
+  END`;
 
 /** Candidates that are sorted and kept at a time. */
 const WINDOW_ROWS = 200_000;

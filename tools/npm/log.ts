@@ -22,10 +22,13 @@ export function getLevelByName(name: LevelName): LogLevel {
   return level;
 }
 
+const levelNames = new Map(
+  Object.entries(LogLevels).map(([name, level]) => [level, name as LevelName]),
+);
+
 export function getLevelName(level: LogLevel): LevelName {
-  for (const [name, value] of Object.entries(LogLevels)) {
-    if (value === level) return name as LevelName;
-  }
+  const name = levelNames.get(level);
+  if (name) return name;
   throw new Error(`Cannot get log level: no name for level: ${level}`);
 }
 

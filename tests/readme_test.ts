@@ -1,0 +1,93 @@
+import { assert, assertEquals } from "@std/assert";
+import { npmFlags } from "../tools/std_source.ts";
+import { withTables } from "../tools/readme.ts";
+
+const root = new URL("../", import.meta.url);
+const readme = await Deno.readTextFile(new URL("README.md", root));
+
+Deno.test("README's tables are those of the code", () => {
+  assertEquals(withTables(readme), readme, "run: deno run -A tools/readme.ts");
+});
+
+Deno.test("README's links point at files", async () => {
+  for (const [, path] of readme.matchAll(/\]\((?!http)([^)#]+)\)/g)) {
+    assert(await Deno.stat(new URL(path!, root)), path);
+  }
+});
+
+/** Run by .ci/run and by `deno task test` itself. */
+const runElsewhere = /task (test|compile|ok)\b/;
+
+Deno.test("README's commands work, one after the other", async (t) => {
+  const folder = await Deno.makeTempDir();
+  const environment = {
+    HANDSFREE_DB_PATH: `${folder}/handsfree.duckdb`,
+    HANDSFREE_AGENT_TASK_COMPLETION_DELAY: "0",
+    LOG_FORMAT: "text",
+  };
+  const example = { id: "550e8400-e29b-41d4-a716-446655440000" };
+  await Deno.writeTextFile(`${folder}/example.jsonl`, JSON.stringify(example));
+  await run("deno task run create --file example.jsonl");
+
+  for (const command of commandsOf(readme)) {
+    if (runElsewhere.test(command)) continue;
+    await t.step(command, async () => await run(command));
+  }
+  await Deno.remove(folder, { recursive: true });
+
+  async function run(command: string): Promise<void> {
+    const isLoop = command.includes("--loop");
+    const child = new Deno.Command("bash", {
+      args: ["-c", `${isLoop ? "exec env " : ""}${asProcess(command)}`],
+      cwd: folder,
+      env: environment,
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    const [stdout, stderr] = await Promise.all([
+      new Response(child.stdout).text(),
+      readUntil(child.stderr, /Running until stopped/, () => {
+        if (isLoop) child.kill("SIGTERM");
+      }),
+    ]);
+    const { code } = await child.status;
+    assertEquals(code, 0, `${command}\n${stdout}\n${stderr}`);
+  }
+});
+
+function commandsOf(text: string): string[] {
+  return [...text.matchAll(/^```sh\n([^]*?)^```$/gm)].flatMap(([, block]) =>
+    block!.split("\n").filter((line) => line.trim() !== "")
+  );
+}
+
+/** The same command, for this Deno and this project, from any folder. */
+function asProcess(command: string): string {
+  const folder = decodeURIComponent(root.pathname);
+  const flags = import.meta.resolve("@std/assert").startsWith("file:")
+    ? npmFlags.map((flag) => `"${flag.replace("=", `=${folder}`)}"`)
+    : [];
+  const deno = `"${Deno.execPath()}" run -q --no-prompt ` +
+    `--config "${folder}deno.json" ${flags.join(" ")} -P`;
+  return command
+    .replace("npx -y deno@2.9.6", "deno")
+    .replace("deno task run", `${deno} "${folder}main.ts"`)
+    .replace("deno task demo", `${deno} "${folder}tools/demo.ts"`);
+}
+
+async function readUntil(
+  stream: ReadableStream<Uint8Array>,
+  pattern: RegExp,
+  onMatch: () => void,
+): Promise<string> {
+  let text = "";
+  let matched = false;
+  for await (const part of stream.pipeThrough(new TextDecoderStream())) {
+    text += part;
+    if (!matched && pattern.test(text)) {
+      matched = true;
+      onMatch();
+    }
+  }
+  return text;
+}

@@ -1,0 +1,555 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { DatabaseError, DisabledError } from "../lib/errors.ts";
+import { createLog } from "../lib/log.ts";
+import type { Processor } from "../lib/processor.ts";
+import {
+  autoStartCreatedTasks,
+  createRunner,
+  processRunningTask,
+  runLoop,
+  type Runner,
+  type RunnerSettings,
+  runOnce,
+} from "../lib/runner.ts";
+import type { ClaimedTask } from "../lib/task.ts";
+import { parseTrace } from "../lib/trace.ts";
+import { FakeClock, turn } from "./fake_clock.ts";
+import { StubStore } from "./stub_store.ts";
+
+interface Setup {
+  readonly tasks?: number;
+  readonly process?: Processor["process"];
+  readonly settings?: Partial<RunnerSettings>;
+  readonly clock?: FakeClock;
+}
+
+async function setUp(options: Setup = {}) {
+  const clock = options.clock ?? new FakeClock({ autoAdvance: true });
+  const store = new StubStore();
+  const lines: string[] = [];
+  const log = createLog({
+    level: "DEBUG",
+    write: (text) => void lines.push(...text.trimEnd().split("\n")),
+  });
+  const process = options.process ??
+    (() => Promise.resolve({ kind: "completed" as const }));
+  const runner = createRunner({
+    store,
+    processorFor: () => ({ name: "scripted", process }),
+    clock,
+    log,
+    owner: "runner-1",
+    settings: {
+      enabled: true,
+      concurrency: 2,
+      leaseMs: 60_000,
+      maxAttempts: 3,
+      intervalMs: 5_000,
+      drainMs: 1_000,
+      ...options.settings,
+    },
+  });
+  await store.create(
+    Array.from({ length: options.tasks ?? 0 }, () => ({
+      userId: "user",
+      provider: "any",
+      instruction: "Do it",
+    })),
+    clock.now(),
+  );
+  const logged = () => {
+    log.flush();
+    return lines.map((line) => line.split(" - ").slice(2).join(" - "));
+  };
+  return { clock, store, runner, logged, ...signals() };
+}
+
+function signals() {
+  const drain = new AbortController();
+  const abort = new AbortController();
+  return { drain, abort, stop: { drain: drain.signal, abort: abort.signal } };
+}
+
+async function claimOne(runner: Runner): Promise<ClaimedTask> {
+  const [claimed] = await autoStartCreatedTasks(runner, 1);
+  assert(claimed);
+  return claimed;
+}
+
+Deno.test("runOnce() refuses to run where the runner is disabled", async () => {
+  const { runner, store, stop } = await setUp({
+    tasks: 1,
+    settings: { enabled: false },
+  });
+  await using _ = runner;
+  await assertRejects(
+    () => runOnce(runner, stop),
+    DisabledError,
+    "HANDSFREE_AGENT_RUNNER_ENABLED=true",
+  );
+  await assertRejects(() => runLoop(runner, stop), DisabledError);
+  assertEquals(store.claims, []);
+});
+
+Deno.test("autoStartCreatedTasks() claims at most as many as asked, oldest first", async () => {
+  const { runner, store } = await setUp({ tasks: 3 });
+  await using _ = runner;
+  const claimed = await autoStartCreatedTasks(runner, 2);
+  assertEquals(claimed.map(({ task }) => task.id), ["task-1", "task-2"]);
+  assertEquals(store.idsIn("created"), ["task-3"]);
+});
+
+Deno.test("processRunningTask() completes a task and says so in its trace", async () => {
+  const { runner, store, clock, logged } = await setUp({
+    tasks: 1,
+    process: async (_task, { progress }) => {
+      progress("Half way");
+      await clock.sleep(500);
+      return { kind: "completed", result: { answer: 42 } };
+    },
+  });
+  await using _ = runner;
+  assertEquals(
+    await processRunningTask(runner, await claimOne(runner)),
+    "completed",
+  );
+  const task = await store.get("task-1");
+  assertEquals(task?.state, "completed");
+  assertEquals(parseTrace(task?.traceText ?? null), {
+    last_progress_at: "2026-01-19T18:30:00.000+00:00",
+    progress: "Half way",
+    completed_at: "2026-01-19T18:30:00.500+00:00",
+    completed_by: "runner_loop",
+    result: "success",
+    output: { answer: 42 },
+  });
+  assert(logged().includes("INFO - Task task-1 completed in 500 ms"));
+});
+
+Deno.test("processRunningTask() frees the slot before the outcome is committed", async () => {
+  const { runner, store } = await setUp({ tasks: 1 });
+  await using _ = runner;
+  let recordedThen = -1;
+  await processRunningTask(runner, await claimOne(runner), () => {
+    recordedThen = store.recorded.length;
+  });
+  assertEquals([recordedThen, store.recorded.length], [0, 1]);
+});
+
+Deno.test("processRunningTask() fails a task whose processor throws", async () => {
+  const { runner, store, logged } = await setUp({
+    tasks: 1,
+    process: () => Promise.reject(new Error("boom")),
+  });
+  await using _ = runner;
+  assertEquals(
+    await processRunningTask(runner, await claimOne(runner)),
+    "failed",
+  );
+  const task = await store.get("task-1");
+  assertEquals(task?.state, "failed");
+  assertEquals(parseTrace(task?.traceText ?? null)?.error, "boom");
+  assert(logged().includes("ERROR - Task task-1 failed: boom"));
+});
+
+Deno.test("processRunningTask() tries a failure again where the task asks for it", async () => {
+  const { runner, store, clock } = await setUp({
+    process: () => Promise.reject(new Error("boom")),
+  });
+  await using _ = runner;
+  await store.create(
+    [{ userId: "user", provider: "any", maxAttempts: 2 }],
+    clock.now(),
+  );
+  assertEquals(
+    await processRunningTask(runner, await claimOne(runner)),
+    "retrying",
+  );
+  const waiting = await store.get("task-1");
+  assertEquals(waiting?.state, "running");
+  assertEquals(waiting?.leaseOwner, null);
+  const waitMs = (waiting?.runAt?.getTime() ?? 0) - clock.now().getTime();
+  assert(waitMs > 0 && waitMs <= 1_000, `${waitMs}`);
+  await clock.sleep(1_000);
+  assertEquals(
+    await processRunningTask(runner, await claimOne(runner)),
+    "failed",
+  );
+});
+
+const losses: {
+  name: string;
+  change: (store: StubStore) => void;
+  why: string;
+}[] = [
+  {
+    name: "that is not there any more",
+    change: (store) => {
+      store.leases.clear();
+      store.tasks.clear();
+    },
+    why: "it is not there any more",
+  },
+  {
+    name: "that somebody else ended",
+    change: (store) => {
+      store.takeLease("task-1");
+      const task = store.tasks.get("task-1")!;
+      store.tasks.set("task-1", { ...task, state: "failed" });
+    },
+    why: "it is failed already",
+  },
+  {
+    name: "that another runner took over",
+    change: (store) => {
+      store.takeLease("task-1");
+      const task = store.tasks.get("task-1")!;
+      store.tasks.set("task-1", { ...task, leaseOwner: "runner-2" });
+    },
+    why: "runner-2 has taken it over",
+  },
+];
+
+for (const { name, change, why } of losses) {
+  Deno.test(`processRunningTask() skips a task ${name}, and says so`, async () => {
+    const { runner, store, logged } = await setUp({ tasks: 1 });
+    await using _ = runner;
+    const claimed = await claimOne(runner);
+    change(store);
+    const before = store.tasks.get("task-1");
+    assertEquals(await processRunningTask(runner, claimed), "skipped");
+    assertEquals(store.tasks.get("task-1"), before);
+    assert(
+      logged().includes(
+        `WARNING - Task task-1 was skipped: ${why}. This run was not recorded.`,
+      ),
+      logged().join("\n"),
+    );
+  });
+}
+
+Deno.test("runOnce() runs everything, oldest first, and counts", async () => {
+  const order: string[] = [];
+  const { runner, store, stop } = await setUp({
+    tasks: 25,
+    process: ({ id }) => {
+      order.push(id);
+      return id === "task-7"
+        ? Promise.reject(new Error("no"))
+        : Promise.resolve({ kind: "completed" });
+    },
+  });
+  await using _ = runner;
+  assertEquals(await runOnce(runner, stop), {
+    started: 25,
+    completed: 24,
+    failed: 1,
+    skipped: 0,
+  });
+  assertEquals(order, Array.from({ length: 25 }, (_, i) => `task-${i + 1}`));
+  assertEquals(store.idsIn("failed"), ["task-7"]);
+});
+
+Deno.test("runOnce() runs no more at a time than its concurrency", async () => {
+  let running = 0;
+  let most = 0;
+  const { runner, clock, stop } = await setUp({
+    tasks: 20,
+    settings: { concurrency: 3 },
+    process: async () => {
+      most = Math.max(most, ++running);
+      await clock.sleep(100);
+      running--;
+      return { kind: "completed" };
+    },
+  });
+  await using _ = runner;
+  await runOnce(runner, stop);
+  assertEquals(most, 3);
+});
+
+Deno.test("runOnce() fills a free slot at once, whatever the others do", async () => {
+  const { runner, clock, stop } = await setUp({
+    tasks: 11,
+    process: async ({ id }) => {
+      await clock.sleep(id === "task-1" ? 10_000 : 1_000);
+      return { kind: "completed" };
+    },
+  });
+  await using _ = runner;
+  const startedAt = clock.monotonic();
+  await runOnce(runner, stop);
+  const tookMs = clock.monotonic() - startedAt;
+  assert(tookMs < 10_500, `${tookMs}`);
+});
+
+Deno.test("runOnce() skips a task whose lease is live", async () => {
+  const { runner, store, stop, clock } = await setUp({ tasks: 1 });
+  await using _ = runner;
+  await store.claim({
+    limit: 1,
+    owner: "runner-2",
+    leaseMs: 60_000,
+    maxAttempts: 3,
+    now: clock.now(),
+  });
+  assertEquals((await runOnce(runner, stop)).started, 0);
+});
+
+Deno.test("runOnce() ends with the store's error", async () => {
+  const { runner, store, stop } = await setUp({ tasks: 1 });
+  await using _ = runner;
+  store.claim = () => Promise.reject(new DatabaseError("gone"));
+  await assertRejects(() => runOnce(runner, stop), DatabaseError, "gone");
+});
+
+Deno.test("runOnce() tries to record again while the store is away", async () => {
+  const { runner, store, stop, logged } = await setUp({ tasks: 1 });
+  await using _ = runner;
+  const record = store.record.bind(store);
+  let failures = 3;
+  store.record = (...args) =>
+    failures-- > 0
+      ? Promise.reject(new DatabaseError("held"))
+      : record(...args);
+  assertEquals((await runOnce(runner, stop)).completed, 1);
+  assert(logged().some((line) => line.startsWith("WARNING - Cannot record")));
+});
+
+Deno.test("a stop finishes the task in hand and gives back the rest", async () => {
+  const clock = new FakeClock();
+  const { runner, store, stop, drain } = await setUp({
+    clock,
+    tasks: 3,
+    settings: { concurrency: 1 },
+    process: async () => {
+      await clock.sleep(500);
+      return { kind: "completed" };
+    },
+  });
+  await using _ = runner;
+  const done = runOnce(runner, stop);
+  await turn();
+  drain.abort();
+  await clock.advance(500);
+  await clock.advance(1_000);
+  assertEquals((await done).completed, 1);
+  assertEquals(store.idsIn("completed"), ["task-1"]);
+  const others = ["task-2", "task-3"].map((id) => store.tasks.get(id));
+  for (const task of others) {
+    assertEquals([task?.attempt, task?.leaseOwner], [0, null]);
+  }
+});
+
+Deno.test("a stop gives back a task that takes longer than the drain", async () => {
+  const clock = new FakeClock();
+  const { runner, store, stop, drain } = await setUp({
+    clock,
+    tasks: 1,
+    process: async (_task, { signal }) => {
+      await clock.sleep(60_000, signal);
+      throw new Error("interrupted");
+    },
+  });
+  await using _ = runner;
+  const done = runLoop(runner, stop);
+  await turn();
+  drain.abort();
+  await clock.advance(999);
+  assertEquals(store.recorded.length, 0);
+  await clock.advance(1);
+  await clock.advance(100);
+  assertEquals((await done).skipped, 1);
+  const task = await store.get("task-1");
+  assertEquals([task?.state, task?.attempt, task?.leaseOwner], [
+    "running",
+    0,
+    null,
+  ]);
+});
+
+Deno.test("a second stop aborts the task in hand, which costs no attempt", async () => {
+  const clock = new FakeClock();
+  const { runner, store, stop, drain, abort } = await setUp({
+    clock,
+    tasks: 1,
+    process: async (_task, { signal }) => {
+      await clock.sleep(60_000, signal);
+      return signal.aborted
+        ? { kind: "failed", error: "interrupted", retryable: true }
+        : { kind: "completed" };
+    },
+  });
+  await using _ = runner;
+  const done = runOnce(runner, stop);
+  await turn();
+  drain.abort();
+  abort.abort();
+  await turn();
+  await clock.advance(100);
+  assertEquals(await done, { started: 1, completed: 0, failed: 0, skipped: 1 });
+  const task = await store.get("task-1");
+  assertEquals([task?.state, task?.attempt, task?.leaseOwner], [
+    "running",
+    0,
+    null,
+  ]);
+  assertEquals(store.recorded.map(({ event }) => event), ["released"]);
+});
+
+Deno.test("a run whose lease was lost is stopped and writes nothing", async () => {
+  const clock = new FakeClock();
+  const { runner, store, stop } = await setUp({
+    clock,
+    tasks: 1,
+    process: async (_task, { signal }) => {
+      await clock.sleep(100_000, signal);
+      return signal.aborted
+        ? { kind: "failed", error: String(signal.reason), retryable: true }
+        : { kind: "completed" };
+    },
+  });
+  await using _ = runner;
+  const done = runOnce(runner, stop);
+  await turn();
+  store.takeLease("task-1");
+  // The task stays another runner's, as far as this one can see.
+  store.tasks.set("task-1", {
+    ...store.tasks.get("task-1")!,
+    leaseOwner: "runner-2",
+    leaseExpiresAt: new Date("2099-01-01"),
+  });
+  await clock.advance(21_000);
+  assertEquals((await done).skipped, 1);
+  assertEquals(store.recorded, []);
+});
+
+Deno.test("a long run's lease is renewed, with one call for all", async () => {
+  const clock = new FakeClock();
+  const { runner, store, stop } = await setUp({
+    clock,
+    tasks: 2,
+    process: async () => {
+      await clock.sleep(100_000);
+      return { kind: "completed" };
+    },
+  });
+  await using _ = runner;
+  const done = runOnce(runner, stop);
+  await turn();
+  await clock.advance(99_000);
+  assertEquals(store.heartbeats.map((leases) => leases.length), [
+    2,
+    2,
+    2,
+    2,
+    2,
+  ]);
+  await clock.advance(2_000);
+  assertEquals((await done).completed, 2);
+});
+
+Deno.test("a run's notes are written while it goes on, the last one of a second", async () => {
+  const clock = new FakeClock();
+  const { runner, store, stop } = await setUp({
+    clock,
+    tasks: 1,
+    process: async (_task, { progress }) => {
+      for (let i = 1; i <= 30; i++) {
+        progress(`Step ${i}`);
+        await clock.sleep(100);
+      }
+      return { kind: "completed" };
+    },
+  });
+  await using _ = runner;
+  const done = runOnce(runner, stop);
+  await turn();
+  await clock.advance(2_500);
+  const notes = store.recorded.filter(({ event }) => event === "progress");
+  assertEquals(notes.length, 2);
+  assertEquals(notes.map(({ keepsLease }) => keepsLease), [true, true]);
+  await clock.advance(1_000);
+  assertEquals((await done).completed, 1);
+  assertEquals(
+    parseTrace(store.tasks.get("task-1")!.traceText)?.progress,
+    "Step 30",
+  );
+});
+
+Deno.test("runLoop() goes on after a pass that failed, and says so", async () => {
+  const { runner, store, stop, drain, logged, clock } = await setUp({
+    clock: new FakeClock(),
+    tasks: 1,
+  });
+  await using _ = runner;
+  const claim = store.claim.bind(store);
+  let failures = 1;
+  store.claim = (options) =>
+    failures-- > 0 ? Promise.reject(new DatabaseError("held")) : claim(options);
+  const done = runLoop(runner, stop);
+  await turn();
+  assertEquals(store.idsIn("completed"), []);
+  store.changed = true;
+  await clock.advance(5_000);
+  await clock.advance(100);
+  drain.abort();
+  assertEquals((await done).completed, 1);
+  assert(logged().includes("ERROR - A pass failed: held"));
+});
+
+Deno.test("runLoop() looks at nothing while the store is as it was", async () => {
+  const { runner, store, stop, drain, clock } = await setUp({
+    clock: new FakeClock(),
+  });
+  await using _ = runner;
+  const done = runLoop(runner, stop);
+  await turn();
+  await clock.advance(60_000);
+  assertEquals(store.claims.length, 1);
+  drain.abort();
+  await done;
+});
+
+Deno.test("runLoop() starts a task that another process made, before the interval", async () => {
+  const { runner, store, stop, drain, clock } = await setUp({
+    clock: new FakeClock(),
+  });
+  await using _ = runner;
+  const done = runLoop(runner, stop);
+  await turn();
+  await store.create([{ userId: "user", provider: "any" }], clock.now());
+  store.onChange?.();
+  await turn();
+  await clock.advance(100);
+  assertEquals(store.idsIn("completed"), ["task-1"]);
+  drain.abort();
+  await done;
+});
+
+Deno.test("runLoop() starts a task when its time has come", async () => {
+  const { runner, store, stop, drain, clock } = await setUp({
+    clock: new FakeClock(),
+  });
+  await using _ = runner;
+  const runAt = new Date(clock.now().getTime() + 1_234);
+  await store.create([{ userId: "user", provider: "any", runAt }], clock.now());
+  const done = runLoop(runner, stop);
+  await turn();
+  await clock.advance(1_233);
+  assertEquals(store.idsIn("created"), ["task-1"]);
+  await clock.advance(101);
+  assertEquals(store.idsIn("completed"), ["task-1"]);
+  drain.abort();
+  await done;
+});
+
+Deno.test("a subscriber that throws harms nobody", async () => {
+  const { runner, stop, logged } = await setUp({ tasks: 1 });
+  await using _ = runner;
+  using _subscription = runner.events.subscribe(() => {
+    throw new Error("mine");
+  });
+  assertEquals((await runOnce(runner, stop)).completed, 1);
+  assert(logged().includes("ERROR - A subscriber failed: mine"));
+});

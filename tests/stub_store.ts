@@ -1,0 +1,178 @@
+import type {
+  ClaimOptions,
+  ClaimResult,
+  HeartbeatResult,
+  RecordResult,
+  TaskStore,
+} from "../lib/store.ts";
+import type {
+  AgentTask,
+  ClaimedTask,
+  Lease,
+  NewTask,
+  TaskEvent,
+  Transition,
+} from "../lib/task.ts";
+import { mergeTrace } from "../lib/trace.ts";
+
+/** A stubbed connection to tasks: keeps them in an array, fences like the real. */
+export class StubStore implements TaskStore {
+  readonly tasks = new Map<string, AgentTask>();
+  readonly leases = new Map<string, Lease>();
+  readonly recorded: Transition[] = [];
+  readonly claims: number[] = [];
+  readonly heartbeats: (readonly Lease[])[] = [];
+  onChange: (() => void) | undefined;
+  changed = false;
+  #nextId = 1;
+
+  async create(tasks: readonly NewTask[], now: Date): Promise<string[]> {
+    return tasks.map((given) => {
+      const id = given.id ?? `task-${this.#nextId++}`;
+      this.tasks.set(id, {
+        id,
+        userId: given.userId,
+        provider: given.provider,
+        targetType: null,
+        targetRef: null,
+        instruction: given.instruction ?? null,
+        state: "created",
+        traceText: null,
+        priority: given.priority ?? 0,
+        runAt: given.runAt ?? null,
+        attempt: 0,
+        maxAttempts: given.maxAttempts ?? null,
+        leaseOwner: null,
+        leaseExpiresAt: null,
+        cancelRequestedAt: null,
+        createdAt: now,
+        updatedAt: now,
+      });
+      return id;
+    });
+  }
+
+  async get(id: string): Promise<AgentTask | undefined> {
+    return this.tasks.get(id);
+  }
+
+  async claim(options: ClaimOptions): Promise<ClaimResult> {
+    const { limit, owner, now, leaseMs } = options;
+    this.claims.push(limit);
+    const due = [...this.tasks.values()].filter((task) =>
+      (task.state === "created" ||
+        task.state === "running" &&
+          !(task.leaseExpiresAt && task.leaseExpiresAt > now)) &&
+      !(task.runAt && task.runAt > now)
+    ).slice(0, limit);
+    const claimed = due.map((task): ClaimedTask => {
+      const attempt = task.attempt + 1;
+      const lease = {
+        taskId: task.id,
+        id: `lease-${task.id}-${attempt}-${this.claims.length}`,
+        owner,
+        attempt,
+      };
+      this.leases.set(task.id, lease);
+      const running: AgentTask = {
+        ...task,
+        state: "running",
+        attempt,
+        runAt: null,
+        leaseOwner: owner,
+        leaseExpiresAt: new Date(now.getTime() + leaseMs),
+      };
+      this.tasks.set(task.id, running);
+      return { task: running, lease };
+    });
+    return { claimed, exhausted: [] };
+  }
+
+  async heartbeat(
+    leases: readonly Lease[],
+    expiresAt: Date,
+  ): Promise<HeartbeatResult> {
+    this.heartbeats.push(leases);
+    const held = leases.filter((it) =>
+      this.leases.get(it.taskId)?.id === it.id
+    );
+    for (const { taskId } of held) {
+      this.#update(taskId, { leaseExpiresAt: expiresAt });
+    }
+    return { held: new Set(held.map(({ taskId }) => taskId)) };
+  }
+
+  async record(
+    transitions: readonly Transition[],
+    now: Date,
+  ): Promise<RecordResult[]> {
+    return transitions.map((transition) => {
+      const { lease, patch, to, keepsLease, returnsAttempt } = transition;
+      const task = this.tasks.get(lease.taskId);
+      if (this.leases.get(lease.taskId)?.id !== lease.id || !task) {
+        return { applied: false, traceText: transition.traceText };
+      }
+      this.recorded.push(transition);
+      const traceText = mergeTrace(task.traceText, patch);
+      this.#update(task.id, {
+        state: to,
+        traceText,
+        runAt: transition.runAt,
+        attempt: task.attempt - (returnsAttempt ? 1 : 0),
+        updatedAt: now,
+      });
+      if (!keepsLease) this.takeLease(task.id);
+      return { applied: true, traceText };
+    });
+  }
+
+  /** Ends a task's lease, as another runner's claim does. */
+  takeLease(id: string): void {
+    this.leases.delete(id);
+    this.#update(id, { leaseOwner: null, leaseExpiresAt: null });
+  }
+
+  /** The tasks in a state, in the order of their creation. */
+  idsIn(state: string): string[] {
+    return [...this.tasks.values()].filter((task) => task.state === state)
+      .map(({ id }) => id);
+  }
+
+  #update(id: string, change: Partial<AgentTask>): void {
+    const task = this.tasks.get(id);
+    if (task) this.tasks.set(id, { ...task, ...change });
+  }
+
+  async nextDueAt(now: Date): Promise<Date | null> {
+    const times = [...this.tasks.values()]
+      .filter(({ state }) => state === "created" || state === "running")
+      .map(({ runAt, leaseExpiresAt }) => runAt ?? leaseExpiresAt)
+      .filter((time) => time !== null && time > now) as Date[];
+    return times.sort((a, b) => a.getTime() - b.getTime())[0] ?? null;
+  }
+
+  async hasChanged(): Promise<boolean> {
+    const { changed } = this;
+    this.changed = false;
+    return changed;
+  }
+
+  watch(onChange: () => void): Disposable {
+    this.onChange = onChange;
+    return { [Symbol.dispose]: () => this.onChange = undefined };
+  }
+
+  async findByPrefix(): Promise<AgentTask[]> {
+    return [];
+  }
+  async list(): Promise<AgentTask[]> {
+    return [...this.tasks.values()];
+  }
+  async countByState(): Promise<Record<string, number>> {
+    return {};
+  }
+  async events(): Promise<TaskEvent[]> {
+    return [];
+  }
+  async [Symbol.asyncDispose](): Promise<void> {}
+}
