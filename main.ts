@@ -18,6 +18,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<RunCommand>>> = {
   run: async () => (await import("./lib/commands/run.ts")).run,
   create: async () => (await import("./lib/commands/create.ts")).create,
   list: async () => (await import("./lib/commands/list.ts")).list,
+  cancel: async () => (await import("./lib/commands/cancel.ts")).cancel,
   show: async () => (await import("./lib/commands/show.ts")).show,
 };
 
@@ -30,7 +31,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<RunCommand>>> = {
 export async function main(argv: readonly string[]): Promise<number> {
   const terminal = systemTerminal();
   try {
-    const { command, args, flags } = parseRequest(argv);
+    const { command, args, flags, settings } = parseRequest(argv);
     if (flags.version) {
       terminal.write(`agent-runner ${manifest.version}\n`);
       return EXIT.ok;
@@ -43,7 +44,7 @@ export async function main(argv: readonly string[]): Promise<number> {
       );
       return EXIT.ok;
     }
-    const config = loadConfig(flags, Deno.env.get);
+    const config = loadConfig(settings, Deno.env.get);
     using log = createLog({ level: config.logLevel, format: config.logFormat });
     const load = COMMANDS[command.name] as () => Promise<RunCommand>;
     const { openStore } = await import("./lib/open_store.ts");

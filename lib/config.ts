@@ -6,6 +6,7 @@
  */
 
 import { UsageError } from "./errors.ts";
+import type { LogFormat, LogLevel } from "./log.ts";
 import { type Setting, type SettingName, SETTINGS } from "./settings.ts";
 
 /** Everything that can be configured. Durations are in milliseconds. */
@@ -20,13 +21,14 @@ export interface Config {
   readonly simulateFailure: boolean;
   readonly leaseMs: number;
   readonly maxAttempts: number;
+  readonly attempts: number;
+  readonly timeoutMs: number;
+  readonly limits: ReadonlyMap<string, number>;
+  readonly eventRetentionMs: number;
   readonly drainMs: number;
   readonly logLevel: LogLevel;
   readonly logFormat: LogFormat;
 }
-
-export type LogLevel = "DEBUG" | "INFO" | "WARNING" | "ERROR";
-export type LogFormat = "text" | "json";
 
 /** Flags as parsed: their text, or whether they were given. */
 export type FlagValues = Readonly<Record<string, unknown>>;
@@ -60,8 +62,7 @@ function textOf(
   env: Environment,
 ): { text: string; source: string } {
   const given = setting.flag === undefined ? undefined : flags[setting.flag];
-  // A boolean flag that was not given is false, and does not say anything.
-  if (given !== undefined && given !== false) {
+  if (given !== undefined && given !== null) {
     return { text: String(given), source: `--${setting.flag}` };
   }
   const variable = setting.env === undefined ? undefined : env(setting.env);
@@ -76,40 +77,59 @@ class Mistake {
   constructor(readonly expected: string) {}
 }
 
-const BOOLEANS: Readonly<Record<string, boolean>> = {
-  true: true,
-  yes: true,
-  "1": true,
-  false: false,
-  no: false,
-  "0": false,
+const BOOLEANS: ReadonlyMap<string, boolean> = new Map([
+  ["true", true],
+  ["yes", true],
+  ["1", true],
+  ["false", false],
+  ["no", false],
+  ["0", false],
+]);
+const UNITS = {
+  seconds: { ms: 1_000, name: "a number of seconds" },
+  days: { ms: 86_400_000, name: "a number of days" },
+  count: { ms: 1, name: "a whole number" },
 };
-const MS_PER_UNIT = { seconds: 1_000, days: 86_400_000, count: 1 };
 
 function readValue(setting: Setting, text: string): unknown {
   switch (setting.kind) {
     case "text":
       return text === "" ? new Mistake("expected a value") : text;
     case "boolean":
-      return BOOLEANS[text.trim().toLowerCase()] ??
+      return BOOLEANS.get(text.trim().toLowerCase()) ??
         new Mistake("expected true or false");
     case "choice":
       return setting.choices?.find((choice) =>
         choice.toLowerCase() === text.trim().toLowerCase()
       ) ?? new Mistake(`expected one of ${setting.choices?.join(", ")}`);
+    case "counts":
+      return readCounts(text);
     default:
-      return readNumber(setting, text);
+      return readNumber(setting.kind, setting.min ?? 0, text);
   }
 }
 
-function readNumber(setting: Setting, text: string): number | Mistake {
-  const kind = setting.kind === "count" ? "count" : "seconds";
-  const min = setting.min ?? 0;
-  const number = /^\s*\d+(\.\d+)?\s*$/.test(text) ? Number(text) : NaN;
-  const valid = number >= min && (kind !== "count" || Number.isInteger(number));
-  if (valid && number * MS_PER_UNIT[kind] <= Number.MAX_SAFE_INTEGER) {
-    return number * MS_PER_UNIT[kind];
+function readCounts(text: string): ReadonlyMap<string, number> | Mistake {
+  const counts = new Map<string, number>();
+  for (const pair of text.split(",").filter((it) => it.trim() !== "")) {
+    const [, name, count] = /^\s*([^\s=]+)\s*=\s*([1-9]\d*)\s*$/.exec(pair) ??
+      [];
+    if (!name) return new Mistake("expected pairs like claude=2,http=5");
+    counts.set(name, Number(count));
   }
-  const unit = kind === "count" ? "a whole number" : "a number of seconds";
-  return new Mistake(`expected ${unit}, ${min} or more`);
+  return counts;
+}
+
+function readNumber(
+  kind: keyof typeof UNITS,
+  min: number,
+  text: string,
+): number | Mistake {
+  const { ms, name } = UNITS[kind];
+  const number = /^\s*\d+(\.\d+)?\s*$/.test(text) ? Number(text) : NaN;
+  const isWhole = kind !== "count" || Number.isInteger(number);
+  if (number >= min && isWhole && number * ms <= Number.MAX_SAFE_INTEGER) {
+    return Math.round(number * ms);
+  }
+  return new Mistake(`expected ${name}, ${min} or more`);
 }

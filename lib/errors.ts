@@ -50,5 +50,9 @@ export class DisabledError extends UserError {
 /** The message of anything that was thrown. */
 export function messageOf(error: unknown): string {
   if (error instanceof Error) return error.message || error.name;
-  return String(error);
+  try {
+    return String(error);
+  } catch {
+    return "Unknown error"; // An object that can't be made a text.
+  }
 }

@@ -18,6 +18,8 @@ export interface ExecuteOptions {
   readonly clock: Clock;
   /** Stops the run. */
   readonly stop: StopSwitch;
+  /** How long the run may take; 0 means as long as it wants. */
+  readonly timeoutMs: number;
   /** Takes the processor's notes on how far it is. */
   readonly onProgress: (message: string) => void;
 }
@@ -31,7 +33,7 @@ export const ABORT_GRACE_MS = 1_000;
 /** Runs the processor of a task once. */
 export async function execute(
   task: AgentTask,
-  { processorFor, clock, stop, onProgress }: ExecuteOptions,
+  { processorFor, clock, stop, timeoutMs, onProgress }: ExecuteOptions,
 ): Promise<Outcome> {
   const processor = processorFor(task.provider);
   if (!processor) {
@@ -41,23 +43,42 @@ export async function execute(
       retryable: false,
     };
   }
+  const finished = timeoutMs > 0 ? new AbortController() : undefined;
+  if (finished) {
+    clock.sleep(timeoutMs, finished.signal).then(() => {
+      if (!finished.signal.aborted) stop.stop("timeout");
+    });
+  }
   const outcome = await new Promise<Outcome>((resolve) => {
     stop.onStop = () =>
-      clock.sleep(ABORT_GRACE_MS).then(() => resolve(abortedBy(stop)));
+      clock.sleep(ABORT_GRACE_MS).then(() =>
+        resolve(stoppedBy(stop, timeoutMs))
+      );
     if (stop.reason) stop.onStop();
     const context = new TaskContext(task, stop, onProgress);
-    processor.process(task, context).then(resolve, (error) => {
+    const fail = (error: unknown) =>
       resolve({ kind: "failed", error: messageOf(error), retryable: true });
-    });
+    try {
+      processor.process(task, context).then(resolve, fail);
+    } catch (error) {
+      fail(error); // Threw before it made its promise.
+    }
   });
   stop.onStop = undefined;
+  finished?.abort();
   return stop.reason && outcome.kind !== "completed"
-    ? abortedBy(stop)
+    ? stoppedBy(stop, timeoutMs)
     : outcome;
 }
 
-function abortedBy({ reason = "shutdown" }: StopSwitch): Outcome {
-  return { kind: "aborted", reason };
+function stoppedBy({ reason }: StopSwitch, timeoutMs: number): Outcome {
+  return !reason || reason === "timeout"
+    ? {
+      kind: "failed",
+      error: `Timed out after ${timeoutMs / 1_000} s`,
+      retryable: true,
+    }
+    : { kind: "aborted", reason };
 }
 
 /** Makes what a processor asks for when it asks. */

@@ -39,8 +39,8 @@ export class Idle implements Disposable {
     }
   }
 
-  /** Resolves when there may be something to claim. */
-  async wait(): Promise<void> {
+  /** Resolves when there may be something to claim, or `until` aborts. */
+  async wait(until: AbortSignal): Promise<void> {
     const { store, clock, log, intervalMs, stop } = this.#options;
     let dueAt = Infinity;
     try {
@@ -51,7 +51,7 @@ export class Idle implements Disposable {
       await clock.sleep(intervalMs, stop);
       return;
     }
-    const ended = AbortSignal.any([stop, this.#changed.signal]);
+    const ended = AbortSignal.any([stop, until, this.#changed.signal]);
     while (!ended.aborted) {
       const untilDueMs = dueAt - clock.now().getTime();
       if (untilDueMs <= 0 || await store.hasChanged()) break;

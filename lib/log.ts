@@ -8,7 +8,10 @@
 
 import { BaseHandler } from "@std/log/base-handler";
 import { Logger, type LogRecord } from "@std/log/logger";
-import type { LogFormat, LogLevel } from "./config.ts";
+
+/** How much is said. */
+export type LogLevel = "DEBUG" | "INFO" | "WARNING" | "ERROR";
+export type LogFormat = "text" | "json";
 
 /** Facts that a JSON line carries apart from its message. */
 export type LogFields = Readonly<Record<string, unknown>>;
@@ -132,7 +135,7 @@ function levelNameOf(name: string): string {
 }
 
 // deno-lint-ignore no-control-regex -- what comes from tasks must not steer the terminal or forge a line
-const CONTROL = /[\x00-\x08\x0b-\x1f\x7f-\x9f]|\n(?!  )/g;
+const CONTROL = /[\x00-\x08\x0b-\x1f\x7f-\x9f]|\n(?! {2})/g;
 
 /**
  * Makes control characters visible, so that a task's text can neither forge a

@@ -9,11 +9,12 @@ import { generate as uuidV5 } from "@std/uuid/v5";
 import { UsageError } from "./errors.ts";
 import {
   type JsonObject,
+  type JsonValue,
   type NewTask,
   parseTargetRef,
   type TargetType,
 } from "./task.ts";
-import { parseTrace } from "./trace.ts";
+import { parseTrace, stringifyJson } from "./trace.ts";
 
 /** The fields of a line in a JSON Lines file; `create`'s flags are the same. */
 export const TASK_FIELDS = [
@@ -27,6 +28,7 @@ export const TASK_FIELDS = [
   "priority",
   "run_at",
   "attempts",
+  "timeout",
 ] as const;
 
 /** A task as given: every field a text, or what JSON has for it. */
@@ -87,6 +89,7 @@ export async function newTaskOf(fields: TaskFields): Promise<NewTask> {
     priority: integerOf(fields, "priority", -MAX_INTEGER),
     runAt: timeOf(fields.run_at),
     maxAttempts: integerOf(fields, "attempts", 1),
+    timeoutMs: secondsOf(fields, "timeout"),
   };
 }
 
@@ -95,7 +98,9 @@ function isAbsent(value: unknown): value is undefined | null {
 }
 
 function wrong(field: string, value: unknown, expected: string): UsageError {
-  const text = typeof value === "string" ? value : JSON.stringify(value);
+  const text = typeof value === "string"
+    ? value
+    : stringifyJson(value as JsonValue);
   return new UsageError(
     `Cannot use the ${
       field.replace("_", " ")
@@ -155,15 +160,34 @@ function integerOf(
   throw wrong(name, value, `a whole number from ${min} to ${MAX_INTEGER}`);
 }
 
+function secondsOf(fields: TaskFields, name: "timeout"): number | undefined {
+  const value = fields[name];
+  if (isAbsent(value)) return undefined;
+  const seconds = typeof value === "string" && /^\d+(\.\d+)?$/.test(value)
+    ? Number(value)
+    : value;
+  if (typeof seconds === "number" && seconds > 0 && seconds <= MAX_INTEGER) {
+    return Math.max(1, Math.round(seconds * 1_000));
+  }
+  throw wrong(name, value, "a number of seconds, more than 0");
+}
+
 /** A date, with a time or without; a time without offset is local. */
 const TIME =
   /^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?$/;
 
+/** The language takes February 30 for March 2. */
+function isDay(text: string): boolean {
+  const day = text.slice(0, 10);
+  return new Date(`${day}T00:00Z`).toISOString().startsWith(day);
+}
+
 function timeOf(value: unknown): Date | undefined {
   if (isAbsent(value)) return undefined;
   const time = typeof value === "string" && TIME.test(value)
-    ? new Date(value)
+    // Without a time, the language takes a date for UTC.
+    ? new Date(value.length === 10 ? `${value}T00:00` : value)
     : undefined;
-  if (time && !isNaN(time.getTime())) return time;
+  if (time && !isNaN(time.getTime()) && isDay(String(value))) return time;
   throw wrong("run_at", value, "a time like 2026-12-31T08:00:00Z");
 }

@@ -13,20 +13,28 @@ export interface PoolOptions<T> {
   /** How many items run at the same time. */
   readonly concurrency: number;
   readonly clock: Clock;
-  /** Claims at most `limit` items. Fewer means that there are no more now. */
-  readonly claim: (limit: number) => Promise<readonly T[]>;
+  /** Claims at most `limit` items. */
+  readonly claim: (limit: number) => Promise<Claim<T>>;
   /**
    * Runs one item, to the end of its bookkeeping. Calls `freeSlot` as soon as
    * another may start. Must not reject.
    */
   readonly run: (item: T, freeSlot: () => void) => Promise<void>;
   /**
-   * Waits until there may be more to claim. Without it, the pool ends when there
-   * is nothing left.
+   * Waits until there may be more to claim, or `until` aborts. Without it, the
+   * pool ends when there is nothing left.
    */
-  readonly waitForMore?: () => Promise<void>;
+  readonly waitForMore?: (until: AbortSignal) => Promise<void>;
   /** Ends the claiming. */
   readonly stop: AbortSignal;
+}
+
+/** What a claim found. */
+export interface Claim<T> {
+  /** Fewer than asked for means that there are no more now. */
+  readonly items: readonly T[];
+  /** There are more as soon as a running item ends. */
+  readonly isBlocked: boolean;
 }
 
 /** What {@linkcode runPool} leaves when it ends. */
@@ -103,8 +111,10 @@ export async function runPool<T>(
   }
 
   async function nextWake(): Promise<void> {
-    await wake.promise;
-    wake = Promise.withResolvers();
+    const current = wake;
+    await current.promise;
+    // Whoever else waited may have made a new one already.
+    if (wake === current) wake = Promise.withResolvers();
   }
 
   let claimedAt = clock.monotonic();
@@ -115,7 +125,7 @@ export async function runPool<T>(
       await nextWake();
       continue;
     }
-    const items = await claim(room);
+    const { items, isBlocked } = await claim(room);
     const now = clock.monotonic();
     const perMs = started / Math.max(1, now - claimedAt);
     // Falls slowly: between a claim and the next answer few items start.
@@ -128,12 +138,16 @@ export async function runPool<T>(
     for (const item of items) queue.push(item);
     startWaiting();
     if (items.length === room) continue;
-    if (waitForMore) {
-      await waitForMore();
-      continue;
+    const freed = new AbortController();
+    const next = isBlocked && unsettled > 0
+      ? nextWake().then(() => freed.abort())
+      : undefined;
+    if (waitForMore) await waitForMore(freed.signal);
+    else if (next) await next;
+    else {
+      while (unsettled > 0 && !stop.aborted) await nextWake();
+      break;
     }
-    while (unsettled > 0 && !stop.aborted) await nextWake();
-    break;
   }
   stop.removeEventListener("abort", onStop);
 

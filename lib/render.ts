@@ -7,7 +7,13 @@
 import { unicodeWidth } from "@std/cli/unicode-width";
 import { bold, dim, green, red, yellow } from "@std/fmt/colors";
 import { formatLocalTime, printable } from "./log.ts";
-import type { AgentTask, JsonObject, TaskEvent, TaskState } from "./task.ts";
+import type {
+  AgentTask,
+  JsonObject,
+  JsonValue,
+  TaskEvent,
+  TaskState,
+} from "./task.ts";
 import { parseTrace, stringifyJson } from "./trace.ts";
 
 /** Where text goes and what fits there. */
@@ -114,9 +120,13 @@ export function renderTask(
   const facts: [string, string | null][] = [
     ["Task", task.id],
     ["State", paintOf(task.state, screen)(task.state)],
-    ["Provider", printable(task.provider)],
+    ["Provider", oneLine(task.provider)],
     ["User", task.userId],
-    ["Target", task.targetRef && `${task.targetType} ${task.targetRef}`],
+    [
+      "Target",
+      task.targetRef &&
+      oneLine(`${task.targetType} ${task.targetRef}`),
+    ],
     ["Task text", task.instruction && indented(task.instruction)],
     ["Priority", task.priority === 0 ? null : String(task.priority)],
     ["Attempt", attemptOf(task)],
@@ -126,7 +136,7 @@ export function renderTask(
     [
       "Lease",
       task.leaseOwner &&
-      `${task.leaseOwner}, until ${when(task.leaseExpiresAt)}`,
+      `${oneLine(task.leaseOwner)}, until ${when(task.leaseExpiresAt)}`,
     ],
   ];
   return section(facts) +
@@ -148,6 +158,11 @@ function section(rows: readonly (readonly [string, string | null])[]): string {
     .join("");
 }
 
+/** No line break of a task's may look like one of ours. */
+function oneLine(text: string): string {
+  return printable(text).replaceAll("\n", "\\n");
+}
+
 function indented(text: string): string {
   return text.split(/\r?\n/).map(printable).join("\n    ");
 }
@@ -160,7 +175,7 @@ function timelineOf(
   trace: JsonObject | undefined,
 ): [string, string][] {
   const entries = events.map((event): [Date, string] => {
-    const who = event.runner ? ` by ${event.runner}` : "";
+    const who = event.runner ? ` by ${oneLine(event.runner)}` : "";
     const detail = event.detail ? `: ${indented(event.detail)}` : "";
     const attempt = event.kind === "started"
       ? `, attempt ${event.attempt}`
@@ -169,13 +184,21 @@ function timelineOf(
   });
   const isByRunner = events.some(({ kind }) => kind !== "created");
   for (const [key, value] of isByRunner ? [] : Object.entries(trace ?? {})) {
-    const time = key.endsWith("_at") && typeof value === "string"
-      ? new Date(value)
-      : undefined;
-    if (time && !isNaN(time.getTime())) entries.push([time, key.slice(0, -3)]);
+    const time = key.endsWith("_at") ? timeOf(value) : undefined;
+    if (time) entries.push([time, oneLine(key.slice(0, -3))]);
   }
   return entries.sort(([a], [b]) => a.getTime() - b.getTime())
     .map(([time, text]) => [formatLocalTime(time), printable(text)]);
+}
+
+const TIME = /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?$/;
+
+/** A time in a trace; old ones have no offset, and are UTC. */
+function timeOf(value: JsonValue): Date | undefined {
+  const [text, , offset] = typeof value === "string" && TIME.exec(value) || [];
+  if (text === undefined) return undefined;
+  const time = new Date(offset ? text : `${text}Z`);
+  return isNaN(time.getTime()) ? undefined : time;
 }
 
 function renderTrace(
@@ -185,7 +208,7 @@ function renderTrace(
   if (!trace) return text ? `  ${indented(text)}\n` : "  (none)\n";
   return section(
     Object.entries(trace).map(([key, value]) => [
-      printable(key),
+      oneLine(key),
       indented(
         typeof value === "string" ? value : stringifyJson(value),
       ) || '""',
@@ -209,6 +232,7 @@ export function taskToJson(task: AgentTask): JsonObject {
     priority: task.priority,
     attempt: task.attempt,
     max_attempts: task.maxAttempts,
+    timeout_seconds: task.timeoutMs === null ? null : task.timeoutMs / 1_000,
     run_at: iso(task.runAt),
     lease_owner: task.leaseOwner,
     lease_expires_at: iso(task.leaseExpiresAt),

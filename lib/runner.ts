@@ -5,77 +5,31 @@
  * @module
  */
 
-import type { Clock } from "./clock.ts";
 import { DisabledError, messageOf } from "./errors.ts";
-import { RunnerEvents } from "./events.ts";
 import { execute } from "./executor.ts";
 import { Idle } from "./idle.ts";
-import type { Log } from "./log.ts";
 import { runPool } from "./pool.ts";
-import type { ProcessorLookup } from "./processor.ts";
-import { Recorder } from "./recorder.ts";
-import {
-  logExhausted,
-  logSkipped,
-  logStart,
-  logTransition,
-} from "./runner_log.ts";
-import { notePatch, type Run, Runs } from "./runs.ts";
-import type { TaskStore } from "./store.ts";
+import type {
+  Runner,
+  RunSummary,
+  StopSignals,
+  TaskResult,
+} from "./runner_context.ts";
+import { logSkipped, logStart, logTransition } from "./runner_log.ts";
+import { notePatch, type Run } from "./runs.ts";
 import type { ClaimedTask, TaskEventKind } from "./task.ts";
 import { release } from "./transitions.ts";
 import { transitionFor } from "./verdict.ts";
 
-/** How a runner works. Durations are in milliseconds. */
-export interface RunnerSettings {
-  readonly enabled: boolean;
-  /** Tasks that run at the same time. */
-  readonly concurrency: number;
-  /** How long a claim is good for without a renewal. */
-  readonly leaseMs: number;
-  /** Claims of a task whose runner dies, before it is failed. */
-  readonly maxAttempts: number;
-  /** The longest wait between two looks at the queue. */
-  readonly intervalMs: number;
-  /** How long a shutdown waits for the tasks in hand. */
-  readonly drainMs: number;
-}
-
-/** What a runner is made of. */
-export interface RunnerParts {
-  readonly store: TaskStore;
-  readonly processorFor: ProcessorLookup;
-  readonly clock: Clock;
-  readonly log: Log;
-  /** The runner's name in leases and in the history. */
-  readonly owner: string;
-  readonly settings: RunnerSettings;
-}
-
-/** A runner; dispose of it when it has run. */
-export interface Runner extends RunnerParts, AsyncDisposable {
-  readonly events: RunnerEvents;
-  readonly recorder: Recorder;
-  readonly runs: Runs;
-}
-
-/** How a run is told to end. */
-export interface StopSignals {
-  /** Claim no more; finish the tasks in hand. */
-  readonly drain: AbortSignal;
-  /** Stop the tasks in hand too, and give them back. */
-  readonly abort: AbortSignal;
-}
-
-/** What came of a task that was processed. */
-export type TaskResult =
-  | "completed"
-  | "failed"
-  | "needs_input"
-  | "retrying"
-  | "released"
-  /** The lease was lost: nothing was written. */
-  | "skipped";
+export { createRunner } from "./runner_context.ts";
+export type {
+  Runner,
+  RunnerParts,
+  RunnerSettings,
+  RunSummary,
+  StopSignals,
+  TaskResult,
+} from "./runner_context.ts";
 
 const RESULTS: { readonly [kind in TaskEventKind]?: TaskResult } = {
   completed: "completed",
@@ -83,33 +37,6 @@ const RESULTS: { readonly [kind in TaskEventKind]?: TaskResult } = {
   needs_input: "needs_input",
   retry_scheduled: "retrying",
 };
-
-/** What a pass did. */
-export interface RunSummary {
-  readonly started: number;
-  readonly completed: number;
-  readonly failed: number;
-  /** Given back, retried later, waiting for an answer, or lost to another. */
-  readonly skipped: number;
-}
-
-/** Puts a runner together. */
-export function createRunner(parts: RunnerParts): Runner {
-  const { store, clock, log, settings } = parts;
-  const { leaseMs } = settings;
-  const recorder = new Recorder({ store, clock, log, retryMs: leaseMs });
-  const runs = new Runs({ store, recorder, clock, log, leaseMs });
-  const events = new RunnerEvents((error) =>
-    log.error(`A subscriber failed: ${messageOf(error)}`)
-  );
-  return {
-    ...parts,
-    events,
-    recorder,
-    runs,
-    [Symbol.asyncDispose]: () => runs[Symbol.asyncDispose](),
-  };
-}
 
 /**
  * Checks that the runner may run.
@@ -130,14 +57,17 @@ export async function autoStartCreatedTasks(
   limit: number,
 ): Promise<readonly ClaimedTask[]> {
   const { store, clock, log, owner, settings, events, runs } = runner;
-  const { claimed, exhausted } = await store.claim({
+  const now = clock.now();
+  const { claimed, ended } = await store.claim({
     limit,
     owner,
     leaseMs: settings.leaseMs,
     maxAttempts: settings.maxAttempts,
-    now: clock.now(),
+    now,
+    leaseCutoff: runner.jumps.leaseCutoff(now),
+    providerRoom: providerRoom(runner),
   });
-  for (const task of exhausted) logExhausted(log, task);
+  for (const transition of ended) logTransition(log, transition, 0);
   for (const item of claimed) runs.add(item);
   events.emit({ type: "claimed", tasks: claimed.map(({ task }) => task) });
   return claimed;
@@ -155,7 +85,7 @@ export async function processRunningTask(
   claimed: ClaimedTask,
   onExecuted?: () => void,
 ): Promise<TaskResult> {
-  const { clock, log, events, recorder, runs, processorFor } = runner;
+  const { clock, log, events, recorder, runs, processorFor, settings } = runner;
   const { task } = claimed;
   const run = runs.get(claimed) ?? runs.add(claimed);
   try {
@@ -165,6 +95,7 @@ export async function processRunningTask(
       processorFor,
       clock,
       stop: run.stop,
+      timeoutMs: task.timeoutMs ?? settings.timeoutMs,
       onProgress: (message) => updateProgress(runner, run, message),
     });
     const runMs = clock.monotonic() - startedAt;
@@ -173,6 +104,7 @@ export async function processRunningTask(
     const transition = transitionFor(run.claimed, outcome, {
       now: clock.now(),
       note: notePatch(run),
+      attempts: settings.attempts,
     });
     const result = transition && await recorder.record(transition);
     if (!transition || !result?.applied) {
@@ -186,6 +118,19 @@ export async function processRunningTask(
   } finally {
     runs.delete(run);
   }
+}
+
+/** How many more tasks of the limited providers may be claimed. */
+function providerRoom(
+  { runs, settings: { limits } }: Runner,
+): ReadonlyMap<string, number> | undefined {
+  if (limits.size === 0) return undefined;
+  return new Map(
+    [...limits].map(([provider, limit]) => [
+      provider,
+      Math.max(0, limit - runs.countOf(provider)),
+    ]),
+  );
 }
 
 /** Notes how far a run is; written with others within a second. */
@@ -245,14 +190,25 @@ export async function runLoop(
       }
     },
     onError,
-    waitForMore: () => idle.wait(),
+    waitForMore: (until) => idle.wait(until),
   });
+}
+
+const PRUNE_INTERVAL_MS = 3_600_000;
+
+async function pruneHistory(
+  { store, clock, log, settings }: Runner,
+): Promise<void> {
+  if (settings.eventRetentionMs === 0) return;
+  const before = new Date(clock.now().getTime() - settings.eventRetentionMs);
+  const count = await store.pruneEvents(before);
+  if (count > 0) log.info(`Deleted ${count} old rows of history`);
 }
 
 interface Mode {
   readonly claim: (limit: number) => Promise<readonly ClaimedTask[]>;
   readonly onError: (error: unknown) => void;
-  readonly waitForMore?: () => Promise<void>;
+  readonly waitForMore?: (until: AbortSignal) => Promise<void>;
 }
 
 async function runUntil(
@@ -261,11 +217,21 @@ async function runUntil(
   { claim, onError, waitForMore }: Mode,
 ): Promise<RunSummary> {
   const { clock, recorder, runs, settings } = runner;
+  let pruneAt = clock.monotonic() + PRUNE_INTERVAL_MS;
   const counts = { started: 0, completed: 0, failed: 0, skipped: 0 };
   const { unstarted, settled } = await runPool<ClaimedTask>({
     concurrency: settings.concurrency,
     clock,
-    claim,
+    claim: async (limit) => {
+      if (clock.monotonic() >= pruneAt) {
+        pruneAt = clock.monotonic() + PRUNE_INTERVAL_MS;
+        await pruneHistory(runner).catch(onError);
+      }
+      const items = await claim(limit);
+      // A provider that has no room left may have more tasks.
+      const rooms = providerRoom(runner)?.values() ?? [];
+      return { items, isBlocked: [...rooms].includes(0) };
+    },
     waitForMore,
     stop: drain,
     run: async (claimed, freeSlot) => {
@@ -285,6 +251,7 @@ async function runUntil(
     const run = runs.get(claimed);
     if (run) runs.delete(run);
   })).catch(onError);
+  if (counts.started > 0) await pruneHistory(runner).catch(onError);
   const done = new AbortController();
   const stopRuns = async () => {
     await clock.sleep(settings.drainMs, AbortSignal.any([abort, done.signal]));

@@ -24,6 +24,9 @@ export function logTransition(
     case "completed":
       log.info(`Task ${id} completed in ${fields.runMs} ms`, fields);
       break;
+    case "cancelled":
+      log.warning(`Task ${id} was cancelled`, fields);
+      break;
     case "failed":
       log.error(`Task ${id} failed: ${detail}`, { ...fields, error: detail });
       break;
@@ -40,14 +43,6 @@ export function logTransition(
     default:
       log.info(`Task ${id} was given back: ${detail}`, fields);
   }
-}
-
-/** Says that a task was failed because its runner died again and again. */
-export function logExhausted(log: Log, { id, attempt }: AgentTask): void {
-  log.error(
-    `Task ${id} failed: its runner died at each of ${attempt} attempts`,
-    { task: id, attempt },
-  );
 }
 
 /** Says why a run's outcome was not recorded. `now` is the task as it stands. */

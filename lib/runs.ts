@@ -8,9 +8,9 @@ import type { Clock } from "./clock.ts";
 import { messageOf } from "./errors.ts";
 import type { Log } from "./log.ts";
 import type { Recorder } from "./recorder.ts";
-import { type StopReason, StopSwitch } from "./stop_switch.ts";
+import { StopSwitch } from "./stop_switch.ts";
 import type { TaskStore } from "./store.ts";
-import type { ClaimedTask, JsonObject } from "./task.ts";
+import type { ClaimedTask, JsonObject, StopReason } from "./task.ts";
 import { noteProgress } from "./transitions.ts";
 
 /** One claimed task in this process. */
@@ -58,6 +58,15 @@ export class Runs implements AsyncDisposable {
     return run?.claimed.lease.id === lease.id ? run : undefined;
   }
 
+  /** How many runs of a provider are in flight. */
+  countOf(provider: string): number {
+    let count = 0;
+    for (const { claimed, isRecording } of this.#runs.values()) {
+      if (claimed.task.provider === provider && !isRecording) count++;
+    }
+    return count;
+  }
+
   add(claimed: ClaimedTask): Run {
     const run: Run = {
       claimed,
@@ -86,7 +95,7 @@ export class Runs implements AsyncDisposable {
   }
 
   async #tend(): Promise<void> {
-    const { clock, leaseMs } = this.#options;
+    const { store, clock, leaseMs } = this.#options;
     const renewalMs = leaseMs / RENEWALS_PER_LEASE;
     let renewedAt = clock.monotonic();
     while (!this.#closed.signal.aborted) {
@@ -101,7 +110,9 @@ export class Runs implements AsyncDisposable {
       }
       await this.#writeNotes();
       const sentAt = clock.monotonic();
-      if (sentAt - renewedAt < renewalMs * 0.9) continue;
+      const isDue = sentAt - renewedAt >= renewalMs * 0.9;
+      // Somebody may have cancelled a task.
+      if (!isDue && !await store.hasChanged()) continue;
       if (await this.#renew(renewedAt + leaseMs)) renewedAt = sentAt;
     }
   }
@@ -111,13 +122,14 @@ export class Runs implements AsyncDisposable {
     const runs = [...this.#runs.values()];
     const expiresAt = new Date(clock.now().getTime() + leaseMs);
     try {
-      const { held } = await store.heartbeat(
+      const { held, cancelled } = await store.heartbeat(
         runs.map(({ claimed }) => claimed.lease),
         expiresAt,
       );
       for (const run of runs) {
-        if (held.has(run.claimed.task.id) || run.isRecording) continue;
-        run.stop.stop("lease lost");
+        const { id } = run.claimed.task;
+        if (cancelled.has(id)) run.stop.stop("cancelled");
+        else if (!held.has(id) && !run.isRecording) run.stop.stop("lease lost");
       }
       return true;
     } catch (error) {

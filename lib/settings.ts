@@ -106,8 +106,7 @@ export const SETTINGS = {
     min: 0.5,
     default: "60",
     placeholder: "SECONDS",
-    summary: "After this long without a sign of life a runner's tasks are " +
-      "taken over",
+    summary: "Time without a sign of life until tasks are taken over",
   },
   maxAttempts: {
     flag: "max-attempts",
@@ -117,6 +116,37 @@ export const SETTINGS = {
     default: "3",
     placeholder: "N",
     summary: "Claims of a task whose runner dies, before it is failed",
+  },
+  attempts: {
+    flag: "attempts",
+    env: "HANDSFREE_AGENT_ATTEMPTS",
+    kind: "count",
+    min: 1,
+    default: "1",
+    placeholder: "N",
+    summary: "Tries of a task that fails, for tasks created without --attempts",
+  },
+  timeoutMs: {
+    flag: "timeout",
+    env: "HANDSFREE_AGENT_TIMEOUT",
+    kind: "seconds",
+    default: "0",
+    placeholder: "SECONDS",
+    summary: "Longest run of a task that sets no --timeout; 0: no limit",
+  },
+  limits: {
+    flag: "limits",
+    env: "HANDSFREE_AGENT_LIMITS",
+    kind: "counts",
+    default: "",
+    placeholder: "NAME=N,…",
+    summary: "Tasks of single providers that run at the same time",
+  },
+  eventRetentionMs: {
+    env: "HANDSFREE_AGENT_EVENT_RETENTION",
+    kind: "days",
+    default: "30",
+    summary: "Keep the history of ended tasks this long; 0 keeps it for ever",
   },
   drainMs: {
     flag: "drain",

@@ -4,8 +4,7 @@
  * @module
  */
 
-/** Why a run was stopped. */
-export type StopReason = "shutdown" | "lease lost";
+import type { StopReason } from "./task.ts";
 
 /**
  * An abort signal that is made when somebody looks at it: making one for each of

@@ -25,14 +25,21 @@ export interface ClaimOptions {
   /** Claims of a task that sets no limit of its own. */
   readonly maxAttempts: number;
   readonly now: Date;
+  /** Leases that ended by then are over. @default {now} */
+  readonly leaseCutoff?: Date;
+  /** How many more tasks of these providers may be claimed. */
+  readonly providerRoom?: ReadonlyMap<string, number>;
 }
 
 /** What came of a {@linkcode TaskStore.claim}. */
 export interface ClaimResult {
   /** In the order in which they are to run. */
   readonly claimed: readonly ClaimedTask[];
-  /** Tasks that were failed instead: their runner died at every attempt. */
-  readonly exhausted: readonly AgentTask[];
+  /**
+   * What was ended instead: tasks whose runner died at every attempt, or died
+   * before it saw that they were cancelled.
+   */
+  readonly ended: readonly Transition[];
 }
 
 /** Options for {@linkcode TaskStore.list}. */
@@ -46,7 +53,20 @@ export interface ListOptions {
 export interface HeartbeatResult {
   /** Ids of the tasks whose lease this run still holds. */
   readonly held: ReadonlySet<string>;
+  /** Ids of those among them that somebody wants cancelled. */
+  readonly cancelled: ReadonlySet<string>;
 }
+
+/** What came of cancelling one task. */
+export type CancelResult =
+  /** Nobody worked on it: it is failed now. */
+  | "cancelled"
+  /** Its runner stops it within seconds. */
+  | "requested"
+  /** It had ended already. */
+  | "ended"
+  /** There is no such task. */
+  | "missing";
 
 /** What came of one transition given to {@linkcode TaskStore.record}. */
 export interface RecordResult {
@@ -75,6 +95,10 @@ export interface TaskStore extends AsyncDisposable {
    * and whose `runAt` has come.
    */
   claim(options: ClaimOptions): Promise<ClaimResult>;
+  /** Cancels a task. */
+  cancel(id: string, now: Date): Promise<CancelResult>;
+  /** Deletes the history of tasks that ended before then. Returns how many rows. */
+  pruneEvents(before: Date): Promise<number>;
   /** When the next task that is not claimable yet will be; null for none. */
   nextDueAt(now: Date): Promise<Date | null>;
   /** Renews leases. */

@@ -81,8 +81,10 @@ export interface AgentTask {
   readonly runAt: Date | null;
   /** Claims so far, this one included. */
   readonly attempt: number;
-  /** Claims before a dying runner fails the task; null means the default. */
+  /** Attempts before a failure is final; null means the default. */
   readonly maxAttempts: number | null;
+  /** How long one run may take, in milliseconds; null means the default. */
+  readonly timeoutMs: number | null;
   readonly leaseOwner: string | null;
   readonly leaseExpiresAt: Date | null;
   readonly cancelRequestedAt: Date | null;
@@ -103,6 +105,7 @@ export interface NewTask {
   readonly priority?: number;
   readonly runAt?: Date | null;
   readonly maxAttempts?: number | null;
+  readonly timeoutMs?: number | null;
 }
 
 /**
@@ -114,6 +117,14 @@ export interface Lease {
   readonly id: string;
   /** The runner's name. */
   readonly owner: string;
+  readonly attempt: number;
+}
+
+/** What a write expects of a task that nobody works on: that nobody does. */
+export interface NoLease {
+  readonly taskId: string;
+  readonly id: null;
+  readonly owner: null;
   readonly attempt: number;
 }
 
@@ -138,7 +149,13 @@ export type Outcome =
   }
   | { readonly kind: "needs_input"; readonly question: string }
   /** The run was stopped before it had an outcome. */
-  | { readonly kind: "aborted"; readonly reason: "shutdown" | "lease lost" };
+  | { readonly kind: "aborted"; readonly reason: AbortReason };
+
+/** Why a run has no outcome of its own. */
+export type AbortReason = "shutdown" | "lease lost" | "cancelled";
+
+/** Why a run was stopped. */
+export type StopReason = AbortReason | "timeout";
 
 /** The kinds of row in a task's history. */
 export type TaskEventKind =
@@ -151,7 +168,8 @@ export type TaskEventKind =
   | "retry_scheduled"
   | "released"
   | "answered"
-  | "cancel_requested";
+  | "cancel_requested"
+  | "cancelled";
 
 /** One row of a task's history. */
 export interface TaskEvent {
@@ -167,11 +185,12 @@ export interface TaskEvent {
 }
 
 /**
- * One fenced write of a run: applied only while the task is `running` under
- * this lease. Made by the named constructors in `transitions.ts`.
+ * One fenced write: applied only while the task is in this state under this
+ * lease. Made by the named constructors in `transitions.ts`.
  */
 export interface Transition {
-  readonly lease: Lease;
+  readonly lease: Lease | NoLease;
+  readonly from: TaskState;
   /** The trace that `patch` is merged into, as the run last saw it. */
   readonly traceText: string | null;
   readonly to: TaskState;

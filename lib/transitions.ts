@@ -6,7 +6,15 @@
  * @module
  */
 
-import type { ClaimedTask, JsonObject, JsonValue, Transition } from "./task.ts";
+import type {
+  AgentTask,
+  ClaimedTask,
+  JsonObject,
+  JsonValue,
+  Lease,
+  NoLease,
+  Transition,
+} from "./task.ts";
 
 /** Who the trace says did it: HandsFree's own name for its runner. */
 export const RUNNER_ACTOR = "runner_loop";
@@ -32,12 +40,19 @@ export function startedPatch(now: Date): JsonObject {
   };
 }
 
+/** A task, and the lease that its row must have. */
+export interface Held {
+  readonly task: AgentTask;
+  readonly lease: Lease | NoLease;
+}
+
 function transition(
-  { task, lease }: ClaimedTask,
+  { task, lease }: Held,
   rest: Pick<Transition, "to" | "event" | "patch"> & Partial<Transition>,
 ): Transition {
   return {
     lease,
+    from: "running",
     traceText: task.traceText,
     detail: null,
     keepsLease: false,
@@ -70,7 +85,7 @@ export function complete(
 
 /** running → failed. */
 export function fail(
-  claimed: ClaimedTask,
+  claimed: Held,
   now: Date,
   error: string,
 ): Transition {
@@ -85,6 +100,23 @@ export function fail(
 /** What a failure puts into the trace. */
 export function failedPatch(now: Date, error: string): JsonObject {
   return { failed_at: traceTime(now), failed_by: RUNNER_ACTOR, error };
+}
+
+/**
+ * Any state that is not final → failed, because somebody cancelled the task.
+ * Without a lease, for a task that nobody works on.
+ */
+export function cancel(held: Held, now: Date): Transition {
+  return transition(held, {
+    from: held.task.state,
+    to: "failed",
+    event: "cancelled",
+    patch: {
+      ...failedPatch(now, "Cancelled"),
+      cancelled_at: traceTime(now),
+      result: "cancelled",
+    },
+  });
 }
 
 /** running → needs_input: the task waits, without a lease, for an answer. */

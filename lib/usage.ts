@@ -62,6 +62,9 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
       "exclusive",
       "leaseMs",
       "maxAttempts",
+      "attempts",
+      "timeoutMs",
+      "limits",
       "drainMs",
     ],
     examples: ["run --once", "run --loop --interval 5"],
@@ -110,7 +113,13 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
       {
         name: "attempts",
         placeholder: "N",
-        summary: "Try a task that fails up to N times (default 1)",
+        summary:
+          "Try a task that fails up to N times (default --attempts of run)",
+      },
+      {
+        name: "timeout",
+        placeholder: "SECONDS",
+        summary: "Stop a run that takes longer (default --timeout of run)",
       },
       {
         name: "file",
@@ -153,6 +162,15 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
     settings: [],
     examples: ["show 550e8400"],
   },
+  {
+    name: "cancel",
+    args: "ID",
+    maxArgs: 1,
+    summary: "Cancel a task: at once, or within seconds where it is running",
+    flags: [JSON_FLAG],
+    settings: [],
+    examples: ["cancel 550e8400"],
+  },
 ];
 
 /** What the user asked for. */
@@ -160,20 +178,25 @@ export interface Request {
   readonly command: Command;
   readonly args: readonly string[];
   readonly flags: FlagValues;
+  /** Those of the flags that are settings. */
+  readonly settings: FlagValues;
+}
+
+function settingsOf(command: Command): readonly SettingName[] {
+  return [...command.settings, ...COMMON_SETTINGS];
 }
 
 /** Every flag of a command, those of settings included. */
 export function flagsOf(command: Command): readonly Flag[] {
-  const settings = [...command.settings, ...COMMON_SETTINGS];
   return [
     ...command.flags,
-    ...settings.map((name): Flag => {
+    ...settingsOf(command).map((name): Flag => {
       const setting: Setting = SETTINGS[name];
       const isSet = setting.kind === "boolean";
       return {
         name: setting.flag ?? name,
         placeholder: isSet ? undefined : setting.placeholder,
-        summary: isSet
+        summary: isSet || setting.default === ""
           ? setting.summary
           : `${setting.summary} (default ${setting.default})`,
       };
@@ -226,12 +249,19 @@ export function parseRequest(argv: readonly string[]): Request {
         "Put quotes around a text with blanks.",
     );
   }
-  return { command, args, flags: values };
+  const settings = Object.fromEntries(
+    settingsOf(command).map((name) => {
+      const { flag = name }: Setting = SETTINGS[name];
+      return [flag, values[flag]];
+    }),
+  );
+  return { command, args, flags: values, settings };
 }
 
 function helpRequest([name]: readonly (string | number)[]): Request {
   if (name === undefined) {
-    return { command: COMMANDS[0], args: [], flags: { help: true } };
+    const flags = { help: true };
+    return { command: COMMANDS[0], args: [], flags, settings: {} };
   }
   return parseRequest([String(name), "--help"]);
 }
@@ -241,9 +271,12 @@ function parse(
   flags: readonly Flag[],
   onUnknown?: (flag: string) => void,
 ) {
-  return parseArgs([...argv], {
+  const switches = flags.filter((it) => !it.placeholder).map((it) => it.name);
+  return parseArgs(joinDashedValues(argv, flags), {
     alias: { help: "h", version: "V" },
-    boolean: flags.filter((it) => !it.placeholder).map((it) => it.name),
+    boolean: switches,
+    // Not false, which is what `--exclusive=false` says.
+    default: Object.fromEntries(switches.map((name) => [name, null])),
     // Without "_", an argument like 1e3 would be read as a number.
     string: [
       "_",
@@ -254,6 +287,26 @@ function parse(
       return true;
     },
   });
+}
+
+/**
+ * `--file -` as `--file=-`, `--priority -5` as `--priority=-5`: `parseArgs` takes
+ * no word with a dash for a value.
+ */
+function joinDashedValues(
+  argv: readonly string[],
+  flags: readonly Flag[],
+): string[] {
+  const words: string[] = [];
+  const end = argv.indexOf("--");
+  for (const [index, word] of argv.entries()) {
+    const flag = flags.find((it) => words.at(-1) === `--${it.name}`);
+    const isRest = end >= 0 && index >= end;
+    if (!isRest && flag?.placeholder && /^-(\d.*)?$/.test(word)) {
+      words.push(`${words.pop()}=${word}`);
+    } else words.push(word);
+  }
+  return words;
 }
 
 /** The help for the program. */

@@ -5,9 +5,16 @@
  */
 
 import { backoffMs } from "./backoff.ts";
-import type { ClaimedTask, JsonObject, Outcome, Transition } from "./task.ts";
+import type {
+  AbortReason,
+  ClaimedTask,
+  JsonObject,
+  Outcome,
+  Transition,
+} from "./task.ts";
 import {
   askInput,
+  cancel,
   complete,
   fail,
   release,
@@ -22,45 +29,58 @@ export interface VerdictOptions {
   readonly now: Date;
   /** What the run noted last and nobody has written yet. */
   readonly note: JsonObject;
+  /** Attempts before a failure is final, for a task that says nothing else. */
+  readonly attempts: number;
 }
 
 /** The transition to record; undefined where nothing may be written. */
 export function transitionFor(
   claimed: ClaimedTask,
   outcome: Outcome,
-  { now, note }: VerdictOptions,
+  options: VerdictOptions,
 ): Transition | undefined {
-  const transition = bareTransition(claimed, outcome, now);
+  const transition = bareTransition(claimed, outcome, options);
   return transition &&
-    { ...transition, patch: { ...note, ...transition.patch } };
+    { ...transition, patch: { ...options.note, ...transition.patch } };
 }
 
 function bareTransition(
   claimed: ClaimedTask,
   outcome: Outcome,
-  now: Date,
+  options: VerdictOptions,
 ): Transition | undefined {
+  const { now } = options;
   switch (outcome.kind) {
     case "completed":
       return complete(claimed, now, outcome);
     case "needs_input":
       return askInput(claimed, now, outcome.question);
     case "aborted":
-      // A run that lost its lease may write nothing.
-      return outcome.reason === "shutdown"
-        ? release(claimed, "The runner was stopped")
-        : undefined;
+      return afterAbort(claimed, outcome.reason, options);
     case "failed": {
       const { error, retryable } = outcome;
       const { attempt, maxAttempts } = claimed.task;
-      // A failure ends the task, as in the HandsFree runner, unless the task
-      // itself asks for more attempts.
-      if (!retryable || attempt >= (maxAttempts ?? 1)) {
+      if (!retryable || attempt >= (maxAttempts ?? options.attempts)) {
         return fail(claimed, now, error);
       }
       const waitMs = backoffMs(attempt, RETRY_BACKOFF);
       const runAt = new Date(now.getTime() + waitMs);
       return retryLater(claimed, now, { error, runAt });
     }
+  }
+}
+
+function afterAbort(
+  claimed: ClaimedTask,
+  reason: AbortReason,
+  { now }: VerdictOptions,
+): Transition | undefined {
+  switch (reason) {
+    case "shutdown":
+      return release(claimed, "The runner was stopped");
+    case "cancelled":
+      return cancel(claimed, now);
+    case "lease lost":
+      return undefined; // Somebody else's now: nothing may be written.
   }
 }

@@ -46,6 +46,10 @@ async function setUp(options: Setup = {}) {
       maxAttempts: 3,
       intervalMs: 5_000,
       drainMs: 1_000,
+      attempts: 1,
+      timeoutMs: 0,
+      limits: new Map(),
+      eventRetentionMs: 0,
       ...options.settings,
     },
   });

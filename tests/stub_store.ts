@@ -1,4 +1,6 @@
+// deno-lint-ignore-file require-await -- the real one waits
 import type {
+  CancelResult,
   ClaimOptions,
   ClaimResult,
   HeartbeatResult,
@@ -24,6 +26,8 @@ export class StubStore implements TaskStore {
   readonly heartbeats: (readonly Lease[])[] = [];
   onChange: (() => void) | undefined;
   changed = false;
+  readonly cancelRequests = new Set<string>();
+  prunedBefore: Date | undefined;
   #nextId = 1;
 
   async create(tasks: readonly NewTask[], now: Date): Promise<string[]> {
@@ -42,6 +46,7 @@ export class StubStore implements TaskStore {
         runAt: given.runAt ?? null,
         attempt: 0,
         maxAttempts: given.maxAttempts ?? null,
+        timeoutMs: given.timeoutMs ?? null,
         leaseOwner: null,
         leaseExpiresAt: null,
         cancelRequestedAt: null,
@@ -85,7 +90,7 @@ export class StubStore implements TaskStore {
       this.tasks.set(task.id, running);
       return { task: running, lease };
     });
-    return { claimed, exhausted: [] };
+    return { claimed, ended: [] };
   }
 
   async heartbeat(
@@ -99,7 +104,10 @@ export class StubStore implements TaskStore {
     for (const { taskId } of held) {
       this.#update(taskId, { leaseExpiresAt: expiresAt });
     }
-    return { held: new Set(held.map(({ taskId }) => taskId)) };
+    return {
+      held: new Set(held.map(({ taskId }) => taskId)),
+      cancelled: new Set(this.cancelRequests),
+    };
   }
 
   async record(
@@ -141,6 +149,15 @@ export class StubStore implements TaskStore {
   #update(id: string, change: Partial<AgentTask>): void {
     const task = this.tasks.get(id);
     if (task) this.tasks.set(id, { ...task, ...change });
+  }
+
+  cancel(): Promise<CancelResult> {
+    return Promise.resolve("missing");
+  }
+
+  async pruneEvents(before: Date): Promise<number> {
+    this.prunedBefore = before;
+    return 0;
   }
 
   async nextDueAt(now: Date): Promise<Date | null> {

@@ -21,9 +21,9 @@ function settingTable(): string {
     Object.values<Setting>(SETTINGS).map((setting) => [
       setting.flag ? `\`--${setting.flag}\`` : "",
       setting.env ? `\`${setting.env}\`` : "",
-      `\`${setting.default}\``,
+      setting.default && `\`${setting.default}\``,
       setting.summary +
-      (setting.kind === "seconds" ? " (seconds)" : ""),
+      (["seconds", "days"].includes(setting.kind) ? ` (${setting.kind})` : ""),
     ]),
   );
 }

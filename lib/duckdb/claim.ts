@@ -5,22 +5,29 @@
  */
 
 import type { ClaimOptions, ClaimResult } from "../store.ts";
-import type { AgentTask, ClaimedTask } from "../task.ts";
+import type { ClaimedTask, Transition } from "../task.ts";
 import { mergeTrace, parseTrace, stringifyJson } from "../trace.ts";
-import { fail, startedPatch } from "../transitions.ts";
+import { cancel, fail, startedPatch } from "../transitions.ts";
 import type { Connection } from "./connection.ts";
 import { applyTransitions } from "./record.ts";
-import { RUN_ORDER, TASK_COLUMNS, taskOf, type TaskRow } from "./rows.ts";
+import {
+  leaseOf,
+  RUN_ORDER,
+  TASK_COLUMNS,
+  taskOf,
+  type TaskRow,
+} from "./rows.ts";
 
 /**
- * Holds for a row that may be claimed; `$now` is bound. A CASE, because ORs keep
- * DuckDB from scanning only a set's rows: 20 ms a claim instead of 4.
+ * Holds for a row that may be claimed. A CASE, because ORs keep DuckDB from
+ * scanning only a set's rows: 20 ms a claim instead of 4.
  */
-const CLAIMABLE = `
+const claimable = (now: string, cutoff: string) => `
   CASE status
-    WHEN 'created' THEN coalesce(run_at <= $now::TIMESTAMPTZ, true)
-    WHEN 'running' THEN
-      coalesce(greatest(run_at, lease_expires_at) <= $now::TIMESTAMPTZ, true)
+    WHEN 'created' THEN coalesce(run_at <= ${now}::TIMESTAMPTZ, true)
+    WHEN 'running' THEN cancel_requested_at IS NULL
+      AND coalesce(run_at <= ${now}::TIMESTAMPTZ, true)
+      AND coalesce(lease_expires_at <= ${cutoff}::TIMESTAMPTZ, true)
     ELSE false
   END`;
 
@@ -44,15 +51,15 @@ export class Claimer {
     connection: Connection,
     options: ClaimOptions,
   ): Promise<ClaimResult> {
-    const exhausted: AgentTask[] = [];
+    const ended: Transition[] = [];
     const leaseId = crypto.randomUUID();
     let count = 0;
     let isFresh = false;
     while (count < options.limit) {
-      if (this.#isSpent(connection, options.now)) {
+      if (this.#isSpent(connection, options)) {
         if (isFresh) break;
-        exhausted.push(...await failExhausted(connection, options));
-        await this.#fill(connection, options.now);
+        ended.push(...await endDead(connection, options));
+        await this.#fill(connection, options);
         isFresh = true;
         if (this.#size === 0) break;
       }
@@ -64,28 +71,53 @@ export class Claimer {
     const claimed = count === 0
       ? []
       : await readClaimed(connection, leaseId, options);
-    return { claimed, exhausted };
+    return { claimed, ended };
   }
 
-  #isSpent(connection: Connection, now: Date): boolean {
+  #isSpent(
+    connection: Connection,
+    { now, providerRoom }: ClaimOptions,
+  ): boolean {
     const age = now.getTime() - this.#filledAt;
-    return connection !== this.#connection || this.#next >= this.#size ||
+    // With limits, what may be claimed is another set each time.
+    return providerRoom !== undefined && this.#next > 0 ||
+      connection !== this.#connection || this.#next >= this.#size ||
       age < 0 || age >= WINDOW_AGE_MS;
   }
 
-  async #fill(connection: Connection, now: Date): Promise<void> {
+  async #fill(
+    connection: Connection,
+    { limit, now, leaseCutoff = now, providerRoom }: ClaimOptions,
+  ): Promise<void> {
     await connection.run(
       "CREATE OR REPLACE TEMP TABLE claim_window (position INTEGER, row BIGINT)",
     );
+    const room = JSON.stringify(
+      [...providerRoom ?? []].map(([provider, room]) => ({ provider, room })),
+    );
+    const limited = `
+      SELECT rowid, priority, created_at FROM agent_tasks
+      LEFT JOIN (SELECT unnest(from_json($3,
+        '[{"provider": "TEXT", "room": "BIGINT"}]'), recursive := true))
+        USING (provider)
+      WHERE ${claimable("$1", "$2")}
+      QUALIFY room IS NULL OR
+        row_number() OVER (PARTITION BY provider ORDER BY ${RUN_ORDER}) <= room`;
+    const unlimited = `
+      SELECT rowid, priority, created_at FROM agent_tasks
+      WHERE ${claimable("$1", "$2")}`;
     this.#size = await connection.run(
       `INSERT INTO claim_window
        SELECT row_number() OVER (ORDER BY ${RUN_ORDER}) - 1, rowid
-       FROM (
-         SELECT rowid, priority, created_at FROM agent_tasks
-         WHERE ${CLAIMABLE.replaceAll("$now", "$1")}
-         ORDER BY ${RUN_ORDER} LIMIT ${WINDOW_ROWS}
-       )`,
-      [now.toISOString()],
+       FROM (${providerRoom ? limited : unlimited}
+             ORDER BY ${RUN_ORDER} LIMIT ${
+        providerRoom ? limit : WINDOW_ROWS
+      })`,
+      [
+        now.toISOString(),
+        leaseCutoff.toISOString(),
+        ...(providerRoom ? [room] : []),
+      ],
     );
     this.#connection = connection;
     this.#next = 0;
@@ -95,7 +127,7 @@ export class Claimer {
   async #lease(
     connection: Connection,
     leaseId: string,
-    { limit, owner, leaseMs, now }: ClaimOptions,
+    { limit, owner, leaseMs, now, leaseCutoff = now }: ClaimOptions,
   ): Promise<number> {
     const end = Math.min(this.#next + limit, this.#size);
     const expiresAt = new Date(now.getTime() + leaseMs);
@@ -108,7 +140,7 @@ export class Claimer {
          updated_at = $4::TIMESTAMPTZ, last_update = coalesce(last_update, $5)
        WHERE rowid IN (SELECT row FROM claim_window
                        WHERE position >= $6 AND position < $7)
-         AND ${CLAIMABLE.replaceAll("$now", "$4")}`,
+         AND ${claimable("$4", "$8")}`,
       [
         leaseId,
         owner,
@@ -117,6 +149,7 @@ export class Claimer {
         stringifyJson(startedPatch(now)),
         this.#next,
         end,
+        leaseCutoff.toISOString(),
       ],
     );
     this.#next = end;
@@ -129,7 +162,7 @@ const CLAIMED_FIELDS = `
   id: id, user_id: user_id, provider: provider, repo_full_name: repo_full_name,
   issue_number: issue_number, pr_number: pr_number, instruction: instruction,
   last_update: nullif(last_update, $2), priority: coalesce(priority, 0),
-  attempt: attempt, max_attempts: max_attempts,
+  attempt: attempt, max_attempts: max_attempts, timeout_ms: timeout_ms,
   created_at: epoch_ms(created_at)`;
 
 type ClaimedRow = Omit<
@@ -211,35 +244,33 @@ async function writeTraces(
   );
 }
 
-/** Fails the tasks whose runner died at each of their attempts. */
-async function failExhausted(
+/**
+ * Ends what must not be claimed again: tasks whose runner died at each of their
+ * attempts, and cancelled tasks whose runner did not live to see it.
+ */
+async function endDead(
   connection: Connection,
-  { now, maxAttempts }: ClaimOptions,
-): Promise<AgentTask[]> {
+  { now, leaseCutoff = now, maxAttempts }: ClaimOptions,
+): Promise<Transition[]> {
   const rows = await connection.json<TaskRow[]>(
     `SELECT to_json(list(t)) FROM (
        SELECT ${TASK_COLUMNS} FROM agent_tasks
-       WHERE status = 'running' AND lease_id IS NOT NULL
-         AND lease_expires_at <= $1::TIMESTAMPTZ
-         AND attempt >= coalesce(max_attempts, $2)) t`,
-    [now.toISOString(), maxAttempts],
+       WHERE status = 'running'
+         AND coalesce(lease_expires_at <= $1::TIMESTAMPTZ, true)
+         AND (cancel_requested_at IS NOT NULL OR (lease_id IS NOT NULL
+           AND attempt >= coalesce(max_attempts, $2)))) t`,
+    [leaseCutoff.toISOString(), maxAttempts],
   ) ?? [];
-  const transitions = rows.map((row) =>
-    fail(
-      {
-        task: taskOf(row),
-        lease: {
-          taskId: row.id,
-          id: row.lease_id ?? "",
-          owner: row.lease_owner ?? "",
-          attempt: row.attempt,
-        },
-      },
+  const transitions = rows.map((row) => {
+    const held = { task: taskOf(row), lease: leaseOf(row) };
+    if (row.cancel_requested_at !== null) return cancel(held, now);
+    return fail(
+      held,
       now,
       `The runner died at each of ${row.attempt} attempts; ` +
         `the last one was ${row.lease_owner}`,
-    )
-  );
+    );
+  });
   await applyTransitions(connection, transitions, now);
-  return rows.map(taskOf);
+  return transitions;
 }

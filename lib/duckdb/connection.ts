@@ -146,6 +146,18 @@ export async function fingerprintOf(path: string): Promise<string> {
   return parts.join(", ");
 }
 
+/** Tells one file from another at the same path; undefined where there is none. */
+export async function inodeOf(
+  path: string,
+): Promise<number | null | undefined> {
+  try {
+    return (await Deno.stat(path)).ino;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
 /** Calls back when the file or its write-ahead log may have changed. */
 export function watchFile(path: string, onChange: () => void): Disposable {
   const slash = Math.max(path.lastIndexOf("/"), path.lastIndexOf("\\"));

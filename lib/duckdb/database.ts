@@ -12,6 +12,7 @@ import {
   type Connection,
   explainDuckDbError,
   fingerprintOf,
+  inodeOf,
   watchFile,
 } from "./connection.ts";
 
@@ -43,6 +44,7 @@ export class Database implements AsyncDisposable {
   readonly #options: DatabaseOptions;
   #connection: Connection | undefined;
   #fingerprint: string | undefined;
+  #inode: number | null | undefined;
   #openedAt = 0;
   #mayOpenAt = 0;
   #linger: ReturnType<typeof setTimeout> | undefined;
@@ -73,6 +75,7 @@ export class Database implements AsyncDisposable {
         await connection.run("BEGIN TRANSACTION");
         const result = await work(connection);
         await connection.run("COMMIT");
+        await this.#assertNotReplaced();
         return result;
       } catch (error) {
         await this.#rollBack(connection);
@@ -130,6 +133,7 @@ export class Database implements AsyncDisposable {
         : error;
     }
     this.#openedAt = this.#clock.monotonic();
+    this.#inode = await inodeOf(this.#path);
     this.#connection = connection;
     return connection;
   }
@@ -147,6 +151,17 @@ export class Database implements AsyncDisposable {
       // Jitter, so that two that wait do not meet again and again.
       await this.#clock.sleep(YIELD_MS * (0.2 + 0.6 * Math.random()));
     }
+  }
+
+  /** What is written to a file that has no name any more is lost. */
+  async #assertNotReplaced(): Promise<void> {
+    if (this.#path === ":memory:") return;
+    if (await inodeOf(this.#path) === this.#inode) return;
+    await this.#close();
+    throw new DatabaseError(
+      `Cannot use ${this.#path}: another file was put in its place meanwhile. ` +
+        "What was just written went to the old one; it is tried again.",
+    );
   }
 
   async #rollBack(connection: Connection): Promise<void> {

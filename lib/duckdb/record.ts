@@ -12,7 +12,7 @@ import type { Connection } from "./connection.ts";
 /** The row is still the run's. */
 const FENCE = `
   t.id = d.task_id AND d.outcome = o.position
-  AND t.status = 'running' AND t.lease_id = o.lease_id`;
+  AND t.status = o.from_state AND t.lease_id IS NOT DISTINCT FROM o.lease_id`;
 
 /** Some of the rows are not as the runs last saw them. */
 export class RowsChangedError extends Error {
@@ -123,9 +123,10 @@ function batchesOf(
 ): Batch[] {
   const batches = new Map<string, Batch>();
   for (const transition of transitions) {
-    const { lease, event, detail, runAt, patch } = transition;
+    const { lease, from, event, detail, runAt, patch } = transition;
     const seen = seenOf(transition);
-    const key = `${lease.id} ${lease.attempt} ${event} ${runAt?.getTime()} ` +
+    const key =
+      `${lease.id} ${lease.attempt} ${from} ${event} ${runAt?.getTime()} ` +
       `${stringifyJson([detail, patch])} ${seen}`;
     const batch = batches.get(key);
     if (batch) batch.taskIds.push(lease.taskId);
@@ -146,7 +147,8 @@ async function stage(
   await connection.run(
     `CREATE OR REPLACE TEMP TABLE incoming (task_id UUID, outcome INTEGER);
      CREATE OR REPLACE TEMP TABLE outcomes (
-       position INTEGER, lease_id UUID, owner TEXT, attempt INTEGER, state TEXT,
+       position INTEGER, lease_id UUID, owner TEXT, attempt INTEGER,
+       from_state TEXT, state TEXT,
        seen TEXT, trace TEXT, keeps_lease BOOLEAN, returned INTEGER,
        run_at BIGINT, kind TEXT, detail TEXT)`,
   );
@@ -164,6 +166,7 @@ async function stage(
     { type: "text", values: all.map(({ lease }) => lease.id) },
     { type: "text", values: all.map(({ lease }) => lease.owner) },
     { type: "integer", values: all.map(({ lease }) => lease.attempt) },
+    { type: "text", values: all.map(({ from }) => from) },
     { type: "text", values: all.map(({ to }) => to) },
     { type: "text", values: writes.map(({ seen }) => seen) },
     { type: "text", values: writes.map(({ trace }) => trace) },

@@ -6,6 +6,8 @@
 
 import type {
   AgentTask,
+  Lease,
+  NoLease,
   TaskEvent,
   TaskEventKind,
   TaskState,
@@ -26,6 +28,7 @@ export interface TaskRow {
   readonly run_at: number | null;
   readonly attempt: number;
   readonly max_attempts: number | null;
+  readonly timeout_ms: number | null;
   readonly lease_id: string | null;
   readonly lease_owner: string | null;
   readonly lease_expires_at: number | null;
@@ -39,6 +42,7 @@ export const TASK_COLUMNS = `
   id, user_id, provider, repo_full_name, issue_number, pr_number, instruction,
   status, last_update, coalesce(priority, 0) AS priority,
   epoch_ms(run_at) AS run_at, coalesce(attempt, 0) AS attempt, max_attempts,
+  timeout_ms,
   lease_id, lease_owner, epoch_ms(lease_expires_at) AS lease_expires_at,
   epoch_ms(cancel_requested_at) AS cancel_requested_at,
   epoch_ms(created_at) AS created_at, epoch_ms(updated_at) AS updated_at`;
@@ -66,6 +70,7 @@ export function taskOf(row: TaskRow): AgentTask {
     runAt: dateOf(row.run_at),
     attempt: row.attempt,
     maxAttempts: row.max_attempts,
+    timeoutMs: row.timeout_ms,
     leaseOwner: row.lease_owner,
     leaseExpiresAt: dateOf(row.lease_expires_at),
     cancelRequestedAt: dateOf(row.cancel_requested_at),
@@ -73,6 +78,14 @@ export function taskOf(row: TaskRow): AgentTask {
     createdAt: new Date(row.created_at ?? 0),
     updatedAt: new Date(row.updated_at ?? 0),
   };
+}
+
+/** The lease that a row has, or that it has none. */
+export function leaseOf(row: TaskRow): Lease | NoLease {
+  const { id: taskId, attempt, lease_id: id, lease_owner: owner } = row;
+  return id === null
+    ? { taskId, id, owner: null, attempt }
+    : { taskId, id, owner: owner ?? "", attempt };
 }
 
 function dateOf(ms: number | null): Date | null {

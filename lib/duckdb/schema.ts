@@ -32,6 +32,7 @@ const RUNNER_COLUMNS = {
   run_at: "TIMESTAMPTZ",
   attempt: "INTEGER DEFAULT 0",
   max_attempts: "INTEGER",
+  timeout_ms: "BIGINT",
   lease_id: "UUID",
   lease_owner: "TEXT",
   lease_expires_at: "TIMESTAMPTZ",

@@ -6,8 +6,8 @@
  */
 
 import { type Clock, systemClock } from "../clock.ts";
-import { messageOf, UsageError } from "../errors.ts";
 import type {
+  CancelResult,
   ClaimOptions,
   ClaimResult,
   HeartbeatResult,
@@ -17,16 +17,17 @@ import type {
 } from "../store.ts";
 import {
   type AgentTask,
+  isFinal,
   type Lease,
   type NewTask,
-  parseTargetRef,
   type TaskEvent,
   type TaskState,
   type Transition,
 } from "../task.ts";
-import { stringifyJson } from "../trace.ts";
+import { cancel } from "../transitions.ts";
 import { Claimer } from "./claim.ts";
 import { type Connect, connectDuckDb } from "./connection.ts";
+import { createTasks } from "./create.ts";
 import { Database, type DatabaseOptions } from "./database.ts";
 import {
   applyToChangedRows,
@@ -37,6 +38,7 @@ import {
   EVENT_COLUMNS,
   eventOf,
   type EventRow,
+  leaseOf,
   TASK_COLUMNS,
   taskOf,
   type TaskRow,
@@ -79,82 +81,8 @@ class DuckDbTaskStore implements TaskStore {
     this.#database = database;
   }
 
-  async create(tasks: readonly NewTask[], now: Date): Promise<string[]> {
-    const ids = tasks.map(({ id }) => id ?? crypto.randomUUID());
-    if (ids.length === 0) return ids;
-    const targets = tasks.map((task) => targetColumnsOf(task));
-    try {
-      await this.#database.transaction(async (connection) => {
-        await connection.run(
-          `CREATE OR REPLACE TEMP TABLE incoming_tasks (
-             position INTEGER, id UUID, user_id UUID, provider TEXT, repo TEXT,
-             issue INTEGER, pr INTEGER, instruction TEXT, trace TEXT,
-             priority INTEGER, run_at BIGINT, max_attempts INTEGER)`,
-        );
-        await connection.append("incoming_tasks", [
-          { type: "integer", values: ids.map((_, index) => index) },
-          { type: "text", values: ids },
-          { type: "text", values: tasks.map(({ userId }) => userId) },
-          { type: "text", values: tasks.map(({ provider }) => provider) },
-          { type: "text", values: targets.map(({ repo }) => repo) },
-          { type: "integer", values: targets.map(({ issue }) => issue) },
-          { type: "integer", values: targets.map(({ pr }) => pr) },
-          {
-            type: "text",
-            values: tasks.map(({ instruction }) => instruction ?? null),
-          },
-          {
-            type: "text",
-            values: tasks.map(({ trace }) =>
-              trace ? stringifyJson(trace) : null
-            ),
-          },
-          {
-            type: "integer",
-            values: tasks.map(({ priority }) => priority ?? 0),
-          },
-          {
-            type: "bigint",
-            values: tasks.map(({ runAt }) =>
-              runAt ? BigInt(runAt.getTime()) : null
-            ),
-          },
-          {
-            type: "integer",
-            values: tasks.map(({ maxAttempts }) => maxAttempts ?? null),
-          },
-        ]);
-        await connection.run(
-          `INSERT INTO agent_tasks
-             (id, user_id, provider, repo_full_name, issue_number, pr_number,
-              instruction, status, last_update, created_at, updated_at,
-              priority, run_at, attempt, max_attempts)
-           SELECT id, user_id, provider, repo, issue, pr, instruction,
-             'created', trace, $1::TIMESTAMPTZ, $1::TIMESTAMPTZ,
-             priority, epoch_ms(run_at), 0, max_attempts
-           FROM incoming_tasks ORDER BY position`,
-          [now.toISOString()],
-        );
-        await connection.run(
-          `INSERT INTO agent_task_events (task_id, kind, occurred_at, attempt)
-           SELECT id, 'created', $1::TIMESTAMPTZ, 0
-           FROM incoming_tasks ORDER BY position`,
-          [now.toISOString()],
-        );
-        await connection.run("DROP TABLE incoming_tasks");
-      });
-    } catch (error) {
-      const [, id] = /Duplicate key "id: ([-0-9a-f]+)"/.exec(
-        messageOf(error),
-      ) ?? [];
-      if (!id) throw error;
-      throw new UsageError(
-        `Cannot create task ${id}: there is one with this id. ` +
-          "Leave the id out to get a new one.",
-        { cause: error },
-      );
-    }
-    return ids;
+  create(tasks: readonly NewTask[], now: Date): Promise<string[]> {
+    return createTasks(this.#database, tasks, now);
   }
 
   async get(id: string): Promise<AgentTask | undefined> {
@@ -227,19 +155,65 @@ class DuckDbTaskStore implements TaskStore {
     expiresAt: Date,
   ): Promise<HeartbeatResult> {
     const ids = JSON.stringify([...new Set(leases.map(({ id }) => id))]);
-    const held =
+    const isHeld =
       `status = 'running' AND lease_id IN (SELECT unnest($1::JSON::UUID[]))`;
     return this.#database.transaction(async (connection) => {
       await connection.run(
-        `UPDATE agent_tasks SET lease_expires_at = $2::TIMESTAMPTZ WHERE ${held}`,
+        `UPDATE agent_tasks SET lease_expires_at = $2::TIMESTAMPTZ
+         WHERE ${isHeld}`,
         [ids, expiresAt.toISOString()],
       );
-      const found = await connection.json<string[]>(
-        `SELECT to_json(list(id)) FROM agent_tasks WHERE ${held}`,
+      const rows = await connection.json<{ id: string; wanted: boolean }[]>(
+        `SELECT to_json(list({id: id, wanted: cancel_requested_at IS NULL}))
+         FROM agent_tasks WHERE ${isHeld}`,
         [ids],
-      );
-      return { held: new Set(found ?? []) };
+      ) ?? [];
+      const unwanted = rows.filter(({ wanted }) => !wanted);
+      return {
+        held: new Set(rows.map(({ id }) => id)),
+        cancelled: new Set(unwanted.map(({ id }) => id)),
+      };
     });
+  }
+
+  cancel(id: string, now: Date): Promise<CancelResult> {
+    return this.#database.transaction(async (connection) => {
+      const [row] = await connection.json<TaskRow[]>(
+        `SELECT to_json(list(t)) FROM (
+           SELECT ${TASK_COLUMNS} FROM agent_tasks WHERE id = $1::UUID) t`,
+        [id],
+      ) ?? [];
+      if (!row) return "missing";
+      const task = taskOf(row);
+      if (isFinal(task.state)) return "ended";
+      if (!task.leaseExpiresAt || task.leaseExpiresAt <= now) {
+        const held = { task, lease: leaseOf(row) };
+        await applyTransitions(connection, [cancel(held, now)], now);
+        return "cancelled";
+      }
+      await connection.run(
+        `UPDATE agent_tasks SET cancel_requested_at = $2::TIMESTAMPTZ
+         WHERE id = $1::UUID`,
+        [id, now.toISOString()],
+      );
+      await connection.run(
+        `INSERT INTO agent_task_events (task_id, kind, occurred_at, attempt)
+         VALUES ($1, 'cancel_requested', $2::TIMESTAMPTZ, $3)`,
+        [id, now.toISOString(), task.attempt],
+      );
+      return "requested";
+    });
+  }
+
+  pruneEvents(before: Date): Promise<number> {
+    return this.#database.transaction((connection) =>
+      connection.run(
+        `DELETE FROM agent_task_events WHERE occurred_at < $1::TIMESTAMPTZ
+           AND task_id NOT IN (SELECT id FROM agent_tasks
+             WHERE status NOT IN ('completed', 'failed'))`,
+        [before.toISOString()],
+      )
+    );
   }
 
   async record(
@@ -286,19 +260,4 @@ class DuckDbTaskStore implements TaskStore {
       return (rows ?? []).map(taskOf);
     });
   }
-}
-
-function targetColumnsOf({ targetType, targetRef }: NewTask) {
-  const target = targetRef ? parseTargetRef(targetRef) : undefined;
-  if (targetRef && !target) {
-    throw new UsageError(
-      `Cannot use the target "${targetRef}": expected owner/repo#123 or #123.`,
-    );
-  }
-  const number = target?.number ?? null;
-  return {
-    repo: target?.repo ?? null,
-    issue: targetType === "pr" ? null : number,
-    pr: targetType === "pr" ? number : null,
-  };
 }

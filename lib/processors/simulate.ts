@@ -30,7 +30,12 @@ export function createSimulateProcessor(options: SimulateOptions): Processor {
       context: ProcessorContext,
     ): Promise<Outcome> {
       context.progress("Working on the task (simulated)");
-      if (delayMs > 0) await clock.sleep(delayMs, context.signal);
+      if (delayMs > 0) {
+        await clock.sleep(delayMs, context.signal);
+        if (context.signal.aborted) {
+          return { kind: "failed", error: "Stopped", retryable: true };
+        }
+      }
       const failure = context.trace.simulate_failure || fails;
       if (!failure) return { kind: "completed" };
       const error = typeof failure === "string" ? failure : "Simulated failure";

@@ -1,0 +1,41 @@
+/**
+ * `agent-runner cancel`
+ *
+ * @module
+ */
+
+import { EXIT, UsageError } from "../errors.ts";
+import type { CancelResult } from "../store.ts";
+import { stringifyJson } from "../trace.ts";
+import type { CommandContext } from "./context.ts";
+import { findTask } from "./find_task.ts";
+
+const MESSAGES: Readonly<Record<CancelResult, string>> = {
+  cancelled: "is cancelled",
+  requested: "is running; its runner stops it within seconds",
+  ended: "had ended already",
+  missing: "is not there any more",
+};
+
+/** Cancels one task. Exit code 1 where it had ended already. */
+export async function cancel(
+  { args, flags, clock, terminal, openStore }: CommandContext,
+): Promise<number> {
+  const [prefix] = args;
+  if (prefix === undefined) {
+    throw new UsageError(
+      "Cannot cancel a task without its id. " +
+        "agent-runner list has the ids; the start of one is enough.",
+    );
+  }
+  await using store = await openStore();
+  const { id } = await findTask(store, prefix);
+  const result = await store.cancel(id, clock.now());
+  terminal.write(
+    flags.json
+      ? `${stringifyJson({ id, result })}\n`
+      : `Task ${id} ${MESSAGES[result]}\n`,
+  );
+  const isDone = result === "cancelled" || result === "requested";
+  return isDone ? EXIT.ok : EXIT.failed;
+}

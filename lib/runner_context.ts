@@ -1,0 +1,103 @@
+/**
+ * What a runner is made of, and what it says of itself.
+ *
+ * @module
+ */
+
+import type { Clock } from "./clock.ts";
+import { ClockJumps } from "./clock_jumps.ts";
+import { messageOf } from "./errors.ts";
+import { RunnerEvents } from "./events.ts";
+import type { Log } from "./log.ts";
+import type { ProcessorLookup } from "./processor.ts";
+import { Recorder } from "./recorder.ts";
+import { Runs } from "./runs.ts";
+import type { TaskStore } from "./store.ts";
+
+/** How a runner works. Durations are in milliseconds. */
+export interface RunnerSettings {
+  readonly enabled: boolean;
+  /** Tasks that run at the same time. */
+  readonly concurrency: number;
+  /** How long a claim is good for without a renewal. */
+  readonly leaseMs: number;
+  /** Claims of a task whose runner dies, before it is failed. */
+  readonly maxAttempts: number;
+  /** Attempts before a failure is final, for a task that sets none. */
+  readonly attempts: number;
+  /** How long a run may take, for a task that sets nothing; 0 for ever. */
+  readonly timeoutMs: number;
+  /** How many tasks of a provider run at the same time; others are not limited. */
+  readonly limits: ReadonlyMap<string, number>;
+  /** The longest wait between two looks at the queue. */
+  readonly intervalMs: number;
+  /** How long a shutdown waits for the tasks in hand. */
+  readonly drainMs: number;
+  /** How long the history of ended tasks is kept; 0 for ever. */
+  readonly eventRetentionMs: number;
+}
+
+/** What a runner is made of. */
+export interface RunnerParts {
+  readonly store: TaskStore;
+  readonly processorFor: ProcessorLookup;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** The runner's name in leases and in the history. */
+  readonly owner: string;
+  readonly settings: RunnerSettings;
+}
+
+/** A runner; dispose of it when it has run. */
+export interface Runner extends RunnerParts, AsyncDisposable {
+  readonly events: RunnerEvents;
+  readonly recorder: Recorder;
+  readonly runs: Runs;
+  readonly jumps: ClockJumps;
+}
+
+/** How a run is told to end. */
+export interface StopSignals {
+  /** Claim no more; finish the tasks in hand. */
+  readonly drain: AbortSignal;
+  /** Stop the tasks in hand too, and give them back. */
+  readonly abort: AbortSignal;
+}
+
+/** What came of a task that was processed. */
+export type TaskResult =
+  | "completed"
+  | "failed"
+  | "needs_input"
+  | "retrying"
+  | "released"
+  /** The lease was lost: nothing was written. */
+  | "skipped";
+
+/** What a pass did. */
+export interface RunSummary {
+  readonly started: number;
+  readonly completed: number;
+  readonly failed: number;
+  /** Given back, retried later, waiting for an answer, or lost to another. */
+  readonly skipped: number;
+}
+
+/** Puts a runner together. */
+export function createRunner(parts: RunnerParts): Runner {
+  const { store, clock, log, settings } = parts;
+  const { leaseMs } = settings;
+  const recorder = new Recorder({ store, clock, log, retryMs: leaseMs });
+  const runs = new Runs({ store, recorder, clock, log, leaseMs });
+  const events = new RunnerEvents((error) =>
+    log.error(`A subscriber failed: ${messageOf(error)}`)
+  );
+  return {
+    ...parts,
+    events,
+    recorder,
+    runs,
+    jumps: new ClockJumps(clock, leaseMs),
+    [Symbol.asyncDispose]: () => runs[Symbol.asyncDispose](),
+  };
+}

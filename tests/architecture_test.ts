@@ -1,0 +1,282 @@
+import { assert, assertEquals } from "@std/assert";
+
+/**
+ * The table of DESIGN.md. Whole numbers are its levels; a fraction orders the
+ * files of one level, as those of a folder. Imports, type-only ones included,
+ * go to a strictly lower number, so there can be no cycle.
+ */
+const LEVELS: Readonly<Record<string, number>> = {
+  "deno.json": 0,
+  "lib/clock.ts": 0,
+  "lib/errors.ts": 0,
+  "lib/log.ts": 0,
+  "lib/settings.ts": 0,
+  "lib/task.ts": 0,
+
+  "lib/backoff.ts": 1,
+  "lib/clock_jumps.ts": 1,
+  "lib/config.ts": 1,
+  "lib/events.ts": 1,
+  "lib/pool.ts": 1,
+  "lib/processor.ts": 1,
+  "lib/stop_switch.ts": 1,
+  "lib/store.ts": 1,
+  "lib/trace.ts": 1,
+  "lib/transitions.ts": 1,
+
+  "lib/duckdb/connection.ts": 2,
+  "lib/duckdb/rows.ts": 2,
+  "lib/duckdb/database.ts": 2.1,
+  "lib/duckdb/record.ts": 2.1,
+  "lib/duckdb/schema.ts": 2.1,
+  "lib/duckdb/claim.ts": 2.2,
+  "lib/duckdb/create.ts": 2.2,
+  "lib/duckdb/store.ts": 2.3,
+  "lib/executor.ts": 2,
+  "lib/idle.ts": 2,
+  "lib/new_task.ts": 2,
+  "lib/processors/simulate.ts": 2,
+  "lib/recorder.ts": 2,
+  "lib/render.ts": 2,
+  "lib/runner_log.ts": 2,
+  "lib/usage.ts": 2,
+  "lib/verdict.ts": 2,
+  "lib/runs.ts": 2.5,
+  "lib/terminal.ts": 2.5,
+  "lib/runner_context.ts": 2.6,
+
+  "lib/open_store.ts": 3,
+  "lib/processors/mod.ts": 3,
+  "lib/runner.ts": 3,
+  "lib/commands/context.ts": 3.5,
+  "lib/commands/find_task.ts": 3.5,
+
+  "lib/commands/cancel.ts": 4,
+  "lib/commands/create.ts": 4,
+  "lib/commands/list.ts": 4,
+  "lib/commands/run.ts": 4,
+  "lib/commands/show.ts": 4,
+
+  "main.ts": 5,
+};
+
+/** What only the named files may import. */
+const RESERVED: readonly {
+  readonly what: string;
+  readonly imports: RegExp;
+  readonly by: RegExp;
+}[] = [
+  {
+    what: "DuckDB",
+    imports: /^duckdb$|^npm:/,
+    by: /^lib\/duckdb\/connection\.ts$/,
+  },
+  {
+    what: "the DuckDB store",
+    imports: /^lib\/duckdb\//,
+    by: /^lib\/duckdb\/|^lib\/open_store\.ts$/,
+  },
+  {
+    what: "@std/log",
+    imports: /^@std\/log\//,
+    by: /^lib\/log\.ts$/,
+  },
+  {
+    what: "a command",
+    imports: /^lib\/commands\/(?!context\.ts|find_task\.ts)/,
+    by: /^main\.ts$/,
+  },
+];
+
+/** What only the named files may contain. */
+const CONFINED: readonly {
+  readonly what: string;
+  readonly text: RegExp;
+  readonly to: RegExp;
+}[] = [
+  {
+    what: "arguments and exit code",
+    text: /\bDeno\.(args|exit|exitCode)\b/,
+    to: /^main\.ts$/,
+  },
+  {
+    what: "SQL",
+    text:
+      /\b(SELECT\s|INSERT INTO|UPDATE\s+\w+\s+SET|DELETE FROM|MERGE INTO|CREATE (TEMP |OR REPLACE )*(TABLE|INDEX)|ALTER TABLE|BEGIN TRANSACTION)/,
+    to: /^lib\/duckdb\//,
+  },
+];
+
+/** The imports of each file: a project's file by its path, others as written. */
+type Graph = Readonly<Record<string, readonly string[]>>;
+
+/** What `deno info --json` says. */
+interface Info {
+  readonly modules: readonly {
+    readonly specifier: string;
+    readonly dependencies?: readonly {
+      readonly specifier: string;
+      readonly code?: { readonly specifier?: string };
+      readonly type?: { readonly specifier?: string };
+    }[];
+  }[];
+}
+
+const ROOT = new URL("../", import.meta.url);
+
+async function readGraph(): Promise<Graph> {
+  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["info", "--json", "--no-remote", "--no-npm", "--no-lock", "main.ts"],
+    cwd: ROOT,
+    env: { NO_COLOR: "1" },
+  }).output();
+  assert(success, new TextDecoder().decode(stderr));
+  const { modules }: Info = JSON.parse(new TextDecoder().decode(stdout));
+  const own = modules.filter(({ specifier }) =>
+    specifier.startsWith(ROOT.href)
+  );
+  return Object.fromEntries(
+    own.map(({ specifier, dependencies = [] }) => [
+      specifier.slice(ROOT.href.length),
+      dependencies.map(({ specifier, code, type }) => {
+        const target = code?.specifier ?? type?.specifier ?? "";
+        return target.startsWith(ROOT.href)
+          ? target.slice(ROOT.href.length)
+          : specifier;
+      }),
+    ]),
+  );
+}
+
+async function sourceFiles(folder: string): Promise<string[]> {
+  const files: string[] = [];
+  for await (
+    const { name, isDirectory } of Deno.readDir(new URL(folder, ROOT))
+  ) {
+    if (isDirectory) files.push(...await sourceFiles(`${folder}${name}/`));
+    else if (name.endsWith(".ts")) files.push(folder + name);
+  }
+  return files.sort();
+}
+
+function climbingImports(graph: Graph): string[] {
+  return edgesOf(graph).flatMap(([from, to]) => {
+    const fromLevel = LEVELS[from] ?? Infinity;
+    const toLevel = LEVELS[to];
+    return toLevel === undefined || toLevel < fromLevel
+      ? []
+      : [`${from} (${fromLevel}) imports ${to} (${toLevel})`];
+  });
+}
+
+function reservedImports(graph: Graph): string[] {
+  return edgesOf(graph).flatMap(([from, to]) =>
+    RESERVED.filter(({ imports, by }) => imports.test(to) && !by.test(from))
+      .map(({ what }) => `${from} imports ${what}: ${to}`)
+  );
+}
+
+function edgesOf(graph: Graph): [from: string, to: string][] {
+  return Object.entries(graph).flatMap(([from, imports]) =>
+    imports.map((to): [string, string] => [from, to])
+  );
+}
+
+function confinedTexts(file: string, source: string): string[] {
+  return CONFINED.flatMap(({ what, text, to }) => {
+    const found = to.test(file) ? null : text.exec(source);
+    return found ? [`${file} has ${what}: ${found[0]}`] : [];
+  });
+}
+
+Deno.test("main.ts reaches every file that the table lists, and no other", async () => {
+  const reached = Object.keys(await readGraph()).sort();
+  assertEquals(reached, Object.keys(LEVELS).sort());
+});
+
+Deno.test("lib/ has every file that the table lists, and no other", async () => {
+  const listed = Object.keys(LEVELS).filter((file) => file.startsWith("lib/"));
+  assertEquals(await sourceFiles("lib/"), listed.sort());
+});
+
+Deno.test("every import goes to a strictly lower level", async () => {
+  assertEquals(climbingImports(await readGraph()), []);
+});
+
+Deno.test("only the named files import what is reserved for them", async () => {
+  assertEquals(reservedImports(await readGraph()), []);
+});
+
+Deno.test("only the named files contain what is confined to them", async () => {
+  const files = [...await sourceFiles("lib/"), "main.ts"];
+  const found = files.map(async (file) =>
+    confinedTexts(file, await Deno.readTextFile(new URL(file, ROOT)))
+  );
+  assertEquals((await Promise.all(found)).flat(), []);
+});
+
+Deno.test("what is reserved and confined is used where it may be", async () => {
+  const edges = edgesOf(await readGraph());
+  for (const { what, imports, by } of RESERVED) {
+    const uses = edges.filter(([from, to]) =>
+      imports.test(to) && by.test(from)
+    );
+    assert(uses.length > 0, `nobody imports ${what}`);
+  }
+  const files = [...await sourceFiles("lib/"), "main.ts"];
+  for (const { what, text, to } of CONFINED) {
+    const sources = await Promise.all(
+      files.filter((file) => to.test(file))
+        .map((file) => Deno.readTextFile(new URL(file, ROOT))),
+    );
+    assert(sources.some((source) => text.test(source)), `nobody has ${what}`);
+  }
+});
+
+Deno.test("climbingImports() notices imports of a higher and of the same level", () => {
+  const graph = {
+    "lib/clock.ts": ["lib/task.ts"],
+    "lib/store.ts": ["lib/task.ts", "lib/runner.ts", "lib/store.ts"],
+    "main.ts": ["@std/assert", "lib/runner.ts"],
+  };
+  assertEquals(climbingImports(graph), [
+    "lib/clock.ts (0) imports lib/task.ts (0)",
+    "lib/store.ts (1) imports lib/runner.ts (3)",
+    "lib/store.ts (1) imports lib/store.ts (1)",
+  ]);
+});
+
+Deno.test("reservedImports() notices who may not import what", () => {
+  const graph = {
+    "lib/runner.ts": ["duckdb", "lib/duckdb/rows.ts", "@std/log/logger"],
+    "lib/duckdb/store.ts": ["duckdb", "lib/duckdb/rows.ts"],
+    "lib/duckdb/connection.ts": ["duckdb"],
+    "lib/open_store.ts": ["lib/duckdb/store.ts"],
+    "lib/commands/list.ts": ["lib/commands/show.ts", "lib/commands/context.ts"],
+  };
+  assertEquals(reservedImports(graph), [
+    "lib/runner.ts imports DuckDB: duckdb",
+    "lib/runner.ts imports the DuckDB store: lib/duckdb/rows.ts",
+    "lib/runner.ts imports @std/log: @std/log/logger",
+    "lib/duckdb/store.ts imports DuckDB: duckdb",
+    "lib/commands/list.ts imports a command: lib/commands/show.ts",
+  ]);
+});
+
+const CONFINED_SAMPLES: [file: string, source: string, found: number][] = [
+  ["lib/runner.ts", "Deno.exit(1);", 1],
+  ["lib/runner.ts", "Deno.exitCode = 1;", 1],
+  ["lib/runner.ts", "const [name] = Deno.args;", 1],
+  ["lib/runner.ts", "`SELECT id FROM agent_tasks`", 1],
+  ["lib/runner.ts", "`UPDATE agent_tasks\n SET status = ?`", 1],
+  ["lib/runner.ts", "/** Updates and selects. */", 0],
+  ["lib/duckdb/store.ts", "`DELETE FROM agent_tasks`", 0],
+  ["lib/duckdb/store.ts", "Deno.exit(1);", 1],
+  ["main.ts", "Deno.exit(Deno.args.length);", 0],
+];
+
+for (const [file, source, found] of CONFINED_SAMPLES) {
+  Deno.test(`confinedTexts() finds ${found} in ${file}: ${source}`, () => {
+    assertEquals(confinedTexts(file, source).length, found);
+  });
+}

@@ -1,0 +1,283 @@
+import { assertEquals, assertFalse, assertRejects } from "@std/assert";
+import type { NewTask } from "../lib/task.ts";
+import { complete } from "../lib/transitions.ts";
+import {
+  connectDuckDb,
+  type Connection,
+  type SqlValue,
+} from "../lib/duckdb/connection.ts";
+import {
+  type DuckDbStoreOptions,
+  openDuckDbStore,
+} from "../lib/duckdb/store.ts";
+import { type StoreUnderTest, testTaskStore } from "./store_conformance.ts";
+
+testTaskStore("memory", () => openSubject(":memory:", {}));
+testTaskStore("shared file", () => openInFolder({}));
+testTaskStore("exclusive file", () => openInFolder({ exclusive: true }));
+
+async function openInFolder(
+  options: DuckDbStoreOptions,
+): Promise<StoreUnderTest> {
+  const folder = await Deno.makeTempDir({ prefix: "duckdb_store_test_" });
+  const subject = await openSubject(`${folder}/tasks.duckdb`, options);
+  return {
+    ...subject,
+    async [Symbol.asyncDispose]() {
+      await subject[Symbol.asyncDispose]();
+      await Deno.remove(folder, { recursive: true });
+    },
+  };
+}
+
+async function openSubject(
+  path: string,
+  options: DuckDbStoreOptions,
+): Promise<StoreUnderTest> {
+  const backdoor = new Backdoor();
+  const store = await openDuckDbStore(path, {
+    ...options,
+    connect: async (path) => backdoor.behind(await connectDuckDb(path)),
+  });
+  async function ask(
+    sql: string,
+    values: readonly SqlValue[],
+  ): Promise<string> {
+    const answer = backdoor.ask(sql, values);
+    await store.countByState();
+    return await answer;
+  }
+  return {
+    store,
+    async changeTask(id, { state, traceText }) {
+      await ask(
+        `UPDATE agent_tasks SET
+           status = coalesce($2, status),
+           last_update = CASE WHEN $3 THEN $4 ELSE last_update END
+         WHERE id = $1::UUID`,
+        [id, state ?? null, traceText !== undefined, traceText ?? null],
+      );
+    },
+    storedTextOf: (id) =>
+      ask(
+        `SELECT to_json(list(text)) FROM (
+           SELECT t::TEXT AS text FROM agent_tasks t WHERE id = $1::UUID
+           UNION ALL
+           SELECT e::TEXT FROM agent_task_events e WHERE task_id = $1::UUID
+           ORDER BY 1)`,
+        [id],
+      ),
+    [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
+  };
+}
+
+/**
+ * Runs statements as another program would, but on the store's own connection:
+ * a second one to the same file in one process would break DuckDB's lock.
+ */
+class Backdoor {
+  #waiting: (() => Promise<void>)[] = [];
+  #connection: Connection | undefined;
+
+  /** Runs a statement before the next commit. */
+  ask(sql: string, values: readonly SqlValue[]): Promise<string> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push(async () => {
+        const connection = this.#connection;
+        if (!connection) return reject(new Error("No connection"));
+        const answer = /^\s*SELECT/.test(sql)
+          ? connection.json(sql, values)
+          : connection.run(sql, values);
+        await answer.then((value) => resolve(JSON.stringify(value)), reject);
+      });
+    });
+  }
+
+  behind(connection: Connection): Connection {
+    this.#connection = connection;
+    return overriding(connection, {
+      run: async (sql, values) => {
+        if (sql === "COMMIT") {
+          for (const work of this.#waiting.splice(0)) await work();
+        }
+        return await connection.run(sql, values);
+      },
+    });
+  }
+}
+
+function overriding(
+  connection: Connection,
+  overrides: Partial<Connection>,
+): Connection {
+  return new Proxy(connection, {
+    get(target, property: keyof Connection) {
+      const value = overrides[property] ?? target[property];
+      return typeof value === "function" && !overrides[property]
+        ? value.bind(target)
+        : value;
+    },
+  });
+}
+
+/** A connection that fails once, at a statement that the test chooses. */
+class Saboteur {
+  #pattern: RegExp | undefined;
+
+  failAt(pattern: RegExp): void {
+    this.#pattern = pattern;
+  }
+
+  connect = async (path: string): Promise<Connection> => {
+    const connection = await connectDuckDb(path);
+    return overriding(connection, {
+      run: async (sql, values) => {
+        if (this.#pattern?.test(sql)) {
+          this.#pattern = undefined;
+          throw new Error("IO Error: sabotage");
+        }
+        return await connection.run(sql, values);
+      },
+    });
+  };
+}
+
+const START = Date.UTC(2026, 0, 1);
+const NEW_TASK: NewTask = {
+  userId: "6ba7b810-9dad-41d1-80b4-00c04fd430c8",
+  provider: "simulate",
+};
+const CLAIM = {
+  limit: 2,
+  owner: "runner-a",
+  leaseMs: 60_000,
+  maxAttempts: 3,
+  now: new Date(START),
+};
+
+async function createTasks(
+  store: { create(tasks: readonly NewTask[], now: Date): Promise<string[]> },
+  count: number,
+): Promise<string[]> {
+  return await store.create(
+    Array.from({ length: count }, () => NEW_TASK),
+    new Date(START),
+  );
+}
+
+for (
+  const [what, pattern] of [
+    ["the history", /INSERT INTO agent_task_events/],
+    ["the lease", /UPDATE agent_tasks/],
+    ["the commit", /^COMMIT$/],
+  ] as const
+) {
+  Deno.test(`claim() works again after one that failed at ${what}`, async () => {
+    const saboteur = new Saboteur();
+    await using store = await openDuckDbStore(":memory:", {
+      connect: saboteur.connect,
+    });
+    const ids = await createTasks(store, 5);
+    saboteur.failAt(pattern);
+    await assertRejects(() => store.claim(CLAIM), Error, "sabotage");
+    assertEquals(await store.countByState(), { created: 5 });
+    const seen: string[] = [];
+    for (let n = 0; n < 3; n++) {
+      const { claimed } = await store.claim(CLAIM);
+      seen.push(...claimed.map(({ task }) => task.id));
+    }
+    assertEquals(seen, ids);
+  });
+
+  Deno.test(`claim() skips nothing after a later one that failed at ${what}`, async () => {
+    const saboteur = new Saboteur();
+    await using store = await openDuckDbStore(":memory:", {
+      connect: saboteur.connect,
+    });
+    const ids = await createTasks(store, 6);
+    const { claimed } = await store.claim(CLAIM);
+    assertEquals(claimed.map(({ task }) => task.id), ids.slice(0, 2));
+    saboteur.failAt(pattern);
+    await assertRejects(() => store.claim(CLAIM), Error, "sabotage");
+    const seen: string[] = [];
+    for (let n = 0; n < 2; n++) {
+      const { claimed } = await store.claim(CLAIM);
+      seen.push(...claimed.map(({ task }) => task.id));
+    }
+    assertEquals(seen, ids.slice(2));
+  });
+}
+
+Deno.test("record() writes a group again after a commit that failed", async () => {
+  const saboteur = new Saboteur();
+  await using store = await openDuckDbStore(":memory:", {
+    connect: saboteur.connect,
+  });
+  await createTasks(store, 2);
+  const { claimed } = await store.claim(CLAIM);
+  const group = claimed.map((it) => complete(it, CLAIM.now));
+  saboteur.failAt(/^COMMIT$/);
+  await assertRejects(() => store.record(group, CLAIM.now), Error, "sabotage");
+  assertEquals(await store.countByState(), { running: 2 });
+  const results = await store.record(group, CLAIM.now);
+  assertEquals(results.map(({ applied }) => applied), [true, true]);
+  assertEquals(await store.countByState(), { completed: 2 });
+});
+
+Deno.test("openDuckDbStore() keeps everything when a file is opened again", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "duckdb_store_test_" });
+  const path = `${folder}/tasks with spaces, ünïcode & 'quotes'.duckdb`;
+  try {
+    let ids: string[];
+    {
+      await using store = await openDuckDbStore(path);
+      ids = await createTasks(store, 3);
+      const { claimed } = await store.claim(CLAIM);
+      await store.record(
+        claimed.slice(0, 1).map((it) => complete(it, CLAIM.now)),
+        CLAIM.now,
+      );
+    }
+    await using store = await openDuckDbStore(path);
+    assertEquals(await store.countByState(), {
+      created: 1,
+      running: 1,
+      completed: 1,
+    });
+    const events = await store.events(ids[0] ?? "");
+    assertEquals(events.map(({ kind }) => kind), [
+      "created",
+      "started",
+      "completed",
+    ]);
+    // The sequence of the event ids goes on.
+    const [id = ""] = await createTasks(store, 1);
+    const [event] = await store.events(id);
+    assertFalse(events.some((older) => older.id >= (event?.id ?? 0)));
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("openDuckDbStore() changes nothing in a file of its own", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "duckdb_store_test_" });
+  const path = `${folder}/tasks.duckdb`;
+  try {
+    {
+      await using store = await openDuckDbStore(path);
+      await createTasks(store, 3);
+    }
+    const before = await Deno.readFile(path);
+    {
+      await using store = await openDuckDbStore(path);
+      await store.list({ limit: 9 });
+      await store.nextDueAt(CLAIM.now);
+    }
+    assertEquals((await Deno.readFile(path)).length, before.length);
+    assertEquals([...Deno.readDirSync(folder)].map(({ name }) => name), [
+      "tasks.duckdb",
+    ]);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});

@@ -1,0 +1,91 @@
+import { assertEquals, assertNotEquals } from "@std/assert";
+import { loadConfig } from "../lib/config.ts";
+import type { ProcessorContext } from "../lib/processor.ts";
+import { createProcessors } from "../lib/processors/mod.ts";
+import { createSimulateProcessor } from "../lib/processors/simulate.ts";
+import type { AgentTask, JsonObject, Outcome } from "../lib/task.ts";
+import { FakeClock, turn } from "./fake_clock.ts";
+
+const TASK = { id: "t1" } as AgentTask;
+
+function contextWith(given: Partial<ProcessorContext> = {}): ProcessorContext {
+  return {
+    signal: new AbortController().signal,
+    idempotencyKey: "t1:1",
+    trace: {},
+    progress: () => {},
+    ...given,
+  };
+}
+
+function failed(error: string): Outcome {
+  return { kind: "failed", error, retryable: true };
+}
+
+const COMPLETED: Outcome = { kind: "completed" };
+const SIMULATED: [trace: JsonObject, fails: boolean, outcome: Outcome][] = [
+  [{}, false, COMPLETED],
+  [{}, true, failed("Simulated failure")],
+  [{ simulate_failure: true }, false, failed("Simulated failure")],
+  [{ simulate_failure: "No network" }, false, failed("No network")],
+  [{ simulate_failure: "No network" }, true, failed("No network")],
+  [{ simulate_failure: false }, false, COMPLETED],
+  [{ simulate_failure: "" }, false, COMPLETED],
+  [{ simulate_failure: null }, false, COMPLETED],
+];
+
+for (const [trace, fails, outcome] of SIMULATED) {
+  Deno.test(`simulate takes ${JSON.stringify(trace)} with fails ${fails} for ${outcome.kind}`, async () => {
+    const clock = new FakeClock();
+    const simulate = createSimulateProcessor({ delayMs: 0, fails, clock });
+    assertEquals(await simulate.process(TASK, contextWith({ trace })), outcome);
+  });
+}
+
+Deno.test("simulate takes exactly its delay", async () => {
+  const clock = new FakeClock();
+  const options = { delayMs: 500, fails: false, clock };
+  let outcome: Outcome | undefined;
+  createSimulateProcessor(options).process(TASK, contextWith())
+    .then((it) => outcome = it);
+  await clock.advance(499);
+  assertEquals(outcome, undefined);
+  await clock.advance(1);
+  await turn();
+  assertEquals(outcome, COMPLETED);
+});
+
+Deno.test("simulate says that it works", async () => {
+  const notes: string[] = [];
+  const context = contextWith({ progress: (message) => notes.push(message) });
+  const options = { delayMs: 0, fails: false, clock: new FakeClock() };
+  await createSimulateProcessor(options).process(TASK, context);
+  assertEquals(notes, ["Working on the task (simulated)"]);
+});
+
+Deno.test("simulate does not complete a task that it was told to stop", async () => {
+  const clock = new FakeClock();
+  const stop = new AbortController();
+  const options = { delayMs: 500, fails: false, clock };
+  const outcome = createSimulateProcessor(options)
+    .process(TASK, contextWith({ signal: stop.signal }));
+  stop.abort("shutdown");
+  assertNotEquals((await outcome).kind, "completed");
+  assertEquals(clock.sleepers, 0);
+});
+
+Deno.test("createProcessors() simulates every provider as configured", async () => {
+  const clock = new FakeClock();
+  const variables: Record<string, string> = {
+    HANDSFREE_AGENT_SIMULATE_FAILURE: "true",
+    HANDSFREE_AGENT_TASK_COMPLETION_DELAY: "2",
+  };
+  const config = loadConfig({}, (name) => variables[name]);
+  const processorFor = createProcessors(config, clock);
+  for (const provider of ["simulate", "claude"]) {
+    const outcome = processorFor(provider)?.process(TASK, contextWith());
+    assertEquals(clock.sleepers, 1);
+    await clock.advance(2_000);
+    assertEquals(await outcome, failed("Simulated failure"));
+  }
+});

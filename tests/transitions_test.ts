@@ -1,0 +1,261 @@
+import { assert, assertEquals } from "@std/assert";
+import type {
+  AgentTask,
+  ClaimedTask,
+  Lease,
+  Outcome,
+  Transition,
+} from "../lib/task.ts";
+import {
+  askInput,
+  cancel,
+  complete,
+  fail,
+  noteProgress,
+  release,
+  retryLater,
+  startedPatch,
+  traceTime,
+} from "../lib/transitions.ts";
+import { transitionFor } from "../lib/verdict.ts";
+
+const NOW = new Date("2026-11-22T14:29:55.730Z");
+const NOW_TEXT = "2026-11-22T14:29:55.730+00:00";
+const LATER = new Date("2026-11-22T14:30:00Z");
+const LEASE: Lease = { taskId: "t1", id: "l1", owner: "r1", attempt: 2 };
+
+function claimed(task: Partial<AgentTask> = {}): ClaimedTask {
+  const defaults = { id: "t1", attempt: 2, maxAttempts: null };
+  return {
+    task: {
+      ...defaults,
+      traceText: '{"a": 1}',
+      state: "running",
+      ...task,
+    } as AgentTask,
+    lease: LEASE,
+  };
+}
+
+const COMMON = {
+  lease: LEASE,
+  traceText: '{"a": 1}',
+  from: "running",
+  detail: null,
+  keepsLease: false,
+  returnsAttempt: false,
+  runAt: null,
+};
+
+const COMPLETED = {
+  completed_at: NOW_TEXT,
+  completed_by: "runner_loop",
+  result: "success",
+};
+
+const CANCELLED = {
+  failed_at: NOW_TEXT,
+  failed_by: "runner_loop",
+  error: "Cancelled",
+  cancelled_at: NOW_TEXT,
+  result: "cancelled",
+};
+
+const MADE: [name: string, made: Transition, expected: Partial<Transition>][] =
+  [
+    ["complete() writes HandsFree's keys", complete(claimed(), NOW), {
+      to: "completed",
+      event: "completed",
+      patch: COMPLETED,
+    }],
+    [
+      "complete() keeps the message and the result apart from HandsFree's keys",
+      complete(claimed(), NOW, { message: "PR opened", result: { pr: 5 } }),
+      {
+        to: "completed",
+        event: "completed",
+        detail: "PR opened",
+        patch: { ...COMPLETED, progress: "PR opened", output: { pr: 5 } },
+      },
+    ],
+    [
+      "complete() keeps a result that is null",
+      complete(claimed(), NOW, { result: null }),
+      {
+        to: "completed",
+        event: "completed",
+        patch: { ...COMPLETED, output: null },
+      },
+    ],
+    ["fail() writes HandsFree's keys", fail(claimed(), NOW, "broken"), {
+      to: "failed",
+      event: "failed",
+      detail: "broken",
+      patch: { failed_at: NOW_TEXT, failed_by: "runner_loop", error: "broken" },
+    }],
+    ["noteProgress() keeps the lease", noteProgress(claimed(), NOW, "half"), {
+      to: "running",
+      event: "progress",
+      detail: "half",
+      keepsLease: true,
+      patch: { last_progress_at: NOW_TEXT, progress: "half" },
+    }],
+    ["askInput() gives the lease up", askInput(claimed(), NOW, "Which?"), {
+      to: "needs_input",
+      event: "needs_input",
+      detail: "Which?",
+      patch: { question: "Which?", question_asked_at: NOW_TEXT },
+    }],
+    [
+      "retryLater() stays running until its time",
+      retryLater(claimed(), NOW, { error: "busy", runAt: LATER }),
+      {
+        to: "running",
+        event: "retry_scheduled",
+        detail: "busy",
+        runAt: LATER,
+        patch: {
+          last_error: "busy",
+          last_failed_at: NOW_TEXT,
+          retry_at: "2026-11-22T14:30:00.000+00:00",
+        },
+      },
+    ],
+    ["release() gives the attempt back", release(claimed(), "stopped"), {
+      to: "running",
+      event: "released",
+      detail: "stopped",
+      returnsAttempt: true,
+      patch: {},
+    }],
+  ];
+
+for (const [name, made, expected] of MADE) {
+  Deno.test(name, () => {
+    assertEquals(made, { ...COMMON, ...expected } as Transition);
+  });
+}
+
+Deno.test("cancel() expects the state and no lease where nobody works", () => {
+  const { task } = claimed({ state: "created" });
+  const lease = { taskId: "t1", id: null, owner: null, attempt: 0 };
+  assertEquals(cancel({ task, lease }, NOW), {
+    ...COMMON,
+    lease,
+    from: "created",
+    to: "failed",
+    event: "cancelled",
+    patch: CANCELLED,
+  });
+});
+
+Deno.test("startedPatch() writes HandsFree's keys", () => {
+  assertEquals(startedPatch(NOW), {
+    auto_started_at: NOW_TEXT,
+    auto_started_by: "runner_loop",
+    progress: "Task started",
+  });
+});
+
+Deno.test("traceTime() gives each time its own text", () => {
+  const times = [NOW, LATER, NOW, new Date(0), new Date(0)];
+  assertEquals(times.map(traceTime), [
+    NOW_TEXT,
+    "2026-11-22T14:30:00.000+00:00",
+    NOW_TEXT,
+    "1970-01-01T00:00:00.000+00:00",
+    "1970-01-01T00:00:00.000+00:00",
+  ]);
+});
+
+function verdict(
+  outcome: Outcome,
+  task: Partial<AgentTask> = {},
+  attempts = 1,
+): Transition | undefined {
+  return transitionFor(claimed(task), outcome, {
+    now: NOW,
+    note: {},
+    attempts,
+  });
+}
+
+Deno.test("transitionFor() completes with message and result", () => {
+  const outcome = { kind: "completed", message: "done", result: 1 } as const;
+  assertEquals(verdict(outcome), complete(claimed(), NOW, outcome));
+});
+
+Deno.test("transitionFor() asks", () => {
+  assertEquals(
+    verdict({ kind: "needs_input", question: "Which?" }),
+    askInput(claimed(), NOW, "Which?"),
+  );
+});
+
+Deno.test("transitionFor() gives back what a shutdown stopped", () => {
+  const transition = verdict({ kind: "aborted", reason: "shutdown" });
+  assertEquals(transition, release(claimed(), "The runner was stopped"));
+});
+
+Deno.test("transitionFor() cancels what was cancelled while it ran", () => {
+  const transition = verdict({ kind: "aborted", reason: "cancelled" });
+  assertEquals(transition, cancel(claimed(), NOW));
+});
+
+Deno.test("transitionFor() writes nothing where the lease was lost", () => {
+  assertEquals(verdict({ kind: "aborted", reason: "lease lost" }), undefined);
+});
+
+const RETRIES: [
+  attempt: number,
+  maxAttempts: number | null,
+  attempts: number,
+  retryable: boolean,
+  event: Transition["event"],
+][] = [
+  [1, null, 1, true, "failed"],
+  [1, null, 2, true, "retry_scheduled"],
+  [2, null, 2, true, "failed"],
+  [1, 1, 3, true, "failed"],
+  [1, 2, 1, true, "retry_scheduled"],
+  [2, 2, 3, true, "failed"],
+  [3, 2, 3, true, "failed"],
+  [1, 2, 3, false, "failed"],
+];
+
+for (const [attempt, maxAttempts, attempts, retryable, event] of RETRIES) {
+  const may = retryable ? "retryable" : "final";
+  const limit = maxAttempts ?? `${attempts} by default`;
+  Deno.test(`transitionFor() takes a ${may} failure at attempt ${attempt} of ${limit} for ${event}`, () => {
+    const outcome = { kind: "failed", error: "broken", retryable } as const;
+    const transition = verdict(outcome, { attempt, maxAttempts }, attempts);
+    assertEquals(transition?.event, event);
+    assertEquals(transition?.detail, "broken");
+  });
+}
+
+Deno.test("transitionFor() waits longer after each attempt, 5 minutes at most", () => {
+  const outcome = { kind: "failed", error: "x", retryable: true } as const;
+  const bounds = [[1, 500, 1_000], [2, 1_000, 2_000], [30, 150_000, 300_000]];
+  for (const [attempt = 0, least = 0, most = 0] of bounds) {
+    const { runAt } = verdict(outcome, { attempt, maxAttempts: 99 }) ?? {};
+    const waitMs = (runAt?.getTime() ?? 0) - NOW.getTime();
+    assert(waitMs >= least && waitMs <= most, `${attempt}: ${waitMs}`);
+  }
+});
+
+Deno.test("transitionFor() writes the last note, but not over its own keys", () => {
+  const note = { last_progress_at: "then", progress: "half", error: "old" };
+  const transition = transitionFor(
+    claimed(),
+    { kind: "failed", error: "broken", retryable: false },
+    { now: NOW, note, attempts: 1 },
+  );
+  assertEquals(transition?.patch, {
+    last_progress_at: "then",
+    progress: "half",
+    failed_at: NOW_TEXT,
+    failed_by: "runner_loop",
+    error: "broken",
+  });
+});
