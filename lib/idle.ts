@@ -26,6 +26,7 @@ export class Idle implements Disposable {
   readonly #options: IdleOptions;
   readonly #watch: Disposable | undefined;
   #changed = new AbortController();
+  #seenChanges = 0;
 
   constructor(options: IdleOptions) {
     this.#options = options;
@@ -37,6 +38,12 @@ export class Idle implements Disposable {
           `Looking every ${options.intervalMs / 1000} s instead.`,
       );
     }
+  }
+
+  /** To be called before each claim: it sees what was changed until then. */
+  async beforeClaim(): Promise<void> {
+    this.#seenChanges = await this.#options.store.changeCount();
+    if (this.#changed.signal.aborted) this.#changed = new AbortController();
   }
 
   /** Resolves when there may be something to claim, or `until` aborts. */
@@ -54,10 +61,10 @@ export class Idle implements Disposable {
     const ended = AbortSignal.any([stop, until, this.#changed.signal]);
     while (!ended.aborted) {
       const untilDueMs = dueAt - clock.now().getTime();
-      if (untilDueMs <= 0 || await store.hasChanged()) break;
+      const changes = await store.changeCount();
+      if (untilDueMs <= 0 || changes !== this.#seenChanges) break;
       await clock.sleep(Math.min(intervalMs, untilDueMs), ended);
     }
-    if (this.#changed.signal.aborted) this.#changed = new AbortController();
   }
 
   [Symbol.dispose](): void {

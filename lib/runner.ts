@@ -183,6 +183,7 @@ export async function runLoop(
   return await runUntil(runner, signals, {
     claim: async (limit) => {
       try {
+        await idle.beforeClaim();
         return await autoStartCreatedTasks(runner, limit);
       } catch (error) {
         onError(error);

@@ -98,6 +98,7 @@ export class Runs implements AsyncDisposable {
     const { store, clock, leaseMs } = this.#options;
     const renewalMs = leaseMs / RENEWALS_PER_LEASE;
     let renewedAt = clock.monotonic();
+    let seenChanges = await store.changeCount();
     while (!this.#closed.signal.aborted) {
       await clock.sleep(
         Math.min(PROGRESS_MS, renewalMs),
@@ -111,8 +112,10 @@ export class Runs implements AsyncDisposable {
       await this.#writeNotes();
       const sentAt = clock.monotonic();
       const isDue = sentAt - renewedAt >= renewalMs * 0.9;
+      const changes = await store.changeCount();
       // Somebody may have cancelled a task.
-      if (!isDue && !await store.hasChanged()) continue;
+      if (!isDue && changes === seenChanges) continue;
+      seenChanges = changes;
       if (await this.#renew(renewedAt + leaseMs)) renewedAt = sentAt;
     }
   }

@@ -111,12 +111,15 @@ export interface TaskStore extends AsyncDisposable {
     transitions: readonly Transition[],
     now: Date,
   ): Promise<RecordResult[]>;
-  /** Says whether anybody else has changed the store since its last use here. */
-  hasChanged(): Promise<boolean>;
+  /**
+   * How often anybody else was found to have changed the store. Two equal counts
+   * mean that nobody did meanwhile.
+   */
+  changeCount(): Promise<number>;
   /**
    * Calls back soon after anybody else has changed the store.
    *
-   * @throws where the platform can't watch it; ask `hasChanged` now and then.
+   * @throws where the platform can't watch it; ask for `changeCount` now and then.
    */
   watch(onChange: () => void): Disposable;
 }

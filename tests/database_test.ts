@@ -440,9 +440,9 @@ Deno.test("onOpen() explains DuckDB's errors", async () => {
   );
 });
 
-Deno.test("hasChanged() opens nothing", async () => {
+Deno.test("changeCount() opens nothing", async () => {
   const { database, log } = setUp();
-  await database.hasChanged();
+  assertEquals(await database.changeCount(), 0);
   assertEquals(log, []);
 });
 
@@ -500,24 +500,24 @@ async function soon<T>(what: string, promise: Promise<T>): Promise<T> {
   }
 }
 
-Deno.test("hasChanged() is true after another process's commit, once", async () => {
+Deno.test("changeCount() grows by one with another process's commit, not with ours", async () => {
   await withFile(async ({ database, path, closed }) => {
     await database.transaction(insert);
-    assertEquals(await database.hasChanged(), false);
+    assertEquals(await database.changeCount(), 0);
     await closed();
-    assertEquals(await database.hasChanged(), false);
+    assertEquals(await database.changeCount(), 0);
     await runChild(["sql", path, INSERT]);
-    assertEquals(await database.hasChanged(), true);
+    assertEquals(await database.changeCount(), 1);
     const count = await database.transaction((connection) =>
       connection.json<number>("SELECT to_json(count(*)) FROM numbers")
     );
     assertEquals(count, 2);
     await closed();
-    assertEquals(await database.hasChanged(), false);
+    assertEquals(await database.changeCount(), 1);
   });
 });
 
-Deno.test("hasChanged() is true while the commit is only in the .wal", async () => {
+Deno.test("changeCount() grows while the commit is only in the .wal", async () => {
   await withFile(async ({ database, path, closed }) => {
     await database.transaction(insert);
     await closed();
@@ -525,7 +525,7 @@ Deno.test("hasChanged() is true while the commit is only in the .wal", async () 
     assertEquals(await child.hear(), "held");
     await child.say(INSERT);
     assertEquals(await child.hear(), "done");
-    assertEquals(await database.hasChanged(), true);
+    assertEquals(await database.changeCount(), 1);
     await child.say("close");
     assertEquals(await child.hear(), '"closed"');
   });
@@ -546,7 +546,7 @@ Deno.test("watch() calls back after another process's commit, not after ours", a
       await database.transaction(insert);
       await closed();
     }
-    await database.hasChanged();
+    await database.changeCount();
     isOther = true;
     await runChild(["sql", path, INSERT]);
     await soon("call", called.promise);

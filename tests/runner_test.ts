@@ -494,7 +494,7 @@ Deno.test("runLoop() goes on after a pass that failed, and says so", async () =>
   const done = runLoop(runner, stop);
   await turn();
   assertEquals(store.idsIn("completed"), []);
-  store.changed = true;
+  store.changes++;
   await clock.advance(5_000);
   await clock.advance(100);
   drain.abort();
@@ -523,6 +523,7 @@ Deno.test("runLoop() starts a task that another process made, before the interva
   const done = runLoop(runner, stop);
   await turn();
   await store.create([{ userId: "user", provider: "any" }], clock.now());
+  store.changes++;
   store.onChange?.();
   await turn();
   await clock.advance(100);

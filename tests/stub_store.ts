@@ -25,7 +25,7 @@ export class StubStore implements TaskStore {
   readonly claims: number[] = [];
   readonly heartbeats: (readonly Lease[])[] = [];
   onChange: (() => void) | undefined;
-  changed = false;
+  changes = 0;
   readonly cancelRequests = new Set<string>();
   prunedBefore: Date | undefined;
   #nextId = 1;
@@ -168,10 +168,8 @@ export class StubStore implements TaskStore {
     return times.sort((a, b) => a.getTime() - b.getTime())[0] ?? null;
   }
 
-  async hasChanged(): Promise<boolean> {
-    const { changed } = this;
-    this.changed = false;
-    return changed;
+  async changeCount(): Promise<number> {
+    return this.changes;
   }
 
   watch(onChange: () => void): Disposable {

@@ -74,6 +74,11 @@ export class Claimer {
     return { claimed, ended };
   }
 
+  /** The window was rolled back with its transaction. */
+  forget(): void {
+    this.#connection = undefined;
+  }
+
   #isSpent(
     connection: Connection,
     { now, providerRoom }: ClaimOptions,

@@ -66,6 +66,7 @@ const CHUNK_ROWS = 2048;
 export async function connectDuckDb(path: string): Promise<Connection> {
   let instance: DuckDBInstance | undefined;
   try {
+    await assertWalIsOne(path);
     instance = await DuckDBInstance.create(path, {
       // The defaults are 80% of the memory, and extensions from the network.
       memory_limit: "256MB",
@@ -81,6 +82,24 @@ export async function connectDuckDb(path: string): Promise<Connection> {
   } catch (error) {
     instance?.closeSync();
     throw explainDuckDbError(error, path);
+  }
+}
+
+/** What each write-ahead log begins with. */
+const WAL_START = [0x64, 0x00, 0x62];
+
+/** DuckDB drops one that begins with anything else, and says nothing. */
+async function assertWalIsOne(path: string): Promise<void> {
+  if (path === ":memory:") return;
+  const start = new Uint8Array(WAL_START.length);
+  try {
+    using file = await Deno.open(`${path}.wal`);
+    if (await file.read(start) !== start.length) return;
+  } catch {
+    return; // There is none, or DuckDB says better why it can't be read.
+  }
+  if (WAL_START.some((byte, index) => start[index] !== byte)) {
+    throw new Error("Failure while replaying WAL");
   }
 }
 
@@ -208,6 +227,22 @@ const EXPLANATIONS: readonly (readonly [RegExp, string, string])[] = [
     "its write-ahead log (.wal) can't be replayed",
     "Nothing was changed. Keep a copy of both files; without the .wal file " +
     "the database opens as it was at its last checkpoint.",
+  ],
+  [
+    /Could not read enough bytes|Corrupt database file|checksum/i,
+    "it is damaged or incomplete",
+    "Restore it from a copy; this file was left as it is.",
+  ],
+  [
+    /File too large/i,
+    "the file may not grow further",
+    "Raise the limit on the size of files (ulimit -f), or free some space.",
+  ],
+  [
+    /still referenced by a foreign key/i,
+    "DuckDB refuses to update a row that a foreign key refers to where an " +
+    "index covers a changed column",
+    "Drop the index or the foreign key.",
   ],
   [
     /version number \d+, but we can only read/i,

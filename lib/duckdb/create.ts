@@ -88,7 +88,7 @@ export async function createTasks(
       await connection.run("DROP TABLE incoming_tasks");
     });
   } catch (error) {
-    const [, id] = /Duplicate key "id: ([-0-9a-f]+)"/.exec(
+    const [, id] = /duplicate key "(?:id: )?([-0-9a-f]{36})"/i.exec(
       messageOf(error),
     ) ?? [];
     if (!id) throw error;

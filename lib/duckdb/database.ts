@@ -44,6 +44,7 @@ export class Database implements AsyncDisposable {
   readonly #options: DatabaseOptions;
   #connection: Connection | undefined;
   #fingerprint: string | undefined;
+  #changeCount = 0;
   #inode: number | null | undefined;
   #openedAt = 0;
   #mayOpenAt = 0;
@@ -88,21 +89,33 @@ export class Database implements AsyncDisposable {
     });
   }
 
-  /** Says whether another process changed the file since it was closed here. */
-  hasChanged(): Promise<boolean> {
+  /** How often another process was found to have changed the file. */
+  changeCount(): Promise<number> {
     // In turn, so that closing the file here is not taken for a change.
     return this.#inTurn(async () => {
-      if (!this.#isShared || this.#connection) return false;
-      return await fingerprintOf(this.#path) !== this.#fingerprint;
+      if (!this.#connection) await this.#lookForChange();
+      return this.#changeCount;
     });
   }
 
   /** Calls back after another process changed the file. */
   watch(onChange: () => void): Disposable {
     if (!this.#isShared) return { [Symbol.dispose]() {} };
+    let seen = this.#changeCount;
     return watchFile(this.#path, async () => {
-      if (await this.hasChanged()) onChange();
+      const count = await this.changeCount();
+      if (count === seen) return;
+      seen = count;
+      onChange();
     });
+  }
+
+  async #lookForChange(): Promise<void> {
+    if (!this.#isShared || this.#fingerprint === undefined) return;
+    const fingerprint = await fingerprintOf(this.#path);
+    if (fingerprint === this.#fingerprint) return;
+    this.#fingerprint = fingerprint;
+    this.#changeCount++;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -124,6 +137,8 @@ export class Database implements AsyncDisposable {
     if (this.#connection) return this.#connection;
     await this.#clock.sleep(this.#mayOpenAt - this.#clock.monotonic());
     const connection = await this.#open();
+    // Before anything is written: closing takes what differs for our own.
+    await this.#lookForChange();
     try {
       await this.#options.onOpen(connection);
     } catch (error) {

@@ -65,35 +65,35 @@ async function applyRounds(
   transitions: readonly Transition[],
   apply: (round: readonly Transition[]) => Promise<readonly Batch[]>,
 ): Promise<RecordResult[]> {
-  const results = new Map<Transition, RecordResult>();
+  const results: RecordResult[] = [];
   for (const round of roundsOf(transitions)) {
     const traces = new Map<string, string | null>();
-    for (const { taskIds, write } of await apply(round)) {
+    const items = [...round.values()];
+    for (const { taskIds, write } of await apply(items)) {
       for (const id of taskIds) traces.set(id, write.trace);
     }
-    for (const transition of round) {
-      const { lease: { taskId }, traceText } = transition;
+    for (const [position, { lease: { taskId }, traceText }] of round) {
       const applied = traces.has(taskId);
-      results.set(transition, {
+      results[position] = {
         applied,
         traceText: traces.get(taskId) ?? (applied ? null : traceText),
-      });
+      };
     }
   }
-  return transitions.map((transition) =>
-    results.get(transition) as RecordResult
-  );
+  return results;
 }
 
-/** Splits transitions so that none of a round's tasks is in it twice. */
-function roundsOf(transitions: readonly Transition[]): Transition[][] {
-  const rounds: { seen: Set<string>; items: Transition[] }[] = [];
-  for (const transition of transitions) {
+/** Splits transitions, by position, so that no round has a task twice. */
+function roundsOf(
+  transitions: readonly Transition[],
+): Map<number, Transition>[] {
+  const rounds: { seen: Set<string>; items: Map<number, Transition> }[] = [];
+  for (const [position, transition] of transitions.entries()) {
     const id = transition.lease.taskId;
     let round = rounds.find(({ seen }) => !seen.has(id));
-    if (!round) rounds.push(round = { seen: new Set(), items: [] });
+    if (!round) rounds.push(round = { seen: new Set(), items: new Map() });
     round.seen.add(id);
-    round.items.push(transition);
+    round.items.set(position, transition);
   }
   return rounds.map(({ items }) => items);
 }
@@ -127,7 +127,7 @@ function batchesOf(
     const seen = seenOf(transition);
     const key =
       `${lease.id} ${lease.attempt} ${from} ${event} ${runAt?.getTime()} ` +
-      `${stringifyJson([detail, patch])} ${seen}`;
+      `${stringifyJson([detail, patch])} ${seen === null ? "" : `=${seen}`}`;
     const batch = batches.get(key);
     if (batch) batch.taskIds.push(lease.taskId);
     else {

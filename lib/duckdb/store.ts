@@ -130,10 +130,15 @@ class DuckDbTaskStore implements TaskStore {
     });
   }
 
-  claim(options: ClaimOptions): Promise<ClaimResult> {
-    return this.#database.transaction((connection) =>
-      this.#claimer.claim(connection, options)
-    );
+  async claim(options: ClaimOptions): Promise<ClaimResult> {
+    try {
+      return await this.#database.transaction((connection) =>
+        this.#claimer.claim(connection, options)
+      );
+    } catch (error) {
+      this.#claimer.forget();
+      throw error;
+    }
   }
 
   nextDueAt(now: Date): Promise<Date | null> {
@@ -156,17 +161,19 @@ class DuckDbTaskStore implements TaskStore {
   ): Promise<HeartbeatResult> {
     const ids = JSON.stringify([...new Set(leases.map(({ id }) => id))]);
     const isHeld =
-      `status = 'running' AND lease_id IN (SELECT unnest($1::JSON::UUID[]))`;
+      `status = 'running' AND lease_id IN (SELECT unnest($1::JSON::UUID[]))
+         AND id IN (SELECT unnest($2::JSON::UUID[]))`;
+    const tasks = JSON.stringify(leases.map(({ taskId }) => taskId));
     return this.#database.transaction(async (connection) => {
       await connection.run(
-        `UPDATE agent_tasks SET lease_expires_at = $2::TIMESTAMPTZ
+        `UPDATE agent_tasks SET lease_expires_at = $3::TIMESTAMPTZ
          WHERE ${isHeld}`,
-        [ids, expiresAt.toISOString()],
+        [ids, tasks, expiresAt.toISOString()],
       );
       const rows = await connection.json<{ id: string; wanted: boolean }[]>(
         `SELECT to_json(list({id: id, wanted: cancel_requested_at IS NULL}))
          FROM agent_tasks WHERE ${isHeld}`,
-        [ids],
+        [ids, tasks],
       ) ?? [];
       const unwanted = rows.filter(({ wanted }) => !wanted);
       return {
@@ -210,7 +217,8 @@ class DuckDbTaskStore implements TaskStore {
       connection.run(
         `DELETE FROM agent_task_events WHERE occurred_at < $1::TIMESTAMPTZ
            AND task_id NOT IN (SELECT id FROM agent_tasks
-             WHERE status NOT IN ('completed', 'failed'))`,
+             WHERE status NOT IN ('completed', 'failed')
+               OR updated_at >= $1::TIMESTAMPTZ)`,
         [before.toISOString()],
       )
     );
@@ -233,8 +241,8 @@ class DuckDbTaskStore implements TaskStore {
     );
   }
 
-  hasChanged(): Promise<boolean> {
-    return this.#database.hasChanged();
+  changeCount(): Promise<number> {
+    return this.#database.changeCount();
   }
 
   watch(onChange: () => void): Disposable {
