@@ -9,7 +9,7 @@ import { systemClock } from "./lib/clock.ts";
 import type { RunCommand } from "./lib/commands/context.ts";
 import { loadConfig } from "./lib/config.ts";
 import { EXIT, messageOf, UserError } from "./lib/errors.ts";
-import { createLog } from "./lib/log.ts";
+import { createLog, printable } from "./lib/log.ts";
 import { OutputClosedError, systemTerminal } from "./lib/terminal.ts";
 import { commandHelp, parseRequest, programHelp } from "./lib/usage.ts";
 
@@ -66,7 +66,8 @@ function report(error: unknown): number {
   // `| head` has seen enough; that is no error.
   if (error instanceof OutputClosedError) return EXIT.ok;
   if (error instanceof UserError) {
-    console.error(`error: ${error.message.replaceAll("\n", "\n       ")}`);
+    const lines = error.message.split("\n").map(printable);
+    console.error(`error: ${lines.join("\n       ")}`);
     return error.exitCode;
   }
   console.error(

@@ -27,8 +27,22 @@ export class UserError extends Error {
 
 /** Wrong flags, settings or input. Exit code 2. */
 export class UsageError extends UserError {
-  override readonly name = "UsageError";
+  override readonly name: string = "UsageError";
   override readonly exitCode: number = EXIT.usage;
+}
+
+/** There is a task with this id already. Exit code 2. */
+export class DuplicateIdError extends UsageError {
+  readonly id: string;
+
+  constructor(id: string, options?: ErrorOptions) {
+    super(
+      `Cannot create task ${id}: there is one with this id. ` +
+        "Leave the id out to get a new one.",
+      options,
+    );
+    this.id = id;
+  }
 }
 
 /** The database can't be used. Exit code 3. */

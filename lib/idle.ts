@@ -31,13 +31,18 @@ export class Idle implements Disposable {
   constructor(options: IdleOptions) {
     this.#options = options;
     try {
-      this.#watch = options.store.watch(() => this.#changed.abort());
+      this.#watch = options.store.watch(() => this.wake());
     } catch (error) {
       options.log.warning(
         `Cannot watch the store: ${messageOf(error)} ` +
           `Looking every ${options.intervalMs / 1000} s instead.`,
       );
     }
+  }
+
+  /** Ends the wait: there is something new to wait for. */
+  wake(): void {
+    this.#changed.abort();
   }
 
   /** To be called before each claim: it sees what was changed until then. */

@@ -49,7 +49,7 @@ export function renderTable(
       String(task.attempt),
       task.targetRef ?? "",
       task.instruction ?? "",
-    ].map((cell) => printable(cell).replaceAll(/\s+/g, " "))
+    ].map((cell) => printable(cell.replaceAll(/\s+/g, " ")))
   );
   const widths = header.map((title, column) =>
     Math.max(
@@ -214,6 +214,18 @@ function renderTrace(
       ) || '""',
     ]),
   );
+}
+
+/** What JSON leaves as it is. */
+const CONTROL_IN_JSON = /[\x7f-\x9f]/g;
+
+/** The text of a JSON result; no text of a task in it can steer the terminal. */
+export function renderJson(value: JsonValue, indent?: number): string {
+  const text = stringifyJson(value, indent).replace(
+    CONTROL_IN_JSON,
+    (char) => `\\u00${char.charCodeAt(0).toString(16)}`,
+  );
+  return `${text}\n`;
 }
 
 /** A task with the names of its table, for scripts. */

@@ -178,6 +178,10 @@ export async function runLoop(
   const { store, clock, log, settings } = runner;
   const { intervalMs } = settings;
   using idle = new Idle({ store, clock, log, intervalMs, stop: signals.drain });
+  // A retry is due before what the wait began with, perhaps.
+  using _retries = runner.events.subscribe((event) => {
+    if (event.type === "recorded" && event.transition.runAt) idle.wake();
+  });
   const onError = (error: unknown) =>
     log.error(`A pass failed: ${messageOf(error)}`);
   return await runUntil(runner, signals, {

@@ -5,8 +5,8 @@
  */
 
 import { EXIT, UsageError } from "../errors.ts";
+import { renderJson } from "../render.ts";
 import type { CancelResult } from "../store.ts";
-import { stringifyJson } from "../trace.ts";
 import type { CommandContext } from "./context.ts";
 import { findTask } from "./find_task.ts";
 
@@ -33,7 +33,7 @@ export async function cancel(
   const result = await store.cancel(id, clock.now());
   terminal.write(
     flags.json
-      ? `${stringifyJson({ id, result })}\n`
+      ? renderJson({ id, result })
       : `Task ${id} ${MESSAGES[result]}\n`,
   );
   const isDone = result === "cancelled" || result === "requested";

@@ -4,29 +4,61 @@
  * @module
  */
 
-import { EXIT, messageOf, UsageError } from "../errors.ts";
+import { DuplicateIdError, EXIT, messageOf, UsageError } from "../errors.ts";
 import { newTaskOf, TASK_FIELDS } from "../new_task.ts";
 import type { NewTask } from "../task.ts";
-import { parseTrace, stringifyJson } from "../trace.ts";
+import { parseTrace } from "../trace.ts";
+import { renderJson } from "../render.ts";
 import { type CommandContext, textFlag } from "./context.ts";
 
 /** Creates a task, or one for each line of a file: all or none. */
 export async function create(context: CommandContext): Promise<number> {
+  const path = textFlag(context.flags, "file");
+  return path === undefined
+    ? await createOne(context)
+    : await createFromFile(context, path);
+}
+
+async function createOne(context: CommandContext): Promise<number> {
   const { flags, clock, terminal, openStore } = context;
-  const path = textFlag(flags, "file");
-  const tasks = path === undefined
-    ? [await readTask(context)]
-    : await readFile(context, path);
+  const task = await readTask(context);
   await using store = await openStore();
-  const ids = await store.create(tasks, clock.now());
-  if (flags.json) {
-    const text = path === undefined
-      ? stringifyJson({ id: ids[0] ?? null })
-      : stringifyJson(ids.map((id) => ({ id })));
-    terminal.write(`${text}\n`);
-  } else if (path === undefined) terminal.write(`Created task ${ids[0]}\n`);
-  else terminal.write(`Created ${ids.length} tasks\n`);
+  const [id = null] = await store.create([task], clock.now());
+  terminal.write(flags.json ? renderJson({ id }) : `Created task ${id}\n`);
   return EXIT.ok;
+}
+
+async function createFromFile(
+  context: CommandContext,
+  path: string,
+): Promise<number> {
+  const { flags, clock, terminal, openStore } = context;
+  const { tasks, lineOfId, source } = await readFile(context, path);
+  await using store = await openStore();
+  try {
+    const ids = await store.create(tasks, clock.now());
+    terminal.write(
+      flags.json
+        ? renderJson(ids.map((id) => ({ id })))
+        : `Created ${ids.length} ${ids.length === 1 ? "task" : "tasks"}\n`,
+    );
+  } catch (error) {
+    if (!(error instanceof DuplicateIdError)) throw error;
+    throw wrongLine(source, lineOfId.get(error.id), error);
+  }
+  return EXIT.ok;
+}
+
+function wrongLine(
+  source: string,
+  line: number | undefined,
+  cause: unknown,
+): UsageError {
+  return new UsageError(
+    `Cannot create tasks from ${source}, line ${line}: ${messageOf(cause)} ` +
+      "No task was created.",
+    { cause },
+  );
 }
 
 async function readTask(
@@ -57,10 +89,17 @@ async function readTask(
   });
 }
 
+interface Batch {
+  readonly tasks: readonly NewTask[];
+  readonly lineOfId: ReadonlyMap<string, number>;
+  /** What messages call it. */
+  readonly source: string;
+}
+
 async function readFile(
   { args, flags, terminal }: CommandContext,
   path: string,
-): Promise<NewTask[]> {
+): Promise<Batch> {
   const other = [...TASK_FIELDS].find((name) =>
     textFlag(flags, name.replace("_", "-")) !== undefined
   );
@@ -73,9 +112,10 @@ async function readFile(
   }
   const source = path === "-" ? "standard input" : path;
   const text = path === "-" ? await terminal.readInput() : await readText(path);
+  const lines = text.replace(/^\uFEFF/, "").split("\n");
   const tasks: NewTask[] = [];
   const lineOfId = new Map<string, number>();
-  for (const [index, line] of text.split("\n").entries()) {
+  for (const [index, line] of lines.entries()) {
     if (line.trim() === "") continue;
     const number = index + 1;
     try {
@@ -89,15 +129,10 @@ async function readFile(
       if (task.id !== undefined) lineOfId.set(task.id, number);
       tasks.push(task);
     } catch (error) {
-      throw new UsageError(
-        `Cannot create tasks from ${source}, line ${number}: ${
-          messageOf(error)
-        } No task was created.`,
-        { cause: error },
-      );
+      throw wrongLine(source, number, error);
     }
   }
-  if (tasks.length > 0) return tasks;
+  if (tasks.length > 0) return { tasks, lineOfId, source };
   throw new UsageError(
     `Cannot create tasks from ${source}: it has no lines. ` +
       'Put one JSON object per line: {"instruction": "What to do"}.',
@@ -110,6 +145,8 @@ async function readText(path: string): Promise<string> {
   } catch (error) {
     const reason = error instanceof Deno.errors.NotFound
       ? "there is no such file"
+      : error instanceof Deno.errors.IsADirectory
+      ? "it is a folder"
       : messageOf(error);
     throw new UsageError(
       `Cannot read ${path}: ${reason}. Give another --file.`,

@@ -6,9 +6,8 @@
 
 import { closestString } from "@std/text/closest-string";
 import { EXIT, UsageError } from "../errors.ts";
-import { renderTable, taskToJson } from "../render.ts";
+import { renderJson, renderTable, taskToJson } from "../render.ts";
 import { TASK_STATES, type TaskState } from "../task.ts";
-import { stringifyJson } from "../trace.ts";
 import { type CommandContext, textFlag } from "./context.ts";
 
 const DEFAULT_LIMIT = 50;
@@ -25,7 +24,7 @@ export async function list(
   const tasks = await store.list({ states, provider, limit: limit + 1 });
   const shown = tasks.slice(0, limit);
   if (flags.json) {
-    terminal.write(`${stringifyJson(shown.map(taskToJson), 2)}\n`);
+    terminal.write(renderJson(shown.map(taskToJson), 2));
   } else if (shown.length === 0) {
     terminal.write(
       states || provider ? "No such tasks.\n" : "There are no tasks yet.\n",

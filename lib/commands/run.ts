@@ -7,6 +7,7 @@
 import { EXIT, UsageError } from "../errors.ts";
 import type { RunnerEvents } from "../events.ts";
 import { createProcessors } from "../processors/mod.ts";
+import { renderJson } from "../render.ts";
 import {
   assertEnabled,
   createRunner,
@@ -16,7 +17,6 @@ import {
   type StopSignals,
 } from "../runner.ts";
 import type { TaskStore } from "../store.ts";
-import { stringifyJson } from "../trace.ts";
 import type { CommandContext } from "./context.ts";
 
 /** Runs tasks, once or for ever. Exit code 1 where a task failed in --once. */
@@ -51,7 +51,7 @@ export async function run(context: CommandContext): Promise<number> {
   const { started, completed, failed, skipped } = summary;
   terminal.write(
     flags.json
-      ? `${stringifyJson(toJson(summary, clock.now()))}\n`
+      ? renderJson(toJson(summary, clock.now()))
       : `${started} started, ${completed} completed, ${failed} failed, ` +
         `${skipped} skipped in ${seconds.toFixed(1)} s\n`,
   );

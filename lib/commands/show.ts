@@ -5,8 +5,7 @@
  */
 
 import { EXIT, UsageError } from "../errors.ts";
-import { eventToJson, renderTask, taskToJson } from "../render.ts";
-import { stringifyJson } from "../trace.ts";
+import { eventToJson, renderJson, renderTask, taskToJson } from "../render.ts";
 import type { CommandContext } from "./context.ts";
 import { findTask } from "./find_task.ts";
 
@@ -26,7 +25,7 @@ export async function show(
   const events = await store.events(task.id);
   if (flags.json) {
     const json = { ...taskToJson(task), events: events.map(eventToJson) };
-    terminal.write(`${stringifyJson(json, 2)}\n`);
+    terminal.write(renderJson(json, 2));
   } else {
     const { screen } = terminal;
     terminal.write(renderTask(task, events, { now: clock.now(), screen }));

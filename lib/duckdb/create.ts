@@ -4,7 +4,7 @@
  * @module
  */
 
-import { messageOf, UsageError } from "../errors.ts";
+import { DuplicateIdError, messageOf, UsageError } from "../errors.ts";
 import { type NewTask, parseTargetRef } from "../task.ts";
 import { stringifyJson } from "../trace.ts";
 import type { Database } from "./database.ts";
@@ -12,7 +12,7 @@ import type { Database } from "./database.ts";
 /**
  * Adds tasks, all or none, and returns their ids in the same order.
  *
- * @throws {UsageError} where there is a task with one of the ids already.
+ * @throws {DuplicateIdError} where there is a task with one of the ids already.
  */
 export async function createTasks(
   database: Database,
@@ -92,11 +92,7 @@ export async function createTasks(
       messageOf(error),
     ) ?? [];
     if (!id) throw error;
-    throw new UsageError(
-      `Cannot create task ${id}: there is one with this id. ` +
-        "Leave the id out to get a new one.",
-      { cause: error },
-    );
+    throw new DuplicateIdError(id, { cause: error });
   }
   return ids;
 }
