@@ -8,7 +8,6 @@
 import {
   assert,
   assertEquals,
-  assertFalse,
   assertNotEquals,
   assertRejects,
   assertStringIncludes,
