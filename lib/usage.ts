@@ -229,7 +229,7 @@ export function parseRequest(argv: readonly string[]): Request {
   }
   if (name === "help") return helpRequest(words.slice(1));
   const flags = flagsOf(command);
-  const { _: all, ...values } = parse(argv, flags, (flag) => {
+  const { _: all, ...rest } = parse(argv, flags, (flag) => {
     const names = flags.map((it) => `--${it.name}`);
     throw new UsageError(
       `Unknown flag ${flag} for "${command.name}". Did you mean ${
@@ -237,6 +237,7 @@ export function parseRequest(argv: readonly string[]): Request {
       }?`,
     );
   });
+  const values: FlagValues = rest;
   for (const { name, placeholder } of flags) {
     if (placeholder && values[name] === "") {
       throw new UsageError(`The flag --${name} needs a value: ${placeholder}.`);
