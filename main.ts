@@ -55,7 +55,7 @@ export async function main(argv: readonly string[]): Promise<number> {
       clock: systemClock,
       log,
       terminal,
-      openStore: () => openStore(config),
+      openStore: () => openStore(config, log),
     });
   } catch (error) {
     return report(error);

@@ -126,7 +126,7 @@ function readNumber(
   text: string,
 ): number | Mistake {
   const { ms, name } = UNITS[kind];
-  const number = /^\s*\d+(\.\d+)?\s*$/.test(text) ? Number(text) : NaN;
+  const number = /^\s*(\d+(\.\d+)?|\.\d+)\s*$/.test(text) ? Number(text) : NaN;
   const isWhole = kind !== "count" || Number.isInteger(number);
   if (number >= min && isWhole && number * ms <= Number.MAX_SAFE_INTEGER) {
     return Math.round(number * ms);

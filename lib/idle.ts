@@ -1,6 +1,6 @@
 /**
- * Waiting for work, at no cost: nothing is opened until somebody else changed
- * the store or a task is due.
+ * Waiting for work at next to no cost: nothing is opened until somebody else
+ * changed the store or a task is due.
  *
  * @module
  */
@@ -21,34 +21,31 @@ export interface IdleOptions {
   readonly stop: AbortSignal;
 }
 
+/**
+ * How often to look whether the store has changed: 40 looks a second take 0.1%
+ * of a processor. Being told of changes is no way: see `duckdb/connection.ts`.
+ */
+const LOOK_MS = 25;
+
 /** Waits for a change of the store, a due task, or the end. */
-export class Idle implements Disposable {
+export class Idle {
   readonly #options: IdleOptions;
-  readonly #watch: Disposable | undefined;
-  #changed = new AbortController();
+  #wake = new AbortController();
   #seenChanges = 0;
 
   constructor(options: IdleOptions) {
     this.#options = options;
-    try {
-      this.#watch = options.store.watch(() => this.wake());
-    } catch (error) {
-      options.log.warning(
-        `Cannot watch the store: ${messageOf(error)} ` +
-          `Looking every ${options.intervalMs / 1000} s instead.`,
-      );
-    }
   }
 
   /** Ends the wait: there is something new to wait for. */
   wake(): void {
-    this.#changed.abort();
+    this.#wake.abort();
   }
 
   /** To be called before each claim: it sees what was changed until then. */
   async beforeClaim(): Promise<void> {
     this.#seenChanges = await this.#options.store.changeCount();
-    if (this.#changed.signal.aborted) this.#changed = new AbortController();
+    if (this.#wake.signal.aborted) this.#wake = new AbortController();
   }
 
   /** Resolves when there may be something to claim, or `until` aborts. */
@@ -63,16 +60,12 @@ export class Idle implements Disposable {
       await clock.sleep(intervalMs, stop);
       return;
     }
-    const ended = AbortSignal.any([stop, until, this.#changed.signal]);
+    const ended = AbortSignal.any([stop, until, this.#wake.signal]);
     while (!ended.aborted) {
       const untilDueMs = dueAt - clock.now().getTime();
       const changes = await store.changeCount();
       if (untilDueMs <= 0 || changes !== this.#seenChanges) break;
-      await clock.sleep(Math.min(intervalMs, untilDueMs), ended);
+      await clock.sleep(Math.min(LOOK_MS, intervalMs, untilDueMs), ended);
     }
-  }
-
-  [Symbol.dispose](): void {
-    this.#watch?.[Symbol.dispose]();
   }
 }

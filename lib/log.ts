@@ -134,8 +134,9 @@ function levelNameOf(name: string): string {
   return name === "WARN" ? "WARNING" : name;
 }
 
-// deno-lint-ignore no-control-regex -- what comes from tasks must not steer the terminal or forge a line
-const CONTROL = /[\x00-\x08\x0b-\x1f\x7f-\x9f]|\n(?! {2})/g;
+const CONTROL =
+  // deno-lint-ignore no-control-regex -- what comes from tasks must not steer the terminal or forge a line
+  /[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]|\n(?! {2})/g;
 
 /**
  * Makes control characters visible, so that a task's text can neither forge a
@@ -144,11 +145,13 @@ const CONTROL = /[\x00-\x08\x0b-\x1f\x7f-\x9f]|\n(?! {2})/g;
 export function printable(text: string): string {
   return text.replace(
     CONTROL,
-    (char) =>
-      char === "\n"
-        ? "\\n"
-        : `\\x${char.charCodeAt(0).toString(16).padStart(2, "0")}`,
+    (char) => char === "\n" ? "\\n" : escapeOf(char.charCodeAt(0)),
   );
+}
+
+function escapeOf(code: number): string {
+  const hex = code.toString(16);
+  return code > 0xff ? `\\u${hex}` : `\\x${hex.padStart(2, "0")}`;
 }
 
 /** `2026-01-19 18:30:00` in the local time zone. */
@@ -163,8 +166,13 @@ export function formatLocalTime(time: Date): string {
 
 const encoder = new TextEncoder();
 
+/** On a terminal, a line takes the place of a progress line that stands there. */
+const CLEAR_LINE = "\r\x1b[K";
+
 function writeToStderr(text: string): void {
-  let bytes = encoder.encode(text);
+  let bytes = encoder.encode(
+    Deno.stderr.isTerminal() ? CLEAR_LINE + text : text,
+  );
   try {
     while (bytes.length > 0) {
       bytes = bytes.subarray(Deno.stderr.writeSync(bytes));

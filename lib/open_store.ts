@@ -6,6 +6,7 @@
 
 import type { Config } from "./config.ts";
 import { openDuckDbStore } from "./duckdb/store.ts";
+import type { Log } from "./log.ts";
 import type { TaskStore } from "./store.ts";
 
 /**
@@ -15,6 +16,11 @@ import type { TaskStore } from "./store.ts";
  */
 export function openStore(
   { dbPath, dbWaitMs, exclusive }: Config,
+  log: Log,
 ): Promise<TaskStore> {
-  return openDuckDbStore(dbPath, { waitMs: dbWaitMs, exclusive });
+  return openDuckDbStore(dbPath, {
+    waitMs: dbWaitMs,
+    exclusive,
+    onCreate: () => log.info(`Made a new database: ${dbPath}`),
+  });
 }

@@ -39,7 +39,15 @@ export function renderTable(
   now: Date,
   screen: Screen,
 ): string {
-  const header = ["ID", "STATE", "PROVIDER", "AGE", "TRY", "TARGET", "TASK"];
+  const header = [
+    "ID",
+    "STATE",
+    "PROVIDER",
+    "AGE",
+    "TRY",
+    "TARGET",
+    "INSTRUCTION",
+  ];
   const rows = tasks.map((task) =>
     [
       task.id.slice(0, 8),
@@ -127,7 +135,7 @@ export function renderTask(
       task.targetRef &&
       oneLine(`${task.targetType} ${task.targetRef}`),
     ],
-    ["Task text", task.instruction && indented(task.instruction)],
+    ["Instruction", task.instruction && indented(task.instruction)],
     ["Priority", task.priority === 0 ? null : String(task.priority)],
     ["Attempt", attemptOf(task)],
     ["Created", when(task.createdAt)],

@@ -177,7 +177,7 @@ export async function runLoop(
   assertEnabled(runner.settings);
   const { store, clock, log, settings } = runner;
   const { intervalMs } = settings;
-  using idle = new Idle({ store, clock, log, intervalMs, stop: signals.drain });
+  const idle = new Idle({ store, clock, log, intervalMs, stop: signals.drain });
   // A retry is due before what the wait began with, perhaps.
   using _retries = runner.events.subscribe((event) => {
     if (event.type === "recorded" && event.transition.runAt) idle.wake();

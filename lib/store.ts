@@ -113,13 +113,7 @@ export interface TaskStore extends AsyncDisposable {
   ): Promise<RecordResult[]>;
   /**
    * How often anybody else was found to have changed the store. Two equal counts
-   * mean that nobody did meanwhile.
+   * mean that nobody did meanwhile. Costs next to nothing.
    */
   changeCount(): Promise<number>;
-  /**
-   * Calls back soon after anybody else has changed the store.
-   *
-   * @throws where the platform can't watch it; ask for `changeCount` now and then.
-   */
-  watch(onChange: () => void): Disposable;
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { messageOf, UsageError, UserError } from "./errors.ts";
 import type { Screen } from "./render.ts";
 
 /** What commands read and write. */
@@ -35,10 +36,32 @@ export function systemTerminal(): Terminal {
           bytes = bytes.subarray(Deno.stdout.writeSync(bytes));
         }
       } catch (error) {
-        if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
-        throw new OutputClosedError();
+        if (error instanceof Deno.errors.BrokenPipe) {
+          throw new OutputClosedError();
+        }
+        throw new UserError(`Cannot write the output: ${messageOf(error)}.`, {
+          cause: error,
+        });
       }
     },
-    readInput: () => new Response(Deno.stdin.readable).text(),
+    async readInput() {
+      const bytes = await new Response(Deno.stdin.readable).bytes();
+      return decodeText(bytes, "standard input");
+    },
   };
+}
+
+/**
+ * Reads bytes as UTF-8, with or without a byte order mark.
+ *
+ * @throws {UsageError} where they are something else.
+ */
+export function decodeText(bytes: Uint8Array, source: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new UsageError(`Cannot read ${source}: it is not UTF-8 text.`, {
+      cause,
+    });
+  }
 }

@@ -201,8 +201,8 @@ export function flagsOf(command: Command): readonly Flag[] {
           : `${setting.summary} (default ${setting.default})`,
       };
     }),
-    { name: "help", summary: "Show this help" },
-    { name: "version", summary: "Show the version" },
+    { name: "help", summary: "Show this help (-h)" },
+    { name: "version", summary: "Show the version (-V)" },
   ];
 }
 
@@ -216,6 +216,7 @@ export function parseRequest(argv: readonly string[]): Request {
   // Once with the flags of all commands, to find which word is the command.
   const words = parse(argv, COMMANDS.flatMap(flagsOf))._;
   const [name] = words;
+  if (name === "version") return parseRequest(["--version"]);
   const command = name === undefined || name === "help"
     ? COMMANDS[0]
     : COMMANDS.find((it) => it.name === name);
@@ -231,10 +232,14 @@ export function parseRequest(argv: readonly string[]): Request {
   const flags = flagsOf(command);
   const { _: all, ...rest } = parse(argv, flags, (flag) => {
     const names = flags.map((it) => `--${it.name}`);
+    const owner = COMMANDS.find((it) =>
+      flagsOf(it).some(({ name }) => `--${name}` === flag)
+    );
     throw new UsageError(
-      `Unknown flag ${flag} for "${command.name}". Did you mean ${
-        closestString(flag, names)
-      }?`,
+      `Unknown flag ${flag} for "${command.name}". ` +
+        (owner
+          ? `It belongs to "${owner.name}".`
+          : `Did you mean ${closestString(flag, names)}?`),
     );
   });
   const values: FlagValues = rest;
@@ -247,7 +252,9 @@ export function parseRequest(argv: readonly string[]): Request {
   if (args.length > command.maxArgs && !values.help) {
     throw new UsageError(
       `Unexpected argument "${args[command.maxArgs]}" for "${command.name}". ` +
-        "Put quotes around a text with blanks.",
+        (command.maxArgs === 0
+          ? "It takes only flags."
+          : "It takes one; put quotes around a text with blanks."),
     );
   }
   const settings = Object.fromEntries(
@@ -323,8 +330,8 @@ Commands:
 ${columns(commands)}
 
 "agent-runner" alone is "agent-runner run --once". Tasks run only where
-HANDSFREE_AGENT_RUNNER_ENABLED is true. Flags of a command:
-agent-runner COMMAND --help
+HANDSFREE_AGENT_RUNNER_ENABLED is true. Flags and
+environment variables of a command: agent-runner COMMAND --help
 `;
 }
 
@@ -341,9 +348,20 @@ Usage: agent-runner ${command.name} ${command.args} [FLAGS]
 Flags:
 ${columns(flags)}
 
-Examples:
+${environmentHelp(command)}Examples:
 ${examples.join("\n")}
 `.replaceAll(/ +\[FLAGS\]/g, " [FLAGS]");
+}
+
+/** Settings that have no flag are for the runner. */
+function environmentHelp({ name }: Command): string {
+  if (name !== "run") return "";
+  const settings = Object.values<Setting>(SETTINGS).filter(({ flag }) => !flag);
+  const rows = settings.map(({ env = "", kind, summary, default: value }) => {
+    const unit = kind === "seconds" || kind === "days" ? ` ${kind}` : "";
+    return [env, `${summary} (default ${value}${unit})`] as const;
+  });
+  return `Environment:\n${columns(rows)}\n\n`;
 }
 
 function columns(rows: readonly (readonly [string, string])[]): string {

@@ -215,6 +215,13 @@ Deno.test("only the named files contain what is confined to them", async () => {
   assertEquals((await Promise.all(found)).flat(), []);
 });
 
+Deno.test("nobody watches files, which drops DuckDB's lock", async () => {
+  for (const file of [...await sourceFiles("lib/"), "main.ts"]) {
+    const source = await Deno.readTextFile(new URL(file, ROOT));
+    assertEquals(/\bDeno\.watchFs\(/.test(source), false, file);
+  }
+});
+
 Deno.test("what is reserved and confined is used where it may be", async () => {
   const edges = edgesOf(await readGraph());
   for (const { what, imports, by } of RESERVED) {

@@ -234,7 +234,7 @@ Deno.test("create makes the database, prints the task's id, and list shows it", 
   assertMatch(
     table,
     new RegExp(
-      `^ID +STATE +PROVIDER +AGE +TRY +TARGET +TASK\n${id.slice(0, 8)}` +
+      `^ID +STATE +PROVIDER +AGE +TRY +TARGET +INSTRUCTION\n${id.slice(0, 8)}` +
         " +created +simulate +\\d+s +0 +Summarise the open issues\n$",
     ),
   );

@@ -97,7 +97,7 @@ Deno.test("renderTable() lines columns up", () => {
       { id: "22222222-x", state: "needs_input", attempt: 12, targetRef: null },
     ]),
     [
-      "ID        STATE        PROVIDER  AGE  TRY  TARGET       TASK",
+      "ID        STATE        PROVIDER  AGE  TRY  TARGET       INSTRUCTION",
       "11111111  completed    simulate  2m   1    octo/app#12  Short",
       "22222222  needs_input  simulate  2m   12                Fix it",
     ],
@@ -283,19 +283,19 @@ Deno.test("renderTask() shows everything about a task", () => {
   );
   assertEquals(
     text,
-    `  Task        550e8400-e29b-41d4-a716-446655440000
-  State       running
-  Provider    simulate
-  User        e2895575-a786-551f-ac71-b2530bbc877e
-  Target      issue octo/app#12
-  Task text   First line
+    `  Task         550e8400-e29b-41d4-a716-446655440000
+  State        running
+  Provider     simulate
+  User         e2895575-a786-551f-ac71-b2530bbc877e
+  Target       issue octo/app#12
+  Instruction  First line
     Second line
-  Priority    5
-  Attempt     2 of 4
-  Created     2026-01-19 23:58:00 (2m ago)
-  Updated     2026-01-19 23:59:00 (1m ago)
-  Not before  2026-01-20 00:01:30 (in 1m)
-  Lease       r1, until 2026-01-20 00:00:45 (in 45s)
+  Priority     5
+  Attempt      2 of 4
+  Created      2026-01-19 23:58:00 (2m ago)
+  Updated      2026-01-19 23:59:00 (1m ago)
+  Not before   2026-01-20 00:01:30 (in 1m)
+  Lease        r1, until 2026-01-20 00:00:45 (in 45s)
 
 Timeline
   2026-01-19 23:59:00  started, attempt 2 by r1
@@ -312,7 +312,10 @@ Trace
 
 Deno.test("renderTask() leaves out what there is not", () => {
   const text = show({ targetRef: null, targetType: null, instruction: null });
-  assertEquals(text.match(/Target|Task text|Priority|Not before|Lease/g), null);
+  assertEquals(
+    text.match(/Target|Instruction|Priority|Not before|Lease/g),
+    null,
+  );
   assertEquals(sectionOf(text, "Timeline"), ["  (none)"]);
   assertEquals(sectionOf(text, "Trace"), ["  (none)"]);
 });

@@ -24,7 +24,6 @@ export class StubStore implements TaskStore {
   readonly recorded: Transition[] = [];
   readonly claims: number[] = [];
   readonly heartbeats: (readonly Lease[])[] = [];
-  onChange: (() => void) | undefined;
   changes = 0;
   readonly cancelRequests = new Set<string>();
   prunedBefore: Date | undefined;
@@ -170,11 +169,6 @@ export class StubStore implements TaskStore {
 
   async changeCount(): Promise<number> {
     return this.changes;
-  }
-
-  watch(onChange: () => void): Disposable {
-    this.onChange = onChange;
-    return { [Symbol.dispose]: () => this.onChange = undefined };
   }
 
   async findByPrefix(): Promise<AgentTask[]> {

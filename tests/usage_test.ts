@@ -91,12 +91,12 @@ const WRONG: [argv: string[], message: string][] = [
   [["create", "x", "--attempts"], "The flag --attempts needs a value: N."],
   [
     ["create", "two", "words"],
-    'Unexpected argument "words" for "create". Put quotes around a text with ' +
+    'Unexpected argument "words" for "create". It takes one; put quotes around a text with ' +
     "blanks.",
   ],
   [
     ["run", "now"],
-    'Unexpected argument "now" for "run". Put quotes around a text with blanks.',
+    'Unexpected argument "now" for "run". It takes only flags.',
   ],
 ];
 

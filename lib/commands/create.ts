@@ -7,6 +7,7 @@
 import { DuplicateIdError, EXIT, messageOf, UsageError } from "../errors.ts";
 import { newTaskOf, TASK_FIELDS } from "../new_task.ts";
 import type { NewTask } from "../task.ts";
+import { decodeText } from "../terminal.ts";
 import { parseTrace } from "../trace.ts";
 import { renderJson } from "../render.ts";
 import { type CommandContext, textFlag } from "./context.ts";
@@ -112,7 +113,7 @@ async function readFile(
   }
   const source = path === "-" ? "standard input" : path;
   const text = path === "-" ? await terminal.readInput() : await readText(path);
-  const lines = text.replace(/^\uFEFF/, "").split("\n");
+  const lines = text.split("\n");
   const tasks: NewTask[] = [];
   const lineOfId = new Map<string, number>();
   for (const [index, line] of lines.entries()) {
@@ -120,11 +121,11 @@ async function readFile(
     const number = index + 1;
     try {
       const fields = parseTrace(line);
-      if (!fields) throw new UsageError("this is not a JSON object.");
+      if (!fields) throw new UsageError("This is not a JSON object.");
       const task = await newTaskOf(fields);
       const twin = task.id === undefined ? undefined : lineOfId.get(task.id);
       if (twin !== undefined) {
-        throw new UsageError(`the id ${task.id} is that of line ${twin} too.`);
+        throw new UsageError(`The id ${task.id} is that of line ${twin} too.`);
       }
       if (task.id !== undefined) lineOfId.set(task.id, number);
       tasks.push(task);
@@ -140,8 +141,12 @@ async function readFile(
 }
 
 async function readText(path: string): Promise<string> {
+  return decodeText(await readBytes(path), path);
+}
+
+async function readBytes(path: string): Promise<Uint8Array> {
   try {
-    return await Deno.readTextFile(path);
+    return await Deno.readFile(path);
   } catch (error) {
     const reason = error instanceof Deno.errors.NotFound
       ? "there is no such file"
@@ -150,9 +155,7 @@ async function readText(path: string): Promise<string> {
       : messageOf(error);
     throw new UsageError(
       `Cannot read ${path}: ${reason}. Give another --file.`,
-      {
-        cause: error,
-      },
+      { cause: error },
     );
   }
 }

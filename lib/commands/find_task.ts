@@ -19,6 +19,11 @@ export async function findTask(
   store: TaskStore,
   prefix: string,
 ): Promise<AgentTask> {
+  if (prefix.trim() === "") {
+    throw new UsageError(
+      "Cannot find a task without its id. agent-runner list has the ids.",
+    );
+  }
   const matches = await store.findByPrefix(prefix, SHOWN_MATCHES + 1);
   const [task, other] = matches;
   if (task && !other) return task;

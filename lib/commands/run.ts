@@ -49,6 +49,7 @@ export async function run(context: CommandContext): Promise<number> {
   }
   const seconds = (clock.monotonic() - startedAt) / 1_000;
   const { started, completed, failed, skipped } = summary;
+  log.flush();
   terminal.write(
     flags.json
       ? renderJson(toJson(summary, clock.now()))

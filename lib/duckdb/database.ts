@@ -13,7 +13,6 @@ import {
   explainDuckDbError,
   fingerprintOf,
   inodeOf,
-  watchFile,
 } from "./connection.ts";
 
 /** Options for {@linkcode Database}. Durations are in milliseconds. */
@@ -76,7 +75,7 @@ export class Database implements AsyncDisposable {
         await connection.run("BEGIN TRANSACTION");
         const result = await work(connection);
         await connection.run("COMMIT");
-        await this.#assertNotReplaced();
+        this.#assertNotReplaced();
         return result;
       } catch (error) {
         await this.#rollBack(connection);
@@ -84,7 +83,7 @@ export class Database implements AsyncDisposable {
           ? error
           : explainDuckDbError(error, this.#path);
       } finally {
-        await this.#afterUse();
+        this.#afterUse();
       }
     });
   }
@@ -92,27 +91,15 @@ export class Database implements AsyncDisposable {
   /** How often another process was found to have changed the file. */
   changeCount(): Promise<number> {
     // In turn, so that closing the file here is not taken for a change.
-    return this.#inTurn(async () => {
-      if (!this.#connection) await this.#lookForChange();
+    return this.#inTurn(() => {
+      if (!this.#connection) this.#lookForChange();
       return this.#changeCount;
     });
   }
 
-  /** Calls back after another process changed the file. */
-  watch(onChange: () => void): Disposable {
-    if (!this.#isShared) return { [Symbol.dispose]() {} };
-    let seen = this.#changeCount;
-    return watchFile(this.#path, async () => {
-      const count = await this.changeCount();
-      if (count === seen) return;
-      seen = count;
-      onChange();
-    });
-  }
-
-  async #lookForChange(): Promise<void> {
+  #lookForChange(): void {
     if (!this.#isShared || this.#fingerprint === undefined) return;
-    const fingerprint = await fingerprintOf(this.#path);
+    const fingerprint = fingerprintOf(this.#path);
     if (fingerprint === this.#fingerprint) return;
     this.#fingerprint = fingerprint;
     this.#changeCount++;
@@ -126,7 +113,7 @@ export class Database implements AsyncDisposable {
     return !this.#options.exclusive && this.#path !== ":memory:";
   }
 
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+  #inTurn<T>(work: () => T | Promise<T>): Promise<T> {
     const result = this.#last.then(work);
     // A failure belongs to its caller; the next in turn starts all the same.
     this.#last = result.catch(() => {});
@@ -138,7 +125,7 @@ export class Database implements AsyncDisposable {
     await this.#clock.sleep(this.#mayOpenAt - this.#clock.monotonic());
     const connection = await this.#open();
     // Before anything is written: closing takes what differs for our own.
-    await this.#lookForChange();
+    this.#lookForChange();
     try {
       await this.#options.onOpen(connection);
     } catch (error) {
@@ -148,7 +135,7 @@ export class Database implements AsyncDisposable {
         : error;
     }
     this.#openedAt = this.#clock.monotonic();
-    this.#inode = await inodeOf(this.#path);
+    this.#inode = inodeOf(this.#path);
     this.#connection = connection;
     return connection;
   }
@@ -169,10 +156,10 @@ export class Database implements AsyncDisposable {
   }
 
   /** What is written to a file that has no name any more is lost. */
-  async #assertNotReplaced(): Promise<void> {
+  #assertNotReplaced(): void {
     if (this.#path === ":memory:") return;
-    if (await inodeOf(this.#path) === this.#inode) return;
-    await this.#close();
+    if (inodeOf(this.#path) === this.#inode) return;
+    this.#close();
     throw new DatabaseError(
       `Cannot use ${this.#path}: another file was put in its place meanwhile. ` +
         "What was just written went to the old one; it is tried again.",
@@ -185,14 +172,14 @@ export class Database implements AsyncDisposable {
     } catch {
       // DuckDB has rolled back itself, or given the instance up (a full disk).
       // A new one replays what was committed.
-      await this.#close();
+      this.#close();
     }
   }
 
-  async #afterUse(): Promise<void> {
+  #afterUse(): void {
     if (!this.#isShared || !this.#connection) return;
     if (this.#clock.monotonic() - this.#openedAt >= HOLD_MS) {
-      await this.#close();
+      this.#close();
       this.#mayOpenAt = this.#clock.monotonic() + YIELD_MS;
     } else {
       this.#linger = setTimeout(
@@ -202,12 +189,12 @@ export class Database implements AsyncDisposable {
     }
   }
 
-  async #close(): Promise<void> {
+  #close(): void {
     clearTimeout(this.#linger);
     if (!this.#connection) return;
     this.#connection.close();
     this.#connection = undefined;
-    if (this.#isShared) this.#fingerprint = await fingerprintOf(this.#path);
+    if (this.#isShared) this.#fingerprint = fingerprintOf(this.#path);
   }
 }
 

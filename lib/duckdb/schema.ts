@@ -52,11 +52,13 @@ const EVENTS_TABLE = `
 
 /**
  * Makes what is missing, and keeps what is there. One query where nothing is
- * missing.
+ * missing. Returns what there was to do.
  *
  * @throws {DatabaseError} where there is another table called `agent_tasks`.
  */
-export async function ensureSchema(connection: Connection): Promise<void> {
+export async function ensureSchema(
+  connection: Connection,
+): Promise<"created" | "upgraded" | "complete"> {
   const columns = new Set(
     await connection.json<string[]>(
       `SELECT to_json(list(table_name || '.' || column_name))
@@ -78,7 +80,7 @@ export async function ensureSchema(connection: Connection): Promise<void> {
   }
   const missing = Object.entries(RUNNER_COLUMNS).filter(([name]) => !has(name));
   const hasEvents = columns.has("agent_task_events.id");
-  if (hasTable && hasEvents && missing.length === 0) return;
+  if (hasTable && hasEvents && missing.length === 0) return "complete";
 
   await connection.run("BEGIN TRANSACTION");
   if (!hasTable) {
@@ -100,4 +102,5 @@ export async function ensureSchema(connection: Connection): Promise<void> {
   );
   await connection.run(EVENTS_TABLE);
   await connection.run("COMMIT");
+  return hasTable ? "upgraded" : "created";
 }

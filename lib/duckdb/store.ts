@@ -51,6 +51,8 @@ export interface DuckDbStoreOptions extends Omit<DatabaseOptions, "onOpen"> {
   readonly clock?: Clock;
   /** @default {connectDuckDb} */
   readonly connect?: Connect;
+  /** Called when the tables were made, for the first time. */
+  readonly onCreate?: () => void;
 }
 
 /**
@@ -63,10 +65,13 @@ export async function openDuckDbStore(
   path: string,
   options: DuckDbStoreOptions = {},
 ): Promise<TaskStore> {
-  const { clock = systemClock, connect = connectDuckDb, ...rest } = options;
+  const { clock = systemClock, connect = connectDuckDb, onCreate, ...rest } =
+    options;
   const database = new Database(path, { clock, connect }, {
     ...rest,
-    onOpen: ensureSchema,
+    onOpen: async (connection) => {
+      if (await ensureSchema(connection) === "created") onCreate?.();
+    },
   });
   const store = new DuckDbTaskStore(database);
   await store.countByState();
@@ -243,10 +248,6 @@ class DuckDbTaskStore implements TaskStore {
 
   changeCount(): Promise<number> {
     return this.#database.changeCount();
-  }
-
-  watch(onChange: () => void): Disposable {
-    return this.#database.watch(onChange);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
