@@ -146,7 +146,7 @@ export const SETTINGS = {
     env: "HANDSFREE_AGENT_EVENT_RETENTION",
     kind: "days",
     default: "30",
-    summary: "Keep the history of ended tasks; 0: for ever",
+    summary: "Keep the history of tasks; 0: for ever",
   },
   drainMs: {
     flag: "drain",
