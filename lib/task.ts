@@ -118,6 +118,11 @@ export interface Lease {
   /** The runner's name. */
   readonly owner: string;
   readonly attempt: number;
+  /**
+   * Where the store finds the task again sooner. Means nothing to others; the
+   * store checks it, and does without it.
+   */
+  readonly place?: number;
 }
 
 /** What a write expects of a task that nobody works on: that nobody does. */
@@ -126,6 +131,7 @@ export interface NoLease {
   readonly id: null;
   readonly owner: null;
   readonly attempt: number;
+  readonly place?: undefined;
 }
 
 /** A claimed task with its lease. */

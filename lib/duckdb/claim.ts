@@ -6,9 +6,10 @@
 
 import type { ClaimOptions, ClaimResult } from "../store.ts";
 import type { ClaimedTask, Transition } from "../task.ts";
-import { mergeTrace, parseTrace, stringifyJson } from "../trace.ts";
+import { stringifyJson } from "../trace.ts";
 import { cancel, fail, startedPatch } from "../transitions.ts";
 import type { Connection } from "./connection.ts";
+import { inWindow, readClaimed } from "./claimed.ts";
 import { applyTransitions } from "./record.ts";
 import {
   leaseOf,
@@ -53,9 +54,9 @@ export class Claimer {
   ): Promise<ClaimResult> {
     const ended: Transition[] = [];
     const leaseId = crypto.randomUUID();
-    let count = 0;
+    const claimed: ClaimedTask[] = [];
     let isFresh = false;
-    while (count < options.limit) {
+    while (claimed.length < options.limit) {
       if (this.#isSpent(connection, options)) {
         if (isFresh) break;
         ended.push(...await endDead(connection, options));
@@ -63,14 +64,13 @@ export class Claimer {
         isFresh = true;
         if (this.#size === 0) break;
       }
-      count += await this.#lease(connection, leaseId, {
+      const limit = options.limit - claimed.length;
+      const more = await this.#lease(connection, leaseId, {
         ...options,
-        limit: options.limit - count,
+        limit,
       });
+      claimed.push(...more);
     }
-    const claimed = count === 0
-      ? []
-      : await readClaimed(connection, leaseId, options);
     return { claimed, ended };
   }
 
@@ -132,9 +132,11 @@ export class Claimer {
   async #lease(
     connection: Connection,
     leaseId: string,
-    { limit, owner, leaseMs, now, leaseCutoff = now }: ClaimOptions,
-  ): Promise<number> {
-    const end = Math.min(this.#next + limit, this.#size);
+    options: ClaimOptions,
+  ): Promise<ClaimedTask[]> {
+    const { limit, owner, leaseMs, now, leaseCutoff = now } = options;
+    const start = this.#next;
+    const end = Math.min(start + limit, this.#size);
     const expiresAt = new Date(now.getTime() + leaseMs);
     // No RETURNING: it rewrites every row and its index entry, five times as
     // dear as this and a SELECT by lease.
@@ -143,110 +145,22 @@ export class Claimer {
          status = 'running', attempt = coalesce(attempt, 0) + 1, run_at = NULL,
          lease_id = $1, lease_owner = $2, lease_expires_at = $3::TIMESTAMPTZ,
          updated_at = $4::TIMESTAMPTZ, last_update = coalesce(last_update, $5)
-       WHERE rowid IN (SELECT row FROM claim_window
-                       WHERE position >= $6 AND position < $7)
-         AND ${claimable("$4", "$8")}`,
+       WHERE ${inWindow("$6", "$7")} AND ${claimable("$4", "$8")}`,
       [
         leaseId,
         owner,
         expiresAt.toISOString(),
         now.toISOString(),
         stringifyJson(startedPatch(now)),
-        this.#next,
+        start,
         end,
         leaseCutoff.toISOString(),
       ],
     );
     this.#next = end;
-    return count;
+    if (count === 0) return [];
+    return await readClaimed(connection, { ...options, leaseId, start, end });
   }
-}
-
-/** What the claim itself did not decide. */
-const CLAIMED_FIELDS = `
-  id: id, user_id: user_id, provider: provider, repo_full_name: repo_full_name,
-  issue_number: issue_number, pr_number: pr_number, instruction: instruction,
-  last_update: nullif(last_update, $2), priority: coalesce(priority, 0),
-  attempt: attempt, max_attempts: max_attempts, timeout_ms: timeout_ms,
-  created_at: epoch_ms(created_at)`;
-
-type ClaimedRow = Omit<
-  TaskRow,
-  | "status"
-  | "run_at"
-  | "lease_id"
-  | "lease_owner"
-  | "lease_expires_at"
-  | "cancel_requested_at"
-  | "updated_at"
->;
-
-async function readClaimed(
-  connection: Connection,
-  leaseId: string,
-  { owner, leaseMs, now }: ClaimOptions,
-): Promise<ClaimedTask[]> {
-  const patch = startedPatch(now);
-  const started = stringifyJson(patch);
-  const rows = await connection.json<ClaimedRow[]>(
-    `SELECT to_json(list({${CLAIMED_FIELDS}} ORDER BY ${RUN_ORDER}))
-     FROM agent_tasks WHERE lease_id = $1`,
-    [leaseId, started],
-  ) ?? [];
-  const merged: { id: string; trace: string }[] = [];
-  const claimed = rows.map((row): ClaimedTask => {
-    let last_update = row.last_update ?? started;
-    if (row.last_update !== null && !wasStarted(row.last_update)) {
-      last_update = mergeTrace(row.last_update, patch);
-      merged.push({ id: row.id, trace: last_update });
-    }
-    const task = taskOf({
-      ...row,
-      last_update,
-      status: "running",
-      run_at: null,
-      lease_id: leaseId,
-      lease_owner: owner,
-      lease_expires_at: now.getTime() + leaseMs,
-      cancel_requested_at: null,
-      updated_at: now.getTime(),
-    });
-    const { id, attempt } = row;
-    return { task, lease: { taskId: id, id: leaseId, owner, attempt } };
-  });
-  await writeTraces(connection, merged);
-  await connection.run(
-    `INSERT INTO agent_task_events
-       (task_id, kind, occurred_at, attempt, runner)
-     SELECT id, 'started', $2::TIMESTAMPTZ, attempt, $3
-     FROM agent_tasks WHERE lease_id = $1`,
-    [leaseId, now.toISOString(), owner],
-  );
-  return claimed;
-}
-
-/** A later attempt keeps the first start's time. */
-function wasStarted(traceText: string): boolean {
-  return traceText.includes("auto_started_at") &&
-    parseTrace(traceText)?.auto_started_at !== undefined;
-}
-
-async function writeTraces(
-  connection: Connection,
-  traces: readonly { id: string; trace: string }[],
-): Promise<void> {
-  if (traces.length === 0) return;
-  await connection.run(
-    "CREATE OR REPLACE TEMP TABLE incoming_traces (task_id UUID, trace TEXT)",
-  );
-  await connection.append("incoming_traces", [
-    { type: "text", values: traces.map(({ id }) => id) },
-    { type: "text", values: traces.map(({ trace }) => trace) },
-  ]);
-  await connection.run(
-    `UPDATE agent_tasks t SET last_update = d.trace
-     FROM incoming_traces d WHERE t.id = d.task_id`,
-  );
 }
 
 /**

@@ -106,6 +106,8 @@ async function assertWalIsOne(path: string): Promise<void> {
 }
 
 class DuckDbConnection implements Connection {
+  readonly #chunks = new Map<string, DuckDBDataChunk>();
+
   constructor(
     readonly instance: DuckDBInstance,
     readonly connection: DuckDBConnection,
@@ -131,16 +133,29 @@ class DuckDbConnection implements Connection {
       "main",
       "temp",
     );
-    const types = columns.map(({ type }) => COLUMN_TYPES[type]);
+    const chunk = this.#chunkFor(columns);
     const rows = columns[0]?.values.length ?? 0;
     for (let start = 0; start < rows; start += CHUNK_ROWS) {
-      const chunk = DuckDBDataChunk.create(types);
+      chunk.reset();
       chunk.setColumns(
         columns.map(({ values }) => values.slice(start, start + CHUNK_ROWS)),
       );
       appender.appendDataChunk(chunk);
     }
     appender.closeSync();
+  }
+
+  /** Its memory is DuckDB's, and goes only when JavaScript collects garbage. */
+  #chunkFor(columns: readonly Column[]): DuckDBDataChunk {
+    const key = columns.map(({ type }) => type).join();
+    let chunk = this.#chunks.get(key);
+    if (!chunk) {
+      chunk = DuckDBDataChunk.create(
+        columns.map(({ type }) => COLUMN_TYPES[type]),
+      );
+      this.#chunks.set(key, chunk);
+    }
+    return chunk;
   }
 
   close(): void {

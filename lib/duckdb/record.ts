@@ -34,9 +34,13 @@ export function applyTransitions(
 ): Promise<RecordResult[]> {
   return applyRounds(transitions, async (round) => {
     const batches = batchesOf(round, ({ traceText }) => traceText);
-    await write(connection, batches, now);
+    await write(connection, batches, { now, hasPlaces: havePlaces(round) });
     return batches;
   });
+}
+
+function havePlaces(round: readonly Item[]): boolean {
+  return round.every(({ transition: { lease } }) => lease.place !== undefined);
 }
 
 /**
@@ -51,51 +55,52 @@ export function applyToChangedRows(
   return applyRounds(transitions, async (round) => {
     await stage(connection, batchesOf(round, ({ traceText }) => traceText));
     const traces = await readTraces(connection);
-    const held = round.filter(({ lease }) => traces.has(lease.taskId));
+    const held = round.filter(({ transition: { lease } }) =>
+      traces.has(lease.taskId)
+    );
     const batches = batchesOf(
       held,
       ({ lease }) => traces.get(lease.taskId) ?? null,
     );
-    await write(connection, batches, now);
+    await write(connection, batches, { now, hasPlaces: false });
     return batches;
   });
 }
 
+/** A transition, and its place among those that were given. */
+interface Item {
+  readonly position: number;
+  readonly transition: Transition;
+}
+
 async function applyRounds(
   transitions: readonly Transition[],
-  apply: (round: readonly Transition[]) => Promise<readonly Batch[]>,
+  apply: (round: readonly Item[]) => Promise<readonly Batch[]>,
 ): Promise<RecordResult[]> {
-  const results: RecordResult[] = [];
+  const results = transitions.map(({ traceText }): RecordResult => ({
+    applied: false,
+    traceText,
+  }));
   for (const round of roundsOf(transitions)) {
-    const traces = new Map<string, string | null>();
-    const items = [...round.values()];
-    for (const { taskIds, write } of await apply(items)) {
-      for (const id of taskIds) traces.set(id, write.trace);
-    }
-    for (const [position, { lease: { taskId }, traceText }] of round) {
-      const applied = traces.has(taskId);
-      results[position] = {
-        applied,
-        traceText: traces.get(taskId) ?? (applied ? null : traceText),
-      };
+    for (const { items, write: { trace } } of await apply(round)) {
+      const result = { applied: true, traceText: trace };
+      for (const { position } of items) results[position] = result;
     }
   }
   return results;
 }
 
-/** Splits transitions, by position, so that no round has a task twice. */
-function roundsOf(
-  transitions: readonly Transition[],
-): Map<number, Transition>[] {
-  const rounds: { seen: Set<string>; items: Map<number, Transition> }[] = [];
+/** Splits transitions so that none of a round's tasks is in it twice. */
+function roundsOf(transitions: readonly Transition[]): Item[][] {
+  const roundOf = new Map<string, number>();
+  const rounds: Item[][] = [];
   for (const [position, transition] of transitions.entries()) {
-    const id = transition.lease.taskId;
-    let round = rounds.find(({ seen }) => !seen.has(id));
-    if (!round) rounds.push(round = { seen: new Set(), items: new Map() });
-    round.seen.add(id);
-    round.items.set(position, transition);
+    const { taskId } = transition.lease;
+    const round = (roundOf.get(taskId) ?? -1) + 1;
+    roundOf.set(taskId, round);
+    (rounds[round] ??= []).push({ position, transition });
   }
-  return rounds.map(({ items }) => items);
+  return rounds;
 }
 
 interface Write {
@@ -108,7 +113,7 @@ interface Write {
 
 /** Transitions whose tasks differ in nothing but their ids. */
 interface Batch {
-  readonly taskIds: string[];
+  readonly items: Item[];
   readonly write: Write;
 }
 
@@ -118,23 +123,23 @@ interface Batch {
  * takes two thirds off the cost of a task.
  */
 function batchesOf(
-  transitions: readonly Transition[],
+  items: readonly Item[],
   seenOf: (transition: Transition) => string | null,
 ): Batch[] {
   const batches = new Map<string, Batch>();
-  for (const transition of transitions) {
-    const { lease, from, event, detail, runAt, patch } = transition;
-    const seen = seenOf(transition);
+  for (const item of items) {
+    const { lease, from, event, detail, runAt, patch } = item.transition;
+    const seen = seenOf(item.transition);
     const key =
       `${lease.id} ${lease.attempt} ${from} ${event} ${runAt?.getTime()} ` +
       `${stringifyJson([detail, patch])} ${seen === null ? "" : `=${seen}`}`;
     const batch = batches.get(key);
-    if (batch) batch.taskIds.push(lease.taskId);
+    if (batch) batch.items.push(item);
     else {
       const isEmpty = Object.keys(patch).length === 0;
       const trace = isEmpty ? seen : mergeTrace(seen, patch);
-      const write = { transition, seen, trace };
-      batches.set(key, { taskIds: [lease.taskId], write });
+      const write = { transition: item.transition, seen, trace };
+      batches.set(key, { items: [item], write });
     }
   }
   return [...batches.values()];
@@ -145,7 +150,8 @@ async function stage(
   batches: readonly Batch[],
 ): Promise<void> {
   await connection.run(
-    `CREATE OR REPLACE TEMP TABLE incoming (task_id UUID, outcome INTEGER);
+    `CREATE OR REPLACE TEMP TABLE incoming (
+       task_id UUID, place BIGINT, outcome INTEGER);
      CREATE OR REPLACE TEMP TABLE outcomes (
        position INTEGER, lease_id UUID, owner TEXT, attempt INTEGER,
        from_state TEXT, state TEXT,
@@ -153,10 +159,23 @@ async function stage(
        run_at BIGINT, kind TEXT, detail TEXT)`,
   );
   await connection.append("incoming", [
-    { type: "text", values: batches.flatMap(({ taskIds }) => taskIds) },
+    {
+      type: "text",
+      values: batches.flatMap(({ items }) =>
+        items.map(({ transition }) => transition.lease.taskId)
+      ),
+    },
+    {
+      type: "bigint",
+      values: batches.flatMap(({ items }) =>
+        items.map(({ transition: { lease: { place } } }) =>
+          place === undefined ? null : BigInt(place)
+        )
+      ),
+    },
     {
       type: "integer",
-      values: batches.flatMap(({ taskIds }, index) => taskIds.map(() => index)),
+      values: batches.flatMap(({ items }, index) => items.map(() => index)),
     },
   ]);
   const writes = batches.map(({ write }) => write);
@@ -198,7 +217,11 @@ async function readTraces(
 async function write(
   connection: Connection,
   batches: readonly Batch[],
-  now: Date,
+  { now, hasPlaces }: {
+    readonly now: Date;
+    /** The rows' places are known: DuckDB scans only what lies around them. */
+    readonly hasPlaces: boolean;
+  },
 ): Promise<void> {
   if (batches.length === 0) return;
   await stage(connection, batches);
@@ -210,10 +233,11 @@ async function write(
        lease_owner = CASE WHEN o.keeps_lease THEN t.lease_owner END,
        lease_expires_at = CASE WHEN o.keeps_lease THEN t.lease_expires_at END
      FROM incoming d, outcomes o
-     WHERE ${FENCE} AND t.last_update IS NOT DISTINCT FROM o.seen`,
+     WHERE ${FENCE} ${hasPlaces ? "AND t.rowid = d.place" : ""}
+       AND t.last_update IS NOT DISTINCT FROM o.seen`,
     [now.toISOString()],
   );
-  const expected = batches.reduce((sum, it) => sum + it.taskIds.length, 0);
+  const expected = batches.reduce((sum, it) => sum + it.items.length, 0);
   if (changed !== expected) throw new RowsChangedError();
   await connection.run(
     `INSERT INTO agent_task_events

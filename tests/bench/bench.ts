@@ -1,0 +1,79 @@
+/**
+ * What every scenario is given.
+ *
+ * @module
+ */
+
+import { outputOf } from "./child.ts";
+import type { Measurement } from "./measurement.ts";
+import { UsageWatcher } from "./usage.ts";
+
+/** One thing to measure. */
+export interface Scenario {
+  readonly name: string;
+  readonly title: string;
+  /** Left out of `--quick`, unless `--only` names it. */
+  readonly isSlow?: boolean;
+  readonly measure: (bench: Bench) => Promise<Measurement[]>;
+}
+
+/** A folder for everything that is measured, and how thoroughly to measure. */
+export class Bench implements AsyncDisposable {
+  readonly folder = Deno.makeTempDirSync({ prefix: "agent-runner-bench-" });
+  readonly watcher = new UsageWatcher();
+  readonly #onInterrupt = () => {
+    this.#removeFolder();
+    Deno.exit(130);
+  };
+  #fileCount = 0;
+
+  constructor(readonly isQuick: boolean) {
+    Deno.addSignalListener("SIGINT", this.#onInterrupt);
+  }
+
+  /** A path that nobody has used before. */
+  newPath(suffix: string): string {
+    return `${this.folder}/${++this.#fileCount}${suffix}`;
+  }
+
+  /** Says on stderr what is going on. */
+  note(text: string): void {
+    console.error(`  ${text}`);
+  }
+
+  /**
+   * Measures the variants one after the other, `count` times (or the number for
+   * `--quick`), every second time in reverse order: what the machine does beside
+   * meets all of them alike, and a ratio is one of neighbours.
+   */
+  async rounds<T extends readonly unknown[]>(
+    [full, quick]: readonly [full: number, quick: number],
+    variants: readonly [...{ [K in keyof T]: () => Promise<T[K]> }],
+  ): Promise<T[]> {
+    const rounds: T[] = [];
+    const count = this.isQuick ? quick : full;
+    for (let round = 0; round < count; round++) {
+      const results: unknown[] = [];
+      const order = [...variants.entries()];
+      if (round % 2 === 1) order.reverse();
+      for (const [index, variant] of order) results[index] = await variant();
+      rounds.push(results as unknown as T);
+    }
+    return rounds;
+  }
+
+  /** Waits until what was written before is on the disk: it is not measured. */
+  async settle(): Promise<void> {
+    await outputOf(["sync"]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    Deno.removeSignalListener("SIGINT", this.#onInterrupt);
+    await this.watcher[Symbol.asyncDispose]();
+    this.#removeFolder();
+  }
+
+  #removeFolder(): void {
+    Deno.removeSync(this.folder, { recursive: true });
+  }
+}
