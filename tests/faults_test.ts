@@ -79,9 +79,9 @@ async function insert(folder: Folder, count: number): Promise<void> {
 const SMALL_DISK = new URL("chaos/small_disk.ts", import.meta.url).pathname;
 const ROOT = new URL("..", import.meta.url).pathname;
 
-/** Words before a program whose temporary folder is a disk of 16 MB. */
+/** Words before a program whose temporary folder is a disk of 64 MB. */
 function onSmallDisk(folder: string, words: readonly string[]): Deno.Command {
-  const script = 'mount -t tmpfs -o size=16m tmpfs "$1" && export TMPDIR="$1"' +
+  const script = 'mount -t tmpfs -o size=64m tmpfs "$1" && export TMPDIR="$1"' +
     ' && shift && exec "$@"';
   const args = ["-rm", "sh", "-c", script, "sh", folder, ...words];
   return new Deno.Command("unshare", { args, cwd: ROOT });
@@ -185,7 +185,9 @@ for (
     using folder = new Folder();
     await folder.ok(["list"]);
     await insert(folder, count);
-    await folder.ok(["create", "new", "--db-path=new.duckdb"]);
+    const created = await folder.ok(
+      ["create", "new", "--db-path=new.duckdb", "--json"],
+    );
     await using runner = folder.start(
       ["run", "--loop", "--interval=60", "--concurrency=20", "--lease=1"],
       { env: taking(seconds) },
@@ -199,10 +201,11 @@ for (
       `${folder.path}/new.duckdb`,
       `${folder.path}/handsfree.duckdb`,
     );
+    await runner.line(new RegExp(`Task ${JSON.parse(created).id} completed`));
     // Those that ran for the old file. Nobody else may open the new one before
     // the runner has let go of the old one's .wal, which has its name.
     await runner.line(
-      /WARNING - Task \S+ was skipped: it is not there any more\. This run was not recorded\./,
+      /WARNING - .*(not there any more\. This run was not recorded|another file was put in its place)/,
     );
     const [, started, completed, skipped] =
       /^(\d+) started, (\d+) completed, 0 failed, (\d+) skipped/

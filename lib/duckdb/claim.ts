@@ -11,13 +11,7 @@ import { cancel, fail, startedPatch } from "../transitions.ts";
 import type { Connection } from "./connection.ts";
 import { inWindow, readClaimed } from "./claimed.ts";
 import { applyTransitions } from "./record.ts";
-import {
-  leaseOf,
-  RUN_ORDER,
-  TASK_COLUMNS,
-  taskOf,
-  type TaskRow,
-} from "./rows.ts";
+import { leaseOf, RUN_ORDER, TASK_ROW, taskOf, type TaskRow } from "./rows.ts";
 
 /**
  * Holds for a row that may be claimed. A CASE, because ORs keep DuckDB from
@@ -172,22 +166,22 @@ async function endDead(
   { now, leaseCutoff = now, maxAttempts }: ClaimOptions,
 ): Promise<Transition[]> {
   const rows = await connection.json<TaskRow[]>(
-    `SELECT to_json(list(t)) FROM (
-       SELECT ${TASK_COLUMNS} FROM agent_tasks
+    `SELECT to_json(list(${TASK_ROW})) FROM agent_tasks
        WHERE status = 'running'
          AND coalesce(lease_expires_at <= $1::TIMESTAMPTZ, true)
          AND (cancel_requested_at IS NOT NULL OR (lease_id IS NOT NULL
-           AND attempt >= coalesce(max_attempts, $2)))) t`,
+           AND attempt >= coalesce(max_attempts, $2)))`,
     [leaseCutoff.toISOString(), maxAttempts],
   ) ?? [];
   const transitions = rows.map((row) => {
     const held = { task: taskOf(row), lease: leaseOf(row) };
-    if (row.cancel_requested_at !== null) return cancel(held, now);
+    const { attempt, leaseOwner, cancelRequestedAt } = held.task;
+    if (cancelRequestedAt) return cancel(held, now);
     return fail(
       held,
       now,
-      `The runner died at each of ${row.attempt} attempts; ` +
-        `the last one was ${row.lease_owner}`,
+      `The runner died at each of ${attempt} attempts; ` +
+        `the last one was ${leaseOwner}`,
     );
   });
   await applyTransitions(connection, transitions, now);

@@ -5,11 +5,11 @@
  */
 
 import type { ClaimOptions } from "../store.ts";
-import type { ClaimedTask } from "../task.ts";
+import type { AgentTask, ClaimedTask } from "../task.ts";
 import { mergeTrace, parseTrace, stringifyJson } from "../trace.ts";
 import { startedPatch } from "../transitions.ts";
 import type { Connection } from "./connection.ts";
-import { RUN_ORDER, taskOf, type TaskRow } from "./rows.ts";
+import { RUN_ORDER, type TaskJson, taskStruct } from "./rows.ts";
 
 /** Holds for the rows of a part of the window; without a scan of the others. */
 export const inWindow = (start: string, end: string) => `
@@ -17,25 +17,26 @@ export const inWindow = (start: string, end: string) => `
             WHERE position >= ${start} AND position < ${end})`;
 
 /** What the claim itself did not decide. */
-const CLAIMED_FIELDS = `
-  id: id, user_id: user_id, provider: provider, repo_full_name: repo_full_name,
-  issue_number: issue_number, pr_number: pr_number, instruction: instruction,
-  last_update: nullif(last_update, $2), priority: coalesce(priority, 0),
-  attempt: attempt, max_attempts: max_attempts, timeout_ms: timeout_ms,
-  created_at: epoch_ms(created_at), place: rowid`;
+const CLAIMED_FIELDS = [
+  "id",
+  "userId",
+  "provider",
+  "targetType",
+  "targetRef",
+  "instruction",
+  "priority",
+  "attempt",
+  "maxAttempts",
+  "timeoutMs",
+  "createdAt",
+] as const;
 
-type ClaimedRow =
-  & { readonly place: number }
-  & Omit<
-    TaskRow,
-    | "status"
-    | "run_at"
-    | "lease_id"
-    | "lease_owner"
-    | "lease_expires_at"
-    | "cancel_requested_at"
-    | "updated_at"
-  >;
+interface ClaimedRow {
+  readonly task: Pick<TaskJson, (typeof CLAIMED_FIELDS)[number]>;
+  /** Null for the trace that the claim gave to a task without one. */
+  readonly trace: string | null;
+  readonly place: number;
+}
 
 /** Options for {@linkcode readClaimed}. */
 export interface ReadClaimedOptions extends ClaimOptions {
@@ -53,29 +54,32 @@ export async function readClaimed(
   const patch = startedPatch(now);
   const started = stringifyJson(patch);
   const rows = await connection.json<ClaimedRow[]>(
-    `SELECT to_json(list({${CLAIMED_FIELDS}} ORDER BY ${RUN_ORDER}))
+    `SELECT to_json(list({task: ${taskStruct(CLAIMED_FIELDS)},
+       trace: nullif(last_update, $2), place: rowid} ORDER BY ${RUN_ORDER}))
      FROM agent_tasks WHERE lease_id = $1 AND ${inWindow("$3", "$4")}`,
     [leaseId, started, start, end],
   ) ?? [];
   const merged: { id: string; trace: string }[] = [];
+  const leaseExpiresAt = new Date(now.getTime() + leaseMs);
   const claimed = rows.map((row): ClaimedTask => {
-    let last_update = row.last_update ?? started;
-    if (row.last_update !== null && !wasStarted(row.last_update)) {
-      last_update = mergeTrace(row.last_update, patch);
-      merged.push({ id: row.id, trace: last_update });
+    const { trace, place } = row;
+    const { id, attempt, createdAt } = row.task;
+    let traceText = trace ?? started;
+    if (trace !== null && !wasStarted(trace)) {
+      traceText = mergeTrace(trace, patch);
+      merged.push({ id, trace: traceText });
     }
-    const task = taskOf({
-      ...row,
-      last_update,
-      status: "running",
-      run_at: null,
-      lease_id: leaseId,
-      lease_owner: owner,
-      lease_expires_at: now.getTime() + leaseMs,
-      cancel_requested_at: null,
-      updated_at: now.getTime(),
+    // In place: copies of thousands of rows keep the garbage collector busy.
+    const task: AgentTask = Object.assign(row.task, {
+      state: "running" as const,
+      traceText,
+      runAt: null,
+      leaseOwner: owner,
+      leaseExpiresAt,
+      cancelRequestedAt: null,
+      createdAt: new Date(createdAt),
+      updatedAt: now,
     });
-    const { id, attempt, place } = row;
     return { task, lease: { taskId: id, id: leaseId, owner, attempt, place } };
   });
   await writeTraces(connection, merged);

@@ -10,79 +10,80 @@ import type {
   NoLease,
   TaskEvent,
   TaskEventKind,
-  TaskState,
 } from "../task.ts";
 
-/** A task as the queries below give it; times are milliseconds since 1970. */
-export interface TaskRow {
-  readonly id: string;
-  readonly user_id: string;
-  readonly provider: string;
-  readonly repo_full_name: string | null;
-  readonly issue_number: number | null;
-  readonly pr_number: number | null;
-  readonly instruction: string | null;
-  readonly status: string;
-  readonly last_update: string | null;
-  readonly priority: number;
-  readonly run_at: number | null;
-  readonly attempt: number;
-  readonly max_attempts: number | null;
-  readonly timeout_ms: number | null;
-  readonly lease_id: string | null;
-  readonly lease_owner: string | null;
-  readonly lease_expires_at: number | null;
-  readonly cancel_requested_at: number | null;
-  readonly created_at: number | null;
-  readonly updated_at: number | null;
+/** How each field of a task is computed from its row; times as ms since 1970. */
+const TASK_FIELDS = {
+  id: "id",
+  userId: "user_id",
+  provider: "provider",
+  targetType: `CASE WHEN issue_number IS NOT NULL THEN 'issue'
+                    WHEN pr_number IS NOT NULL THEN 'pr' END`,
+  targetRef: `coalesce(repo_full_name, '') || '#' ||
+              coalesce(issue_number, pr_number)`,
+  instruction: "instruction",
+  state: "status",
+  traceText: "last_update",
+  priority: "coalesce(priority, 0)",
+  runAt: "epoch_ms(run_at)",
+  attempt: "coalesce(attempt, 0)",
+  maxAttempts: "max_attempts",
+  timeoutMs: "timeout_ms",
+  leaseOwner: "lease_owner",
+  leaseExpiresAt: "epoch_ms(lease_expires_at)",
+  cancelRequestedAt: "epoch_ms(cancel_requested_at)",
+  // An infinite time has no epoch; it must not stop a whole pass.
+  createdAt: "coalesce(epoch_ms(created_at), 0)",
+  updatedAt: "coalesce(epoch_ms(updated_at), 0)",
+};
+
+/** The name of a field of a task. */
+export type TaskField = keyof typeof TASK_FIELDS;
+
+type TimeField = "createdAt" | "updatedAt";
+type OptionalTimeField = "runAt" | "leaseExpiresAt" | "cancelRequestedAt";
+
+/** A task as JSON has it. */
+export type TaskJson =
+  & Omit<AgentTask, TimeField | OptionalTimeField>
+  & { readonly [field in TimeField]: number }
+  & { readonly [field in OptionalTimeField]: number | null };
+
+/** A struct with some of a task's fields, for a SELECT. */
+export function taskStruct(fields: readonly TaskField[]): string {
+  return `{${
+    fields.map((name) => `${name}: ${TASK_FIELDS[name]}`).join(", ")
+  }}`;
 }
 
-/** The columns of a {@linkcode TaskRow}, for a SELECT. */
-export const TASK_COLUMNS = `
-  id, user_id, provider, repo_full_name, issue_number, pr_number, instruction,
-  status, last_update, coalesce(priority, 0) AS priority,
-  epoch_ms(run_at) AS run_at, coalesce(attempt, 0) AS attempt, max_attempts,
-  timeout_ms,
-  lease_id, lease_owner, epoch_ms(lease_expires_at) AS lease_expires_at,
-  epoch_ms(cancel_requested_at) AS cancel_requested_at,
-  epoch_ms(created_at) AS created_at, epoch_ms(updated_at) AS updated_at`;
+/** A task and its lease as {@linkcode TASK_ROW} gives them. */
+export interface TaskRow {
+  readonly task: TaskJson;
+  readonly leaseId: string | null;
+}
+
+/** A struct with all of a task's row. */
+export const TASK_ROW = `{
+  task: ${taskStruct(Object.keys(TASK_FIELDS) as TaskField[])},
+  leaseId: lease_id}`;
 
 /** The order in which tasks run; `rowid` keeps the order of one batch. */
 export const RUN_ORDER = "coalesce(priority, 0) DESC, created_at, rowid";
 
-/** Makes a task of its row. */
-export function taskOf(row: TaskRow): AgentTask {
-  const number = row.issue_number ?? row.pr_number;
-  return {
-    id: row.id,
-    userId: row.user_id,
-    provider: row.provider,
-    targetType: row.issue_number !== null
-      ? "issue"
-      : row.pr_number !== null
-      ? "pr"
-      : null,
-    targetRef: number === null ? null : `${row.repo_full_name ?? ""}#${number}`,
-    instruction: row.instruction,
-    state: row.status as TaskState,
-    traceText: row.last_update,
-    priority: row.priority,
-    runAt: dateOf(row.run_at),
-    attempt: row.attempt,
-    maxAttempts: row.max_attempts,
-    timeoutMs: row.timeout_ms,
-    leaseOwner: row.lease_owner,
-    leaseExpiresAt: dateOf(row.lease_expires_at),
-    cancelRequestedAt: dateOf(row.cancel_requested_at),
-    // An infinite time has no epoch; it must not stop a whole pass.
-    createdAt: new Date(row.created_at ?? 0),
-    updatedAt: new Date(row.updated_at ?? 0),
-  };
+/** Makes a task of its row, in place. */
+export function taskOf({ task }: TaskRow): AgentTask {
+  return Object.assign(task, {
+    runAt: dateOf(task.runAt),
+    leaseExpiresAt: dateOf(task.leaseExpiresAt),
+    cancelRequestedAt: dateOf(task.cancelRequestedAt),
+    createdAt: new Date(task.createdAt),
+    updatedAt: new Date(task.updatedAt),
+  });
 }
 
 /** The lease that a row has, or that it has none. */
-export function leaseOf(row: TaskRow): Lease | NoLease {
-  const { id: taskId, attempt, lease_id: id, lease_owner: owner } = row;
+export function leaseOf({ task, leaseId: id }: TaskRow): Lease | NoLease {
+  const { id: taskId, attempt, leaseOwner: owner } = task;
   return id === null
     ? { taskId, id, owner: null, attempt }
     : { taskId, id, owner: owner ?? "", attempt };

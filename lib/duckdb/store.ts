@@ -39,7 +39,7 @@ import {
   eventOf,
   type EventRow,
   leaseOf,
-  TASK_COLUMNS,
+  TASK_ROW,
   taskOf,
   type TaskRow,
 } from "./rows.ts";
@@ -191,8 +191,8 @@ class DuckDbTaskStore implements TaskStore {
   cancel(id: string, now: Date): Promise<CancelResult> {
     return this.#database.transaction(async (connection) => {
       const [row] = await connection.json<TaskRow[]>(
-        `SELECT to_json(list(t)) FROM (
-           SELECT ${TASK_COLUMNS} FROM agent_tasks WHERE id = $1::UUID) t`,
+        `SELECT to_json(list(${TASK_ROW})) FROM agent_tasks
+         WHERE id = $1::UUID`,
         [id],
       ) ?? [];
       if (!row) return "missing";
@@ -261,9 +261,9 @@ class DuckDbTaskStore implements TaskStore {
     return this.#database.transaction(async (connection) => {
       // row_number() carries the order of `rest` into the list.
       const rows = await connection.json<TaskRow[]>(
-        `SELECT to_json(list(t ORDER BY position)) FROM (
-           SELECT row_number() OVER () AS position, * FROM (
-             SELECT ${TASK_COLUMNS} FROM agent_tasks ${rest})) t`,
+        `SELECT to_json(list(row ORDER BY position)) FROM (
+           SELECT row_number() OVER () AS position, row FROM (
+             SELECT ${TASK_ROW} AS row FROM agent_tasks ${rest}))`,
         values,
       );
       return (rows ?? []).map(taskOf);

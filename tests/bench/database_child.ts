@@ -18,19 +18,24 @@ const SET_ROWS = 10_000;
 const INSERT = `INSERT INTO agent_tasks
   (id, user_id, provider, instruction, status, created_at, updated_at)`;
 
+/** More at once do not fit into the memory that the program gives to DuckDB. */
+const FILL_ROWS = 100_000;
+
 /** Tasks that differ in what the tasks of one queue differ in. */
 async function fill(path: string, count: string): Promise<null> {
-  await using store = await openDuckDbStore(path);
+  const store = await openDuckDbStore(path);
   await store[Symbol.asyncDispose]();
   const connection = await connectDuckDb(path);
-  await connection.run(
-    `${INSERT}
-     SELECT uuid(), '6ba7b810-9dad-41d1-80b4-00c04fd430c8', 'simulate',
-       'Summarise the open issues of octo/app, part ' || i, 'created',
-       now() - to_milliseconds($1::BIGINT - i), now()
-     FROM range($1::BIGINT) r(i) ORDER BY i`,
-    [Number(count)],
-  );
+  for (let start = 0; start < Number(count); start += FILL_ROWS) {
+    await connection.run(
+      `${INSERT}
+       SELECT uuid(), '6ba7b810-9dad-41d1-80b4-00c04fd430c8', 'simulate',
+         'Summarise the open issues of octo/app, part ' || i, 'created',
+         now() - to_milliseconds($3::BIGINT - i), now()
+       FROM range($1::BIGINT, $2::BIGINT) r(i) ORDER BY i`,
+      [start, Math.min(start + FILL_ROWS, Number(count)), Number(count)],
+    );
+  }
   await connection.run(
     `INSERT INTO agent_task_events (task_id, kind, occurred_at, attempt)
      SELECT id, 'created', created_at, 0 FROM agent_tasks ORDER BY rowid`,
