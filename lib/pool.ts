@@ -50,6 +50,8 @@ export interface PoolRest<T> {
  * short tasks, and a long task is never kept from another runner.
  */
 const READ_AHEAD_MS = 250;
+/** How much of the mean run time is the last run's. */
+const LAST_RUN_SHARE = 0.1;
 /** The most items claimed ahead, whatever their speed. */
 const READ_AHEAD_ITEMS = 10_000;
 /**
@@ -67,14 +69,20 @@ export async function runPool<T>(
   let head = 0;
   let running = 0;
   let unsettled = 0;
-  let started = 0;
-  let readAhead = 0;
+  let meanRunMs: number | undefined;
   let startsLeft = STARTS_PER_TURN;
   let wake = Promise.withResolvers<void>();
   const onStop = () => wake.resolve();
   stop.addEventListener("abort", onStop);
 
   const waiting = () => queue.length - head;
+
+  /** As many as the slots take within the time, going by the last runs. */
+  function readAhead(): number {
+    if (meanRunMs === undefined) return 0;
+    const perSlot = READ_AHEAD_MS / Math.max(meanRunMs, 1e-3);
+    return Math.min(READ_AHEAD_ITEMS, Math.floor(concurrency * perSlot));
+  }
 
   function startWaiting(): void {
     while (running < concurrency && head < queue.length && !stop.aborted) {
@@ -89,14 +97,17 @@ export async function runPool<T>(
       const item = queue[head++] as T;
       running++;
       unsettled++;
-      started++;
+      const startedAt = clock.monotonic();
       let hasSlot = true;
       const freeSlot = () => {
         if (!hasSlot) return;
         hasSlot = false;
         running--;
+        const runMs = clock.monotonic() - startedAt;
+        meanRunMs ??= runMs;
+        meanRunMs += LAST_RUN_SHARE * (runMs - meanRunMs);
         startWaiting();
-        if (waiting() <= readAhead / 2) wake.resolve();
+        if (waiting() <= readAhead() / 2) wake.resolve();
       };
       run(item, freeSlot).then(() => {
         freeSlot();
@@ -117,24 +128,15 @@ export async function runPool<T>(
     if (wake === current) wake = Promise.withResolvers();
   }
 
-  let claimedAt = clock.monotonic();
   while (!stop.aborted) {
-    const room = concurrency + readAhead - waiting() - running;
+    const ahead = readAhead();
+    const room = concurrency + ahead - waiting() - running;
     const isBacklogged = unsettled > concurrency + 2 * READ_AHEAD_ITEMS;
-    if (room <= 0 || waiting() > readAhead / 2 || isBacklogged) {
+    if (room <= 0 || waiting() > ahead / 2 || isBacklogged) {
       await nextWake();
       continue;
     }
     const { items, isBlocked } = await claim(room);
-    const now = clock.monotonic();
-    const perMs = started / Math.max(1, now - claimedAt);
-    // Falls slowly: between a claim and the next answer few items start.
-    readAhead = Math.floor(Math.min(
-      READ_AHEAD_ITEMS,
-      Math.max(perMs * READ_AHEAD_MS, readAhead / 2),
-    ));
-    claimedAt = now;
-    started = 0;
     for (const item of items) queue.push(item);
     startWaiting();
     if (items.length === room) continue;
@@ -145,7 +147,9 @@ export async function runPool<T>(
     if (waitForMore) await waitForMore(freed.signal);
     else if (next) await next;
     else {
-      while (unsettled > 0 && !stop.aborted) await nextWake();
+      while ((unsettled > 0 || waiting() > 0) && !stop.aborted) {
+        await nextWake();
+      }
       break;
     }
   }

@@ -5,6 +5,7 @@ import {
   assertMatch,
   assertStringIncludes,
 } from "@std/assert";
+import { type DuckDBConnection, DuckDBInstance } from "duckdb";
 import { AT_ONCE, type CliProcess, ENABLED, Folder } from "./cli.ts";
 import { npmFlags } from "../tools/std_source.ts";
 
@@ -33,6 +34,39 @@ async function rowsWithin(
       if (!isBusy || performance.now() > deadline) throw error;
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
+  }
+}
+
+/** Another program that keeps the file. */
+class DuckDBHolder {
+  readonly #folder: Folder;
+  #instance: DuckDBInstance | undefined;
+  #connection: DuckDBConnection | undefined;
+
+  constructor(folder: Folder) {
+    this.#folder = folder;
+  }
+
+  async open(): Promise<void> {
+    const path = `${this.#folder.path}/handsfree.duckdb`;
+    for (let tries = 0; !this.#instance; tries++) {
+      try {
+        this.#instance = await DuckDBInstance.create(path);
+      } catch (error) {
+        if (tries === 100) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    }
+    this.#connection = await this.#instance.connect();
+  }
+
+  async run(sql: string): Promise<void> {
+    await this.#connection?.run(sql);
+  }
+
+  close(): void {
+    this.#connection?.closeSync();
+    this.#instance?.closeSync();
   }
 }
 
@@ -366,6 +400,31 @@ Deno.test("a runner that is frozen for longer than its lease writes nothing when
     "started 2",
     "completed 2",
   ]);
+});
+
+Deno.test("a claim that waits for the file for longer than a lease has a lease all the same", async () => {
+  using folder = new Folder();
+  await folder.ok(["list"]);
+  await using runner = folder.start(
+    ["run", "--loop", "--interval=60", "--lease=0.5"],
+    { env: taking(1) },
+  );
+  await runner.line(/Running until stopped/);
+  await until(folder, "SELECT 1");
+  const holder = new DuckDBHolder(folder);
+  await holder.open();
+  try {
+    await holder.run(
+      `INSERT INTO agent_tasks (id, user_id, provider, status)
+       SELECT uuid(), uuid(), 'simulate', 'created' FROM range(5)`,
+    );
+    // The runner has seen it in the .wal, and waits until it can claim.
+    await new Promise((resolve) => setTimeout(resolve, 1_200));
+  } finally {
+    holder.close();
+  }
+  await runner.line(/ completed in /, 5);
+  assertMatch(await stop(runner), /^5 started, 5 completed, 0 failed, 0 skip/);
 });
 
 Deno.test("two runners divide 2,000 tasks without running one twice", async () => {

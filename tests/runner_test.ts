@@ -509,7 +509,7 @@ Deno.test("runLoop() looks at nothing while the store is as it was", async () =>
   await using _ = runner;
   const done = runLoop(runner, stop);
   await turn();
-  await clock.advance(60_000);
+  await clock.advance(6_000);
   assertEquals(store.claims.length, 1);
   drain.abort();
   await done;
@@ -555,4 +555,125 @@ Deno.test("a subscriber that throws harms nobody", async () => {
   });
   assertEquals((await runOnce(runner, stop)).completed, 1);
   assert(logged().includes("ERROR - A subscriber failed: mine"));
+});
+
+Deno.test("runOnce() keeps a provider within its limit, and fills the other slots", async () => {
+  const running = new Map<string, number>();
+  const most = new Map<string, number>();
+  const { runner, store, stop, clock } = await setUp({
+    settings: { concurrency: 5, limits: new Map([["slow", 2]]) },
+    process: async ({ provider }) => {
+      const count = (running.get(provider) ?? 0) + 1;
+      running.set(provider, count);
+      most.set(provider, Math.max(most.get(provider) ?? 0, count));
+      await clock.sleep(100);
+      running.set(provider, running.get(provider)! - 1);
+      return { kind: "completed" };
+    },
+  });
+  await using _ = runner;
+  await store.create(
+    [..."ssssssssffffffff"].map((letter) => ({
+      userId: "user",
+      provider: letter === "s" ? "slow" : "fast",
+    })),
+    clock.now(),
+  );
+  assertEquals((await runOnce(runner, stop)).completed, 16);
+  assertEquals(most.get("slow"), 2);
+  assert(most.get("fast")! >= 3, `${most.get("fast")}`);
+});
+
+Deno.test("a run that takes longer than its timeout fails, whatever it does", async () => {
+  const { runner, store, stop, clock } = await setUp({
+    clock: new FakeClock(),
+    tasks: 1,
+    settings: { timeoutMs: 2_000 },
+    process: () => new Promise(() => {}),
+  });
+  await using _ = runner;
+  const done = runOnce(runner, stop);
+  await turn();
+  await clock.advance(2_999);
+  assertEquals(store.idsIn("failed"), []);
+  await clock.advance(100);
+  assertEquals((await done).failed, 1);
+  assertEquals(
+    parseTrace(store.tasks.get("task-1")!.traceText)?.error,
+    "Timed out after 2 s",
+  );
+});
+
+Deno.test("a task's own timeout wins over the default", async () => {
+  const { runner, store, stop, clock } = await setUp({
+    clock: new FakeClock(),
+    settings: { timeoutMs: 60_000 },
+    process: async (_task, { signal }) => {
+      await clock.sleep(30_000, signal);
+      throw new Error("too late");
+    },
+  });
+  await using _ = runner;
+  await store.create(
+    [{ userId: "user", provider: "any", timeoutMs: 500 }],
+    clock.now(),
+  );
+  const done = runOnce(runner, stop);
+  await turn();
+  await clock.advance(500);
+  await clock.advance(100);
+  assertEquals((await done).failed, 1);
+  assertEquals(
+    parseTrace(store.tasks.get("task-1")!.traceText)?.error,
+    "Timed out after 0.5 s",
+  );
+});
+
+Deno.test("a run that somebody cancels is stopped within a second", async () => {
+  const { runner, store, stop, clock } = await setUp({
+    clock: new FakeClock(),
+    tasks: 1,
+    process: async (_task, { signal }) => {
+      await clock.sleep(60_000, signal);
+      throw new Error("interrupted");
+    },
+  });
+  await using _ = runner;
+  const done = runOnce(runner, stop);
+  await turn();
+  await clock.advance(5_000);
+  store.cancelRequests.add("task-1");
+  store.changes++;
+  await clock.advance(1_000);
+  await clock.advance(100);
+  assertEquals((await done).skipped, 1);
+  const trace = parseTrace(store.tasks.get("task-1")!.traceText);
+  assertEquals([store.tasks.get("task-1")?.state, trace?.result], [
+    "failed",
+    "cancelled",
+  ]);
+});
+
+Deno.test("runOnce() deletes history that is older than it is to be kept", async () => {
+  const { runner, store, stop, clock } = await setUp({
+    tasks: 1,
+    settings: { eventRetentionMs: 86_400_000 },
+  });
+  await using _ = runner;
+  await runOnce(runner, stop);
+  assertEquals(
+    clock.now().getTime() - store.prunedBefore!.getTime(),
+    86_400_000,
+  );
+});
+
+Deno.test("a failure is tried as often as the default says", async () => {
+  const { runner, store, stop } = await setUp({
+    tasks: 1,
+    settings: { attempts: 3 },
+    process: () => Promise.reject(new Error("boom")),
+  });
+  await using _ = runner;
+  await runOnce(runner, stop);
+  assertEquals(store.recorded.map(({ event }) => event), ["retry_scheduled"]);
 });

@@ -62,13 +62,18 @@ export class StubStore implements TaskStore {
 
   async claim(options: ClaimOptions): Promise<ClaimResult> {
     const { limit, owner, now, leaseMs } = options;
+    const room = new Map(options.providerRoom);
     this.claims.push(limit);
     const due = [...this.tasks.values()].filter((task) =>
       (task.state === "created" ||
         task.state === "running" &&
           !(task.leaseExpiresAt && task.leaseExpiresAt > now)) &&
       !(task.runAt && task.runAt > now)
-    ).slice(0, limit);
+    ).filter(({ provider }) => {
+      const left = room.get(provider) ?? Infinity;
+      room.set(provider, left - 1);
+      return left > 0;
+    }).slice(0, limit);
     const claimed = due.map((task): ClaimedTask => {
       const attempt = task.attempt + 1;
       const lease = {

@@ -37,10 +37,12 @@ while (performance.now() < endAt && sum.problems.length === 0) {
     const seconds = Math.min(SESSION_SECONDS, leftSeconds);
     const report = await run({ random, seconds, runners });
     addReport(sum, report);
-    const { kills, freezes, stops, tasks, attempts, problems } = report;
+    const { kills, freezes, stops, tasks, attempts, died } = report;
     console.log(
       `${name}: ${kills} kills, ${freezes} freezes, ${stops} stops, ` +
-        `${tasks} tasks, ${attempts} attempts, ${problems.length} problems`,
+        `${tasks} tasks, ${attempts} attempts, ${died} given up, ` +
+        `${report.takenFromLive} taken from live runners, ` +
+        `${report.problems.length} problems`,
     );
   }
 }
