@@ -71,6 +71,9 @@ for (const { name, title, measure } of chosen) {
   }
 }
 
+if (Number.parseFloat(machine.load ?? "") > 0.5) {
+  console.log("Something else was running: ratios count, absolutes do not.");
+}
 for (const [name, fact] of Object.entries(machine)) {
   console.log(`${name}: ${fact}`);
 }

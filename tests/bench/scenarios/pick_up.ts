@@ -33,11 +33,11 @@ export const pickUpScenario: Scenario = {
     await runner.ended();
     const started = await startedTimes(database);
     const sinceCommit = (times: ReadonlyMap<string, number>) =>
-      written.map(({ id, committedAt }) => times.get(id)! - committedAt);
+      written.map(({ id, committedAt }) => timeOf(times, id) - committedAt);
     const untilEvent = sinceCommit(started);
     const untilBegin = sinceCommit(begun);
     const sinceClose = written.map(({ id, closedAt }) =>
-      begun.get(id)! - closedAt
+      timeOf(begun, id) - closedAt
     );
     const limit = { atMost: 50 };
     const p99 = { quantile: 0.99 };
@@ -83,6 +83,12 @@ export const pickUpScenario: Scenario = {
     ];
   },
 };
+
+function timeOf(times: ReadonlyMap<string, number>, id: string): number {
+  const time = times.get(id);
+  if (time === undefined) throw new Error(`Nothing says when ${id} started`);
+  return time;
+}
 
 /** When the log says that each task was started. */
 function begunTimes(log: string): ReadonlyMap<string, number> {
