@@ -27,11 +27,15 @@ export interface IdleOptions {
  */
 const LOOK_MS = 25;
 
+/** The shortest time between a claim that failed and the next. */
+const AFTER_FAILURE_MS = 250;
+
 /** Waits for a change of the store, a due task, or the end. */
 export class Idle {
   readonly #options: IdleOptions;
   #wake = new AbortController();
   #seenChanges = 0;
+  #hasFailed = false;
 
   constructor(options: IdleOptions) {
     this.#options = options;
@@ -40,6 +44,14 @@ export class Idle {
   /** Ends the wait: there is something new to wait for. */
   wake(): void {
     this.#wake.abort();
+  }
+
+  /**
+   * To be called after a claim that failed: what it was for still waits, though
+   * nothing changes in the store when, say, a disk has space again.
+   */
+  failed(): void {
+    this.#hasFailed = true;
   }
 
   /** To be called before each claim: it sees what was changed until then. */
@@ -51,21 +63,32 @@ export class Idle {
   /** Resolves when there may be something to claim, or `until` aborts. */
   async wait(until: AbortSignal): Promise<void> {
     const { store, clock, log, intervalMs, stop } = this.#options;
-    let dueAt = Infinity;
+    // Not AbortSignal.any(): listening to one, 40 times a second, is dear.
+    const end = new AbortController();
+    const ended = end.signal;
+    for (const signal of [stop, until, this.#wake.signal]) {
+      if (signal.aborted) end.abort();
+      signal.addEventListener("abort", () => end.abort(), { signal: ended });
+    }
+    let dueAt = clock.now().getTime() + intervalMs;
     try {
-      dueAt = (await store.nextDueAt(clock.now()))?.getTime() ?? Infinity;
+      if (!this.#hasFailed) {
+        dueAt = (await store.nextDueAt(clock.now()))?.getTime() ?? Infinity;
+      }
     } catch (error) {
       log.error(`Cannot look for due tasks: ${messageOf(error)}`);
-      // Not at once again: what is wrong may last.
-      await clock.sleep(intervalMs, stop);
-      return;
+      this.#hasFailed = true;
     }
-    const ended = AbortSignal.any([stop, until, this.#wake.signal]);
+    if (this.#hasFailed) {
+      this.#hasFailed = false;
+      await clock.sleep(Math.min(intervalMs, AFTER_FAILURE_MS), ended);
+    }
     while (!ended.aborted) {
       const untilDueMs = dueAt - clock.now().getTime();
       const changes = await store.changeCount();
       if (untilDueMs <= 0 || changes !== this.#seenChanges) break;
       await clock.sleep(Math.min(LOOK_MS, intervalMs, untilDueMs), ended);
     }
+    end.abort();
   }
 }

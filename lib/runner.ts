@@ -191,6 +191,7 @@ export async function runLoop(
         return await autoStartCreatedTasks(runner, limit);
       } catch (error) {
         onError(error);
+        idle.failed();
         return [];
       }
     },

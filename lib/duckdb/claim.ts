@@ -47,7 +47,6 @@ export class Claimer {
     options: ClaimOptions,
   ): Promise<ClaimResult> {
     const ended: Transition[] = [];
-    const leaseId = crypto.randomUUID();
     const claimed: ClaimedTask[] = [];
     let isFresh = false;
     while (claimed.length < options.limit) {
@@ -59,7 +58,7 @@ export class Claimer {
         if (this.#size === 0) break;
       }
       const limit = options.limit - claimed.length;
-      const more = await this.#lease(connection, leaseId, {
+      const more = await this.#lease(connection, {
         ...options,
         limit,
       });
@@ -125,10 +124,10 @@ export class Claimer {
 
   async #lease(
     connection: Connection,
-    leaseId: string,
     options: ClaimOptions,
   ): Promise<ClaimedTask[]> {
     const { limit, owner, leaseMs, now, leaseCutoff = now } = options;
+    const leaseId = crypto.randomUUID();
     const start = this.#next;
     const end = Math.min(start + limit, this.#size);
     const expiresAt = new Date(now.getTime() + leaseMs);
@@ -153,7 +152,8 @@ export class Claimer {
     );
     this.#next = end;
     if (count === 0) return [];
-    return await readClaimed(connection, { ...options, leaseId, start, end });
+    const leased = { ...options, leaseId, start, end, count };
+    return await readClaimed(connection, leased);
   }
 }
 

@@ -44,21 +44,36 @@ export interface ReadClaimedOptions extends ClaimOptions {
   /** The part of the window that was leased. */
   readonly start: number;
   readonly end: number;
+  /** How many tasks were leased. */
+  readonly count: number;
 }
 
 /** Reads the tasks that were just leased, and notes in trace and history. */
 export async function readClaimed(
   connection: Connection,
-  { leaseId, start, end, owner, leaseMs, now }: ReadClaimedOptions,
+  { leaseId, start, end, count, owner, leaseMs, now }: ReadClaimedOptions,
 ): Promise<ClaimedTask[]> {
   const patch = startedPatch(now);
   const started = stringifyJson(patch);
-  const rows = await connection.json<ClaimedRow[]>(
-    `SELECT to_json(list({task: ${taskStruct(CLAIMED_FIELDS)},
-       trace: nullif(last_update, $2), place: rowid} ORDER BY ${RUN_ORDER}))
-     FROM agent_tasks WHERE lease_id = $1 AND ${inWindow("$3", "$4")}`,
-    [leaseId, started, start, end],
-  ) ?? [];
+  let range: readonly number[] = [start, end];
+  const isLeased = () =>
+    range.length > 0
+      ? `lease_id = $1 AND ${inWindow("$2", "$3")}`
+      : "lease_id = $1";
+  const read = async () =>
+    await connection.json<ClaimedRow[]>(
+      `SELECT to_json(list({task: ${taskStruct(CLAIMED_FIELDS)},
+         trace: nullif(last_update, $${range.length + 2}), place: rowid}
+         ORDER BY ${RUN_ORDER}))
+       FROM agent_tasks WHERE ${isLeased()}`,
+      [leaseId, ...range, started],
+    ) ?? [];
+  let rows = await read();
+  if (rows.length !== count) {
+    // An index on a changed column: DuckDB has put the rows elsewhere.
+    range = [];
+    rows = await read();
+  }
   const merged: { id: string; trace: string }[] = [];
   const leaseExpiresAt = new Date(now.getTime() + leaseMs);
   const claimed = rows.map((row): ClaimedTask => {
@@ -86,9 +101,10 @@ export async function readClaimed(
   await connection.run(
     `INSERT INTO agent_task_events
        (task_id, kind, occurred_at, attempt, runner)
-     SELECT id, 'started', $2::TIMESTAMPTZ, attempt, $3
-     FROM agent_tasks WHERE lease_id = $1 AND ${inWindow("$4", "$5")}`,
-    [leaseId, now.toISOString(), owner, start, end],
+     SELECT id, 'started', $${range.length + 2}::TIMESTAMPTZ, attempt,
+       $${range.length + 3}
+     FROM agent_tasks WHERE ${isLeased()}`,
+    [leaseId, ...range, now.toISOString(), owner],
   );
   return claimed;
 }

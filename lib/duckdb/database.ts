@@ -194,7 +194,10 @@ export class Database implements AsyncDisposable {
     if (!this.#connection) return;
     this.#connection.close();
     this.#connection = undefined;
-    if (this.#isShared) this.#fingerprint = fingerprintOf(this.#path);
+    if (!this.#isShared) return;
+    // What another process put there is not this one's doing.
+    if (inodeOf(this.#path) !== this.#inode) this.#changeCount++;
+    this.#fingerprint = fingerprintOf(this.#path);
   }
 }
 

@@ -73,17 +73,22 @@ export async function openDuckDbStore(
       if (await ensureSchema(connection) === "created") onCreate?.();
     },
   });
-  const store = new DuckDbTaskStore(database);
+  const store = new DuckDbTaskStore(database, clock);
   await store.countByState();
   return store;
 }
 
+/** A shorter wait for the file takes nothing from a lease that counts. */
+const LONG_WAIT_MS = 200;
+
 class DuckDbTaskStore implements TaskStore {
   readonly #database: Database;
+  readonly #clock: Clock;
   readonly #claimer = new Claimer();
 
-  constructor(database: Database) {
+  constructor(database: Database, clock: Clock) {
     this.#database = database;
+    this.#clock = clock;
   }
 
   create(tasks: readonly NewTask[], now: Date): Promise<string[]> {
@@ -136,9 +141,16 @@ class DuckDbTaskStore implements TaskStore {
   }
 
   async claim(options: ClaimOptions): Promise<ClaimResult> {
+    const { now, leaseCutoff = now } = options;
+    const later = this.#waitFromNow();
     try {
       return await this.#database.transaction((connection) =>
-        this.#claimer.claim(connection, options)
+        this.#claimer.claim(connection, {
+          ...options,
+          now: later(now),
+          // Who could not renew a lease while the file was held is not dead.
+          leaseCutoff,
+        })
       );
     } catch (error) {
       this.#claimer.forget();
@@ -169,11 +181,12 @@ class DuckDbTaskStore implements TaskStore {
       `status = 'running' AND lease_id IN (SELECT unnest($1::JSON::UUID[]))
          AND id IN (SELECT unnest($2::JSON::UUID[]))`;
     const tasks = JSON.stringify(leases.map(({ taskId }) => taskId));
+    const later = this.#waitFromNow();
     return this.#database.transaction(async (connection) => {
       await connection.run(
         `UPDATE agent_tasks SET lease_expires_at = $3::TIMESTAMPTZ
          WHERE ${isHeld}`,
-        [ids, tasks, expiresAt.toISOString()],
+        [ids, tasks, later(expiresAt).toISOString()],
       );
       const rows = await connection.json<{ id: string; wanted: boolean }[]>(
         `SELECT to_json(list({id: id, wanted: cancel_requested_at IS NULL}))
@@ -252,6 +265,20 @@ class DuckDbTaskStore implements TaskStore {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.#database[Symbol.asyncDispose]();
+  }
+
+  /**
+   * Adds to a time how long was waited since. Another process may hold the file
+   * for longer than a lease; a lease must not be over when it is written.
+   */
+  #waitFromNow(): (time: Date) => Date {
+    const from = this.#clock.monotonic();
+    return (time) => {
+      const waitedMs = this.#clock.monotonic() - from;
+      return waitedMs < LONG_WAIT_MS
+        ? time
+        : new Date(time.getTime() + waitedMs);
+    };
   }
 
   #tasks(

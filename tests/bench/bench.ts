@@ -21,7 +21,10 @@ export interface Scenario {
 export class Bench implements AsyncDisposable {
   readonly folder = Deno.makeTempDirSync({ prefix: "agent-runner-bench-" });
   readonly watcher = new UsageWatcher();
+  /** What an interrupt of this process alone would leave running. */
+  readonly running = new Set<Deno.ChildProcess>();
   readonly #onInterrupt = () => {
+    for (const child of this.running) child.kill("SIGKILL");
     this.#removeFolder();
     Deno.exit(130);
   };

@@ -57,6 +57,8 @@ export class Process implements AsyncDisposable {
       },
       stdin: "null",
     }).spawn();
+    bench.running.add(this.#child);
+    this.#child.status.finally(() => bench.running.delete(this.#child));
     this.#usage = bench.watcher.follow(this.#child.pid);
   }
 
