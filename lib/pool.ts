@@ -53,7 +53,7 @@ const READ_AHEAD_MS = 250;
 /** How much of the mean run time is the last run's. */
 const LAST_RUN_SHARE = 0.1;
 /** The most items claimed ahead, whatever their speed. */
-const READ_AHEAD_ITEMS = 10_000;
+const READ_AHEAD_ITEMS = 5_000;
 /**
  * Items that start in one turn of the event loop. Ones that take no time would
  * otherwise keep the store's answers, timers and signals waiting.
@@ -131,7 +131,7 @@ export async function runPool<T>(
   while (!stop.aborted) {
     const ahead = readAhead();
     const room = concurrency + ahead - waiting() - running;
-    const isBacklogged = unsettled > concurrency + 2 * READ_AHEAD_ITEMS;
+    const isBacklogged = unsettled > concurrency + READ_AHEAD_ITEMS;
     if (room <= 0 || waiting() > ahead / 2 || isBacklogged) {
       await nextWake();
       continue;

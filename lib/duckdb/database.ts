@@ -30,8 +30,13 @@ export interface DatabaseOptions {
  * so the file stays open this long after the last one.
  */
 const LINGER_MS = 10;
-/** Under load, others get their turn after this long. */
+/** Under load, others get their turn after this long, */
 const HOLD_MS = 1_000;
+/**
+ * or after so many transactions: small ones are no load that another runner
+ * should wait a second for.
+ */
+const HOLD_TRANSACTIONS = 20;
 /** How long others then have; a waiting process tries at least this often. */
 const YIELD_MS = 30;
 
@@ -46,6 +51,7 @@ export class Database implements AsyncDisposable {
   #changeCount = 0;
   #inode: number | null | undefined;
   #openedAt = 0;
+  #transactions = 0;
   #mayOpenAt = 0;
   #linger: ReturnType<typeof setTimeout> | undefined;
   #last: Promise<unknown> = Promise.resolve();
@@ -135,6 +141,7 @@ export class Database implements AsyncDisposable {
         : error;
     }
     this.#openedAt = this.#clock.monotonic();
+    this.#transactions = 0;
     this.#inode = inodeOf(this.#path);
     this.#connection = connection;
     return connection;
@@ -178,7 +185,8 @@ export class Database implements AsyncDisposable {
 
   #afterUse(): void {
     if (!this.#isShared || !this.#connection) return;
-    if (this.#clock.monotonic() - this.#openedAt >= HOLD_MS) {
+    const heldMs = this.#clock.monotonic() - this.#openedAt;
+    if (heldMs >= HOLD_MS || ++this.#transactions >= HOLD_TRANSACTIONS) {
       this.#close();
       this.#mayOpenAt = this.#clock.monotonic() + YIELD_MS;
     } else {
