@@ -22,8 +22,9 @@ export interface IdleOptions {
 }
 
 /**
- * How often to look whether the store has changed: 40 looks a second take 0.1%
- * of a processor. Being told of changes is no way: see `duckdb/connection.ts`.
+ * How often to look whether the store has changed. 40 looks a second took 2% of
+ * a processor, nearly all of it for waking up; looking less often makes a new
+ * task wait longer. Being told of changes is no way: see `duckdb/connection.ts`.
  */
 const LOOK_MS = 25;
 

@@ -677,3 +677,22 @@ Deno.test("a failure is tried as often as the default says", async () => {
   await runOnce(runner, stop);
   assertEquals(store.recorded.map(({ event }) => event), ["retry_scheduled"]);
 });
+
+Deno.test("runLoop() claims again soon after a claim that failed, though nothing changed", async () => {
+  const { runner, store, stop, drain, clock } = await setUp({
+    clock: new FakeClock(),
+    tasks: 1,
+  });
+  await using _ = runner;
+  const claim = store.claim.bind(store);
+  let failures = 1;
+  store.claim = (options) =>
+    failures-- > 0 ? Promise.reject(new DatabaseError("full")) : claim(options);
+  store.nextDueAt = () => Promise.resolve(null);
+  const done = runLoop(runner, stop);
+  await turn();
+  await clock.advance(6_000);
+  drain.abort();
+  await clock.advance(100);
+  assertEquals((await done).completed, 1);
+});
