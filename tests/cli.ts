@@ -27,7 +27,15 @@ const DENO_ARGS = [
 ];
 
 /** What a process needs to find Deno's cache; all else comes from the test. */
-const KEPT_VARIABLES = ["PATH", "HOME", "DENO_DIR", "XDG_CACHE_HOME"];
+const KEPT_VARIABLES = [
+  "PATH",
+  "HOME",
+  "DENO_DIR",
+  "XDG_CACHE_HOME",
+  // Where modules come from, for those who have a registry of their own.
+  "JSR_URL",
+  "NPM_CONFIG_REGISTRY",
+];
 
 /** How long a test waits for a line or for the end before it fails. */
 const PATIENCE_MS = 10_000;
