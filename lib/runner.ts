@@ -252,20 +252,21 @@ async function runUntil(
       }
     },
   });
-  await Promise.all(unstarted.map(async (claimed) => {
-    await recorder.record(release(claimed, "The runner was stopped"));
-    const run = runs.get(claimed);
-    if (run) runs.delete(run);
-  })).catch(onError);
-  if (counts.started > 0) await pruneHistory(runner).catch(onError);
   const done = new AbortController();
   const stopRuns = async () => {
     await clock.sleep(settings.drainMs, AbortSignal.any([abort, done.signal]));
     if (!done.signal.aborted) runs.stopAll("shutdown");
   };
+  // First, so that a busy file does not add to the time of the drain.
   const stopping = stopRuns();
+  await Promise.all(unstarted.map(async (claimed) => {
+    await recorder.record(release(claimed, "The runner was stopped"));
+    const run = runs.get(claimed);
+    if (run) runs.delete(run);
+  })).catch(onError);
   await settled;
   done.abort();
   await stopping;
+  if (counts.started > 0) await pruneHistory(runner).catch(onError);
   return counts;
 }

@@ -6,14 +6,15 @@
  * @module
  */
 
-import type {
-  AgentTask,
-  ClaimedTask,
-  JsonObject,
-  JsonValue,
-  Lease,
-  NoLease,
-  Transition,
+import {
+  type AgentTask,
+  canTransition,
+  type ClaimedTask,
+  type JsonObject,
+  type JsonValue,
+  type Lease,
+  type NoLease,
+  type Transition,
 } from "./task.ts";
 
 /** Who the trace says did it: HandsFree's own name for its runner. */
@@ -50,9 +51,13 @@ function transition(
   { task, lease }: Held,
   rest: Pick<Transition, "to" | "event" | "patch"> & Partial<Transition>,
 ): Transition {
+  const from = rest.from ?? "running";
+  if (from !== rest.to && !canTransition(from, rest.to)) {
+    throw new TypeError(`Cannot take a task from ${from} to ${rest.to}`);
+  }
   return {
     lease,
-    from: "running",
+    from,
     traceText: task.traceText,
     detail: null,
     keepsLease: false,

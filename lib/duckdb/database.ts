@@ -169,7 +169,7 @@ export class Database implements AsyncDisposable {
     this.#close();
     throw new DatabaseError(
       `Cannot use ${this.#path}: another file was put in its place meanwhile. ` +
-        "What was just written went to the old one; it is tried again.",
+        "What was just written went to the old one. Try again.",
     );
   }
 
