@@ -9,8 +9,8 @@ import type { Clock } from "./clock.ts";
 import { messageOf } from "./errors.ts";
 import type { ProcessorContext, ProcessorLookup } from "./processor.ts";
 import type { StopSwitch } from "./stop_switch.ts";
-import type { AgentTask, JsonObject, Outcome } from "./task.ts";
-import { parseTrace } from "./trace.ts";
+import type { AgentTask, Answer, JsonObject, Outcome } from "./task.ts";
+import { answersOf, parseTrace } from "./trace.ts";
 
 /** Options for {@linkcode execute}. */
 export interface ExecuteOptions {
@@ -20,8 +20,10 @@ export interface ExecuteOptions {
   readonly stop: StopSwitch;
   /** How long the run may take; 0 means as long as it wants. */
   readonly timeoutMs: number;
-  /** Takes the processor's notes on how far it is. */
-  readonly onProgress: (message: string) => void;
+  /** Takes the processor's notes on how far it is; `fraction` is 0 to 1. */
+  readonly onProgress: (message: string, fraction?: number) => void;
+  /** Takes the lines that the work prints. */
+  readonly onOutput?: (line: string) => void;
 }
 
 /**
@@ -33,8 +35,9 @@ export const ABORT_GRACE_MS = 1_000;
 /** Runs the processor of a task once. */
 export async function execute(
   task: AgentTask,
-  { processorFor, clock, stop, timeoutMs, onProgress }: ExecuteOptions,
+  options: ExecuteOptions,
 ): Promise<Outcome> {
+  const { processorFor, clock, stop, timeoutMs } = options;
   const processor = processorFor(task.provider);
   if (!processor) {
     return {
@@ -55,11 +58,14 @@ export async function execute(
         resolve(stoppedBy(stop, timeoutMs))
       );
     if (stop.reason) stop.onStop();
-    const context = new TaskContext(task, stop, onProgress);
+    const context = new TaskContext(task, options);
     const fail = (error: unknown) =>
       resolve({ kind: "failed", error: messageOf(error), retryable: true });
     try {
-      processor.process(task, context).then(resolve, fail);
+      processor.process(task, context).then(
+        (outcome) => resolve(checkedOutcome(outcome)),
+        fail,
+      );
     } catch (error) {
       fail(error); // Threw before it made its promise.
     }
@@ -81,21 +87,39 @@ function stoppedBy({ reason }: StopSwitch, timeoutMs: number): Outcome {
     : { kind: "aborted", reason };
 }
 
+const OUTCOME_KINDS: readonly unknown[] = [
+  "completed",
+  "failed",
+  "needs_input",
+] satisfies Outcome["kind"][];
+
+/** A processor may be anybody's JavaScript: what it returns is not trusted. */
+function checkedOutcome(outcome: Outcome): Outcome {
+  if (OUTCOME_KINDS.includes(outcome?.kind)) return outcome;
+  return {
+    kind: "failed",
+    error: "The processor returned no outcome: expected an object whose " +
+      `"kind" is one of ${OUTCOME_KINDS.join(", ")}`,
+    retryable: false,
+  };
+}
+
 /** Makes what a processor asks for when it asks. */
 class TaskContext implements ProcessorContext {
   readonly #task: AgentTask;
   readonly #stop: StopSwitch;
-  readonly progress: (message: string) => void;
+  readonly progress: (message: string, fraction?: number) => void;
+  readonly output: (line: string) => void;
   #trace: JsonObject | undefined;
 
   constructor(
     task: AgentTask,
-    stop: StopSwitch,
-    progress: (message: string) => void,
+    { stop, onProgress, onOutput = () => {} }: ExecuteOptions,
   ) {
     this.#task = task;
     this.#stop = stop;
-    this.progress = progress;
+    this.progress = onProgress;
+    this.output = onOutput;
   }
 
   get signal(): AbortSignal {
@@ -103,10 +127,16 @@ class TaskContext implements ProcessorContext {
   }
 
   get idempotencyKey(): string {
-    return `${this.#task.id}:${this.#task.attempt}`;
+    const { id, attempt } = this.#task;
+    const { length } = this.answers;
+    return length === 0 ? `${id}:${attempt}` : `${id}:${attempt}.${length}`;
   }
 
   get trace(): JsonObject {
     return this.#trace ??= parseTrace(this.#task.traceText) ?? {};
+  }
+
+  get answers(): readonly Answer[] {
+    return answersOf(this.trace);
   }
 }

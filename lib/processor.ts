@@ -4,18 +4,29 @@
  * @module
  */
 
-import type { AgentTask, JsonObject, Outcome } from "./task.ts";
+import type { AgentTask, Answer, JsonObject, Outcome } from "./task.ts";
 
 /** What a processor is given beside its task. */
 export interface ProcessorContext {
   /** Aborts when the run must stop: shutdown, cancel, timeout, lost lease. */
   readonly signal: AbortSignal;
-  /** `<task id>:<attempt>`: the same for a request that is sent twice. */
+  /**
+   * `<task id>:<attempt>`, after n answers `<task id>:<attempt>.<n>`: the same
+   * for a request that is sent twice.
+   */
   readonly idempotencyKey: string;
   /** The task's trace; empty where there is none. */
   readonly trace: JsonObject;
-  /** Notes how far the work is. Written soon, in groups; never fails. */
-  progress(message: string): void;
+  /** What people answered to this task's questions, oldest first. */
+  readonly answers: readonly Answer[];
+  /**
+   * Notes how far the work is. Written soon, in groups; never fails.
+   *
+   * @param fraction how much is done, from 0 to 1
+   */
+  progress(message: string, fraction?: number): void;
+  /** A line that the work prints: to the log at DEBUG, or to who watches. */
+  output(line: string): void;
 }
 
 /** Does the work of the tasks of one provider. */
@@ -24,6 +35,16 @@ export interface Processor {
   readonly name: string;
   /** Does a task's work. Throwing is the same as a failed outcome. */
   process(task: AgentTask, context: ProcessorContext): Promise<Outcome>;
+  /** What it would do for a task, in a line: `runs claude -p "Fix it"`. */
+  describe?(task: AgentTask): string;
+  /**
+   * Tries what can be tried without doing work.
+   *
+   * @returns what is wrong, a sentence each
+   */
+  check?(): Promise<readonly string[]>;
+  /** Stops what it has started. */
+  [Symbol.asyncDispose]?(): Promise<void>;
 }
 
 /** Finds the processor of a provider. */

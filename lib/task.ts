@@ -152,10 +152,25 @@ export type Outcome =
     readonly error: string;
     /** False where a second try can't help. */
     readonly retryable: boolean;
+    /** Not tried again sooner; without it, the backoff decides. */
+    readonly retryAfterMs?: number;
   }
-  | { readonly kind: "needs_input"; readonly question: string }
+  | {
+    readonly kind: "needs_input";
+    readonly question: string;
+    /** The task fails where nobody answers within this time. Default: never. */
+    readonly answerWithinMs?: number;
+  }
   /** The run was stopped before it had an outcome. */
   | { readonly kind: "aborted"; readonly reason: AbortReason };
+
+/** A question that a task asked and what a person said, as the trace has it. */
+export type Answer = {
+  readonly question: string;
+  readonly answer: string;
+  /** ISO 8601. */
+  readonly answered_at: string;
+};
 
 /** Why a run has no outcome of its own. */
 export type AbortReason = "shutdown" | "lease lost" | "cancelled";

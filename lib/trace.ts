@@ -6,7 +6,7 @@
  * @module
  */
 
-import type { JsonObject, JsonValue } from "./task.ts";
+import type { Answer, JsonObject, JsonValue } from "./task.ts";
 
 /** Where a text that is no trace is kept, so that it is not lost. */
 export const UNREADABLE_KEY = "unreadable_trace";
@@ -44,6 +44,16 @@ export function parseTrace(text: string | null): JsonObject | undefined {
   return typeof value === "object" && value !== null && !Array.isArray(value)
     ? value
     : undefined;
+}
+
+/** What people answered so far, oldest first. Leaves out what is no answer. */
+export function answersOf({ answers }: JsonObject): readonly Answer[] {
+  return Array.isArray(answers) ? answers.filter(isAnswer) : [];
+}
+
+function isAnswer(value: JsonValue): value is Answer {
+  return typeof value === "object" && value !== null && "answer" in value &&
+    typeof value.answer === "string";
 }
 
 function parseJson(text: string): JsonValue | undefined {

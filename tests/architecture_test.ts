@@ -15,6 +15,7 @@ const LEVELS: Readonly<Record<string, number>> = {
 
   "lib/backoff.ts": 1,
   "lib/clock_jumps.ts": 1,
+  "lib/command_table.ts": 1,
   "lib/config.ts": 1,
   "lib/events.ts": 1,
   "lib/pool.ts": 1,

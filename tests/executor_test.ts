@@ -1,4 +1,8 @@
-import { assertEquals, assertStrictEquals } from "@std/assert";
+import {
+  assertEquals,
+  assertObjectMatch,
+  assertStrictEquals,
+} from "@std/assert";
 import { messageOf } from "../lib/errors.ts";
 import { ABORT_GRACE_MS, execute } from "../lib/executor.ts";
 import type { Processor, ProcessorContext } from "../lib/processor.ts";
@@ -305,4 +309,24 @@ Deno.test("execute() says shutdown where the timeout comes after it", async () =
   stop.stop("shutdown");
   await clock.advance(ABORT_GRACE_MS);
   assertEquals(await outcome, { kind: "aborted", reason: "shutdown" });
+});
+
+for (const outcome of [undefined, null, 1, {}, { kind: "done" }]) {
+  Deno.test(`execute() fails a task for good whose processor returns ${JSON.stringify(outcome)}`, async () => {
+    const given = await run(() => Promise.resolve(outcome as Outcome)).outcome;
+    assertObjectMatch(given, { kind: "failed", retryable: false });
+  });
+}
+
+Deno.test("execute() gives the answers so far, and another key after each", async () => {
+  const answers = [{ question: "Which?", answer: "Both", answered_at: "now" }];
+  let given: unknown;
+  let key: unknown;
+  await run((_task, context) => {
+    given = context.answers;
+    key = context.idempotencyKey;
+    return Promise.resolve(DONE);
+  }, { traceText: JSON.stringify({ answers: [...answers, 5] }) }).outcome;
+  assertEquals(given, answers);
+  assertEquals(key, "t1:2.1");
 });

@@ -13,7 +13,9 @@ function contextWith(given: Partial<ProcessorContext> = {}): ProcessorContext {
     signal: new AbortController().signal,
     idempotencyKey: "t1:1",
     trace: {},
+    answers: [],
     progress: () => {},
+    output: () => {},
     ...given,
   };
 }

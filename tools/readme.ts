@@ -3,7 +3,7 @@
  * `deno run -A tools/readme.ts`. A test fails where they differ.
  */
 import { type Setting, SETTINGS } from "../lib/settings.ts";
-import { COMMANDS } from "../lib/usage.ts";
+import { COMMANDS } from "../lib/command_table.ts";
 
 function commandTable(): string {
   return table(

@@ -1,0 +1,171 @@
+/**
+ * The one table of commands and their flags. Parsing, `--help` and README's
+ * table are made from it.
+ *
+ * @module
+ */
+
+import type { SettingName } from "./settings.ts";
+import { TASK_STATES } from "./task.ts";
+
+/** A flag of one command. */
+export interface Flag {
+  /** The long name without its dashes. */
+  readonly name: string;
+  /** What its value is called; without it, the flag has no value. */
+  readonly placeholder?: string;
+  readonly summary: string;
+}
+
+/** A command. */
+export interface Command {
+  readonly name: string;
+  /** Its arguments, as `--help` shows them. */
+  readonly args: string;
+  /** How many arguments it takes. */
+  readonly maxArgs: number;
+  readonly summary: string;
+  readonly flags: readonly Flag[];
+  /** Settings that it takes as flags, beside the common ones. */
+  readonly settings: readonly SettingName[];
+  readonly examples: readonly string[];
+}
+
+const JSON_FLAG: Flag = { name: "json", summary: "Print JSON, for scripts" };
+
+/** Settings that every command takes as flags. */
+export const COMMON_SETTINGS: readonly SettingName[] = [
+  "dbPath",
+  "dbWaitMs",
+  "logLevel",
+  "logFormat",
+];
+
+/** Every command. The first is what runs when none is named. */
+export const COMMANDS: readonly [Command, ...Command[]] = [
+  {
+    name: "run",
+    args: "[--once | --loop]",
+    maxArgs: 0,
+    summary: "Run tasks: those that wait (--once), or for ever (--loop)",
+    flags: [
+      { name: "once", summary: "Run what waits, then exit (the default)" },
+      { name: "loop", summary: "Go on until SIGINT or SIGTERM" },
+      JSON_FLAG,
+    ],
+    settings: [
+      "intervalMs",
+      "concurrency",
+      "exclusive",
+      "leaseMs",
+      "maxAttempts",
+      "attempts",
+      "timeoutMs",
+      "limits",
+      "drainMs",
+    ],
+    examples: ["run --once", "run --loop --interval 5"],
+  },
+  {
+    name: "create",
+    args: "[INSTRUCTION | -]",
+    maxArgs: 1,
+    summary: "Create a task, or many from a file",
+    flags: [
+      {
+        name: "provider",
+        placeholder: "NAME",
+        summary: 'Who does the work (default "simulate")',
+      },
+      {
+        name: "user",
+        placeholder: "ID",
+        summary: 'Whose task it is: a UUID or any text (default "local")',
+      },
+      {
+        name: "target",
+        placeholder: "REF",
+        summary: "The issue or pull request: owner/repo#12",
+      },
+      {
+        name: "target-type",
+        placeholder: "TYPE",
+        summary: "issue or pr (default issue)",
+      },
+      {
+        name: "trace",
+        placeholder: "JSON",
+        summary: "A JSON object to start with",
+      },
+      {
+        name: "priority",
+        placeholder: "N",
+        summary: "Higher runs first (default 0)",
+      },
+      {
+        name: "run-at",
+        placeholder: "TIME",
+        summary: "Not before this time: 2026-12-31T08:00:00Z",
+      },
+      {
+        name: "attempts",
+        placeholder: "N",
+        summary:
+          "Try a task that fails up to N times (default --attempts of run)",
+      },
+      {
+        name: "timeout",
+        placeholder: "SECONDS",
+        summary: "Stop a run that takes longer (default --timeout of run)",
+      },
+      {
+        name: "file",
+        placeholder: "PATH",
+        summary: "Create one task per line of a JSON Lines file (- for stdin)",
+      },
+      JSON_FLAG,
+    ],
+    settings: [],
+    examples: [
+      'create "Summarise the open issues" --provider simulate',
+      'create "Fix the flaky test" --target octo/app#12 --target-type pr',
+      "create --file tasks.jsonl",
+    ],
+  },
+  {
+    name: "list",
+    args: "",
+    maxArgs: 0,
+    summary: "List tasks, newest first",
+    flags: [
+      {
+        name: "state",
+        placeholder: "STATE",
+        summary: `${TASK_STATES.join(", ")}; several with commas`,
+      },
+      { name: "provider", placeholder: "NAME", summary: "Only this provider" },
+      { name: "limit", placeholder: "N", summary: "At most N (default 50)" },
+      JSON_FLAG,
+    ],
+    settings: [],
+    examples: ["list --state failed", "list --json --limit 10"],
+  },
+  {
+    name: "show",
+    args: "ID",
+    maxArgs: 1,
+    summary: "Show a task with its history; the start of an id is enough",
+    flags: [JSON_FLAG],
+    settings: [],
+    examples: ["show 550e8400"],
+  },
+  {
+    name: "cancel",
+    args: "ID",
+    maxArgs: 1,
+    summary: "Cancel a task: at once, or within seconds where it is running",
+    flags: [JSON_FLAG],
+    settings: [],
+    examples: ["cancel 550e8400"],
+  },
+];
