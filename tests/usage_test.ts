@@ -1,9 +1,9 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { loadConfig } from "../lib/config.ts";
 import { UsageError } from "../lib/errors.ts";
+import { COMMANDS } from "../lib/command_table.ts";
 import {
   commandHelp,
-  COMMANDS,
   flagsOf,
   parseRequest,
   programHelp,
