@@ -81,10 +81,12 @@ export const configFileSchema = z.strictObject({
     provider,
   ).refine((providers) => Object.keys(providers).length > 0, {
     error: "expected a provider at least. Leave it out to simulate all",
-  }).optional().describe(
-    "What runs the tasks of each provider; * stands for all others. Tasks of " +
-      "providers that are not named are left alone",
-  ),
+  }).optional().meta({
+    description:
+      "What runs the tasks of each provider; * stands for all others. Tasks " +
+      "of providers that are not named are left alone",
+    minProperties: 1,
+  }),
 }).meta({
   title: "agent-runner",
   description: "The configuration file of agent-runner",
