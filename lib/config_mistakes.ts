@@ -45,9 +45,9 @@ export function expectation(issue: RawIssue): string | undefined {
     case "unrecognized_keys":
       return issue.keys.map((key) => nearest(key, namesOf(issue))).join("\n");
     case "too_small":
-      return sizeExpected(issue.origin, Number(issue.minimum), "or more");
+      return sizeExpected(issue, `${issue.minimum}`, ["or more", "more than"]);
     case "too_big":
-      return sizeExpected(issue.origin, Number(issue.maximum), "or less");
+      return sizeExpected(issue, `${issue.maximum}`, ["or less", "less than"]);
     case "invalid_format":
       return issue.format === "url"
         ? "expected a URL"
@@ -86,18 +86,20 @@ function nearest(key: string, names: readonly string[]): string {
   return `Did you mean "${closestString(key, [...names])}"?${list}`;
 }
 
-function sizeExpected(origin: string, size: number, more: string): string {
-  switch (origin) {
-    case "string":
-      return size === 1 && more === "or more"
-        ? "expected a text that is not empty"
-        : `expected a text of ${size} characters ${more}`;
-    case "array":
-    case "object":
-      return `expected ${size} entries ${more}`;
-    default:
-      return `expected a number, ${size} ${more}`;
+function sizeExpected(
+  { origin, inclusive }: { origin: string; inclusive?: boolean },
+  size: string,
+  [orSo, beyond]: readonly [orSo: string, beyond: string],
+): string {
+  if (origin === "string") {
+    return size === "1" && orSo === "or more"
+      ? "expected a text that is not empty"
+      : `expected a text of ${size} characters ${orSo}`;
   }
+  if (origin === "array") return `expected a list of ${size} ${orSo}`;
+  return inclusive
+    ? `expected a number, ${size} ${orSo}`
+    : `expected a number, ${beyond} ${size}`;
 }
 
 /** A line for each mistake: `4:17: settings.interval is "soon": expected …`. */

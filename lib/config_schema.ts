@@ -7,7 +7,6 @@
 
 import { z } from "zod";
 import type { ProviderSettings } from "./provider_settings.ts";
-import { simulateConfig } from "./processors/simulate_config.ts";
 import {
   expectedOf,
   keyOf,
@@ -48,8 +47,15 @@ const PROVIDER_FIELDS = {
 
 /** A provider, by its processor. A kind more is a line more. */
 const provider = z.discriminatedUnion("processor", [
-  simulateConfig.extend(PROVIDER_FIELDS),
+  z.strictObject(fieldsOf("simulate")),
 ]);
+
+function fieldsOf<Name extends string>(processor: Name) {
+  return {
+    processor: z.literal(processor).describe("What does the work"),
+    ...PROVIDER_FIELDS,
+  };
+}
 
 /** What a provider's entry says, as validated. Durations are in seconds. */
 export type ProviderOptions = z.output<typeof provider>;

@@ -15,7 +15,6 @@ const LEVELS: Readonly<Record<string, number>> = {
   "lib/settings.ts": 0,
   "lib/task.ts": 0,
 
-  "lib/processors/simulate_config.ts": 0.5,
   "lib/config_schema.ts": 0.7,
 
   "lib/backoff.ts": 1,

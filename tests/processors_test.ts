@@ -1,12 +1,14 @@
 import { assertEquals, assertNotEquals } from "@std/assert";
 import { type Config, loadConfig } from "../lib/config.ts";
 import { parseConfigFile } from "../lib/config_file.ts";
+import { createLog } from "../lib/log.ts";
 import type { ProcessorContext } from "../lib/processor.ts";
 import { createProcessors } from "../lib/processors/mod.ts";
 import { createSimulateProcessor } from "../lib/processors/simulate.ts";
 import type { AgentTask, JsonObject, Outcome } from "../lib/task.ts";
 import { FakeClock, turn } from "./fake_clock.ts";
 
+const log = createLog({ write: () => {} });
 const TASK = { id: "t1" } as AgentTask;
 
 function contextWith(given: Partial<ProcessorContext> = {}): ProcessorContext {
@@ -84,7 +86,7 @@ Deno.test("createProcessors() simulates every provider as configured", async () 
     HANDSFREE_AGENT_TASK_COMPLETION_DELAY: "2",
   };
   const config = loadConfig({}, (name) => variables[name]);
-  await using processors = await createProcessors(config, { clock });
+  await using processors = await createProcessors(config, { clock, log });
   for (const provider of ["simulate", "claude"]) {
     const outcome = processors.for(provider)?.process(TASK, contextWith());
     assertEquals(clock.sleepers, 1);
@@ -100,7 +102,7 @@ function configured(providers: string): Config {
 
 Deno.test("createProcessors() knows no processor for who is not named", async () => {
   const config = configured('{ "claude": { "processor": "simulate" } }');
-  const parts = { clock: new FakeClock() };
+  const parts = { clock: new FakeClock(), log };
   await using processors = await createProcessors(config, parts);
   assertEquals(processors.for("claude")?.name, "simulate");
   for (const name of ["codex", "*", "constructor"]) {
@@ -110,7 +112,7 @@ Deno.test("createProcessors() knows no processor for who is not named", async ()
 
 Deno.test("createProcessors() takes * for who is not named", async () => {
   const config = configured('{ "*": { "processor": "simulate" } }');
-  const parts = { clock: new FakeClock() };
+  const parts = { clock: new FakeClock(), log };
   await using processors = await createProcessors(config, parts);
   assertEquals(processors.for("codex")?.name, "simulate");
   assertEquals(processors.for("codex"), processors.for("*"));

@@ -5,7 +5,6 @@
  */
 
 import type { Clock } from "../clock.ts";
-import type { Config } from "../config.ts";
 import {
   type ProviderReport,
   renderReport,
@@ -32,9 +31,10 @@ export async function configSchema(
  * doing work. Exit code 2 where something is wrong.
  */
 export async function configCheck(
-  { config, flags, clock, terminal }: CommandContext,
+  context: CommandContext,
 ): Promise<number> {
-  const reports = await reportProviders(config, clock);
+  const { config, flags, terminal } = context;
+  const reports = await reportProviders(context);
   const isOk = reports.every(({ problems }) => problems.length === 0);
   terminal.write(
     flags.json
@@ -45,10 +45,9 @@ export async function configCheck(
 }
 
 async function reportProviders(
-  config: Config,
-  clock: Clock,
+  { config, clock, log }: CommandContext,
 ): Promise<ProviderReport[]> {
-  await using processors = await createProcessors(config, { clock });
+  await using processors = await createProcessors(config, { clock, log });
   const providers = config.providers?.keys() ?? ["*"];
   return await Promise.all([...providers].map(async (provider) => {
     const processor = processors.for(provider);

@@ -31,7 +31,7 @@ export async function run(context: CommandContext): Promise<number> {
   await using store = await openStore();
   log.info(`Connected to database: ${config.dbPath}`);
   if (config.providers) log.info(providersLine(config.providers));
-  await using processors = await createProcessors(config, { clock });
+  await using processors = await createProcessors(config, { clock, log });
   await using runner = createRunner({
     store,
     processorFor: processors.for,

@@ -7,6 +7,7 @@
 import type { Clock } from "../clock.ts";
 import type { Config } from "../config.ts";
 import type { ProviderOptions } from "../config_schema.ts";
+import type { Log } from "../log.ts";
 import type { Processor, ProcessorLookup } from "../processor.ts";
 import { createSimulateProcessor } from "./simulate.ts";
 
@@ -19,6 +20,7 @@ export interface Processors extends AsyncDisposable {
 /** What processors are made with, beside the configuration. */
 export interface ProcessorParts {
   readonly clock: Clock;
+  readonly log: Log;
 }
 
 /** Without a configuration of providers, every provider is simulated. */
