@@ -7,14 +7,13 @@
 
 import { closestString } from "@std/text/closest-string";
 import type { z } from "zod";
-import type { JsonPath, LocatedJson } from "./located_json.ts";
+import { type JsonPath, type LocatedJson, shortened } from "./located_json.ts";
 
 type Issue = z.core.$ZodIssue;
 type RawIssue = z.core.$ZodRawIssue;
 
 /** Longer lists of names are not printed; the nearest name is. */
 const MAX_NAMES = 12;
-const MAX_FOUND_LENGTH = 60;
 
 const TYPES: Readonly<Record<string, string>> = {
   string: "a text",
@@ -134,7 +133,9 @@ function describe(issue: Issue, json: LocatedJson, base: JsonPath): string[] {
     case "invalid_union": {
       // The branch whose form it has says best what is wrong inside.
       const branch = issue.errors.find((issues) =>
-        issues.every(({ path }) => path.length > 0)
+        issues.every(({ path, code }) =>
+          path.length > 0 || code === "unrecognized_keys"
+        )
       );
       if (branch) return branch.flatMap((it) => describe(it, json, path));
     }
@@ -185,10 +186,7 @@ function foundAt(path: JsonPath, json: LocatedJson): string {
   }
   if (typeof value !== "string") return String(value);
   // Not the provider's name, which may be anything.
-  const keys = path.slice(2);
+  const keys = path[0] === "providers" ? path.slice(2) : path;
   if (keys.some((key) => SECRET.test(String(key)))) return "a text";
-  const text = value.length > MAX_FOUND_LENGTH
-    ? `${value.slice(0, MAX_FOUND_LENGTH)}…`
-    : value;
-  return JSON.stringify(text);
+  return JSON.stringify(shortened(value));
 }

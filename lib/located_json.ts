@@ -95,6 +95,15 @@ const EXPECTED: Readonly<Record<string, string>> = {
   InvalidCharacter: "a text has a control character",
 };
 
+const MAX_SHOWN_LENGTH = 60;
+
+/** What a message shows of a text from the file. */
+export function shortened(text: string): string {
+  return text.length > MAX_SHOWN_LENGTH
+    ? `${text.slice(0, MAX_SHOWN_LENGTH)}…`
+    : text;
+}
+
 /** Far deeper than any sense, far less than what recursion can bear. */
 const MAX_DEPTH = 100;
 
@@ -111,7 +120,8 @@ function rootOf(text: string): Node {
     ? "it is empty"
     : offset === text.length
     ? `it ends too soon: ${EXPECTED[code] ?? "expected more"}`
-    : EXPECTED[code] ?? `${found} is neither a value nor a text in quotes`;
+    : EXPECTED[code] ??
+      `${shortened(found)} is neither a value nor a text in quotes`;
   throw new JsonSyntaxError(message, placeAt(text, offset));
 }
 

@@ -57,6 +57,12 @@ const NOT_JSON: [text: string, mistake: string][] = [
     '{ "a": "\\u12" }',
     "1:8: This is not JSON: expected four hexadecimal digits after \\u.",
   ],
+  [
+    `{ ${"x".repeat(500)}: 1 }`,
+    `1:3: This is not JSON: ${
+      "x".repeat(60)
+    }… is neither a value nor a text in quotes.`,
+  ],
   ["[".repeat(300_000), "1:1: This is not JSON: it is nested too deeply."],
   [
     `${'{"a":'.repeat(2_000)}1${"}".repeat(2_000)}`,

@@ -28,10 +28,10 @@ export async function run(context: CommandContext): Promise<number> {
   }
   assertEnabled(config);
   using signals = listenForSignals(log);
+  await using processors = await createProcessors(config, { clock, log });
   await using store = await openStore();
   log.info(`Connected to database: ${config.dbPath}`);
   if (config.providers) log.info(providersLine(config.providers));
-  await using processors = await createProcessors(config, { clock, log });
   await using runner = createRunner({
     store,
     processorFor: processors.for,
