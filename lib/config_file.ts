@@ -16,7 +16,7 @@ import {
 } from "./config_schema.ts";
 import { messageOf, UsageError } from "./errors.ts";
 import { JsonSyntaxError, LocatedJson } from "./located_json.ts";
-import { keyOf, type Setting, type SettingName, SETTINGS } from "./settings.ts";
+import { type Setting, type SettingName, SETTINGS } from "./settings.ts";
 import { decodeText } from "./terminal.ts";
 
 const MAX_BYTES = 1_000_000;
@@ -80,13 +80,12 @@ function originsOf(
   { path, json }: { path: string; json: LocatedJson },
 ): ReadonlyMap<SettingName, Origin> {
   const origins = new Map<SettingName, Origin>();
-  for (const name of FILE_SETTINGS) {
+  for (const [key, name] of FILE_SETTINGS) {
     const setting: Setting = SETTINGS[name];
-    const key = keyOf(setting);
     const value = settings[key];
     if (value === undefined) continue;
     const source = `${path}:${json.placeOf(["settings", key])}`;
-    const text = name === "dbPath"
+    const text = setting.isPath
       ? besideFile(path, String(value))
       : setting.kind === "counts"
       ? Object.entries(value as object).map((it) => it.join("=")).join(",")

@@ -31,14 +31,18 @@ export interface ProviderReport {
 /** A value as the file would have it, and what it was given by. */
 type InForce = { readonly value: JsonValue; readonly source: string };
 
-const NAMES = (Object.keys(SETTINGS) as SettingName[])
-  .filter((name) => name !== "configPath");
+/** Every setting by what it is called in the file, or its variable. */
+const NAMES = (Object.entries(SETTINGS) as [SettingName, Setting][])
+  .filter(([name]) => name !== "configPath")
+  .map(([name, it]) => [keyOf(it) ?? it.env ?? name, name] as const);
 
 function inForce(name: SettingName, config: Config): InForce {
-  const { kind }: Setting = SETTINGS[name];
+  const { kind, isSecret }: Setting = SETTINGS[name];
   const value = config[name];
   return {
-    value: typeof value === "number"
+    value: isSecret && value
+      ? "***"
+      : typeof value === "number"
       ? value / UNITS[kind as keyof typeof UNITS].size
       : value instanceof Map
       ? Object.fromEntries(value)
@@ -90,7 +94,7 @@ export function reportToJson(
       }]),
     ),
     settings: Object.fromEntries(
-      NAMES.map((name) => [keyOf(SETTINGS[name]), inForce(name, config)]),
+      NAMES.map(([key, name]) => [key, inForce(name, config)]),
     ),
   };
 }
@@ -112,11 +116,11 @@ export function renderReport(
       ...problems.map((problem) => ["WRONG", problem]),
     ])
   );
-  const settings = NAMES.map((name) => {
+  const settings = NAMES.map(([key, name]) => {
     const { kind }: Setting = SETTINGS[name];
     const unit = kind === "seconds" ? " s" : kind === "days" ? " days" : "";
     const { value, source } = inForce(name, config);
-    return [keyOf(SETTINGS[name]), textOf(value, unit), source];
+    return [key, textOf(value, unit), source];
   });
   return [
     headline(config),

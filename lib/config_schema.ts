@@ -67,9 +67,16 @@ export interface ProviderConfig extends ProviderSettings {
   readonly options: ProviderOptions;
 }
 
-/** Settings that the file may hold: all but its own path. */
-export const FILE_SETTINGS = (Object.keys(SETTINGS) as SettingName[])
-  .filter((name) => name !== "configPath");
+/** Settings that the file may hold, by what they are called there. */
+export const FILE_SETTINGS: ReadonlyMap<string, SettingName> = new Map(
+  (Object.keys(SETTINGS) as SettingName[])
+    .filter((name) => name !== "configPath")
+    .map((name): [string | undefined, SettingName] => [
+      keyOf(SETTINGS[name]),
+      name,
+    ])
+    .filter((it): it is [string, SettingName] => it[0] !== undefined),
+);
 
 /** The whole file. */
 export const configFileSchema = z.strictObject({
@@ -77,10 +84,12 @@ export const configFileSchema = z.strictObject({
     "Where editors find what `agent-runner config schema` prints",
   ),
   settings: z.strictObject(
-    Object.fromEntries(FILE_SETTINGS.map((name) => {
-      const setting: Setting = SETTINGS[name];
-      return [keyOf(setting), settingSchema(setting).optional()];
-    })),
+    Object.fromEntries(
+      [...FILE_SETTINGS].map(([key, name]) => [
+        key,
+        settingSchema(SETTINGS[name]).optional(),
+      ]),
+    ),
   ).optional().describe("Settings; flags and environment win over them"),
   providers: z.record(
     z.string().regex(/\S/, "expected the name of a provider, or *"),

@@ -25,13 +25,20 @@ export type SettingKind =
 export interface Setting {
   /** The long flag without its dashes, where there is one. */
   readonly flag?: string;
-  /** Its name in the configuration file, where it has no flag. */
+  /**
+   * Its name in the configuration file, where it has no flag. Without either, it
+   * can't be set there.
+   */
   readonly key?: string;
   readonly env?: string;
   readonly kind: SettingKind;
   readonly choices?: readonly string[];
   /** The smallest value, in the unit that the user types. */
   readonly min?: number;
+  /** Its value is shown to nobody. */
+  readonly isSecret?: true;
+  /** It is a path: seen from the configuration file's folder if given there. */
+  readonly isPath?: true;
   /** As the user would type it. */
   readonly default: string;
   /** What `--help` prints for the value. */
@@ -60,6 +67,7 @@ export const SETTINGS = {
     flag: "db-path",
     env: "HANDSFREE_DB_PATH",
     kind: "text",
+    isPath: true,
     default: "handsfree.duckdb",
     placeholder: "PATH",
     summary: "The DuckDB file that holds the tasks",
@@ -200,9 +208,9 @@ export const UNITS = {
   count: { size: 1, name: "a whole number" },
 } as const;
 
-/** What a setting is called in the configuration file. */
-export function keyOf({ flag, key }: Setting): string {
-  return flag ?? key ?? "";
+/** What a setting is called in the configuration file, if it may be there. */
+export function keyOf({ flag, key }: Setting): string | undefined {
+  return flag ?? key;
 }
 
 /** What a setting's text should be: `a number of seconds, 0 or more`. */

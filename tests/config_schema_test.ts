@@ -1,9 +1,13 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { parse } from "jsonc-parser";
-import { configFileSchema, jsonSchema } from "../lib/config_schema.ts";
+import {
+  configFileSchema,
+  FILE_SETTINGS,
+  jsonSchema,
+} from "../lib/config_schema.ts";
 import { parseConfigFile } from "../lib/config_file.ts";
-import { keyOf, type Setting, SETTINGS } from "../lib/settings.ts";
+import { SETTINGS } from "../lib/settings.ts";
 
 const schema = jsonSchema() as {
   readonly $schema: string;
@@ -23,12 +27,9 @@ Deno.test("jsonSchema() is of draft 2020-12 and says what it is of", () => {
 
 Deno.test("jsonSchema() describes every setting", () => {
   const { properties } = schema.properties.settings ?? {};
-  for (const [name, setting] of Object.entries<Setting>(SETTINGS)) {
-    if (name === "configPath") continue;
-    const { description } = properties?.[keyOf(setting)] as {
-      description: string;
-    };
-    assertEquals(description.startsWith(setting.summary), true, name);
+  for (const [key, name] of FILE_SETTINGS) {
+    const { description } = properties?.[key] as { description: string };
+    assert(description.startsWith(SETTINGS[name].summary), key);
   }
 });
 
