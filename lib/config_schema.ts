@@ -32,7 +32,7 @@ const PROVIDER_FIELDS = {
     "Tries of a task that fails, for tasks created without --attempts",
   ),
   concurrency: numberSchema(COUNT).optional().describe(
-    "Tasks of this provider that run at the same time",
+    "Tasks of this provider that run at the same time; of * all others together",
   ),
   backoff: z.strictObject({
     base: numberSchema(SECONDS).default(1).describe(
