@@ -9,13 +9,21 @@ import { DisabledError, messageOf } from "./errors.ts";
 import { execute } from "./executor.ts";
 import { Idle } from "./idle.ts";
 import { runPool } from "./pool.ts";
+import { type Progress, progressOf } from "./progress.ts";
+import { providerRoom, settingsFor } from "./providers.ts";
 import type {
   Runner,
   RunSummary,
   StopSignals,
   TaskResult,
 } from "./runner_context.ts";
-import { logSkipped, logStart, logTransition } from "./runner_log.ts";
+import {
+  logProgress,
+  logSkipped,
+  logStart,
+  logTransition,
+  outputOf,
+} from "./runner_log.ts";
 import { notePatch, type Run } from "./runs.ts";
 import type { ClaimedTask, TaskEventKind } from "./task.ts";
 import { release } from "./transitions.ts";
@@ -51,10 +59,14 @@ export function assertEnabled({ enabled }: { enabled: boolean }): void {
   );
 }
 
-/** Claims up to `limit` tasks: higher priority first, then oldest first. */
+/**
+ * Claims up to `limit` tasks: higher priority first, then oldest first. With
+ * `taskId`, that one only, whatever its time and its provider's limit.
+ */
 export async function autoStartCreatedTasks(
   runner: Runner,
   limit: number,
+  { taskId }: { readonly taskId?: string } = {},
 ): Promise<readonly ClaimedTask[]> {
   const { store, clock, log, owner, settings, events, runs } = runner;
   const now = clock.now();
@@ -65,7 +77,12 @@ export async function autoStartCreatedTasks(
     maxAttempts: settings.maxAttempts,
     now,
     leaseCutoff: runner.jumps.leaseCutoff(now),
-    providerRoom: providerRoom(runner),
+    ...(taskId === undefined
+      ? {
+        providerRoom: providerRoom(runner.limits, runs),
+        providers: runner.claimedProviders,
+      }
+      : { taskId }),
   });
   for (const transition of ended) logTransition(log, transition, 0);
   for (const item of claimed) runs.add(item);
@@ -87,6 +104,7 @@ export async function processRunningTask(
 ): Promise<TaskResult> {
   const { clock, log, events, recorder, runs, processorFor, settings } = runner;
   const { task } = claimed;
+  const own = settingsFor(task.provider, settings.providers);
   const run = runs.get(claimed) ?? runs.add(claimed);
   try {
     const startedAt = clock.monotonic();
@@ -95,8 +113,10 @@ export async function processRunningTask(
       processorFor,
       clock,
       stop: run.stop,
-      timeoutMs: task.timeoutMs ?? settings.timeoutMs,
-      onProgress: (message) => updateProgress(runner, run, message),
+      timeoutMs: task.timeoutMs ?? own?.timeoutMs ?? settings.timeoutMs,
+      onProgress: (message, fraction) =>
+        updateProgress(runner, run, progressOf(message, fraction)),
+      onOutput: outputOf(task, runner),
     });
     const runMs = clock.monotonic() - startedAt;
     onExecuted?.();
@@ -104,7 +124,8 @@ export async function processRunningTask(
     const transition = transitionFor(run.claimed, outcome, {
       now: clock.now(),
       note: notePatch(run),
-      attempts: settings.attempts,
+      attempts: own?.attempts ?? settings.attempts,
+      backoff: own?.backoff,
     });
     const result = transition && await recorder.record(transition);
     if (!transition || !result?.applied) {
@@ -120,27 +141,16 @@ export async function processRunningTask(
   }
 }
 
-/** How many more tasks of the limited providers may be claimed. */
-function providerRoom(
-  { runs, settings: { limits } }: Runner,
-): ReadonlyMap<string, number> | undefined {
-  if (limits.size === 0) return undefined;
-  return new Map(
-    [...limits].map(([provider, limit]) => [
-      provider,
-      Math.max(0, limit - runs.countOf(provider)),
-    ]),
-  );
-}
-
 /** Notes how far a run is; written with others within a second. */
 export function updateProgress(
-  { clock, log }: Runner,
+  { clock, log, watcher }: Runner,
   run: Run,
-  message: string,
+  progress: Progress,
 ): void {
-  run.note = { message, at: clock.now() };
-  if (log.isDebug) log.debug(`Task ${run.claimed.task.id}: ${message}`);
+  const fraction = progress.fraction ?? run.note?.fraction;
+  run.note = { message: progress.message, fraction, at: clock.now() };
+  if (watcher) watcher.progress(run.claimed.task, progress);
+  else if (log.isDebug) logProgress(log, run.claimed.task, progress);
 }
 
 /**
@@ -235,7 +245,7 @@ async function runUntil(
       }
       const items = await claim(limit);
       // A provider that has no room left may have more tasks.
-      const rooms = providerRoom(runner)?.values() ?? [];
+      const rooms = providerRoom(runner.limits, runs)?.values() ?? [];
       return { items, isBlocked: [...rooms].includes(0) };
     },
     waitForMore,

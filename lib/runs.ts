@@ -7,6 +7,7 @@
 import type { Clock } from "./clock.ts";
 import { messageOf } from "./errors.ts";
 import type { Log } from "./log.ts";
+import type { Progress } from "./progress.ts";
 import type { Recorder } from "./recorder.ts";
 import { StopSwitch } from "./stop_switch.ts";
 import type { TaskStore } from "./store.ts";
@@ -18,7 +19,7 @@ export interface Run {
   claimed: ClaimedTask;
   readonly stop: StopSwitch;
   /** What the processor noted and nobody has written yet. */
-  note: { readonly message: string; readonly at: Date } | undefined;
+  note: (Progress & { readonly at: Date }) | undefined;
   /** The outcome is on its way; its lease is nobody else's business. */
   isRecording: boolean;
 }
@@ -63,6 +64,15 @@ export class Runs implements AsyncDisposable {
     let count = 0;
     for (const { claimed, isRecording } of this.#runs.values()) {
       if (claimed.task.provider === provider && !isRecording) count++;
+    }
+    return count;
+  }
+
+  /** How many runs of other providers than these are in flight. */
+  countOfOthers(providers: ReadonlyMap<string, unknown>): number {
+    let count = 0;
+    for (const { claimed, isRecording } of this.#runs.values()) {
+      if (!providers.has(claimed.task.provider) && !isRecording) count++;
     }
     return count;
   }
@@ -154,7 +164,7 @@ export class Runs implements AsyncDisposable {
         run.note = undefined;
         if (!note) return;
         const { applied, traceText } = await recorder.record(
-          noteProgress(claimed, note.at, note.message),
+          noteProgress(claimed, note.at, note.message, note),
         );
         if (!applied) return run.stop.stop("lease lost");
         run.claimed = { ...claimed, task: { ...claimed.task, traceText } };
@@ -167,5 +177,5 @@ export class Runs implements AsyncDisposable {
 
 /** What a run's unwritten note adds to the trace with its outcome. */
 export function notePatch({ note, claimed }: Run): JsonObject {
-  return note ? noteProgress(claimed, note.at, note.message).patch : {};
+  return note ? noteProgress(claimed, note.at, note.message, note).patch : {};
 }

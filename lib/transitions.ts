@@ -6,6 +6,8 @@
  * @module
  */
 
+import { format as formatDuration } from "@std/fmt/duration";
+import { progressText } from "./progress.ts";
 import {
   type AgentTask,
   canTransition,
@@ -16,6 +18,7 @@ import {
   type NoLease,
   type Transition,
 } from "./task.ts";
+import { parseTrace } from "./trace.ts";
 
 /** Who the trace says did it: HandsFree's own name for its runner. */
 export const RUNNER_ACTOR = "runner_loop";
@@ -124,19 +127,74 @@ export function cancel(held: Held, now: Date): Transition {
   });
 }
 
-/** running → needs_input: the task waits, without a lease, for an answer. */
+/**
+ * running → needs_input: the task waits, without a lease, for an answer. The
+ * attempt goes on with the answer, so it is not counted twice.
+ */
 export function askInput(
   claimed: ClaimedTask,
   now: Date,
   question: string,
+  { answerWithinMs }: { answerWithinMs?: number } = {},
 ): Transition {
+  const runAt = answerWithinMs === undefined
+    ? null
+    : new Date(now.getTime() + answerWithinMs);
   return transition(claimed, {
     to: "needs_input",
     event: "needs_input",
     detail: question,
+    returnsAttempt: true,
+    runAt,
     // Not HandsFree's: it has no runner that asks.
-    patch: { question, question_asked_at: traceTime(now) },
+    patch: {
+      question,
+      question_asked_at: traceTime(now),
+      ...(runAt ? { answer_by: traceTime(runAt) } : {}),
+    },
   });
+}
+
+/** needs_input → running, without a lease: the next claim has the answer. */
+export function answer(held: Held, now: Date, text: string): Transition {
+  const trace = parseTrace(held.task.traceText) ?? {};
+  const before = trace.answers ?? [];
+  return transition(held, {
+    from: "needs_input",
+    to: "running",
+    event: "answered",
+    detail: text,
+    patch: {
+      answers: [
+        // What somebody else put there is no answer, and stays.
+        ...(Array.isArray(before) ? before : [before]),
+        {
+          question: questionOf(trace) ?? "",
+          answer: text,
+          answered_at: traceTime(now),
+        },
+      ],
+      question: null,
+      ...(trace.answer_by === undefined ? {} : { answer_by: null }),
+    },
+  });
+}
+
+/** The question that a task waits with, as its trace has it. */
+export function questionOf(trace: JsonObject | undefined): string | undefined {
+  return typeof trace?.question === "string" ? trace.question : undefined;
+}
+
+/** needs_input → failed: nobody answered in time. */
+export function expire(held: Held, now: Date): Transition {
+  const trace = parseTrace(held.task.traceText);
+  const askedAt = Date.parse(String(trace?.question_asked_at));
+  const waitMs = (held.task.runAt ?? now).getTime() - askedAt;
+  const within = waitMs > 0
+    ? `within ${formatDuration(waitMs, { ignoreZero: true })}`
+    : "in time";
+  const error = `Nobody answered ${within}: ${questionOf(trace) ?? ""}`;
+  return { ...fail(held, now, error), from: "needs_input" };
 }
 
 /** Stays running, without a lease, until `runAt`. */
@@ -159,6 +217,26 @@ export function retryLater(
   });
 }
 
+/**
+ * Stays running, without a lease: another program has answered, by setting it
+ * running. It does not know of the time until which the answer was waited for.
+ */
+export function answeredElsewhere(held: Held): Transition {
+  return transition(held, {
+    to: "running",
+    event: "answered",
+    patch: { answer_by: null },
+  });
+}
+
+/** Whether that is what happened to a task that is running and not claimable. */
+export function isAnsweredElsewhere(
+  { state, runAt, traceText }: AgentTask,
+): boolean {
+  return state === "running" && runAt !== null &&
+    parseTrace(traceText)?.answer_by === traceTime(runAt);
+}
+
 /** Gives a task back as if it had not been claimed; costs no attempt. */
 export function release(claimed: ClaimedTask, reason: string): Transition {
   return transition(claimed, {
@@ -175,12 +253,17 @@ export function noteProgress(
   claimed: ClaimedTask,
   now: Date,
   message: string,
+  { fraction }: { fraction?: number } = {},
 ): Transition {
+  const patch = { last_progress_at: traceTime(now), progress: message };
   return transition(claimed, {
     to: "running",
     event: "progress",
-    detail: message,
     keepsLease: true,
-    patch: { last_progress_at: traceTime(now), progress: message },
+    ...(fraction === undefined ? { detail: message, patch } : {
+      detail: progressText({ message, fraction }),
+      // Not HandsFree's.
+      patch: { ...patch, progress_fraction: fraction },
+    }),
   });
 }

@@ -10,6 +10,7 @@ import type {
   ClaimedTask,
   JsonObject,
   Outcome,
+  TaskEventKind,
   Transition,
 } from "./task.ts";
 import {
@@ -31,6 +32,8 @@ export interface VerdictOptions {
   readonly note: JsonObject;
   /** Attempts before a failure is final, for a task that says nothing else. */
   readonly attempts: number;
+  /** Delays between the attempts. @default {1 s to 5 min} */
+  readonly backoff?: { readonly baseMs: number; readonly maxMs: number };
 }
 
 /** The transition to record; undefined where nothing may be written. */
@@ -40,9 +43,24 @@ export function transitionFor(
   options: VerdictOptions,
 ): Transition | undefined {
   const transition = bareTransition(claimed, outcome, options);
-  return transition &&
-    { ...transition, patch: { ...options.note, ...transition.patch } };
+  if (!transition) return undefined;
+  const patch = { ...options.note, ...transition.patch };
+  const fraction = FRACTION_AFTER[transition.event];
+  const hasFraction = fraction !== undefined &&
+    ("progress_fraction" in patch ||
+      claimed.task.traceText?.includes('"progress_fraction"'));
+  return {
+    ...transition,
+    patch: hasFraction ? { ...patch, progress_fraction: fraction } : patch,
+  };
 }
+
+/** What is completed is not 40% done, and what begins again has done nothing. */
+const FRACTION_AFTER: { readonly [kind in TaskEventKind]?: number | null } = {
+  completed: 1,
+  retry_scheduled: null,
+  released: null,
+};
 
 function bareTransition(
   claimed: ClaimedTask,
@@ -54,16 +72,19 @@ function bareTransition(
     case "completed":
       return complete(claimed, now, outcome);
     case "needs_input":
-      return askInput(claimed, now, outcome.question);
+      return askInput(claimed, now, outcome.question, outcome);
     case "aborted":
       return afterAbort(claimed, outcome.reason, options);
     case "failed": {
-      const { error, retryable } = outcome;
+      const { error, retryable, retryAfterMs = 0 } = outcome;
       const { attempt, maxAttempts } = claimed.task;
       if (!retryable || attempt >= (maxAttempts ?? options.attempts)) {
         return fail(claimed, now, error);
       }
-      const waitMs = backoffMs(attempt, RETRY_BACKOFF);
+      const waitMs = Math.max(
+        retryAfterMs,
+        backoffMs(attempt, options.backoff ?? RETRY_BACKOFF),
+      );
       const runAt = new Date(now.getTime() + waitMs);
       return retryLater(claimed, now, { error, runAt });
     }

@@ -6,9 +6,9 @@ import {
   eventToJson,
   renderTable,
   renderTask,
-  type Screen,
   taskToJson,
 } from "../lib/render.ts";
+import type { Screen } from "../lib/table.ts";
 import type { AgentTask, TaskEvent, TaskState } from "../lib/task.ts";
 import { stringifyJson } from "../lib/trace.ts";
 

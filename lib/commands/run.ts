@@ -7,17 +7,20 @@
 import { EXIT, UsageError } from "../errors.ts";
 import type { RunnerEvents } from "../events.ts";
 import { createProcessors } from "../processors/mod.ts";
+import { claimedProvidersOf } from "../providers.ts";
 import { renderJson } from "../render.ts";
 import {
   assertEnabled,
   createRunner,
   runLoop,
+  type RunnerSettings,
   runOnce,
   type RunSummary,
   type StopSignals,
 } from "../runner.ts";
 import type { TaskStore } from "../store.ts";
-import type { CommandContext } from "./context.ts";
+import { type CommandContext, runnerName } from "./context.ts";
+import { onStopSignal } from "./stop_signals.ts";
 
 /** Runs tasks, once or for ever. Exit code 1 where a task failed in --once. */
 export async function run(context: CommandContext): Promise<number> {
@@ -25,6 +28,7 @@ export async function run(context: CommandContext): Promise<number> {
   if (flags.once && flags.loop) {
     throw new UsageError("Cannot run --once and --loop. Give one of the two.");
   }
+  if (flags["dry-run"]) return await dryRun(context);
   assertEnabled(config);
   using signals = listenForSignals(log);
   await using store = await openStore();
@@ -34,7 +38,7 @@ export async function run(context: CommandContext): Promise<number> {
     processorFor: createProcessors(config, clock),
     clock,
     log,
-    owner: `agent-runner-${Deno.pid}-${crypto.randomUUID().slice(0, 8)}`,
+    owner: runnerName(),
     settings: config,
   });
   const startedAt = clock.monotonic();
@@ -60,6 +64,38 @@ export async function run(context: CommandContext): Promise<number> {
   return !flags.loop && !isInterrupted && failed > 0 ? EXIT.failed : EXIT.ok;
 }
 
+/** How many tasks of each kind a dry run shows. */
+const SHOWN_TASKS = 100;
+
+/** Shows what would run. Changes nothing, and needs no permission to run. */
+async function dryRun(
+  { config, flags, clock, terminal, openStore }: CommandContext,
+): Promise<number> {
+  if (flags.loop) {
+    throw new UsageError(
+      "Cannot run --loop and --dry-run. Give one of the two.",
+    );
+  }
+  const { planOf, planToJson, renderPlan } = await import("../preview.ts");
+  await using store = await openStore();
+  const settings: RunnerSettings = config;
+  const plan = planOf(
+    await store.preview({
+      limit: SHOWN_TASKS,
+      now: clock.now(),
+      maxAttempts: settings.maxAttempts,
+      providers: claimedProvidersOf(settings.providers),
+    }),
+    { settings, processorFor: createProcessors(config, clock), clock },
+  );
+  terminal.write(
+    flags.json
+      ? renderJson(planToJson(plan), 2)
+      : renderPlan(plan, terminal.screen),
+  );
+  return EXIT.ok;
+}
+
 /** The result of a pass with the names of the HandsFree runner. */
 function toJson(summary: RunSummary, now: Date) {
   return {
@@ -72,17 +108,12 @@ function toJson(summary: RunSummary, now: Date) {
   };
 }
 
-/** SIGTERM does not exist on Windows. */
-const STOP_SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
-  ? ["SIGINT", "SIGBREAK"]
-  : ["SIGINT", "SIGTERM"];
-
 function listenForSignals(
   log: CommandContext["log"],
 ): StopSignals & Disposable {
   const drain = new AbortController();
   const abort = new AbortController();
-  const listener = () => {
+  const listening = onStopSignal(() => {
     if (drain.signal.aborted) {
       log.warning("Stopping now: the tasks in hand are given back");
       abort.abort();
@@ -90,16 +121,11 @@ function listenForSignals(
       log.info("Stopping: finishing the tasks in hand; once more stops now");
       drain.abort();
     }
-  };
-  for (const signal of STOP_SIGNALS) Deno.addSignalListener(signal, listener);
+  });
   return {
     drain: drain.signal,
     abort: abort.signal,
-    [Symbol.dispose]() {
-      for (const signal of STOP_SIGNALS) {
-        Deno.removeSignalListener(signal, listener);
-      }
-    },
+    [Symbol.dispose]: () => listening[Symbol.dispose](),
   };
 }
 
