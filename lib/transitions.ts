@@ -7,7 +7,7 @@
  */
 
 import { format as formatDuration } from "@std/fmt/duration";
-import { progressText } from "./progress.ts";
+import { type Progress, progressText } from "./progress.ts";
 import {
   type AgentTask,
   canTransition,
@@ -16,6 +16,7 @@ import {
   type JsonValue,
   type Lease,
   type NoLease,
+  type TaskEventKind,
   type Transition,
 } from "./task.ts";
 import { parseTrace } from "./trace.ts";
@@ -48,46 +49,87 @@ export function startedPatch(now: Date): JsonObject {
 export interface Held {
   readonly task: AgentTask;
   readonly lease: Lease | NoLease;
+  /** What its run noted last and nobody has written yet. */
+  readonly note?: ProgressNote | undefined;
+}
+
+/** How far a run is, in its own words. */
+export interface ProgressNote extends Progress {
+  readonly at: Date;
 }
 
 function transition(
-  { task, lease }: Held,
+  { task, lease, note }: Held,
   rest: Pick<Transition, "to" | "event" | "patch"> & Partial<Transition>,
 ): Transition {
   const from = rest.from ?? "running";
   if (from !== rest.to && !canTransition(from, rest.to)) {
     throw new TypeError(`Cannot take a task from ${from} to ${rest.to}`);
   }
+  const patch = note ? Object.assign(notePatch(note), rest.patch) : rest.patch;
+  const fraction = FRACTION_AFTER[rest.event];
+  if (fraction !== undefined && hasFraction(task, note)) {
+    patch.progress_fraction = fraction;
+  }
   return {
     lease,
     from,
     traceText: task.traceText,
-    detail: null,
-    keepsLease: false,
-    returnsAttempt: false,
-    runAt: null,
-    ...rest,
+    to: rest.to,
+    event: rest.event,
+    patch,
+    detail: rest.detail ?? null,
+    keepsLease: rest.keepsLease ?? false,
+    returnsAttempt: rest.returnsAttempt ?? false,
+    runAt: rest.runAt ?? null,
   };
+}
+
+/** What is completed is not 40% done, and what begins again has done nothing. */
+const FRACTION_AFTER: { readonly [kind in TaskEventKind]?: number | null } = {
+  completed: 1,
+  retry_scheduled: null,
+  released: null,
+};
+
+function hasFraction(
+  { traceText }: AgentTask,
+  note: ProgressNote | undefined,
+): boolean {
+  return note?.fraction !== undefined ||
+    (traceText !== null && traceText.includes('"progress_fraction"'));
+}
+
+function notePatch({ message, fraction, at }: ProgressNote): JsonObject {
+  const patch: JsonObject = {
+    last_progress_at: traceTime(at),
+    progress: message,
+  };
+  // Not HandsFree's.
+  if (fraction !== undefined) patch.progress_fraction = fraction;
+  return patch;
 }
 
 /** running → completed. */
 export function complete(
-  claimed: ClaimedTask,
+  claimed: Held,
   now: Date,
   outcome: { result?: JsonValue; message?: string } = {},
 ): Transition {
+  const { message, result } = outcome;
+  const patch: JsonObject = {
+    completed_at: traceTime(now),
+    completed_by: RUNNER_ACTOR,
+    result: "success",
+  };
+  if (message !== undefined) patch.progress = message;
+  // Not HandsFree's: `result` says there that the task succeeded.
+  if (result !== undefined) patch.output = result;
   return transition(claimed, {
     to: "completed",
     event: "completed",
-    detail: outcome.message ?? null,
-    patch: {
-      completed_at: traceTime(now),
-      completed_by: RUNNER_ACTOR,
-      result: "success",
-      ...(outcome.message === undefined ? {} : { progress: outcome.message }),
-      // Not HandsFree's: `result` says there that the task succeeded.
-      ...(outcome.result === undefined ? {} : { output: outcome.result }),
-    },
+    detail: message,
+    patch,
   });
 }
 
@@ -250,20 +292,17 @@ export function release(claimed: ClaimedTask, reason: string): Transition {
 
 /** Notes how far a run is; the run goes on. */
 export function noteProgress(
-  claimed: ClaimedTask,
-  now: Date,
+  { task, lease }: ClaimedTask,
+  at: Date,
   message: string,
   { fraction }: { fraction?: number } = {},
 ): Transition {
-  const patch = { last_progress_at: traceTime(now), progress: message };
-  return transition(claimed, {
+  const note = { message, fraction, at };
+  return transition({ task, lease, note }, {
     to: "running",
     event: "progress",
     keepsLease: true,
-    ...(fraction === undefined ? { detail: message, patch } : {
-      detail: progressText({ message, fraction }),
-      // Not HandsFree's.
-      patch: { ...patch, progress_fraction: fraction },
-    }),
+    detail: progressText(note),
+    patch: {},
   });
 }

@@ -5,19 +5,13 @@
  */
 
 import { backoffMs } from "./backoff.ts";
-import type {
-  AbortReason,
-  ClaimedTask,
-  JsonObject,
-  Outcome,
-  TaskEventKind,
-  Transition,
-} from "./task.ts";
+import type { AbortReason, ClaimedTask, Outcome, Transition } from "./task.ts";
 import {
   askInput,
   cancel,
   complete,
   fail,
+  type Held,
   release,
   retryLater,
 } from "./transitions.ts";
@@ -28,8 +22,6 @@ const RETRY_BACKOFF = { baseMs: 1_000, maxMs: 5 * 60_000 };
 /** Options for {@linkcode transitionFor}. */
 export interface VerdictOptions {
   readonly now: Date;
-  /** What the run noted last and nobody has written yet. */
-  readonly note: JsonObject;
   /** Attempts before a failure is final, for a task that says nothing else. */
   readonly attempts: number;
   /** Delays between the attempts. @default {1 s to 5 min} */
@@ -38,32 +30,7 @@ export interface VerdictOptions {
 
 /** The transition to record; undefined where nothing may be written. */
 export function transitionFor(
-  claimed: ClaimedTask,
-  outcome: Outcome,
-  options: VerdictOptions,
-): Transition | undefined {
-  const transition = bareTransition(claimed, outcome, options);
-  if (!transition) return undefined;
-  const patch = { ...options.note, ...transition.patch };
-  const fraction = FRACTION_AFTER[transition.event];
-  const hasFraction = fraction !== undefined &&
-    ("progress_fraction" in patch ||
-      claimed.task.traceText?.includes('"progress_fraction"'));
-  return {
-    ...transition,
-    patch: hasFraction ? { ...patch, progress_fraction: fraction } : patch,
-  };
-}
-
-/** What is completed is not 40% done, and what begins again has done nothing. */
-const FRACTION_AFTER: { readonly [kind in TaskEventKind]?: number | null } = {
-  completed: 1,
-  retry_scheduled: null,
-  released: null,
-};
-
-function bareTransition(
-  claimed: ClaimedTask,
+  claimed: ClaimedTask & Held,
   outcome: Outcome,
   options: VerdictOptions,
 ): Transition | undefined {

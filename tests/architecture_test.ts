@@ -55,6 +55,7 @@ const LEVELS: Readonly<Record<string, number>> = {
   "lib/providers.ts": 2.55,
   "lib/preview.ts": 2.58,
   "lib/runner_context.ts": 2.6,
+  "lib/processing.ts": 2.7,
 
   "lib/open_store.ts": 3,
   "lib/processors/mod.ts": 3,
