@@ -176,7 +176,7 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
     summary: "Print what a completed task returned: text as it is, else JSON",
     flags: [{ name: "json", summary: "Print text as JSON too" }],
     settings: [],
-    examples: ["result 550e8400", "result 550e8400 > report.md"],
+    examples: ["result 550e8400", "result 550e8400 --json"],
   },
   {
     name: "answer",

@@ -62,7 +62,7 @@ const LEVELS: Readonly<Record<string, number>> = {
   "lib/runner.ts": 3,
   "lib/commands/context.ts": 3.5,
   "lib/commands/find_task.ts": 3.5,
-  "lib/commands/stop_signals.ts": 3.5,
+  "lib/commands/signals.ts": 3.5,
 
   "lib/commands/answer.ts": 4,
   "lib/commands/cancel.ts": 4,
@@ -99,7 +99,7 @@ const RESERVED: readonly {
   },
   {
     what: "a command",
-    imports: /^lib\/commands\/(?!context\.ts|find_task\.ts|stop_signals\.ts)/,
+    imports: /^lib\/commands\/(?!context\.ts|find_task\.ts|signals\.ts)/,
     by: /^main\.ts$/,
   },
 ];

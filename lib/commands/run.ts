@@ -16,11 +16,10 @@ import {
   type RunnerSettings,
   runOnce,
   type RunSummary,
-  type StopSignals,
 } from "../runner.ts";
 import type { TaskStore } from "../store.ts";
 import { type CommandContext, runnerName } from "./context.ts";
-import { onStopSignal } from "./stop_signals.ts";
+import { listenForSignals } from "./signals.ts";
 
 /** Runs tasks, once or for ever. Exit code 1 where a task failed in --once. */
 export async function run(context: CommandContext): Promise<number> {
@@ -30,7 +29,10 @@ export async function run(context: CommandContext): Promise<number> {
   }
   if (flags["dry-run"]) return await dryRun(context);
   assertEnabled(config);
-  using signals = listenForSignals(log);
+  using signals = listenForSignals(log, {
+    drain: "Stopping: finishing the tasks in hand; once more stops now",
+    abort: "Stopping now: the tasks in hand are given back",
+  });
   await using store = await openStore();
   log.info(`Connected to database: ${config.dbPath}`);
   await using runner = createRunner({
@@ -105,27 +107,6 @@ function toJson(summary: RunSummary, now: Date) {
     tasks_failed: summary.failed,
     tasks_skipped: summary.skipped,
     timestamp: now.toISOString(),
-  };
-}
-
-function listenForSignals(
-  log: CommandContext["log"],
-): StopSignals & Disposable {
-  const drain = new AbortController();
-  const abort = new AbortController();
-  const listening = onStopSignal(() => {
-    if (drain.signal.aborted) {
-      log.warning("Stopping now: the tasks in hand are given back");
-      abort.abort();
-    } else {
-      log.info("Stopping: finishing the tasks in hand; once more stops now");
-      drain.abort();
-    }
-  });
-  return {
-    drain: drain.signal,
-    abort: abort.signal,
-    [Symbol.dispose]: () => listening[Symbol.dispose](),
   };
 }
 

@@ -5,7 +5,8 @@
  */
 
 import { EXIT, UsageError, UserError } from "../errors.ts";
-import { formatLocalTime, printable } from "../log.ts";
+import { formatLocalTime, type Log, printable } from "../log.ts";
+import type { ProcessorLookup } from "../processor.ts";
 import { createProcessors } from "../processors/mod.ts";
 import { progressText } from "../progress.ts";
 import {
@@ -15,21 +16,18 @@ import {
   processRunningTask,
 } from "../runner.ts";
 import { outputLines, type RunWatcher } from "../runner_log.ts";
+import type { TaskStore } from "../store.ts";
 import { type AgentTask, isFinal, isKnownState } from "../task.ts";
-import { OutputClosedError } from "../terminal.ts";
+import { OutputClosedError, type Terminal } from "../terminal.ts";
 import { parseTrace } from "../trace.ts";
 import { questionOf } from "../transitions.ts";
 import { type CommandContext, runnerName } from "./context.ts";
 import { findTask } from "./find_task.ts";
-import { onStopSignal } from "./stop_signals.ts";
+import { listenForSignals } from "./signals.ts";
 
-/**
- * Runs one task at once, whatever its time and its provider's limit: what it
- * prints goes to standard output, the rest to the log. Exit code 0 where it
- * completed.
- */
+/** Runs the task that the user names. Exit code 0 where it completed. */
 export async function runTask(context: CommandContext): Promise<number> {
-  const { config, args, clock, log, openStore } = context;
+  const { config, args, clock, openStore } = context;
   const [prefix] = args;
   if (prefix === undefined) {
     throw new UsageError(
@@ -38,11 +36,35 @@ export async function runTask(context: CommandContext): Promise<number> {
     );
   }
   assertEnabled(config);
+  const processorFor = createProcessors(config, clock);
   await using store = await openStore();
   const task = await findTask(store, prefix);
-  const processorFor = createProcessors(config, clock);
+  return await runNow(task, { ...context, store, processorFor });
+}
+
+/** Options for {@linkcode runNow}. */
+export interface RunNowOptions
+  extends Pick<CommandContext, "config" | "clock" | "log" | "terminal"> {
+  readonly store: TaskStore;
+  readonly processorFor: ProcessorLookup;
+}
+
+/**
+ * Runs one task at once, whatever its time and its provider's limit: what it
+ * prints goes to standard output, the rest to the log. A signal gives it back.
+ * Exit code 0 where it completed.
+ *
+ * @throws {UserError} that says why it can't be run now.
+ */
+export async function runNow(
+  task: AgentTask,
+  { config, clock, log, terminal, store, processorFor }: RunNowOptions,
+): Promise<number> {
   if (!processorFor(task.provider)) {
-    throw cannotRun(task, `no processor is configured for ${task.provider}.`);
+    throw cannotRun(
+      task,
+      `no processor is configured for its provider, ${task.provider}.`,
+    );
   }
   assertRunnable(task, clock.now());
   await using runner = createRunner({
@@ -52,21 +74,21 @@ export async function runTask(context: CommandContext): Promise<number> {
     log,
     owner: runnerName(),
     settings: config,
-    watcher: watcherOf(context),
+    watcher: watcherOf(log, terminal),
   });
-  let isStopped = false;
-  using _signals = onStopSignal(() => {
-    if (!isStopped) log.info("Stopping: the task is given back");
-    isStopped = true;
-    runner.runs.stopAll("shutdown");
+  using signals = listenForSignals(log, {
+    drain: "Stopping: the task is given back",
+    abort: "Still stopping: the task has a second to end",
   });
+  const stop = () => runner.runs.stopAll("shutdown");
+  signals.drain.addEventListener("abort", stop);
   const [claimed] = await autoStartCreatedTasks(runner, 1, { taskId: task.id });
   if (!claimed) {
     const now = await store.get(task.id);
     if (now) assertRunnable(now, clock.now());
     throw cannotRun(task, "somebody else has just changed it. Try again.");
   }
-  if (isStopped) runner.runs.stopAll("shutdown");
+  if (signals.drain.aborted) stop();
   const result = await processRunningTask(runner, claimed);
   if (result === "needs_input") log.info(howToAnswer(task));
   return result === "completed" ? EXIT.ok : EXIT.failed;
@@ -116,7 +138,7 @@ function howToAnswer({ id }: AgentTask): string {
   return `Answer it: agent-runner answer ${id.slice(0, 8)} "…"`;
 }
 
-function watcherOf({ log, terminal }: CommandContext): RunWatcher {
+function watcherOf(log: Log, terminal: Terminal): RunWatcher {
   let isClosed = false;
   return {
     progress: ({ id }, progress) =>

@@ -34,22 +34,25 @@ export const claimable = (now: string, cutoff: string) => `
     ELSE false
   END`;
 
-/** Each holds for rows that must not be claimed but ended. */
-export const overConditions = (
-  now: string,
-  cutoff: string,
-  maxAttempts: string,
-) => [
-  // Its runner died at each attempt, or before it saw that it was cancelled.
-  `status = 'running' AND coalesce(lease_expires_at <= ${cutoff}::TIMESTAMPTZ, true)
-     AND (cancel_requested_at IS NOT NULL OR (lease_id IS NOT NULL
-       AND attempt >= coalesce(max_attempts, ${maxAttempts})))`,
-  // Nobody answered in time,
-  `status = 'needs_input' AND run_at <= ${now}::TIMESTAMPTZ
-     AND cancel_requested_at IS NULL`,
-  // or somebody cancelled it just before it asked.
-  `status = 'needs_input' AND cancel_requested_at IS NOT NULL`,
-];
+/**
+ * Holds for a row that must be ended: its runner died at each attempt, or nobody
+ * is there any more to see that it was cancelled.
+ */
+export const isDead = (cutoff: string, maxAttempts: string) => `
+  status IN ('running', 'needs_input')
+  AND coalesce(lease_expires_at <= ${cutoff}::TIMESTAMPTZ, true)
+  AND (cancel_requested_at IS NOT NULL OR (lease_id IS NOT NULL
+    AND status = 'running' AND attempt >= coalesce(max_attempts, ${maxAttempts})))`;
+
+/** Holds for a row whose question nobody answered in time. */
+export const isUnanswered = (now: string) => `
+  status = 'needs_input' AND cancel_requested_at IS NULL
+  AND run_at <= ${now}::TIMESTAMPTZ`;
+
+/** Holds for a row that another program may have answered. */
+const mayBeAnswered = (now: string) => `
+  status = 'running' AND cancel_requested_at IS NULL AND lease_id IS NULL
+  AND run_at > ${now}::TIMESTAMPTZ AND contains(last_update, '"answer_by"')`;
 
 /** Candidates that are sorted and kept at a time. */
 const WINDOW_ROWS = 100_000;
@@ -156,7 +159,7 @@ export class Claimer {
          status = 'running', attempt = coalesce(attempt, 0) + 1, run_at = NULL,
          lease_id = $1, lease_owner = $2, lease_expires_at = $3::TIMESTAMPTZ,
          updated_at = $4::TIMESTAMPTZ, last_update = coalesce(last_update, $5)
-       WHERE ${inWindow("$6", "$7")} AND ${claimable("$4", "$8")}`,
+       WHERE ${inWindow("$6", "$7")} AND ${claimable("$9", "$8")}`,
       [
         leaseId,
         owner,
@@ -166,6 +169,7 @@ export class Claimer {
         start,
         end,
         leaseCutoff.toISOString(),
+        dueBy(options),
       ],
     );
     this.#next = end;
@@ -232,23 +236,17 @@ async function endOver(
   connection: Connection,
   { now, leaseCutoff = now, maxAttempts, taskId }: ClaimOptions,
 ): Promise<Transition[]> {
-  const select = (isOver: boolean, condition: string) =>
-    `SELECT {row: ${TASK_ROW}, isOver: ${isOver}} AS item FROM agent_tasks
-     WHERE ($4::UUID IS NULL OR id = $4::UUID) AND ${condition}`;
-  // No ORs: for each condition by itself, DuckDB knows from its statistics that
-  // there are no such rows, mostly. That makes 1 ms of 20.
+  // Apart from each other, because DuckDB then knows from its statistics that
+  // there are no such rows, mostly: 1 ms instead of 15.
   const rows = await connection.json<{ row: TaskRow; isOver: boolean }[]>(
-    `SELECT to_json(list(item)) FROM (${
-      [
-        ...overConditions("$1", "$2", "$3").map((it) => select(true, it)),
-        select(
-          false,
-          `status = 'running' AND run_at > $1::TIMESTAMPTZ AND lease_id IS NULL
-           AND cancel_requested_at IS NULL
-           AND contains(last_update, '"answer_by"')`,
-        ),
-      ].join(" UNION ALL ")
-    })`,
+    `SELECT to_json(list({row: ${TASK_ROW}, isOver: isOver})) FROM (
+       SELECT *, true AS isOver FROM agent_tasks
+       WHERE ${isDead("$2", "$3")}
+       UNION ALL
+       SELECT *, status = 'needs_input' AS isOver FROM agent_tasks
+       WHERE run_at IS NOT NULL
+         AND ((${isUnanswered("$1")}) OR (${mayBeAnswered("$1")})))
+     WHERE $4::UUID IS NULL OR id = $4::UUID`,
     [
       now.toISOString(),
       leaseCutoff.toISOString(),

@@ -5,7 +5,7 @@
  */
 
 import type { Preview, PreviewOptions } from "../store.ts";
-import { claimable, isOneOf, overConditions } from "./claim.ts";
+import { claimable, isDead, isOneOf } from "./claim.ts";
 import type { Connection } from "./connection.ts";
 import { RUN_ORDER, TASK_ROW, taskOf, type TaskRow } from "./rows.ts";
 
@@ -14,8 +14,6 @@ export async function previewClaim(
   connection: Connection,
   { limit, now, leaseCutoff = now, maxAttempts, providers }: PreviewOptions,
 ): Promise<Preview> {
-  const isOver = overConditions("$1", "$2", "$3").map((it) => `(${it})`)
-    .join(" OR ");
   const rows = await connection.json<
     { row: TaskRow; isClaimable: boolean; count: number }[]
   >(
@@ -28,7 +26,7 @@ export async function previewClaim(
          count(*) OVER (PARTITION BY isClaimable) AS count
        FROM (
          SELECT *, rowid, ${claimable("$1", "$2")}
-           AND NOT coalesce(${isOver}, false)
+           AND NOT coalesce(${isDead("$2", "$3")}, false)
            AND ($4::TEXT IS NULL OR ${isOneOf("$4")}) AS isClaimable
          FROM agent_tasks WHERE status NOT IN ('completed', 'failed'))
        QUALIFY position <= $5)`,
