@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { ProviderConfigs } from "../config.ts";
 import { EXIT, UsageError } from "../errors.ts";
 import type { RunnerEvents } from "../events.ts";
 import { createProcessors } from "../processors/mod.ts";
@@ -13,7 +14,6 @@ import {
   assertEnabled,
   createRunner,
   runLoop,
-  type RunnerSettings,
   runOnce,
   type RunSummary,
 } from "../runner.ts";
@@ -33,11 +33,13 @@ export async function run(context: CommandContext): Promise<number> {
     drain: "Stopping: finishing the tasks in hand; once more stops now",
     abort: "Stopping now: the tasks in hand are given back",
   });
+  await using processors = await createProcessors(config, { clock, log });
   await using store = await openStore();
   log.info(`Connected to database: ${config.dbPath}`);
+  if (config.providers) log.info(providersLine(config.providers));
   await using runner = createRunner({
     store,
-    processorFor: createProcessors(config, clock),
+    processorFor: processors.for,
     clock,
     log,
     owner: runnerName(),
@@ -71,7 +73,7 @@ const SHOWN_TASKS = 100;
 
 /** Shows what would run. Changes nothing, and needs no permission to run. */
 async function dryRun(
-  { config, flags, clock, terminal, openStore }: CommandContext,
+  { config, flags, clock, log, terminal, openStore }: CommandContext,
 ): Promise<number> {
   if (flags.loop) {
     throw new UsageError(
@@ -79,16 +81,16 @@ async function dryRun(
     );
   }
   const { planOf, planToJson, renderPlan } = await import("../preview.ts");
+  await using processors = await createProcessors(config, { clock, log });
   await using store = await openStore();
-  const settings: RunnerSettings = config;
   const plan = planOf(
     await store.preview({
       limit: SHOWN_TASKS,
       now: clock.now(),
-      maxAttempts: settings.maxAttempts,
-      providers: claimedProvidersOf(settings.providers),
+      maxAttempts: config.maxAttempts,
+      providers: claimedProvidersOf(config.providers),
     }),
-    { settings, processorFor: createProcessors(config, clock), clock },
+    { settings: config, processorFor: processors.for, clock },
   );
   terminal.write(
     flags.json
@@ -96,6 +98,15 @@ async function dryRun(
       : renderPlan(plan, terminal.screen),
   );
   return EXIT.ok;
+}
+
+/** `Providers: claude (command), all others (simulate)`. */
+function providersLine(providers: ProviderConfigs): string {
+  const names = [...providers].map(([name, { processor }]) =>
+    `${name === "*" ? "all others" : name} (${processor})`
+  );
+  const rest = providers.has("*") ? "" : "; tasks of others are left alone";
+  return `Providers: ${names.join(", ")}${rest}`;
 }
 
 /** The result of a pass with the names of the HandsFree runner. */

@@ -27,7 +27,7 @@ import { listenForSignals } from "./signals.ts";
 
 /** Runs the task that the user names. Exit code 0 where it completed. */
 export async function runTask(context: CommandContext): Promise<number> {
-  const { config, args, clock, openStore } = context;
+  const { config, args, clock, log, openStore } = context;
   const [prefix] = args;
   if (prefix === undefined) {
     throw new UsageError(
@@ -36,10 +36,14 @@ export async function runTask(context: CommandContext): Promise<number> {
     );
   }
   assertEnabled(config);
-  const processorFor = createProcessors(config, clock);
+  await using processors = await createProcessors(config, { clock, log });
   await using store = await openStore();
   const task = await findTask(store, prefix);
-  return await runNow(task, { ...context, store, processorFor });
+  return await runNow(task, {
+    ...context,
+    store,
+    processorFor: processors.for,
+  });
 }
 
 /** Options for {@linkcode runNow}. */
