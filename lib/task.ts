@@ -204,6 +204,7 @@ export type TaskEventKind =
   | "retry_scheduled"
   | "released"
   | "answered"
+  | "retried"
   | "cancel_requested"
   | "cancelled";
 

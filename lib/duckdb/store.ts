@@ -6,6 +6,7 @@
  */
 
 import { type Clock, systemClock } from "../clock.ts";
+import type { TaskHistory } from "../history.ts";
 import type {
   AnswerResult,
   CancelResult,
@@ -26,17 +27,19 @@ import type {
   TaskState,
   Transition,
 } from "../task.ts";
+import type { TaskSets } from "../task_sets.ts";
 import { Claimer } from "./claim.ts";
 import { type Connect, connectDuckDb } from "./connection.ts";
 import { createTasks } from "./create.ts";
 import { Database, type DatabaseOptions } from "./database.ts";
+import { DuckDbHistory } from "./history.ts";
 import { previewClaim } from "./preview.ts";
 import {
   applyToChangedRows,
   applyTransitions,
   RowsChangedError,
 } from "./record.ts";
-import { answerTask, cancelTask } from "./requests.ts";
+import { answerTask } from "./requests.ts";
 import {
   EVENT_COLUMNS,
   eventOf,
@@ -46,6 +49,7 @@ import {
   type TaskRow,
 } from "./rows.ts";
 import { ensureSchema } from "./schema.ts";
+import { DuckDbTaskSets } from "./sets.ts";
 
 /** Options for {@linkcode openDuckDbStore}. */
 export interface DuckDbStoreOptions extends Omit<DatabaseOptions, "onOpen"> {
@@ -66,7 +70,7 @@ export interface DuckDbStoreOptions extends Omit<DatabaseOptions, "onOpen"> {
 export async function openDuckDbStore(
   path: string,
   options: DuckDbStoreOptions = {},
-): Promise<TaskStore> {
+): Promise<DuckDbTaskStore> {
   const { clock = systemClock, connect = connectDuckDb, onCreate, ...rest } =
     options;
   const database = new Database(path, { clock, connect }, {
@@ -83,12 +87,17 @@ export async function openDuckDbStore(
 /** A shorter wait for the file takes nothing from a lease that counts. */
 const LONG_WAIT_MS = 200;
 
-class DuckDbTaskStore implements TaskStore {
+/** A {@linkcode TaskStore} of a DuckDB file. */
+export class DuckDbTaskStore implements TaskStore {
+  readonly sets: TaskSets;
+  readonly history: TaskHistory;
   readonly #database: Database;
   readonly #clock: Clock;
   readonly #claimer = new Claimer();
 
   constructor(database: Database, clock: Clock) {
+    this.sets = new DuckDbTaskSets(database);
+    this.history = new DuckDbHistory(database);
     this.#database = database;
     this.#clock = clock;
   }
@@ -210,10 +219,9 @@ class DuckDbTaskStore implements TaskStore {
     );
   }
 
-  cancel(id: string, now: Date): Promise<CancelResult> {
-    return this.#database.transaction((connection) =>
-      cancelTask(connection, id, now)
-    );
+  async cancel(id: string, now: Date): Promise<CancelResult> {
+    const [result = "missing"] = await this.sets.cancel([id], now);
+    return result;
   }
 
   answer(id: string, text: string, now: Date): Promise<AnswerResult> {
