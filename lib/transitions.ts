@@ -90,6 +90,7 @@ const FRACTION_AFTER: { readonly [kind in TaskEventKind]?: number | null } = {
   completed: 1,
   retry_scheduled: null,
   released: null,
+  answered: null,
 };
 
 function hasFraction(
