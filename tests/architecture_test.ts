@@ -10,14 +10,19 @@ const LEVELS: Readonly<Record<string, number>> = {
   "deno.json": 0,
   "lib/clock.ts": 0,
   "lib/errors.ts": 0,
+  "lib/located_json.ts": 0,
   "lib/log.ts": 0,
+  "lib/provider_settings.ts": 0,
   "lib/settings.ts": 0,
   "lib/task.ts": 0,
+
+  "lib/config_schema.ts": 0.7,
 
   "lib/backoff.ts": 1,
   "lib/clock_jumps.ts": 1,
   "lib/command_table.ts": 1,
   "lib/config.ts": 1,
+  "lib/config_mistakes.ts": 1,
   "lib/events.ts": 1,
   "lib/pool.ts": 1,
   "lib/processor.ts": 1,
@@ -35,6 +40,7 @@ const LEVELS: Readonly<Record<string, number>> = {
   "lib/duckdb/claim.ts": 2.25,
   "lib/duckdb/create.ts": 2.2,
   "lib/duckdb/store.ts": 2.3,
+  "lib/config_report.ts": 2,
   "lib/executor.ts": 2,
   "lib/idle.ts": 2,
   "lib/new_task.ts": 2,
@@ -59,6 +65,8 @@ const LEVELS: Readonly<Record<string, number>> = {
   "lib/runs.ts": 2.5,
   "lib/terminal.ts": 2.5,
   "lib/runner_context.ts": 2.6,
+  "lib/config_file.ts": 2.6,
+  "lib/processing.ts": 2.7,
 
   "lib/open_store.ts": 3,
   "lib/processors/mod.ts": 3,
@@ -67,6 +75,7 @@ const LEVELS: Readonly<Record<string, number>> = {
   "lib/commands/find_task.ts": 3.5,
 
   "lib/commands/cancel.ts": 4,
+  "lib/commands/config.ts": 4,
   "lib/commands/create.ts": 4,
   "lib/commands/list.ts": 4,
   "lib/commands/run.ts": 4,
@@ -97,6 +106,16 @@ const RESERVED: readonly {
     by: /^lib\/log\.ts$/,
   },
   {
+    what: "the schema library",
+    imports: /^zod$/,
+    by: /^lib\/(config_schema|config_mistakes|processors\/\w+_config)\.ts$/,
+  },
+  {
+    what: "jsonc-parser",
+    imports: /^jsonc-parser$/,
+    by: /^lib\/located_json\.ts$/,
+  },
+  {
     what: "a command",
     imports: /^lib\/commands\/(?!context\.ts|find_task\.ts)/,
     by: /^main\.ts$/,
@@ -125,6 +144,12 @@ const CONFINED: readonly {
 /** The imports of each file: a project's file by its path, others as written. */
 type Graph = Readonly<Record<string, readonly string[]>>;
 
+/** Which imports count. */
+interface GraphOptions {
+  /** Only those that are followed at once, when the importing file is. */
+  readonly isEager?: boolean;
+}
+
 /** What `deno info --json` says. */
 interface Info {
   readonly modules: readonly {
@@ -133,6 +158,7 @@ interface Info {
       readonly specifier: string;
       readonly code?: { readonly specifier?: string };
       readonly type?: { readonly specifier?: string };
+      readonly isDynamic?: boolean;
     }[];
   }[];
 }
@@ -142,11 +168,15 @@ const ROOT = new URL("../", import.meta.url);
 /** What is started: the program, and what its workers run. */
 const PROGRAMS = ["main.ts", ...workerPrograms];
 
-async function readGraph(): Promise<Graph> {
-  return Object.assign({}, ...await Promise.all(PROGRAMS.map(readGraphOf)));
+async function readGraph(options: GraphOptions = {}): Promise<Graph> {
+  const graphs = PROGRAMS.map((program) => readGraphOf(program, options));
+  return Object.assign({}, ...await Promise.all(graphs));
 }
 
-async function readGraphOf(program: string): Promise<Graph> {
+async function readGraphOf(
+  program: string,
+  { isEager }: GraphOptions,
+): Promise<Graph> {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["info", "--json", "--no-remote", "--no-npm", "--no-lock", program],
     cwd: ROOT,
@@ -160,7 +190,9 @@ async function readGraphOf(program: string): Promise<Graph> {
   return Object.fromEntries(
     own.map(({ specifier, dependencies = [] }) => [
       specifier.slice(ROOT.href.length),
-      dependencies.map(({ specifier, code, type }) => {
+      dependencies.filter(({ code, isDynamic }) =>
+        !isEager || (code && !isDynamic)
+      ).map(({ specifier, code, type }) => {
         const target = code?.specifier ?? type?.specifier ?? "";
         return target.startsWith(ROOT.href)
           ? target.slice(ROOT.href.length)
@@ -235,6 +267,18 @@ Deno.test("only the named files contain what is confined to them", async () => {
     confinedTexts(file, await Deno.readTextFile(new URL(file, ROOT)))
   );
   assertEquals((await Promise.all(found)).flat(), []);
+});
+
+Deno.test("commands start without the schema library and its parser", async () => {
+  const graph = await readGraph({ isEager: true });
+  const loaded = new Set(
+    Object.keys(graph).filter((file) => /^main|^lib\/commands\//.test(file)),
+  );
+  for (const file of loaded) {
+    for (const it of graph[file] ?? []) loaded.add(it);
+  }
+  assert(loaded.has("lib/config.ts") && loaded.has("@std/cli/parse-args"));
+  assertEquals([...loaded].filter((it) => /^(zod|jsonc-parser)$/.test(it)), []);
 });
 
 Deno.test("nobody watches files, which drops DuckDB's lock", async () => {

@@ -4,6 +4,7 @@ import {
   assertMatch,
   assertStringIncludes,
 } from "@std/assert";
+import { ENABLED, Folder } from "./cli.ts";
 import { FakeClock, turn } from "./fake_clock.ts";
 import { PluginBench, pluginThat } from "./module_fixture.ts";
 
@@ -336,4 +337,32 @@ Deno.test("disposing of the processor ends its runs", async () => {
     retryable: true,
   });
   assertMatch(await bench.failureOf(), /the runner stops/);
+});
+
+Deno.test("the program runs the plugins that its configuration names", async () => {
+  using folder = new Folder();
+  Deno.mkdirSync(`${folder.path}/conf`);
+  folder.write("conf/good.mjs", pluginThat('return { kind: "completed" };'));
+  folder.write("conf/bad.js", pluginThat("Deno.exit(0);"));
+  const providers = {
+    good: { processor: "module", module: "good.mjs", concurrency: 2 },
+    bad: { processor: "module", module: "./bad.js", memory: 64 },
+  };
+  folder.write("conf/a.json", JSON.stringify({ providers }));
+  await folder.create([
+    { instruction: "1", provider: "good" },
+    { instruction: "2", provider: "bad" },
+    { instruction: "3", provider: "good" },
+  ]);
+  const { code, stderr } = await folder.run(
+    ["run", "--once", "--config", "conf/a.json"],
+    { env: ENABLED },
+  );
+  assertEquals(code, 1);
+  assertMatch(stderr, /failed: module bad\.js was ended: it called exit or cl/);
+  const rows = await folder.rows(
+    "SELECT status FROM agent_tasks ORDER BY instruction",
+  );
+  const states = rows.map(({ status }) => status);
+  assertEquals(states, ["completed", "failed", "completed"]);
 });

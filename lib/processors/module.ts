@@ -194,14 +194,14 @@ class ModuleProcessor implements Processor {
 async function checkOwn(permissions: ModuleConfig["permissions"]) {
   const flags = await missingFlags(permissions);
   if (flags.length === 0) return;
-  const all = flags.join(" ");
   throw new UserError(
-    `it may not do more than agent-runner itself, which lacks ${all}. ` +
+    "it may not do more than agent-runner itself, which lacks " +
+      `${flags.join(" ")}. ` +
       (Deno.build.standalone
-        ? `Use an executable that is built with ${all}, or leave that out of `
-        : `Start agent-runner with ${all}, add it to "permissions" in its ` +
-          "deno.json, or leave it out of ") +
-      "the module's permissions.",
+        ? "Use an executable that was built with that, "
+        : "Start agent-runner with that, add it to the permissions in its " +
+          "deno.json, ") +
+      "or take it out of the module's permissions.",
   );
 }
 
