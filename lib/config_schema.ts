@@ -6,6 +6,7 @@
  */
 
 import { z } from "zod";
+import { commandConfig } from "./processors/command_config.ts";
 import { moduleConfig } from "./processors/module_config.ts";
 import type { ProviderSettings } from "./provider_settings.ts";
 import {
@@ -49,6 +50,7 @@ const PROVIDER_FIELDS = {
 /** A provider, by its processor. A kind more is a line more. */
 const provider = z.discriminatedUnion("processor", [
   z.strictObject(fieldsOf("simulate")),
+  commandConfig.safeExtend(fieldsOf("command")),
   z.strictObject({ ...fieldsOf("module"), ...moduleConfig.shape }),
 ]);
 

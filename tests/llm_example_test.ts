@@ -152,7 +152,6 @@ const FAILURES: [
     () => refusal(503, { "Retry-After": "Mon, 19 Jan 2026 18:30:00 GMT" }),
     /Refused with 503/,
     true,
-    0,
   ],
   [() => refusal(500, { "Retry-After": "soon" }), /with 500/, true],
   [() => streamOf([FIRST!]), /the answer was cut off/i, true],

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { dirname } from "node:path";
+import { dirname, resolve } from "node:path";
 import type { Clock } from "../clock.ts";
 import type { Config } from "../config.ts";
 import type { ProviderOptions } from "../config_schema.ts";
@@ -54,13 +54,17 @@ async function createProcessor(
   { config, ...parts }: ProcessorParts & { readonly config: Config },
 ): Promise<Processor> {
   // Where the file stands; paths in it are seen from there.
-  const baseFolder = dirname(config.configPath ?? "");
+  const baseFolder = resolve(dirname(config.configPath ?? ""));
   switch (options.processor) {
     case "simulate":
       return simulated(config, parts);
+    case "command": {
+      const { createCommandProcessor } = await import("./command.ts");
+      return createCommandProcessor(options, { baseFolder, ...parts });
+    }
     case "module": {
       const { createModuleProcessor } = await import("./module.ts");
-      return createModuleProcessor(options, { ...parts, baseFolder });
+      return createModuleProcessor(options, { baseFolder, ...parts });
     }
   }
 }
