@@ -141,7 +141,11 @@ async function runTask(given: RunOrder, plugin: Plugin): Promise<void> {
 
 function failureText(error: unknown): string {
   const isNonsense = error instanceof OutcomeError;
-  if (error instanceof Error && !isNonsense) print(`${error.stack}\n`);
+  if (error instanceof Error && !isNonsense) {
+    // As far as it is the plugin's own.
+    const [stack] = `${error.stack}`.split(/\n[^\n]*module_worker\.ts/);
+    print(`${stack}\n`);
+  }
   return outcomeText({
     kind: "failed",
     error: messageOf(error) || "The plugin threw an empty error",
