@@ -53,6 +53,7 @@ async function createProcessor(
   options: ProviderOptions,
   { config, ...parts }: ProcessorParts & { readonly config: Config },
 ): Promise<Processor> {
+  // Where the file stands; paths in it are seen from there.
   const baseFolder = resolve(dirname(config.configPath ?? ""));
   switch (options.processor) {
     case "simulate":
@@ -60,6 +61,10 @@ async function createProcessor(
     case "command": {
       const { createCommandProcessor } = await import("./command.ts");
       return createCommandProcessor(options, { baseFolder, ...parts });
+    }
+    case "module": {
+      const { createModuleProcessor } = await import("./module.ts");
+      return createModuleProcessor(options, { baseFolder, ...parts });
     }
   }
 }
