@@ -209,15 +209,21 @@ Deno.test("command gives a task's texts as arguments, not to a shell", async () 
       '{"id": {"a": 1}}',
       "{id}",
       "{configDir}",
+      "{answers}",
     ],
     cwd: folder.path,
   }, {
-    task: { instruction: HOSTILE, targetRef: "octo/app#12" },
+    task: {
+      instruction: HOSTILE,
+      targetRef: "octo/app#12",
+      traceText: '{"answers": [{"question": "Which?", "answer": "Both"}]}',
+    },
     baseFolder: folder.path,
   });
   assertEquals(
     result,
-    `[${HOSTILE}][a octo/app#12 b][{id}][{"id": {"a": 1}}][${TASK_ID}][${folder.path}]`,
+    `[${HOSTILE}][a octo/app#12 b][{id}][{"id": {"a": 1}}][${TASK_ID}][${folder.path}]` +
+      "[Question: Which?\nAnswer: Both]",
   );
   assertEquals([...Deno.readDirSync(folder.path)], []);
 });

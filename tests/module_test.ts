@@ -171,6 +171,38 @@ Deno.test("check() says why a plugin can't be used", async () => {
   assertMatch(problems[0]!, /Cannot use module .*default export is the number/);
 });
 
+Deno.test("what a plugin throws or returns wrongly fails its task only", async () => {
+  await using bench = await PluginBench.create(
+    pluginThat(`
+      if (task.instruction === "error") throw new TypeError("No luck");
+      if (task.instruction === "text") throw "Words";
+      if (task.instruction === "empty") throw "";
+      if (task.instruction === "nothing") return;
+      ${OK}`),
+  );
+  const error = bench.run("error");
+  assertEquals(await error.outcome, {
+    kind: "failed",
+    error: "No luck",
+    retryable: true,
+  });
+  assertMatch(
+    error.output.join("\n"),
+    /^TypeError: No luck\n +at [^\n]*plugin\.ts:3:\d+\)$/,
+  );
+  assertEquals(await bench.failureOf("text"), "Words");
+  assertEquals(
+    await bench.failureOf("empty"),
+    "The plugin threw an empty error",
+  );
+  assertMatch(JSON.stringify(await bench.run("nothing").outcome), /false\}$/);
+  assertMatch(
+    await bench.failureOf("nothing"),
+    /The plugin returned nothing: /,
+  );
+  assertEquals(await bench.run().outcome, COMPLETED);
+});
+
 Deno.test("a plugin that was mended is loaded with the next task", async () => {
   await using bench = await PluginBench.create("let x = ;");
   assertMatch(await bench.failureOf(), /Expression expected/);

@@ -8,7 +8,7 @@ import { resolve } from "node:path";
 import { UserError } from "../errors.ts";
 import type { ProcessorContext } from "../processor.ts";
 import type { AgentTask } from "../task.ts";
-import { stringifyJson } from "../trace.ts";
+import { answersOf, parseTrace, stringifyJson } from "../trace.ts";
 import type { CommandConfig } from "./command_config.ts";
 import { fillPlaceholders } from "./command_placeholders.ts";
 
@@ -99,9 +99,16 @@ export function commandFor(
     id: task.id,
     instruction: task.instruction ?? "",
     target: task.targetRef ?? "",
+    answers: answersText(task),
     configDir: baseFolder,
   };
   return command.map((it) => fillPlaceholders(it, (name) => values[name]));
+}
+
+function answersText({ traceText }: AgentTask): string {
+  return answersOf(parseTrace(traceText) ?? {})
+    .map(({ question, answer }) => `Question: ${question}\nAnswer: ${answer}`)
+    .join("\n");
 }
 
 /** Says whether a program is given by its path, and not looked for on PATH. */

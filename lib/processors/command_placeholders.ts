@@ -9,6 +9,7 @@ export const PLACEHOLDERS = {
   id: "the task's id",
   instruction: "the task's instruction; empty where it has none",
   target: "owner/repo#123; empty where the task has none",
+  answers: "its questions so far with their answers, as lines; or empty",
   configDir: "the folder of the configuration file",
 } as const;
 

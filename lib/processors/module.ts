@@ -125,7 +125,6 @@ class ModuleProcessor implements Processor {
     const { options, permissions, memory, startTimeout } = this.#config;
     const plugin = pathToFileURL(this.#file);
     const startedMs = clock.monotonic();
-    let isReady = false;
     try {
       await this.#checkFile();
       const grants = await threadGrants(permissions, plugin);
@@ -143,7 +142,6 @@ class ModuleProcessor implements Processor {
         clock,
         log,
         onLost: (reason) => {
-          if (!isReady) return;
           log?.warning(`${this.name} was ended: ${reason}`);
           this.#lost(clock.monotonic() - startedMs);
         },
@@ -151,7 +149,6 @@ class ModuleProcessor implements Processor {
       this.#threads.add(thread);
       thread.ended.then(() => this.#threads.delete(thread));
       await thread.ready;
-      isReady = true;
       return thread;
     } catch (error) {
       const reason = messageOf(error);

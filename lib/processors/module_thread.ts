@@ -30,7 +30,7 @@ export interface PluginThreadOptions extends OpenThreadOptions {
   readonly graceMs: number;
   readonly clock: Clock;
   readonly log?: Log;
-  /** Called once where it takes no more runs by itself; the reason is a clause. */
+  /** Called where it was ready, and by its own fault takes no more runs. */
   readonly onLost: (reason: string) => void;
 }
 
@@ -56,6 +56,7 @@ export class PluginThread {
   #lastRun = 0;
   #lastPing = 0;
   #lastPong = 0;
+  #isReady = false;
   #isRetired = false;
   #endReason: string | undefined;
 
@@ -183,6 +184,7 @@ export class PluginThread {
         log?.debug(
           `${label} is ready${message.name ? `: ${message.name}` : ""}`,
         );
+        this.#isReady = true;
         this.#ready.resolve();
         break;
       case "unusable":
@@ -229,7 +231,7 @@ export class PluginThread {
 
   #lose(reason: string): void {
     if (this.#endReason) return;
-    if (!this.#isRetired) this.#options.onLost(reason);
+    if (this.#isReady && !this.#isRetired) this.#options.onLost(reason);
     this.end(reason);
   }
 

@@ -121,28 +121,36 @@ function obey(message: ToThread, plugin: Plugin): void {
   }
 }
 
-async function runTask(order: RunOrder, plugin: Plugin): Promise<void> {
-  const { run, task } = order;
+async function runTask(given: RunOrder, plugin: Plugin): Promise<void> {
+  const { run, task } = given;
   const stop = new AbortController();
   stops.set(run, stop);
   const progress = new LatestProgress(run);
   const text = await currentRun.run(run, async () => {
     try {
-      const context = contextOf(order, { signal: stop.signal, progress });
+      const context = contextOf(given, { signal: stop.signal, progress });
       return outcomeText(await plugin.process(task, context));
     } catch (error) {
-      const { stack } = error as Partial<Error> ?? {};
-      if (!(error instanceof OutcomeError) && stack) print(`${stack}\n`);
-      return outcomeText({
-        kind: "failed",
-        error: messageOf(error) || "The plugin threw an empty error",
-        retryable: !(error instanceof OutcomeError),
-      });
+      return failureText(error);
     }
   });
   progress.end();
   stops.delete(run);
   say({ kind: "outcome", run, text });
+}
+
+function failureText(error: unknown): string {
+  const isNonsense = error instanceof OutcomeError;
+  if (error instanceof Error && !isNonsense) {
+    // As far as it is the plugin's own.
+    const [stack] = `${error.stack}`.split(/\n[^\n]*module_worker\.ts/);
+    print(`${stack}\n`);
+  }
+  return outcomeText({
+    kind: "failed",
+    error: messageOf(error) || "The plugin threw an empty error",
+    retryable: !isNonsense,
+  });
 }
 
 /** A plain object, so that a plugin can take it apart and copy it. */
