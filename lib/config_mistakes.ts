@@ -188,5 +188,5 @@ function foundAt(path: JsonPath, json: LocatedJson): string {
   // Not the provider's name, which may be anything.
   const keys = path[0] === "providers" ? path.slice(2) : path;
   if (keys.some((key) => SECRET.test(String(key)))) return "a text";
-  return JSON.stringify(shortened(value));
+  return JSON.stringify(shortened(value.replace(/\/\/[^/\s]*@/, "//***@")));
 }
