@@ -6,6 +6,7 @@
  */
 
 import { z } from "zod";
+import { httpConfig } from "./processors/http_config.ts";
 import type { ProviderSettings } from "./provider_settings.ts";
 import {
   expectedOf,
@@ -48,6 +49,7 @@ const PROVIDER_FIELDS = {
 /** A provider, by its processor. A kind more is a line more. */
 const provider = z.discriminatedUnion("processor", [
   z.strictObject(fieldsOf("simulate")),
+  z.strictObject({ ...fieldsOf("http"), ...httpConfig.shape }),
 ]);
 
 function fieldsOf<Name extends string>(processor: Name) {

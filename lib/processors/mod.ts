@@ -55,6 +55,10 @@ function createProcessor(
   switch (options.processor) {
     case "simulate":
       return simulated(config, parts);
+    case "http":
+      return import("./http.ts").then(({ createHttpProcessor }) =>
+        createHttpProcessor(options, parts)
+      );
   }
 }
 

@@ -1,0 +1,18 @@
+/**
+ * Texts of others, made fit for messages.
+ *
+ * @module
+ */
+
+import { printable } from "../log.ts";
+
+const MAX_CHARACTERS = 1_000;
+
+/** A text in one line, that steers no terminal and is not too long. */
+export function excerptOf(text: string): string {
+  const line = text.trim().replaceAll(/\s+/g, " ");
+  const excerpt = line.length > MAX_CHARACTERS
+    ? `${line.slice(0, MAX_CHARACTERS)}…`
+    : line;
+  return printable(excerpt.toWellFormed());
+}
