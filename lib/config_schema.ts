@@ -6,7 +6,9 @@
  */
 
 import { z } from "zod";
+import { commandConfig } from "./processors/command_config.ts";
 import { httpConfig } from "./processors/http_config.ts";
+import { moduleConfig } from "./processors/module_config.ts";
 import type { ProviderSettings } from "./provider_settings.ts";
 import {
   expectedOf,
@@ -49,7 +51,9 @@ const PROVIDER_FIELDS = {
 /** A provider, by its processor. A kind more is a line more. */
 const provider = z.discriminatedUnion("processor", [
   z.strictObject(fieldsOf("simulate")),
+  commandConfig.safeExtend(fieldsOf("command")),
   z.strictObject({ ...fieldsOf("http"), ...httpConfig.shape }),
+  z.strictObject({ ...fieldsOf("module"), ...moduleConfig.shape }),
 ]);
 
 function fieldsOf<Name extends string>(processor: Name) {
