@@ -13,6 +13,7 @@ import {
   TASK,
 } from "./http_service.ts";
 
+const CUT = 'The answer was cut: it is longer than "maxResponseBytes" allows';
 const OK = "HTTP/1.1 200 OK\r\n";
 
 /** A server that does not keep to the rules, and what comes of it. */
@@ -37,12 +38,12 @@ const RUDE: [
   [
     "says more than there is, and waits",
     (say) => say(`${OK}Content-Length: 20\r\n\r\nhi`),
-    [/^127.0.0.1:\d+ did not answer within 0.3 s\.$/, true],
+    [/^127.0.0.1:\d+ did not answer within 0.5 s\.$/, true],
   ],
   [
     "says nothing",
     () => Promise.resolve(),
-    [/^127.0.0.1:\d+ did not answer within 0.3 s\.$/, true],
+    [/^127.0.0.1:\d+ did not answer within 0.5 s\.$/, true],
   ],
   [
     "trickles",
@@ -50,7 +51,7 @@ const RUDE: [
       await say(`${OK}Content-Length: 1000000\r\n\r\n`);
       while (await say("x")) await systemClock.sleep(20);
     },
-    [/^127.0.0.1:\d+ did not answer within 0.3 s\.$/, true],
+    [/^127.0.0.1:\d+ did not answer within 0.5 s\.$/, true],
   ],
   [
     "trickles headers",
@@ -58,7 +59,7 @@ const RUDE: [
       await say(OK);
       while (await say("A: b\r\n")) await systemClock.sleep(20);
     },
-    [/^127.0.0.1:\d+ did not answer within 0.3 s\.$/, true],
+    [/^127.0.0.1:\d+ did not answer within 0.5 s\.$/, true],
   ],
   [
     "trickles an error",
@@ -75,7 +76,7 @@ const RUDE: [
         await systemClock.sleep(20);
       }
     },
-    [/^127.0.0.1:\d+ did not answer within 0.3 s\.$/, true],
+    [/^127.0.0.1:\d+ did not answer within 0.5 s\.$/, true],
   ],
   [
     "closes at once",
@@ -142,10 +143,11 @@ const RUDE: [
       await say(`${OK}\r\n`);
       while (await say("x".repeat(100_000)));
     },
-    [
-      /^The answer has more than 1,048,576 bytes\. Raise "maxResponseBytes"/,
-      false,
-    ],
+    {
+      kind: "completed",
+      result: { truncated: "x".repeat(1_048_576) },
+      message: CUT,
+    },
   ],
   [
     "sends an error without end",
@@ -153,7 +155,7 @@ const RUDE: [
       await say("HTTP/1.1 500 No\r\n\r\n");
       while (await say("x".repeat(100_000)));
     },
-    [/answered 500 Internal Server Error: x{900,}…$/, true],
+    [/answered 500 Internal Server Error: x{900,}… \(cut: /, true],
   ],
   [
     "sends a redirect without end",
@@ -173,8 +175,9 @@ const RUDE: [
 for (const [name, talk, expected] of RUDE) {
   Deno.test(`http copes with a server that ${name}`, async () => {
     await using server = new RawServer(async (say) => void await talk(say));
+    const isSlow = /waits|nothing|trickles|for ever/.test(name);
     const outcome = await send(server.url, {
-      fields: { requestTimeout: 0.3, connectTimeout: 0.3 },
+      fields: { requestTimeout: isSlow ? 0.5 : 30 },
     });
     await server.closedByAll();
     assertEquals(server.connections, 1);
@@ -212,14 +215,11 @@ Deno.test("http takes as many bytes as configured, and no more", async () => {
     kind: "completed",
     result: "x".repeat(70_000),
   });
-  assertEquals(
-    await send(`${service.url()}/70001`, { fields }),
-    failed(
-      "The answer has more than 70,000 bytes. Raise " +
-        '"maxResponseBytes" in the configuration if it should.',
-      { retryable: false },
-    ),
-  );
+  assertEquals(await send(`${service.url()}/70001`, { fields }), {
+    kind: "completed",
+    result: { truncated: "x".repeat(70_000) },
+    message: CUT,
+  });
 });
 
 Deno.test("http sends a task that is larger than all buffers", async () => {

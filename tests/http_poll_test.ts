@@ -72,6 +72,23 @@ Deno.test("http takes the status URL from the body, and a new one from later ans
   assertEquals(paths, ["POST /tasks", "GET /one", "GET /two", "GET /two"]);
 });
 
+Deno.test("http polls a status URL with a secret in it as it is", async () => {
+  await using service = new Service(({ path }) =>
+    path === "/tasks"
+      ? Response.json({ status_url: "/s3cret" }, { status: 202 })
+      : new Response(path)
+  );
+  const fields = {
+    headers: { "X-Key": "${env:KEY}" },
+    poll: { interval: 0.1 },
+  };
+  const parts = { variable: () => "s3cret" };
+  assertEquals(await send(`${service.url()}/tasks`, { fields, parts }), {
+    kind: "completed",
+    result: "/***",
+  });
+});
+
 Deno.test("http polls what a 303 leads to", async () => {
   const { outcome, paths } = await follow([
     { status: 303, headers: { Location: "/status" } },
@@ -117,7 +134,8 @@ Deno.test("http tells progress, and nothing twice", async () => {
     ["Taken", undefined],
     ["Half way", 0.5],
     ["Working", 0.75],
-    ["x".repeat(1_000) + "…", undefined],
+    ["Working", 2],
+    ["x".repeat(1_000) + "… (cut: 2,000 characters in all)", undefined],
   ]);
 });
 

@@ -4,15 +4,13 @@
  * @module
  */
 
+import { cut } from "../cut.ts";
 import { printable } from "../log.ts";
 
 const MAX_CHARACTERS = 1_000;
 
 /** A text in one line, that steers no terminal and is not too long. */
 export function excerptOf(text: string): string {
-  const line = text.trim().replaceAll(/\s+/g, " ");
-  const excerpt = line.length > MAX_CHARACTERS
-    ? `${line.slice(0, MAX_CHARACTERS)}…`
-    : line;
-  return printable(excerpt.toWellFormed());
+  const line = text.trim().replaceAll(/\s+/g, " ").toWellFormed();
+  return printable(cut(line, MAX_CHARACTERS));
 }

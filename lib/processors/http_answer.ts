@@ -49,8 +49,10 @@ export function meaningOf(
   const isPoll = answer.method === "GET";
   if (status < 200 || status > 299) throw failureOf(answer, { secrets, now });
   if (problem) throw problem;
-  const value = valueOf(answer.text, secrets);
-  const fields = isObject(value) ? value : {};
+  if (answer.isCut) return cutShort(answer, secrets);
+  const said = valueOf(answer.text);
+  const value = masked(said, secrets);
+  const fields = fieldsOf(value);
   const { agent_runner: kind, question } = fields;
   if (kind === "question" && textIn(question)) {
     return ended({ kind: "needs_input", question: String(question) });
@@ -64,7 +66,7 @@ export function meaningOf(
     return ended({ kind: "failed", error: excerptOf(error), retryable });
   }
   const statusUrl = status === 202
-    ? answer.header("location") ?? textIn(fields.status_url)
+    ? answer.header("location") ?? textIn(fieldsOf(said).status_url)
     : undefined;
   const isWorking = status === 202
     ? isPoll || statusUrl !== undefined
@@ -76,7 +78,7 @@ export function meaningOf(
     kind: "working",
     statusUrl,
     progress: progress === undefined ? undefined : excerptOf(progress),
-    fraction: fractionIn(fields.fraction),
+    fraction: numberIn(fields.fraction),
   };
 }
 
@@ -104,10 +106,10 @@ function failureOf(
   { secrets, now }: { secrets: Secrets; now: Date },
 ): HttpError {
   const { url, status, text } = answer;
-  const said = excerptOf(secrets.mask(text));
+  const reason = excerptOf(secrets.mask(text));
   const name = [status, STATUS_CODES[status]].join(" ").trim();
   return new HttpError(
-    `${url.host} answered ${name}${said === "" ? "." : `: ${said}`}`,
+    `${url.host} answered ${name}${reason === "" ? "." : `: ${reason}`}`,
     {
       retryable: status >= 500 || RETRYABLE.includes(status),
       retryAfterMs: retryAfterMs(answer, now),
@@ -124,17 +126,30 @@ function completed(value: JsonValue | undefined, message?: JsonValue): Meaning {
   });
 }
 
+/** The work is done, so the task is: with what there is of its result. */
+function cutShort({ text }: HttpAnswer, secrets: Secrets): Meaning {
+  return completed(
+    { truncated: secrets.mask(text) },
+    'The answer was cut: it is longer than "maxResponseBytes" allows',
+  );
+}
+
 function ended(outcome: Outcome): Meaning {
   return { kind: "end", outcome };
 }
 
 /** JSON where it is some, text otherwise, undefined where it is empty. */
-function valueOf(text: string, secrets: Secrets): JsonValue | undefined {
+function valueOf(text: string): JsonValue | undefined {
   if (text.trim() === "") return undefined;
   const value = parseJson(text);
-  return value === undefined || isDeeperThan(MAX_DEPTH, value)
-    ? secrets.mask(text)
-    : secrets.maskJson(value);
+  return value === undefined || isDeeperThan(MAX_DEPTH, value) ? text : value;
+}
+
+function masked(
+  value: JsonValue | undefined,
+  secrets: Secrets,
+): JsonValue | undefined {
+  return value === undefined ? undefined : secrets.maskJson(value);
 }
 
 function isDeeperThan(depth: number, value: JsonValue): boolean {
@@ -143,16 +158,16 @@ function isDeeperThan(depth: number, value: JsonValue): boolean {
     Object.values(value).some((it) => isDeeperThan(depth - 1, it));
 }
 
-function isObject(value: JsonValue | undefined): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+function fieldsOf(value: JsonValue | undefined): JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value)
+    ? value
+    : {};
 }
 
 function textIn(value: JsonValue | undefined): string | undefined {
   return typeof value === "string" && value.trim() !== "" ? value : undefined;
 }
 
-function fractionIn(value: JsonValue | undefined): number | undefined {
-  return typeof value === "number" && value >= 0 && value <= 1
-    ? value
-    : undefined;
+function numberIn(value: JsonValue | undefined): number | undefined {
+  return typeof value === "number" ? value : undefined;
 }

@@ -81,8 +81,11 @@ export const httpConfig = z.strictObject({
     "How long one request may take to the end of its answer, in seconds. " +
       "Default: 30",
   ),
-  maxResponseBytes: z.int().min(1).max(16 * 1_048_576).default(1_048_576)
-    .describe("The longest answer, in bytes. Default: 1048576 (1 MiB)"),
+  maxResponseBytes: z.int().min(1).max(4 * 1_048_576).default(1_048_576)
+    .describe(
+      "How much is read of an answer, in bytes; of a longer one, the beginning " +
+        "is kept. Default: 1048576 (1 MiB)",
+    ),
   maxRedirects: z.int().min(0).max(20).default(5).describe(
     "How often a request may be redirected. Default: 5",
   ),

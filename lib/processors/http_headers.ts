@@ -21,6 +21,9 @@ const NAME = /^[!#$%&'*+.^_`|~\w-]+$/;
 const OWN_NAMES =
   /^(host|connection|content-(length|type|encoding)|transfer-encoding|accept-encoding|te|trailer|upgrade|expect|keep-alive|proxy-.*|idempotency-key|webhook-.*)$/i;
 
+/** Headers whose values are secret, wherever they come from. */
+const SECRET_NAMES = /auth|cookie|token|secret|key|password/i;
+
 /** What is wrong with a header in the configuration. */
 export function nameProblem(name: string): string | undefined {
   if (!NAME.test(name)) return "expected the name of a header";
@@ -43,7 +46,7 @@ export function valueProblem(value: string): string | undefined {
 /** Headers to send, and what in them is secret. */
 export interface FilledHeaders {
   readonly headers: Readonly<Record<string, string>>;
-  /** The values of the variables. */
+  /** The values of variables, and of headers like `Authorization`. */
   readonly secrets: readonly string[];
   /** What is wrong with the variables, a sentence each. */
   readonly problems: readonly string[];
@@ -69,6 +72,10 @@ export function fillHeaders(
       } else secrets.push(value);
       return value ?? "";
     });
+    // Of `Bearer x`, x alone is secret too.
+    if (SECRET_NAMES.test(name)) {
+      secrets.push(headers[name], ...headers[name].split(/\s+/).slice(-1));
+    }
   }
   return { headers, secrets, problems: [...problems] };
 }

@@ -30,8 +30,10 @@ export interface HttpAnswer {
   readonly header: (name: string) => string | undefined;
   /** The body as UTF-8; what is none is U+FFFD. */
   readonly text: string;
-  /** Why the text is not the whole body. */
-  readonly problem: HttpError | undefined;
+  /** The body is longer than may be read, and the text its beginning. */
+  readonly isCut: boolean;
+  /** Why the rest of the text, or all of it, could not be read. */
+  readonly problem?: HttpError;
 }
 
 /** Where and for how long requests may be sent. */
@@ -165,17 +167,18 @@ function maxBytesOf(
   return status < 300 ? maxResponseBytes : MAX_ERROR_BYTES;
 }
 
-type Body = Pick<HttpAnswer, "text" | "problem">;
+type Body = Pick<HttpAnswer, "text" | "isCut" | "problem">;
 
 async function readBody(
   response: IncomingMessage,
   { maxBytes, stop }: { maxBytes: number; stop: AbortSignal },
 ): Promise<Body> {
-  if (maxBytes === 0) return { text: "", problem: undefined };
+  if (maxBytes === 0) return { text: "", isCut: false };
   const { "content-encoding": encoding = "identity" } = response.headers;
   if (encoding !== "identity") {
     // A few bytes of it can stand for gigabytes.
-    return cut("", `The answer is encoded as ${encoding}, unasked.`);
+    const problem = hopeless(`The answer is encoded as ${encoding}, unasked.`);
+    return { text: "", isCut: false, problem };
   }
   const decoder = new TextDecoder();
   let text = "";
@@ -185,28 +188,17 @@ async function readBody(
       const room = maxBytes - length;
       length += chunk.length;
       text += decoder.decode(chunk.subarray(0, room), { stream: true });
-      if (length > maxBytes) {
-        return cut(
-          text,
-          `The answer has more than ${maxBytes.toLocaleString("en")} bytes. ` +
-            'Raise "maxResponseBytes" in the configuration if it should.',
-        );
-      }
+      if (length > maxBytes) return { text, isCut: true };
     }
   } catch (cause) {
     // A time limit is a problem of the answer, any other stop is one of ours.
-    if (stop.reason instanceof HttpError) return { text, problem: stop.reason };
-    stop.throwIfAborted();
-    const problem = new HttpError(
+    if (!(stop.reason instanceof HttpError)) stop.throwIfAborted();
+    const problem = stop.reason ?? new HttpError(
       `The answer broke off after ${length.toLocaleString("en")} bytes: ` +
         `${connectionProblem(cause)}.`,
       { retryable: true, cause },
     );
-    return { text, problem };
+    return { text, isCut: false, problem };
   }
-  return { text: text + decoder.decode(), problem: undefined };
-}
-
-function cut(text: string, message: string): Body {
-  return { text, problem: hopeless(message) };
+  return { text: text + decoder.decode(), isCut: false };
 }
