@@ -7,6 +7,7 @@
 
 import { z } from "zod";
 import { commandConfig } from "./processors/command_config.ts";
+import { httpConfig } from "./processors/http_config.ts";
 import { moduleConfig } from "./processors/module_config.ts";
 import type { ProviderSettings } from "./provider_settings.ts";
 import {
@@ -51,6 +52,7 @@ const PROVIDER_FIELDS = {
 const provider = z.discriminatedUnion("processor", [
   z.strictObject(fieldsOf("simulate")),
   commandConfig.safeExtend(fieldsOf("command")),
+  z.strictObject({ ...fieldsOf("http"), ...httpConfig.shape }),
   z.strictObject({ ...fieldsOf("module"), ...moduleConfig.shape }),
 ]);
 
