@@ -26,6 +26,13 @@ export interface Config {
   readonly limits: ReadonlyMap<string, number>;
   readonly eventRetentionMs: number;
   readonly drainMs: number;
+  /** Empty: no HTTP API. */
+  readonly listen: string;
+  /** Separated by commas. */
+  readonly allowedHosts: string;
+  readonly token: string;
+  readonly tokenFile: string;
+  readonly telemetry: boolean;
   readonly logLevel: LogLevel;
   readonly logFormat: LogFormat;
 }
@@ -94,7 +101,9 @@ const UNITS = {
 function readValue(setting: Setting, text: string): unknown {
   switch (setting.kind) {
     case "text":
-      return text === "" ? new Mistake("expected a value") : text;
+      return text === "" && setting.default !== ""
+        ? new Mistake("expected a value")
+        : text;
     case "boolean":
       return BOOLEANS.get(text.trim().toLowerCase()) ??
         new Mistake("expected true or false");

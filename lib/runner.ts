@@ -68,6 +68,7 @@ export async function autoStartCreatedTasks(
     providerRoom: providerRoom(runner),
   });
   for (const transition of ended) logTransition(log, transition, 0);
+  if (ended.length > 0) events.emit({ type: "ended", transitions: ended });
   for (const item of claimed) runs.add(item);
   events.emit({ type: "claimed", tasks: claimed.map(({ task }) => task) });
   return claimed;
@@ -182,8 +183,10 @@ export async function runLoop(
   using _retries = runner.events.subscribe((event) => {
     if (event.type === "recorded" && event.transition.runAt) idle.wake();
   });
-  const onError = (error: unknown) =>
+  const onError = (error: unknown) => {
     log.error(`A pass failed: ${messageOf(error)}`);
+    runner.events.emit({ type: "pass failed", error });
+  };
   return await runUntil(runner, signals, {
     claim: async (limit) => {
       try {

@@ -30,7 +30,9 @@ export interface Setting {
   readonly choices?: readonly string[];
   /** The smallest value, in the unit that the user types. */
   readonly min?: number;
-  /** As the user would type it. */
+  /** Its value is shown to nobody. */
+  readonly isSecret?: true;
+  /** As the user would type it. Empty: nothing, unless something is given. */
   readonly default: string;
   /** What `--help` prints for the value. */
   readonly placeholder?: string;
@@ -155,6 +157,43 @@ export const SETTINGS = {
     default: "25",
     placeholder: "SECONDS",
     summary: "How long a shutdown waits for the tasks in hand",
+  },
+  listen: {
+    flag: "listen",
+    env: "HANDSFREE_AGENT_LISTEN",
+    kind: "text",
+    default: "",
+    placeholder: "ADDRESS",
+    summary: "Serve the HTTP API there: 8080 is 127.0.0.1:8080",
+  },
+  allowedHosts: {
+    flag: "allow-host",
+    env: "HANDSFREE_AGENT_ALLOW_HOST",
+    kind: "text",
+    default: "",
+    placeholder: "NAME,…",
+    summary: "Names by which the HTTP API may be called, beside localhost",
+  },
+  token: {
+    env: "HANDSFREE_AGENT_TOKEN",
+    kind: "text",
+    isSecret: true,
+    default: "",
+    summary: "What callers of the HTTP API must know; 16 characters or more",
+  },
+  tokenFile: {
+    flag: "token-file",
+    env: "HANDSFREE_AGENT_TOKEN_FILE",
+    kind: "text",
+    default: "",
+    placeholder: "PATH",
+    summary: "A file with that token in it",
+  },
+  telemetry: {
+    env: "OTEL_DENO",
+    kind: "boolean",
+    default: "false",
+    summary: "Send a span per run, and metrics, by OpenTelemetry",
   },
   logLevel: {
     flag: "log-level",

@@ -14,10 +14,12 @@ import {
   runLoop,
   runOnce,
   type RunSummary,
-  type StopSignals,
 } from "../runner.ts";
 import type { TaskStore } from "../store.ts";
 import type { CommandContext } from "./context.ts";
+import { serviceSettings } from "../service_settings.ts";
+import { startService } from "./service.ts";
+import { listenForSignals } from "./signals.ts";
 
 /** Runs tasks, once or for ever. Exit code 1 where a task failed in --once. */
 export async function run(context: CommandContext): Promise<number> {
@@ -25,8 +27,19 @@ export async function run(context: CommandContext): Promise<number> {
   if (flags.once && flags.loop) {
     throw new UsageError("Cannot run --once and --loop. Give one of the two.");
   }
+  if (flags.listen && !flags.loop) {
+    throw new UsageError(
+      "Cannot serve the HTTP API in a single pass. Give --loop too.",
+    );
+  }
   assertEnabled(config);
-  using signals = listenForSignals(log);
+  const settings = flags.loop && config.listen !== ""
+    ? await serviceSettings(config)
+    : undefined;
+  using signals = listenForSignals(log, {
+    drain: "Stopping: finishing the tasks in hand; once more stops now",
+    abort: "Stopping now: the tasks in hand are given back",
+  });
   await using store = await openStore();
   log.info(`Connected to database: ${config.dbPath}`);
   await using runner = createRunner({
@@ -40,6 +53,8 @@ export async function run(context: CommandContext): Promise<number> {
   const startedAt = clock.monotonic();
   let summary: RunSummary;
   if (flags.loop) {
+    await using _service = settings &&
+      await startService(context, { store, settings, signals, runner });
     log.info(`Running until stopped, ${config.concurrency} tasks at a time`);
     summary = await runLoop(runner, signals);
   } else {
@@ -69,37 +84,6 @@ function toJson(summary: RunSummary, now: Date) {
     tasks_failed: summary.failed,
     tasks_skipped: summary.skipped,
     timestamp: now.toISOString(),
-  };
-}
-
-/** SIGTERM does not exist on Windows. */
-const STOP_SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
-  ? ["SIGINT", "SIGBREAK"]
-  : ["SIGINT", "SIGTERM"];
-
-function listenForSignals(
-  log: CommandContext["log"],
-): StopSignals & Disposable {
-  const drain = new AbortController();
-  const abort = new AbortController();
-  const listener = () => {
-    if (drain.signal.aborted) {
-      log.warning("Stopping now: the tasks in hand are given back");
-      abort.abort();
-    } else {
-      log.info("Stopping: finishing the tasks in hand; once more stops now");
-      drain.abort();
-    }
-  };
-  for (const signal of STOP_SIGNALS) Deno.addSignalListener(signal, listener);
-  return {
-    drain: drain.signal,
-    abort: abort.signal,
-    [Symbol.dispose]() {
-      for (const signal of STOP_SIGNALS) {
-        Deno.removeSignalListener(signal, listener);
-      }
-    },
   };
 }
 
