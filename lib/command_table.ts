@@ -72,11 +72,7 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
       "drainMs",
       ...SERVICE_SETTINGS,
     ],
-    examples: [
-      "run --once",
-      "run --loop --interval 5",
-      "run --loop --listen 8080",
-    ],
+    examples: ["run --once", "run --loop --interval 5 --listen 8080"],
   },
   {
     name: "serve",

@@ -187,7 +187,7 @@ export const SETTINGS = {
     kind: "text",
     default: "",
     placeholder: "PATH",
-    summary: "A file with that token in it",
+    summary: "A file with the token for it, or set HANDSFREE_AGENT_TOKEN",
   },
   telemetry: {
     env: "OTEL_DENO",

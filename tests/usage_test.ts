@@ -67,7 +67,7 @@ for (const [argv, command, args, flags] of PARSED) {
   });
 }
 
-const COMMAND_NAMES = "Commands: run, create, list, show, cancel.";
+const COMMAND_NAMES = "Commands: run, serve, create, list, show, cancel.";
 const WRONG: [argv: string[], message: string][] = [
   [["lst"], `Unknown command "lst". Did you mean "list"? ${COMMAND_NAMES}`],
   [
