@@ -4,11 +4,11 @@
  * @module
  */
 
-import type { AgentTask, Transition } from "./task.ts";
+import type { AgentTask, ClaimedTask, Transition } from "./task.ts";
 
 /** Something that happened, to a task mostly; then it is committed. */
 export type RunnerEvent =
-  | { readonly type: "claimed"; readonly tasks: readonly AgentTask[] }
+  | { readonly type: "claimed"; readonly tasks: readonly ClaimedTask[] }
   | {
     readonly type: "recorded";
     readonly task: AgentTask;

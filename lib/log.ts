@@ -168,11 +168,11 @@ const encoder = new TextEncoder();
 
 /** On a terminal, a line takes the place of a progress line that stands there. */
 const CLEAR_LINE = "\r\x1b[K";
+let isTerminal: boolean | undefined;
 
 function writeToStderr(text: string): void {
-  let bytes = encoder.encode(
-    Deno.stderr.isTerminal() ? CLEAR_LINE + text : text,
-  );
+  isTerminal ??= Deno.stderr.isTerminal();
+  let bytes = encoder.encode(isTerminal ? CLEAR_LINE + text : text);
   try {
     while (bytes.length > 0) {
       bytes = bytes.subarray(Deno.stderr.writeSync(bytes));

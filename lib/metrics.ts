@@ -128,7 +128,8 @@ export function measureRunner(events: RunnerEvents, meter: Meter): Disposable {
     switch (event.type) {
       case "claimed": {
         const counts = new Map<Labels, number>();
-        for (const { provider, attempt, createdAt, updatedAt } of event.tasks) {
+        for (const { task } of event.tasks) {
+          const { provider, attempt, createdAt, updatedAt } = task;
           const labels = labelsOf(provider);
           counts.set(labels, (counts.get(labels) ?? 0) + 1);
           if (attempt > 1) continue;

@@ -15,11 +15,10 @@ export interface PoolOptions<T> {
   readonly clock: Clock;
   /** Claims at most `limit` items. */
   readonly claim: (limit: number) => Promise<Claim<T>>;
-  /**
-   * Runs one item, to the end of its bookkeeping. Calls `freeSlot` as soon as
-   * another may start. Must not reject.
-   */
-  readonly run: (item: T, freeSlot: () => void) => Promise<void>;
+  /** Runs one item. Resolves when another may start; must not reject. */
+  readonly run: (item: T) => Promise<void>;
+  /** The bookkeeping of items whose run is over. */
+  readonly bookkeeping?: Bookkeeping;
   /**
    * Waits until there may be more to claim, or `until` aborts. Without it, the
    * pool ends when there is nothing left.
@@ -27,6 +26,14 @@ export interface PoolOptions<T> {
   readonly waitForMore?: (until: AbortSignal) => Promise<void>;
   /** Ends the claiming. */
   readonly stop: AbortSignal;
+}
+
+/** What is left to do for items that run no more. */
+export interface Bookkeeping {
+  /** How many items it is behind. */
+  readonly size: number;
+  /** Resolves when it has dealt with those of now. */
+  settled(): Promise<void>;
 }
 
 /** What a claim found. */
@@ -53,22 +60,27 @@ const READ_AHEAD_MS = 250;
 /** How much of the mean run time is the last run's. */
 const LAST_RUN_SHARE = 0.1;
 /** The most items claimed ahead, whatever their speed. */
-const READ_AHEAD_ITEMS = 5_000;
+const READ_AHEAD_ITEMS = 7_000;
 /**
  * Items that start in one turn of the event loop. Ones that take no time would
  * otherwise keep the store's answers, timers and signals waiting.
  */
 const STARTS_PER_TURN = 100;
 
+const NO_BOOKKEEPING: Bookkeeping = {
+  size: 0,
+  settled: () => Promise.resolve(),
+};
+
 /** Runs items until there are no more, or `stop` aborts. */
 export async function runPool<T>(
   options: PoolOptions<T>,
 ): Promise<PoolRest<T>> {
   const { concurrency, clock, claim, run, waitForMore, stop } = options;
+  const { bookkeeping = NO_BOOKKEEPING } = options;
   const queue: T[] = [];
   let head = 0;
   let running = 0;
-  let unsettled = 0;
   let meanRunMs: number | undefined;
   let startsLeft = STARTS_PER_TURN;
   let wake = Promise.withResolvers<void>();
@@ -96,23 +108,14 @@ export async function runPool<T>(
       }
       const item = queue[head++] as T;
       running++;
-      unsettled++;
       const startedAt = clock.monotonic();
-      let hasSlot = true;
-      const freeSlot = () => {
-        if (!hasSlot) return;
-        hasSlot = false;
+      run(item).then(() => {
         running--;
         const runMs = clock.monotonic() - startedAt;
         meanRunMs ??= runMs;
         meanRunMs += LAST_RUN_SHARE * (runMs - meanRunMs);
         startWaiting();
-        if (waiting() <= readAhead() / 2) wake.resolve();
-      };
-      run(item, freeSlot).then(() => {
-        freeSlot();
-        unsettled--;
-        wake.resolve();
+        if (running === 0 || waiting() <= readAhead() / 2) wake.resolve();
       });
     }
     if (head === queue.length) {
@@ -131,8 +134,11 @@ export async function runPool<T>(
   while (!stop.aborted) {
     const ahead = readAhead();
     const room = concurrency + ahead - waiting() - running;
-    const isBacklogged = unsettled > concurrency + READ_AHEAD_ITEMS;
-    if (room <= 0 || waiting() > ahead / 2 || isBacklogged) {
+    if (bookkeeping.size > READ_AHEAD_ITEMS) {
+      await bookkeeping.settled();
+      continue;
+    }
+    if (room <= 0 || waiting() > ahead / 2) {
       await nextWake();
       continue;
     }
@@ -141,22 +147,21 @@ export async function runPool<T>(
     startWaiting();
     if (items.length === room) continue;
     const freed = new AbortController();
-    const next = isBlocked && unsettled > 0
+    const next = isBlocked && (running > 0 || waiting() > 0)
       ? nextWake().then(() => freed.abort())
       : undefined;
     if (waitForMore) await waitForMore(freed.signal);
     else if (next) await next;
     else {
-      while ((unsettled > 0 || waiting() > 0) && !stop.aborted) {
-        await nextWake();
-      }
+      while ((running > 0 || waiting() > 0) && !stop.aborted) await nextWake();
       break;
     }
   }
   stop.removeEventListener("abort", onStop);
 
   async function settle(): Promise<void> {
-    while (unsettled > 0) await nextWake();
+    while (running > 0) await nextWake();
+    while (bookkeeping.size > 0) await bookkeeping.settled();
   }
   return { unstarted: queue.slice(head), settled: settle() };
 }

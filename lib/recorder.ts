@@ -12,6 +12,8 @@ import type { Log } from "./log.ts";
 import type { RecordResult, TaskStore } from "./store.ts";
 import type { Transition } from "./task.ts";
 
+const NOT_APPLIED: RecordResult = { applied: false, traceText: null };
+
 /** How long the first of a group waits for others. */
 const GROUP_DELAY_MS = 5;
 /**
@@ -23,10 +25,13 @@ const BUSY_ROWS = 100;
 /** A group of this size is written at once. */
 const GROUP_ROWS = 10_000;
 
-interface Waiting {
+/** Something that waits to be written. */
+export interface Recordable {
   readonly transition: Transition;
-  readonly resolve: (result: RecordResult) => void;
-  readonly reject: (error: unknown) => void;
+  /** Called when it is committed, or found to be too late. */
+  written(result: RecordResult): void | Promise<void>;
+  /** Called where it can't be written. */
+  failed(error: unknown): void;
 }
 
 /** Options for {@linkcode Recorder}. */
@@ -43,13 +48,31 @@ export interface RecorderOptions {
 /** Groups transitions and writes them. */
 export class Recorder {
   readonly #options: RecorderOptions;
-  #waiting: Waiting[] = [];
+  #waiting: Recordable[] = [];
+  #beingWritten = 0;
   #full = new AbortController();
   #delayMs = GROUP_DELAY_MS;
   #writing: Promise<void> | undefined;
 
   constructor(options: RecorderOptions) {
     this.#options = options;
+  }
+
+  /** How many are not written yet. */
+  get size(): number {
+    return this.#waiting.length + this.#beingWritten;
+  }
+
+  /** Resolves when a group was written, and what waits for it knows. */
+  async settled(): Promise<void> {
+    await this.#writing;
+  }
+
+  /** Writes something with those of its group. */
+  add(item: Recordable): void {
+    this.#waiting.push(item);
+    if (this.#waiting.length >= GROUP_ROWS) this.#full.abort();
+    this.#writing ??= this.#write();
   }
 
   /**
@@ -59,44 +82,43 @@ export class Recorder {
    * time for which writes are tried again.
    */
   record(transition: Transition): Promise<RecordResult> {
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ transition, resolve, reject });
-      if (this.#waiting.length >= GROUP_ROWS) this.#full.abort();
-      this.#writing ??= this.#write().finally(() => this.#writing = undefined);
-    });
+    return new Promise((written, failed) =>
+      this.add({ transition, written, failed })
+    );
   }
 
   async #write(): Promise<void> {
-    while (this.#waiting.length > 0) {
-      await this.#options.clock.sleep(this.#delayMs, this.#full.signal);
-      const group = this.#waiting;
-      this.#waiting = [];
-      this.#full = new AbortController();
-      this.#delayMs = group.length < BUSY_ROWS
-        ? GROUP_DELAY_MS
-        : BUSY_GROUP_DELAY_MS;
-      try {
-        const results = await this.#writeGroup(
-          group.map(({ transition }) => transition),
-        );
-        group.forEach(({ resolve, transition }, index) =>
-          resolve(
-            results[index] ??
-              { applied: false, traceText: transition.traceText },
-          )
-        );
-      } catch (error) {
-        for (const { reject } of group) reject(error);
-      }
-    }
+    await this.#options.clock.sleep(this.#delayMs, this.#full.signal);
+    const group = this.#waiting;
+    this.#waiting = [];
+    this.#beingWritten = group.length;
+    this.#full = new AbortController();
+    this.#delayMs = group.length < BUSY_ROWS
+      ? GROUP_DELAY_MS
+      : BUSY_GROUP_DELAY_MS;
+    await this.#writeGroup(group).then(
+      async (results) => {
+        for (const [index, item] of group.entries()) {
+          // Mostly it returns nothing, and then there is nothing to wait for.
+          const done = item.written(results[index] ?? NOT_APPLIED);
+          if (done) await done;
+        }
+      },
+      (error) => {
+        for (const item of group) item.failed(error);
+      },
+    );
+    this.#beingWritten = 0;
+    this.#writing = this.#waiting.length > 0 ? this.#write() : undefined;
   }
 
-  async #writeGroup(group: readonly Transition[]): Promise<RecordResult[]> {
+  async #writeGroup(group: readonly Recordable[]): Promise<RecordResult[]> {
+    const transitions = group.map(({ transition }) => transition);
     const { store, clock, log, retryMs } = this.#options;
     const deadline = clock.monotonic() + retryMs;
     for (let attempt = 1;; attempt++) {
       try {
-        const results = await store.record(group, clock.now());
+        const results = await store.record(transitions, clock.now());
         this.#options.onCommit?.(group.length);
         return results;
       } catch (error) {

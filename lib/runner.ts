@@ -6,21 +6,20 @@
  */
 
 import { DisabledError, messageOf } from "./errors.ts";
-import { execute } from "./executor.ts";
 import { Idle } from "./idle.ts";
 import { runPool } from "./pool.ts";
+import { executeRun, type RunListener } from "./processing.ts";
 import type {
   Runner,
   RunSummary,
   StopSignals,
   TaskResult,
 } from "./runner_context.ts";
-import { logSkipped, logStart, logTransition } from "./runner_log.ts";
-import { notePatch, type Run } from "./runs.ts";
-import type { ClaimedTask, TaskEventKind } from "./task.ts";
+import { logTransition } from "./runner_log.ts";
+import type { ClaimedTask } from "./task.ts";
 import { release } from "./transitions.ts";
-import { transitionFor } from "./verdict.ts";
 
+export { updateProgress } from "./processing.ts";
 export { createRunner } from "./runner_context.ts";
 export type {
   Runner,
@@ -30,13 +29,6 @@ export type {
   StopSignals,
   TaskResult,
 } from "./runner_context.ts";
-
-const RESULTS: { readonly [kind in TaskEventKind]?: TaskResult } = {
-  completed: "completed",
-  failed: "failed",
-  needs_input: "needs_input",
-  retry_scheduled: "retrying",
-};
 
 /**
  * Checks that the runner may run.
@@ -69,14 +61,13 @@ export async function autoStartCreatedTasks(
   });
   for (const transition of ended) logTransition(log, transition, 0);
   if (ended.length > 0) events.emit({ type: "ended", transitions: ended });
-  for (const item of claimed) runs.add(item);
-  events.emit({ type: "claimed", tasks: claimed.map(({ task }) => task) });
-  return claimed;
+  events.emit({ type: "claimed", tasks: claimed });
+  return claimed.map((it) => runs.of(it));
 }
 
 /**
  * Executes a claimed task and records its outcome. Resolves when that is
- * committed; `onExecuted` is called before, when the work itself is over.
+ * committed.
  *
  * @throws {DatabaseError} where the outcome can't be recorded. The task then
  * keeps its lease until that runs out, and is claimed again.
@@ -84,41 +75,14 @@ export async function autoStartCreatedTasks(
 export async function processRunningTask(
   runner: Runner,
   claimed: ClaimedTask,
-  onExecuted?: () => void,
 ): Promise<TaskResult> {
-  const { clock, log, events, recorder, runs, processorFor, settings } = runner;
-  const { task } = claimed;
-  const run = runs.get(claimed) ?? runs.add(claimed);
-  try {
-    const startedAt = clock.monotonic();
-    logStart(log, task);
-    const outcome = await execute(task, {
-      processorFor,
-      clock,
-      stop: run.stop,
-      timeoutMs: task.timeoutMs ?? settings.timeoutMs,
-      onProgress: (message) => updateProgress(runner, run, message),
-    });
-    const runMs = clock.monotonic() - startedAt;
-    onExecuted?.();
-    run.isRecording = true;
-    const transition = transitionFor(run.claimed, outcome, {
-      now: clock.now(),
-      note: notePatch(run),
-      attempts: settings.attempts,
-    });
-    const result = transition && await recorder.record(transition);
-    if (!transition || !result?.applied) {
-      events.emit({ type: "lost", task });
-      logSkipped(log, task, await runner.store.get(task.id));
-      return "skipped";
-    }
-    events.emit({ type: "recorded", task, transition, runMs });
-    logTransition(log, transition, runMs);
-    return RESULTS[transition.event] ?? "released";
-  } finally {
-    runs.delete(run);
-  }
+  const { promise, resolve, reject } = Promise.withResolvers<TaskResult>();
+  const ended = await executeRun(runner, runner.runs.of(claimed), {
+    ended: resolve,
+    failed: reject,
+  });
+  if (ended) runner.recorder.add(ended);
+  return await promise;
 }
 
 /** How many more tasks of the limited providers may be claimed. */
@@ -132,16 +96,6 @@ function providerRoom(
       Math.max(0, limit - runs.countOf(provider)),
     ]),
   );
-}
-
-/** Notes how far a run is; written with others within a second. */
-export function updateProgress(
-  { clock, log }: Runner,
-  run: Run,
-  message: string,
-): void {
-  run.note = { message, at: clock.now() };
-  if (log.isDebug) log.debug(`Task ${run.claimed.task.id}: ${message}`);
 }
 
 /**
@@ -228,6 +182,16 @@ async function runUntil(
   const { clock, recorder, runs, settings } = runner;
   let pruneAt = clock.monotonic() + PRUNE_INTERVAL_MS;
   const counts = { started: 0, completed: 0, failed: 0, skipped: 0 };
+  const listener: RunListener = {
+    ended: (result) => {
+      const isCounted = result === "completed" || result === "failed";
+      counts[isCounted ? result : "skipped"]++;
+    },
+    failed: (error) => {
+      counts.skipped++;
+      onError(error);
+    },
+  };
   const { unstarted, settled } = await runPool<ClaimedTask>({
     concurrency: settings.concurrency,
     clock,
@@ -243,17 +207,12 @@ async function runUntil(
     },
     waitForMore,
     stop: drain,
-    run: async (claimed, freeSlot) => {
+    run: async (claimed) => {
       counts.started++;
-      try {
-        const result = await processRunningTask(runner, claimed, freeSlot);
-        if (result === "completed" || result === "failed") counts[result]++;
-        else counts.skipped++;
-      } catch (error) {
-        counts.skipped++;
-        onError(error);
-      }
+      const ended = await executeRun(runner, runs.of(claimed), listener);
+      if (ended) recorder.add(ended);
     },
+    bookkeeping: recorder,
   });
   const done = new AbortController();
   const stopRuns = async () => {
@@ -264,8 +223,7 @@ async function runUntil(
   const stopping = stopRuns();
   await Promise.all(unstarted.map(async (claimed) => {
     await recorder.record(release(claimed, "The runner was stopped"));
-    const run = runs.get(claimed);
-    if (run) runs.delete(run);
+    runs.delete(runs.of(claimed));
   })).catch(onError);
   await settled;
   done.abort();

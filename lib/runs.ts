@@ -10,17 +10,25 @@ import type { Log } from "./log.ts";
 import type { Recorder } from "./recorder.ts";
 import { StopSwitch } from "./stop_switch.ts";
 import type { TaskStore } from "./store.ts";
-import type { ClaimedTask, JsonObject, StopReason } from "./task.ts";
-import { noteProgress } from "./transitions.ts";
+import type { AgentTask, ClaimedTask, Lease, StopReason } from "./task.ts";
+import { noteProgress, type ProgressNote } from "./transitions.ts";
 
-/** One claimed task in this process. */
-export interface Run {
-  claimed: ClaimedTask;
-  readonly stop: StopSwitch;
+/** One claimed task in this process, and what stops its run. */
+export class Run extends StopSwitch implements ClaimedTask {
+  task: AgentTask;
+  readonly lease: Lease;
   /** What the processor noted and nobody has written yet. */
-  note: { readonly message: string; readonly at: Date } | undefined;
+  note: ProgressNote | undefined;
   /** The outcome is on its way; its lease is nobody else's business. */
-  isRecording: boolean;
+  isRecording = false;
+  /** Its place among the runs in flight; -1 where it is not one of them. */
+  index = -1;
+
+  constructor({ task, lease }: ClaimedTask) {
+    super();
+    this.task = task;
+    this.lease = lease;
+  }
 }
 
 /** How often progress notes are written. */
@@ -40,7 +48,7 @@ export interface RunsOptions {
 /** Every run in flight, waiting ones included. */
 export class Runs implements AsyncDisposable {
   readonly #options: RunsOptions;
-  readonly #runs = new Map<string, Run>();
+  readonly #runs: Run[] = [];
   readonly #closed = new AbortController();
   #tending: Promise<void> | undefined;
 
@@ -49,44 +57,40 @@ export class Runs implements AsyncDisposable {
   }
 
   get size(): number {
-    return this.#runs.size;
-  }
-
-  /** The run of a claim, where it is in flight. */
-  get({ task, lease }: ClaimedTask): Run | undefined {
-    const run = this.#runs.get(task.id);
-    return run?.claimed.lease.id === lease.id ? run : undefined;
+    return this.#runs.length;
   }
 
   /** How many runs of a provider are in flight. */
   countOf(provider: string): number {
     let count = 0;
-    for (const { claimed, isRecording } of this.#runs.values()) {
-      if (claimed.task.provider === provider && !isRecording) count++;
+    for (const { task, isRecording } of this.#runs) {
+      if (task.provider === provider && !isRecording) count++;
     }
     return count;
   }
 
-  add(claimed: ClaimedTask): Run {
-    const run: Run = {
-      claimed,
-      stop: new StopSwitch(),
-      note: undefined,
-      isRecording: false,
-    };
-    this.#runs.set(claimed.task.id, run);
+  /** The run of a claim; a new one, in flight, where there is none. */
+  of(claimed: ClaimedTask): Run {
+    if (claimed instanceof Run && claimed.index >= 0) return claimed;
+    const run = new Run(claimed);
+    run.index = this.#runs.push(run) - 1;
     this.#tending ??= this.#tend();
     return run;
   }
 
   delete(run: Run): void {
-    const { id } = run.claimed.task;
-    if (this.#runs.get(id) === run) this.#runs.delete(id);
+    const last = this.#runs.at(-1);
+    if (run.index < 0 || !last) return;
+    // The last one takes its place: no map of thousands to look it up in.
+    last.index = run.index;
+    this.#runs[run.index] = last;
+    this.#runs.pop();
+    run.index = -1;
   }
 
   /** Stops every run. */
   stopAll(reason: StopReason): void {
-    for (const run of this.#runs.values()) run.stop.stop(reason);
+    for (const run of this.#runs) run.stop(reason);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -104,7 +108,7 @@ export class Runs implements AsyncDisposable {
         Math.min(PROGRESS_MS, renewalMs),
         this.#closed.signal,
       );
-      if (this.#runs.size === 0) {
+      if (this.size === 0) {
         // Claims bring their own lease; nothing was renewed since.
         renewedAt = clock.monotonic();
         continue;
@@ -122,17 +126,17 @@ export class Runs implements AsyncDisposable {
 
   async #renew(deadline: number): Promise<boolean> {
     const { store, clock, log, leaseMs } = this.#options;
-    const runs = [...this.#runs.values()];
+    const runs = [...this.#runs];
     const expiresAt = new Date(clock.now().getTime() + leaseMs);
     try {
       const { held, cancelled } = await store.heartbeat(
-        runs.map(({ claimed }) => claimed.lease),
+        runs.map(({ lease }) => lease),
         expiresAt,
       );
       for (const run of runs) {
-        const { id } = run.claimed.task;
-        if (cancelled.has(id)) run.stop.stop("cancelled");
-        else if (!held.has(id) && !run.isRecording) run.stop.stop("lease lost");
+        const { id } = run.task;
+        if (cancelled.has(id)) run.stop("cancelled");
+        else if (!held.has(id) && !run.isRecording) run.stop("lease lost");
       }
       return true;
     } catch (error) {
@@ -145,27 +149,20 @@ export class Runs implements AsyncDisposable {
 
   async #writeNotes(): Promise<void> {
     const { recorder, log } = this.#options;
-    const noted = [...this.#runs.values()].filter((run) =>
-      run.note && !run.isRecording
-    );
+    const noted = this.#runs.filter((run) => run.note && !run.isRecording);
     try {
       await Promise.all(noted.map(async (run) => {
-        const { note, claimed } = run;
+        const { note } = run;
         run.note = undefined;
         if (!note) return;
         const { applied, traceText } = await recorder.record(
-          noteProgress(claimed, note.at, note.message),
+          noteProgress(run, note.at, note.message),
         );
-        if (!applied) return run.stop.stop("lease lost");
-        run.claimed = { ...claimed, task: { ...claimed.task, traceText } };
+        if (applied) run.task = { ...run.task, traceText };
+        else run.stop("lease lost");
       }));
     } catch (error) {
       log.warning(`Cannot write progress: ${messageOf(error)}`);
     }
   }
-}
-
-/** What a run's unwritten note adds to the trace with its outcome. */
-export function notePatch({ note, claimed }: Run): JsonObject {
-  return note ? noteProgress(claimed, note.at, note.message).patch : {};
 }

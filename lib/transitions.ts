@@ -45,10 +45,18 @@ export function startedPatch(now: Date): JsonObject {
 export interface Held {
   readonly task: AgentTask;
   readonly lease: Lease | NoLease;
+  /** What its run noted last and nobody has written yet. */
+  readonly note?: ProgressNote | undefined;
+}
+
+/** How far a run is, in its own words. */
+export interface ProgressNote {
+  readonly message: string;
+  readonly at: Date;
 }
 
 function transition(
-  { task, lease }: Held,
+  { task, lease, note }: Held,
   rest: Pick<Transition, "to" | "event" | "patch"> & Partial<Transition>,
 ): Transition {
   const from = rest.from ?? "running";
@@ -59,32 +67,40 @@ function transition(
     lease,
     from,
     traceText: task.traceText,
-    detail: null,
-    keepsLease: false,
-    returnsAttempt: false,
-    runAt: null,
-    ...rest,
+    to: rest.to,
+    event: rest.event,
+    patch: note ? Object.assign(notePatch(note), rest.patch) : rest.patch,
+    detail: rest.detail ?? null,
+    keepsLease: rest.keepsLease ?? false,
+    returnsAttempt: rest.returnsAttempt ?? false,
+    runAt: rest.runAt ?? null,
   };
+}
+
+function notePatch({ message, at }: ProgressNote): JsonObject {
+  return { last_progress_at: traceTime(at), progress: message };
 }
 
 /** running → completed. */
 export function complete(
-  claimed: ClaimedTask,
+  claimed: Held,
   now: Date,
   outcome: { result?: JsonValue; message?: string } = {},
 ): Transition {
+  const { message, result } = outcome;
+  const patch: JsonObject = {
+    completed_at: traceTime(now),
+    completed_by: RUNNER_ACTOR,
+    result: "success",
+  };
+  if (message !== undefined) patch.progress = message;
+  // Not HandsFree's: `result` says there that the task succeeded.
+  if (result !== undefined) patch.output = result;
   return transition(claimed, {
     to: "completed",
     event: "completed",
-    detail: outcome.message ?? null,
-    patch: {
-      completed_at: traceTime(now),
-      completed_by: RUNNER_ACTOR,
-      result: "success",
-      ...(outcome.message === undefined ? {} : { progress: outcome.message }),
-      // Not HandsFree's: `result` says there that the task succeeded.
-      ...(outcome.result === undefined ? {} : { output: outcome.result }),
-    },
+    detail: message,
+    patch,
   });
 }
 
@@ -172,15 +188,15 @@ export function release(claimed: ClaimedTask, reason: string): Transition {
 
 /** Notes how far a run is; the run goes on. */
 export function noteProgress(
-  claimed: ClaimedTask,
-  now: Date,
+  { task, lease }: ClaimedTask,
+  at: Date,
   message: string,
 ): Transition {
-  return transition(claimed, {
+  return transition({ task, lease, note: { message, at } }, {
     to: "running",
     event: "progress",
     detail: message,
     keepsLease: true,
-    patch: { last_progress_at: traceTime(now), progress: message },
+    patch: {},
   });
 }

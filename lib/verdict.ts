@@ -5,18 +5,13 @@
  */
 
 import { backoffMs } from "./backoff.ts";
-import type {
-  AbortReason,
-  ClaimedTask,
-  JsonObject,
-  Outcome,
-  Transition,
-} from "./task.ts";
+import type { AbortReason, ClaimedTask, Outcome, Transition } from "./task.ts";
 import {
   askInput,
   cancel,
   complete,
   fail,
+  type Held,
   release,
   retryLater,
 } from "./transitions.ts";
@@ -27,25 +22,13 @@ const RETRY_BACKOFF = { baseMs: 1_000, maxMs: 5 * 60_000 };
 /** Options for {@linkcode transitionFor}. */
 export interface VerdictOptions {
   readonly now: Date;
-  /** What the run noted last and nobody has written yet. */
-  readonly note: JsonObject;
   /** Attempts before a failure is final, for a task that says nothing else. */
   readonly attempts: number;
 }
 
 /** The transition to record; undefined where nothing may be written. */
 export function transitionFor(
-  claimed: ClaimedTask,
-  outcome: Outcome,
-  options: VerdictOptions,
-): Transition | undefined {
-  const transition = bareTransition(claimed, outcome, options);
-  return transition &&
-    { ...transition, patch: { ...options.note, ...transition.patch } };
-}
-
-function bareTransition(
-  claimed: ClaimedTask,
+  claimed: ClaimedTask & Held,
   outcome: Outcome,
   options: VerdictOptions,
 ): Transition | undefined {

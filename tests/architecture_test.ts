@@ -52,6 +52,7 @@ const LEVELS: Readonly<Record<string, number>> = {
   "lib/runs.ts": 2.5,
   "lib/terminal.ts": 2.5,
   "lib/runner_context.ts": 2.6,
+  "lib/processing.ts": 2.7,
 
   "lib/open_store.ts": 3,
   "lib/processors/mod.ts": 3,

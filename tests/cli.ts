@@ -19,6 +19,7 @@ const DENO_ARGS = [
   "run",
   "-q",
   "--no-prompt",
+  "--v8-flags=--max-semi-space-size=4",
   `--config=${ROOT}deno.json`,
   // Absolute, because the program's working directory is a test's own folder.
   ...(isNpm ? npmFlags.map((flag) => flag.replace("=", `=${ROOT}`)) : []),

@@ -174,7 +174,7 @@ Deno.test("transaction() lets go under load, and lets others in", async () => {
   const { database, clock, log } = setUp();
   const first = database.transaction(nothing);
   const second = database.transaction(() => {
-    clock.advance(1_000);
+    clock.advance(2_000);
     return nothing();
   });
   const third = database.transaction((connection) => connection.run("third"));
@@ -204,11 +204,12 @@ Deno.test("transaction() lets go under load, and lets others in", async () => {
 });
 
 Deno.test("transaction() waits for others no longer than they may need", async () => {
-  const { database, clock } = setUp();
+  const { database, stubs, clock } = setUp();
   await database.transaction(() => {
-    clock.advance(1_000);
+    clock.advance(2_000);
     return nothing();
   });
+  await stubs.closed();
   clock.advance(5_000);
   await database.transaction(nothing);
   assertEquals(clock.slept, []);
@@ -556,5 +557,13 @@ Deno.test("transaction() says that another file was put in the file's place", as
       connection.json<number>("SELECT to_json(count(*)) FROM numbers")
     );
     assertEquals(count, 1);
+  });
+});
+
+Deno.test("transaction() folds the log into the file before it lets go", async () => {
+  await withFile(async ({ database, path, closed }) => {
+    await database.transaction(insert);
+    await closed();
+    await assertRejects(() => Deno.stat(`${path}.wal`), Deno.errors.NotFound);
   });
 });

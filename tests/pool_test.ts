@@ -59,23 +59,27 @@ Deno.test("runPool() claims ahead while items take no time", async () => {
 
 Deno.test("runPool() starts the next when a slot is free, before the bookkeeping is over", async () => {
   const started: number[] = [];
-  const bookkeeping = Promise.withResolvers<void>();
+  const booked = Promise.withResolvers<void>();
+  const bookkeeping = { size: 0, settled: () => booked.promise };
   const { pool } = setUp({
     items: 3,
     concurrency: 1,
-    run: async (item, freeSlot) => {
+    bookkeeping,
+    run: (item) => {
       started.push(item);
-      await Promise.resolve();
-      freeSlot();
-      await bookkeeping.promise;
+      bookkeeping.size++;
+      return Promise.resolve();
     },
   });
-  const done = runPool(pool);
-  await turn();
-  await turn();
+  const { settled } = await runPool(pool);
   assertEquals(started, [0, 1, 2]);
-  bookkeeping.resolve();
-  await (await done).settled;
+  let isSettled = false;
+  const done = settled.then(() => isSettled = true);
+  await turn();
+  assertEquals(isSettled, false);
+  bookkeeping.size = 0;
+  booked.resolve();
+  await done;
 });
 
 Deno.test("runPool() lets timers fire between items that take no time", async () => {

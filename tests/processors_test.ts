@@ -40,7 +40,8 @@ for (const [trace, fails, outcome] of SIMULATED) {
   Deno.test(`simulate takes ${JSON.stringify(trace)} with fails ${fails} for ${outcome.kind}`, async () => {
     const clock = new FakeClock();
     const simulate = createSimulateProcessor({ delayMs: 0, fails, clock });
-    assertEquals(await simulate.process(TASK, contextWith({ trace })), outcome);
+    const task = { ...TASK, traceText: JSON.stringify(trace) };
+    assertEquals(await simulate.process(task, contextWith({ trace })), outcome);
   });
 }
 

@@ -130,14 +130,19 @@ Deno.test("processRunningTask() completes a task and says so in its trace", asyn
   assert(logged().includes("INFO - Task task-1 completed in 500 ms"));
 });
 
-Deno.test("processRunningTask() frees the slot before the outcome is committed", async () => {
-  const { runner, store } = await setUp({ tasks: 1 });
-  await using _ = runner;
-  let recordedThen = -1;
-  await processRunningTask(runner, await claimOne(runner), () => {
-    recordedThen = store.recorded.length;
+Deno.test("runOnce() starts the next task before the last one's outcome is committed", async () => {
+  const recordedThen: number[] = [];
+  const { runner, store, stop } = await setUp({
+    tasks: 2,
+    settings: { concurrency: 1 },
+    process: () => {
+      recordedThen.push(store.recorded.length);
+      return Promise.resolve({ kind: "completed" });
+    },
   });
-  assertEquals([recordedThen, store.recorded.length], [0, 1]);
+  await using _ = runner;
+  await runOnce(runner, stop);
+  assertEquals([...recordedThen, store.recorded.length], [0, 0, 2]);
 });
 
 Deno.test("processRunningTask() fails a task whose processor throws", async () => {

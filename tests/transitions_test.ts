@@ -175,7 +175,6 @@ function verdict(
 ): Transition | undefined {
   return transitionFor(claimed(task), outcome, {
     now: NOW,
-    note: {},
     attempts,
   });
 }
@@ -245,17 +244,17 @@ Deno.test("transitionFor() waits longer after each attempt, 5 minutes at most", 
 });
 
 Deno.test("transitionFor() writes the last note, but not over its own keys", () => {
-  const note = { last_progress_at: "then", progress: "half", error: "old" };
+  const note = { message: "half", at: new Date(0) };
   const transition = transitionFor(
-    claimed(),
-    { kind: "failed", error: "broken", retryable: false },
-    { now: NOW, note, attempts: 1 },
+    { ...claimed(), note },
+    { kind: "completed", message: "done" },
+    { now: NOW, attempts: 1 },
   );
   assertEquals(transition?.patch, {
-    last_progress_at: "then",
-    progress: "half",
-    failed_at: NOW_TEXT,
-    failed_by: "runner_loop",
-    error: "broken",
+    last_progress_at: "1970-01-01T00:00:00.000+00:00",
+    progress: "done",
+    completed_at: NOW_TEXT,
+    completed_by: "runner_loop",
+    result: "success",
   });
 });

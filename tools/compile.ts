@@ -82,6 +82,8 @@ await deno(
   ...flags,
   "-P",
   "--no-prompt",
+  // A third less memory for short-lived objects, at the same speed.
+  "--v8-flags=--max-semi-space-size=4",
   "--self-extracting",
   "--exclude-unused-npm",
   ...excluded,

@@ -27,7 +27,7 @@ const claimable = (now: string, cutoff: string) => `
   END`;
 
 /** Candidates that are sorted and kept at a time. */
-const WINDOW_ROWS = 200_000;
+const WINDOW_ROWS = 100_000;
 /** For how long a window's order counts, while the file stays open. */
 const WINDOW_AGE_MS = 1_000;
 

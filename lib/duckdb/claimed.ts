@@ -9,7 +9,7 @@ import type { AgentTask, ClaimedTask } from "../task.ts";
 import { mergeTrace, parseTrace, stringifyJson } from "../trace.ts";
 import { startedPatch } from "../transitions.ts";
 import type { Connection } from "./connection.ts";
-import { RUN_ORDER, type TaskJson, taskStruct } from "./rows.ts";
+import { type TaskJson, taskLists } from "./rows.ts";
 
 /** Holds for the rows of a part of the window; without a scan of the others. */
 export const inWindow = (start: string, end: string) => `
@@ -31,12 +31,18 @@ const CLAIMED_FIELDS = [
   "createdAt",
 ] as const;
 
-interface ClaimedRow {
-  readonly task: Pick<TaskJson, (typeof CLAIMED_FIELDS)[number]>;
+interface ClaimedRow extends Pick<TaskJson, (typeof CLAIMED_FIELDS)[number]> {
   /** Null for the trace that the claim gave to a task without one. */
   readonly trace: string | null;
   readonly place: number;
+  /** Microseconds since 1970: two tasks of one millisecond have an order. */
+  readonly createdUs: number;
 }
+
+/** A list for each column: reading them so takes half the time of rows. */
+type Columns = {
+  readonly [name in keyof ClaimedRow]: readonly ClaimedRow[name][];
+};
 
 /** Options for {@linkcode readClaimed}. */
 export interface ReadClaimedOptions extends ClaimOptions {
@@ -60,41 +66,55 @@ export async function readClaimed(
     range.length > 0
       ? `lease_id = $1 AND ${inWindow("$2", "$3")}`
       : "lease_id = $1";
-  const read = async () =>
-    await connection.json<ClaimedRow[]>(
-      `SELECT to_json(list({task: ${taskStruct(CLAIMED_FIELDS)},
-         trace: nullif(last_update, $${range.length + 2}), place: rowid}
-         ORDER BY ${RUN_ORDER}))
-       FROM agent_tasks WHERE ${isLeased()}`,
+  const read = () =>
+    connection.json<Columns>(
+      `SELECT to_json({${taskLists(CLAIMED_FIELDS)},
+         trace: list(nullif(last_update, $${range.length + 2})),
+         place: list(rowid),
+         createdUs: list(coalesce(epoch_us(created_at), 0))})
+       FROM agent_tasks WHERE ${isLeased()} HAVING count(*) > 0`,
       [leaseId, ...range, started],
-    ) ?? [];
-  let rows = await read();
-  if (rows.length !== count) {
+    );
+  let columns = await read();
+  if (columns?.id.length !== count) {
     // An index on a changed column: DuckDB has put the rows elsewhere.
     range = [];
-    rows = await read();
+    columns = await read();
   }
+  if (!columns) return [];
   const merged: { id: string; trace: string }[] = [];
   const leaseExpiresAt = new Date(now.getTime() + leaseMs);
-  const claimed = rows.map((row): ClaimedTask => {
-    const { trace, place } = row;
-    const { id, attempt, createdAt } = row.task;
+  const claimed = runOrder(columns).map((i): ClaimedTask => {
+    const at = <T>(values: readonly T[]) => values[i] as T;
+    const id = at(columns.id);
+    const attempt = at(columns.attempt);
+    const trace = at(columns.trace);
     let traceText = trace ?? started;
     if (trace !== null && !wasStarted(trace)) {
       traceText = mergeTrace(trace, patch);
       merged.push({ id, trace: traceText });
     }
-    // In place: copies of thousands of rows keep the garbage collector busy.
-    const task: AgentTask = Object.assign(row.task, {
-      state: "running" as const,
+    const task: AgentTask = {
+      id,
+      userId: at(columns.userId),
+      provider: at(columns.provider),
+      targetType: at(columns.targetType),
+      targetRef: at(columns.targetRef),
+      instruction: at(columns.instruction),
+      state: "running",
       traceText,
+      priority: at(columns.priority),
       runAt: null,
+      attempt,
+      maxAttempts: at(columns.maxAttempts),
+      timeoutMs: at(columns.timeoutMs),
       leaseOwner: owner,
       leaseExpiresAt,
       cancelRequestedAt: null,
-      createdAt: new Date(createdAt),
+      createdAt: new Date(at(columns.createdAt)),
       updatedAt: now,
-    });
+    };
+    const place = at(columns.place);
     return { task, lease: { taskId: id, id: leaseId, owner, attempt, place } };
   });
   await writeTraces(connection, merged);
@@ -107,6 +127,15 @@ export async function readClaimed(
     [leaseId, ...range, now.toISOString(), owner],
   );
   return claimed;
+}
+
+/** The indexes of the rows, in `RUN_ORDER`. */
+function runOrder({ priority, createdUs, place }: Columns): number[] {
+  const compare = (values: readonly number[], a: number, b: number) =>
+    (values[a] ?? 0) - (values[b] ?? 0);
+  return [...place.keys()].sort((a, b) =>
+    compare(priority, b, a) || compare(createdUs, a, b) || compare(place, a, b)
+  );
 }
 
 /** A later attempt keeps the first start's time. */

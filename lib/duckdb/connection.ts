@@ -16,6 +16,8 @@ import {
   type DuckDBConnection,
   DuckDBDataChunk,
   DuckDBInstance,
+  type DuckDBMaterializedResult,
+  type DuckDBPreparedStatement,
   INTEGER,
   VARCHAR,
 } from "duckdb";
@@ -73,7 +75,7 @@ export async function connectDuckDb(path: string): Promise<Connection> {
       // The defaults are 80% of the memory, and extensions from the network.
       memory_limit: "256MB",
       threads: "1",
-      checkpoint_threshold: "64MB",
+      checkpoint_threshold: "128MB",
       autoinstall_known_extensions: "false",
       autoload_known_extensions: "false",
     });
@@ -107,24 +109,43 @@ async function assertWalIsOne(path: string): Promise<void> {
 
 class DuckDbConnection implements Connection {
   readonly #chunks = new Map<string, DuckDBDataChunk>();
+  readonly #statements = new Map<string, DuckDBPreparedStatement>();
 
   constructor(
     readonly instance: DuckDBInstance,
     readonly connection: DuckDBConnection,
   ) {}
 
-  async run(sql: string, values: readonly SqlValue[] = []): Promise<number> {
-    const result = await this.connection.run(sql, [...values]);
-    return result.rowsChanged;
+  async run(sql: string, values?: readonly SqlValue[]): Promise<number> {
+    const { rowsChanged } = await this.#execute(sql, values);
+    return rowsChanged;
   }
 
   async json<T>(
     sql: string,
-    values: readonly SqlValue[] = [],
+    values?: readonly SqlValue[],
   ): Promise<T | null> {
-    const reader = await this.connection.runAndReadAll(sql, [...values]);
-    const text = reader.getRows()[0]?.[0];
+    const result = await this.#execute(sql, values);
+    const [[text] = []] = await result.getRows();
     return typeof text === "string" ? JSON.parse(text) : null;
+  }
+
+  /**
+   * Waits once for DuckDB. Its own `run` waits three times where there are
+   * values, and each wait lasts until the event loop comes round.
+   */
+  async #execute(
+    sql: string,
+    values?: readonly SqlValue[],
+  ): Promise<DuckDBMaterializedResult> {
+    if (!values) return await this.connection.run(sql);
+    let statement = this.#statements.get(sql);
+    if (!statement) {
+      statement = await this.connection.prepare(sql);
+      this.#statements.set(sql, statement);
+    }
+    statement.bind([...values]);
+    return await statement.run();
   }
 
   async append(table: string, columns: readonly Column[]): Promise<void> {
@@ -174,6 +195,11 @@ export function fingerprintOf(path: string): string {
     const info = statOf(name);
     return info && `${info.ino} ${info.size} ${info.mtime?.getTime()}`;
   }).join(", ");
+}
+
+/** Whether there is a write-ahead log that DuckDB has not folded in. */
+export function hasLog(path: string): boolean {
+  return (statOf(`${path}.wal`)?.size ?? 0) > 0;
 }
 
 /** In step: it takes 5 µs, and asking a thread to do it takes 60. */

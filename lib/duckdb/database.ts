@@ -12,6 +12,7 @@ import {
   type Connection,
   explainDuckDbError,
   fingerprintOf,
+  hasLog,
   inodeOf,
 } from "./connection.ts";
 
@@ -26,17 +27,19 @@ export interface DatabaseOptions {
 }
 
 /**
- * A busy runner would pay about 10 ms for opening and closing per transaction;
- * so the file stays open this long after the last one.
+ * The file stays open at least this long after a transaction, and at least as
+ * long as closing it took the last time: 10 ms after a small change, 100 ms
+ * after thousands of rows.
  */
 const LINGER_MS = 10;
 /** Under load, others get their turn after this long, */
-const HOLD_MS = 1_000;
+const HOLD_MS = 1_500;
 /**
- * or after so many transactions: small ones are no load that another runner
+ * or after so many short transactions: they are no load that another runner
  * should wait a second for.
  */
 const HOLD_TRANSACTIONS = 20;
+const SHORT_MS = 10;
 /** How long others then have; a waiting process tries at least this often. */
 const YIELD_MS = 30;
 
@@ -53,7 +56,8 @@ export class Database implements AsyncDisposable {
   #changeCount = 0;
   #inode: number | null | undefined;
   #openedAt = 0;
-  #transactions = 0;
+  #lingerMs = LINGER_MS;
+  #shortTransactions = 0;
   #mayOpenAt = 0;
   #linger: ReturnType<typeof setTimeout> | undefined;
   #last: Promise<unknown> = Promise.resolve();
@@ -76,9 +80,10 @@ export class Database implements AsyncDisposable {
    * @throws {DatabaseError} where the database can't be opened or written.
    */
   transaction<T>(work: (connection: Connection) => Promise<T>): Promise<T> {
-    return this.#inTurn(async () => {
+    const result = this.#inTurn(async () => {
       clearTimeout(this.#linger);
       const connection = await this.#acquire();
+      const startedAt = this.#clock.monotonic();
       try {
         await connection.run("BEGIN TRANSACTION");
         const result = await work(connection);
@@ -91,9 +96,12 @@ export class Database implements AsyncDisposable {
           ? error
           : explainDuckDbError(error, this.#path);
       } finally {
-        this.#afterUse();
+        const tookMs = this.#clock.monotonic() - startedAt;
+        if (tookMs < SHORT_MS) this.#shortTransactions++;
       }
     });
+    this.#last = this.#last.then(() => this.#afterUse());
+    return result;
   }
 
   /** How often another process was found to have changed the file. */
@@ -148,7 +156,7 @@ export class Database implements AsyncDisposable {
         : error;
     }
     this.#openedAt = this.#clock.monotonic();
-    this.#transactions = 0;
+    this.#shortTransactions = 0;
     this.#inode = inodeOf(this.#path);
     this.#connection = connection;
     return connection;
@@ -173,7 +181,7 @@ export class Database implements AsyncDisposable {
   #assertNotReplaced(): void {
     if (this.#path === ":memory:") return;
     if (inodeOf(this.#path) === this.#inode) return;
-    this.#close();
+    this.#drop();
     throw new DatabaseError(
       `Cannot use ${this.#path}: another file was put in its place meanwhile. ` +
         "What was just written went to the old one. Try again.",
@@ -186,25 +194,41 @@ export class Database implements AsyncDisposable {
     } catch {
       // DuckDB has rolled back itself, or given the instance up (a full disk).
       // A new one replays what was committed.
-      this.#close();
+      this.#drop();
     }
   }
 
-  #afterUse(): void {
+  async #afterUse(): Promise<void> {
     if (!this.#isShared || !this.#connection) return;
     const heldMs = this.#clock.monotonic() - this.#openedAt;
-    if (heldMs >= HOLD_MS || ++this.#transactions >= HOLD_TRANSACTIONS) {
-      this.#close();
+    if (heldMs >= HOLD_MS || this.#shortTransactions >= HOLD_TRANSACTIONS) {
+      await this.#close();
       this.#mayOpenAt = this.#clock.monotonic() + YIELD_MS;
     } else {
       this.#linger = setTimeout(
         () => this.#inTurn(() => this.#close()),
-        LINGER_MS,
+        this.#lingerMs,
       );
     }
   }
 
-  #close(): void {
+  async #close(): Promise<void> {
+    if (!this.#connection) return;
+    const startedAt = this.#clock.monotonic();
+    if (hasLog(this.#path)) {
+      try {
+        // Closing does it too, but holds up JavaScript meanwhile.
+        await this.#connection.run("CHECKPOINT");
+      } catch {
+        // The log stays, and with it all that was committed.
+      }
+    }
+    this.#drop();
+    const tookMs = this.#clock.monotonic() - startedAt;
+    this.#lingerMs = Math.max(LINGER_MS, tookMs);
+  }
+
+  #drop(): void {
     clearTimeout(this.#linger);
     if (!this.#connection) return;
     this.#connection.close();

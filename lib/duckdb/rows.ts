@@ -56,6 +56,11 @@ export function taskStruct(fields: readonly TaskField[]): string {
   }}`;
 }
 
+/** The same fields, each as the list of its values. */
+export function taskLists(fields: readonly TaskField[]): string {
+  return fields.map((name) => `${name}: list(${TASK_FIELDS[name]})`).join(", ");
+}
+
 /** A task and its lease as {@linkcode TASK_ROW} gives them. */
 export interface TaskRow {
   readonly task: TaskJson;

@@ -18,6 +18,7 @@ const DENO_RUN = [
   "run",
   "-q",
   "--no-prompt",
+  "--v8-flags=--max-semi-space-size=4",
   `--config=${ROOT}deno.json`,
   // Absolute, because a child's working directory is the temporary folder.
   ...(isNpm ? npmFlags.map((flag) => flag.replace("=", `=${ROOT}`)) : []),

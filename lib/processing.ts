@@ -1,0 +1,124 @@
+/**
+ * One run of a task: executed, then recorded with others. In two steps, so that
+ * a slot is free, and a run's memory too, before its outcome is committed.
+ *
+ * @module
+ */
+
+import { execute } from "./executor.ts";
+import type { Recordable } from "./recorder.ts";
+import type { Runner, TaskResult } from "./runner_context.ts";
+import { logSkipped, logStart, logTransition } from "./runner_log.ts";
+import type { Run } from "./runs.ts";
+import type { RecordResult } from "./store.ts";
+import type { TaskEventKind, Transition } from "./task.ts";
+import { transitionFor } from "./verdict.ts";
+
+const RESULTS: { readonly [kind in TaskEventKind]?: TaskResult } = {
+  completed: "completed",
+  failed: "failed",
+  needs_input: "needs_input",
+  retry_scheduled: "retrying",
+};
+
+/** Is told what came of runs. */
+export interface RunListener {
+  ended(result: TaskResult): void;
+  /** The outcome could not be recorded. */
+  failed(error: unknown): void;
+}
+
+/**
+ * Executes a claimed task. Resolves when its work is over, and before anything
+ * is recorded; with nothing where nothing may be recorded.
+ */
+export async function executeRun(
+  runner: Runner,
+  run: Run,
+  listener: RunListener,
+): Promise<EndedRun | undefined> {
+  const { clock, log, processorFor, settings } = runner;
+  const { task } = run;
+  const startedAt = clock.monotonic();
+  logStart(log, task);
+  const outcome = await execute(task, {
+    processorFor,
+    clock,
+    stop: run,
+    timeoutMs: task.timeoutMs ?? settings.timeoutMs,
+    onProgress: (message) => updateProgress(runner, run, message),
+  });
+  run.isRecording = true;
+  const transition = transitionFor(run, outcome, {
+    now: clock.now(),
+    attempts: settings.attempts,
+  });
+  if (transition) {
+    const runMs = clock.monotonic() - startedAt;
+    return new EndedRun(runner, { run, transition, runMs, listener });
+  }
+  await skip(runner, run, listener);
+  return undefined;
+}
+
+interface EndedRunParts {
+  readonly run: Run;
+  readonly transition: Transition;
+  readonly runMs: number;
+  readonly listener: RunListener;
+}
+
+/** A run whose work is over, for the recorder. */
+export class EndedRun implements Recordable {
+  readonly transition: Transition;
+  readonly #runner: Runner;
+  readonly #parts: EndedRunParts;
+
+  constructor(runner: Runner, parts: EndedRunParts) {
+    this.#runner = runner;
+    this.#parts = parts;
+    this.transition = parts.transition;
+  }
+
+  written({ applied }: RecordResult): void | Promise<void> {
+    const { run, transition, runMs, listener } = this.#parts;
+    if (!applied) return skip(this.#runner, run, listener);
+    const { runs, events, log } = this.#runner;
+    runs.delete(run);
+    events.emit({ type: "recorded", task: run.task, transition, runMs });
+    logTransition(log, transition, runMs);
+    listener.ended(RESULTS[transition.event] ?? "released");
+  }
+
+  failed(error: unknown): void {
+    const { run, listener } = this.#parts;
+    this.#runner.runs.delete(run);
+    listener.failed(error);
+  }
+}
+
+/** The lease was lost: says who has the task now. */
+async function skip(
+  { runs, events, log, store }: Runner,
+  run: Run,
+  listener: RunListener,
+): Promise<void> {
+  runs.delete(run);
+  events.emit({ type: "lost", task: run.task });
+  try {
+    logSkipped(log, run.task, await store.get(run.task.id));
+    listener.ended("skipped");
+  } catch (error) {
+    listener.failed(error);
+  }
+}
+
+/** Notes how far a run is; written with others within a second. */
+export function updateProgress(
+  { clock, log }: Runner,
+  run: Run,
+  message: string,
+): void {
+  run.note = { message, at: clock.now() };
+  if (log.isDebug) log.debug(`Task ${run.task.id}: ${message}`);
+}
