@@ -49,6 +49,7 @@ const LEVELS: Readonly<Record<string, number>> = {
   "lib/service_settings.ts": 2,
   "lib/usage.ts": 2,
   "lib/verdict.ts": 2,
+  "lib/telemetry.ts": 2.1,
   "lib/runs.ts": 2.5,
   "lib/terminal.ts": 2.5,
   "lib/runner_context.ts": 2.6,
@@ -124,6 +125,11 @@ const RESERVED: readonly {
     what: "the web framework",
     imports: /^(hono|@hono\/zod-openapi|prom-client)(\/|$)/,
     by: /^lib\/server\//,
+  },
+  {
+    what: "OpenTelemetry",
+    imports: /^@opentelemetry\//,
+    by: /^lib\/telemetry\.ts$/,
   },
   {
     what: "the service",
