@@ -19,6 +19,7 @@ export interface Flag {
 
 /** A command. */
 export interface Command {
+  /** A word, or two: `config check`. */
   readonly name: string;
   /** Its arguments, as `--help` shows them. */
   readonly args: string;
@@ -29,12 +30,15 @@ export interface Command {
   /** Settings that it takes as flags, beside the common ones. */
   readonly settings: readonly SettingName[];
   readonly examples: readonly string[];
+  /** It works without the configuration file, be that right or wrong. */
+  readonly ignoresConfigFile?: true;
 }
 
 const JSON_FLAG: Flag = { name: "json", summary: "Print JSON, for scripts" };
 
 /** Settings that every command takes as flags. */
 export const COMMON_SETTINGS: readonly SettingName[] = [
+  "configPath",
   "dbPath",
   "dbWaitMs",
   "logLevel",
@@ -58,6 +62,7 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
     flags: [
       { name: "once", summary: "Run what waits, then exit (the default)" },
       { name: "loop", summary: "Go on until SIGINT or SIGTERM" },
+      { name: "dry-run", summary: "Show what would run, and touch nothing" },
       JSON_FLAG,
     ],
     settings: [
@@ -72,7 +77,7 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
       "drainMs",
       ...SERVICE_SETTINGS,
     ],
-    examples: ["run --once", "run --loop --interval 5 --listen 8080"],
+    examples: ["run --once", "run --loop --listen 8080", "run --dry-run"],
   },
   {
     name: "serve",
@@ -82,6 +87,15 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
     flags: [],
     settings: [...SERVICE_SETTINGS, "drainMs"],
     examples: ["serve", "serve --listen 0.0.0.0:8080 --token-file token"],
+  },
+  {
+    name: "run-task",
+    args: "ID",
+    maxArgs: 1,
+    summary: "Run one task now, with its output on the terminal",
+    flags: [],
+    settings: ["exclusive", "leaseMs", "maxAttempts", "attempts", "timeoutMs"],
+    examples: ["run-task 550e8400"],
   },
   {
     name: "create",
@@ -177,6 +191,24 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
     examples: ["show 550e8400"],
   },
   {
+    name: "result",
+    args: "ID",
+    maxArgs: 1,
+    summary: "Print what a completed task returned: text as it is, else JSON",
+    flags: [{ name: "json", summary: "Print text as JSON too" }],
+    settings: [],
+    examples: ["result 550e8400", "result 550e8400 --json"],
+  },
+  {
+    name: "answer",
+    args: "ID [ANSWER | -]",
+    maxArgs: 2,
+    summary: "Answer the question of a task that waits for input",
+    flags: [JSON_FLAG],
+    settings: [],
+    examples: ['answer 550e8400 "The main branch"', "answer 550e8400 -"],
+  },
+  {
     name: "cancel",
     args: "ID",
     maxArgs: 1,
@@ -184,5 +216,24 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
     flags: [JSON_FLAG],
     settings: [],
     examples: ["cancel 550e8400"],
+  },
+  {
+    name: "config check",
+    args: "",
+    maxArgs: 0,
+    summary: "Say what would run for each provider, and what is wrong with it",
+    flags: [JSON_FLAG],
+    settings: [],
+    examples: ["config check", "config check --config other.json"],
+  },
+  {
+    name: "config schema",
+    args: "",
+    maxArgs: 0,
+    summary: "Print the JSON Schema of the configuration file, for editors",
+    flags: [],
+    settings: [],
+    examples: ["config schema"],
+    ignoresConfigFile: true,
   },
 ];

@@ -7,6 +7,7 @@
 
 import type { Clock } from "./clock.ts";
 import { messageOf } from "./errors.ts";
+import { checkedOutcome } from "./outcome.ts";
 import type { ProcessorContext, ProcessorLookup } from "./processor.ts";
 import type { StopSwitch } from "./stop_switch.ts";
 import type { AgentTask, Answer, JsonObject, Outcome } from "./task.ts";
@@ -85,23 +86,6 @@ function stoppedBy({ reason }: StopSwitch, timeoutMs: number): Outcome {
       retryable: true,
     }
     : { kind: "aborted", reason };
-}
-
-const OUTCOME_KINDS: readonly unknown[] = [
-  "completed",
-  "failed",
-  "needs_input",
-] satisfies Outcome["kind"][];
-
-/** A processor may be anybody's JavaScript: what it returns is not trusted. */
-function checkedOutcome(outcome: Outcome): Outcome {
-  if (OUTCOME_KINDS.includes(outcome?.kind)) return outcome;
-  return {
-    kind: "failed",
-    error: "The processor returned no outcome: expected an object whose " +
-      `"kind" is one of ${OUTCOME_KINDS.join(", ")}`,
-    retryable: false,
-  };
 }
 
 /** Makes what a processor asks for when it asks. */

@@ -10,22 +10,31 @@ const LEVELS: Readonly<Record<string, number>> = {
   "lib/clock.ts": 0,
   "lib/errors.ts": 0,
   "lib/listen_address.ts": 0,
+  "lib/located_json.ts": 0,
   "lib/log.ts": 0,
+  "lib/provider_settings.ts": 0,
   "lib/settings.ts": 0,
   "lib/task.ts": 0,
+
+  "lib/config_schema.ts": 0.7,
 
   "lib/backoff.ts": 1,
   "lib/clock_jumps.ts": 1,
   "lib/command_table.ts": 1,
   "lib/config.ts": 1,
+  "lib/cut.ts": 0.5,
+  "lib/config_mistakes.ts": 1,
   "lib/events.ts": 1,
   "lib/feed.ts": 1,
   "lib/pool.ts": 1,
   "lib/processor.ts": 1,
+  "lib/progress.ts": 1,
   "lib/stop_switch.ts": 1,
   "lib/store.ts": 1,
+  "lib/table.ts": 1,
   "lib/trace.ts": 1,
-  "lib/transitions.ts": 1,
+  "lib/outcome.ts": 1.5,
+  "lib/transitions.ts": 1.5,
 
   "lib/duckdb/connection.ts": 2,
   "lib/duckdb/rows.ts": 2,
@@ -37,7 +46,10 @@ const LEVELS: Readonly<Record<string, number>> = {
   "lib/duckdb/create.ts": 2.2,
   "lib/duckdb/series.ts": 2.2,
   "lib/duckdb/feed.ts": 2.25,
+  "lib/duckdb/preview.ts": 2.28,
+  "lib/duckdb/requests.ts": 2.28,
   "lib/duckdb/store.ts": 2.3,
+  "lib/config_report.ts": 2,
   "lib/executor.ts": 2,
   "lib/idle.ts": 2,
   "lib/metrics.ts": 2,
@@ -52,14 +64,18 @@ const LEVELS: Readonly<Record<string, number>> = {
   "lib/telemetry.ts": 2.1,
   "lib/runs.ts": 2.5,
   "lib/terminal.ts": 2.5,
+  "lib/providers.ts": 2.55,
+  "lib/preview.ts": 2.58,
   "lib/runner_context.ts": 2.6,
   "lib/processing.ts": 2.7,
+  "lib/config_file.ts": 2.6,
 
   "lib/open_store.ts": 3,
   "lib/processors/mod.ts": 3,
   "lib/runner.ts": 3,
   "lib/commands/context.ts": 3.5,
   "lib/commands/find_task.ts": 3.5,
+  "lib/commands/signals.ts": 3.5,
 
   "lib/server/cursor.ts": 3.1,
   "lib/server/limits.ts": 3.2,
@@ -87,14 +103,17 @@ const LEVELS: Readonly<Record<string, number>> = {
   "lib/server/prometheus.ts": 3.5,
   "lib/server/app.ts": 3.6,
   "lib/server/mod.ts": 3.7,
-  "lib/commands/signals.ts": 3.5,
   "lib/commands/service.ts": 3.8,
 
+  "lib/commands/answer.ts": 4,
   "lib/commands/cancel.ts": 4,
+  "lib/commands/config.ts": 4,
   "lib/commands/create.ts": 4,
   "lib/commands/list.ts": 4,
+  "lib/commands/result.ts": 4,
   "lib/commands/run.ts": 4,
   "lib/commands/serve.ts": 4,
+  "lib/commands/run_task.ts": 4,
   "lib/commands/show.ts": 4,
 
   "main.ts": 5,
@@ -137,6 +156,16 @@ const RESERVED: readonly {
     by: /^lib\/server\/|^lib\/commands\/service\.ts$/,
   },
   {
+    what: "the schema library",
+    imports: /^zod$/,
+    by: /^lib\/(config_schema|config_mistakes|processors\/\w+_config)\.ts$/,
+  },
+  {
+    what: "jsonc-parser",
+    imports: /^jsonc-parser$/,
+    by: /^lib\/located_json\.ts$/,
+  },
+  {
     what: "a command",
     imports: /^lib\/commands\/(?!(context|find_task|service|signals)\.ts)/,
     by: /^main\.ts$/,
@@ -165,6 +194,12 @@ const CONFINED: readonly {
 /** The imports of each file: a project's file by its path, others as written. */
 type Graph = Readonly<Record<string, readonly string[]>>;
 
+/** Which imports count. */
+interface GraphOptions {
+  /** Only those that are followed at once, when the importing file is. */
+  readonly isEager?: boolean;
+}
+
 /** What `deno info --json` says. */
 interface Info {
   readonly modules: readonly {
@@ -173,13 +208,14 @@ interface Info {
       readonly specifier: string;
       readonly code?: { readonly specifier?: string };
       readonly type?: { readonly specifier?: string };
+      readonly isDynamic?: boolean;
     }[];
   }[];
 }
 
 const ROOT = new URL("../", import.meta.url);
 
-async function readGraph(): Promise<Graph> {
+async function readGraph({ isEager }: GraphOptions = {}): Promise<Graph> {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["info", "--json", "--no-remote", "--no-npm", "--no-lock", "main.ts"],
     cwd: ROOT,
@@ -193,7 +229,9 @@ async function readGraph(): Promise<Graph> {
   return Object.fromEntries(
     own.map(({ specifier, dependencies = [] }) => [
       specifier.slice(ROOT.href.length),
-      dependencies.map(({ specifier, code, type }) => {
+      dependencies.filter(({ code, isDynamic }) =>
+        !isEager || (code && !isDynamic)
+      ).map(({ specifier, code, type }) => {
         const target = code?.specifier ?? type?.specifier ?? "";
         return target.startsWith(ROOT.href)
           ? target.slice(ROOT.href.length)
@@ -268,6 +306,18 @@ Deno.test("only the named files contain what is confined to them", async () => {
     confinedTexts(file, await Deno.readTextFile(new URL(file, ROOT)))
   );
   assertEquals((await Promise.all(found)).flat(), []);
+});
+
+Deno.test("commands start without the schema library and its parser", async () => {
+  const graph = await readGraph({ isEager: true });
+  const loaded = new Set(
+    Object.keys(graph).filter((file) => /^main|^lib\/commands\//.test(file)),
+  );
+  for (const file of loaded) {
+    for (const it of graph[file] ?? []) loaded.add(it);
+  }
+  assert(loaded.has("lib/config.ts") && loaded.has("@std/cli/parse-args"));
+  assertEquals([...loaded].filter((it) => /^(zod|jsonc-parser)$/.test(it)), []);
 });
 
 Deno.test("nobody watches files, which drops DuckDB's lock", async () => {

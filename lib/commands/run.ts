@@ -4,9 +4,13 @@
  * @module
  */
 
+import manifest from "../../deno.json" with { type: "json" };
+import type { ProviderConfigs } from "../config.ts";
 import { EXIT, UsageError } from "../errors.ts";
 import type { RunnerEvents } from "../events.ts";
+import { measureRunner } from "../metrics.ts";
 import { createProcessors } from "../processors/mod.ts";
+import { claimedProvidersOf } from "../providers.ts";
 import { renderJson } from "../render.ts";
 import {
   assertEnabled,
@@ -16,8 +20,8 @@ import {
   type RunSummary,
 } from "../runner.ts";
 import type { TaskStore } from "../store.ts";
-import type { CommandContext } from "./context.ts";
 import { serviceSettings } from "../service_settings.ts";
+import { type CommandContext, runnerName } from "./context.ts";
 import { startService } from "./service.ts";
 import { listenForSignals } from "./signals.ts";
 
@@ -27,6 +31,7 @@ export async function run(context: CommandContext): Promise<number> {
   if (flags.once && flags.loop) {
     throw new UsageError("Cannot run --once and --loop. Give one of the two.");
   }
+  if (flags["dry-run"]) return await dryRun(context);
   if (flags.listen && !flags.loop) {
     throw new UsageError(
       "Cannot serve the HTTP API in a single pass. Give --loop too.",
@@ -40,16 +45,26 @@ export async function run(context: CommandContext): Promise<number> {
     drain: "Stopping: finishing the tasks in hand; once more stops now",
     abort: "Stopping now: the tasks in hand are given back",
   });
+  await using processors = await createProcessors(config, { clock, log });
   await using store = await openStore();
   log.info(`Connected to database: ${config.dbPath}`);
+  if (config.providers) log.info(providersLine(config.providers));
+  const telemetry = config.telemetry
+    ? await import("../telemetry.ts")
+    : undefined;
   await using runner = createRunner({
     store,
-    processorFor: createProcessors(config, clock),
+    processorFor: telemetry?.tracedProcessors(processors.for, manifest) ??
+      processors.for,
     clock,
     log,
-    owner: `agent-runner-${Deno.pid}-${crypto.randomUUID().slice(0, 8)}`,
+    owner: runnerName(),
     settings: config,
   });
+  using _measuring = telemetry && measureRunner(
+    runner.events,
+    telemetry.telemetryMeter({ ...manifest, inFlight: () => runner.runs.size }),
+  );
   const startedAt = clock.monotonic();
   let summary: RunSummary;
   if (flags.loop) {
@@ -73,6 +88,47 @@ export async function run(context: CommandContext): Promise<number> {
   );
   const isInterrupted = signals.drain.aborted;
   return !flags.loop && !isInterrupted && failed > 0 ? EXIT.failed : EXIT.ok;
+}
+
+/** How many tasks of each kind a dry run shows. */
+const SHOWN_TASKS = 100;
+
+/** Shows what would run. Changes nothing, and needs no permission to run. */
+async function dryRun(
+  { config, flags, clock, log, terminal, openStore }: CommandContext,
+): Promise<number> {
+  if (flags.loop) {
+    throw new UsageError(
+      "Cannot run --loop and --dry-run. Give one of the two.",
+    );
+  }
+  const { planOf, planToJson, renderPlan } = await import("../preview.ts");
+  await using processors = await createProcessors(config, { clock, log });
+  await using store = await openStore();
+  const plan = planOf(
+    await store.preview({
+      limit: SHOWN_TASKS,
+      now: clock.now(),
+      maxAttempts: config.maxAttempts,
+      providers: claimedProvidersOf(config.providers),
+    }),
+    { settings: config, processorFor: processors.for, clock },
+  );
+  terminal.write(
+    flags.json
+      ? renderJson(planToJson(plan), 2)
+      : renderPlan(plan, terminal.screen),
+  );
+  return EXIT.ok;
+}
+
+/** `Providers: claude (command), all others (simulate)`. */
+function providersLine(providers: ProviderConfigs): string {
+  const names = [...providers].map(([name, { processor }]) =>
+    `${name === "*" ? "all others" : name} (${processor})`
+  );
+  const rest = providers.has("*") ? "" : "; tasks of others are left alone";
+  return `Providers: ${names.join(", ")}${rest}`;
 }
 
 /** The result of a pass with the names of the HandsFree runner. */
