@@ -107,10 +107,10 @@ export class DuckDbFeed implements TaskFeed {
            since: min(due) FILTER (due <= $1),
            flying: count(*) FILTER (lease > $1)}) FROM (
            SELECT epoch_ms(lease_expires_at) AS lease,
-             CASE WHEN cancel_requested_at IS NULL THEN
-               coalesce(epoch_ms(greatest(run_at, lease_expires_at)),
-                 CASE status WHEN 'created' THEN epoch_ms(created_at)
-                   ELSE epoch_ms(updated_at) END, 0) END AS due
+             CASE WHEN cancel_requested_at IS NULL THEN greatest(
+               CASE status WHEN 'created' THEN epoch_ms(created_at)
+                 ELSE epoch_ms(updated_at) END,
+               epoch_ms(run_at), epoch_ms(lease_expires_at), 0) END AS due
            FROM agent_tasks WHERE status IN ('created', 'running'))`,
         [now.getTime()],
       );

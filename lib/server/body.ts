@@ -11,14 +11,15 @@ import { Problem } from "./problem.ts";
 const MEDIA_TYPE = /^application\/json\s*(;|$)/i;
 
 /**
- * Lets only JSON of at most so many bytes through, or nothing where
- * `isOptional`. Integers beyond 2^53 stay what they are: a trace may have them.
+ * Lets a POST through only with JSON of at most so many bytes, or with nothing
+ * where `isOptional`. Integers beyond 2^53 stay what they are: a trace may have them.
  */
 export function jsonBody(
   maxBytes: number,
   { isOptional = false }: { readonly isOptional?: boolean } = {},
 ): MiddlewareHandler {
   return async (c, next) => {
+    if (c.req.method !== "POST") return await next();
     const text = await readText(c, maxBytes);
     if (text === "" && isOptional) return await next();
     if (!MEDIA_TYPE.test(c.req.header("Content-Type") ?? "")) {

@@ -11,8 +11,6 @@ import { formatAddress, type ListenAddress } from "../listen_address.ts";
 export interface ListenOptions {
   readonly address: ListenAddress;
   readonly respond: (request: Request) => Response | Promise<Response>;
-  /** Ends everything at once. */
-  readonly abort: AbortSignal;
 }
 
 /**
@@ -21,11 +19,11 @@ export interface ListenOptions {
  * @throws {UsageError} where it can't.
  */
 export function listen(
-  { address, respond, abort }: ListenOptions,
+  { address, respond }: ListenOptions,
 ): Deno.HttpServer<Deno.NetAddr> {
   try {
     return Deno.serve(
-      { ...address, signal: abort, onListen: () => {} },
+      { ...address, onListen: () => {} },
       respond,
     );
   } catch (error) {

@@ -85,11 +85,9 @@ export function startService(parts: ServiceParts): RunningService {
     metrics,
     runner: health,
   }, { ...settings, ...settings.address, stop: streams.signal });
-  const abort = new AbortController();
   const server = listen({
     address: settings.address,
     respond: (request) => app.fetch(request),
-    abort: abort.signal,
   });
   store.feed.onRelease((heldMs) =>
     metrics.observe("databaseHeld", heldMs / 1_000)
@@ -104,10 +102,10 @@ export function startService(parts: ServiceParts): RunningService {
       const over = AbortSignal.any([done.signal, options.abort]);
       await clock.sleep(options.drainMs, over);
       if (!done.signal.aborted) {
-        log.warning("Ending the requests that are still in hand");
-        abort.abort();
-      }
-      await closed;
+        // Ended by the end of the process: Deno can't do it after a shutdown.
+        log.warning("Requests are still in hand; they get no answer");
+        closed.catch(() => {});
+      } else await closed;
       measuring?.[Symbol.dispose]();
       health?.[Symbol.dispose]();
     },

@@ -85,7 +85,10 @@ const commonTaskFields = {
   attempt: z.int().openapi({ description: "Claims so far" }),
   max_attempts: z.int().nullable(),
   timeout_seconds: z.number().nullable(),
-  run_at: time.nullable().openapi({ description: "Not before this time" }),
+  run_at: time.nullable().openapi({
+    description: "Not before this time; of a task that needs input: the end " +
+      "of the time for an answer",
+  }),
   lease_owner: z.string().nullable().openapi({
     description: "The runner that works on it, or did last",
   }),
@@ -112,6 +115,7 @@ export const listedTaskSchema = z.object({
   progress: z.string().nullable().openapi({
     description: "What its run noted last. Null too where the trace is long",
   }),
+  progress_fraction: z.number().min(0).max(1).nullable(),
   error: z.string().nullable().openapi({ description: "Why it failed" }),
   question: z.string().nullable().openapi({
     description: "What it asked; it waits for an answer while needs_input",
@@ -176,10 +180,15 @@ export const eventSchema = z.object({
 export const eventsSchema = z.object({ events: z.array(eventSchema) })
   .openapi("TaskEvents");
 
+/** The answer to a task's question. */
+export const answerSchema = z.strictObject({
+  answer: z.string().regex(/\S/, "Expected a text"),
+}).openapi("Answer");
+
 /** What came of changing a task. */
 export const changeSchema = z.object({
   id: z.uuid(),
-  result: z.string(),
+  result: z.enum(["cancelled", "requested", "answered"]),
 }).openapi("Change");
 
 const percentiles = z.object({ p50: z.number(), p95: z.number() }).nullable();

@@ -55,11 +55,7 @@ export function addSessionRoutes(
   api: OpenAPIHono,
   { access, clock }: Service,
 ): void {
-  const ofPost = jsonBody(MAX_BODY_BYTES);
-  api.use(
-    PATH,
-    (c, next) => c.req.method === "POST" ? ofPost(c, next) : next(),
-  );
+  api.use(PATH, jsonBody(MAX_BODY_BYTES));
 
   api.openapi(getRoute, (c) =>
     answer({

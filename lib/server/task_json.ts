@@ -4,6 +4,7 @@
  * @module
  */
 
+import { fractionOf } from "../progress.ts";
 import { eventToJson, taskToJson } from "../render.ts";
 import type { AgentTask, JsonObject, JsonValue, TaskEvent } from "../task.ts";
 import { parseTrace } from "../trace.ts";
@@ -14,10 +15,12 @@ const MAX_LENGTH = 500;
 /** A task in a list: of its trace, only what a person looks for first. */
 export function listedTaskToJson(task: AgentTask): JsonObject {
   const { trace: _, ...rest } = taskToJson(task);
-  const { progress, error, question } = parseTrace(task.traceText) ?? {};
+  const trace = parseTrace(task.traceText);
+  const { progress, error, question } = trace ?? {};
   return {
     ...rest,
     progress: textOf(progress),
+    progress_fraction: fractionOf(trace) ?? null,
     error: task.state === "failed" ? textOf(error) : null,
     question: textOf(question),
   };

@@ -93,8 +93,8 @@ const eventsRoute = createRoute({
 /** Adds the routes. */
 export function addTaskRoutes(api: OpenAPIHono, service: Service): void {
   const { store, reads } = service;
-  api.use(createTaskRoute.getRoutingPath(), jsonBodyOfPost(MAX_BODY_BYTES));
-  api.use(createBatchRoute.getRoutingPath(), jsonBodyOfPost(MAX_BATCH_BYTES));
+  api.use(createTaskRoute.getRoutingPath(), jsonBody(MAX_BODY_BYTES));
+  api.use(createBatchRoute.getRoutingPath(), jsonBody(MAX_BATCH_BYTES));
 
   api.openapi(listRoute, async (c) => {
     const { state, provider, q, limit, cursor } = c.req.valid("query");
@@ -150,12 +150,6 @@ export function addTaskRoutes(api: OpenAPIHono, service: Service): void {
     if (events.length === 0) await found(service, id);
     return answer({ events: events.map(taskEventToJson) });
   });
-}
-
-/** The path has a GET too. */
-function jsonBodyOfPost(maxBytes: number): ReturnType<typeof jsonBody> {
-  const ofPost = jsonBody(maxBytes);
-  return (c, next) => c.req.method === "POST" ? ofPost(c, next) : next();
 }
 
 /** The task; a problem where there is none. */
