@@ -7,7 +7,7 @@
 import manifest from "./deno.json" with { type: "json" };
 import { systemClock } from "./lib/clock.ts";
 import type { RunCommand } from "./lib/commands/context.ts";
-import { loadConfig } from "./lib/config.ts";
+import { findConfigFile, loadConfig } from "./lib/config.ts";
 import { EXIT, messageOf, UserError } from "./lib/errors.ts";
 import { createLog, printable } from "./lib/log.ts";
 import { OutputClosedError, systemTerminal } from "./lib/terminal.ts";
@@ -20,6 +20,10 @@ const COMMANDS: Readonly<Record<string, () => Promise<RunCommand>>> = {
   list: async () => (await import("./lib/commands/list.ts")).list,
   cancel: async () => (await import("./lib/commands/cancel.ts")).cancel,
   show: async () => (await import("./lib/commands/show.ts")).show,
+  "config check": async () =>
+    (await import("./lib/commands/config.ts")).configCheck,
+  "config schema": async () =>
+    (await import("./lib/commands/config.ts")).configSchema,
 };
 
 /**
@@ -44,7 +48,13 @@ export async function main(argv: readonly string[]): Promise<number> {
       );
       return EXIT.ok;
     }
-    const config = loadConfig(settings, Deno.env.get);
+    const path = command.ignoresConfigFile
+      ? undefined
+      : findConfigFile(settings, Deno.env.get);
+    const file = path === undefined
+      ? undefined
+      : await (await import("./lib/config_file.ts")).readConfigFile(path);
+    const config = loadConfig(settings, Deno.env.get, file);
     using log = createLog({ level: config.logLevel, format: config.logFormat });
     const load = COMMANDS[command.name] as () => Promise<RunCommand>;
     const { openStore } = await import("./lib/open_store.ts");

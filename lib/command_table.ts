@@ -19,6 +19,7 @@ export interface Flag {
 
 /** A command. */
 export interface Command {
+  /** A word, or two: `config check`. */
   readonly name: string;
   /** Its arguments, as `--help` shows them. */
   readonly args: string;
@@ -29,12 +30,15 @@ export interface Command {
   /** Settings that it takes as flags, beside the common ones. */
   readonly settings: readonly SettingName[];
   readonly examples: readonly string[];
+  /** It works without the configuration file, be that right or wrong. */
+  readonly ignoresConfigFile?: true;
 }
 
 const JSON_FLAG: Flag = { name: "json", summary: "Print JSON, for scripts" };
 
 /** Settings that every command takes as flags. */
 export const COMMON_SETTINGS: readonly SettingName[] = [
+  "configPath",
   "dbPath",
   "dbWaitMs",
   "logLevel",
@@ -167,5 +171,24 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
     flags: [JSON_FLAG],
     settings: [],
     examples: ["cancel 550e8400"],
+  },
+  {
+    name: "config check",
+    args: "",
+    maxArgs: 0,
+    summary: "Say what would run for each provider, and what is wrong with it",
+    flags: [JSON_FLAG],
+    settings: [],
+    examples: ["config check", "config check --config other.json"],
+  },
+  {
+    name: "config schema",
+    args: "",
+    maxArgs: 0,
+    summary: "Print the JSON Schema of the configuration file, for editors",
+    flags: [],
+    settings: [],
+    examples: ["config schema"],
+    ignoresConfigFile: true,
   },
 ];

@@ -1,16 +1,32 @@
 /**
- * Turns flags, environment and defaults into one frozen {@linkcode Config}.
- * A flag wins over the environment, the environment over the default.
+ * Turns flags, environment, configuration file and defaults into one frozen
+ * {@linkcode Config}; the one named first wins.
  *
  * @module
  */
 
+import type { ProviderConfig } from "./config_schema.ts";
 import { UsageError } from "./errors.ts";
 import type { LogFormat, LogLevel } from "./log.ts";
-import { type Setting, type SettingName, SETTINGS } from "./settings.ts";
+import {
+  expectedOf,
+  type Setting,
+  type SettingName,
+  SETTINGS,
+  UNITS,
+} from "./settings.ts";
+
+/** What the configuration file says of each provider; `*` is all others. */
+export type ProviderConfigs = ReadonlyMap<string, ProviderConfig>;
 
 /** Everything that can be configured. Durations are in milliseconds. */
 export interface Config {
+  /** The configuration file that was read; undefined where there is none. */
+  readonly configPath: string | undefined;
+  /** Undefined where no file names any: then every provider is simulated. */
+  readonly providers?: ProviderConfigs;
+  /** What each setting was given by, for people. */
+  readonly sources: ReadonlyMap<SettingName, string>;
   readonly enabled: boolean;
   readonly dbPath: string;
   readonly dbWaitMs: number;
@@ -30,6 +46,22 @@ export interface Config {
   readonly logFormat: LogFormat;
 }
 
+/** The text of a setting's value and where it comes from, for people. */
+export interface Origin {
+  readonly text: string;
+  /** `--interval`, a variable's name, `agent-runner.json:4:17`, or `default`. */
+  readonly source: string;
+}
+
+/** A configuration file as it was read. */
+export interface ConfigFile {
+  readonly path: string;
+  readonly settings: ReadonlyMap<SettingName, Origin>;
+  readonly providers?: ProviderConfigs;
+  /** What is wrong in it, a line each; then the rest is empty. */
+  readonly mistakes: readonly string[];
+}
+
 /** Flags as parsed: their text, or whether they were given. */
 export type FlagValues = Readonly<Record<string, unknown>>;
 
@@ -37,44 +69,79 @@ export type FlagValues = Readonly<Record<string, unknown>>;
 export type Environment = (name: string) => string | undefined;
 
 /**
+ * The path of the configuration file: the one that was asked for, be it there or
+ * not, or the default one where it exists.
+ */
+export function findConfigFile(
+  flags: FlagValues,
+  env: Environment,
+): string | undefined {
+  const { text, source } = originOf("configPath", { flags, env });
+  return source !== DEFAULT || exists(text) ? text : undefined;
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch (error) {
+    // Anything else is said by who reads it.
+    return !(error instanceof Deno.errors.NotFound);
+  }
+}
+
+/**
  * Builds the configuration.
  *
  * @throws {UsageError} that lists every mistake, not only the first.
  */
-export function loadConfig(flags: FlagValues, env: Environment): Config {
-  const mistakes: string[] = [];
-  const values: Record<string, unknown> = {};
-  for (const name of Object.keys(SETTINGS) as SettingName[]) {
-    const setting: Setting = SETTINGS[name];
-    const { text, source } = textOf(setting, flags, env);
-    const value = readValue(setting, text);
-    if (value instanceof Mistake) {
-      mistakes.push(`${source} is "${text}": ${value.expected}.`);
-    } else values[name] = value;
-  }
-  if (mistakes.length > 0) throw new UsageError(mistakes.join("\n"));
-  return Object.freeze(values) as unknown as Config;
-}
-
-function textOf(
-  setting: Setting,
+export function loadConfig(
   flags: FlagValues,
   env: Environment,
-): { text: string; source: string } {
+  file?: ConfigFile,
+): Config {
+  const mistakes = [...file?.mistakes ?? []];
+  const values: Record<string, unknown> = {};
+  const sources = new Map<SettingName, string>();
+  for (const name of Object.keys(SETTINGS) as SettingName[]) {
+    const { text, source } = originOf(name, { flags, env, file });
+    const value = readValue(SETTINGS[name], text);
+    if (value === undefined) {
+      const expected = expectedOf(SETTINGS[name]);
+      mistakes.push(`${source} is "${text}": expected ${expected}.`);
+    }
+    values[name] = value;
+    sources.set(name, source);
+  }
+  if (mistakes.length > 0) throw new UsageError(mistakes.join("\n"));
+  const config = {
+    ...values,
+    sources,
+    configPath: file?.path,
+    ...file?.providers && { providers: file.providers },
+  };
+  return Object.freeze(config) as unknown as Config;
+}
+
+const DEFAULT = "default";
+
+interface Sources {
+  readonly flags: FlagValues;
+  readonly env: Environment;
+  readonly file?: ConfigFile;
+}
+
+function originOf(name: SettingName, { flags, env, file }: Sources): Origin {
+  const setting: Setting = SETTINGS[name];
   const given = setting.flag === undefined ? undefined : flags[setting.flag];
   if (given !== undefined && given !== null) {
     return { text: String(given), source: `--${setting.flag}` };
   }
   const variable = setting.env === undefined ? undefined : env(setting.env);
   // An empty variable is how shells and unit files say "not set".
-  return variable
-    ? { text: variable, source: setting.env ?? "" }
-    : { text: setting.default, source: "default" };
-}
-
-/** What a setting's text should have been. */
-class Mistake {
-  constructor(readonly expected: string) {}
+  if (variable) return { text: variable, source: setting.env ?? "" };
+  return file?.settings.get(name) ??
+    { text: setting.default, source: DEFAULT };
 }
 
 const BOOLEANS: ReadonlyMap<string, boolean> = new Map([
@@ -85,23 +152,18 @@ const BOOLEANS: ReadonlyMap<string, boolean> = new Map([
   ["no", false],
   ["0", false],
 ]);
-const UNITS = {
-  seconds: { ms: 1_000, name: "a number of seconds" },
-  days: { ms: 86_400_000, name: "a number of days" },
-  count: { ms: 1, name: "a whole number" },
-};
 
+/** The value that a text stands for; undefined where it stands for none. */
 function readValue(setting: Setting, text: string): unknown {
   switch (setting.kind) {
     case "text":
-      return text === "" ? new Mistake("expected a value") : text;
+      return text === "" ? undefined : text;
     case "boolean":
-      return BOOLEANS.get(text.trim().toLowerCase()) ??
-        new Mistake("expected true or false");
+      return BOOLEANS.get(text.trim().toLowerCase());
     case "choice":
       return setting.choices?.find((choice) =>
         choice.toLowerCase() === text.trim().toLowerCase()
-      ) ?? new Mistake(`expected one of ${setting.choices?.join(", ")}`);
+      );
     case "counts":
       return readCounts(text);
     default:
@@ -109,12 +171,12 @@ function readValue(setting: Setting, text: string): unknown {
   }
 }
 
-function readCounts(text: string): ReadonlyMap<string, number> | Mistake {
+function readCounts(text: string): ReadonlyMap<string, number> | undefined {
   const counts = new Map<string, number>();
   for (const pair of text.split(",").filter((it) => it.trim() !== "")) {
     const [, name, count] = /^\s*([^\s=]+)\s*=\s*([1-9]\d*)\s*$/.exec(pair) ??
       [];
-    if (!name) return new Mistake("expected pairs like claude=2,http=5");
+    if (!name) return undefined;
     counts.set(name, Number(count));
   }
   return counts;
@@ -124,12 +186,10 @@ function readNumber(
   kind: keyof typeof UNITS,
   min: number,
   text: string,
-): number | Mistake {
-  const { ms, name } = UNITS[kind];
+): number | undefined {
+  const { size } = UNITS[kind];
   const number = /^\s*(\d+(\.\d+)?|\.\d+)\s*$/.test(text) ? Number(text) : NaN;
   const isWhole = kind !== "count" || Number.isInteger(number);
-  if (number >= min && isWhole && number * ms <= Number.MAX_SAFE_INTEGER) {
-    return Math.round(number * ms);
-  }
-  return new Mistake(`expected ${name}, ${min} or more`);
+  const isFit = number >= min && number * size <= Number.MAX_SAFE_INTEGER;
+  return isWhole && isFit ? Math.round(number * size) : undefined;
 }

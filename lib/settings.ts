@@ -25,11 +25,20 @@ export type SettingKind =
 export interface Setting {
   /** The long flag without its dashes, where there is one. */
   readonly flag?: string;
+  /**
+   * Its name in the configuration file, where it has no flag. Without either, it
+   * can't be set there.
+   */
+  readonly key?: string;
   readonly env?: string;
   readonly kind: SettingKind;
   readonly choices?: readonly string[];
   /** The smallest value, in the unit that the user types. */
   readonly min?: number;
+  /** Its value is shown to nobody. */
+  readonly isSecret?: true;
+  /** It is a path: seen from the configuration file's folder if given there. */
+  readonly isPath?: true;
   /** As the user would type it. */
   readonly default: string;
   /** What `--help` prints for the value. */
@@ -39,7 +48,16 @@ export interface Setting {
 
 /** Every setting by the name that the code uses. */
 export const SETTINGS = {
+  configPath: {
+    flag: "config",
+    env: "HANDSFREE_AGENT_RUNNER_CONFIG",
+    kind: "text",
+    default: "agent-runner.json",
+    placeholder: "PATH",
+    summary: "The configuration file, if there is one",
+  },
   enabled: {
+    key: "enabled",
     env: "HANDSFREE_AGENT_RUNNER_ENABLED",
     kind: "boolean",
     default: "false",
@@ -49,6 +67,7 @@ export const SETTINGS = {
     flag: "db-path",
     env: "HANDSFREE_DB_PATH",
     kind: "text",
+    isPath: true,
     default: "handsfree.duckdb",
     placeholder: "PATH",
     summary: "The DuckDB file that holds the tasks",
@@ -87,6 +106,7 @@ export const SETTINGS = {
     summary: "Tasks that run at the same time",
   },
   completionDelayMs: {
+    key: "completion-delay",
     env: "HANDSFREE_AGENT_TASK_COMPLETION_DELAY",
     kind: "seconds",
     default: "0.5",
@@ -94,6 +114,7 @@ export const SETTINGS = {
     summary: "How long a simulated task takes",
   },
   simulateFailure: {
+    key: "simulate-failure",
     env: "HANDSFREE_AGENT_SIMULATE_FAILURE",
     kind: "boolean",
     default: "false",
@@ -143,6 +164,7 @@ export const SETTINGS = {
     summary: "Tasks of single providers that run at the same time",
   },
   eventRetentionMs: {
+    key: "event-retention",
     env: "HANDSFREE_AGENT_EVENT_RETENTION",
     kind: "days",
     default: "30",
@@ -178,3 +200,31 @@ export const SETTINGS = {
 
 /** The name of a setting. */
 export type SettingName = keyof typeof SETTINGS;
+
+/** The units of numbers: their size in the code's, and what people call them. */
+export const UNITS = {
+  seconds: { size: 1_000, name: "a number of seconds" },
+  days: { size: 86_400_000, name: "a number of days" },
+  count: { size: 1, name: "a whole number" },
+} as const;
+
+/** What a setting is called in the configuration file, if it may be there. */
+export function keyOf({ flag, key }: Setting): string | undefined {
+  return flag ?? key;
+}
+
+/** What a setting's text should be: `a number of seconds, 0 or more`. */
+export function expectedOf({ kind, choices = [], min = 0 }: Setting): string {
+  switch (kind) {
+    case "text":
+      return "a value";
+    case "boolean":
+      return "true or false";
+    case "choice":
+      return `one of ${choices.join(", ")}`;
+    case "counts":
+      return "pairs like claude=2,http=5";
+    default:
+      return `${UNITS[kind].name}, ${min} or more`;
+  }
+}

@@ -57,17 +57,18 @@ export function flagsOf(command: Command): readonly Flag[] {
  */
 export function parseRequest(argv: readonly string[]): Request {
   // Once with the flags of all commands, to find which word is the command.
-  const words = parse(argv, COMMANDS.flatMap(flagsOf))._;
-  const [name] = words;
+  const words = parse(argv, COMMANDS.flatMap(flagsOf))._.map(String);
+  const name = nameIn(words);
   if (name === "version") return parseRequest(["--version"]);
   const command = name === undefined || name === "help"
     ? COMMANDS[0]
     : COMMANDS.find((it) => it.name === name);
   if (!command) {
     const names = COMMANDS.map((it) => it.name);
+    const pairs = names.filter((it) => it.startsWith(`${words[0]} `));
     throw new UsageError(
       `Unknown command "${name}". Did you mean "${
-        closestString(String(name), names)
+        closestString(name ?? "", pairs.length > 0 ? pairs : names)
       }"? Commands: ${names.join(", ")}.`,
     );
   }
@@ -91,7 +92,8 @@ export function parseRequest(argv: readonly string[]): Request {
       throw new UsageError(`The flag --${name} needs a value: ${placeholder}.`);
     }
   }
-  const args = all.slice(name === undefined ? 0 : 1).map(String);
+  const nameLength = name?.split(" ").length ?? 0;
+  const args = all.slice(nameLength).map(String);
   if (args.length > command.maxArgs && !values.help) {
     throw new UsageError(
       `Unexpected argument "${args[command.maxArgs]}" for "${command.name}". ` +
@@ -109,12 +111,18 @@ export function parseRequest(argv: readonly string[]): Request {
   return { command, args, flags: values, settings };
 }
 
-function helpRequest([name]: readonly (string | number)[]): Request {
-  if (name === undefined) {
+/** The command's name: the first word, or two where there are such commands. */
+function nameIn([first, second]: readonly string[]): string | undefined {
+  const isPair = COMMANDS.some(({ name }) => name.startsWith(`${first} `));
+  return isPair && second !== undefined ? `${first} ${second}` : first;
+}
+
+function helpRequest(words: readonly string[]): Request {
+  if (words.length === 0) {
     const flags = { help: true };
     return { command: COMMANDS[0], args: [], flags, settings: {} };
   }
-  return parseRequest([String(name), "--help"]);
+  return parseRequest([...words, "--help"]);
 }
 
 function parse(

@@ -9,14 +9,19 @@ const LEVELS: Readonly<Record<string, number>> = {
   "deno.json": 0,
   "lib/clock.ts": 0,
   "lib/errors.ts": 0,
+  "lib/located_json.ts": 0,
   "lib/log.ts": 0,
+  "lib/provider_settings.ts": 0,
   "lib/settings.ts": 0,
   "lib/task.ts": 0,
+
+  "lib/config_schema.ts": 0.7,
 
   "lib/backoff.ts": 1,
   "lib/clock_jumps.ts": 1,
   "lib/command_table.ts": 1,
   "lib/config.ts": 1,
+  "lib/config_mistakes.ts": 1,
   "lib/events.ts": 1,
   "lib/pool.ts": 1,
   "lib/processor.ts": 1,
@@ -34,6 +39,7 @@ const LEVELS: Readonly<Record<string, number>> = {
   "lib/duckdb/claim.ts": 2.25,
   "lib/duckdb/create.ts": 2.2,
   "lib/duckdb/store.ts": 2.3,
+  "lib/config_report.ts": 2,
   "lib/executor.ts": 2,
   "lib/idle.ts": 2,
   "lib/new_task.ts": 2,
@@ -47,6 +53,7 @@ const LEVELS: Readonly<Record<string, number>> = {
   "lib/terminal.ts": 2.5,
   "lib/runner_context.ts": 2.6,
   "lib/processing.ts": 2.7,
+  "lib/config_file.ts": 2.6,
 
   "lib/open_store.ts": 3,
   "lib/processors/mod.ts": 3,
@@ -55,6 +62,7 @@ const LEVELS: Readonly<Record<string, number>> = {
   "lib/commands/find_task.ts": 3.5,
 
   "lib/commands/cancel.ts": 4,
+  "lib/commands/config.ts": 4,
   "lib/commands/create.ts": 4,
   "lib/commands/list.ts": 4,
   "lib/commands/run.ts": 4,
@@ -85,6 +93,16 @@ const RESERVED: readonly {
     by: /^lib\/log\.ts$/,
   },
   {
+    what: "the schema library",
+    imports: /^zod$/,
+    by: /^lib\/(config_schema|config_mistakes|processors\/\w+_config)\.ts$/,
+  },
+  {
+    what: "jsonc-parser",
+    imports: /^jsonc-parser$/,
+    by: /^lib\/located_json\.ts$/,
+  },
+  {
     what: "a command",
     imports: /^lib\/commands\/(?!context\.ts|find_task\.ts)/,
     by: /^main\.ts$/,
@@ -113,6 +131,12 @@ const CONFINED: readonly {
 /** The imports of each file: a project's file by its path, others as written. */
 type Graph = Readonly<Record<string, readonly string[]>>;
 
+/** Which imports count. */
+interface GraphOptions {
+  /** Only those that are followed at once, when the importing file is. */
+  readonly isEager?: boolean;
+}
+
 /** What `deno info --json` says. */
 interface Info {
   readonly modules: readonly {
@@ -121,13 +145,14 @@ interface Info {
       readonly specifier: string;
       readonly code?: { readonly specifier?: string };
       readonly type?: { readonly specifier?: string };
+      readonly isDynamic?: boolean;
     }[];
   }[];
 }
 
 const ROOT = new URL("../", import.meta.url);
 
-async function readGraph(): Promise<Graph> {
+async function readGraph({ isEager }: GraphOptions = {}): Promise<Graph> {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["info", "--json", "--no-remote", "--no-npm", "--no-lock", "main.ts"],
     cwd: ROOT,
@@ -141,7 +166,9 @@ async function readGraph(): Promise<Graph> {
   return Object.fromEntries(
     own.map(({ specifier, dependencies = [] }) => [
       specifier.slice(ROOT.href.length),
-      dependencies.map(({ specifier, code, type }) => {
+      dependencies.filter(({ code, isDynamic }) =>
+        !isEager || (code && !isDynamic)
+      ).map(({ specifier, code, type }) => {
         const target = code?.specifier ?? type?.specifier ?? "";
         return target.startsWith(ROOT.href)
           ? target.slice(ROOT.href.length)
@@ -216,6 +243,18 @@ Deno.test("only the named files contain what is confined to them", async () => {
     confinedTexts(file, await Deno.readTextFile(new URL(file, ROOT)))
   );
   assertEquals((await Promise.all(found)).flat(), []);
+});
+
+Deno.test("commands start without the schema library and its parser", async () => {
+  const graph = await readGraph({ isEager: true });
+  const loaded = new Set(
+    Object.keys(graph).filter((file) => /^main|^lib\/commands\//.test(file)),
+  );
+  for (const file of loaded) {
+    for (const it of graph[file] ?? []) loaded.add(it);
+  }
+  assert(loaded.has("lib/config.ts") && loaded.has("@std/cli/parse-args"));
+  assertEquals([...loaded].filter((it) => /^(zod|jsonc-parser)$/.test(it)), []);
 });
 
 Deno.test("nobody watches files, which drops DuckDB's lock", async () => {

@@ -16,7 +16,10 @@ function mistakesOf(variables: Variables, flags: FlagValues = {}): string[] {
 }
 
 Deno.test("loadConfig() gives the documented defaults", () => {
-  assertEquals({ ...load() }, {
+  const { sources, ...values } = load();
+  assertEquals(new Set(sources.values()), new Set(["default"]));
+  assertEquals(values, {
+    configPath: undefined,
     enabled: false,
     dbPath: "handsfree.duckdb",
     dbWaitMs: 10_000,
@@ -85,6 +88,8 @@ function sampleOf({ kind, choices = [] }: Setting): Sample {
 
 for (const name of Object.keys(SETTINGS) as SettingName[]) {
   const setting: Setting = SETTINGS[name];
+  // Its value is that of the file that was read, as config_file_test.ts has it.
+  if (name === "configPath") continue;
   const { env, flag } = setting;
   const sample = sampleOf(setting);
   if (env) {
@@ -239,4 +244,12 @@ Deno.test("loadConfig() reports every mistake at once", () => {
     `HANDSFREE_AGENT_DRAIN is "long": ${NOT_SECONDS}`,
     'LOG_FORMAT is "xml": expected one of text, json.',
   ]);
+});
+
+Deno.test("loadConfig() says what gave each value", () => {
+  const variables = { HANDSFREE_AGENT_INTERVAL: "2", LOG_LEVEL: "" };
+  const { sources } = load(variables, { concurrency: "4" });
+  assertEquals(sources.get("concurrency"), "--concurrency");
+  assertEquals(sources.get("intervalMs"), "HANDSFREE_AGENT_INTERVAL");
+  assertEquals(sources.get("logLevel"), "default");
 });

@@ -1,11 +1,14 @@
 import { assertEquals, assertNotEquals } from "@std/assert";
-import { loadConfig } from "../lib/config.ts";
+import { type Config, loadConfig } from "../lib/config.ts";
+import { parseConfigFile } from "../lib/config_file.ts";
+import { createLog } from "../lib/log.ts";
 import type { ProcessorContext } from "../lib/processor.ts";
 import { createProcessors } from "../lib/processors/mod.ts";
 import { createSimulateProcessor } from "../lib/processors/simulate.ts";
 import type { AgentTask, JsonObject, Outcome } from "../lib/task.ts";
 import { FakeClock, turn } from "./fake_clock.ts";
 
+const log = createLog({ write: () => {} });
 const TASK = { id: "t1" } as AgentTask;
 
 function contextWith(given: Partial<ProcessorContext> = {}): ProcessorContext {
@@ -84,11 +87,34 @@ Deno.test("createProcessors() simulates every provider as configured", async () 
     HANDSFREE_AGENT_TASK_COMPLETION_DELAY: "2",
   };
   const config = loadConfig({}, (name) => variables[name]);
-  const processorFor = createProcessors(config, clock);
+  await using processors = await createProcessors(config, { clock, log });
   for (const provider of ["simulate", "claude"]) {
-    const outcome = processorFor(provider)?.process(TASK, contextWith());
+    const outcome = processors.for(provider)?.process(TASK, contextWith());
     assertEquals(clock.sleepers, 1);
     await clock.advance(2_000);
     assertEquals(await outcome, failed("Simulated failure"));
   }
+});
+
+function configured(providers: string): Config {
+  const file = parseConfigFile("a.json", `{ "providers": ${providers} }`);
+  return loadConfig({}, () => undefined, file);
+}
+
+Deno.test("createProcessors() knows no processor for who is not named", async () => {
+  const config = configured('{ "claude": { "processor": "simulate" } }');
+  const parts = { clock: new FakeClock(), log };
+  await using processors = await createProcessors(config, parts);
+  assertEquals(processors.for("claude")?.name, "simulate");
+  for (const name of ["codex", "*", "constructor"]) {
+    assertEquals(processors.for(name), undefined, name);
+  }
+});
+
+Deno.test("createProcessors() takes * for who is not named", async () => {
+  const config = configured('{ "*": { "processor": "simulate" } }');
+  const parts = { clock: new FakeClock(), log };
+  await using processors = await createProcessors(config, parts);
+  assertEquals(processors.for("codex")?.name, "simulate");
+  assertEquals(processors.for("codex"), processors.for("*"));
 });

@@ -50,7 +50,12 @@ const PARSED: [
   [["create", "--target", "#12", "x"], "create", ["x"], { target: "#12" }],
   [["create", "--trace={}", "x"], "create", ["x"], { trace: "{}" }],
   [["create", "--user", "a=b", "x"], "create", ["x"], { user: "a=b" }],
+  [["config", "check", "--json"], "config check", [], { json: true }],
+  [["--json", "config", "check"], "config check", [], { json: true }],
+  [["--config", "x.json", "list"], "list", [], { config: "x.json" }],
+  [["create", "config"], "create", ["config"], {}],
   [["-h"], "run", [], { help: true }],
+  [["help", "config", "schema"], "config schema", [], { help: true }],
   [["--help"], "run", [], { help: true }],
   [["help"], "run", [], { help: true }],
   [["help", "list"], "list", [], { help: true }],
@@ -67,12 +72,25 @@ for (const [argv, command, args, flags] of PARSED) {
   });
 }
 
-const COMMAND_NAMES = "Commands: run, create, list, show, cancel.";
+const COMMAND_NAMES =
+  "Commands: run, create, list, show, cancel, config check, config schema.";
 const WRONG: [argv: string[], message: string][] = [
   [["lst"], `Unknown command "lst". Did you mean "list"? ${COMMAND_NAMES}`],
   [
     ["help", "craete"],
     `Unknown command "craete". Did you mean "create"? ${COMMAND_NAMES}`,
+  ],
+  [
+    ["config"],
+    `Unknown command "config". Did you mean "config check"? ${COMMAND_NAMES}`,
+  ],
+  [
+    ["config", "scema"],
+    `Unknown command "config scema". Did you mean "config schema"? ${COMMAND_NAMES}`,
+  ],
+  [
+    ["config", "check", "it"],
+    'Unexpected argument "it" for "config check". It takes only flags.',
   ],
   [["12"], `Unknown command "12". Did you mean "run"? ${COMMAND_NAMES}`],
   [["--lop"], 'Unknown flag --lop for "run". Did you mean --loop?'],

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { ProviderConfigs } from "../config.ts";
 import { EXIT, UsageError } from "../errors.ts";
 import type { RunnerEvents } from "../events.ts";
 import { createProcessors } from "../processors/mod.ts";
@@ -27,11 +28,13 @@ export async function run(context: CommandContext): Promise<number> {
   }
   assertEnabled(config);
   using signals = listenForSignals(log);
+  await using processors = await createProcessors(config, { clock, log });
   await using store = await openStore();
   log.info(`Connected to database: ${config.dbPath}`);
+  if (config.providers) log.info(providersLine(config.providers));
   await using runner = createRunner({
     store,
-    processorFor: createProcessors(config, clock),
+    processorFor: processors.for,
     clock,
     log,
     owner: `agent-runner-${Deno.pid}-${crypto.randomUUID().slice(0, 8)}`,
@@ -58,6 +61,15 @@ export async function run(context: CommandContext): Promise<number> {
   );
   const isInterrupted = signals.drain.aborted;
   return !flags.loop && !isInterrupted && failed > 0 ? EXIT.failed : EXIT.ok;
+}
+
+/** `Providers: claude (command), all others (simulate)`. */
+function providersLine(providers: ProviderConfigs): string {
+  const names = [...providers].map(([name, { processor }]) =>
+    `${name === "*" ? "all others" : name} (${processor})`
+  );
+  const rest = providers.has("*") ? "" : "; tasks of others are left alone";
+  return `Providers: ${names.join(", ")}${rest}`;
 }
 
 /** The result of a pass with the names of the HandsFree runner. */

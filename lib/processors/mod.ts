@@ -6,18 +6,65 @@
 
 import type { Clock } from "../clock.ts";
 import type { Config } from "../config.ts";
-import type { ProcessorLookup } from "../processor.ts";
+import type { ProviderOptions } from "../config_schema.ts";
+import type { Log } from "../log.ts";
+import type { Processor, ProcessorLookup } from "../processor.ts";
 import { createSimulateProcessor } from "./simulate.ts";
 
-/** Every provider is simulated. */
-export function createProcessors(
+/** The processors of all providers; dispose of it to stop what they started. */
+export interface Processors extends AsyncDisposable {
+  /** `*` finds that of the providers that are not named. */
+  readonly for: ProcessorLookup;
+}
+
+/** What processors are made with, beside the configuration. */
+export interface ProcessorParts {
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Without a configuration of providers, every provider is simulated. */
+export async function createProcessors(
+  config: Config,
+  parts: ProcessorParts,
+): Promise<Processors> {
+  if (!config.providers) {
+    const simulate = simulated(config, parts);
+    return { for: () => simulate, async [Symbol.asyncDispose]() {} };
+  }
+  await using made = new AsyncDisposableStack();
+  const processors = new Map<string, Processor>();
+  for (const [provider, { options }] of config.providers) {
+    const processor = await createProcessor(options, { config, ...parts });
+    made.defer(async () => await processor[Symbol.asyncDispose]?.());
+    processors.set(provider, processor);
+  }
+  const others = processors.get("*");
+  const owned = made.move();
+  return {
+    for: (provider) => processors.get(provider) ?? others,
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+/** A kind is loaded where a provider uses it: a kind more is a case more. */
+function createProcessor(
+  options: ProviderOptions,
+  { config, ...parts }: ProcessorParts & { readonly config: Config },
+): Promise<Processor> | Processor {
+  switch (options.processor) {
+    case "simulate":
+      return simulated(config, parts);
+  }
+}
+
+function simulated(
   { completionDelayMs, simulateFailure }: Config,
-  clock: Clock,
-): ProcessorLookup {
-  const simulate = createSimulateProcessor({
+  { clock }: ProcessorParts,
+): Processor {
+  return createSimulateProcessor({
     delayMs: completionDelayMs,
     fails: simulateFailure,
     clock,
   });
-  return () => simulate;
 }

@@ -25,6 +25,8 @@ export function createSimulateProcessor(options: SimulateOptions): Processor {
   const { delayMs, fails, clock } = options;
   return {
     name: "simulate",
+    describe: () =>
+      `waits ${delayMs / 1_000} s, then ${fails ? "fails" : "completes"}`,
     async process(
       { traceText }: AgentTask,
       context: ProcessorContext,
