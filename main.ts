@@ -20,6 +20,10 @@ const COMMANDS: Readonly<Record<string, () => Promise<RunCommand>>> = {
   list: async () => (await import("./lib/commands/list.ts")).list,
   cancel: async () => (await import("./lib/commands/cancel.ts")).cancel,
   show: async () => (await import("./lib/commands/show.ts")).show,
+  "webhooks test": async () =>
+    (await import("./lib/commands/webhooks.ts")).webhooksTest,
+  "webhooks list": async () =>
+    (await import("./lib/commands/webhooks.ts")).webhooksList,
   "config check": async () =>
     (await import("./lib/commands/config.ts")).configCheck,
   "config schema": async () =>

@@ -86,7 +86,7 @@ export class EndedRun implements Recordable {
     const { runs, events, log } = this.#runner;
     runs.delete(run);
     events.emit({ type: "recorded", task: run.task, transition, runMs });
-    logTransition(log, transition, runMs);
+    logTransition(log, transition, { provider: run.task.provider, runMs });
     listener.ended(RESULTS[transition.event] ?? "released");
   }
 
@@ -120,5 +120,10 @@ export function updateProgress(
   message: string,
 ): void {
   run.note = { message, at: clock.now() };
-  if (log.isDebug) log.debug(`Task ${run.task.id}: ${message}`);
+  if (log.isDebug) {
+    log.debug(`Task ${run.task.id}: ${message}`, {
+      event: "progress",
+      task: run.task.id,
+    });
+  }
 }

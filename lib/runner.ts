@@ -59,7 +59,7 @@ export async function autoStartCreatedTasks(
     leaseCutoff: runner.jumps.leaseCutoff(now),
     providerRoom: providerRoom(runner),
   });
-  for (const transition of ended) logTransition(log, transition, 0);
+  for (const transition of ended) logTransition(log, transition);
   events.emit({ type: "claimed", tasks: claimed });
   return claimed.map((it) => runs.of(it));
 }
@@ -137,7 +137,10 @@ export async function runLoop(
     if (event.type === "recorded" && event.transition.runAt) idle.wake();
   });
   const onError = (error: unknown) =>
-    log.error(`A pass failed: ${messageOf(error)}`);
+    log.error(`A pass failed: ${messageOf(error)}`, {
+      event: "pass_failed",
+      error: messageOf(error),
+    });
   return await runUntil(runner, signals, {
     claim: async (limit) => {
       try {
@@ -162,7 +165,8 @@ async function pruneHistory(
   if (settings.eventRetentionMs === 0) return;
   const before = new Date(clock.now().getTime() - settings.eventRetentionMs);
   const count = await store.pruneEvents(before);
-  if (count > 0) log.info(`Deleted ${count} old rows of history`);
+  if (count === 0) return;
+  log.info(`Deleted ${count} old rows of history`, { event: "pruned", count });
 }
 
 interface Mode {

@@ -90,7 +90,10 @@ export function createRunner(parts: RunnerParts): Runner {
   const recorder = new Recorder({ store, clock, log, retryMs: leaseMs });
   const runs = new Runs({ store, recorder, clock, log, leaseMs });
   const events = new RunnerEvents((error) =>
-    log.error(`A subscriber failed: ${messageOf(error)}`)
+    log.error(`A subscriber failed: ${messageOf(error)}`, {
+      event: "subscriber_failed",
+      error: messageOf(error),
+    })
   );
   return {
     ...parts,

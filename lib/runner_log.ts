@@ -9,17 +9,34 @@ import type { AgentTask, Transition } from "./task.ts";
 
 /** Says that a run begins. */
 export function logStart(log: Log, { id, provider, attempt }: AgentTask): void {
-  log.info(`Task ${id} started (${provider})`, { task: id, provider, attempt });
+  log.info(`Task ${id} started (${provider})`, {
+    event: "started",
+    task: id,
+    provider,
+    attempt,
+  });
 }
 
-/** Says what was recorded of a run. */
+/** What is known of a run beside what was recorded. */
+export interface RunFacts {
+  readonly provider?: string;
+  readonly runMs?: number;
+}
+
+/** Says what was recorded of a run, or of a task that nobody ran any more. */
 export function logTransition(
   log: Log,
   { lease, event, detail, runAt }: Transition,
-  runMs: number,
+  { provider, runMs }: RunFacts = {},
 ): void {
   const id = lease.taskId;
-  const fields = { task: id, attempt: lease.attempt, runMs: Math.round(runMs) };
+  const fields = {
+    event,
+    task: id,
+    provider,
+    attempt: lease.attempt,
+    runMs: runMs === undefined ? undefined : Math.round(runMs),
+  };
   switch (event) {
     case "completed":
       log.info(`Task ${id} completed in ${fields.runMs} ms`, fields);
@@ -31,24 +48,30 @@ export function logTransition(
       log.error(`Task ${id} failed: ${detail}`, { ...fields, error: detail });
       break;
     case "needs_input":
-      log.warning(`Task ${id} needs input: ${detail}`, fields);
+      log.warning(`Task ${id} needs input: ${detail}`, {
+        ...fields,
+        question: detail,
+      });
       break;
     case "retry_scheduled":
       log.warning(
         `Task ${id} failed and is tried again at ${runAt?.toISOString()}: ` +
           detail,
-        { ...fields, error: detail },
+        { ...fields, error: detail, retryAt: runAt?.toISOString() },
       );
       break;
     default:
-      log.info(`Task ${id} was given back: ${detail}`, fields);
+      log.info(`Task ${id} was given back: ${detail}`, {
+        ...fields,
+        reason: detail,
+      });
   }
 }
 
 /** Says why a run's outcome was not recorded. `now` is the task as it stands. */
 export function logSkipped(
   log: Log,
-  { id, attempt }: AgentTask,
+  { id, provider, attempt }: AgentTask,
   now: AgentTask | undefined,
 ): void {
   const reason = !now
@@ -57,7 +80,10 @@ export function logSkipped(
     ? `it is ${now.state} already`
     : `${now.leaseOwner ?? "somebody"} has taken it over`;
   log.warning(`Task ${id} was skipped: ${reason}. This run was not recorded.`, {
+    event: "skipped",
     task: id,
+    provider,
     attempt,
+    reason,
   });
 }

@@ -170,6 +170,13 @@ export const SETTINGS = {
     default: "30",
     summary: "Keep the history of tasks; 0: for ever",
   },
+  notifications: {
+    key: "notifications",
+    env: "HANDSFREE_AGENT_NOTIFICATIONS",
+    kind: "boolean",
+    default: "true",
+    summary: "Fill the table notifications of HandsFree, where there is one",
+  },
   drainMs: {
     flag: "drain",
     env: "HANDSFREE_AGENT_DRAIN",

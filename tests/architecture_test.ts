@@ -14,6 +14,7 @@ const LEVELS: Readonly<Record<string, number>> = {
   "lib/provider_settings.ts": 0,
   "lib/settings.ts": 0,
   "lib/task.ts": 0,
+  "lib/webhook_settings.ts": 0,
 
   "lib/config_schema.ts": 0.7,
 
@@ -23,6 +24,7 @@ const LEVELS: Readonly<Record<string, number>> = {
   "lib/config.ts": 1,
   "lib/config_mistakes.ts": 1,
   "lib/events.ts": 1,
+  "lib/outbox.ts": 1,
   "lib/pool.ts": 1,
   "lib/processor.ts": 1,
   "lib/stop_switch.ts": 1,
@@ -33,6 +35,10 @@ const LEVELS: Readonly<Record<string, number>> = {
   "lib/duckdb/connection.ts": 2,
   "lib/duckdb/rows.ts": 2,
   "lib/duckdb/database.ts": 2.1,
+  "lib/duckdb/notifications.ts": 2.05,
+  "lib/duckdb/outbox_queue.ts": 2.1,
+  "lib/duckdb/outbox_results.ts": 2.1,
+  "lib/duckdb/outbox.ts": 2.2,
   "lib/duckdb/record.ts": 2.1,
   "lib/duckdb/schema.ts": 2.1,
   "lib/duckdb/claimed.ts": 2.2,
@@ -49,6 +55,11 @@ const LEVELS: Readonly<Record<string, number>> = {
   "lib/runner_log.ts": 2,
   "lib/usage.ts": 2,
   "lib/verdict.ts": 2,
+  "lib/webhooks/message.ts": 2,
+  "lib/webhooks/sender.ts": 2.1,
+  "lib/webhooks/courier_log.ts": 2.2,
+  "lib/webhooks/courier.ts": 2.3,
+  "lib/webhooks.ts": 2.4,
   "lib/runs.ts": 2.5,
   "lib/terminal.ts": 2.5,
   "lib/runner_context.ts": 2.6,
@@ -67,6 +78,7 @@ const LEVELS: Readonly<Record<string, number>> = {
   "lib/commands/list.ts": 4,
   "lib/commands/run.ts": 4,
   "lib/commands/show.ts": 4,
+  "lib/commands/webhooks.ts": 4,
 
   "main.ts": 5,
 };
@@ -96,6 +108,11 @@ const RESERVED: readonly {
     what: "the schema library",
     imports: /^zod$/,
     by: /^lib\/(config_schema|config_mistakes|processors\/\w+_config)\.ts$/,
+  },
+  {
+    what: "standardwebhooks",
+    imports: /^standardwebhooks$/,
+    by: /^lib\/webhooks\/sender\.ts$/,
   },
   {
     what: "jsonc-parser",

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { ProviderConfigs } from "../config.ts";
+import type { Config, ProviderConfigs } from "../config.ts";
 import { EXIT, UsageError } from "../errors.ts";
 import type { RunnerEvents } from "../events.ts";
 import { createProcessors } from "../processors/mod.ts";
@@ -18,6 +18,7 @@ import {
   type StopSignals,
 } from "../runner.ts";
 import type { TaskStore } from "../store.ts";
+import type { WebhooksOptions } from "../webhooks.ts";
 import type { CommandContext } from "./context.ts";
 
 /** Runs tasks, once or for ever. Exit code 1 where a task failed in --once. */
@@ -28,10 +29,16 @@ export async function run(context: CommandContext): Promise<number> {
   }
   assertEnabled(config);
   using signals = listenForSignals(log);
+  const receivers = await receiversOf(config);
   await using processors = await createProcessors(config, { clock, log });
   await using store = await openStore();
-  log.info(`Connected to database: ${config.dbPath}`);
-  if (config.providers) log.info(providersLine(config.providers));
+  log.info(`Connected to database: ${config.dbPath}`, {
+    event: "connected",
+    database: config.dbPath,
+  });
+  if (config.providers) {
+    log.info(providersLine(config.providers), { event: "providers" });
+  }
   await using runner = createRunner({
     store,
     processorFor: processors.for,
@@ -40,13 +47,21 @@ export async function run(context: CommandContext): Promise<number> {
     owner: `agent-runner-${Deno.pid}-${crypto.randomUUID().slice(0, 8)}`,
     settings: config,
   });
+  await using webhooks = receivers && await receivers.start({
+    store,
+    clock,
+    log,
+  });
+  using _follow = webhooks?.follow(runner.events);
   const startedAt = clock.monotonic();
   let summary: RunSummary;
   if (flags.loop) {
-    log.info(`Running until stopped, ${config.concurrency} tasks at a time`);
+    log.info(`Running until stopped, ${config.concurrency} tasks at a time`, {
+      event: "running",
+    });
     summary = await runLoop(runner, signals);
   } else {
-    log.info("Running once");
+    log.info("Running once", { event: "running" });
     await using _line = await showProgress(store, runner.events);
     summary = await runOnce(runner, signals);
   }
@@ -59,8 +74,28 @@ export async function run(context: CommandContext): Promise<number> {
       : `${started} started, ${completed} completed, ${failed} failed, ` +
         `${skipped} skipped in ${seconds.toFixed(1)} s\n`,
   );
+  await webhooks?.finish({
+    withinMs: flags.loop ? STOP_DELIVERY_MS : END_DELIVERY_MS,
+    signal: signals.abort,
+  });
   const isInterrupted = signals.drain.aborted;
   return !flags.loop && !isInterrupted && failed > 0 ? EXIT.failed : EXIT.ok;
+}
+
+/** For how long webhooks are delivered at the end of a pass, */
+const END_DELIVERY_MS = 10_000;
+/** and when the runner was stopped. */
+const STOP_DELIVERY_MS = 2_000;
+
+/** Who is to be told, checked before anything is opened. */
+async function receiversOf({ webhooks }: Config) {
+  if (!webhooks) return undefined;
+  const { createReceivers, startWebhooks } = await import("../webhooks.ts");
+  const receivers = await createReceivers(webhooks, Deno.env.get);
+  return {
+    start: (parts: Omit<WebhooksOptions, "receivers">) =>
+      startWebhooks({ ...parts, receivers }),
+  };
 }
 
 /** `Providers: claude (command), all others (simulate)`. */
@@ -96,10 +131,14 @@ function listenForSignals(
   const abort = new AbortController();
   const listener = () => {
     if (drain.signal.aborted) {
-      log.warning("Stopping now: the tasks in hand are given back");
+      log.warning("Stopping now: the tasks in hand are given back", {
+        event: "stopping",
+      });
       abort.abort();
     } else {
-      log.info("Stopping: finishing the tasks in hand; once more stops now");
+      log.info("Stopping: finishing the tasks in hand; once more stops now", {
+        event: "stopping",
+      });
       drain.abort();
     }
   };
