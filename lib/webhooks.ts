@@ -45,6 +45,12 @@ export function webhookName({ url }: WebhookSettings, index: number): string {
   return `${new URL(url).host} (webhooks[${index}])`;
 }
 
+/** A webhook's URL without its query, where secrets often are. */
+export function shownUrl({ url }: WebhookSettings): string {
+  const { origin, pathname, search } = new URL(url);
+  return `${origin}${pathname}${search === "" ? "" : "?…"}`;
+}
+
 /** What a webhook wants of the outbox. */
 export async function subscriptionOf(
   { url, on, providers }: WebhookSettings,

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { Webhook } from "standardwebhooks";
 import type { Clock } from "../lib/clock.ts";
 import { systemClock } from "../lib/clock.ts";
+import { parseConfigFile } from "../lib/config_file.ts";
 import { openDuckDbStore } from "../lib/duckdb/store.ts";
 import { UsageError } from "../lib/errors.ts";
 import { RunnerEvents } from "../lib/events.ts";
@@ -493,4 +494,108 @@ Deno.test("webhooks list and test say where webhooks are configured", async () =
     assertMatch(text, /there is no configuration file\. Add "webhooks"/);
   }
   assertEquals(folder.names(), []);
+});
+
+const MISTAKES: [rest: Record<string, unknown>, message: RegExp][] = [
+  [
+    { url: "https://me:s3cret@example.com/" },
+    /webhooks\[0\]\.url is a text: expected a URL like https:\/\/example\.com/,
+  ],
+  [{ url: "https://example.com:s3cret/" }, /url is a text: expected a URL\./],
+  [
+    { secretEnv: "whsec_s3cret+" },
+    /secretEnv is a text: expected the name of an environment variable, not/,
+  ],
+  [
+    { on: ["complete"] },
+    /on\[0\] is "complete": .* Did you mean "completed"\?/,
+  ],
+  [{ on: [] }, /on is an empty list: expected a list of 1 or more\./],
+  [{ timeout: 900 }, /timeout is 900: expected a number of seconds, 0\.1 to/],
+];
+
+for (const [rest, message] of MISTAKES) {
+  Deno.test(`parseConfigFile() refuses a webhook with ${JSON.stringify(rest)}`, () => {
+    const hook = { url: "https://a/", secretEnv: "HOOK", on: ["failed"] };
+    const { mistakes } = parseConfigFile(
+      "a.json",
+      JSON.stringify({ webhooks: [{ ...hook, ...rest }] }),
+    );
+    assertEquals(mistakes.length, 1, mistakes.join("\n"));
+    assertMatch(mistakes[0] ?? "", message);
+    assert(!mistakes.join().includes("s3cret"));
+  });
+}
+
+Deno.test("parseConfigFile() wants each URL of a webhook once", () => {
+  const hook = { url: "https://a/", secretEnv: "HOOK", on: ["failed"] };
+  const { mistakes } = parseConfigFile(
+    "a.json",
+    JSON.stringify({ webhooks: [hook, hook] }),
+  );
+  assertMatch(mistakes.join(), /webhooks\[1\]\.url .*expected each URL once\./);
+});
+
+Deno.test("config check shows webhooks, and says where a secret is missing", async () => {
+  using folder = new Folder();
+  configure(folder, ["https://example.com/hook?token=s3cret"]);
+  const good = await folder.ok(["config", "check"], { env: ENV });
+  assertMatch(
+    good,
+    /Webhook https:\/\/example\.com\/hook\?…\n {2}on {2}completed\n/,
+  );
+  const bad = await folder.run(["config", "check"], { env: AT_ONCE });
+  assertEquals(bad.code, 2);
+  assertMatch(bad.stdout, /WRONG {2}Cannot sign webhooks: HOOK is not set\./);
+  assertMatch(bad.stdout, /1 thing is wrong\./);
+  assert(!`${good}${bad.stdout}`.includes("s3cret"));
+});
+
+Deno.test("run writes JSON lines of webhooks with the documented fields", async () => {
+  using folder = new Folder();
+  await using receiver = new Receiver((count) => count === 1 ? 500 : 200);
+  configure(folder, [receiver.url]);
+  await using process = folder.start(["run", "--loop"], {
+    env: { ...ENV, LOG_LEVEL: "DEBUG" },
+  });
+  await process.line(/"event":"running"/);
+  const [id] = await folder.create([{ instruction: "a" }], ENV);
+  await process.line(/"event":"webhook_delivered"/);
+  process.signal("SIGTERM");
+  const { stderr } = await process.ended();
+  const lines = stderr.trimEnd().split("\n").map((line) => JSON.parse(line))
+    .filter(({ event }) => event?.startsWith("webhook_"));
+  const webhook = `127.0.0.1:${receiver.port} (webhooks[0])`;
+  const delivery = { webhook, task: id, provider: "simulate", attempt: 1 };
+  assertEquals(
+    lines.map((
+      { time: _, logger: _l, message: _m, runMs, eventId, ...rest },
+    ) => ({
+      ...rest,
+      ...runMs !== undefined && { runMs: typeof runMs },
+      ...eventId && { eventId: typeof eventId },
+    })),
+    [
+      {
+        level: "WARNING",
+        event: "webhook_failed",
+        ...delivery,
+        eventId: "number",
+        tries: 1,
+        status: 500,
+        runMs: "number",
+        error: "HTTP 500",
+      },
+      { level: "INFO", event: "webhook_recovered", webhook },
+      {
+        level: "DEBUG",
+        event: "webhook_delivered",
+        ...delivery,
+        eventId: "number",
+        tries: 2,
+        status: 200,
+        runMs: "number",
+      },
+    ],
+  );
 });

@@ -11,7 +11,7 @@ import type { EndpointStatus } from "../outbox.ts";
 import { renderJson } from "../render.ts";
 import type { JsonObject } from "../task.ts";
 import type { WebhookSettings } from "../webhook_settings.ts";
-import { createReceivers, subscriptionOf } from "../webhooks.ts";
+import { createReceivers, shownUrl, subscriptionOf } from "../webhooks.ts";
 import { testMessage } from "../webhooks/message.ts";
 import type { CommandContext } from "./context.ts";
 
@@ -35,7 +35,7 @@ export async function webhooksTest(
       const startedAt = clock.monotonic();
       const sent = await send(testMessage(now), { now });
       const ms = Math.round(clock.monotonic() - startedAt);
-      return { ...sent, url: shownUrl(settings.url), ms };
+      return { ...sent, url: shownUrl(settings), ms };
     }),
   );
   terminal.write(
@@ -94,19 +94,14 @@ function configured(
   );
 }
 
-/** Without its query, where secrets often are. */
-function shownUrl(url: string): string {
-  const { origin, pathname, search } = new URL(url);
-  return `${origin}${pathname}${search === "" ? "" : "?…"}`;
-}
-
 function toJson(
-  { url, on, providers }: WebhookSettings,
+  settings: WebhookSettings,
   status: EndpointStatus | undefined,
 ): JsonObject {
+  const { on, providers } = settings;
   const timeOf = (time: Date | null = null) => time?.toISOString() ?? null;
   return {
-    url: shownUrl(url),
+    url: shownUrl(settings),
     on: [...on],
     providers: providers ? [...providers] : null,
     served: status !== undefined,
@@ -120,16 +115,17 @@ function toJson(
 }
 
 function toText(
-  { url, on, providers }: WebhookSettings,
+  settings: WebhookSettings,
   status: EndpointStatus | undefined,
 ): string {
+  const { on, providers } = settings;
   const lines = [
     ["on", on.join(", ")],
     ...providers ? [["providers", providers.join(", ")]] : [],
     ...status ? statusLines(status) : [["", "No runner has served it yet."]],
   ];
   return [
-    shownUrl(url),
+    shownUrl(settings),
     ...lines.map(([name = "", value = ""]) =>
       printable(`  ${name.padEnd(13)} ${value}`)
     ),

@@ -177,7 +177,15 @@ export class Courier {
     while (this.#inFlight.size < CONCURRENCY && !this.#stop.signal.aborted) {
       const leased = this.#queue.shift();
       if (!leased) return;
-      const sending = this.#deliver(leased).then((result) => {
+      const { delivery } = leased;
+      const broken = (error: unknown): DeliveryResult => {
+        // A row that no message can be made of, such as one of year 300000.
+        this.#log.unsendable(delivery, messageOfError(error));
+        const { eventId } = delivery;
+        const text = messageOfError(error);
+        return { eventId, kind: "failed", error: text, nextAt: null };
+      };
+      const sending = this.#deliver(leased).catch(broken).then((result) => {
         this.#inFlight.delete(sending);
         this.#finished.push(result);
         this.#isGone ||= result.kind === "gone";

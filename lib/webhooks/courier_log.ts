@@ -62,6 +62,19 @@ export class CourierLog {
     );
   }
 
+  unsendable({ taskId, eventId, event }: Delivery, error: string): void {
+    this.#log.error(
+      `Webhook ${this.#name} can't be told "${event}" of task ${taskId}: ${error}`,
+      {
+        event: "webhook_given_up",
+        webhook: this.#name,
+        task: taskId,
+        eventId,
+        error,
+      },
+    );
+  }
+
   givenUpAll(count: number): void {
     this.#log.error(
       `Webhook ${this.#name} got nothing for a day: ${count} events that are ` +
