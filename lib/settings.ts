@@ -175,7 +175,7 @@ export const SETTINGS = {
     env: "HANDSFREE_AGENT_NOTIFICATIONS",
     kind: "boolean",
     default: "true",
-    summary: "Fill the table notifications of HandsFree, where there is one",
+    summary: "Fill HandsFree's table notifications, if any",
   },
   drainMs: {
     flag: "drain",

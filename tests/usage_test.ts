@@ -73,7 +73,7 @@ for (const [argv, command, args, flags] of PARSED) {
 }
 
 const COMMAND_NAMES =
-  "Commands: run, create, list, show, cancel, config check, config schema.";
+  "Commands: run, create, list, show, cancel, webhooks test, webhooks list, config check, config schema.";
 const WRONG: [argv: string[], message: string][] = [
   [["lst"], `Unknown command "lst". Did you mean "list"? ${COMMAND_NAMES}`],
   [
