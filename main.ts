@@ -18,6 +18,9 @@ const COMMANDS: Readonly<Record<string, () => Promise<RunCommand>>> = {
   run: async () => (await import("./lib/commands/run.ts")).run,
   create: async () => (await import("./lib/commands/create.ts")).create,
   list: async () => (await import("./lib/commands/list.ts")).list,
+  answer: async () => (await import("./lib/commands/answer.ts")).answer,
+  result: async () => (await import("./lib/commands/result.ts")).result,
+  "run-task": async () => (await import("./lib/commands/run_task.ts")).runTask,
   cancel: async () => (await import("./lib/commands/cancel.ts")).cancel,
   show: async () => (await import("./lib/commands/show.ts")).show,
   "webhooks test": async () =>

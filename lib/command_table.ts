@@ -55,6 +55,7 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
     flags: [
       { name: "once", summary: "Run what waits, then exit (the default)" },
       { name: "loop", summary: "Go on until SIGINT or SIGTERM" },
+      { name: "dry-run", summary: "Show what would run, and touch nothing" },
       JSON_FLAG,
     ],
     settings: [
@@ -68,7 +69,16 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
       "limits",
       "drainMs",
     ],
-    examples: ["run --once", "run --loop --interval 5"],
+    examples: ["run --once", "run --loop --interval 5", "run --dry-run"],
+  },
+  {
+    name: "run-task",
+    args: "ID",
+    maxArgs: 1,
+    summary: "Run one task now, with its output on the terminal",
+    flags: [],
+    settings: ["exclusive", "leaseMs", "maxAttempts", "attempts", "timeoutMs"],
+    examples: ["run-task 550e8400"],
   },
   {
     name: "create",
@@ -162,6 +172,24 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
     flags: [JSON_FLAG],
     settings: [],
     examples: ["show 550e8400"],
+  },
+  {
+    name: "result",
+    args: "ID",
+    maxArgs: 1,
+    summary: "Print what a completed task returned: text as it is, else JSON",
+    flags: [{ name: "json", summary: "Print text as JSON too" }],
+    settings: [],
+    examples: ["result 550e8400", "result 550e8400 --json"],
+  },
+  {
+    name: "answer",
+    args: "ID [ANSWER | -]",
+    maxArgs: 2,
+    summary: "Answer the question of a task that waits for input",
+    flags: [JSON_FLAG],
+    settings: [],
+    examples: ['answer 550e8400 "The main branch"', "answer 550e8400 -"],
   },
   {
     name: "cancel",

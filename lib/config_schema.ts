@@ -6,6 +6,8 @@
  */
 
 import { z } from "zod";
+import { commandConfig } from "./processors/command_config.ts";
+import { moduleConfig } from "./processors/module_config.ts";
 import type { ProviderSettings } from "./provider_settings.ts";
 import {
   expectedOf,
@@ -76,6 +78,8 @@ export type WebhookOptions = z.output<typeof webhook>;
 /** A provider, by its processor. A kind more is a line more. */
 const provider = z.discriminatedUnion("processor", [
   z.strictObject(fieldsOf("simulate")),
+  commandConfig.safeExtend(fieldsOf("command")),
+  z.strictObject({ ...fieldsOf("module"), ...moduleConfig.shape }),
 ]);
 
 function fieldsOf<Name extends string>(processor: Name) {

@@ -7,6 +7,7 @@
 
 import type { Clock } from "./clock.ts";
 import { messageOf } from "./errors.ts";
+import { checkedOutcome } from "./outcome.ts";
 import type { ProcessorContext, ProcessorLookup } from "./processor.ts";
 import type { StopSwitch } from "./stop_switch.ts";
 import type { AgentTask, Answer, JsonObject, Outcome } from "./task.ts";
@@ -27,8 +28,9 @@ export interface ExecuteOptions {
 }
 
 /**
- * How long a processor has to return after it was told to stop. Then the run
- * ends without it, so that one that ignores its signal can't keep its slot.
+ * How long a processor that does not say otherwise has to return after it was
+ * told to stop. Then the run ends without it, so that one that ignores its
+ * signal can't keep its slot.
  */
 export const ABORT_GRACE_MS = 1_000;
 
@@ -54,7 +56,7 @@ export async function execute(
   }
   const outcome = await new Promise<Outcome>((resolve) => {
     stop.onStop = () =>
-      clock.sleep(ABORT_GRACE_MS).then(() =>
+      clock.sleep(processor.stopGraceMs ?? ABORT_GRACE_MS).then(() =>
         resolve(stoppedBy(stop, timeoutMs))
       );
     if (stop.reason) stop.onStop();
@@ -85,23 +87,6 @@ function stoppedBy({ reason }: StopSwitch, timeoutMs: number): Outcome {
       retryable: true,
     }
     : { kind: "aborted", reason };
-}
-
-const OUTCOME_KINDS: readonly unknown[] = [
-  "completed",
-  "failed",
-  "needs_input",
-] satisfies Outcome["kind"][];
-
-/** A processor may be anybody's JavaScript: what it returns is not trusted. */
-function checkedOutcome(outcome: Outcome): Outcome {
-  if (OUTCOME_KINDS.includes(outcome?.kind)) return outcome;
-  return {
-    kind: "failed",
-    error: "The processor returned no outcome: expected an object whose " +
-      `"kind" is one of ${OUTCOME_KINDS.join(", ")}`,
-    retryable: false,
-  };
 }
 
 /** Makes what a processor asks for when it asks. */

@@ -6,9 +6,17 @@
  */
 
 import { execute } from "./executor.ts";
+import { type Progress, progressOf } from "./progress.ts";
+import { settingsFor } from "./providers.ts";
 import type { Recordable } from "./recorder.ts";
 import type { Runner, TaskResult } from "./runner_context.ts";
-import { logSkipped, logStart, logTransition } from "./runner_log.ts";
+import {
+  logProgress,
+  logSkipped,
+  logStart,
+  logTransition,
+  outputOf,
+} from "./runner_log.ts";
 import type { Run } from "./runs.ts";
 import type { RecordResult } from "./store.ts";
 import type { TaskEventKind, Transition } from "./task.ts";
@@ -39,19 +47,23 @@ export async function executeRun(
 ): Promise<EndedRun | undefined> {
   const { clock, log, processorFor, settings } = runner;
   const { task } = run;
+  const own = settingsFor(task.provider, settings.providers);
   const startedAt = clock.monotonic();
   logStart(log, task);
   const outcome = await execute(task, {
     processorFor,
     clock,
     stop: run,
-    timeoutMs: task.timeoutMs ?? settings.timeoutMs,
-    onProgress: (message) => updateProgress(runner, run, message),
+    timeoutMs: task.timeoutMs ?? own?.timeoutMs ?? settings.timeoutMs,
+    onProgress: (message, fraction) =>
+      updateProgress(runner, run, progressOf(message, fraction)),
+    onOutput: outputOf(task, runner),
   });
   run.isRecording = true;
   const transition = transitionFor(run, outcome, {
     now: clock.now(),
-    attempts: settings.attempts,
+    attempts: own?.attempts ?? settings.attempts,
+    backoff: own?.backoff,
   });
   if (transition) {
     const runMs = clock.monotonic() - startedAt;
@@ -115,15 +127,15 @@ async function skip(
 
 /** Notes how far a run is; written with others within a second. */
 export function updateProgress(
-  { clock, log }: Runner,
+  { clock, log, watcher }: Runner,
   run: Run,
-  message: string,
+  { message, fraction }: Progress,
 ): void {
-  run.note = { message, at: clock.now() };
-  if (log.isDebug) {
-    log.debug(`Task ${run.task.id}: ${message}`, {
-      event: "progress",
-      task: run.task.id,
-    });
-  }
+  run.note = {
+    message,
+    fraction: fraction ?? run.note?.fraction,
+    at: clock.now(),
+  };
+  if (watcher) watcher.progress(run.task, run.note);
+  else if (log.isDebug) logProgress(log, run.task, run.note);
 }

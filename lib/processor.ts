@@ -33,6 +33,11 @@ export interface ProcessorContext {
 export interface Processor {
   /** What it is called in messages. */
   readonly name: string;
+  /**
+   * How long a run may take to end after it was told to stop, in milliseconds.
+   * Then its outcome does not count any more. @default {1000}
+   */
+  readonly stopGraceMs?: number;
   /** Does a task's work. Throwing is the same as a failed outcome. */
   process(task: AgentTask, context: ProcessorContext): Promise<Outcome>;
   /** What it would do for a task, in a line: `runs claude -p "Fix it"`. */

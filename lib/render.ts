@@ -4,7 +4,6 @@
  * @module
  */
 
-import { unicodeWidth } from "@std/cli/unicode-width";
 import { bold, dim, green, red, yellow } from "@std/fmt/colors";
 import { formatLocalTime, printable } from "./log.ts";
 import type {
@@ -14,14 +13,10 @@ import type {
   TaskEvent,
   TaskState,
 } from "./task.ts";
+import { alignRows, type Screen } from "./table.ts";
+import { fractionOf, percent } from "./progress.ts";
 import { parseTrace, stringifyJson } from "./trace.ts";
-
-/** Where text goes and what fits there. */
-export interface Screen {
-  /** Columns that a line may have; undefined for no limit. */
-  readonly width: number | undefined;
-  readonly hasColor: boolean;
-}
+import { questionOf } from "./transitions.ts";
 
 type Paint = (text: string) => string;
 
@@ -48,54 +43,36 @@ export function renderTable(
     "TARGET",
     "INSTRUCTION",
   ];
-  const rows = tasks.map((task) =>
-    [
-      task.id.slice(0, 8),
-      task.state,
-      task.provider,
-      ageOf(task.createdAt, now),
-      String(task.attempt),
-      task.targetRef ?? "",
-      task.instruction ?? "",
-    ].map((cell) => printable(cell.replaceAll(/\s+/g, " ")))
-  );
-  const widths = header.map((title, column) =>
-    Math.max(
-      title.length,
-      ...rows.map((row) => unicodeWidth(row[column] ?? "")),
-    )
-  );
-  const line = (row: readonly string[], paint: Paint = (text) => text) => {
-    const cells = row.map((cell, column) =>
-      cell + " ".repeat((widths[column] ?? 0) - unicodeWidth(cell))
-    );
-    const plain = fit(cells.join("  ").trimEnd(), screen.width);
-    const state = row[1] ?? "";
-    return plain.replace(state, () => paint(state));
-  };
+  const rows = tasks.map((task) => [
+    task.id.slice(0, 8),
+    stateOf(task),
+    task.provider,
+    ageOf(task.createdAt, now),
+    String(task.attempt),
+    task.targetRef ?? "",
+    task.instruction ?? "",
+  ]);
+  const [title, ...lines] = alignRows([header, ...rows], screen);
   return [
-    line(header),
-    ...rows.map((row, index) =>
-      line(row, paintOf(tasks[index]?.state, screen))
-    ),
+    title,
+    ...lines.map((line, index) => {
+      const state = rows[index]?.[1] ?? "";
+      const paint = paintOf(tasks[index]?.state, screen);
+      return line.replace(state, () => paint(state));
+    }),
   ].map((text) => `${text}\n`).join("");
+}
+
+/** The state, and how far it is: `running 40%`. */
+function stateOf({ state, traceText }: AgentTask): string {
+  if (state !== "running") return state;
+  const fraction = fractionOf(parseTrace(traceText));
+  return fraction === undefined ? state : `${state} ${percent(fraction)}`;
 }
 
 function paintOf(state: TaskState | undefined, { hasColor }: Screen): Paint {
   const paint = state && STATE_COLORS[state];
   return hasColor && paint ? paint : (text) => text;
-}
-
-function fit(text: string, width: number | undefined): string {
-  if (width === undefined || unicodeWidth(text) <= width) return text;
-  let result = "";
-  let used = 1;
-  for (const char of text) {
-    used += unicodeWidth(char);
-    if (used > width) break;
-    result += char;
-  }
-  return `${result.trimEnd()}…`;
 }
 
 const AGE_UNITS = [
@@ -125,9 +102,9 @@ export function renderTask(
       time > now ? `in ${ageOf(now, time)}` : `${ageOf(time, now)} ago`
     })`;
   const trace = parseTrace(task.traceText);
-  const facts: [string, string | null][] = [
+  const facts: (readonly [string, string | null])[] = [
     ["Task", task.id],
-    ["State", paintOf(task.state, screen)(task.state)],
+    ["State", paintOf(task.state, screen)(oneLine(stateOf(task)))],
     ["Provider", oneLine(task.provider)],
     ["User", task.userId],
     [
@@ -140,7 +117,9 @@ export function renderTask(
     ["Attempt", attemptOf(task)],
     ["Created", when(task.createdAt)],
     ["Updated", when(task.updatedAt)],
-    ["Not before", when(task.runAt)],
+    ...(task.state === "needs_input"
+      ? questionFacts(task, trace, when(task.runAt))
+      : [["Not before", when(task.runAt)] as const]),
     [
       "Lease",
       task.leaseOwner &&
@@ -150,6 +129,19 @@ export function renderTask(
   return section(facts) +
     "\nTimeline\n" + section(timelineOf(events, trace)) +
     "\nTrace\n" + renderTrace(task.traceText, trace);
+}
+
+/** What a task wants to know, and how to say it. */
+function questionFacts(
+  { id }: AgentTask,
+  trace: JsonObject | undefined,
+  answerBy: string | null,
+): (readonly [string, string | null])[] {
+  return [
+    ["Question", indented(questionOf(trace) ?? "")],
+    ["Answer by", answerBy],
+    ["Answer with", `agent-runner answer ${id.slice(0, 8)} "…"`],
+  ];
 }
 
 function attemptOf({ attempt, maxAttempts }: AgentTask): string {

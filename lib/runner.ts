@@ -9,6 +9,7 @@ import { DisabledError, messageOf } from "./errors.ts";
 import { Idle } from "./idle.ts";
 import { runPool } from "./pool.ts";
 import { executeRun, type RunListener } from "./processing.ts";
+import { providerRoom } from "./providers.ts";
 import type {
   Runner,
   RunSummary,
@@ -43,10 +44,14 @@ export function assertEnabled({ enabled }: { enabled: boolean }): void {
   );
 }
 
-/** Claims up to `limit` tasks: higher priority first, then oldest first. */
+/**
+ * Claims up to `limit` tasks: higher priority first, then oldest first. With
+ * `taskId`, that one only, whatever its time and its provider's limit.
+ */
 export async function autoStartCreatedTasks(
   runner: Runner,
   limit: number,
+  { taskId }: { readonly taskId?: string } = {},
 ): Promise<readonly ClaimedTask[]> {
   const { store, clock, log, owner, settings, events, runs } = runner;
   const now = clock.now();
@@ -57,7 +62,12 @@ export async function autoStartCreatedTasks(
     maxAttempts: settings.maxAttempts,
     now,
     leaseCutoff: runner.jumps.leaseCutoff(now),
-    providerRoom: providerRoom(runner),
+    ...(taskId === undefined
+      ? {
+        providerRoom: providerRoom(runner.limits, runs),
+        providers: runner.claimedProviders,
+      }
+      : { taskId }),
   });
   for (const transition of ended) logTransition(log, transition);
   events.emit({ type: "claimed", tasks: claimed });
@@ -82,19 +92,6 @@ export async function processRunningTask(
   });
   if (ended) runner.recorder.add(ended);
   return await promise;
-}
-
-/** How many more tasks of the limited providers may be claimed. */
-function providerRoom(
-  { runs, settings: { limits } }: Runner,
-): ReadonlyMap<string, number> | undefined {
-  if (limits.size === 0) return undefined;
-  return new Map(
-    [...limits].map(([provider, limit]) => [
-      provider,
-      Math.max(0, limit - runs.countOf(provider)),
-    ]),
-  );
 }
 
 /**
@@ -203,7 +200,7 @@ async function runUntil(
       }
       const items = await claim(limit);
       // A provider that has no room left may have more tasks.
-      const rooms = providerRoom(runner)?.values() ?? [];
+      const rooms = providerRoom(runner.limits, runs)?.values() ?? [];
       return { items, isBlocked: [...rooms].includes(0) };
     },
     waitForMore,

@@ -10,7 +10,10 @@ import { messageOf } from "./errors.ts";
 import { RunnerEvents } from "./events.ts";
 import type { Log } from "./log.ts";
 import type { ProcessorLookup } from "./processor.ts";
+import type { ProviderSettings } from "./provider_settings.ts";
+import { claimedProvidersOf, limitsOf } from "./providers.ts";
 import { Recorder } from "./recorder.ts";
+import type { RunWatcher } from "./runner_log.ts";
 import { Runs } from "./runs.ts";
 import type { TaskStore } from "./store.ts";
 
@@ -27,8 +30,16 @@ export interface RunnerSettings {
   readonly attempts: number;
   /** How long a run may take, for a task that sets nothing; 0 for ever. */
   readonly timeoutMs: number;
-  /** How many tasks of a provider run at the same time; others are not limited. */
+  /**
+   * How many tasks of a provider run at the same time; `*` is all the others
+   * together. Wins over the `concurrency` of `providers`.
+   */
   readonly limits: ReadonlyMap<string, number>;
+  /**
+   * What is set for single providers; `*` is for all the others. Without `*`,
+   * only tasks of these providers are claimed.
+   */
+  readonly providers?: ReadonlyMap<string, ProviderSettings>;
   /** The longest wait between two looks at the queue. */
   readonly intervalMs: number;
   /** How long a shutdown waits for the tasks in hand. */
@@ -46,6 +57,7 @@ export interface RunnerParts {
   /** The runner's name in leases and in the history. */
   readonly owner: string;
   readonly settings: RunnerSettings;
+  readonly watcher?: RunWatcher;
 }
 
 /** A runner; dispose of it when it has run. */
@@ -54,6 +66,10 @@ export interface Runner extends RunnerParts, AsyncDisposable {
   readonly recorder: Recorder;
   readonly runs: Runs;
   readonly jumps: ClockJumps;
+  /** How many tasks of a provider run at the same time, where that is limited. */
+  readonly limits: ReadonlyMap<string, number>;
+  /** The providers whose tasks are claimed; undefined for all. */
+  readonly claimedProviders: readonly string[] | undefined;
 }
 
 /** How a run is told to end. */
@@ -101,6 +117,8 @@ export function createRunner(parts: RunnerParts): Runner {
     recorder,
     runs,
     jumps: new ClockJumps(clock, leaseMs),
+    limits: limitsOf(settings.limits, settings.providers),
+    claimedProviders: claimedProvidersOf(settings.providers),
     [Symbol.asyncDispose]: () => runs[Symbol.asyncDispose](),
   };
 }

@@ -4,7 +4,10 @@
  * @module
  */
 
+import { stripAnsiCode } from "@std/fmt/colors";
+import { cut } from "./cut.ts";
 import type { Log } from "./log.ts";
+import { type Progress, progressText } from "./progress.ts";
 import type { AgentTask, Transition } from "./task.ts";
 
 /** Says that a run begins. */
@@ -15,6 +18,47 @@ export function logStart(log: Log, { id, provider, attempt }: AgentTask): void {
     provider,
     attempt,
   });
+}
+
+/** Says how far a run is. */
+export function logProgress(
+  log: Log,
+  { id }: AgentTask,
+  progress: Progress,
+): void {
+  log.debug(`Task ${id}: ${progressText(progress)}`, {
+    event: "progress",
+    task: id,
+  });
+}
+
+/** Sees what runs say while they go on. Without one, the log has it at DEBUG. */
+export interface RunWatcher {
+  progress(task: AgentTask, progress: Progress): void;
+  /** What the work prints; meant to be a line, but anybody's JavaScript. */
+  output(task: AgentTask, line: unknown): void;
+}
+
+/** What takes the lines of a run; undefined where nobody wants them. */
+export function outputOf(
+  task: AgentTask,
+  { log, watcher }: { readonly log: Log; readonly watcher?: RunWatcher },
+): ((line: unknown) => void) | undefined {
+  if (watcher) return (line) => watcher.output(task, line);
+  if (!log.isDebug) return undefined;
+  return (line) => {
+    for (const text of outputLines(line)) {
+      log.debug(`Task ${task.id}: ${text}`, { event: "output", task: task.id });
+    }
+  };
+}
+
+/** The longest line of a run's output that is shown whole. */
+const MAX_LINE_CHARACTERS = 10_000;
+
+/** What a run prints, line by line and without its colours. */
+export function outputLines(line: unknown): string[] {
+  return stripAnsiCode(cut(line, MAX_LINE_CHARACTERS)).split(/\r?\n/);
 }
 
 /** What is known of a run beside what was recorded. */

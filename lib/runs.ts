@@ -69,6 +69,15 @@ export class Runs implements AsyncDisposable {
     return count;
   }
 
+  /** How many runs of other providers than these are in flight. */
+  countOfOthers(providers: ReadonlyMap<string, unknown>): number {
+    let count = 0;
+    for (const { task, isRecording } of this.#runs) {
+      if (!providers.has(task.provider) && !isRecording) count++;
+    }
+    return count;
+  }
+
   /** The run of a claim; a new one, in flight, where there is none. */
   of(claimed: ClaimedTask): Run {
     if (claimed instanceof Run && claimed.index >= 0) return claimed;
@@ -160,7 +169,7 @@ export class Runs implements AsyncDisposable {
         run.note = undefined;
         if (!note) return;
         const { applied, traceText } = await recorder.record(
-          noteProgress(run, note.at, note.message),
+          noteProgress(run, note.at, note.message, note),
         );
         if (applied) run.task = { ...run.task, traceText };
         else run.stop("lease lost");

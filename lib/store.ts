@@ -15,6 +15,9 @@ import type {
   Transition,
 } from "./task.ts";
 
+/** Stands for all the providers that a list does not name. */
+export const OTHERS = "*";
+
 /** Options for {@linkcode TaskStore.claim}. */
 export interface ClaimOptions {
   /** How many tasks at most. */
@@ -27,8 +30,15 @@ export interface ClaimOptions {
   readonly now: Date;
   /** Leases that ended by then are over. @default {now} */
   readonly leaseCutoff?: Date;
-  /** How many more tasks of these providers may be claimed. */
+  /**
+   * How many more tasks of these providers may be claimed; Infinity for any
+   * number. {@linkcode OTHERS} is all the other providers together.
+   */
   readonly providerRoom?: ReadonlyMap<string, number>;
+  /** Only tasks of these providers. */
+  readonly providers?: readonly string[];
+  /** Only this task, even before its `runAt`. */
+  readonly taskId?: string;
 }
 
 /** What came of a {@linkcode TaskStore.claim}. */
@@ -37,9 +47,24 @@ export interface ClaimResult {
   readonly claimed: readonly ClaimedTask[];
   /**
    * What was ended instead: tasks whose runner died at every attempt, or died
-   * before it saw that they were cancelled.
+   * before it saw that they were cancelled, and those that nobody answered.
    */
   readonly ended: readonly Transition[];
+}
+
+/** Options for {@linkcode TaskStore.preview}. */
+export type PreviewOptions =
+  & Pick<ClaimOptions, "limit" | "now" | "maxAttempts" | "providers">
+  & { readonly leaseCutoff?: Date };
+
+/** What a claim would do, without doing it. */
+export interface Preview {
+  /** What would be claimed, in its order: at most as many as the limit. */
+  readonly claimable: readonly AgentTask[];
+  readonly claimableCount: number;
+  /** What has not ended and would not be claimed: again at most the limit. */
+  readonly others: readonly AgentTask[];
+  readonly othersCount: number;
 }
 
 /** Options for {@linkcode TaskStore.list}. */
@@ -64,6 +89,19 @@ export type CancelResult =
   /** Its runner stops it within seconds. */
   | "requested"
   /** It had ended already. */
+  | "ended"
+  /** Another program gave it a state that nobody here knows. */
+  | "unknown state"
+  /** There is no such task. */
+  | "missing";
+
+/** What came of answering one task's question. */
+export type AnswerResult =
+  /** It goes on with the answer, at its next claim. */
+  | "answered"
+  /** It does not wait for an answer. */
+  | "not asked"
+  /** It has ended. */
   | "ended"
   /** There is no such task. */
   | "missing";
@@ -92,14 +130,19 @@ export interface TaskStore extends AsyncDisposable {
   /**
    * Leases up to `limit` claimable tasks: higher priority first, then oldest
    * first. Claimable is what is `created`, or `running` without a live lease,
-   * and whose `runAt` has come.
+   * and whose `runAt` has come. A question that was not answered in time fails
+   * its task.
    */
   claim(options: ClaimOptions): Promise<ClaimResult>;
+  /** What {@linkcode TaskStore.claim} would do. Changes nothing. */
+  preview(options: PreviewOptions): Promise<Preview>;
   /** Cancels a task. */
   cancel(id: string, now: Date): Promise<CancelResult>;
+  /** Answers the question of a task that is `needs_input`. */
+  answer(id: string, answer: string, now: Date): Promise<AnswerResult>;
   /** Deletes the history of tasks that ended before then. Returns how many rows. */
   pruneEvents(before: Date): Promise<number>;
-  /** When the next task that is not claimable yet will be; null for none. */
+  /** When the next task will be claimable, or its question too old; null: never. */
   nextDueAt(now: Date): Promise<Date | null>;
   /** Renews leases. */
   heartbeat(

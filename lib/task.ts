@@ -26,22 +26,34 @@ export const TASK_STATES = [
 /** One of {@linkcode TASK_STATES}. */
 export type TaskState = (typeof TASK_STATES)[number];
 
-const TRANSITIONS: Readonly<Record<TaskState, readonly TaskState[]>> = {
-  created: ["running", "failed"],
-  running: ["needs_input", "completed", "failed"],
-  needs_input: ["running", "failed"],
-  completed: [],
-  failed: [],
-};
+const TRANSITIONS: ReadonlyMap<string, readonly TaskState[]> = new Map(
+  Object.entries(
+    {
+      created: ["running", "failed"],
+      running: ["needs_input", "completed", "failed"],
+      needs_input: ["running", "failed"],
+      completed: [],
+      failed: [],
+    } satisfies Record<TaskState, readonly TaskState[]>,
+  ),
+);
 
-/** Says whether a task may go from one state to the other. */
-export function canTransition(from: TaskState, to: TaskState): boolean {
-  return TRANSITIONS[from].includes(to);
+/**
+ * Says whether this is one of {@linkcode TASK_STATES}. Another program may have
+ * put anything into the table.
+ */
+export function isKnownState(state: string): state is TaskState {
+  return TRANSITIONS.has(state);
 }
 
-/** Says whether nothing follows this state. */
-export function isFinal(state: TaskState): boolean {
-  return TRANSITIONS[state].length === 0;
+/** Says whether a task may go from one state to the other. */
+export function canTransition(from: string, to: TaskState): boolean {
+  return TRANSITIONS.get(from)?.includes(to) ?? false;
+}
+
+/** Says whether nothing follows this state; of an unknown one, nobody knows. */
+export function isFinal(state: string): boolean {
+  return TRANSITIONS.get(state)?.length === 0;
 }
 
 /** Any value that JSON can hold. */
@@ -77,7 +89,10 @@ export interface AgentTask {
   readonly traceText: string | null;
   /** Higher first. Default 0. */
   readonly priority: number;
-  /** Not before this time; null means at once. */
+  /**
+   * Not before this time; null means at once. For a task that waits for an
+   * answer: the time when that is too late; null means never.
+   */
   readonly runAt: Date | null;
   /** Claims so far, this one included. */
   readonly attempt: number;
@@ -224,7 +239,7 @@ export interface Transition {
   readonly keepsLease: boolean;
   /** Gives the attempt back. */
   readonly returnsAttempt: boolean;
-  /** Not claimable before this time. */
+  /** What {@linkcode AgentTask.runAt} is from then on. */
   readonly runAt: Date | null;
 }
 

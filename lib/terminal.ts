@@ -5,7 +5,7 @@
  */
 
 import { messageOf, UsageError, UserError } from "./errors.ts";
-import type { Screen } from "./render.ts";
+import type { Screen } from "./table.ts";
 
 /** What commands read and write. */
 export interface Terminal {

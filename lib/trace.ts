@@ -56,7 +56,8 @@ function isAnswer(value: JsonValue): value is Answer {
     typeof value.answer === "string";
 }
 
-function parseJson(text: string): JsonValue | undefined {
+/** Reads JSON; an integer beyond 2^53 is a bigint. Undefined for what is none. */
+export function parseJson(text: string): JsonValue | undefined {
   try {
     return HAS_LONG_NUMBER.test(text)
       ? JSON.parse(text, reviveLongInteger)

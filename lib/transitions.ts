@@ -6,6 +6,8 @@
  * @module
  */
 
+import { format as formatDuration } from "@std/fmt/duration";
+import { type Progress, progressText } from "./progress.ts";
 import {
   type AgentTask,
   canTransition,
@@ -14,8 +16,10 @@ import {
   type JsonValue,
   type Lease,
   type NoLease,
+  type TaskEventKind,
   type Transition,
 } from "./task.ts";
+import { parseTrace } from "./trace.ts";
 
 /** Who the trace says did it: HandsFree's own name for its runner. */
 export const RUNNER_ACTOR = "runner_loop";
@@ -50,8 +54,7 @@ export interface Held {
 }
 
 /** How far a run is, in its own words. */
-export interface ProgressNote {
-  readonly message: string;
+export interface ProgressNote extends Progress {
   readonly at: Date;
 }
 
@@ -63,13 +66,18 @@ function transition(
   if (from !== rest.to && !canTransition(from, rest.to)) {
     throw new TypeError(`Cannot take a task from ${from} to ${rest.to}`);
   }
+  const patch = note ? Object.assign(notePatch(note), rest.patch) : rest.patch;
+  const fraction = FRACTION_AFTER[rest.event];
+  if (fraction !== undefined && hasFraction(task, note)) {
+    patch.progress_fraction = fraction;
+  }
   return {
     lease,
     from,
     traceText: task.traceText,
     to: rest.to,
     event: rest.event,
-    patch: note ? Object.assign(notePatch(note), rest.patch) : rest.patch,
+    patch,
     detail: rest.detail ?? null,
     keepsLease: rest.keepsLease ?? false,
     returnsAttempt: rest.returnsAttempt ?? false,
@@ -77,8 +85,29 @@ function transition(
   };
 }
 
-function notePatch({ message, at }: ProgressNote): JsonObject {
-  return { last_progress_at: traceTime(at), progress: message };
+/** What is completed is not 40% done, and what begins again has done nothing. */
+const FRACTION_AFTER: { readonly [kind in TaskEventKind]?: number | null } = {
+  completed: 1,
+  retry_scheduled: null,
+  released: null,
+};
+
+function hasFraction(
+  { traceText }: AgentTask,
+  note: ProgressNote | undefined,
+): boolean {
+  return note?.fraction !== undefined ||
+    (traceText !== null && traceText.includes('"progress_fraction"'));
+}
+
+function notePatch({ message, fraction, at }: ProgressNote): JsonObject {
+  const patch: JsonObject = {
+    last_progress_at: traceTime(at),
+    progress: message,
+  };
+  // Not HandsFree's.
+  if (fraction !== undefined) patch.progress_fraction = fraction;
+  return patch;
 }
 
 /** running → completed. */
@@ -140,19 +169,74 @@ export function cancel(held: Held, now: Date): Transition {
   });
 }
 
-/** running → needs_input: the task waits, without a lease, for an answer. */
+/**
+ * running → needs_input: the task waits, without a lease, for an answer. The
+ * attempt goes on with the answer, so it is not counted twice.
+ */
 export function askInput(
   claimed: ClaimedTask,
   now: Date,
   question: string,
+  { answerWithinMs }: { answerWithinMs?: number } = {},
 ): Transition {
+  const runAt = answerWithinMs === undefined
+    ? null
+    : new Date(now.getTime() + answerWithinMs);
   return transition(claimed, {
     to: "needs_input",
     event: "needs_input",
     detail: question,
+    returnsAttempt: true,
+    runAt,
     // Not HandsFree's: it has no runner that asks.
-    patch: { question, question_asked_at: traceTime(now) },
+    patch: {
+      question,
+      question_asked_at: traceTime(now),
+      ...(runAt ? { answer_by: traceTime(runAt) } : {}),
+    },
   });
+}
+
+/** needs_input → running, without a lease: the next claim has the answer. */
+export function answer(held: Held, now: Date, text: string): Transition {
+  const trace = parseTrace(held.task.traceText) ?? {};
+  const before = trace.answers ?? [];
+  return transition(held, {
+    from: "needs_input",
+    to: "running",
+    event: "answered",
+    detail: text,
+    patch: {
+      answers: [
+        // What somebody else put there is no answer, and stays.
+        ...(Array.isArray(before) ? before : [before]),
+        {
+          question: questionOf(trace) ?? "",
+          answer: text,
+          answered_at: traceTime(now),
+        },
+      ],
+      question: null,
+      ...(trace.answer_by === undefined ? {} : { answer_by: null }),
+    },
+  });
+}
+
+/** The question that a task waits with, as its trace has it. */
+export function questionOf(trace: JsonObject | undefined): string | undefined {
+  return typeof trace?.question === "string" ? trace.question : undefined;
+}
+
+/** needs_input → failed: nobody answered in time. */
+export function expire(held: Held, now: Date): Transition {
+  const trace = parseTrace(held.task.traceText);
+  const askedAt = Date.parse(String(trace?.question_asked_at));
+  const waitMs = (held.task.runAt ?? now).getTime() - askedAt;
+  const within = waitMs > 0
+    ? `within ${formatDuration(waitMs, { ignoreZero: true })}`
+    : "in time";
+  const error = `Nobody answered ${within}: ${questionOf(trace) ?? ""}`;
+  return { ...fail(held, now, error), from: "needs_input" };
 }
 
 /** Stays running, without a lease, until `runAt`. */
@@ -175,6 +259,26 @@ export function retryLater(
   });
 }
 
+/**
+ * Stays running, without a lease: another program has answered, by setting it
+ * running. It does not know of the time until which the answer was waited for.
+ */
+export function answeredElsewhere(held: Held): Transition {
+  return transition(held, {
+    to: "running",
+    event: "answered",
+    patch: { answer_by: null },
+  });
+}
+
+/** Whether that is what happened to a task that is running and not claimable. */
+export function isAnsweredElsewhere(
+  { state, runAt, traceText }: AgentTask,
+): boolean {
+  return state === "running" && runAt !== null &&
+    parseTrace(traceText)?.answer_by === traceTime(runAt);
+}
+
 /** Gives a task back as if it had not been claimed; costs no attempt. */
 export function release(claimed: ClaimedTask, reason: string): Transition {
   return transition(claimed, {
@@ -191,12 +295,14 @@ export function noteProgress(
   { task, lease }: ClaimedTask,
   at: Date,
   message: string,
+  { fraction }: { fraction?: number } = {},
 ): Transition {
-  return transition({ task, lease, note: { message, at } }, {
+  const note = { message, fraction, at };
+  return transition({ task, lease, note }, {
     to: "running",
     event: "progress",
-    detail: message,
     keepsLease: true,
+    detail: progressText(note),
     patch: {},
   });
 }

@@ -99,7 +99,8 @@ export function parseRequest(argv: readonly string[]): Request {
       `Unexpected argument "${args[command.maxArgs]}" for "${command.name}". ` +
         (command.maxArgs === 0
           ? "It takes only flags."
-          : "It takes one; put quotes around a text with blanks."),
+          : `It takes ${command.maxArgs === 1 ? "one" : command.maxArgs}; ` +
+            "put quotes around a text with blanks."),
     );
   }
   const settings = Object.fromEntries(
@@ -206,7 +207,7 @@ ${examples.join("\n")}
 
 /** Settings that have no flag are for the runner. */
 function environmentHelp({ name }: Command): string {
-  if (name !== "run") return "";
+  if (name !== "run" && name !== "run-task") return "";
   const settings = Object.values<Setting>(SETTINGS).filter(({ flag }) => !flag);
   const rows = settings.map(({ env = "", kind, summary, default: value }) => {
     const unit = kind === "seconds" || kind === "days" ? ` ${kind}` : "";

@@ -24,6 +24,8 @@ export interface VerdictOptions {
   readonly now: Date;
   /** Attempts before a failure is final, for a task that says nothing else. */
   readonly attempts: number;
+  /** Delays between the attempts. @default {1 s to 5 min} */
+  readonly backoff?: { readonly baseMs: number; readonly maxMs: number };
 }
 
 /** The transition to record; undefined where nothing may be written. */
@@ -37,16 +39,19 @@ export function transitionFor(
     case "completed":
       return complete(claimed, now, outcome);
     case "needs_input":
-      return askInput(claimed, now, outcome.question);
+      return askInput(claimed, now, outcome.question, outcome);
     case "aborted":
       return afterAbort(claimed, outcome.reason, options);
     case "failed": {
-      const { error, retryable } = outcome;
+      const { error, retryable, retryAfterMs = 0 } = outcome;
       const { attempt, maxAttempts } = claimed.task;
       if (!retryable || attempt >= (maxAttempts ?? options.attempts)) {
         return fail(claimed, now, error);
       }
-      const waitMs = backoffMs(attempt, RETRY_BACKOFF);
+      const waitMs = Math.max(
+        retryAfterMs,
+        backoffMs(attempt, options.backoff ?? RETRY_BACKOFF),
+      );
       const runAt = new Date(now.getTime() + waitMs);
       return retryLater(claimed, now, { error, runAt });
     }

@@ -78,7 +78,7 @@ for (const [text, mistake] of NOT_JSON) {
 
 // JSON that is no configuration
 
-const PROCESSORS = 'expected "simulate"';
+const PROCESSORS = "expected one of simulate, command, module";
 const FIELDS = "processor, timeout, attempts, concurrency, backoff";
 const WRONG: [text: string, ...mistakes: string[]][] = [
   ["null", "1:1: the file is null: expected an object."],

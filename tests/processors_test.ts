@@ -37,7 +37,24 @@ const SIMULATED: [trace: JsonObject, fails: boolean, outcome: Outcome][] = [
   [{ simulate_failure: false }, false, COMPLETED],
   [{ simulate_failure: "" }, false, COMPLETED],
   [{ simulate_failure: null }, false, COMPLETED],
+  [{ simulate_question: 5 }, false, COMPLETED],
 ];
+
+Deno.test("simulate asks once, and completes with the answer", async () => {
+  const options = { delayMs: 0, fails: false, clock: new FakeClock() };
+  const simulate = createSimulateProcessor(options);
+  const trace = { simulate_question: "Which?" };
+  const task = { ...TASK, traceText: JSON.stringify(trace) };
+  assertEquals(await simulate.process(task, contextWith({ trace })), {
+    kind: "needs_input",
+    question: "Which?",
+  });
+  const answers = [{ question: "Which?", answer: "main", answered_at: "" }];
+  assertEquals(await simulate.process(task, contextWith({ trace, answers })), {
+    kind: "completed",
+    result: "main",
+  });
+});
 
 for (const [trace, fails, outcome] of SIMULATED) {
   Deno.test(`simulate takes ${JSON.stringify(trace)} with fails ${fails} for ${outcome.kind}`, async () => {

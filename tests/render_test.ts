@@ -1,14 +1,20 @@
 import { unicodeWidth } from "@std/cli/unicode-width";
 import { bold, dim, green, red, stripAnsiCode, yellow } from "@std/fmt/colors";
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertFalse,
+  assertMatch,
+  assertStringIncludes,
+} from "@std/assert";
 import {
   ageOf,
   eventToJson,
   renderTable,
   renderTask,
-  type Screen,
   taskToJson,
 } from "../lib/render.ts";
+import type { Screen } from "../lib/table.ts";
 import type { AgentTask, TaskEvent, TaskState } from "../lib/task.ts";
 import { stringifyJson } from "../lib/trace.ts";
 
@@ -101,6 +107,48 @@ Deno.test("renderTable() lines columns up", () => {
       "11111111  completed    simulate  2m   1    octo/app#12  Short",
       "22222222  needs_input  simulate  2m   12                Fix it",
     ],
+  );
+});
+
+Deno.test("renderTable() and renderTask() say how far a task is while it runs, no longer", () => {
+  const task = { traceText: '{"progress_fraction": 0.404}' };
+  const running = { ...task, state: "running" } as const;
+  assertStringIncludes(table([running])[1] ?? "", "  running 40%  simulate");
+  assertStringIncludes(
+    table([running], { hasColor: true })[1] ?? "",
+    bold("running 40%"),
+  );
+  assertMatch(show(running), /^ {2}State +running 40%$/m);
+  for (const state of ["completed", "failed", "needs_input"] as const) {
+    assertFalse(table([{ ...task, state }])[1]?.includes("%"));
+  }
+});
+
+Deno.test("renderTask() shows a task's question, how to answer it and until when", () => {
+  const task = {
+    state: "needs_input",
+    traceText: JSON.stringify({ question: `Which?${HOSTILE}\nmain or next` }),
+    runAt: ago(-3_600),
+  } as const;
+  const text = show(task);
+  assertHarmless(text);
+  assertMatch(text, /^ {2}Question +Which\?.*\n {4}main or next$/m);
+  assertMatch(text, /^ {2}Answer by +2026-01-20 01:00:00 \(in 1h\)$/m);
+  assertMatch(
+    text,
+    /^ {2}Answer with +agent-runner answer 550e8400 "…"$/m,
+  );
+  assertFalse(text.includes("Not before"));
+  assertFalse(show({ ...task, state: "running" }).includes("Answer with"));
+  assertFalse(show({ ...task, runAt: null }).includes("Answer by"));
+});
+
+Deno.test("renderTask() shows a state that nobody knows, harmless", () => {
+  const state = `paused${HOSTILE}` as TaskState;
+  assertHarmless(show({ state }));
+  assertStringIncludes(
+    table([{ state }], { hasColor: true })[1] ?? "",
+    "paused",
   );
 });
 

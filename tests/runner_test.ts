@@ -11,7 +11,8 @@ import {
   type RunnerSettings,
   runOnce,
 } from "../lib/runner.ts";
-import type { ClaimedTask } from "../lib/task.ts";
+import type { RunWatcher } from "../lib/runner_log.ts";
+import type { ClaimedTask, JsonObject, JsonValue } from "../lib/task.ts";
 import { parseTrace } from "../lib/trace.ts";
 import { FakeClock, turn } from "./fake_clock.ts";
 import { StubStore } from "./stub_store.ts";
@@ -21,6 +22,7 @@ interface Setup {
   readonly process?: Processor["process"];
   readonly settings?: Partial<RunnerSettings>;
   readonly clock?: FakeClock;
+  readonly watcher?: RunWatcher;
 }
 
 async function setUp(options: Setup = {}) {
@@ -39,6 +41,7 @@ async function setUp(options: Setup = {}) {
     clock,
     log,
     owner: "runner-1",
+    watcher: options.watcher,
     settings: {
       enabled: true,
       concurrency: 2,
@@ -700,4 +703,325 @@ Deno.test("runLoop() claims again soon after a claim that failed, though nothing
   drain.abort();
   await clock.advance(100);
   assertEquals((await done).completed, 1);
+});
+
+async function createFor(
+  store: StubStore,
+  clock: FakeClock,
+  ...providers: string[]
+): Promise<void> {
+  const tasks = providers.map((provider) => ({ userId: "user", provider }));
+  await store.create(tasks, clock.now());
+}
+
+Deno.test("a task that asks waits without a lease, and goes on with the answer", async () => {
+  const keys: string[] = [];
+  const { runner, store, stop, clock, logged } = await setUp({
+    tasks: 1,
+    process: (_task, { answers, idempotencyKey }) => {
+      keys.push(idempotencyKey);
+      const question = ["Which?", "Sure?"][answers.length];
+      return Promise.resolve(
+        question === undefined
+          ? { kind: "completed", result: answers.map(({ answer }) => answer) }
+          : { kind: "needs_input", question },
+      );
+    },
+  });
+  await using _ = runner;
+  for (const answer of ["main", "yes"]) {
+    assertEquals((await runOnce(runner, stop)).skipped, 1);
+    const task = await store.get("task-1");
+    assertEquals(
+      [task?.state, task?.leaseOwner, task?.attempt],
+      ["needs_input", null, 0],
+    );
+    assertEquals((await runOnce(runner, stop)).started, 0);
+    assertEquals(
+      await store.answer("task-1", answer, clock.now()),
+      "answered",
+    );
+  }
+  assertEquals((await runOnce(runner, stop)).completed, 1);
+  const trace = parseTrace((await store.get("task-1"))?.traceText ?? null);
+  assertEquals(trace?.output, ["main", "yes"]);
+  // The same attempt all along, and another key for each stage of it.
+  assertEquals(keys, ["task-1:1", "task-1:1.1", "task-1:1.2"]);
+  assert(logged().includes("WARNING - Task task-1 needs input: Which?"));
+});
+
+Deno.test("runLoop() fails a task that nobody answers in time", async () => {
+  const { runner, store, stop, drain, clock, logged } = await setUp({
+    clock: new FakeClock(),
+    tasks: 1,
+    process: () =>
+      Promise.resolve({
+        kind: "needs_input",
+        question: "Which?",
+        answerWithinMs: 5_000,
+      }),
+  });
+  await using _ = runner;
+  const done = runLoop(runner, stop);
+  await clock.advance(1_000);
+  assertEquals(store.idsIn("needs_input"), ["task-1"]);
+  await clock.advance(3_900);
+  assertEquals(store.idsIn("needs_input"), ["task-1"]);
+  await clock.advance(500);
+  assertEquals(store.idsIn("failed"), ["task-1"]);
+  drain.abort();
+  await clock.advance(100);
+  await done;
+  assert(
+    logged().includes(
+      "ERROR - Task task-1 failed: Nobody answered within 5s: Which?",
+    ),
+    logged().join("\n"),
+  );
+});
+
+Deno.test("runLoop() goes on with a task as soon as it is answered", async () => {
+  const { runner, store, stop, drain, clock } = await setUp({
+    clock: new FakeClock(),
+    tasks: 1,
+    process: (_task, { answers }) =>
+      Promise.resolve(
+        answers.length > 0
+          ? { kind: "completed" }
+          : { kind: "needs_input", question: "Which?" },
+      ),
+  });
+  await using _ = runner;
+  const done = runLoop(runner, stop);
+  await clock.advance(1_000);
+  assertEquals(store.idsIn("needs_input"), ["task-1"]);
+  await store.answer("task-1", "main", clock.now());
+  await clock.advance(100);
+  assertEquals(store.idsIn("completed"), ["task-1"]);
+  drain.abort();
+  await done;
+});
+
+Deno.test("a run's fraction is kept while only its message changes, and is 1 at the end", async () => {
+  const clock = new FakeClock();
+  const { runner, store, stop } = await setUp({
+    clock,
+    tasks: 1,
+    process: async (_task, { progress }) => {
+      progress("Half way", 0.5);
+      progress("Still there");
+      await clock.sleep(2_500);
+      return { kind: "completed" };
+    },
+  });
+  await using _ = runner;
+  const done = runOnce(runner, stop);
+  await clock.advance(1_500);
+  const note = parseTrace(store.tasks.get("task-1")!.traceText);
+  assertEquals([note?.progress, note?.progress_fraction], ["Still there", 0.5]);
+  assertEquals(store.recorded.map(({ detail }) => detail), [
+    "50%: Still there",
+  ]);
+  await clock.advance(1_500);
+  await done;
+  const trace = parseTrace(store.tasks.get("task-1")!.traceText);
+  assertEquals(trace?.progress_fraction, 1);
+});
+
+Deno.test("a result that JSON can't hold harms neither its task nor the others", async () => {
+  const cyclic: Record<string, unknown> = {};
+  cyclic.self = cyclic;
+  const { runner, store, stop } = await setUp({
+    tasks: 3,
+    process: ({ id }) =>
+      Promise.resolve({
+        kind: "completed",
+        result: (id === "task-2" ? cyclic : 1n) as JsonValue,
+      }),
+  });
+  await using _ = runner;
+  assertEquals((await runOnce(runner, stop)).completed, 3);
+  const outputs = ["task-1", "task-2", "task-3"].map((id) =>
+    parseTrace(store.tasks.get(id)!.traceText)?.output
+  );
+  assertEquals([outputs[0], outputs[2]], [1, 1]);
+  assertEquals(Object.keys(outputs[1] as JsonObject), ["unkept"]);
+});
+
+Deno.test("runOnce() runs only the providers that there are settings for", async () => {
+  const { runner, store, stop, clock } = await setUp({
+    settings: { providers: new Map([["claude", {}], ["codex", {}]]) },
+  });
+  await using _ = runner;
+  await createFor(store, clock, "claude", "other", "codex");
+  assertEquals((await runOnce(runner, stop)).completed, 2);
+  assertEquals(store.idsIn("created"), ["task-2"]);
+});
+
+Deno.test("runOnce() runs all providers where there are settings for the others", async () => {
+  const { runner, store, stop, clock } = await setUp({
+    settings: { providers: new Map([["claude", {}], ["*", {}]]) },
+  });
+  await using _ = runner;
+  await createFor(store, clock, "claude", "other");
+  assertEquals((await runOnce(runner, stop)).completed, 2);
+});
+
+Deno.test("a provider's concurrency bounds its tasks, and * those of the others together", async () => {
+  const running: string[] = [];
+  let most = 0;
+  const { runner, store, stop, clock } = await setUp({
+    settings: {
+      concurrency: 10,
+      limits: new Map([["b", 1]]),
+      providers: new Map([
+        ["a", { concurrency: 2 }],
+        ["b", { concurrency: 5 }],
+        ["*", { concurrency: 2 }],
+      ]),
+    },
+    process: async ({ provider }) => {
+      running.push(provider);
+      most = Math.max(most, running.length);
+      const others = running.filter((it) => it !== "a" && it !== "b");
+      assert(running.filter((it) => it === "a").length <= 2);
+      assert(running.filter((it) => it === "b").length <= 1);
+      assert(others.length <= 2, others.join());
+      await clock.sleep(100);
+      running.splice(running.indexOf(provider), 1);
+      return { kind: "completed" };
+    },
+  });
+  await using _ = runner;
+  await createFor(store, clock, ..."aaaabbbxyzxyz");
+  assertEquals(await runOnce(runner, stop), {
+    started: 13,
+    completed: 13,
+    failed: 0,
+    skipped: 0,
+  });
+  assertEquals(most, 5);
+});
+
+Deno.test("a provider's timeout counts for its tasks, unless they set their own", async () => {
+  const { runner, store, stop, clock } = await setUp({
+    clock: new FakeClock(),
+    settings: {
+      timeoutMs: 60_000,
+      concurrency: 4,
+      providers: new Map([["slow", { timeoutMs: 2_000 }], ["*", {}]]),
+    },
+    process: async (_task, { signal }) => {
+      await clock.sleep(600_000, signal);
+      throw new Error("too late");
+    },
+  });
+  await using _ = runner;
+  await createFor(store, clock, "slow", "other");
+  await store.create(
+    [{ userId: "user", provider: "slow", timeoutMs: 5_000 }],
+    clock.now(),
+  );
+  const done = runOnce(runner, stop);
+  await clock.advance(3_000);
+  assertEquals(store.idsIn("failed"), ["task-1"]);
+  await clock.advance(3_000);
+  assertEquals(store.idsIn("failed"), ["task-1", "task-3"]);
+  await clock.advance(60_000);
+  assertEquals((await done).failed, 3);
+});
+
+Deno.test("a provider's attempts and backoff count for its tasks", async () => {
+  const { runner, store, stop, clock } = await setUp({
+    settings: {
+      providers: new Map([
+        ["flaky", { attempts: 3, backoff: { baseMs: 60_000, maxMs: 60_000 } }],
+        ["*", {}],
+      ]),
+    },
+    process: () => Promise.reject(new Error("boom")),
+  });
+  await using _ = runner;
+  await createFor(store, clock, "flaky", "other");
+  await runOnce(runner, stop);
+  assertEquals(store.recorded.map(({ event }) => event), [
+    "retry_scheduled",
+    "failed",
+  ]);
+  const { runAt } = (await store.get("task-1"))!;
+  const waitMs = runAt!.getTime() - clock.now().getTime();
+  assert(waitMs > 29_000 && waitMs <= 60_000, `${waitMs}`);
+});
+
+Deno.test("a task is not tried again sooner than its processor says", async () => {
+  const { runner, store, stop, clock } = await setUp({
+    tasks: 1,
+    settings: { attempts: 2 },
+    process: () =>
+      Promise.resolve({
+        kind: "failed",
+        error: "busy",
+        retryable: true,
+        retryAfterMs: 120_000,
+      }),
+  });
+  await using _ = runner;
+  await runOnce(runner, stop);
+  const { runAt } = (await store.get("task-1"))!;
+  assert(runAt!.getTime() - clock.now().getTime() > 119_000);
+});
+
+Deno.test("autoStartCreatedTasks() claims one task by its id, whatever its limit", async () => {
+  const { runner, store, clock } = await setUp({
+    settings: {
+      limits: new Map([["slow", 1]]),
+      providers: new Map([["slow", {}]]),
+    },
+  });
+  await using _ = runner;
+  await createFor(store, clock, "slow", "other", "slow");
+  await autoStartCreatedTasks(runner, 5);
+  const claimed = await autoStartCreatedTasks(runner, 1, { taskId: "task-3" });
+  assertEquals(claimed.map(({ task }) => task.id), ["task-3"]);
+});
+
+Deno.test("what a run prints and notes is in the log at DEBUG", async () => {
+  const { runner, stop, logged } = await setUp({
+    tasks: 1,
+    process: (_task, { output, progress }) => {
+      output("\x1b[31mred\x1b[0m\nsecond \x07line");
+      output(undefined as unknown as string);
+      progress("Half way", 0.5);
+      return Promise.resolve({ kind: "completed" });
+    },
+  });
+  await using _ = runner;
+  await runOnce(runner, stop);
+  assertEquals(logged().filter((line) => line.startsWith("DEBUG")), [
+    "DEBUG - Task task-1: red",
+    "DEBUG - Task task-1: second \\x07line",
+    "DEBUG - Task task-1: undefined",
+    "DEBUG - Task task-1: 50%: Half way",
+  ]);
+});
+
+Deno.test("a watcher sees what a run prints and notes, instead of the log", async () => {
+  const seen: unknown[] = [];
+  const { runner, stop, logged } = await setUp({
+    tasks: 1,
+    watcher: {
+      output: ({ id }, line) => seen.push([id, line]),
+      progress: ({ id }, { message, fraction }) =>
+        seen.push([id, message, fraction]),
+    },
+    process: (_task, { output, progress }) => {
+      output("a line");
+      progress("Half way", 0.5);
+      return Promise.resolve({ kind: "completed" });
+    },
+  });
+  await using _ = runner;
+  await runOnce(runner, stop);
+  assertEquals(seen, [["task-1", "a line"], ["task-1", "Half way", 0.5]]);
+  assertEquals(logged().filter((line) => line.startsWith("DEBUG")), []);
 });

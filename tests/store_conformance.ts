@@ -13,14 +13,20 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { UsageError } from "../lib/errors.ts";
-import type { ClaimOptions, ClaimResult, TaskStore } from "../lib/store.ts";
+import type {
+  ClaimOptions,
+  ClaimResult,
+  Preview,
+  PreviewOptions,
+  TaskStore,
+} from "../lib/store.ts";
 import type {
   AgentTask,
   ClaimedTask,
   NewTask,
   TaskState,
 } from "../lib/task.ts";
-import { parseTrace, UNREADABLE_KEY } from "../lib/trace.ts";
+import { answersOf, parseTrace, UNREADABLE_KEY } from "../lib/trace.ts";
 import {
   askInput,
   cancel,
@@ -38,7 +44,7 @@ export interface StoreUnderTest extends AsyncDisposable {
   /** Writes to a task's row without asking the store. */
   changeTask(
     id: string,
-    change: { state?: TaskState; traceText?: string | null },
+    change: { state?: string; traceText?: string | null },
   ): Promise<void>;
   /** All that is stored of a task: its row and its history, as text. */
   storedTextOf(id: string): Promise<string>;
@@ -631,7 +637,8 @@ export function testTaskStore(
     const result = await claim(store, { now: at(1e9), maxAttempts: 1 });
     assertEquals(idsOf(result), [answered, retried]);
     assertEquals(result.ended, []);
-    assertEquals(result.claimed.map(({ lease }) => lease.attempt), [2, 2]);
+    // What asked goes on with its attempt.
+    assertEquals(result.claimed.map(({ lease }) => lease.attempt), [1, 2]);
   });
 
   test("claim() gives a released task its attempt again", async ({ store }) => {
@@ -1319,6 +1326,326 @@ export function testTaskStore(
     assertEquals((await store.get(id))?.state, "failed");
   });
 
+  test("claim() leases one task by its id, before others and before its run_at", async ({ store }) => {
+    const [first = "", due = "", later = ""] = await store.create([
+      newTask({ priority: 9 }),
+      newTask({}),
+      newTask({ runAt: at(1e9) }),
+    ], at(0));
+    const one = await claim(store, { taskId: later });
+    assertEquals(idsOf(one), [later]);
+    assertEquals(one.claimed[0]?.task.runAt, null);
+    assertEquals(idsOf(await claim(store, { taskId: due })), [due]);
+    assertEquals(idsOf(await claim(store, { taskId: due })), []);
+    assertEquals(
+      idsOf(await claim(store, { taskId: crypto.randomUUID() })),
+      [],
+    );
+    assertEquals(idsOf(await claim(store)), [first]);
+  });
+
+  test("claim() by id takes what waits for its retry, and ends only that task", async ({ store }) => {
+    const [retried = "", dead = "", other = ""] = await createMany(store, 3);
+    const { claimed } = await claim(store, { leaseMs: 10, maxAttempts: 1 });
+    const retry = { error: "no", runAt: at(1e9) };
+    await store.record([retryLater(nth(claimed, 0), at(1), retry)], at(1));
+    const options = { now: at(2_000), maxAttempts: 1 };
+    const one = await claim(store, { ...options, taskId: retried });
+    assertEquals([idsOf(one), endedOf(one)], [[retried], []]);
+    const two = await claim(store, { ...options, taskId: dead });
+    assertEquals([idsOf(two), endedOf(two)], [[], [dead]]);
+    assertEquals((await store.get(other))?.state, "running");
+  });
+
+  test("claim() by id takes nothing that is held, waits for an answer or has ended", async ({ store }) => {
+    const ids = await createMany(store, 4);
+    const { claimed } = await claim(store, { limit: 3 });
+    await store.record([
+      askInput(nth(claimed, 1), at(1), "Which?"),
+      complete(nth(claimed, 2), at(1)),
+    ], at(1));
+    await store.cancel(ids[3] ?? "", at(1));
+    for (const taskId of ids) {
+      const result = await claim(store, { taskId, now: at(2) });
+      assertEquals(result, { claimed: [], ended: [] });
+    }
+  });
+
+  test("claim() takes tasks of the given providers only", async ({ store }) => {
+    const ids = await store.create(
+      ["a", "b", "*", "c", "a"].map((provider) => newTask({ provider })),
+      at(0),
+    );
+    async function take(options: Partial<ClaimOptions>): Promise<number[]> {
+      return idsOf(await claim(store, options)).map((id) => ids.indexOf(id));
+    }
+    assertEquals(await take({ providers: [] }), []);
+    assertEquals(await take({ providers: ["x", "a"], limit: 1 }), [0]);
+    assertEquals(await take({ providers: ["*"] }), [2]);
+    assertEquals(await take({ providers: ["b", "a"] }), [1, 4]);
+    assertEquals(await take({}), [3]);
+  });
+
+  test("claim() gives the providers that are not named room together", async ({ store }) => {
+    const providers = ["a", "x", "b", "y", "x", "b", "*"];
+    const ids = await store.create(
+      providers.map((provider) => newTask({ provider })),
+      at(0),
+    );
+    async function take(room: [string, number][]): Promise<number[]> {
+      const result = await claim(store, { providerRoom: new Map(room) });
+      return idsOf(result).map((id) => ids.indexOf(id));
+    }
+    assertEquals(await take([["a", 0], ["b", Infinity], ["*", 2]]), [
+      1,
+      2,
+      3,
+      5,
+    ]);
+    assertEquals(await take([["a", 0], ["*", 0]]), []);
+    assertEquals(await take([["a", 0], ["*", 1]]), [4]);
+    assertEquals(await take([["*", Infinity]]), [0, 6]);
+  });
+
+  test("answer() makes a task claimable, with the answer in its trace", async ({ store }) => {
+    const { id } = await createOne(store, { trace: { mine: 1 } });
+    const asked = first((await claim(store, { maxAttempts: 1 })).claimed);
+    await store.record([askInput(asked, at(1), "Which?")], at(1));
+    assertEquals((await store.get(id))?.attempt, 0);
+    assertEquals(await store.answer(id, "main 漢\n", at(5_000)), "answered");
+    const task = await store.get(id);
+    assertEquals(task?.state, "running");
+    assertEquals([task?.leaseOwner, task?.leaseExpiresAt], [null, null]);
+    assertEquals([task?.runAt, task?.updatedAt], [null, at(5_000)]);
+    const trace = parseTrace(task?.traceText ?? null);
+    assertEquals([trace?.mine, trace?.question], [1, null]);
+    assertEquals(trace?.answers, [{
+      question: "Which?",
+      answer: "main 漢\n",
+      answered_at: traceTime(at(5_000)),
+    }]);
+    const again = await claim(store, { now: at(5_000), maxAttempts: 1 });
+    assertEquals(idsOf(again), [id]);
+    assertEquals(first(again.claimed).lease.attempt, 1);
+    assertEquals(await historyOf(store, id), [
+      ["created", 0, null, null, 0],
+      ["started", 1, "runner-a", null, 0],
+      ["needs_input", 1, "runner-a", "Which?", 1],
+      ["answered", 0, null, "main 漢\n", 5_000],
+      ["started", 1, "runner-a", null, 5_000],
+    ]);
+    const late = await store.record([complete(asked, at(6))], at(6));
+    assertEquals(late.map(({ applied }) => applied), [false]);
+  });
+
+  test("answer() keeps the answers to the questions before", async ({ store }) => {
+    const { id } = await createOne(store, {});
+    for (const n of [1, 2, 3]) {
+      const { claimed } = await claim(store, { now: at(n * 2_000) });
+      const asked = askInput(first(claimed), at(n), `Question ${n}?`);
+      await store.record([asked], at(n));
+      await store.answer(id, `Answer ${n}`, at(n));
+    }
+    const task = await store.get(id);
+    const answers = answersOf(parseTrace(task?.traceText ?? null) ?? {});
+    assertEquals(
+      answers.map(({ question, answer }) => `${question} ${answer}`),
+      [1, 2, 3].map((n) => `Question ${n}? Answer ${n}`),
+    );
+    assertEquals(task?.attempt, 0);
+  });
+
+  test("answer() changes nothing that has not asked", async (subject) => {
+    const { store, storedTextOf } = subject;
+    const ids = await createMany(store, 4);
+    const { claimed } = await claim(store, { limit: 3 });
+    await store.record([
+      complete(nth(claimed, 1), at(1)),
+      fail(nth(claimed, 2), at(1), "no"),
+    ], at(1));
+    const expected = ["not asked", "ended", "ended", "not asked"] as const;
+    for (const [index, id] of ids.entries()) {
+      const before = await storedTextOf(id);
+      assertEquals(await store.answer(id, "x", at(2)), expected[index]);
+      assertEquals(await storedTextOf(id), before);
+    }
+    const missing = crypto.randomUUID();
+    assertEquals(await store.answer(missing, "x", at(2)), "missing");
+    assertEquals(await store.events(missing), []);
+  });
+
+  test("answer() counts once where two answer", async ({ store }) => {
+    const { id } = await createOne(store, {});
+    const { claimed } = await claim(store);
+    await store.record([askInput(first(claimed), at(1), "Which?")], at(1));
+    const results = await Promise.all(
+      ["one", "two"].map((text) => store.answer(id, text, at(2))),
+    );
+    assertEquals(results, ["answered", "not asked"]);
+    const trace = parseTrace((await store.get(id))?.traceText ?? null);
+    assertEquals(answersOf(trace ?? {}).map(({ answer }) => answer), ["one"]);
+  });
+
+  test("answer() keeps a trace that can't be read", async ({ store, changeTask }) => {
+    const { id } = await createOne(store, {});
+    await changeTask(id, { state: "needs_input", traceText: "[1, 2]" });
+    assertEquals(await store.answer(id, "x", at(1)), "answered");
+    const trace = parseTrace((await store.get(id))?.traceText ?? null);
+    assertEquals(trace?.[UNREADABLE_KEY], "[1, 2]");
+    assertEquals(answersOf(trace ?? {})[0]?.answer, "x");
+    assertEquals(idsOf(await claim(store)), [id]);
+  });
+
+  test("claim() fails a task that nobody answered in time, at that moment", async ({ store }) => {
+    const [id = "", other = ""] = await createMany(store, 2);
+    const { claimed } = await claim(store);
+    const asked = { answerWithinMs: 60_000 };
+    await store.record([
+      askInput(nth(claimed, 0), at(1_000), "Which?", asked),
+      askInput(nth(claimed, 1), at(1_000), "And here?"),
+    ], at(1_000));
+    assertEquals((await store.get(id))?.runAt, at(61_000));
+    assertEquals(await store.nextDueAt(at(1_000)), at(61_000));
+    const early = await claim(store, { now: at(60_999) });
+    assertEquals(early, { claimed: [], ended: [] });
+    const result = await claim(store, { now: at(61_000) });
+    assertEquals([idsOf(result), endedOf(result)], [[], [id]]);
+    const task = await store.get(id);
+    assertEquals([task?.state, task?.runAt], ["failed", null]);
+    const trace = parseTrace(task?.traceText ?? null);
+    assertEquals(trace?.error, "Nobody answered within 1m: Which?");
+    const last = (await store.events(id)).at(-1);
+    assertEquals([last?.kind, last?.detail], ["failed", trace?.error]);
+    assertEquals(await store.answer(id, "late", at(61_001)), "ended");
+    assertEquals((await store.get(other))?.state, "needs_input");
+    assertEquals(await store.nextDueAt(at(0)), null);
+  });
+
+  test("answer() that comes in time leaves nothing to fail", async ({ store }) => {
+    const { id } = await createOne(store, {});
+    const { claimed } = await claim(store);
+    const asked = { answerWithinMs: 60_000 };
+    await store.record([askInput(first(claimed), at(0), "Q?", asked)], at(0));
+    assertEquals(await store.answer(id, "A", at(59_999)), "answered");
+    assertEquals(await store.nextDueAt(at(0)), null);
+    const result = await claim(store, { now: at(99_000) });
+    assertEquals([idsOf(result), endedOf(result)], [[id], []]);
+  });
+
+  test("claim() takes at once what another program set running, though its question had a time", async (subject) => {
+    const { store, changeTask } = subject;
+    const [id = "", retried = ""] = await createMany(store, 2);
+    const { claimed } = await claim(store);
+    const asked = { answerWithinMs: 1e9 };
+    await store.record([
+      askInput(nth(claimed, 0), at(0), "Which?", asked),
+      askInput(nth(claimed, 1), at(0), "Which?", asked),
+    ], at(0));
+    // One that was answered here, and then waits for its retry.
+    await store.answer(retried, "main", at(1));
+    const again = await claim(store, { now: at(2_000) });
+    const retry = { error: "no", runAt: at(1e8) };
+    await store.record(
+      [retryLater(first(again.claimed), at(2_001), retry)],
+      at(2_001),
+    );
+    await changeTask(id, { state: "running" });
+    const result = await claim(store, { now: at(4_000) });
+    assertEquals([idsOf(result), endedOf(result)], [[id], []]);
+    assertEquals(first(result.claimed).task.runAt, null);
+    const kinds = (await store.events(id)).map(({ kind }) => kind);
+    assertEquals(kinds.slice(-2), ["answered", "started"]);
+    assertEquals((await store.get(retried))?.runAt, at(1e8));
+  });
+
+  test("cancel() fails a task that waits for an answer", async ({ store }) => {
+    const { id } = await createOne(store, {});
+    const { claimed } = await claim(store);
+    const asked = { answerWithinMs: 60_000 };
+    await store.record([askInput(first(claimed), at(0), "Q?", asked)], at(0));
+    assertEquals(await store.cancel(id, at(1)), "cancelled");
+    assertEquals(await store.answer(id, "A", at(2)), "ended");
+    assertEquals(await store.nextDueAt(at(0)), null);
+    const result = await claim(store, { now: at(99_000) });
+    assertEquals(result, { claimed: [], ended: [] });
+  });
+
+  test("claim() ends a task that asked after it was cancelled", async ({ store }) => {
+    const { id } = await createOne(store, {});
+    const { claimed } = await claim(store);
+    assertEquals(await store.cancel(id, at(1)), "requested");
+    const asked = { answerWithinMs: 10 };
+    await store.record([askInput(first(claimed), at(2), "Q?", asked)], at(2));
+    const result = await claim(store, { now: at(2_000) });
+    assertEquals([idsOf(result), endedOf(result)], [[], [id]]);
+    assertEquals(result.ended[0]?.event, "cancelled");
+    assertEquals((await store.get(id))?.state, "failed");
+  });
+
+  test("a state that nobody here knows is left alone", async (subject) => {
+    const { store, changeTask, storedTextOf } = subject;
+    const { id } = await createOne(store, {});
+    await changeTask(id, { state: "paused" });
+    const before = await storedTextOf(id);
+    assertEquals(await store.cancel(id, at(1)), "unknown state");
+    assertEquals(await store.answer(id, "x", at(1)), "not asked");
+    assertEquals(idsOf(await claim(store)), []);
+    assertEquals(idsOf(await claim(store, { taskId: id })), []);
+    assertEquals(await store.nextDueAt(at(0)), null);
+    const { others } = await preview(store);
+    assertEquals(others.map((task) => task.state as string), ["paused"]);
+    assertEquals(await storedTextOf(id), before);
+  });
+
+  test("preview() shows what claim() takes, in its order, and changes nothing", async (subject) => {
+    const { store, storedTextOf } = subject;
+    const ids = await store.create([
+      newTask({}),
+      newTask({ priority: 5 }),
+      newTask({ runAt: at(60_000) }),
+      newTask({ provider: "other" }),
+      ...Array.from({ length: 5 }, () => newTask({ priority: 9 })),
+    ], at(0));
+    const { claimed } = await claim(store, { limit: 5, leaseMs: 5_000 });
+    await store.record([
+      release(nth(claimed, 0), "shutdown"),
+      askInput(nth(claimed, 1), at(1), "Which?"),
+      complete(nth(claimed, 2), at(1)),
+    ], at(1));
+    const before = await Promise.all(ids.map(storedTextOf));
+    const now = at(5_000);
+    const options = { now, providers: ["simulate"], maxAttempts: 1 };
+    const plan = await preview(store, options);
+    assertEquals(await preview(store, options), plan);
+    assertEquals(await Promise.all(ids.map(storedTextOf)), before);
+    assertEquals(plan.claimableCount, plan.claimable.length);
+    assertEquals(plan.othersCount, plan.others.length);
+    const indexOf = ({ id }: AgentTask) => ids.indexOf(id);
+    assertEquals(plan.claimable.map(indexOf), [4, 1, 0]);
+    // Asked, died, not due yet, of another provider.
+    assertEquals(plan.others.map(indexOf), [5, 7, 8, 2, 3]);
+    const result = await claim(store, options);
+    assertEquals(idsOf(result), plan.claimable.map(({ id }) => id));
+  });
+
+  test("preview() shows no more than its limit, and counts them all", async ({ store }) => {
+    assertEquals(await preview(store), {
+      claimable: [],
+      claimableCount: 0,
+      others: [],
+      othersCount: 0,
+    });
+    const ids = await createMany(store, 5);
+    await createMany(store, 4, { task: { runAt: at(1e9) } });
+    const plan = await preview(store, { limit: 2 });
+    assertEquals(plan.claimable.map(({ id }) => id), ids.slice(0, 2));
+    assertEquals([plan.claimableCount, plan.others.length, plan.othersCount], [
+      5,
+      2,
+      4,
+    ]);
+  });
+
   test("pruneEvents() deletes what ended before, whole histories only", async ({ store }) => {
     const [old = "", recent = "", open = ""] = await createMany(store, 3);
     const { claimed } = await claim(store);
@@ -1442,6 +1769,13 @@ function claim(
     now: at(0),
     ...options,
   });
+}
+
+function preview(
+  store: TaskStore,
+  options: Partial<PreviewOptions> = {},
+): Promise<Preview> {
+  return store.preview({ limit: 100, now: at(0), maxAttempts: 3, ...options });
 }
 
 function idsOf({ claimed }: ClaimResult): string[] {

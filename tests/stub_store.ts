@@ -1,21 +1,27 @@
 // deno-lint-ignore-file require-await -- the real one waits
-import type {
-  CancelResult,
-  ClaimOptions,
-  ClaimResult,
-  HeartbeatResult,
-  RecordResult,
-  TaskStore,
+import {
+  type AnswerResult,
+  type CancelResult,
+  type ClaimOptions,
+  type ClaimResult,
+  type HeartbeatResult,
+  OTHERS,
+  type Preview,
+  type PreviewOptions,
+  type RecordResult,
+  type TaskStore,
 } from "../lib/store.ts";
 import type {
   AgentTask,
   ClaimedTask,
   Lease,
   NewTask,
+  NoLease,
   TaskEvent,
   Transition,
 } from "../lib/task.ts";
 import { mergeTrace } from "../lib/trace.ts";
+import { answer, expire } from "../lib/transitions.ts";
 
 /** A stubbed connection to tasks: keeps them in an array, fences like the real. */
 export class StubStore implements TaskStore {
@@ -61,17 +67,17 @@ export class StubStore implements TaskStore {
   }
 
   async claim(options: ClaimOptions): Promise<ClaimResult> {
-    const { limit, owner, now, leaseMs } = options;
+    const { limit, owner, now, leaseMs, taskId, providers } = options;
     const room = new Map(options.providerRoom);
     this.claims.push(limit);
+    const ended = this.#expire(now);
     const due = [...this.tasks.values()].filter((task) =>
-      (task.state === "created" ||
-        task.state === "running" &&
-          !(task.leaseExpiresAt && task.leaseExpiresAt > now)) &&
-      !(task.runAt && task.runAt > now)
+      isClaimable(task, now, taskId) &&
+      (providers?.includes(task.provider) ?? true)
     ).filter(({ provider }) => {
-      const left = room.get(provider) ?? Infinity;
-      room.set(provider, left - 1);
+      const group = room.has(provider) ? provider : OTHERS;
+      const left = room.get(group) ?? Infinity;
+      room.set(group, left - 1);
       return left > 0;
     }).slice(0, limit);
     const claimed = due.map((task): ClaimedTask => {
@@ -94,7 +100,61 @@ export class StubStore implements TaskStore {
       this.tasks.set(task.id, running);
       return { task: running, lease };
     });
-    return { claimed, ended: [] };
+    return { claimed, ended };
+  }
+
+  /** Fails what nobody answered in time. */
+  #expire(now: Date): Transition[] {
+    const late = [...this.tasks.values()].filter(({ state, runAt }) =>
+      state === "needs_input" && runAt !== null && runAt <= now
+    );
+    return late.map((task) => {
+      const ended = expire({ task, lease: noLease(task) }, now);
+      this.#apply(task, ended, now);
+      return ended;
+    });
+  }
+
+  #apply(
+    task: AgentTask,
+    { to, patch, runAt, returnsAttempt }: Transition,
+    now: Date,
+  ): string {
+    const traceText = mergeTrace(task.traceText, patch);
+    this.#update(task.id, {
+      state: to,
+      traceText,
+      runAt,
+      attempt: task.attempt - (returnsAttempt ? 1 : 0),
+      updatedAt: now,
+    });
+    return traceText;
+  }
+
+  async preview({ limit, now, providers }: PreviewOptions): Promise<Preview> {
+    const open = [...this.tasks.values()].filter(({ state }) =>
+      state !== "completed" && state !== "failed"
+    );
+    const claimable = open.filter((task) =>
+      isClaimable(task, now) && (providers?.includes(task.provider) ?? true)
+    );
+    const others = open.filter((task) => !claimable.includes(task));
+    return {
+      claimable: claimable.slice(0, limit),
+      claimableCount: claimable.length,
+      others: others.slice(0, limit),
+      othersCount: others.length,
+    };
+  }
+
+  async answer(id: string, text: string, now: Date): Promise<AnswerResult> {
+    const task = this.tasks.get(id);
+    if (!task) return "missing";
+    if (task.state === "completed" || task.state === "failed") return "ended";
+    if (task.state !== "needs_input") return "not asked";
+    this.#apply(task, answer({ task, lease: noLease(task) }, now, text), now);
+    this.changes++;
+    return "answered";
   }
 
   async heartbeat(
@@ -119,20 +179,13 @@ export class StubStore implements TaskStore {
     now: Date,
   ): Promise<RecordResult[]> {
     return transitions.map((transition) => {
-      const { lease, patch, to, keepsLease, returnsAttempt } = transition;
+      const { lease, keepsLease } = transition;
       const task = this.tasks.get(lease.taskId);
       if (this.leases.get(lease.taskId)?.id !== lease.id || !task) {
         return { applied: false, traceText: transition.traceText };
       }
       this.recorded.push(transition);
-      const traceText = mergeTrace(task.traceText, patch);
-      this.#update(task.id, {
-        state: to,
-        traceText,
-        runAt: transition.runAt,
-        attempt: task.attempt - (returnsAttempt ? 1 : 0),
-        updatedAt: now,
-      });
+      const traceText = this.#apply(task, transition, now);
       if (!keepsLease) this.takeLease(task.id);
       return { applied: true, traceText };
     });
@@ -166,7 +219,7 @@ export class StubStore implements TaskStore {
 
   async nextDueAt(now: Date): Promise<Date | null> {
     const times = [...this.tasks.values()]
-      .filter(({ state }) => state === "created" || state === "running")
+      .filter(({ state }) => state !== "completed" && state !== "failed")
       .map(({ runAt, leaseExpiresAt }) => runAt ?? leaseExpiresAt)
       .filter((time) => time !== null && time > now) as Date[];
     return times.sort((a, b) => a.getTime() - b.getTime())[0] ?? null;
@@ -189,4 +242,16 @@ export class StubStore implements TaskStore {
     return [];
   }
   async [Symbol.asyncDispose](): Promise<void> {}
+}
+
+function isClaimable(task: AgentTask, now: Date, taskId?: string): boolean {
+  const { state, leaseExpiresAt, runAt } = task;
+  if (taskId !== undefined && taskId !== task.id) return false;
+  const isDue = taskId !== undefined || !runAt || runAt <= now;
+  const hasLease = leaseExpiresAt !== null && leaseExpiresAt > now;
+  return isDue && (state === "created" || state === "running" && !hasLease);
+}
+
+function noLease({ id, attempt }: AgentTask): NoLease {
+  return { taskId: id, id: null, owner: null, attempt };
 }

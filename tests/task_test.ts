@@ -2,6 +2,7 @@ import { assertEquals } from "@std/assert";
 import {
   canTransition,
   isFinal,
+  isKnownState,
   parseTargetRef,
   TASK_STATES,
   type TaskState,
@@ -28,6 +29,15 @@ Deno.test("TASK_STATES names every state once", () => {
 
 Deno.test("isFinal() is true for completed and failed only", () => {
   assertEquals(TASK_STATES.filter(isFinal), ["completed", "failed"]);
+});
+
+Deno.test("a state of another program's is not known, not final and leads nowhere", () => {
+  for (const state of ["paused", "", "constructor", "__proto__"]) {
+    assertEquals(isKnownState(state), false);
+    assertEquals(isFinal(state), false);
+    assertEquals(TASK_STATES.some((to) => canTransition(state, to)), false);
+  }
+  assertEquals(TASK_STATES.filter(isKnownState), [...TASK_STATES]);
 });
 
 const REFS: [string, string | null, number][] = [

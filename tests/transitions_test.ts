@@ -2,15 +2,21 @@ import { assert, assertEquals } from "@std/assert";
 import type {
   AgentTask,
   ClaimedTask,
+  JsonObject,
+  JsonValue,
   Lease,
   Outcome,
   Transition,
 } from "../lib/task.ts";
 import {
+  answer,
   askInput,
   cancel,
   complete,
+  expire,
   fail,
+  type Held,
+  isAnsweredElsewhere,
   noteProgress,
   release,
   retryLater,
@@ -100,12 +106,48 @@ const MADE: [name: string, made: Transition, expected: Partial<Transition>][] =
       keepsLease: true,
       patch: { last_progress_at: NOW_TEXT, progress: "half" },
     }],
-    ["askInput() gives the lease up", askInput(claimed(), NOW, "Which?"), {
-      to: "needs_input",
-      event: "needs_input",
-      detail: "Which?",
-      patch: { question: "Which?", question_asked_at: NOW_TEXT },
-    }],
+    [
+      "noteProgress() keeps how much is done",
+      noteProgress(claimed(), NOW, "half", { fraction: 0.5 }),
+      {
+        to: "running",
+        event: "progress",
+        detail: "50%: half",
+        keepsLease: true,
+        patch: {
+          last_progress_at: NOW_TEXT,
+          progress: "half",
+          progress_fraction: 0.5,
+        },
+      },
+    ],
+    [
+      "askInput() gives the lease and the attempt up",
+      askInput(claimed(), NOW, "Which?"),
+      {
+        to: "needs_input",
+        event: "needs_input",
+        detail: "Which?",
+        returnsAttempt: true,
+        patch: { question: "Which?", question_asked_at: NOW_TEXT },
+      },
+    ],
+    [
+      "askInput() says until when it waits",
+      askInput(claimed(), NOW, "Which?", { answerWithinMs: 4_270 }),
+      {
+        to: "needs_input",
+        event: "needs_input",
+        detail: "Which?",
+        returnsAttempt: true,
+        runAt: LATER,
+        patch: {
+          question: "Which?",
+          question_asked_at: NOW_TEXT,
+          answer_by: "2026-11-22T14:30:00.000+00:00",
+        },
+      },
+    ],
     [
       "retryLater() stays running until its time",
       retryLater(claimed(), NOW, { error: "busy", runAt: LATER }),
@@ -135,6 +177,129 @@ for (const [name, made, expected] of MADE) {
     assertEquals(made, { ...COMMON, ...expected } as Transition);
   });
 }
+
+const ANSWERED = {
+  answer: "main",
+  answered_at: NOW_TEXT,
+};
+
+/** A task that waits for an answer, with this in its trace. */
+function asking(trace: JsonObject, runAt: Date | null = null): Held {
+  const traceText = JSON.stringify(trace);
+  const { task } = claimed({ state: "needs_input", traceText, runAt });
+  return { task, lease: { taskId: "t1", id: null, owner: null, attempt: 1 } };
+}
+
+Deno.test("answer() makes a task claimable again, and keeps the answer", () => {
+  const held = asking({ question: "Which?" });
+  assertEquals(answer(held, NOW, "main"), {
+    ...COMMON,
+    lease: held.lease,
+    traceText: '{"question":"Which?"}',
+    from: "needs_input",
+    to: "running",
+    event: "answered",
+    detail: "main",
+    patch: {
+      answers: [{ question: "Which?", ...ANSWERED }],
+      question: null,
+    },
+  });
+});
+
+const ANSWERS_BEFORE: [name: string, before: JsonObject, after: JsonValue[]][] =
+  [
+    ["an answer", { answers: [{ answer: "1" }] }, [{ answer: "1" }]],
+    ["what is no answer", { answers: ["x", 1] }, ["x", 1]],
+    ["what is no list", { answers: { theirs: 1 } }, [{ theirs: 1 }]],
+  ];
+
+for (const [name, before, after] of ANSWERS_BEFORE) {
+  Deno.test(`answer() keeps ${name} that is there already`, () => {
+    const { patch } = answer(asking({ question: "Q", ...before }), NOW, "main");
+    assertEquals(patch.answers, [...after, { question: "Q", ...ANSWERED }]);
+  });
+}
+
+Deno.test("answer() takes a task that another program made wait, without a question", () => {
+  const { patch } = answer(asking({}), NOW, "main");
+  assertEquals(patch.answers, [{ question: "", ...ANSWERED }]);
+});
+
+Deno.test("answer() takes back until when it was waited for", () => {
+  const asked = asking({ question: "Q", answer_by: "then" }, LATER);
+  const { patch, runAt } = answer(asked, NOW, "main");
+  assertEquals([patch.answer_by, runAt], [null, null]);
+});
+
+const EXPIRED: [trace: JsonObject, error: string][] = [
+  [
+    { question: "Which?", question_asked_at: "2026-11-22T13:30:00.000+00:00" },
+    "Nobody answered within 1h: Which?",
+  ],
+  [
+    { question: "Which?", question_asked_at: "2026-11-22T14:28:30.000+00:00" },
+    "Nobody answered within 1m 30s: Which?",
+  ],
+  [{ question: "Which?" }, "Nobody answered in time: Which?"],
+  [
+    { question_asked_at: "2030-01-01T00:00:00.000+00:00" },
+    "Nobody answered in time: ",
+  ],
+];
+
+for (const [trace, error] of EXPIRED) {
+  Deno.test(`expire() fails a task: ${error}`, () => {
+    const { from, to, event, detail, patch, runAt } = expire(
+      asking(trace, LATER),
+      NOW,
+    );
+    assertEquals([from, to, event], ["needs_input", "failed", "failed"]);
+    assertEquals([detail, patch.error, runAt], [error, error, null]);
+  });
+}
+
+Deno.test("isAnsweredElsewhere() knows the time of a question from that of a retry", () => {
+  const at = { answer_by: traceTime(LATER) };
+  const [asked, retried] = [at, { answer_by: null }].map((trace) => ({
+    ...asking(trace, LATER).task,
+    state: "running" as const,
+  }));
+  assert(asked && retried);
+  assertEquals(isAnsweredElsewhere(asked), true);
+  assertEquals(isAnsweredElsewhere(retried), false);
+  assertEquals(isAnsweredElsewhere({ ...asked, runAt: NOW }), false);
+  assertEquals(isAnsweredElsewhere({ ...asked, runAt: null }), false);
+  assertEquals(
+    isAnsweredElsewhere({ ...asked, state: "needs_input" }),
+    false,
+  );
+});
+
+const FRACTIONS: [made: Transition, fraction: JsonValue | undefined][] = [
+  [complete(noted(), NOW), 1],
+  [release(noted(), "stopped"), null],
+  [retryLater(noted(), NOW, { error: "busy", runAt: LATER }), null],
+  [fail(noted(), NOW, "broken"), 0.4],
+  [askInput(noted(), NOW, "Which?"), 0.4],
+  [cancel(noted(), NOW), 0.4],
+];
+
+function noted(): ClaimedTask & Held {
+  return { ...claimed(), note: { message: "x", fraction: 0.4, at: NOW } };
+}
+
+for (const [{ event, patch }, fraction] of FRACTIONS) {
+  Deno.test(`a task that was 40% done has ${fraction} after ${event}`, () => {
+    assertEquals(patch.progress_fraction, fraction);
+  });
+}
+
+Deno.test("complete() is 100% of what was noted before", () => {
+  const traceText = '{"progress_fraction": 0.4}';
+  const { patch } = complete(claimed({ traceText }), NOW);
+  assertEquals(patch.progress_fraction, 1);
+});
 
 Deno.test("cancel() expects the state and no lease where nobody works", () => {
   const { task } = claimed({ state: "created" });
@@ -189,6 +354,29 @@ Deno.test("transitionFor() asks", () => {
     verdict({ kind: "needs_input", question: "Which?" }),
     askInput(claimed(), NOW, "Which?"),
   );
+});
+
+Deno.test("transitionFor() asks for no longer than it is to", () => {
+  const outcome = {
+    kind: "needs_input",
+    question: "Which?",
+    answerWithinMs: 60_000,
+  } as const;
+  assertEquals(verdict(outcome), askInput(claimed(), NOW, "Which?", outcome));
+});
+
+Deno.test("transitionFor() waits as long as a failure asks for, or as the backoff says", () => {
+  function waitMs(retryAfterMs: number): number {
+    const transition = transitionFor(
+      claimed({ attempt: 1 }),
+      { kind: "failed", error: "busy", retryable: true, retryAfterMs },
+      { now: NOW, attempts: 9, backoff: { baseMs: 2_000, maxMs: 2_000 } },
+    );
+    return (transition?.runAt?.getTime() ?? 0) - NOW.getTime();
+  }
+  assertEquals(waitMs(90_000), 90_000);
+  const short = waitMs(10);
+  assert(short >= 1_000 && short <= 2_000, `${short}`);
 });
 
 Deno.test("transitionFor() gives back what a shutdown stopped", () => {

@@ -72,8 +72,9 @@ for (const [argv, command, args, flags] of PARSED) {
   });
 }
 
-const COMMAND_NAMES =
-  "Commands: run, create, list, show, cancel, webhooks test, webhooks list, config check, config schema.";
+const COMMAND_NAMES = `Commands: ${
+  COMMANDS.map(({ name }) => name).join(", ")
+}.`;
 const WRONG: [argv: string[], message: string][] = [
   [["lst"], `Unknown command "lst". Did you mean "list"? ${COMMAND_NAMES}`],
   [

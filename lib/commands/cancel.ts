@@ -14,6 +14,8 @@ const MESSAGES: Readonly<Record<CancelResult, string>> = {
   cancelled: "is cancelled",
   requested: "is running; its runner stops it within seconds",
   ended: "had ended already",
+  "unknown state": "was not cancelled: another program gave it a state that " +
+    "agent-runner does not know; agent-runner show says which",
   missing: "is not there any more",
 };
 

@@ -30,3 +30,8 @@ export function textFlag(flags: FlagValues, name: string): string | undefined {
   const value = flags[name];
   return typeof value === "string" ? value : undefined;
 }
+
+/** What leases and the history call this process. */
+export function runnerName(): string {
+  return `agent-runner-${Deno.pid}-${crypto.randomUUID().slice(0, 8)}`;
+}

@@ -31,6 +31,13 @@ export async function list(
     );
   } else {
     terminal.write(renderTable(shown, clock.now(), terminal.screen));
+    const asking = shown.filter(({ state }) => state === "needs_input").length;
+    if (asking > 0) {
+      terminal.write(
+        `${asking} ${asking === 1 ? "waits" : "wait"} for an answer; ` +
+          "agent-runner show ID has the question.\n",
+      );
+    }
     if (tasks.length > limit) {
       terminal.write(`… and older ones; --limit ${limit * 10} shows more.\n`);
     }

@@ -8,6 +8,7 @@ import type { Config, ProviderConfigs } from "../config.ts";
 import { EXIT, UsageError } from "../errors.ts";
 import type { RunnerEvents } from "../events.ts";
 import { createProcessors } from "../processors/mod.ts";
+import { claimedProvidersOf } from "../providers.ts";
 import { renderJson } from "../render.ts";
 import {
   assertEnabled,
@@ -15,11 +16,11 @@ import {
   runLoop,
   runOnce,
   type RunSummary,
-  type StopSignals,
 } from "../runner.ts";
 import type { TaskStore } from "../store.ts";
 import type { WebhooksOptions } from "../webhooks.ts";
-import type { CommandContext } from "./context.ts";
+import { type CommandContext, runnerName } from "./context.ts";
+import { listenForSignals } from "./signals.ts";
 
 /** Runs tasks, once or for ever. Exit code 1 where a task failed in --once. */
 export async function run(context: CommandContext): Promise<number> {
@@ -27,8 +28,12 @@ export async function run(context: CommandContext): Promise<number> {
   if (flags.once && flags.loop) {
     throw new UsageError("Cannot run --once and --loop. Give one of the two.");
   }
+  if (flags["dry-run"]) return await dryRun(context);
   assertEnabled(config);
-  using signals = listenForSignals(log);
+  using signals = listenForSignals(log, {
+    drain: "Stopping: finishing the tasks in hand; once more stops now",
+    abort: "Stopping now: the tasks in hand are given back",
+  });
   const receivers = await receiversOf(config);
   await using processors = await createProcessors(config, { clock, log });
   await using store = await openStore();
@@ -44,7 +49,7 @@ export async function run(context: CommandContext): Promise<number> {
     processorFor: processors.for,
     clock,
     log,
-    owner: `agent-runner-${Deno.pid}-${crypto.randomUUID().slice(0, 8)}`,
+    owner: runnerName(),
     settings: config,
   });
   await using webhooks = receivers && await receivers.start({
@@ -98,6 +103,38 @@ async function receiversOf({ webhooks }: Config) {
   };
 }
 
+/** How many tasks of each kind a dry run shows. */
+const SHOWN_TASKS = 100;
+
+/** Shows what would run. Changes nothing, and needs no permission to run. */
+async function dryRun(
+  { config, flags, clock, log, terminal, openStore }: CommandContext,
+): Promise<number> {
+  if (flags.loop) {
+    throw new UsageError(
+      "Cannot run --loop and --dry-run. Give one of the two.",
+    );
+  }
+  const { planOf, planToJson, renderPlan } = await import("../preview.ts");
+  await using processors = await createProcessors(config, { clock, log });
+  await using store = await openStore();
+  const plan = planOf(
+    await store.preview({
+      limit: SHOWN_TASKS,
+      now: clock.now(),
+      maxAttempts: config.maxAttempts,
+      providers: claimedProvidersOf(config.providers),
+    }),
+    { settings: config, processorFor: processors.for, clock },
+  );
+  terminal.write(
+    flags.json
+      ? renderJson(planToJson(plan), 2)
+      : renderPlan(plan, terminal.screen),
+  );
+  return EXIT.ok;
+}
+
 /** `Providers: claude (command), all others (simulate)`. */
 function providersLine(providers: ProviderConfigs): string {
   const names = [...providers].map(([name, { processor }]) =>
@@ -116,41 +153,6 @@ function toJson(summary: RunSummary, now: Date) {
     tasks_failed: summary.failed,
     tasks_skipped: summary.skipped,
     timestamp: now.toISOString(),
-  };
-}
-
-/** SIGTERM does not exist on Windows. */
-const STOP_SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
-  ? ["SIGINT", "SIGBREAK"]
-  : ["SIGINT", "SIGTERM"];
-
-function listenForSignals(
-  log: CommandContext["log"],
-): StopSignals & Disposable {
-  const drain = new AbortController();
-  const abort = new AbortController();
-  const listener = () => {
-    if (drain.signal.aborted) {
-      log.warning("Stopping now: the tasks in hand are given back", {
-        event: "stopping",
-      });
-      abort.abort();
-    } else {
-      log.info("Stopping: finishing the tasks in hand; once more stops now", {
-        event: "stopping",
-      });
-      drain.abort();
-    }
-  };
-  for (const signal of STOP_SIGNALS) Deno.addSignalListener(signal, listener);
-  return {
-    drain: drain.signal,
-    abort: abort.signal,
-    [Symbol.dispose]() {
-      for (const signal of STOP_SIGNALS) {
-        Deno.removeSignalListener(signal, listener);
-      }
-    },
   };
 }
 

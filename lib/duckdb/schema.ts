@@ -29,6 +29,7 @@ const HANDSFREE_COLUMNS = {
  */
 const RUNNER_COLUMNS = {
   priority: "INTEGER DEFAULT 0",
+  // For a task that waits for an answer: when that is too late.
   run_at: "TIMESTAMPTZ",
   attempt: "INTEGER DEFAULT 0",
   max_attempts: "INTEGER",

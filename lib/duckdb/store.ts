@@ -8,28 +8,30 @@
 import { type Clock, systemClock } from "../clock.ts";
 import type { Outbox } from "../outbox.ts";
 import type {
+  AnswerResult,
   CancelResult,
   ClaimOptions,
   ClaimResult,
   HeartbeatResult,
   ListOptions,
+  Preview,
+  PreviewOptions,
   RecordResult,
   TaskStore,
 } from "../store.ts";
-import {
-  type AgentTask,
-  isFinal,
-  type Lease,
-  type NewTask,
-  type TaskEvent,
-  type TaskState,
-  type Transition,
+import type {
+  AgentTask,
+  Lease,
+  NewTask,
+  TaskEvent,
+  TaskState,
+  Transition,
 } from "../task.ts";
-import { cancel } from "../transitions.ts";
 import { Claimer } from "./claim.ts";
 import { type Connect, connectDuckDb } from "./connection.ts";
 import { createTasks } from "./create.ts";
 import { Database, type DatabaseOptions } from "./database.ts";
+import { previewClaim } from "./preview.ts";
 import {
   attachNotifications,
   Notifications,
@@ -41,11 +43,11 @@ import {
   applyTransitions,
   RowsChangedError,
 } from "./record.ts";
+import { answerTask, cancelTask } from "./requests.ts";
 import {
   EVENT_COLUMNS,
   eventOf,
   type EventRow,
-  leaseOf,
   TASK_ROW,
   taskOf,
   type TaskRow,
@@ -188,9 +190,10 @@ class DuckDbTaskStore implements TaskStore {
     return this.#database.transaction(async (connection) => {
       const due = await connection.json<number>(
         `SELECT to_json(epoch_ms(min(due))) FROM (
-           SELECT CASE status WHEN 'created' THEN run_at
-             ELSE greatest(run_at, lease_expires_at) END AS due
-           FROM agent_tasks WHERE status IN ('created', 'running'))
+           SELECT CASE status WHEN 'running'
+             THEN greatest(run_at, lease_expires_at) ELSE run_at END AS due
+           FROM agent_tasks
+           WHERE status IN ('created', 'running', 'needs_input'))
          WHERE due > $1::TIMESTAMPTZ`,
         [now.toISOString()],
       );
@@ -227,33 +230,22 @@ class DuckDbTaskStore implements TaskStore {
     });
   }
 
+  preview(options: PreviewOptions): Promise<Preview> {
+    return this.#database.transaction((connection) =>
+      previewClaim(connection, options)
+    );
+  }
+
   cancel(id: string, now: Date): Promise<CancelResult> {
-    return this.#database.transaction(async (connection) => {
-      const [row] = await connection.json<TaskRow[]>(
-        `SELECT to_json(list(${TASK_ROW})) FROM agent_tasks
-         WHERE id = $1::UUID`,
-        [id],
-      ) ?? [];
-      if (!row) return "missing";
-      const task = taskOf(row);
-      if (isFinal(task.state)) return "ended";
-      if (!task.leaseExpiresAt || task.leaseExpiresAt <= now) {
-        const held = { task, lease: leaseOf(row) };
-        await applyTransitions(connection, [cancel(held, now)], now);
-        return "cancelled";
-      }
-      await connection.run(
-        `UPDATE agent_tasks SET cancel_requested_at = $2::TIMESTAMPTZ
-         WHERE id = $1::UUID`,
-        [id, now.toISOString()],
-      );
-      await connection.run(
-        `INSERT INTO agent_task_events (task_id, kind, occurred_at, attempt)
-         VALUES ($1, 'cancel_requested', $2::TIMESTAMPTZ, $3)`,
-        [id, now.toISOString(), task.attempt],
-      );
-      return "requested";
-    });
+    return this.#database.transaction((connection) =>
+      cancelTask(connection, id, now)
+    );
+  }
+
+  answer(id: string, text: string, now: Date): Promise<AnswerResult> {
+    return this.#database.transaction((connection) =>
+      answerTask(connection, { id, text, now })
+    );
   }
 
   pruneEvents(before: Date): Promise<number> {

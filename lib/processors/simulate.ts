@@ -6,7 +6,7 @@
 
 import type { Clock } from "../clock.ts";
 import type { Processor, ProcessorContext } from "../processor.ts";
-import type { AgentTask, Outcome } from "../task.ts";
+import type { AgentTask, JsonObject, Outcome } from "../task.ts";
 
 /** Options for {@linkcode createSimulateProcessor}. */
 export interface SimulateOptions {
@@ -19,7 +19,8 @@ export interface SimulateOptions {
 
 /**
  * Makes the simulating processor. A task whose trace has `simulate_failure`
- * fails: with that text, or with a default one where it is true.
+ * fails: with that text, or with a default one where it is true. One whose trace
+ * has the text `simulate_question` asks that, and completes with the answer.
  */
 export function createSimulateProcessor(options: SimulateOptions): Processor {
   const { delayMs, fails, clock } = options;
@@ -39,11 +40,24 @@ export function createSimulateProcessor(options: SimulateOptions): Processor {
         }
       }
       // Reading a trace costs more than all the rest.
-      const isMarked = traceText?.includes("simulate_failure");
-      const failure = isMarked && context.trace.simulate_failure || fails;
-      if (!failure) return { kind: "completed" };
+      const wish = traceText?.includes("simulate_") ? context.trace : undefined;
+      const failure = wish?.simulate_failure || fails;
+      if (!failure) {
+        return wish ? asked(wish, context) : { kind: "completed" };
+      }
       const error = typeof failure === "string" ? failure : "Simulated failure";
       return { kind: "failed", error, retryable: true };
     },
   };
+}
+
+function asked(
+  { simulate_question: question }: JsonObject,
+  { answers }: ProcessorContext,
+): Outcome {
+  if (typeof question !== "string") return { kind: "completed" };
+  const [given] = answers;
+  return given
+    ? { kind: "completed", result: given.answer }
+    : { kind: "needs_input", question };
 }

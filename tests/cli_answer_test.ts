@@ -1,0 +1,192 @@
+import {
+  assert,
+  assertEquals,
+  assertFalse,
+  assertMatch,
+  assertStringIncludes,
+} from "@std/assert";
+import { AT_ONCE, Folder } from "./cli.ts";
+
+const ID = "550e8400-e29b-41d4-a716-446655440000";
+const QUESTION = "Which branch?\x1b[2J\n  State  completed";
+
+/** A folder with one task, which has asked. */
+async function asking(): Promise<Folder> {
+  const folder = new Folder();
+  await folder.create([{ id: ID, trace: { simulate_question: QUESTION } }]);
+  await folder.ok(["--once"], { env: AT_ONCE });
+  return folder;
+}
+
+async function shown(folder: Folder) {
+  return JSON.parse(await folder.ok(["show", ID, "--json"]));
+}
+
+Deno.test("a task asks, is answered, goes on, and its result is printed", async () => {
+  using folder = await asking();
+  const list = await folder.ok(["list"]);
+  assertMatch(list, /^550e8400 {2}needs_input /m);
+  assertStringIncludes(
+    list,
+    "1 waits for an answer; agent-runner show ID has the question.\n",
+  );
+  const text = await folder.ok(["show", "550e"]);
+  assertMatch(text, /^ {2}Question +Which branch\?\\x1b\[2J\n {6}State/m);
+  assertStringIncludes(text, 'agent-runner answer 550e8400 "…"');
+
+  assertEquals(
+    await folder.ok(["answer", "550e", "The main one"]),
+    `Task ${ID} goes on with your answer\n`,
+  );
+  assertEquals((await shown(folder)).state, "running");
+  await folder.ok(["--once"], { env: AT_ONCE });
+  const { state, attempt, trace, events } = await shown(folder);
+  assertEquals([state, attempt, trace.output], [
+    "completed",
+    1,
+    "The main one",
+  ]);
+  assertEquals(
+    events.map(({ kind }: { kind: string }) => kind),
+    ["created", "started", "needs_input", "answered", "started", "completed"],
+  );
+  assertEquals(await folder.ok(["result", "550e"]), "The main one\n");
+  assertEquals(
+    await folder.ok(["result", ID, "--json"]),
+    '"The main one"\n',
+  );
+});
+
+Deno.test("answer reads standard input, and says in JSON what came of it", async () => {
+  using folder = await asking();
+  const stdin = "first line\nsecond 漢\n\n";
+  assertEquals(
+    JSON.parse(await folder.ok(["answer", ID, "-", "--json"], { stdin })),
+    { id: ID, result: "answered" },
+  );
+  const { trace } = await shown(folder);
+  assertEquals(trace.answers[0].answer, "first line\nsecond 漢");
+  assertEquals(trace.answers[0].question, QUESTION);
+  const again = await folder.run(["answer", ID, "x", "--json"]);
+  assertEquals(again.code, 1);
+  assertEquals(JSON.parse(again.stdout), { id: ID, result: "not asked" });
+});
+
+Deno.test("a running --loop goes on with a task as soon as it is answered", async () => {
+  using folder = await asking();
+  await using process = folder.start(["--loop", "--interval", "60"], {
+    env: AT_ONCE,
+  });
+  await process.line(/Running until stopped/);
+  await folder.ok(["answer", ID, "main"]);
+  await process.line(/completed in/);
+  process.signal("SIGTERM");
+  await process.ended();
+});
+
+Deno.test("cancel ends a task that waits for an answer", async () => {
+  using folder = await asking();
+  await folder.ok(["cancel", ID]);
+  assertEquals((await shown(folder)).trace.result, "cancelled");
+  assertStringIncludes(
+    await folder.fails(1, ["answer", ID, "x"]),
+    `Cannot answer task ${ID}: it is failed already.`,
+  );
+});
+
+const WRONG: Readonly<Record<string, [args: string[], says: string[]]>> = {
+  "no id": [["answer"], ["without a task's id", "needs_input"]],
+  "no answer": [["answer", ID], ["without an answer", "standard input"]],
+  "an empty answer": [["answer", ID, " \n"], ["the answer is empty"]],
+  "two answers": [["answer", ID, "a", "b"], ['"b"', "quotes"]],
+  "an unknown id": [["answer", "ffff", "x"], ['"ffff"', "list"]],
+};
+
+for (const [name, [args, says]] of Object.entries(WRONG)) {
+  Deno.test(`answer refuses ${name}`, async () => {
+    using folder = new Folder();
+    const stderr = await folder.fails(2, args);
+    for (const text of says) assertStringIncludes(stderr, text);
+  });
+}
+
+Deno.test("answer refuses an answer from standard input that is empty, too long or no text", async () => {
+  using folder = await asking();
+  const inputs = [
+    ["\n", "empty"],
+    ["x".repeat(2 ** 20 + 1), "1048577 characters"],
+    [new Uint8Array([0xff, 0xfe]), "not UTF-8"],
+  ] as const;
+  for (const [stdin, says] of inputs) {
+    const stderr = await folder.fails(2, ["answer", ID, "-"], { stdin });
+    assertStringIncludes(stderr, says);
+  }
+  assertEquals((await shown(folder)).state, "needs_input");
+});
+
+Deno.test("answer, cancel and result say that a task has a state nobody knows", async () => {
+  using folder = new Folder();
+  await folder.create([{ id: ID }]);
+  await folder.rows(`UPDATE agent_tasks SET status = 'paused'`);
+  assertStringIncludes(
+    await folder.fails(1, ["answer", ID, "x"]),
+    "it is paused",
+  );
+  assertStringIncludes(await folder.fails(1, ["result", ID]), "it is paused");
+  const { code, stdout } = await folder.run(["cancel", ID]);
+  assertEquals(code, 1);
+  assertStringIncludes(stdout, "a state that agent-runner does not know");
+  assertStringIncludes(await folder.ok(["show", ID]), "paused");
+  assertStringIncludes(await folder.ok(["list"]), "paused");
+});
+
+// Results
+
+/** A completed task that has this in its trace. */
+async function completedWith(output: unknown): Promise<Folder> {
+  const folder = new Folder();
+  await folder.create([{ id: ID, trace: { output } }]);
+  await folder.ok(["--once"], { env: AT_ONCE });
+  return folder;
+}
+
+Deno.test("result prints a text byte for byte, for a pipe", async () => {
+  const text = "a\tb\x1b[31m\n  漢\r\n";
+  using folder = await completedWith(text);
+  assertEquals(await folder.ok(["result", ID]), text);
+  const json = await folder.ok(["result", ID, "--json"]);
+  assertFalse(json.includes("\x1b"));
+  assertEquals(JSON.parse(json), text);
+});
+
+for (const output of [{ pr: 5, ok: [true, null] }, [], 0, false, null]) {
+  Deno.test(`result prints ${JSON.stringify(output)} as JSON`, async () => {
+    using folder = await completedWith(output);
+    assertEquals(JSON.parse(await folder.ok(["result", ID])), output);
+  });
+}
+
+Deno.test("result exits 1 and says why where there is none", async () => {
+  using folder = new Folder();
+  const [created, failed, asked, completed] = await folder.create([
+    { run_at: "2099-01-01T00:00:00Z" },
+    { trace: { simulate_failure: "No luck", output: "half" } },
+    { trace: { simulate_question: "Which?" } },
+    {},
+  ]);
+  await folder.run(["--once"], { env: AT_ONCE });
+  const expected = [
+    [created, "has not run yet"],
+    [failed, "it is failed: No luck"],
+    [asked, "waits for an answer"],
+    [completed, "completed without one"],
+  ];
+  for (const [id = "", says = ""] of expected) {
+    const stderr = await folder.fails(1, ["result", id]);
+    assertStringIncludes(stderr, says);
+    assertStringIncludes(stderr, `agent-runner `);
+  }
+  const none = await folder.fails(2, ["result"]);
+  assertStringIncludes(none, "without its task's id");
+  assert((await folder.fails(2, ["result", "ffff"])).includes('"ffff"'));
+});
