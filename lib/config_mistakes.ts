@@ -189,5 +189,5 @@ function foundAt(path: JsonPath, json: LocatedJson): string {
   const keys = path[0] === "providers" ? path.slice(2) : path;
   const isUrl = path[0] === "webhooks" && path.at(-1) === "url";
   if (isUrl || keys.some((key) => SECRET.test(String(key)))) return "a text";
-  return JSON.stringify(shortened(value));
+  return JSON.stringify(shortened(value.replace(/\/\/[^/\s]*@/, "//***@")));
 }

@@ -131,7 +131,9 @@ export function renderReport(
       ...does === "" ? [] : [["does", does]],
       ...Object.entries(inForceFor(provider, config)).map(([name, it]) => [
         name,
-        textOf(it.value, name === "timeout" ? " s" : ""),
+        name === "timeout" && it.value === 0
+          ? "no limit"
+          : textOf(it.value, name === "timeout" ? " s" : ""),
         it.source,
       ]),
       ...problems.map((problem) => ["WRONG", problem]),

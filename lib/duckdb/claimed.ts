@@ -72,7 +72,8 @@ export async function readClaimed(
       `SELECT to_json({${taskLists(CLAIMED_FIELDS)},
          trace: list(nullif(last_update, $${range.length + 2})),
          place: list(rowid),
-         createdUs: list(coalesce(epoch_us(created_at), 0))})
+         createdUs: list(coalesce(epoch_us(created_at), CASE
+           WHEN created_at > 'epoch' THEN 1 ELSE -1 END * 9007199254740991))})
        FROM agent_tasks WHERE ${isLeased()} HAVING count(*) > 0`,
       [leaseId, ...range, started],
     );
