@@ -16,6 +16,7 @@ const LEVELS: Readonly<Record<string, number>> = {
   "lib/provider_settings.ts": 0,
   "lib/settings.ts": 0,
   "lib/task.ts": 0,
+  "lib/webhook_settings.ts": 0,
 
   "lib/config_schema.ts": 0.7,
 
@@ -27,6 +28,7 @@ const LEVELS: Readonly<Record<string, number>> = {
   "lib/config_mistakes.ts": 1,
   "lib/events.ts": 1,
   "lib/feed.ts": 1,
+  "lib/outbox.ts": 1,
   "lib/pool.ts": 1,
   "lib/processor.ts": 1,
   "lib/progress.ts": 1,
@@ -40,6 +42,10 @@ const LEVELS: Readonly<Record<string, number>> = {
   "lib/duckdb/connection.ts": 2,
   "lib/duckdb/rows.ts": 2,
   "lib/duckdb/database.ts": 2.1,
+  "lib/duckdb/notifications.ts": 2.05,
+  "lib/duckdb/outbox_queue.ts": 2.1,
+  "lib/duckdb/outbox_results.ts": 2.1,
+  "lib/duckdb/outbox.ts": 2.2,
   "lib/duckdb/record.ts": 2.1,
   "lib/duckdb/schema.ts": 2.1,
   "lib/duckdb/claimed.ts": 2.2,
@@ -106,6 +112,11 @@ const LEVELS: Readonly<Record<string, number>> = {
   "lib/usage.ts": 2,
   "lib/verdict.ts": 2,
   "lib/telemetry.ts": 2.1,
+  "lib/webhooks/message.ts": 2,
+  "lib/webhooks/sender.ts": 2.1,
+  "lib/webhooks/courier_log.ts": 2.2,
+  "lib/webhooks/courier.ts": 2.3,
+  "lib/webhooks.ts": 2.4,
   "lib/runs.ts": 2.5,
   "lib/terminal.ts": 2.5,
   "lib/providers.ts": 2.55,
@@ -159,6 +170,7 @@ const LEVELS: Readonly<Record<string, number>> = {
   "lib/commands/serve.ts": 4,
   "lib/commands/run_task.ts": 4,
   "lib/commands/show.ts": 4,
+  "lib/commands/webhooks.ts": 4,
 
   "main.ts": 5,
 };
@@ -203,6 +215,11 @@ const RESERVED: readonly {
     what: "the schema library",
     imports: /^zod$/,
     by: /^lib\/(config_schema|config_mistakes|processors\/\w+_config)\.ts$/,
+  },
+  {
+    what: "standardwebhooks",
+    imports: /^standardwebhooks$/,
+    by: /^lib\/webhooks\/sender\.ts$/,
   },
   {
     what: "jsonc-parser",

@@ -9,6 +9,7 @@ import type { AgentTask, ClaimedTask } from "../task.ts";
 import { mergeTrace, parseTrace, stringifyJson } from "../trace.ts";
 import { startedPatch } from "../transitions.ts";
 import type { Connection } from "./connection.ts";
+import { notifyStarted } from "./notifications.ts";
 import { type TaskJson, taskLists } from "./rows.ts";
 
 /** Holds for the rows of a part of the window; without a scan of the others. */
@@ -127,6 +128,7 @@ export async function readClaimed(
      FROM agent_tasks WHERE ${isLeased()}`,
     [leaseId, ...range, now.toISOString(), owner],
   );
+  await notifyStarted(connection, isLeased(), [leaseId, ...range]);
   return claimed;
 }
 
