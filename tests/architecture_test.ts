@@ -217,11 +217,6 @@ const RESERVED: readonly {
     by: /^lib\/(config_schema|config_mistakes|processors\/\w+_config)\.ts$/,
   },
   {
-    what: "standardwebhooks",
-    imports: /^standardwebhooks$/,
-    by: /^lib\/webhooks\/sender\.ts$/,
-  },
-  {
     what: "jsonc-parser",
     imports: /^jsonc-parser$/,
     by: /^lib\/located_json\.ts$/,
@@ -229,7 +224,7 @@ const RESERVED: readonly {
   {
     what: "standardwebhooks",
     imports: /^standardwebhooks$/,
-    by: /^lib\/processors\/signature\.ts$/,
+    by: /^lib\/(processors\/signature|webhooks\/sender)\.ts$/,
   },
   {
     what: "a command",
