@@ -219,17 +219,12 @@ const RESERVED: readonly {
   {
     what: "standardwebhooks",
     imports: /^standardwebhooks$/,
-    by: /^lib\/webhooks\/sender\.ts$/,
+    by: /^lib\/(webhooks\/sender|processors\/signature)\.ts$/,
   },
   {
     what: "jsonc-parser",
     imports: /^jsonc-parser$/,
     by: /^lib\/located_json\.ts$/,
-  },
-  {
-    what: "standardwebhooks",
-    imports: /^standardwebhooks$/,
-    by: /^lib\/processors\/signature\.ts$/,
   },
   {
     what: "a command",
