@@ -18,6 +18,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<RunCommand>>> = {
   run: async () => (await import("./lib/commands/run.ts")).run,
   create: async () => (await import("./lib/commands/create.ts")).create,
   list: async () => (await import("./lib/commands/list.ts")).list,
+  serve: async () => (await import("./lib/commands/serve.ts")).serve,
   answer: async () => (await import("./lib/commands/answer.ts")).answer,
   result: async () => (await import("./lib/commands/result.ts")).result,
   "run-task": async () => (await import("./lib/commands/run_task.ts")).runTask,
@@ -32,6 +33,10 @@ const COMMANDS: Readonly<Record<string, () => Promise<RunCommand>>> = {
   completions: async () =>
     (await import("./lib/commands/completions.ts")).completions,
   show: async () => (await import("./lib/commands/show.ts")).show,
+  "webhooks test": async () =>
+    (await import("./lib/commands/webhooks.ts")).webhooksTest,
+  "webhooks list": async () =>
+    (await import("./lib/commands/webhooks.ts")).webhooksList,
   "config check": async () =>
     (await import("./lib/commands/config.ts")).configCheck,
   "config schema": async () =>

@@ -66,6 +66,13 @@ export const COMMON_SETTINGS: readonly SettingName[] = [
   "logFormat",
 ];
 
+/** What the HTTP API takes, with or without a runner beside it. */
+const SERVICE_SETTINGS: readonly SettingName[] = [
+  "listen",
+  "allowedHosts",
+  "tokenFile",
+];
+
 /** Every command. The first is what runs when none is named. */
 export const COMMANDS: readonly [Command, ...Command[]] = [
   {
@@ -89,8 +96,18 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
       "timeoutMs",
       "limits",
       "drainMs",
+      ...SERVICE_SETTINGS,
     ],
-    examples: ["run --once", "run --loop --interval 5", "run --dry-run"],
+    examples: ["run --once", "run --loop --listen 8080"],
+  },
+  {
+    name: "serve",
+    args: "",
+    maxArgs: 0,
+    summary: "Serve the HTTP API and metrics, and run no tasks",
+    flags: [],
+    settings: [...SERVICE_SETTINGS, "drainMs"],
+    examples: ["serve", "serve --listen 0.0.0.0:8080 --token-file token"],
   },
   {
     name: "run-task",
@@ -367,6 +384,24 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
     settings: [],
     examples: ["completions bash", "completions zsh"],
     ignoresConfigFile: true,
+  },
+  {
+    name: "webhooks test",
+    args: "[URL]",
+    maxArgs: 1,
+    summary: "Send a test event to each webhook; exit code 1 where one fails",
+    flags: [JSON_FLAG],
+    settings: [],
+    examples: ["webhooks test"],
+  },
+  {
+    name: "webhooks list",
+    args: "",
+    maxArgs: 0,
+    summary: "Show webhooks: what waits, the last success, the last error",
+    flags: [JSON_FLAG],
+    settings: [],
+    examples: ["webhooks list"],
   },
   {
     name: "config check",

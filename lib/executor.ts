@@ -28,8 +28,9 @@ export interface ExecuteOptions {
 }
 
 /**
- * How long a processor has to return after it was told to stop. Then the run
- * ends without it, so that one that ignores its signal can't keep its slot.
+ * How long a processor that does not say otherwise has to return after it was
+ * told to stop. Then the run ends without it, so that one that ignores its
+ * signal can't keep its slot.
  */
 export const ABORT_GRACE_MS = 1_000;
 
@@ -55,7 +56,7 @@ export async function execute(
   }
   const outcome = await new Promise<Outcome>((resolve) => {
     stop.onStop = () =>
-      clock.sleep(ABORT_GRACE_MS).then(() =>
+      clock.sleep(processor.stopGraceMs ?? ABORT_GRACE_MS).then(() =>
         resolve(stoppedBy(stop, timeoutMs))
       );
     if (stop.reason) stop.onStop();

@@ -122,9 +122,11 @@ export interface ExportOptions extends TaskFilter {
 }
 
 /** How much a {@linkcode TaskHistory.prune} deletes. */
-export interface PruneResult {
+export interface PruneCount {
   readonly tasks: number;
   readonly events: number;
+  /** Tasks that are old too, but webhooks still wait for their events. */
+  readonly kept: number;
 }
 
 /** How large the store is, in bytes. */
@@ -141,13 +143,14 @@ export interface TaskHistory {
   /** Writes tasks, or their history, to a file. Returns how many rows. */
   export(options: ExportOptions): Promise<number>;
   /** Counts what {@linkcode TaskHistory.prune} would delete. */
-  countPrunable(before: Date): Promise<PruneResult>;
+  countPrunable(before: Date): Promise<PruneCount>;
   /**
-   * Deletes the tasks that ended before then, with their history.
+   * Deletes the tasks that ended before then, with their history, but for those
+   * that webhooks still wait for.
    *
    * @throws {DatabaseError} where another table refers to one of them.
    */
-  prune(before: Date): Promise<PruneResult>;
+  prune(before: Date): Promise<PruneCount>;
   /** Writes all that is committed into the file itself, and measures that. */
   checkpoint(): Promise<StoreSize>;
 }

@@ -20,9 +20,10 @@ export interface ProcessorContext {
   /** What people answered to this task's questions, oldest first. */
   readonly answers: readonly Answer[];
   /**
-   * Notes how far the work is. Written soon, in groups; never fails.
+   * Notes how far the work is. Written soon, in groups; never fails. A message
+   * of more than 1,000 characters is cut.
    *
-   * @param fraction how much is done, from 0 to 1
+   * @param fraction how much is done, from 0 to 1; stays until another is given
    */
   progress(message: string, fraction?: number): void;
   /** A line that the work prints: to the log at DEBUG, or to who watches. */
@@ -33,6 +34,11 @@ export interface ProcessorContext {
 export interface Processor {
   /** What it is called in messages. */
   readonly name: string;
+  /**
+   * How long a run may take to end after it was told to stop, in milliseconds.
+   * Then its outcome does not count any more. @default {1000}
+   */
+  readonly stopGraceMs?: number;
   /** Does a task's work. Throwing is the same as a failed outcome. */
   process(task: AgentTask, context: ProcessorContext): Promise<Outcome>;
   /** What it would do for a task, in a line: `runs claude -p "Fix it"`. */

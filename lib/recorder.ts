@@ -41,6 +41,8 @@ export interface RecorderOptions {
   readonly log: Log;
   /** For how long a write that fails is tried again. */
   readonly retryMs: number;
+  /** Called after each commit. */
+  readonly onCommit?: (rows: number) => void;
 }
 
 /** Groups transitions and writes them. */
@@ -116,7 +118,9 @@ export class Recorder {
     const deadline = clock.monotonic() + retryMs;
     for (let attempt = 1;; attempt++) {
       try {
-        return await store.record(transitions, clock.now());
+        const results = await store.record(transitions, clock.now());
+        this.#options.onCommit?.(group.length);
+        return results;
       } catch (error) {
         const isLate = clock.monotonic() >= deadline;
         if (!(error instanceof DatabaseError) || isLate) throw error;
@@ -124,6 +128,11 @@ export class Recorder {
         log.warning(
           `Cannot record ${group.length} outcomes yet: ${messageOf(error)} ` +
             `Next try in ${Math.round(waitMs)} ms.`,
+          {
+            event: "record_delayed",
+            count: group.length,
+            error: messageOf(error),
+          },
         );
         await clock.sleep(waitMs);
       }

@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { workerPrograms } from "../tools/check_executable.ts";
 
 /**
  * The table of DESIGN.md. Whole numbers are its levels; a fraction orders the
@@ -10,11 +11,13 @@ const LEVELS: Readonly<Record<string, number>> = {
   "lib/clock.ts": 0,
   "lib/errors.ts": 0,
   "lib/figures.ts": 0,
+  "lib/listen_address.ts": 0,
   "lib/located_json.ts": 0,
   "lib/log.ts": 0,
   "lib/provider_settings.ts": 0,
   "lib/settings.ts": 0,
   "lib/task.ts": 0,
+  "lib/webhook_settings.ts": 0,
 
   "lib/config_schema.ts": 0.7,
 
@@ -24,6 +27,8 @@ const LEVELS: Readonly<Record<string, number>> = {
   "lib/cut.ts": 0.5,
   "lib/config_mistakes.ts": 1,
   "lib/events.ts": 1,
+  "lib/feed.ts": 1,
+  "lib/outbox.ts": 1,
   "lib/pool.ts": 1,
   "lib/processor.ts": 1,
   "lib/progress.ts": 1,
@@ -41,19 +46,25 @@ const LEVELS: Readonly<Record<string, number>> = {
   "lib/duckdb/connection.ts": 2,
   "lib/duckdb/rows.ts": 2,
   "lib/duckdb/database.ts": 2.1,
+  "lib/duckdb/notifications.ts": 2.05,
+  "lib/duckdb/outbox_queue.ts": 2.1,
+  "lib/duckdb/outbox_results.ts": 2.1,
+  "lib/duckdb/outbox.ts": 2.2,
   "lib/duckdb/record.ts": 2.1,
   "lib/duckdb/schema.ts": 2.1,
   "lib/duckdb/claimed.ts": 2.2,
   "lib/duckdb/claim.ts": 2.25,
   "lib/duckdb/create.ts": 2.2,
+  "lib/duckdb/series.ts": 2.2,
+  "lib/duckdb/feed.ts": 2.25,
   "lib/duckdb/preview.ts": 2.28,
   "lib/duckdb/requests.ts": 2.28,
   "lib/duckdb/retry.ts": 2.1,
   "lib/duckdb/export.ts": 2.1,
   "lib/duckdb/overview.ts": 2.1,
-  "lib/duckdb/prune.ts": 2.1,
+  "lib/duckdb/prune.ts": 2.22,
   "lib/duckdb/stats.ts": 2.1,
-  "lib/duckdb/history.ts": 2.2,
+  "lib/duckdb/history.ts": 2.25,
   "lib/duckdb/inspect.ts": 2.2,
   "lib/duckdb/reader.ts": 2.25,
   "lib/duckdb/sets.ts": 2.29,
@@ -63,7 +74,51 @@ const LEVELS: Readonly<Record<string, number>> = {
   "lib/executor.ts": 2,
   "lib/idle.ts": 2,
   "lib/live_screen.ts": 2,
+  "lib/metrics.ts": 2,
   "lib/new_task.ts": 2,
+  "lib/processors/addresses.ts": 0,
+  "lib/processors/http_headers.ts": 0,
+  "lib/processors/http_config.ts": 0.5,
+  "lib/processors/excerpt.ts": 2,
+  "lib/processors/signature.ts": 2,
+  "lib/processors/task_json.ts": 2,
+  "lib/processors/time_limit.ts": 2,
+  "lib/processors/http_credentials.ts": 2.1,
+  "lib/processors/http_error.ts": 2.1,
+  "lib/processors/http_addresses.ts": 2.2,
+  "lib/processors/http_connection.ts": 2.2,
+  "lib/processors/http_request.ts": 2.3,
+  "lib/processors/http_answer.ts": 2.4,
+  "lib/processors/http_session.ts": 2.4,
+  "lib/processors/http_poll.ts": 2.5,
+  "lib/processors/http.ts": 2.6,
+  "lib/processors/command_placeholders.ts": 0,
+  "lib/processors/command_config.ts": 0.5,
+  "lib/processors/output.ts": 2.1,
+  "lib/processors/process_guard.ts": 2,
+  "lib/processors/process_tree.ts": 2.1,
+  "lib/processors/secrets.ts": 2,
+  "lib/processors/command_folder.ts": 2.1,
+  "lib/processors/command_input.ts": 2.1,
+  "lib/processors/command_messages.ts": 2.1,
+  "lib/processors/command_secrets.ts": 2.1,
+  "lib/processors/command_check.ts": 2.2,
+  "lib/processors/command_outcome.ts": 2.2,
+  "lib/processors/command_output.ts": 2.3,
+  "lib/processors/command_run.ts": 2.4,
+  "lib/processors/command.ts": 2.5,
+  "lib/plugin.ts": 1.5,
+  "lib/processors/module_config.ts": 0,
+  "lib/processors/module_outcome.ts": 1.5,
+  "lib/processors/module_output.ts": 0,
+  "lib/processors/module_permissions.ts": 1,
+  "lib/processors/module_messages.ts": 1.6,
+  "lib/processors/module_load.ts": 1.7,
+  "lib/processors/module_guard.ts": 1.8,
+  "lib/processors/module_worker.ts": 1.8,
+  "lib/processors/module_open.ts": 1.9,
+  "lib/processors/module_thread.ts": 2,
+  "lib/processors/module.ts": 2.1,
   "lib/processors/simulate.ts": 2,
   "lib/query_report.ts": 2,
   "lib/recorder.ts": 2,
@@ -76,6 +131,13 @@ const LEVELS: Readonly<Record<string, number>> = {
   "lib/completion_words.ts": 2.1,
   "lib/watched.ts": 2.1,
   "lib/completion_scripts.ts": 2.2,
+  "lib/service_settings.ts": 2,
+  "lib/telemetry.ts": 2.1,
+  "lib/webhooks/message.ts": 2,
+  "lib/webhooks/sender.ts": 2.1,
+  "lib/webhooks/courier_log.ts": 2.2,
+  "lib/webhooks/courier.ts": 2.3,
+  "lib/webhooks.ts": 2.4,
   "lib/runs.ts": 2.5,
   "lib/terminal.ts": 2.5,
   "lib/providers.ts": 2.55,
@@ -94,6 +156,34 @@ const LEVELS: Readonly<Record<string, number>> = {
   "lib/commands/filter.ts": 3.6,
   "lib/commands/choose.ts": 3.7,
 
+  "lib/server/cursor.ts": 3.1,
+  "lib/server/limits.ts": 3.2,
+  "lib/server/listen.ts": 3.1,
+  "lib/server/problem.ts": 3.1,
+  "lib/server/read_cache.ts": 3.1,
+  "lib/server/session.ts": 3.1,
+  "lib/server/answer.ts": 3.1,
+  "lib/server/event_hub.ts": 3.1,
+  "lib/server/idempotency.ts": 3.1,
+  "lib/server/task_json.ts": 3.1,
+  "lib/server/body.ts": 3.2,
+  "lib/server/event_stream.ts": 3.2,
+  "lib/server/guard.ts": 3.2,
+  "lib/server/schemas.ts": 3.2,
+  "lib/server/service.ts": 3.2,
+  "lib/server/documented.ts": 3.3,
+  "lib/server/runner_health.ts": 3.3,
+  "lib/server/action_routes.ts": 3.4,
+  "lib/server/event_routes.ts": 3.4,
+  "lib/server/session_routes.ts": 3.4,
+  "lib/server/stats_routes.ts": 3.4,
+  "lib/server/task_routes.ts": 3.4,
+  "lib/server/health_routes.ts": 3.5,
+  "lib/server/prometheus.ts": 3.5,
+  "lib/server/app.ts": 3.6,
+  "lib/server/mod.ts": 3.7,
+  "lib/commands/service.ts": 3.8,
+
   "lib/commands/answer.ts": 4,
   "lib/commands/cancel.ts": 4,
   "lib/commands/completions.ts": 4,
@@ -106,11 +196,13 @@ const LEVELS: Readonly<Record<string, number>> = {
   "lib/commands/result.ts": 4,
   "lib/commands/retry.ts": 4,
   "lib/commands/run.ts": 4,
+  "lib/commands/serve.ts": 4,
   "lib/commands/run_task.ts": 4,
   "lib/commands/show.ts": 4,
   "lib/commands/sql.ts": 4,
   "lib/commands/stats.ts": 4,
   "lib/commands/watch.ts": 4,
+  "lib/commands/webhooks.ts": 4,
 
   "main.ts": 5,
 };
@@ -137,6 +229,21 @@ const RESERVED: readonly {
     by: /^lib\/log\.ts$/,
   },
   {
+    what: "the web framework",
+    imports: /^(hono|@hono\/zod-openapi|prom-client)(\/|$)/,
+    by: /^lib\/server\//,
+  },
+  {
+    what: "OpenTelemetry",
+    imports: /^@opentelemetry\//,
+    by: /^lib\/telemetry\.ts$/,
+  },
+  {
+    what: "the service",
+    imports: /^lib\/server\//,
+    by: /^lib\/server\/|^lib\/commands\/service\.ts$/,
+  },
+  {
     what: "the schema library",
     imports: /^zod$/,
     by: /^lib\/(config_schema|config_mistakes|processors\/\w+_config)\.ts$/,
@@ -147,9 +254,14 @@ const RESERVED: readonly {
     by: /^lib\/located_json\.ts$/,
   },
   {
+    what: "standardwebhooks",
+    imports: /^standardwebhooks$/,
+    by: /^lib\/(processors\/signature|webhooks\/sender)\.ts$/,
+  },
+  {
     what: "a command",
     imports:
-      /^lib\/commands\/(?!(choose|context|filter|find_task|signals)\.ts)/,
+      /^lib\/commands\/(?!(choose|context|filter|find_task|service|signals)\.ts)/,
     by: /^main\.ts$/,
   },
 ];
@@ -197,9 +309,20 @@ interface Info {
 
 const ROOT = new URL("../", import.meta.url);
 
-async function readGraph({ isEager }: GraphOptions = {}): Promise<Graph> {
+/** What is started: the program, and what its workers run. */
+const PROGRAMS = ["main.ts", ...workerPrograms];
+
+async function readGraph(options: GraphOptions = {}): Promise<Graph> {
+  const graphs = PROGRAMS.map((program) => readGraphOf(program, options));
+  return Object.assign({}, ...await Promise.all(graphs));
+}
+
+async function readGraphOf(
+  program: string,
+  { isEager }: GraphOptions,
+): Promise<Graph> {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["info", "--json", "--no-remote", "--no-npm", "--no-lock", "main.ts"],
+    args: ["info", "--json", "--no-remote", "--no-npm", "--no-lock", program],
     cwd: ROOT,
     env: { NO_COLOR: "1" },
   }).output();
@@ -264,7 +387,7 @@ function confinedTexts(file: string, source: string): string[] {
   });
 }
 
-Deno.test("main.ts reaches every file that the table lists, and no other", async () => {
+Deno.test("the programs reach every file that the table lists, and no other", async () => {
   const reached = Object.keys(await readGraph()).sort();
   assertEquals(reached, Object.keys(LEVELS).sort());
 });
@@ -290,7 +413,7 @@ Deno.test("only the named files contain what is confined to them", async () => {
   assertEquals((await Promise.all(found)).flat(), []);
 });
 
-Deno.test("commands start without the schema library and its parser", async () => {
+Deno.test("commands start without what only some of them need", async () => {
   const graph = await readGraph({ isEager: true });
   const loaded = new Set(
     Object.keys(graph).filter((file) => /^main|^lib\/commands\//.test(file)),
@@ -299,7 +422,9 @@ Deno.test("commands start without the schema library and its parser", async () =
     for (const it of graph[file] ?? []) loaded.add(it);
   }
   assert(loaded.has("lib/config.ts") && loaded.has("@std/cli/parse-args"));
-  assertEquals([...loaded].filter((it) => /^(zod|jsonc-parser)$/.test(it)), []);
+  const LATER =
+    /^(zod|jsonc-parser|hono|@hono|prom-client|@opentelemetry)(\/|$)/;
+  assertEquals([...loaded].filter((it) => LATER.test(it)), []);
 });
 
 Deno.test("nobody watches files, which drops DuckDB's lock", async () => {

@@ -206,6 +206,30 @@ for (const reason of ["shutdown", "lease lost", "cancelled"] as const) {
   });
 }
 
+Deno.test("execute() waits as long for a stop as the processor says", async () => {
+  const clock = new FakeClock();
+  const stop = new StopSwitch();
+  let ended = false;
+  const outcome = execute(TASK, {
+    processorFor: () => ({
+      name: "test",
+      stopGraceMs: 8_000,
+      process: () => pending().promise,
+    }),
+    clock,
+    stop,
+    timeoutMs: 0,
+    onProgress: () => {},
+  });
+  outcome.then(() => ended = true);
+  stop.stop("cancelled");
+  await clock.advance(7_999);
+  await turn();
+  assertEquals(ended, false);
+  await clock.advance(1);
+  assertEquals(await outcome, { kind: "aborted", reason: "cancelled" });
+});
+
 Deno.test("execute() keeps work that was finished in spite of the abort", async () => {
   const { stop, outcome } = run(obedient({ ...DONE, message: "just in time" }));
   stop.stop("shutdown");

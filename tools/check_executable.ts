@@ -49,6 +49,12 @@ function platformOf(target: string): Platform {
   return platform;
 }
 
+/** The program's files that only a worker loads, so that no import names them. */
+export const workerPrograms = [
+  "lib/processors/module_guard.ts",
+  "lib/processors/module_worker.ts",
+];
+
 const bindingsPrefix = "@duckdb/node-bindings-";
 
 /** The npm packages with DuckDB's library for any platform but the target's. */
@@ -94,7 +100,9 @@ export function problems(files: EmbeddedFile[], target: string): string[] {
       found.push(`${name} for ${bindings} is missing`);
     }
   }
-  if (!paths.includes("main.ts")) found.push("main.ts is missing");
+  for (const program of ["main.ts", ...workerPrograms]) {
+    if (!paths.includes(program)) found.push(`${program} is missing`);
+  }
   for (const name of foreignBindings(target)) {
     if (paths.some((it) => it.includes(`/${name}/`))) {
       found.push(`${name} belongs to another platform`);

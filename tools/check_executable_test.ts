@@ -6,6 +6,8 @@ const npm = ".deno_compile_node_modules/localhost";
 const sound = [
   `${npm}/@duckdb/node-bindings-linux-x64/1.5.5/libduckdb.so`,
   `${npm}/@duckdb/node-bindings-linux-x64/1.5.5/duckdb.node`,
+  "lib/processors/module_guard.ts",
+  "lib/processors/module_worker.ts",
   "lib/task.ts",
   "main.ts",
   "tools/npm/log.ts",
@@ -23,6 +25,11 @@ Deno.test("problems() names a missing library", () => {
   assertEquals(found(...sound.slice(1)), [
     "libduckdb.so for linux-x64 is missing",
   ]);
+});
+
+Deno.test("problems() names a missing program of a worker", () => {
+  const files = sound.filter((path) => !path.endsWith("_worker.ts"));
+  assertEquals(found(...files), ["lib/processors/module_worker.ts is missing"]);
 });
 
 Deno.test("problems() names the musl twin once", () => {

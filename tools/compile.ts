@@ -8,6 +8,7 @@ import {
   checkExecutable,
   foreignBindings,
   targets,
+  workerPrograms,
 } from "./check_executable.ts";
 
 async function deno(...args: string[]): Promise<void> {
@@ -87,6 +88,7 @@ await deno(
   "--self-extracting",
   "--exclude-unused-npm",
   ...excluded,
+  ...workerPrograms.map((path) => `--include=${path}`),
   `--target=${target}`,
   `--output=${output}`,
   "main.ts",

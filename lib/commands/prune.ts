@@ -6,7 +6,7 @@
 
 import { EXIT, UsageError, UserError } from "../errors.ts";
 import { formatBytes, formatCount } from "../figures.ts";
-import type { PruneResult, StoreSize } from "../history.ts";
+import type { PruneCount, StoreSize } from "../history.ts";
 import { formatLocalTime } from "../log.ts";
 import { renderJson } from "../render.ts";
 import { countTasks } from "./choose.ts";
@@ -26,7 +26,7 @@ export async function prune(context: CommandContext): Promise<number> {
   const { history } = store;
   const found = await history.countPrunable(before);
   const isDone = !flags["dry-run"] && found.tasks > 0;
-  let size: { before: StoreSize; after: StoreSize } | undefined;
+  let size: Sizes | undefined;
   let deleted = found;
   if (isDone) {
     await confirm(context, found, before);
@@ -39,6 +39,7 @@ export async function prune(context: CommandContext): Promise<number> {
       ? renderJson({
         tasks: deleted.tasks,
         events: deleted.events,
+        kept: deleted.kept,
         before: before.toISOString(),
         deleted: isDone,
         ...size && {
@@ -47,20 +48,28 @@ export async function prune(context: CommandContext): Promise<number> {
           free_bytes: size.after.freeBytes,
         },
       })
-      : size
-      ? `Deleted ${describe(deleted)}\n${describeSize(size)}\n`
-      : found.tasks === 0
-      ? `No task ended before ${formatLocalTime(before)}\n`
-      : `Would delete ${describe(found)}, all that ended before ${
-        formatLocalTime(before)
-      }\n`,
+      : textOf(deleted, { before, size }),
   );
   return EXIT.ok;
 }
 
+function textOf(
+  count: PruneCount,
+  { before, size }: { readonly before: Date; readonly size?: Sizes },
+): string {
+  const kept = count.kept > 0
+    ? `${countTasks(count.kept)} kept: webhooks wait for their events\n`
+    : "";
+  const time = formatLocalTime(before);
+  if (size) return `Deleted ${describe(count)}\n${kept}${describeSize(size)}\n`;
+  return count.tasks > 0
+    ? `Would delete ${describe(count)}, all that ended before ${time}\n${kept}`
+    : `${kept}No ${kept ? "other " : ""}task ended before ${time}\n`;
+}
+
 async function confirm(
   { flags, terminal }: CommandContext,
-  found: PruneResult,
+  found: PruneCount,
   before: Date,
 ): Promise<void> {
   if (flags.yes) return;
@@ -79,15 +88,19 @@ async function confirm(
 }
 
 /** `12 tasks with 60 events` */
-function describe({ tasks, events }: PruneResult): string {
+function describe({ tasks, events }: PruneCount): string {
   return `${countTasks(tasks)} with ${formatCount(events)} ${
     events === 1 ? "event" : "events"
   }`;
 }
 
-function describeSize(
-  { before, after }: { before: StoreSize; after: StoreSize },
-): string {
+/** What the file's size did. */
+interface Sizes {
+  readonly before: StoreSize;
+  readonly after: StoreSize;
+}
+
+function describeSize({ before, after }: Sizes): string {
   const change = after.bytes === before.bytes
     ? `still has ${formatBytes(after.bytes)}`
     : `has ${formatBytes(after.bytes)} now (before: ${

@@ -24,6 +24,8 @@ export interface DatabaseOptions {
   readonly waitMs?: number;
   /** Called with each new connection before anything else uses it. */
   readonly onOpen: (connection: Connection) => Promise<void>;
+  /** Whether to run a transaction once more that failed so. @default {never} */
+  readonly isWorthAnother?: (error: unknown) => boolean;
 }
 
 /**
@@ -49,6 +51,8 @@ export class Database implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #connect: Connect;
   readonly #options: DatabaseOptions;
+  /** Called when the file was let go of. */
+  onRelease: ((heldMs: number) => void) | undefined;
   #connection: Connection | undefined;
   #fingerprint: string | undefined;
   #changeCount = 0;
@@ -77,7 +81,18 @@ export class Database implements AsyncDisposable {
    *
    * @throws {DatabaseError} where the database can't be opened or written.
    */
-  transaction<T>(work: (connection: Connection) => Promise<T>): Promise<T> {
+  async transaction<T>(
+    work: (connection: Connection) => Promise<T>,
+  ): Promise<T> {
+    try {
+      return await this.#transaction(work);
+    } catch (error) {
+      if (!this.#options.isWorthAnother?.(error)) throw error;
+    }
+    return await this.#transaction(work);
+  }
+
+  #transaction<T>(work: (connection: Connection) => Promise<T>): Promise<T> {
     const result = this.#inTurn(async () => {
       clearTimeout(this.#linger);
       const connection = await this.#acquire();
@@ -124,6 +139,11 @@ export class Database implements AsyncDisposable {
       if (!this.#connection) this.#lookForChange();
       return this.#changeCount;
     });
+  }
+
+  /** Counts a change that this process made as one by another. */
+  countChange(): void {
+    this.#changeCount++;
   }
 
   #lookForChange(): void {
@@ -234,6 +254,7 @@ export class Database implements AsyncDisposable {
     if (!this.#connection) return;
     this.#connection.close();
     this.#connection = undefined;
+    this.onRelease?.(this.#clock.monotonic() - this.#openedAt);
     if (!this.#isShared) return;
     // What another process put there is not this one's doing.
     if (inodeOf(this.#path) !== this.#inode) this.#changeCount++;

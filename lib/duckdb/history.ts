@@ -8,7 +8,7 @@ import type {
   ExportOptions,
   Overview,
   OverviewOptions,
-  PruneResult,
+  PruneCount,
   Stats,
   StatsOptions,
   StoreSize,
@@ -46,13 +46,13 @@ export class DuckDbHistory implements TaskHistory {
     );
   }
 
-  countPrunable(before: Date): Promise<PruneResult> {
+  countPrunable(before: Date): Promise<PruneCount> {
     return this.#database.transaction((connection) =>
       countOld(connection, before)
     );
   }
 
-  prune(before: Date): Promise<PruneResult> {
+  prune(before: Date): Promise<PruneCount> {
     return this.#database.transaction((connection) =>
       deleteOld(connection, before)
     );

@@ -21,14 +21,12 @@ export async function cancelTasks(
   now: Date,
 ): Promise<CancelResult[]> {
   const held = await read(connection, ids);
-  const results = ids.map((id) => cancelResultOf(held.get(id), now));
   const having = (result: CancelResult) =>
-    [...new Set(ids.filter((_, index) => results[index] === result))]
-      .flatMap((id) => held.get(id) ?? []);
+    [...held.values()].filter((it) => cancelResultOf(it, now) === result);
   const ended = having("cancelled").map((it) => cancel(it, now));
   await applyTransitions(connection, ended, now);
   await requestCancel(connection, having("requested"), now);
-  return results;
+  return ids.map((id) => cancelResultOf(held.get(id.toLowerCase()), now));
 }
 
 function cancelResultOf(held: Held | undefined, now: Date): CancelResult {
@@ -69,7 +67,7 @@ export async function answerTask(
   connection: Connection,
   { id, text, now }: { id: string; text: string; now: Date },
 ): Promise<AnswerResult> {
-  const held = (await read(connection, [id])).get(id);
+  const held = (await read(connection, [id])).get(id.toLowerCase());
   if (!held) return "missing";
   if (isFinal(held.task.state)) return "ended";
   if (held.task.state !== "needs_input") return "not asked";

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { dirname, resolve } from "node:path";
 import type { Clock } from "../clock.ts";
 import type { Config } from "../config.ts";
 import type { ProviderOptions } from "../config_schema.ts";
@@ -48,13 +49,27 @@ export async function createProcessors(
 }
 
 /** A kind is loaded where a provider uses it: a kind more is a case more. */
-function createProcessor(
+async function createProcessor(
   options: ProviderOptions,
   { config, ...parts }: ProcessorParts & { readonly config: Config },
-): Promise<Processor> | Processor {
+): Promise<Processor> {
+  // Where the file stands; paths in it are seen from there.
+  const baseFolder = resolve(dirname(config.configPath ?? ""));
   switch (options.processor) {
     case "simulate":
       return simulated(config, parts);
+    case "command": {
+      const { createCommandProcessor } = await import("./command.ts");
+      return createCommandProcessor(options, { baseFolder, ...parts });
+    }
+    case "http": {
+      const { createHttpProcessor } = await import("./http.ts");
+      return createHttpProcessor(options, parts);
+    }
+    case "module": {
+      const { createModuleProcessor } = await import("./module.ts");
+      return createModuleProcessor(options, { baseFolder, ...parts });
+    }
   }
 }
 

@@ -1,0 +1,151 @@
+/**
+ * Keeps secrets out of what a program prints.
+ *
+ * @module
+ */
+
+import type { JsonValue } from "../task.ts";
+
+const MASK = "***";
+/** A shorter value would mask what is no secret, and would be guessed anyway. */
+export const MIN_SECRET_CHARACTERS = 4;
+
+interface Span {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Replaces secrets by `***`. */
+export class Secrets {
+  readonly #forms: readonly string[];
+
+  /** Takes values of at least {@linkcode MIN_SECRET_CHARACTERS}. */
+  constructor(values: readonly string[]) {
+    this.#forms = [...new Set(values.flatMap(formsOf))];
+  }
+
+  /** Masks a whole text. */
+  mask(text: string): string {
+    return masked(text, this.#spans(text));
+  }
+
+  /** Masks every text of a JSON value. */
+  maskJson(value: JsonValue): JsonValue {
+    if (this.#forms.length === 0) return value;
+    if (typeof value === "string") return this.mask(value);
+    if (typeof value !== "object" || value === null) return value;
+    if (Array.isArray(value)) return value.map((it) => this.maskJson(it));
+    return Object.fromEntries(
+      Object.entries(value).map((
+        [key, it],
+      ) => [this.mask(key), this.maskJson(it)]),
+    );
+  }
+
+  /**
+   * Masks a text that comes in pieces. What may be the beginning of a secret
+   * waits for the next piece.
+   */
+  stream(): SecretStream {
+    if (this.#forms.length === 0) {
+      return {
+        push: (text) => text,
+        end: () => "",
+      };
+    }
+    let waiting = "";
+    return {
+      push: (text) => {
+        waiting += text;
+        const spans = this.#spans(waiting);
+        let end = this.#beginningAtEndOf(waiting);
+        // A secret that is there already may be part of a longer one.
+        for (const span of spans) {
+          if (span.start < end && span.end > end) end = span.start;
+        }
+        const ready = waiting.slice(0, end);
+        waiting = waiting.slice(end);
+        return masked(ready, spans.filter((span) => span.end <= end));
+      },
+      end: () => {
+        const rest = this.mask(waiting);
+        waiting = "";
+        return rest;
+      },
+    };
+  }
+
+  /** Where secrets are, those that overlap as one. */
+  #spans(text: string): Span[] {
+    const found: Span[] = [];
+    for (const form of this.#forms) {
+      let start = text.indexOf(form);
+      while (start >= 0) {
+        found.push({ start, end: start + form.length });
+        start = text.indexOf(form, start + 1);
+      }
+    }
+    found.sort((a, b) => a.start - b.start);
+    const spans: Span[] = [];
+    for (const { start, end } of found) {
+      const last = spans.at(-1);
+      if (last && start < last.end) {
+        spans[spans.length - 1] = {
+          start: last.start,
+          end: Math.max(end, last.end),
+        };
+      } else spans.push({ start, end });
+    }
+    return spans;
+  }
+
+  /** Where the longest beginning of a secret that the text ends with starts. */
+  #beginningAtEndOf(text: string): number {
+    let longest = 0;
+    for (const form of this.#forms) {
+      let length = Math.min(form.length - 1, text.length);
+      while (length > longest && !text.endsWith(form.slice(0, length))) {
+        length--;
+      }
+      longest = Math.max(longest, length);
+    }
+    return text.length - longest;
+  }
+}
+
+/** A text in pieces. */
+export interface SecretStream {
+  /** Takes a piece, and returns what can be shown. */
+  push(text: string): string;
+  /** Returns what waited. */
+  end(): string;
+}
+
+/**
+ * How a secret can look: as it is, line by line, where it has several, and each
+ * of those as JSON writes it, with and without characters beyond ASCII.
+ */
+function formsOf(value: string): string[] {
+  const lines = value.split(/\r?\n/).map((line) => line.trim())
+    .filter((line) => line.length >= MIN_SECRET_CHARACTERS);
+  return [value, ...lines].flatMap((form) => {
+    const inJson = JSON.stringify(form).slice(1, -1);
+    return [form, inJson, inJson.replace(BEYOND_ASCII, escapeOf)];
+  });
+}
+
+const BEYOND_ASCII = /[^\0-\x7f]/g;
+
+function escapeOf(unit: string): string {
+  return `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
+}
+
+function masked(text: string, spans: readonly Span[]): string {
+  let result = "";
+  let at = 0;
+  for (const { start, end } of spans) {
+    result += text.slice(at, start) + MASK;
+    at = end;
+  }
+  return result + text.slice(at);
+}
