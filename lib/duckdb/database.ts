@@ -127,7 +127,7 @@ export class Database implements AsyncDisposable {
       } catch (error) {
         throw explainDuckDbError(error, this.#path);
       } finally {
-        this.#afterUse();
+        await this.#afterUse();
       }
     });
   }

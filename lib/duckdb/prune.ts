@@ -19,7 +19,7 @@ async function choose(
   before: Date,
 ): Promise<Omit<PruneCount, "events">> {
   const isDelivered = await deliveredCondition(connection);
-  const old = await connection.run(
+  await connection.run(
     `CREATE OR REPLACE TEMP TABLE old_tasks AS
      SELECT id FROM agent_tasks WHERE ${IS_OLD}`,
     [before.toISOString()],
@@ -28,7 +28,10 @@ async function choose(
     `DELETE FROM old_tasks WHERE id IN (
        SELECT task_id FROM agent_task_events WHERE NOT (${isDelivered}))`,
   );
-  return { tasks: old - kept, kept };
+  const tasks = await connection.json<number>(
+    "SELECT to_json(count(*)) FROM old_tasks",
+  );
+  return { tasks: tasks ?? 0, kept };
 }
 
 const IS_OF_OLD = "task_id IN (SELECT id FROM old_tasks)";
