@@ -18,6 +18,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<RunCommand>>> = {
   run: async () => (await import("./lib/commands/run.ts")).run,
   create: async () => (await import("./lib/commands/create.ts")).create,
   list: async () => (await import("./lib/commands/list.ts")).list,
+  serve: async () => (await import("./lib/commands/serve.ts")).serve,
   answer: async () => (await import("./lib/commands/answer.ts")).answer,
   result: async () => (await import("./lib/commands/result.ts")).result,
   "run-task": async () => (await import("./lib/commands/run_task.ts")).runTask,

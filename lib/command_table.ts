@@ -45,6 +45,13 @@ export const COMMON_SETTINGS: readonly SettingName[] = [
   "logFormat",
 ];
 
+/** What the HTTP API takes, with or without a runner beside it. */
+const SERVICE_SETTINGS: readonly SettingName[] = [
+  "listen",
+  "allowedHosts",
+  "tokenFile",
+];
+
 /** Every command. The first is what runs when none is named. */
 export const COMMANDS: readonly [Command, ...Command[]] = [
   {
@@ -68,8 +75,18 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
       "timeoutMs",
       "limits",
       "drainMs",
+      ...SERVICE_SETTINGS,
     ],
-    examples: ["run --once", "run --loop --interval 5", "run --dry-run"],
+    examples: ["run --once", "run --loop --listen 8080", "run --dry-run"],
+  },
+  {
+    name: "serve",
+    args: "",
+    maxArgs: 0,
+    summary: "Serve the HTTP API and metrics, and run no tasks",
+    flags: [],
+    settings: [...SERVICE_SETTINGS, "drainMs"],
+    examples: ["serve", "serve --listen 0.0.0.0:8080 --token-file token"],
   },
   {
     name: "run-task",

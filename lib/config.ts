@@ -42,6 +42,13 @@ export interface Config {
   readonly limits: ReadonlyMap<string, number>;
   readonly eventRetentionMs: number;
   readonly drainMs: number;
+  /** Empty: no HTTP API. */
+  readonly listen: string;
+  /** Separated by commas. */
+  readonly allowedHosts: string;
+  readonly token: string;
+  readonly tokenFile: string;
+  readonly telemetry: boolean;
   readonly logLevel: LogLevel;
   readonly logFormat: LogFormat;
 }
@@ -157,7 +164,7 @@ const BOOLEANS: ReadonlyMap<string, boolean> = new Map([
 function readValue(setting: Setting, text: string): unknown {
   switch (setting.kind) {
     case "text":
-      return text === "" ? undefined : text;
+      return text === "" && setting.default !== "" ? undefined : text;
     case "boolean":
       return BOOLEANS.get(text.trim().toLowerCase());
     case "choice":

@@ -6,7 +6,7 @@
 
 import type { AgentTask, ClaimedTask, Transition } from "./task.ts";
 
-/** Something that happened to a task and is committed. */
+/** Something that happened, to a task mostly; then it is committed. */
 export type RunnerEvent =
   | { readonly type: "claimed"; readonly tasks: readonly ClaimedTask[] }
   | {
@@ -16,7 +16,12 @@ export type RunnerEvent =
     /** From the start of the run to its outcome. */
     readonly runMs: number;
   }
-  | { readonly type: "lost"; readonly task: AgentTask };
+  | { readonly type: "lost"; readonly task: AgentTask }
+  /** Tasks that a claim ended instead of claiming them. */
+  | { readonly type: "ended"; readonly transitions: readonly Transition[] }
+  /** One commit of outcomes and notes of progress. */
+  | { readonly type: "committed"; readonly rows: number }
+  | { readonly type: "pass failed"; readonly error: unknown };
 
 /** Called with each event. */
 export type Subscriber = (event: RunnerEvent) => void;

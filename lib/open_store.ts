@@ -6,8 +6,12 @@
 
 import type { Config } from "./config.ts";
 import { openDuckDbStore } from "./duckdb/store.ts";
+import type { TaskFeed } from "./feed.ts";
 import type { Log } from "./log.ts";
 import type { TaskStore } from "./store.ts";
+
+/** A store that others can watch. */
+export type OpenStore = TaskStore & { readonly feed: TaskFeed };
 
 /**
  * Opens the store.
@@ -17,7 +21,7 @@ import type { TaskStore } from "./store.ts";
 export function openStore(
   { dbPath, dbWaitMs, exclusive }: Config,
   log: Log,
-): Promise<TaskStore> {
+): Promise<OpenStore> {
   return openDuckDbStore(dbPath, {
     waitMs: dbWaitMs,
     exclusive,

@@ -41,6 +41,8 @@ export interface RecorderOptions {
   readonly log: Log;
   /** For how long a write that fails is tried again. */
   readonly retryMs: number;
+  /** Called after each commit. */
+  readonly onCommit?: (rows: number) => void;
 }
 
 /** Groups transitions and writes them. */
@@ -116,7 +118,9 @@ export class Recorder {
     const deadline = clock.monotonic() + retryMs;
     for (let attempt = 1;; attempt++) {
       try {
-        return await store.record(transitions, clock.now());
+        const results = await store.record(transitions, clock.now());
+        this.#options.onCommit?.(group.length);
+        return results;
       } catch (error) {
         const isLate = clock.monotonic() >= deadline;
         if (!(error instanceof DatabaseError) || isLate) throw error;

@@ -70,6 +70,7 @@ export async function autoStartCreatedTasks(
       : { taskId }),
   });
   for (const transition of ended) logTransition(log, transition, 0);
+  if (ended.length > 0) events.emit({ type: "ended", transitions: ended });
   events.emit({ type: "claimed", tasks: claimed });
   return claimed.map((it) => runs.of(it));
 }
@@ -133,8 +134,10 @@ export async function runLoop(
   using _retries = runner.events.subscribe((event) => {
     if (event.type === "recorded" && event.transition.runAt) idle.wake();
   });
-  const onError = (error: unknown) =>
+  const onError = (error: unknown) => {
     log.error(`A pass failed: ${messageOf(error)}`);
+    runner.events.emit({ type: "pass failed", error });
+  };
   return await runUntil(runner, signals, {
     claim: async (limit) => {
       try {

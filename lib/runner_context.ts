@@ -103,11 +103,17 @@ export interface RunSummary {
 export function createRunner(parts: RunnerParts): Runner {
   const { store, clock, log, settings } = parts;
   const { leaseMs } = settings;
-  const recorder = new Recorder({ store, clock, log, retryMs: leaseMs });
-  const runs = new Runs({ store, recorder, clock, log, leaseMs });
   const events = new RunnerEvents((error) =>
     log.error(`A subscriber failed: ${messageOf(error)}`)
   );
+  const recorder = new Recorder({
+    store,
+    clock,
+    log,
+    retryMs: leaseMs,
+    onCommit: (rows) => events.emit({ type: "committed", rows }),
+  });
+  const runs = new Runs({ store, recorder, clock, log, leaseMs });
   return {
     ...parts,
     events,

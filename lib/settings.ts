@@ -39,7 +39,7 @@ export interface Setting {
   readonly isSecret?: true;
   /** It is a path: seen from the configuration file's folder if given there. */
   readonly isPath?: true;
-  /** As the user would type it. */
+  /** As the user would type it. Empty: nothing, unless something is given. */
   readonly default: string;
   /** What `--help` prints for the value. */
   readonly placeholder?: string;
@@ -177,6 +177,44 @@ export const SETTINGS = {
     default: "25",
     placeholder: "SECONDS",
     summary: "How long a shutdown waits for the tasks in hand",
+  },
+  listen: {
+    flag: "listen",
+    env: "HANDSFREE_AGENT_LISTEN",
+    kind: "text",
+    default: "",
+    placeholder: "ADDRESS",
+    summary: "Serve the HTTP API there: 8080 is 127.0.0.1:8080",
+  },
+  allowedHosts: {
+    flag: "allow-host",
+    env: "HANDSFREE_AGENT_ALLOW_HOST",
+    kind: "text",
+    default: "",
+    placeholder: "NAME,…",
+    summary: "Names by which the HTTP API may be called, beside localhost",
+  },
+  token: {
+    env: "HANDSFREE_AGENT_TOKEN",
+    kind: "text",
+    isSecret: true,
+    default: "",
+    summary: "What callers of the HTTP API must know; 16 characters or more",
+  },
+  tokenFile: {
+    flag: "token-file",
+    env: "HANDSFREE_AGENT_TOKEN_FILE",
+    kind: "text",
+    isPath: true,
+    default: "",
+    placeholder: "PATH",
+    summary: "A file with the token for it, or set HANDSFREE_AGENT_TOKEN",
+  },
+  telemetry: {
+    env: "OTEL_DENO",
+    kind: "boolean",
+    default: "false",
+    summary: "Send a span per run, and metrics, by OpenTelemetry",
   },
   logLevel: {
     flag: "log-level",

@@ -208,7 +208,10 @@ ${examples.join("\n")}
 /** Settings that have no flag are for the runner. */
 function environmentHelp({ name }: Command): string {
   if (name !== "run" && name !== "run-task") return "";
-  const settings = Object.values<Setting>(SETTINGS).filter(({ flag }) => !flag);
+  // Deno's own variables are for its documentation, and a secret for a file.
+  const settings = Object.values<Setting>(SETTINGS).filter((it) =>
+    !it.flag && !it.isSecret && it.env?.startsWith("HANDSFREE_")
+  );
   const rows = settings.map(({ env = "", kind, summary, default: value }) => {
     const unit = kind === "seconds" || kind === "days" ? ` ${kind}` : "";
     return [env, `${summary} (default ${value}${unit})`] as const;

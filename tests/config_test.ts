@@ -35,6 +35,11 @@ Deno.test("loadConfig() gives the documented defaults", () => {
     leaseMs: 60_000,
     maxAttempts: 3,
     drainMs: 25_000,
+    listen: "",
+    allowedHosts: "",
+    token: "",
+    tokenFile: "",
+    telemetry: false,
     logLevel: "INFO",
     logFormat: "text",
   });

@@ -7,7 +7,7 @@
 import type { Clock } from "../clock.ts";
 import type { Config, FlagValues } from "../config.ts";
 import type { Log } from "../log.ts";
-import type { TaskStore } from "../store.ts";
+import type { OpenStore } from "../open_store.ts";
 import type { Terminal } from "../terminal.ts";
 
 /** Options for {@linkcode RunCommand}. */
@@ -19,7 +19,7 @@ export interface CommandContext {
   readonly log: Log;
   readonly terminal: Terminal;
   /** Opens the store that the configuration names. */
-  readonly openStore: () => Promise<TaskStore>;
+  readonly openStore: () => Promise<OpenStore>;
 }
 
 /** Runs one command and returns the exit code. */

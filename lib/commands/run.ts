@@ -4,9 +4,11 @@
  * @module
  */
 
+import manifest from "../../deno.json" with { type: "json" };
 import type { ProviderConfigs } from "../config.ts";
 import { EXIT, UsageError } from "../errors.ts";
 import type { RunnerEvents } from "../events.ts";
+import { measureRunner } from "../metrics.ts";
 import { createProcessors } from "../processors/mod.ts";
 import { claimedProvidersOf } from "../providers.ts";
 import { renderJson } from "../render.ts";
@@ -18,7 +20,9 @@ import {
   type RunSummary,
 } from "../runner.ts";
 import type { TaskStore } from "../store.ts";
+import { serviceSettings } from "../service_settings.ts";
 import { type CommandContext, runnerName } from "./context.ts";
+import { startService } from "./service.ts";
 import { listenForSignals } from "./signals.ts";
 
 /** Runs tasks, once or for ever. Exit code 1 where a task failed in --once. */
@@ -28,7 +32,15 @@ export async function run(context: CommandContext): Promise<number> {
     throw new UsageError("Cannot run --once and --loop. Give one of the two.");
   }
   if (flags["dry-run"]) return await dryRun(context);
+  if (flags.listen && !flags.loop) {
+    throw new UsageError(
+      "Cannot serve the HTTP API in a single pass. Give --loop too.",
+    );
+  }
   assertEnabled(config);
+  const settings = flags.loop && config.listen !== ""
+    ? await serviceSettings(config)
+    : undefined;
   using signals = listenForSignals(log, {
     drain: "Stopping: finishing the tasks in hand; once more stops now",
     abort: "Stopping now: the tasks in hand are given back",
@@ -37,17 +49,27 @@ export async function run(context: CommandContext): Promise<number> {
   await using store = await openStore();
   log.info(`Connected to database: ${config.dbPath}`);
   if (config.providers) log.info(providersLine(config.providers));
+  const telemetry = config.telemetry
+    ? await import("../telemetry.ts")
+    : undefined;
   await using runner = createRunner({
     store,
-    processorFor: processors.for,
+    processorFor: telemetry?.tracedProcessors(processors.for, manifest) ??
+      processors.for,
     clock,
     log,
     owner: runnerName(),
     settings: config,
   });
+  using _measuring = telemetry && measureRunner(
+    runner.events,
+    telemetry.telemetryMeter({ ...manifest, inFlight: () => runner.runs.size }),
+  );
   const startedAt = clock.monotonic();
   let summary: RunSummary;
   if (flags.loop) {
+    await using _service = settings &&
+      await startService(context, { store, settings, signals, runner });
     log.info(`Running until stopped, ${config.concurrency} tasks at a time`);
     summary = await runLoop(runner, signals);
   } else {

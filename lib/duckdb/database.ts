@@ -49,6 +49,8 @@ export class Database implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #connect: Connect;
   readonly #options: DatabaseOptions;
+  /** Called when the file was let go of. */
+  onRelease: ((heldMs: number) => void) | undefined;
   #connection: Connection | undefined;
   #fingerprint: string | undefined;
   #changeCount = 0;
@@ -109,6 +111,11 @@ export class Database implements AsyncDisposable {
       if (!this.#connection) this.#lookForChange();
       return this.#changeCount;
     });
+  }
+
+  /** Counts a change that this process made as one by another. */
+  countChange(): void {
+    this.#changeCount++;
   }
 
   #lookForChange(): void {
@@ -226,6 +233,7 @@ export class Database implements AsyncDisposable {
     if (!this.#connection) return;
     this.#connection.close();
     this.#connection = undefined;
+    this.onRelease?.(this.#clock.monotonic() - this.#openedAt);
     if (!this.#isShared) return;
     // What another process put there is not this one's doing.
     if (inodeOf(this.#path) !== this.#inode) this.#changeCount++;

@@ -6,6 +6,7 @@
  */
 
 import { type Clock, systemClock } from "../clock.ts";
+import type { TaskFeed } from "../feed.ts";
 import type {
   AnswerResult,
   CancelResult,
@@ -30,6 +31,7 @@ import { Claimer } from "./claim.ts";
 import { type Connect, connectDuckDb } from "./connection.ts";
 import { createTasks } from "./create.ts";
 import { Database, type DatabaseOptions } from "./database.ts";
+import { DuckDbFeed } from "./feed.ts";
 import { previewClaim } from "./preview.ts";
 import {
   applyToChangedRows,
@@ -66,7 +68,7 @@ export interface DuckDbStoreOptions extends Omit<DatabaseOptions, "onOpen"> {
 export async function openDuckDbStore(
   path: string,
   options: DuckDbStoreOptions = {},
-): Promise<TaskStore> {
+): Promise<TaskStore & { readonly feed: TaskFeed }> {
   const { clock = systemClock, connect = connectDuckDb, onCreate, ...rest } =
     options;
   const database = new Database(path, { clock, connect }, {
@@ -75,7 +77,8 @@ export async function openDuckDbStore(
       if (await ensureSchema(connection) === "created") onCreate?.();
     },
   });
-  const store = new DuckDbTaskStore(database, clock);
+  const feed = new DuckDbFeed(database, path);
+  const store = new DuckDbTaskStore(database, clock, feed);
   await store.countByState();
   return store;
 }
@@ -87,10 +90,12 @@ class DuckDbTaskStore implements TaskStore {
   readonly #database: Database;
   readonly #clock: Clock;
   readonly #claimer = new Claimer();
+  readonly feed: TaskFeed;
 
-  constructor(database: Database, clock: Clock) {
+  constructor(database: Database, clock: Clock, feed: TaskFeed) {
     this.#database = database;
     this.#clock = clock;
+    this.feed = feed;
   }
 
   create(tasks: readonly NewTask[], now: Date): Promise<string[]> {

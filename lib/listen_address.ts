@@ -1,0 +1,48 @@
+/**
+ * Where the HTTP API listens, and who can reach that. Pure.
+ *
+ * @module
+ */
+
+/** An address to listen on. */
+export interface ListenAddress {
+  /** A name or an IP address; one of version 6 without brackets. */
+  readonly hostname: string;
+  /** 0: any that is free. */
+  readonly port: number;
+}
+
+const LOOPBACK = "127.0.0.1";
+const ADDRESS = /^(?:(?:\[([0-9a-f:.]+)\]|([^\s:[\]/@]+))?:)?(\d{1,5})$/i;
+
+/**
+ * Reads `127.0.0.1:8080`, `localhost:8080`, `[::1]:8080`, `:8080` or `8080`.
+ * Without a name, only this machine can reach it.
+ *
+ * @returns undefined where the text is none of these.
+ */
+export function parseListenAddress(text: string): ListenAddress | undefined {
+  const [match, v6, name, digits] = ADDRESS.exec(text.trim()) ?? [];
+  const port = Number(digits);
+  if (match === undefined || port > 65_535) return undefined;
+  if (v6 !== undefined && !v6.includes(":")) return undefined;
+  return { hostname: v6 ?? name ?? LOOPBACK, port };
+}
+
+/** `127.0.0.1:8080`, `[::1]:8080`. */
+export function formatAddress({ hostname, port }: ListenAddress): string {
+  return hostname.includes(":")
+    ? `[${hostname}]:${port}`
+    : `${hostname}:${port}`;
+}
+
+/** Says whether a name or an IP address is this machine for everybody. */
+export function isLoopback(hostname: string): boolean {
+  return hostname === "localhost" || hostname === "::1" ||
+    /^127(\.\d{1,3}){3}$/.test(hostname);
+}
+
+/** Says whether this is an IP address, without brackets. */
+export function isIpAddress(hostname: string): boolean {
+  return hostname.includes(":") || /^\d{1,3}(\.\d{1,3}){3}$/.test(hostname);
+}

@@ -1,0 +1,80 @@
+/**
+ * Stepping in: cancelling and answering.
+ *
+ * @module
+ */
+
+import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
+import { answer } from "./answer.ts";
+import { jsonBody } from "./body.ts";
+import { json, jsonRequest, problems } from "./documented.ts";
+import { Problem } from "./problem.ts";
+import { answerSchema, changeSchema, idParamSchema } from "./schemas.ts";
+import type { Service } from "./service.ts";
+
+const MAX_BODY_BYTES = 1024 ** 2;
+
+const cancelRoute = createRoute({
+  method: "post",
+  path: "/tasks/{id}/cancel",
+  summary: "Cancel a task: at once, or within seconds where it is running",
+  request: { params: idParamSchema },
+  responses: {
+    200: json(changeSchema, "Cancelled"),
+    202: json(changeSchema, "Running; its runner stops it within seconds"),
+    ...problems(400, 404, 409),
+  },
+});
+
+const answerRoute = createRoute({
+  method: "post",
+  path: "/tasks/{id}/answer",
+  summary: "Answer the question of a task that needs input",
+  request: { params: idParamSchema, body: jsonRequest(answerSchema) },
+  responses: {
+    200: json(changeSchema, "Answered; it goes on at its next claim"),
+    ...problems(400, 404, 409, 413, 415, 422),
+  },
+});
+
+/** Why nothing was changed. */
+const REFUSALS: Readonly<Record<string, string>> = {
+  ended: "has ended already",
+  "not asked": "has asked nothing",
+  "unknown state": "has a state that only another program knows",
+};
+
+/** Adds the routes. */
+export function addActionRoutes(
+  api: OpenAPIHono,
+  { store, clock }: Service,
+): void {
+  const isOptional = true;
+  api.use(
+    cancelRoute.getRoutingPath(),
+    jsonBody(MAX_BODY_BYTES, { isOptional }),
+  );
+  api.use(answerRoute.getRoutingPath(), jsonBody(MAX_BODY_BYTES));
+
+  /** The answer where a task was changed; a problem where it was not. */
+  function changed(id: string, result: string) {
+    if (result === "missing") throw new Problem(404, `There is no task ${id}.`);
+    const refusal = REFUSALS[result];
+    if (refusal) throw new Problem(409, `Task ${id} ${refusal}.`);
+    store.feed.announceChange();
+    return answer({ id, result }, {
+      status: result === "requested" ? 202 : 200,
+    });
+  }
+
+  api.openapi(cancelRoute, async (c) => {
+    const { id } = c.req.valid("param");
+    return changed(id, await store.cancel(id, clock.now()));
+  });
+
+  api.openapi(answerRoute, async (c) => {
+    const { id } = c.req.valid("param");
+    const { answer } = c.req.valid("json");
+    return changed(id, await store.answer(id, answer, clock.now()));
+  });
+}
