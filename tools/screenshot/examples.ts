@@ -10,20 +10,19 @@ export interface Example {
   readonly provider: string;
   readonly target?: readonly [repo: string, issue: number];
   readonly steps: readonly string[];
-  /** The state that such a task is always in. */
-  readonly end?: string;
-  readonly question?: string;
-  readonly error?: string;
-  readonly result?: string;
+  readonly question: string;
+  readonly error: string;
+  readonly result: string;
 }
 
 const DEFAULTS = {
   steps: ["Reading the repository", "Writing the change", "Running the tests"],
   error: "Tests failed: 3 of 412 (auth/session_test.ts)",
+  question: "Two files match. Which one is meant?",
   result: "Opened a pull request with 4 changed files. All checks pass.",
 };
 
-/** The first six are those that nobody has begun. */
+/** The newest task first. */
 export const EXAMPLES: readonly Example[] = [
   {
     instruction: "Summarise what changed since v2.3 for the release notes",
@@ -43,6 +42,8 @@ export const EXAMPLES: readonly Example[] = [
     instruction: "Add a dark variant to the billing page",
     provider: "claude",
     target: ["octo/web", 1204] as const,
+    question: "The brand palette has no dark yellow. Use the amber of the " +
+      "warning banner, or wait for the designers?",
   },
   {
     instruction: "Replace moment.js in the reports module",

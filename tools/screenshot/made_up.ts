@@ -9,6 +9,12 @@ import { DuckDBInstance } from "duckdb";
 import { type Example, EXAMPLES } from "./examples.ts";
 
 const TASKS = 300;
+/** The states of the newest tasks; the others have ended. */
+const NEWEST = [
+  ...["created", "running", "running", "needs_input", "running", "completed"],
+  ...["created", "running", "failed", "completed", "running", "completed"],
+  ...["completed", "running", "created", "running", "completed", "needs_input"],
+];
 const HOUR_MS = 3_600_000;
 
 /** A row of `agent_tasks`. */
@@ -72,7 +78,8 @@ export async function makeUp(path: string, now: Date): Promise<void> {
 function taskOf(index: number, nowMs: number, random: () => number) {
   const pick = <T>(values: readonly T[]) =>
     values[Math.floor(random() * values.length)] as T;
-  const example: Example = index < 6 ? EXAMPLES[index]! : pick(EXAMPLES);
+  const state = NEWEST[index] ?? (random() < 0.07 ? "failed" : "completed");
+  const example: Example = EXAMPLES[index] ?? pick(EXAMPLES);
   const id = Array.from(
     { length: 32 },
     (_, at) =>
@@ -85,14 +92,17 @@ function taskOf(index: number, nowMs: number, random: () => number) {
     .replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
   // More by day than by night, so that the plots have a shape.
   const share = (index + random()) / TASKS;
-  const wave = share + 0.055 * Math.sin(share * Math.PI * 4);
-  const createdMs = nowMs - 25_000 - wave * 23.7 * HOUR_MS;
+  const wave = share + 0.06 * Math.sin(share * Math.PI * 4 + 2.6) - 0.031;
+  const createdMs = nowMs - 25_000 - Math.max(0, wave) * 23.4 * HOUR_MS;
   const story = new Story(id, pick(["build-01", "build-02"]), createdMs);
-  const state = index < 6 ? "created" : example.end ?? endOf(index, random);
   const { trace } = story;
   let leaseMs: number | null = null;
   if (state !== "created") {
-    story.tell("started", null, 800 + random() ** 4 * 90_000);
+    story.tell(
+      "started",
+      null,
+      (2 + 9 * random() ** 3) * (1 + 2 * Math.sin(share * 6) ** 2) * 1_000,
+    );
     trace.progress = example.steps[0];
     story.tell("progress", example.steps[0], 2_000 + random() * 9_000);
   }
@@ -143,11 +153,6 @@ function taskOf(index: number, nowMs: number, random: () => number) {
     lease_expires_at: leaseMs === null ? null : iso(leaseMs),
   };
   return { task, story };
-}
-
-function endOf(index: number, random: () => number): string {
-  if (index < 19) return "running";
-  return random() < 0.07 ? "failed" : "completed";
 }
 
 async function insert(

@@ -90,16 +90,34 @@ export function plural(value, noun) {
 }
 
 /**
+ * `14:05`
+ *
+ * @param {Date} date
+ */
+export function time(date) {
+  return date.toLocaleTimeString([], {
+    hour: "2-digit",
+    minute: "2-digit",
+    hourCycle: "h23",
+  });
+}
+
+/**
+ * `Nov 23`
+ *
+ * @param {Date} date
+ */
+export function day(date) {
+  return date.toLocaleDateString([], { month: "short", day: "numeric" });
+}
+
+/**
  * `14:05`, or with the day where it is not today's.
  *
  * @param {Date} date
  */
 export function clock(date) {
-  const time = date.toLocaleTimeString([], {
-    hour: "2-digit",
-    minute: "2-digit",
-  });
-  if (date.toDateString() === new Date().toDateString()) return time;
-  const day = date.toLocaleDateString([], { month: "short", day: "numeric" });
-  return `${day}, ${time}`;
+  return date.toDateString() === new Date().toDateString()
+    ? time(date)
+    : `${day(date)}, ${time(date)}`;
 }

@@ -42,7 +42,7 @@ async function readStats() {
   try {
     const stats = await getStats(span, WINDOWS.get(span) ?? 72);
     if (span !== chosenWindow()) return;
-    overview.show(stats);
+    overview.show(stats, span);
     plots.show(stats);
     filters.offer(stats.providers.map(({ provider }) => provider));
   } catch (error) {

@@ -32,16 +32,20 @@ export class Overview {
     }
   }
 
-  /** @param {Stats} stats */
-  show(stats) {
+  /**
+   * @param {Stats} stats
+   * @param {string} within the time that the plots show.
+   */
+  show(stats, within) {
     const { states, total, waiting, waiting_since, in_flight, buckets } = stats;
     /** @param {"completed" | "failed" | "created"} name */
-    const sum = (name) => buckets.reduce((all, it) => all + it[name], 0);
+    const sum = (name) =>
+      `${count(buckets.reduce((all, it) => all + it[name], 0))} in ${within}`;
     const oldest = waiting_since === null
       ? ""
       : `, oldest ${span((Date.now() - Date.parse(waiting_since)) / 1_000)}`;
     const asking = states.needs_input ?? 0;
-    show("", total, `${count(sum("created"))} new`);
+    show("", total, sum("created"));
     show(
       "created",
       states.created ?? 0,
@@ -53,8 +57,8 @@ export class Overview {
       asking,
       asking > 0 ? "waiting for you" : "nothing to answer",
     );
-    show("completed", states.completed ?? 0, `${count(sum("completed"))} new`);
-    show("failed", states.failed ?? 0, `${count(sum("failed"))} new`);
+    show("completed", states.completed ?? 0, sum("completed"));
+    show("failed", states.failed ?? 0, sum("failed"));
     for (const state of STATES) {
       byId(`tile-${state}`).classList.toggle("is-zero", !states[state]);
     }

@@ -137,27 +137,35 @@ export class Panel extends EventTarget {
     fill(byId("facts"), ...factElements(task));
     byId("panel-cancel").hidden = isFinal(task.state);
     byId("panel-cancel", HTMLButtonElement).disabled = isStopping;
-    fill(byId("panel-cancel-text"), isStopping ? "Stopping…" : "Cancel");
+    fill(byId("panel-cancel-text"), isStopping ? "Stopping…" : "Cancel task");
     byId("panel-retry").hidden = !isRetryable;
     byId("panel-actions").hidden = isFinal(task.state) && !isRetryable;
 
     byId("question").hidden = task.state !== "needs_input";
     fill(byId("question-text"), listed.question ?? "The task asked nothing.");
-    this.#showProgress(listed);
     byId("error").hidden = task.state !== "failed";
     fill(byId("error-text"), listed.error ?? "No reason was given.");
     const output = task.state === "completed" ? trace.output : undefined;
     showText("result", output === undefined ? "" : asText(output));
     byId("result-box").hidden = output === undefined;
+    this.#showProgress(listed, output === undefined);
     const text = typeof task.trace === "string"
       ? task.trace
       : JSON.stringify(task.trace ?? {}, null, 2);
     fill(byId("trace"), text);
   }
 
-  /** @param {ReturnType<typeof listedOf>} task */
-  #showProgress({ state, progress, progress_fraction: fraction }) {
-    byId("progress").hidden = !["running", "completed"].includes(state) ||
+  /**
+   * @param {ReturnType<typeof listedOf>} task
+   * @param {boolean} isAllThereIs
+   */
+  #showProgress(
+    { state, progress, progress_fraction: fraction },
+    isAllThereIs,
+  ) {
+    const isTold = state === "running" ||
+      (state === "completed" && isAllThereIs);
+    byId("progress").hidden = !isTold ||
       (progress === null && fraction === null);
     fill(byId("progress-text"), progress ?? "");
     const bar = byId("progress-bar", HTMLProgressElement);

@@ -2,7 +2,7 @@
 /** What happened over time. */
 
 import { byId, fill } from "./dom.js";
-import { clock, count, duration } from "./format.js";
+import { clock, count, day, duration, time } from "./format.js";
 import uPlot from "./uplot.js";
 
 /**
@@ -13,12 +13,13 @@ import uPlot from "./uplot.js";
 /** How many buckets a window has. */
 export const WINDOWS = new Map([
   ["1h", 60],
-  ["6h", 72],
-  ["24h", 72],
+  ["6h", 60],
+  ["24h", 48],
   ["7d", 84],
 ]);
 
-const AXIS_FONT = "11px system-ui, sans-serif";
+const AXIS_FONT = "11px Inter, system-ui, sans-serif";
+const DAY_SECONDS = 86_400;
 
 /** Two plots over the same time. */
 export class Plots {
@@ -68,7 +69,7 @@ export class Plots {
 
   #build() {
     const bars = uPlot.paths.bars?.({ size: [0.7, 14], radius: 0.15 });
-    const [completed, failed] = [colorOf("completed"), colorOf("failed")];
+    const [completed, failed] = [colorOf("bar"), colorOf("bar-failed")];
     const accent = colorOf("accent");
     const rate = this.#plot("plot-rate", {
       series: [
@@ -132,7 +133,14 @@ export class Plots {
           y: { range: (_plot, _min, max) => [0, niceMax(max)] },
         },
         axes: [
-          { ...axis, grid: { show: false }, size: 26, gap: 6, space: 64 },
+          {
+            ...axis,
+            grid: { show: false },
+            size: 26,
+            gap: 6,
+            space: 64,
+            values: (_plot, values) => values.map((it) => this.#timeOf(it)),
+          },
           {
             ...axis,
             grid,
@@ -150,6 +158,12 @@ export class Plots {
       [[], ...series.slice(1).map(() => [])],
       place,
     );
+  }
+
+  /** @param {number} seconds */
+  #timeOf(seconds) {
+    const isLong = this.#bucketSeconds * this.#buckets.length > DAY_SECONDS;
+    return (isLong ? day : time)(new Date(seconds * 1_000));
   }
 
   #resize() {
