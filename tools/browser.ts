@@ -61,7 +61,9 @@ export class Chromium implements AsyncDisposable {
 }
 
 /** Chromium says on its standard error where it listens; the rest is noise. */
-async function addressOf(stderr: ReadableStream<Uint8Array>): Promise<string> {
+async function addressOf(
+  stderr: ReadableStream<Uint8Array<ArrayBuffer>>,
+): Promise<string> {
   const found = Promise.withResolvers<string>();
   let text = "";
   stderr.pipeThrough(new TextDecoderStream()).pipeTo(
