@@ -53,7 +53,7 @@ export function addEventRoutes(
   service: Service,
   stop: AbortSignal,
 ): void {
-  const { hub, clock } = service;
+  const { hub, clock, log } = service;
   api.openapi(streamRoute, async (c) => {
     if (hub.watchers >= MAX_STREAMS) {
       throw new Problem(503, `${MAX_STREAMS} streams are open already.`, {
@@ -64,6 +64,7 @@ export function addEventRoutes(
     const stream = await openEventStream({
       hub,
       clock,
+      log,
       stop,
       // A browser that comes back knows better than the address that it has.
       after: c.req.valid("header")["last-event-id"] ?? after,

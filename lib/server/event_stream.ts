@@ -5,6 +5,8 @@
  */
 
 import type { Clock } from "../clock.ts";
+import { messageOf } from "../errors.ts";
+import type { Log } from "../log.ts";
 import type { JsonObject } from "../task.ts";
 import { stringifyJson } from "../trace.ts";
 import type { EventHub } from "./event_hub.ts";
@@ -15,7 +17,7 @@ const HEARTBEAT_MS = 15_000;
 /** A client that does not take what it is sent for so long is let go. */
 const SLOW_MS = 30_000;
 /** What may wait for a client. */
-const BUFFER_BYTES = 256 * 1024;
+const BUFFER_BYTES = 64 * 1024;
 /** What a browser waits before it comes back. */
 const RECONNECT_MS = 2_000;
 
@@ -23,6 +25,7 @@ const RECONNECT_MS = 2_000;
 export interface EventStreamOptions {
   readonly hub: EventHub;
   readonly clock: Clock;
+  readonly log: Log;
   /** Ends the stream. */
   readonly stop: AbortSignal;
   /** Begin with the event after this one. Default: with what comes next. */
@@ -39,13 +42,17 @@ export interface EventStreamOptions {
 export async function openEventStream(
   options: EventStreamOptions,
 ): Promise<ReadableStream<Uint8Array>> {
-  const { hub, stop } = options;
+  const { hub, stop, log } = options;
   const sink = new Sink();
   const watch = await hub.watch(() => sink.wake());
   const end = () => sink.close();
   stop.addEventListener("abort", end);
   if (stop.aborted) end();
-  send(sink, options).catch((error) => sink.fail(error)).finally(() => {
+  // Its end, and not an error: a client that comes back misses nothing, and
+  // Deno would write the error to standard error.
+  send(sink, options).catch((error) => {
+    log.debug(`A stream was ended: ${messageOf(error)}`);
+  }).finally(() => {
     stop.removeEventListener("abort", end);
     watch[Symbol.dispose]();
     sink.close();
@@ -61,7 +68,7 @@ async function send(
   let slowAt: number | undefined;
   sink.write(
     `retry: ${RECONNECT_MS}\n` +
-      messageOf("hello", place, { last_event_id: hub.last }),
+      textOf("hello", place, { last_event_id: hub.last }),
   );
   while (!sink.isClosed) {
     if (sink.isFull) {
@@ -74,13 +81,13 @@ async function send(
     if (hub.last - place > maxLag) {
       const gap = { after: place, up_to: hub.last };
       place = hub.last;
-      sink.write(messageOf("gap", place, gap));
+      sink.write(textOf("gap", place, gap));
     }
     if (place < hub.last) {
       const { events, reached } = await hub.after(place, taskId);
       place = reached;
       const texts = events.map((event) =>
-        messageOf("task", event.id, taskEventToJson(event))
+        textOf("task", event.id, taskEventToJson(event))
       );
       sink.write(texts.join(""));
     } else if (!await sink.woken(clock, HEARTBEAT_MS)) {
@@ -89,7 +96,7 @@ async function send(
   }
 }
 
-function messageOf(type: string, id: number, data: JsonObject): string {
+function textOf(type: string, id: number, data: JsonObject): string {
   return `event: ${type}\nid: ${id}\ndata: ${stringifyJson(data)}\n\n`;
 }
 
@@ -146,12 +153,6 @@ class Sink {
   close(): void {
     if (this.#isClosed) return;
     this.#controller?.close();
-    this.#end();
-  }
-
-  fail(error: unknown): void {
-    if (this.#isClosed) return;
-    this.#controller?.error(error);
     this.#end();
   }
 
