@@ -133,9 +133,7 @@ live.addEventListener("task", (event) => {
   if (task_id === panel.id) panel.refresh();
 });
 
-access.addEventListener("unauthorized", () => {
-  if (!document.body.classList.contains("is-locked")) start();
-});
+access.addEventListener("unauthorized", () => start());
 
 setUpDialogs();
 setUpTheme();
@@ -158,13 +156,19 @@ setUpKeys({
   "?": openHelp,
 });
 
+let isStarting = false;
+
 async function start() {
+  if (isStarting) return;
+  isStarting = true;
   try {
     await letIn();
   } catch (error) {
     failed(error);
     setTimeout(start, 3_000);
     return;
+  } finally {
+    isStarting = false;
   }
   live.start();
   await Promise.all([select(), readStats()]);

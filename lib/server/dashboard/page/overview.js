@@ -37,20 +37,16 @@ export class Overview {
    * @param {string} within the time that the plots show.
    */
   show(stats, within) {
-    const { states, total, waiting, waiting_since, in_flight, buckets } = stats;
+    const { states, total, waiting_since, in_flight, buckets } = stats;
     /** @param {"completed" | "failed" | "created"} name */
     const sum = (name) =>
       `${count(buckets.reduce((all, it) => all + it[name], 0))} in ${within}`;
-    const oldest = waiting_since === null
-      ? ""
-      : `, oldest ${span((Date.now() - Date.parse(waiting_since)) / 1_000)}`;
+    const due = waiting_since === null
+      ? "none is due"
+      : `oldest due ${span((Date.now() - Date.parse(waiting_since)) / 1_000)}`;
     const asking = states.needs_input ?? 0;
     show("", total, sum("created"));
-    show(
-      "created",
-      states.created ?? 0,
-      waiting > 0 ? `${compact(waiting)} due${oldest}` : "none is due",
-    );
+    show("created", states.created ?? 0, due);
     show("running", states.running ?? 0, `${count(in_flight)} in flight`);
     show(
       "needs_input",

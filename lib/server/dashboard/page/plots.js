@@ -184,17 +184,18 @@ export class Plots {
     const sum = (name) => own.reduce((all, it) => all + it[name], 0);
     fill(byId("rate-completed"), count(sum("completed")));
     fill(byId("rate-failed"), count(sum("failed")));
-    const waits = own.flatMap(({ wait_seconds }) => wait_seconds ?? []);
-    /** @param {"p50" | "p95"} name */
-    const middle = (name) => {
-      const sorted = waits.map((it) => it[name]).sort((a, b) => a - b);
-      const value = sorted[Math.floor(sorted.length / 2)];
-      return value === undefined ? "–" : duration(value);
-    };
-    fill(byId("wait-p50"), middle("p50"));
-    fill(byId("wait-p95"), middle("p95"));
-    const when = bucket ? clock(new Date(bucket.start)) : "";
-    for (const id of ["rate-when", "wait-when"]) fill(byId(id), when);
+    // Percentiles of a whole can't be had from those of its parts.
+    const waited = bucket ??
+      this.#buckets.findLast(({ wait_seconds }) => wait_seconds !== null);
+    const { p50, p95 } = waited?.wait_seconds ?? {};
+    /** @param {number | undefined} value */
+    const text = (value) => value === undefined ? "–" : duration(value);
+    /** @param {Bucket | undefined} it */
+    const when = (it) => it ? clock(new Date(it.start)) : "";
+    fill(byId("wait-p50"), text(p50));
+    fill(byId("wait-p95"), text(p95));
+    fill(byId("rate-when"), when(bucket));
+    fill(byId("wait-when"), when(waited));
     if (bucket) return;
     byId("plot-rate").setAttribute(
       "aria-label",
@@ -202,8 +203,10 @@ export class Plots {
     );
     byId("plot-wait").setAttribute(
       "aria-label",
-      `Waited before the first start: typically ${middle("p50")}, ` +
-        `at most ${middle("p95")} for 95%`,
+      waited
+        ? `Wait before the first start, at ${when(waited)}: ` +
+          `median ${text(p50)}, 95th percentile ${text(p95)}`
+        : "Wait before the first start: no task was started in this time",
     );
   }
 }

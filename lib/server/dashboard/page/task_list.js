@@ -31,6 +31,7 @@ export class TaskList extends EventTarget {
   #cursor = null;
   #abort = new AbortController();
   #isReadingMore = false;
+  #hasFailed = false;
   /** @type {Promise<void> | undefined} */
   #refreshing;
   /** @type {Set<string>} */
@@ -98,7 +99,9 @@ export class TaskList extends EventTarget {
 
   /** Reads again what may have changed. */
   refresh() {
-    if (this.isLoading) return Promise.resolve();
+    if (this.isLoading) {
+      return this.#hasFailed ? this.select({}) : Promise.resolve();
+    }
     const { signal } = this.#abort;
     this.#refreshing ??= this.#reading(signal, () => this.#readAgain(signal))
       .finally(() => {
@@ -168,8 +171,10 @@ export class TaskList extends EventTarget {
   async #reading(signal, read) {
     try {
       await read();
+      this.#hasFailed = false;
     } catch (error) {
       if (signal.aborted) return;
+      this.#hasFailed = true;
       this.dispatchEvent(new CustomEvent("failure", { detail: error }));
       return;
     }
