@@ -8,6 +8,9 @@ RUN deno task compile
 # glibc and libstdc++ are all that the executable needs; DuckDB's musl build is
 # not in it, so Alpine will not do.
 FROM debian:trixie-slim
+# tini takes up what a task's program leaves behind: agent-runner is not an init.
+RUN apt-get update && apt-get install -y --no-install-recommends tini \
+  && rm -rf /var/lib/apt/lists/*
 COPY --from=build /src/dist/agent-runner /usr/local/bin/agent-runner
 # The first start unpacks DuckDB's library beside the executable. Done here, it
 # costs no container start, and the root file system can be read-only.
@@ -23,5 +26,5 @@ STOPSIGNAL SIGTERM
 # container with --no-healthcheck.
 HEALTHCHECK --interval=60s --timeout=20s --start-period=20s --retries=3 \
   CMD ["agent-runner", "list", "--json", "--limit", "1"]
-ENTRYPOINT ["agent-runner"]
+ENTRYPOINT ["tini", "--", "agent-runner"]
 CMD ["run", "--loop"]

@@ -24,6 +24,10 @@ const COMMANDS: Readonly<Record<string, () => Promise<RunCommand>>> = {
   "run-task": async () => (await import("./lib/commands/run_task.ts")).runTask,
   cancel: async () => (await import("./lib/commands/cancel.ts")).cancel,
   show: async () => (await import("./lib/commands/show.ts")).show,
+  "webhooks test": async () =>
+    (await import("./lib/commands/webhooks.ts")).webhooksTest,
+  "webhooks list": async () =>
+    (await import("./lib/commands/webhooks.ts")).webhooksList,
   "config check": async () =>
     (await import("./lib/commands/config.ts")).configCheck,
   "config schema": async () =>

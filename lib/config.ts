@@ -15,6 +15,7 @@ import {
   SETTINGS,
   UNITS,
 } from "./settings.ts";
+import type { WebhookSettings } from "./webhook_settings.ts";
 
 /** What the configuration file says of each provider; `*` is all others. */
 export type ProviderConfigs = ReadonlyMap<string, ProviderConfig>;
@@ -25,6 +26,8 @@ export interface Config {
   readonly configPath: string | undefined;
   /** Undefined where no file names any: then every provider is simulated. */
   readonly providers?: ProviderConfigs;
+  /** Undefined where there are none. */
+  readonly webhooks?: readonly WebhookSettings[];
   /** What each setting was given by, for people. */
   readonly sources: ReadonlyMap<SettingName, string>;
   readonly enabled: boolean;
@@ -41,6 +44,7 @@ export interface Config {
   readonly timeoutMs: number;
   readonly limits: ReadonlyMap<string, number>;
   readonly eventRetentionMs: number;
+  readonly notifications: boolean;
   readonly drainMs: number;
   /** Empty: no HTTP API. */
   readonly listen: string;
@@ -65,6 +69,7 @@ export interface ConfigFile {
   readonly path: string;
   readonly settings: ReadonlyMap<SettingName, Origin>;
   readonly providers?: ProviderConfigs;
+  readonly webhooks?: readonly WebhookSettings[];
   /** What is wrong in it, a line each; then the rest is empty. */
   readonly mistakes: readonly string[];
 }
@@ -126,6 +131,7 @@ export function loadConfig(
     sources,
     configPath: file?.path,
     ...file?.providers && { providers: file.providers },
+    ...file?.webhooks && { webhooks: file.webhooks },
   };
   return Object.freeze(config) as unknown as Config;
 }

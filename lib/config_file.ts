@@ -13,11 +13,13 @@ import {
   FILE_SETTINGS,
   type ProviderConfig,
   type ProviderOptions,
+  type WebhookOptions,
 } from "./config_schema.ts";
 import { messageOf, UsageError } from "./errors.ts";
 import { JsonSyntaxError, LocatedJson } from "./located_json.ts";
 import { type Setting, type SettingName, SETTINGS } from "./settings.ts";
 import { decodeText } from "./terminal.ts";
+import type { WebhookSettings } from "./webhook_settings.ts";
 
 const MAX_BYTES = 1_000_000;
 
@@ -59,11 +61,12 @@ export function parseConfigFile(path: string, text: string): ConfigFile {
     // A number can be wrong in two ways that are told in the same words.
     return wrong([...new Set(mistakes)].sort(byPlace));
   }
-  const { settings = {}, providers } = result.data;
+  const { settings = {}, providers, webhooks } = result.data;
   return {
     path,
     settings: originsOf(settings, { path, json }),
     providers: providers && providersOf(providers),
+    webhooks: webhooks?.length ? webhooks.map(webhookOf) : undefined,
     mistakes: [],
   };
 }
@@ -124,6 +127,12 @@ function providersOf(
       }];
     }),
   );
+}
+
+function webhookOf(
+  { timeout, ...rest }: WebhookOptions,
+): WebhookSettings {
+  return { ...rest, timeoutMs: inMs(timeout) };
 }
 
 function inMs(seconds: number): number {

@@ -187,6 +187,7 @@ function foundAt(path: JsonPath, json: LocatedJson): string {
   if (typeof value !== "string") return String(value);
   // Not the provider's name, which may be anything.
   const keys = path[0] === "providers" ? path.slice(2) : path;
-  if (keys.some((key) => SECRET.test(String(key)))) return "a text";
-  return JSON.stringify(shortened(value));
+  const isUrl = path[0] === "webhooks" && path.at(-1) === "url";
+  if (isUrl || keys.some((key) => SECRET.test(String(key)))) return "a text";
+  return JSON.stringify(shortened(value.replace(/\/\/[^/\s]*@/, "//***@")));
 }

@@ -28,6 +28,20 @@ export interface ProviderReport {
   readonly problems: readonly string[];
 }
 
+/** What is known of a webhook. */
+export interface WebhookReport {
+  /** Without what may be secret. */
+  readonly url: string;
+  readonly on: readonly string[];
+  readonly problems: readonly string[];
+}
+
+/** What is reported beside the settings. */
+export interface Reports {
+  readonly providers: readonly ProviderReport[];
+  readonly webhooks: readonly WebhookReport[];
+}
+
 /** A value as the file would have it, and what it was given by. */
 type InForce = { readonly value: JsonValue; readonly source: string };
 
@@ -81,18 +95,23 @@ function inForceFor(
 /** For scripts. */
 export function reportToJson(
   config: Config,
-  reports: readonly ProviderReport[],
+  { providers, webhooks }: Reports,
 ): JsonObject {
   return {
     file: config.configPath ?? null,
     providers: Object.fromEntries(
-      reports.map(({ provider, processor, does, problems }) => [provider, {
+      providers.map(({ provider, processor, does, problems }) => [provider, {
         processor,
         does,
         settings: inForceFor(provider, config),
         problems: [...problems],
       }]),
     ),
+    webhooks: webhooks.map(({ url, on, problems }) => ({
+      url,
+      on: [...on],
+      problems: [...problems],
+    })),
     settings: Object.fromEntries(
       NAMES.map(([key, name]) => [key, inForce(name, config)]),
     ),
@@ -102,17 +121,27 @@ export function reportToJson(
 /** For people. */
 export function renderReport(
   config: Config,
-  reports: readonly ProviderReport[],
+  reports: Reports,
 ): string {
-  const providers = reports.map(({ provider, processor, does, problems }) =>
+  const providers = reports.providers.map((
+    { provider, processor, does, problems },
+  ) =>
     section(provider === "*" ? "All other providers" : provider, [
       ["processor", processor],
       ...does === "" ? [] : [["does", does]],
       ...Object.entries(inForceFor(provider, config)).map(([name, it]) => [
         name,
-        textOf(it.value, name === "timeout" ? " s" : ""),
+        name === "timeout" && it.value === 0
+          ? "no limit"
+          : textOf(it.value, name === "timeout" ? " s" : ""),
         it.source,
       ]),
+      ...problems.map((problem) => ["WRONG", problem]),
+    ])
+  );
+  const webhooks = reports.webhooks.map(({ url, on, problems }) =>
+    section(`Webhook ${url}`, [
+      ["on", on.join(", ")],
       ...problems.map((problem) => ["WRONG", problem]),
     ])
   );
@@ -125,6 +154,7 @@ export function renderReport(
   return [
     headline(config),
     ...providers,
+    ...webhooks,
     section("Settings", settings),
     conclusion(config, reports),
   ].join("\n");
@@ -142,9 +172,10 @@ function headline({ configPath, providers }: Config): string {
 
 function conclusion(
   { enabled }: Config,
-  reports: readonly ProviderReport[],
+  { providers, webhooks }: Reports,
 ): string {
-  const count = reports.flatMap(({ problems }) => problems).length;
+  const count =
+    [...providers, ...webhooks].flatMap(({ problems }) => problems).length;
   const found = count === 0
     ? "Nothing wrong was found."
     : `${count} ${count === 1 ? "thing is" : "things are"} wrong.`;

@@ -7,6 +7,7 @@
 
 import { z } from "zod";
 import { commandConfig } from "./processors/command_config.ts";
+import { httpConfig } from "./processors/http_config.ts";
 import { moduleConfig } from "./processors/module_config.ts";
 import type { ProviderSettings } from "./provider_settings.ts";
 import {
@@ -17,6 +18,7 @@ import {
   SETTINGS,
   UNITS,
 } from "./settings.ts";
+import { WEBHOOK_EVENTS } from "./webhook_settings.ts";
 
 const SECONDS: Setting = {
   kind: "seconds",
@@ -47,10 +49,38 @@ const PROVIDER_FIELDS = {
   }).optional().describe("Delays between the tries of a task that fails"),
 };
 
+const WEBHOOK_TIMEOUT = { error: "expected a number of seconds, 0.1 to 300" };
+
+const webhook = z.strictObject({
+  url: z.string().regex(
+    /^https?:\/\/[^\s\/?#@]+([\/?][^\s#]*)?$/,
+    "expected a URL like https://example.com/hook, without a name or password",
+  ).refine((url) => URL.canParse(url), "expected a URL").describe(
+    "Where events are sent with POST; private addresses are allowed",
+  ),
+  secretEnv: z.string().regex(
+    /^[A-Za-z_]\w*$/,
+    "expected the name of an environment variable, not the secret itself",
+  ).describe("The environment variable with the secret, whsec_…, that signs"),
+  on: z.array(z.enum(WEBHOOK_EVENTS)).min(1).describe(
+    "What is sent: changes of a task",
+  ),
+  providers: z.array(z.string().regex(/\S/, "expected a provider's name"))
+    .min(1).optional().describe("Only events of tasks of these providers"),
+  timeout: z.number(WEBHOOK_TIMEOUT).min(0.1, WEBHOOK_TIMEOUT)
+    .max(300, WEBHOOK_TIMEOUT).default(10).describe(
+      "Seconds until a receiver that does not answer is tried again later",
+    ),
+});
+
+/** What the entry of a webhook says, as validated. */
+export type WebhookOptions = z.output<typeof webhook>;
+
 /** A provider, by its processor. A kind more is a line more. */
 const provider = z.discriminatedUnion("processor", [
   z.strictObject(fieldsOf("simulate")),
   commandConfig.safeExtend(fieldsOf("command")),
+  z.strictObject({ ...fieldsOf("http"), ...httpConfig.shape }),
   z.strictObject({ ...fieldsOf("module"), ...moduleConfig.shape }),
 ]);
 
@@ -106,6 +136,19 @@ export const configFileSchema = z.strictObject({
       "of providers that are not named are left alone",
     minProperties: 1,
   }),
+  webhooks: z.array(webhook).superRefine((webhooks, context) => {
+    for (const [index, { url }] of webhooks.entries()) {
+      if (webhooks.findIndex((it) => it.url === url) === index) continue;
+      context.addIssue({
+        code: "custom",
+        path: [index, "url"],
+        message:
+          "expected each URL once. Put what is sent there into one entry",
+      });
+    }
+  }).optional().describe(
+    "Where to tell of what happens to tasks, in the form of Standard Webhooks",
+  ),
 }).meta({
   title: "agent-runner",
   description: "The configuration file of agent-runner",

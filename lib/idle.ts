@@ -77,7 +77,10 @@ export class Idle {
         dueAt = (await store.nextDueAt(clock.now()))?.getTime() ?? Infinity;
       }
     } catch (error) {
-      log.error(`Cannot look for due tasks: ${messageOf(error)}`);
+      log.error(`Cannot look for due tasks: ${messageOf(error)}`, {
+        event: "pass_failed",
+        error: messageOf(error),
+      });
       this.#hasFailed = true;
     }
     if (this.#hasFailed) {

@@ -98,7 +98,7 @@ export class EndedRun implements Recordable {
     const { runs, events, log } = this.#runner;
     runs.delete(run);
     events.emit({ type: "recorded", task: run.task, transition, runMs });
-    logTransition(log, transition, runMs);
+    logTransition(log, transition, { provider: run.task.provider, runMs });
     listener.ended(RESULTS[transition.event] ?? "released");
   }
 

@@ -20,9 +20,10 @@ export interface ProcessorContext {
   /** What people answered to this task's questions, oldest first. */
   readonly answers: readonly Answer[];
   /**
-   * Notes how far the work is. Written soon, in groups; never fails.
+   * Notes how far the work is. Written soon, in groups; never fails. A message
+   * of more than 1,000 characters is cut.
    *
-   * @param fraction how much is done, from 0 to 1
+   * @param fraction how much is done, from 0 to 1; stays until another is given
    */
   progress(message: string, fraction?: number): void;
   /** A line that the work prints: to the log at DEBUG, or to who watches. */

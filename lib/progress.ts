@@ -5,7 +5,7 @@
  */
 
 import { cut } from "./cut.ts";
-import type { JsonObject } from "./task.ts";
+import type { JsonObject, TaskEventKind } from "./task.ts";
 
 /** A note on how far a run is. */
 export interface Progress {
@@ -36,6 +36,27 @@ function readFraction(value: unknown): number | undefined {
 /** How much is done, as a trace has it; undefined where nobody said. */
 export function fractionOf(trace: JsonObject | undefined): number | undefined {
   return readFraction(trace?.progress_fraction);
+}
+
+/** What is completed is not 40% done, and what begins again has done nothing. */
+const FRACTION_AFTER: { readonly [kind in TaskEventKind]?: number | null } = {
+  completed: 1,
+  retry_scheduled: null,
+  released: null,
+  answered: null,
+};
+
+/** What an event makes of the fraction of a task; undefined: it stays. */
+export function fractionAfter(
+  event: TaskEventKind,
+  traceText: string | null,
+  note: Progress | undefined,
+): number | null | undefined {
+  const fraction = FRACTION_AFTER[event];
+  if (fraction === undefined) return undefined;
+  const hasFraction = note?.fraction !== undefined ||
+    (traceText !== null && traceText.includes('"progress_fraction"'));
+  return hasFraction ? fraction : undefined;
 }
 
 /** `40%` */

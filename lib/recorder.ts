@@ -128,6 +128,11 @@ export class Recorder {
         log.warning(
           `Cannot record ${group.length} outcomes yet: ${messageOf(error)} ` +
             `Next try in ${Math.round(waitMs)} ms.`,
+          {
+            event: "record_delayed",
+            count: group.length,
+            error: messageOf(error),
+          },
         );
         await clock.sleep(waitMs);
       }

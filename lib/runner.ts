@@ -69,7 +69,7 @@ export async function autoStartCreatedTasks(
       }
       : { taskId }),
   });
-  for (const transition of ended) logTransition(log, transition, 0);
+  for (const transition of ended) logTransition(log, transition);
   if (ended.length > 0) events.emit({ type: "ended", transitions: ended });
   events.emit({ type: "claimed", tasks: claimed });
   return claimed.map((it) => runs.of(it));
@@ -135,7 +135,10 @@ export async function runLoop(
     if (event.type === "recorded" && event.transition.runAt) idle.wake();
   });
   const onError = (error: unknown) => {
-    log.error(`A pass failed: ${messageOf(error)}`);
+    log.error(`A pass failed: ${messageOf(error)}`, {
+      event: "pass_failed",
+      error: messageOf(error),
+    });
     runner.events.emit({ type: "pass failed", error });
   };
   return await runUntil(runner, signals, {
@@ -162,7 +165,8 @@ async function pruneHistory(
   if (settings.eventRetentionMs === 0) return;
   const before = new Date(clock.now().getTime() - settings.eventRetentionMs);
   const count = await store.pruneEvents(before);
-  if (count > 0) log.info(`Deleted ${count} old rows of history`);
+  if (count === 0) return;
+  log.info(`Deleted ${count} old rows of history`, { event: "pruned", count });
 }
 
 interface Mode {

@@ -104,7 +104,10 @@ export function createRunner(parts: RunnerParts): Runner {
   const { store, clock, log, settings } = parts;
   const { leaseMs } = settings;
   const events = new RunnerEvents((error) =>
-    log.error(`A subscriber failed: ${messageOf(error)}`)
+    log.error(`A subscriber failed: ${messageOf(error)}`, {
+      event: "subscriber_failed",
+      error: messageOf(error),
+    })
   );
   const recorder = new Recorder({
     store,

@@ -12,7 +12,12 @@ import type { AgentTask, Transition } from "./task.ts";
 
 /** Says that a run begins. */
 export function logStart(log: Log, { id, provider, attempt }: AgentTask): void {
-  log.info(`Task ${id} started (${provider})`, { task: id, provider, attempt });
+  log.info(`Task ${id} started (${provider})`, {
+    event: "started",
+    task: id,
+    provider,
+    attempt,
+  });
 }
 
 /** Says how far a run is. */
@@ -21,7 +26,10 @@ export function logProgress(
   { id }: AgentTask,
   progress: Progress,
 ): void {
-  log.debug(`Task ${id}: ${progressText(progress)}`, { task: id });
+  log.debug(`Task ${id}: ${progressText(progress)}`, {
+    event: "progress",
+    task: id,
+  });
 }
 
 /** Sees what runs say while they go on. Without one, the log has it at DEBUG. */
@@ -40,7 +48,7 @@ export function outputOf(
   if (!log.isDebug) return undefined;
   return (line) => {
     for (const text of outputLines(line)) {
-      log.debug(`Task ${task.id}: ${text}`, { task: task.id });
+      log.debug(`Task ${task.id}: ${text}`, { event: "output", task: task.id });
     }
   };
 }
@@ -53,14 +61,26 @@ export function outputLines(line: unknown): string[] {
   return stripAnsiCode(cut(line, MAX_LINE_CHARACTERS)).split(/\r?\n/);
 }
 
-/** Says what was recorded of a run. */
+/** What is known of a run beside what was recorded. */
+export interface RunFacts {
+  readonly provider?: string;
+  readonly runMs?: number;
+}
+
+/** Says what was recorded of a run, or of a task that nobody ran any more. */
 export function logTransition(
   log: Log,
   { lease, event, detail, runAt }: Transition,
-  runMs: number,
+  { provider, runMs }: RunFacts = {},
 ): void {
   const id = lease.taskId;
-  const fields = { task: id, attempt: lease.attempt, runMs: Math.round(runMs) };
+  const fields = {
+    event,
+    task: id,
+    provider,
+    attempt: lease.attempt,
+    runMs: runMs === undefined ? undefined : Math.round(runMs),
+  };
   switch (event) {
     case "completed":
       log.info(`Task ${id} completed in ${fields.runMs} ms`, fields);
@@ -72,24 +92,30 @@ export function logTransition(
       log.error(`Task ${id} failed: ${detail}`, { ...fields, error: detail });
       break;
     case "needs_input":
-      log.warning(`Task ${id} needs input: ${detail}`, fields);
+      log.warning(`Task ${id} needs input: ${detail}`, {
+        ...fields,
+        question: detail,
+      });
       break;
     case "retry_scheduled":
       log.warning(
         `Task ${id} failed and is tried again at ${runAt?.toISOString()}: ` +
           detail,
-        { ...fields, error: detail },
+        { ...fields, error: detail, retryAt: runAt?.toISOString() },
       );
       break;
     default:
-      log.info(`Task ${id} was given back: ${detail}`, fields);
+      log.info(`Task ${id} was given back: ${detail}`, {
+        ...fields,
+        reason: detail,
+      });
   }
 }
 
 /** Says why a run's outcome was not recorded. `now` is the task as it stands. */
 export function logSkipped(
   log: Log,
-  { id, attempt }: AgentTask,
+  { id, provider, attempt }: AgentTask,
   now: AgentTask | undefined,
 ): void {
   const reason = !now
@@ -98,7 +124,10 @@ export function logSkipped(
     ? `it is ${now.state} already`
     : `${now.leaseOwner ?? "somebody"} has taken it over`;
   log.warning(`Task ${id} was skipped: ${reason}. This run was not recorded.`, {
+    event: "skipped",
     task: id,
+    provider,
     attempt,
+    reason,
   });
 }

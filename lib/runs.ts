@@ -149,7 +149,11 @@ export class Runs implements AsyncDisposable {
       }
       return true;
     } catch (error) {
-      log.warning(`Cannot renew ${runs.length} leases: ${messageOf(error)}`);
+      log.warning(`Cannot renew ${runs.length} leases: ${messageOf(error)}`, {
+        event: "renewal_failed",
+        count: runs.length,
+        error: messageOf(error),
+      });
       // Another runner may work on these tasks from now on.
       if (clock.monotonic() >= deadline) this.stopAll("lease lost");
       return false;
@@ -171,7 +175,10 @@ export class Runs implements AsyncDisposable {
         else run.stop("lease lost");
       }));
     } catch (error) {
-      log.warning(`Cannot write progress: ${messageOf(error)}`);
+      log.warning(`Cannot write progress: ${messageOf(error)}`, {
+        event: "progress_delayed",
+        error: messageOf(error),
+      });
     }
   }
 }

@@ -170,6 +170,13 @@ export const SETTINGS = {
     default: "30",
     summary: "Keep the history of tasks; 0: for ever",
   },
+  notifications: {
+    key: "notifications",
+    env: "HANDSFREE_AGENT_NOTIFICATIONS",
+    kind: "boolean",
+    default: "true",
+    summary: "Fill HandsFree's table notifications, if any",
+  },
   drainMs: {
     flag: "drain",
     env: "HANDSFREE_AGENT_DRAIN",

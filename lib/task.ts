@@ -159,6 +159,11 @@ export interface ClaimedTask {
 export type Outcome =
   | {
     readonly kind: "completed";
+    /**
+     * Kept in the trace as `output`. Of more than 1 MiB of JSON text, the head is
+     * kept as `{"truncated": …}`; of what JSON can't hold, why as
+     * `{"unkept": …}`.
+     */
     readonly result?: JsonValue;
     readonly message?: string;
   }

@@ -7,7 +7,7 @@
  */
 
 import { format as formatDuration } from "@std/fmt/duration";
-import { type Progress, progressText } from "./progress.ts";
+import { fractionAfter, type Progress, progressText } from "./progress.ts";
 import {
   type AgentTask,
   canTransition,
@@ -16,7 +16,6 @@ import {
   type JsonValue,
   type Lease,
   type NoLease,
-  type TaskEventKind,
   type Transition,
 } from "./task.ts";
 import { parseTrace } from "./trace.ts";
@@ -67,10 +66,8 @@ function transition(
     throw new TypeError(`Cannot take a task from ${from} to ${rest.to}`);
   }
   const patch = note ? Object.assign(notePatch(note), rest.patch) : rest.patch;
-  const fraction = FRACTION_AFTER[rest.event];
-  if (fraction !== undefined && hasFraction(task, note)) {
-    patch.progress_fraction = fraction;
-  }
+  const fraction = fractionAfter(rest.event, task.traceText, note);
+  if (fraction !== undefined) patch.progress_fraction = fraction;
   return {
     lease,
     from,
@@ -83,21 +80,6 @@ function transition(
     returnsAttempt: rest.returnsAttempt ?? false,
     runAt: rest.runAt ?? null,
   };
-}
-
-/** What is completed is not 40% done, and what begins again has done nothing. */
-const FRACTION_AFTER: { readonly [kind in TaskEventKind]?: number | null } = {
-  completed: 1,
-  retry_scheduled: null,
-  released: null,
-};
-
-function hasFraction(
-  { traceText }: AgentTask,
-  note: ProgressNote | undefined,
-): boolean {
-  return note?.fraction !== undefined ||
-    (traceText !== null && traceText.includes('"progress_fraction"'));
 }
 
 function notePatch({ message, fraction, at }: ProgressNote): JsonObject {

@@ -176,7 +176,7 @@ Deno.test("command keeps a result that its program prints when it is stopped", a
 
 Deno.test("command runs its program in a session of its own, away from Ctrl-C", async () => {
   await using run = new CommandRun({
-    shell: 'echo "$$" $(ps -o pgid= -p $$) $(ps -o sess= -o sid= -p $$)',
+    shell: 'echo "$$" $(ps -o pgid= -p $$)',
   });
   await run.outcome;
   const [pid, group] = (run.lines[0] ?? "").split(" ");
@@ -224,6 +224,8 @@ Deno.test("execute() lets a command take its killGrace at a timeout", async () =
 
 /** A runner in a process of its own, with the lines that it prints. */
 class Runner implements AsyncDisposable {
+  /** One that is killed leaves its temporary folders. */
+  readonly #folder = Deno.makeTempDirSync({ prefix: "agent-runner-test-" });
   readonly process: Deno.ChildProcess;
   readonly lines: string[] = [];
   readonly #reading: Promise<void>;
@@ -232,6 +234,7 @@ class Runner implements AsyncDisposable {
   constructor(config: object) {
     this.process = new Deno.Command(Deno.execPath(), {
       args: [...RUNNER, JSON.stringify(config)],
+      env: { TMPDIR: this.#folder },
       stdout: "piped",
     }).spawn();
     this.#reading = this.#read();
@@ -257,6 +260,7 @@ class Runner implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.process.status;
     await this.#reading;
+    await Deno.remove(this.#folder, { recursive: true });
   }
 }
 

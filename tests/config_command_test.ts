@@ -51,9 +51,9 @@ claude
 All other providers
   processor    simulate
   does         waits 0 s, then completes
-  timeout      0 s  default
-  attempts     1    default
-  concurrency  7    HANDSFREE_AGENT_CONCURRENCY
+  timeout      no limit  default
+  attempts     1         default
+  concurrency  7         HANDSFREE_AGENT_CONCURRENCY
 `,
   );
   assertMatch(out, /^ {2}enabled +true +agent-runner.json:3:28$/m);
@@ -216,4 +216,80 @@ Deno.test("run says that other providers' tasks are left alone", async () => {
     stderr,
     /Providers: a \(simulate\); tasks of others are left alone\n/,
   );
+});
+
+Deno.test("run leaves tasks of providers that the file does not name", async () => {
+  using folder = new Folder();
+  folder.write(FILE, '{ "providers": { "a": { "processor": "simulate" } } }');
+  await folder.create([
+    { instruction: "Mine", provider: "a" },
+    { instruction: "Not mine", provider: "aa" },
+  ]);
+  const out = await folder.ok(["run", "--once"], { env: AT_ONCE });
+  assertMatch(out, /^1 started, 1 completed, 0 failed, 0 skipped/);
+  const tasks = JSON.parse(await folder.ok(["list", "--json"]));
+  assertEquals(
+    tasks.map((it: Record<string, unknown>) => [it.provider, it.state]).sort(),
+    [["a", "completed"], ["aa", "created"]],
+  );
+});
+
+Deno.test("run does a provider's tasks as the file says: program, tries, timeout", async () => {
+  using folder = new Folder();
+  folder.write(
+    FILE,
+    `{ "settings": { "enabled": true }, "providers": {
+      "echo": { "processor": "command", "command": ["echo", "{instruction}"] },
+      "false": { "processor": "command", "command": ["false"], "attempts": 2,
+        "backoff": { "base": 0, "max": 0 } },
+      "sleep": { "processor": "command", "command": ["sleep", "60"],
+        "timeout": 0.2, "killGrace": 0 },
+    } }`,
+  );
+  const providers = ["echo", "false", "sleep"];
+  const ids = await folder.create(
+    providers.map((provider) => ({ instruction: "Hello", provider })),
+  );
+  const { code, stderr } = await folder.run(["run", "--once"]);
+  assertEquals(code, 1, stderr);
+  // A second try is another pass's.
+  await folder.run(["run", "--once"]);
+  const [echo, no, sleep] = await Promise.all(
+    ids.map(async (id) => JSON.parse(await folder.ok(["show", id, "--json"]))),
+  );
+  assertEquals([echo.state, echo.attempt], ["completed", 1]);
+  assertEquals((await folder.ok(["result", echo.id])).trim(), "Hello");
+  assertEquals([no.state, no.attempt], ["failed", 2]);
+  assertEquals([sleep.state, sleep.attempt], ["failed", 1]);
+  assertStringIncludes(JSON.stringify(sleep.trace), "Timed out after 0.2 s");
+});
+
+Deno.test("config check tries programs and modules, with exit code 2", async () => {
+  using folder = new Folder();
+  folder.write("right.ts", "export default { process() {} };");
+  folder.write("wrong.ts", "throw new Error('Not today');");
+  folder.write(
+    FILE,
+    `{ "providers": {
+      "right": { "processor": "module", "module": "right.ts" },
+      "wrong": { "processor": "module", "module": "wrong.ts" },
+      "here": { "processor": "command", "command": ["echo", "{instruction}"] },
+      "nowhere": { "processor": "command", "command": ["no-such-program"] },
+    } }`,
+  );
+  const json = await folder.run(["config", "check", "--json"]);
+  const { providers } = JSON.parse(json.stdout);
+  assertEquals(json.code, 2);
+  assertEquals(providers.right.problems, []);
+  assertEquals(providers.here.problems, []);
+  assertEquals(providers.here.does, "runs echo {instruction}");
+  assertMatch(providers.wrong.problems.join(), /Not today/);
+  assertMatch(providers.nowhere.problems.join(), /no-such-program is not on/);
+  const { code, stdout } = await folder.run(["config", "check"]);
+  assertEquals(code, 2);
+  assertMatch(
+    stdout,
+    /^nowhere\n(?: .*\n)* {2}WRONG +The program no-such-pro/m,
+  );
+  assertMatch(stdout, /\n2 things are wrong\./);
 });

@@ -3,6 +3,7 @@ import { type Config, findConfigFile, loadConfig } from "../lib/config.ts";
 import { parseConfigFile, readConfigFile } from "../lib/config_file.ts";
 import { FILE_SETTINGS } from "../lib/config_schema.ts";
 import { UsageError } from "../lib/errors.ts";
+import { PLACEHOLDERS } from "../lib/processors/command_placeholders.ts";
 import { type Setting, SETTINGS } from "../lib/settings.ts";
 import type { RunnerSettings } from "../lib/runner.ts";
 
@@ -78,7 +79,7 @@ for (const [text, mistake] of NOT_JSON) {
 
 // JSON that is no configuration
 
-const PROCESSORS = "expected one of simulate, command, module";
+const PROCESSORS = "expected one of simulate, command, http, module";
 const FIELDS = "processor, timeout, attempts, concurrency, backoff";
 const WRONG: [text: string, ...mistakes: string[]][] = [
   ["null", "1:1: the file is null: expected an object."],
@@ -87,7 +88,7 @@ const WRONG: [text: string, ...mistakes: string[]][] = [
   [
     '{ "provider": {} }',
     '1:3: provider is unknown. Did you mean "providers"? ' +
-    "There are $schema, settings, providers.",
+    "There are $schema, settings, providers, webhooks.",
   ],
   ['{ "providers": [1] }', "1:16: providers is a list: expected an object."],
   [
@@ -157,6 +158,54 @@ const WRONG: [text: string, ...mistakes: string[]][] = [
     '{ "providers": { "a": { "processor": "simulate",\n"backoff": ' +
     '{ "base": 9, "max": 8 } } } }',
     "2:32: providers.a.backoff.max is 8: expected no less than base (default 1).",
+  ],
+  [
+    '{ "providers": { "a": { "processor": "command" } } }',
+    "1:23: providers.a.command is missing: expected either command or shell.",
+  ],
+  [
+    '{ "providers": { "a": { "processor": "command",\n"command": "ls" } } }',
+    '2:12: providers.a.command is "ls": expected a list.',
+  ],
+  [
+    '{ "providers": { "a": { "processor": "command",\n' +
+    '"command": ["ls", 3, "{instructon}"] } } }',
+    "2:19: providers.a.command[1] is 3: expected a text.",
+    '2:22: providers.a.command[2] is "{instructon}": ' +
+    `expected one of ${
+      Object.keys(PLACEHOLDERS).map((it) => `{${it}}`).join(", ")
+    } in place of {instructon}. {{instructon}} is the text {instructon}.`,
+  ],
+  // What may be a secret is not shown.
+  [
+    '{ "providers": { "a": { "processor": "command", "shell": "x",\n' +
+    '"env": "hunter2", "setEnv": { "a-b": "hunter2" } } } }',
+    "2:8: providers.a.env is a text: expected a list.",
+    "2:31: providers.a.setEnv.a-b has a wrong name: " +
+    "expected the name of a variable.",
+  ],
+  [
+    '{ "settings": { "log-format": "https://me:hunter2@example.com" } }',
+    '1:31: settings.log-format is "https://***@example.com": ' +
+    'expected one of text, json. Did you mean "text"?',
+  ],
+  [
+    '{ "providers": { "a": { "processor": "module" } } }',
+    "1:23: providers.a.module is missing: expected a text.",
+  ],
+  [
+    '{ "providers": { "a": { "processor": "module", "module": "x.ts",\n' +
+    '"permissions": { "net": 3, "env": [""], "nett": true } } } }',
+    "2:25: providers.a.permissions.net is 3: expected true or false or a list.",
+    "2:36: providers.a.permissions.env[0] is a text: expected a text that is not empty.",
+    '2:41: providers.a.permissions.nett is unknown. Did you mean "net"? ' +
+    "There are net, env, read, write, run, import, sys, ffi.",
+  ],
+  [
+    '{ "providers": { "a": { "processor": "module", "module": "x.ts",\n' +
+    '"memory": 1, "startTimeout": 0 } } }',
+    "2:11: providers.a.memory is 1: expected a number, 16 or more.",
+    "2:30: providers.a.startTimeout is 0: expected a number, more than 0.",
   ],
   [
     '{ "providers": { "a": { "processor": "simulate" },\n' +

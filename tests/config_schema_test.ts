@@ -48,6 +48,11 @@ function undescribed(value: unknown, path: string): string[] {
 }
 
 const simulate = { processor: "simulate" };
+const hook = {
+  url: "https://example.com/hook",
+  secretEnv: "WEBHOOK_SECRET",
+  on: ["completed", "needs_input"],
+};
 const SAMPLES: [isRight: boolean, value: unknown][] = [
   [true, {}],
   [true, { $schema: "./x.json" }],
@@ -59,6 +64,28 @@ const SAMPLES: [isRight: boolean, value: unknown][] = [
   [true, { settings: {} }],
   [true, { settings: { "db-path": "x", exclusive: true, interval: 0.01 } }],
   [true, { settings: { limits: { claude: 2 }, "log-format": "json" } }],
+  [true, { webhooks: [] }],
+  [true, { webhooks: [hook] }],
+  [true, { webhooks: [{ ...hook, providers: ["a"], timeout: 0.5 }] }],
+  [true, { webhooks: [{ ...hook, url: "http://10.0.0.1:8080/a/b?c=d" }] }],
+  [false, { webhooks: hook }],
+  [false, { webhooks: [{ ...hook, url: "example.com/hook" }] }],
+  [false, { webhooks: [{ ...hook, url: "ftp://example.com/" }] }],
+  [false, { webhooks: [{ ...hook, url: "https://me:pass@example.com/" }] }],
+  [false, { webhooks: [{ ...hook, secretEnv: "whsec_MfKQ9r8+" }] }],
+  [false, { webhooks: [{ ...hook, secretEnv: undefined, secret: "x" }] }],
+  [false, { webhooks: [{ ...hook, on: [] }] }],
+  [false, { webhooks: [{ ...hook, on: ["started"] }] }],
+  [false, { webhooks: [{ ...hook, providers: [] }] }],
+  [false, { webhooks: [{ ...hook, timeout: 0 }] }],
+  [false, { webhooks: [{ ...hook, timeout: 301 }] }],
+  [true, { providers: { a: { processor: "command", command: ["ls"] } } }],
+  [true, { providers: { a: { processor: "module", module: "x.ts" } } }],
+  [false, { providers: { a: { processor: "command", command: [] } } }],
+  [false, { providers: { a: { processor: "command", command: "ls" } } }],
+  [false, { providers: { a: { processor: "command", shell: 1 } } }],
+  [false, { providers: { a: { processor: "module" } } }],
+  [false, { providers: { a: { processor: "module", command: ["ls"] } } }],
   [false, null],
   [false, []],
   [false, "x"],

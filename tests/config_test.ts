@@ -30,6 +30,7 @@ Deno.test("loadConfig() gives the documented defaults", () => {
     simulateFailure: false,
     attempts: 1,
     timeoutMs: 0,
+    notifications: true,
     limits: new Map(),
     eventRetentionMs: 2_592_000_000,
     leaseMs: 60_000,

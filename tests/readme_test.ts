@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { npmFlags } from "../tools/std_source.ts";
 import { withTables } from "../tools/readme.ts";
 
@@ -24,19 +24,40 @@ Deno.test("README's commands work, one after the other", async (t) => {
     HANDSFREE_DB_PATH: `${folder}/handsfree.duckdb`,
     HANDSFREE_AGENT_TASK_COMPLETION_DELAY: "0",
     LOG_FORMAT: "text",
+    PATH: `${folder}/bin:${Deno.env.get("PATH")}`,
+    ANTHROPIC_API_KEY: "of-the-test",
   };
   const example = { id: "550e8400-e29b-41d4-a716-446655440000" };
   await Deno.writeTextFile(`${folder}/example.jsonl`, JSON.stringify(example));
   await run("deno task run create --file example.jsonl");
 
+  await Deno.mkdir(`${folder}/bin`);
+  await Deno.writeTextFile(`${folder}/bin/claude`, CLAUDE, { mode: 0o755 });
+  const config = /^```json\n([^]*?)^```$/m.exec(readme);
+  let output = "";
   for (const command of commandsOf(readme)) {
     if (runElsewhere.test(command)) continue;
-    await t.step(command, async () => await run(command));
+    if (command.includes("config check")) {
+      await Deno.writeTextFile(`${folder}/agent-runner.json`, config![1]!);
+    }
+    await t.step(command, async () => {
+      output += await run(command);
+    });
   }
+  assertStringIncludes(output, "Nothing wrong was found");
+  assertStringIncludes(output, "Shall I delete release/1.x too?");
+  assertStringIncludes(output, "Did: Write the release notes of v2.1");
+  const all = JSON.parse(
+    await run("deno task run list --provider claude --json"),
+  );
+  const states = all.map(({ state }: { state: string }) => state);
+  assertEquals([...new Set(states)], ["completed"]);
   await Deno.remove(folder, { recursive: true });
 
-  async function run(command: string): Promise<void> {
+  async function run(text: string): Promise<string> {
+    const command = text.includes(" ID") ? await withId(text) : text;
     const isLoop = command.includes("--loop");
+    const isNight = isLoop && output.includes("Nothing wrong was found");
     const child = new Deno.Command("bash", {
       args: ["-c", `${isLoop ? "exec env " : ""}${asProcess(command)}`],
       cwd: folder,
@@ -44,16 +65,43 @@ Deno.test("README's commands work, one after the other", async (t) => {
       stdout: "piped",
       stderr: "piped",
     }).spawn();
+    const tooLong = setTimeout(() => child.kill("SIGKILL"), 30_000);
     const [stdout, stderr] = await Promise.all([
       new Response(child.stdout).text(),
-      readUntil(child.stderr, /Running until stopped/, () => {
-        if (isLoop) child.kill("SIGTERM");
-      }),
+      readUntil(
+        child.stderr,
+        isNight
+          ? /completed in[^]*needs input|needs input[^]*completed in/
+          : /Running until stopped/,
+        () => {
+          if (isLoop) child.kill("SIGTERM");
+        },
+      ),
     ]);
+    clearTimeout(tooLong);
     const { code } = await child.status;
     assertEquals(code, 0, `${command}\n${stdout}\n${stderr}`);
+    return stdout;
+  }
+
+  /** The task that the command is about, in place of ID. */
+  async function withId(command: string): Promise<string> {
+    const state = command.includes("result") ? "completed" : "needs_input";
+    const [task] = JSON.parse(
+      await run(`deno task run list --provider claude --state ${state} --json`),
+    );
+    return command.replace(" ID", ` ${task.id.slice(0, 8)}`);
   }
 });
+
+/** Stands in for the CLI: asks before it deletes anything. */
+const CLAUDE = `#!/bin/sh
+case "$2" in
+  *Answer:*) echo "Deleted, and kept what you wanted" ;;
+  Delete*) echo '{"agent_runner": "question", "question": "Shall I delete release/1.x too?"}' ;;
+  *) echo "Did: $2" ;;
+esac
+`;
 
 function commandsOf(text: string): string[] {
   return [...text.matchAll(/^```sh\n([^]*?)^```$/gm)].flatMap(([, block]) =>

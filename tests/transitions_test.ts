@@ -295,6 +295,11 @@ for (const [{ event, patch }, fraction] of FRACTIONS) {
   });
 }
 
+Deno.test("answer() begins again, with nothing done", () => {
+  const { patch } = answer(asking({ progress_fraction: 0.4 }), NOW, "main");
+  assertEquals(patch.progress_fraction, null);
+});
+
 Deno.test("complete() is 100% of what was noted before", () => {
   const traceText = '{"progress_fraction": 0.4}';
   const { patch } = complete(claimed({ traceText }), NOW);

@@ -1,9 +1,10 @@
 /**
- * Writes README's tables of commands and settings from the code:
- * `deno run -A tools/readme.ts`. A test fails where they differ.
+ * Writes README's tables from the code: `deno run -A tools/readme.ts`. A test
+ * fails where they differ.
  */
-import { type Setting, SETTINGS } from "../lib/settings.ts";
 import { COMMANDS } from "../lib/command_table.ts";
+import { jsonSchema } from "../lib/config_schema.ts";
+import { type Setting, SETTINGS } from "../lib/settings.ts";
 
 function commandTable(): string {
   return table(
@@ -28,6 +29,36 @@ function settingTable(): string {
   );
 }
 
+interface FieldSchema {
+  readonly description?: string;
+  readonly const?: string;
+}
+
+interface ObjectSchema {
+  readonly properties: Readonly<Record<string, FieldSchema>>;
+}
+
+/** The fields of a kind of processor, without those that all have. */
+function fieldTable(kind: string): string {
+  const schema = jsonSchema() as {
+    properties: {
+      providers: { additionalProperties: { oneOf: ObjectSchema[] } };
+    };
+  };
+  const kinds = schema.properties.providers.additionalProperties.oneOf;
+  const fieldsOf = (name: string) =>
+    kinds.find((it) => it.properties.processor?.const === name)?.properties ??
+      {};
+  const common = fieldsOf("simulate");
+  const own = Object.entries(fieldsOf(kind)).filter(([name]) =>
+    kind === "simulate" || !(name in common)
+  );
+  return table(
+    ["field", "meaning"],
+    own.map(([name, { description = "" }]) => [`\`${name}\``, description]),
+  );
+}
+
 function table(header: string[], rows: string[][]): string {
   const cells = [header, ...rows].map((row) =>
     row.map((cell) => cell.replaceAll("|", "\\|"))
@@ -46,11 +77,20 @@ function table(header: string[], rows: string[][]): string {
 
 /** README's text with its tables made anew. */
 export function withTables(readme: string): string {
-  const tables = { commands: commandTable(), settings: settingTable() };
+  const tables: Readonly<Record<string, () => string>> = {
+    commands: commandTable,
+    settings: settingTable,
+    provider: () => fieldTable("simulate"),
+    command: () => fieldTable("command"),
+    http: () => fieldTable("http"),
+    module: () => fieldTable("module"),
+  };
   return readme.replace(
-    /(<!-- (commands|settings): made by .*? -->\n)[^]*?(<!-- end -->)/g,
-    (_, start: string, name: "commands" | "settings", end: string) =>
-      `${start}\n${tables[name]}\n\n${end}`,
+    /(<!-- (\w+): made by .*? -->\n)[^]*?(<!-- end -->)/g,
+    (whole, start: string, name: string, end: string) => {
+      const make = tables[name];
+      return make ? `${start}\n${make()}\n\n${end}` : whole;
+    },
   );
 }
 

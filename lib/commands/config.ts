@@ -5,10 +5,12 @@
  */
 
 import type { Clock } from "../clock.ts";
+import type { Config } from "../config.ts";
 import {
   type ProviderReport,
   renderReport,
   reportToJson,
+  type WebhookReport,
 } from "../config_report.ts";
 import { EXIT, messageOf } from "../errors.ts";
 import type { Processor } from "../processor.ts";
@@ -34,8 +36,12 @@ export async function configCheck(
   context: CommandContext,
 ): Promise<number> {
   const { config, flags, terminal } = context;
-  const reports = await reportProviders(context);
-  const isOk = reports.every(({ problems }) => problems.length === 0);
+  const reports = {
+    providers: await reportProviders(context),
+    webhooks: await reportWebhooks(config),
+  };
+  const all = [...reports.providers, ...reports.webhooks];
+  const isOk = all.every(({ problems }) => problems.length === 0);
   terminal.write(
     flags.json
       ? renderJson(reportToJson(config, reports), 2)
@@ -57,6 +63,22 @@ async function reportProviders(
       does: processor?.describe?.(EXAMPLE) ?? "",
       problems: processor ? await problemsOf(processor, clock) : [],
     };
+  }));
+}
+
+async function reportWebhooks(
+  { webhooks = [] }: Config,
+): Promise<WebhookReport[]> {
+  if (webhooks.length === 0) return [];
+  const { createReceivers, shownUrl } = await import("../webhooks.ts");
+  return await Promise.all(webhooks.map(async (webhook) => {
+    const report = { url: shownUrl(webhook), on: webhook.on };
+    try {
+      await createReceivers([webhook], Deno.env.get);
+      return { ...report, problems: [] };
+    } catch (error) {
+      return { ...report, problems: [messageOf(error)] };
+    }
   }));
 }
 

@@ -5,7 +5,7 @@
  */
 
 import manifest from "../../deno.json" with { type: "json" };
-import type { ProviderConfigs } from "../config.ts";
+import type { Config, ProviderConfigs } from "../config.ts";
 import { EXIT, UsageError } from "../errors.ts";
 import type { RunnerEvents } from "../events.ts";
 import { measureRunner } from "../metrics.ts";
@@ -21,6 +21,7 @@ import {
 } from "../runner.ts";
 import type { TaskStore } from "../store.ts";
 import { serviceSettings } from "../service_settings.ts";
+import type { WebhooksOptions } from "../webhooks.ts";
 import { type CommandContext, runnerName } from "./context.ts";
 import { startService } from "./service.ts";
 import { listenForSignals } from "./signals.ts";
@@ -45,10 +46,16 @@ export async function run(context: CommandContext): Promise<number> {
     drain: "Stopping: finishing the tasks in hand; once more stops now",
     abort: "Stopping now: the tasks in hand are given back",
   });
+  const receivers = await receiversOf(config);
   await using processors = await createProcessors(config, { clock, log });
   await using store = await openStore();
-  log.info(`Connected to database: ${config.dbPath}`);
-  if (config.providers) log.info(providersLine(config.providers));
+  log.info(`Connected to database: ${config.dbPath}`, {
+    event: "connected",
+    database: config.dbPath,
+  });
+  if (config.providers) {
+    log.info(providersLine(config.providers), { event: "providers" });
+  }
   const telemetry = config.telemetry
     ? await import("../telemetry.ts")
     : undefined;
@@ -65,15 +72,23 @@ export async function run(context: CommandContext): Promise<number> {
     runner.events,
     telemetry.telemetryMeter({ ...manifest, inFlight: () => runner.runs.size }),
   );
+  await using webhooks = receivers && await receivers.start({
+    store,
+    clock,
+    log,
+  });
+  using _follow = webhooks?.follow(runner.events);
   const startedAt = clock.monotonic();
   let summary: RunSummary;
   if (flags.loop) {
     await using _service = settings &&
       await startService(context, { store, settings, signals, runner });
-    log.info(`Running until stopped, ${config.concurrency} tasks at a time`);
+    log.info(`Running until stopped, ${config.concurrency} tasks at a time`, {
+      event: "running",
+    });
     summary = await runLoop(runner, signals);
   } else {
-    log.info("Running once");
+    log.info("Running once", { event: "running" });
     await using _line = await showProgress(store, runner.events);
     summary = await runOnce(runner, signals);
   }
@@ -86,8 +101,28 @@ export async function run(context: CommandContext): Promise<number> {
       : `${started} started, ${completed} completed, ${failed} failed, ` +
         `${skipped} skipped in ${seconds.toFixed(1)} s\n`,
   );
+  await webhooks?.finish({
+    withinMs: flags.loop ? STOP_DELIVERY_MS : END_DELIVERY_MS,
+    signal: signals.abort,
+  });
   const isInterrupted = signals.drain.aborted;
   return !flags.loop && !isInterrupted && failed > 0 ? EXIT.failed : EXIT.ok;
+}
+
+/** For how long webhooks are delivered at the end of a pass, */
+const END_DELIVERY_MS = 10_000;
+/** and when the runner was stopped. */
+const STOP_DELIVERY_MS = 2_000;
+
+/** Who is to be told, checked before anything is opened. */
+async function receiversOf({ webhooks }: Config) {
+  if (!webhooks) return undefined;
+  const { createReceivers, startWebhooks } = await import("../webhooks.ts");
+  const receivers = await createReceivers(webhooks, Deno.env.get);
+  return {
+    start: (parts: Omit<WebhooksOptions, "receivers">) =>
+      startWebhooks({ ...parts, receivers }),
+  };
 }
 
 /** How many tasks of each kind a dry run shows. */

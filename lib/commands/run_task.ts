@@ -94,7 +94,9 @@ export async function runNow(
   }
   if (signals.drain.aborted) stop();
   const result = await processRunningTask(runner, claimed);
-  if (result === "needs_input") log.info(howToAnswer(task));
+  if (result === "needs_input") {
+    log.info(howToAnswer(task), { event: "hint", task: task.id });
+  }
   return result === "completed" ? EXIT.ok : EXIT.failed;
 }
 
@@ -146,7 +148,10 @@ function watcherOf(log: Log, terminal: Terminal): RunWatcher {
   let isClosed = false;
   return {
     progress: ({ id }, progress) =>
-      log.info(`Task ${id}: ${progressText(progress)}`, { task: id }),
+      log.info(`Task ${id}: ${progressText(progress)}`, {
+        event: "progress",
+        task: id,
+      }),
     output(_task, line) {
       if (isClosed) return;
       const lines = outputLines(line).map((text) => `${printable(text)}\n`);

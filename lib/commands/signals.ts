@@ -27,10 +27,10 @@ export function listenForSignals(
   const abort = new AbortController();
   const listener = () => {
     if (drain.signal.aborted) {
-      log.warning(messages.abort);
+      log.warning(messages.abort, { event: "stopping" });
       abort.abort();
     } else {
-      log.info(messages.drain);
+      log.info(messages.drain, { event: "stopping" });
       drain.abort();
     }
   };

@@ -9,6 +9,7 @@ import type { AgentTask, ClaimedTask } from "../task.ts";
 import { mergeTrace, parseTrace, stringifyJson } from "../trace.ts";
 import { startedPatch } from "../transitions.ts";
 import type { Connection } from "./connection.ts";
+import { notifyStarted } from "./notifications.ts";
 import { type TaskJson, taskLists } from "./rows.ts";
 
 /** Holds for the rows of a part of the window; without a scan of the others. */
@@ -71,7 +72,8 @@ export async function readClaimed(
       `SELECT to_json({${taskLists(CLAIMED_FIELDS)},
          trace: list(nullif(last_update, $${range.length + 2})),
          place: list(rowid),
-         createdUs: list(coalesce(epoch_us(created_at), 0))})
+         createdUs: list(coalesce(epoch_us(created_at), CASE
+           WHEN created_at > 'epoch' THEN 1 ELSE -1 END * 9007199254740991))})
        FROM agent_tasks WHERE ${isLeased()} HAVING count(*) > 0`,
       [leaseId, ...range, started],
     );
@@ -126,6 +128,7 @@ export async function readClaimed(
      FROM agent_tasks WHERE ${isLeased()}`,
     [leaseId, ...range, now.toISOString(), owner],
   );
+  await notifyStarted(connection, isLeased(), [leaseId, ...range]);
   return claimed;
 }
 

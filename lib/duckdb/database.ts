@@ -24,6 +24,8 @@ export interface DatabaseOptions {
   readonly waitMs?: number;
   /** Called with each new connection before anything else uses it. */
   readonly onOpen: (connection: Connection) => Promise<void>;
+  /** Whether to run a transaction once more that failed so. @default {never} */
+  readonly isWorthAnother?: (error: unknown) => boolean;
 }
 
 /**
@@ -79,7 +81,18 @@ export class Database implements AsyncDisposable {
    *
    * @throws {DatabaseError} where the database can't be opened or written.
    */
-  transaction<T>(work: (connection: Connection) => Promise<T>): Promise<T> {
+  async transaction<T>(
+    work: (connection: Connection) => Promise<T>,
+  ): Promise<T> {
+    try {
+      return await this.#transaction(work);
+    } catch (error) {
+      if (!this.#options.isWorthAnother?.(error)) throw error;
+    }
+    return await this.#transaction(work);
+  }
+
+  #transaction<T>(work: (connection: Connection) => Promise<T>): Promise<T> {
     const result = this.#inTurn(async () => {
       clearTimeout(this.#linger);
       const connection = await this.#acquire();

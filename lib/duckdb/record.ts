@@ -5,9 +5,10 @@
  */
 
 import type { RecordResult } from "../store.ts";
-import type { JsonObject, Transition } from "../task.ts";
+import { isFinal, type JsonObject, type Transition } from "../task.ts";
 import { mergeTrace, stringifyJson } from "../trace.ts";
 import type { Connection } from "./connection.ts";
+import { notifyEnded } from "./notifications.ts";
 
 /** The row is still the run's. */
 const FENCE = `
@@ -278,4 +279,7 @@ async function write(
      FROM incoming d JOIN outcomes o ON d.outcome = o.position`,
     [now.toISOString()],
   );
+  if (batches.some(({ write }) => isFinal(write.transition.to))) {
+    await notifyEnded(connection);
+  }
 }

@@ -13,7 +13,7 @@ import type {
 } from "../task.ts";
 
 /** How each field of a task is computed from its row; times as ms since 1970. */
-const TASK_FIELDS = {
+export const TASK_FIELDS = {
   id: "id",
   userId: "user_id",
   provider: "provider",

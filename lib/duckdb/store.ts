@@ -7,6 +7,7 @@
 
 import { type Clock, systemClock } from "../clock.ts";
 import type { TaskFeed } from "../feed.ts";
+import type { Outbox } from "../outbox.ts";
 import type {
   AnswerResult,
   CancelResult,
@@ -34,6 +35,12 @@ import { Database, type DatabaseOptions } from "./database.ts";
 import { DuckDbFeed } from "./feed.ts";
 import { previewClaim } from "./preview.ts";
 import {
+  attachNotifications,
+  Notifications,
+  NotificationsError,
+} from "./notifications.ts";
+import { DuckDbOutbox, pruneOutbox } from "./outbox.ts";
+import {
   applyToChangedRows,
   applyTransitions,
   RowsChangedError,
@@ -50,13 +57,18 @@ import {
 import { ensureSchema } from "./schema.ts";
 
 /** Options for {@linkcode openDuckDbStore}. */
-export interface DuckDbStoreOptions extends Omit<DatabaseOptions, "onOpen"> {
+export interface DuckDbStoreOptions
+  extends Omit<DatabaseOptions, "onOpen" | "isWorthAnother"> {
   /** @default {systemClock} */
   readonly clock?: Clock;
   /** @default {connectDuckDb} */
   readonly connect?: Connect;
   /** Called when the tables were made, for the first time. */
   readonly onCreate?: () => void;
+  /** Fill HandsFree's table of notifications. @default {true} */
+  readonly notifications?: boolean;
+  /** Called with what a person should know of the database. */
+  readonly onProblem?: (message: string) => void;
 }
 
 /**
@@ -68,14 +80,23 @@ export interface DuckDbStoreOptions extends Omit<DatabaseOptions, "onOpen"> {
 export async function openDuckDbStore(
   path: string,
   options: DuckDbStoreOptions = {},
-): Promise<TaskStore & { readonly feed: TaskFeed }> {
-  const { clock = systemClock, connect = connectDuckDb, onCreate, ...rest } =
-    options;
+): Promise<TaskStore & { readonly feed: TaskFeed; readonly outbox: Outbox }> {
+  const {
+    clock = systemClock,
+    connect = connectDuckDb,
+    onCreate,
+    notifications: isNotifying = true,
+    onProblem = () => {},
+    ...rest
+  } = options;
+  const notifications = new Notifications({ onProblem });
   const database = new Database(path, { clock, connect }, {
     ...rest,
     onOpen: async (connection) => {
       if (await ensureSchema(connection) === "created") onCreate?.();
+      if (isNotifying) attachNotifications(connection, notifications);
     },
+    isWorthAnother: (error) => error instanceof NotificationsError,
   });
   const feed = new DuckDbFeed(database, path);
   const store = new DuckDbTaskStore(database, clock, feed);
@@ -91,11 +112,13 @@ class DuckDbTaskStore implements TaskStore {
   readonly #clock: Clock;
   readonly #claimer = new Claimer();
   readonly feed: TaskFeed;
+  readonly outbox: Outbox;
 
   constructor(database: Database, clock: Clock, feed: TaskFeed) {
     this.#database = database;
     this.#clock = clock;
     this.feed = feed;
+    this.outbox = new DuckDbOutbox(database);
   }
 
   create(tasks: readonly NewTask[], now: Date): Promise<string[]> {
@@ -150,15 +173,18 @@ class DuckDbTaskStore implements TaskStore {
   async claim(options: ClaimOptions): Promise<ClaimResult> {
     const { now, leaseCutoff = now } = options;
     const later = this.#waitFromNow();
+    let isAgain = false;
     try {
-      return await this.#database.transaction((connection) =>
-        this.#claimer.claim(connection, {
+      return await this.#database.transaction((connection) => {
+        if (isAgain) this.#claimer.forget();
+        isAgain = true;
+        return this.#claimer.claim(connection, {
           ...options,
           now: later(now),
           // Who could not renew a lease while the file was held is not dead.
           leaseCutoff,
-        })
-      );
+        });
+      });
     } catch (error) {
       this.#claimer.forget();
       throw error;
@@ -228,15 +254,16 @@ class DuckDbTaskStore implements TaskStore {
   }
 
   pruneEvents(before: Date): Promise<number> {
-    return this.#database.transaction((connection) =>
-      connection.run(
+    return this.#database.transaction(async (connection) => {
+      const isDelivered = await pruneOutbox(connection, before);
+      return await connection.run(
         `DELETE FROM agent_task_events WHERE occurred_at < $1::TIMESTAMPTZ
            AND task_id NOT IN (SELECT id FROM agent_tasks
              WHERE status NOT IN ('completed', 'failed')
-               OR updated_at >= $1::TIMESTAMPTZ)`,
+               OR updated_at >= $1::TIMESTAMPTZ) AND ${isDelivered}`,
         [before.toISOString()],
-      )
-    );
+      );
+    });
   }
 
   async record(

@@ -59,7 +59,11 @@ export async function openFolder(
         keepWorkspace === "failed" && end === "failed";
       if (!isKept) return await remove();
       if (workspace === undefined) {
-        log.info(`Task ${taskId}: its folder was kept: ${path}`);
+        log.info(`Task ${taskId}: its folder was kept: ${path}`, {
+          event: "folder_kept",
+          task: taskId,
+          path,
+        });
       }
     },
   };
@@ -91,6 +95,7 @@ export async function openFolder(
       if (error instanceof Deno.errors.NotFound) return;
       log.warning(
         `Cannot remove the folder of task ${taskId}: ${messageOf(error)}`,
+        { event: "folder_left", task: taskId, path, error: messageOf(error) },
       );
     }
   }

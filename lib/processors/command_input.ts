@@ -11,6 +11,7 @@ import type { AgentTask } from "../task.ts";
 import { answersOf, parseTrace, stringifyJson } from "../trace.ts";
 import type { CommandConfig } from "./command_config.ts";
 import { fillPlaceholders } from "./command_placeholders.ts";
+import { taskJson } from "./task_json.ts";
 
 /** What runs a `shell` script. */
 export const SHELL = "/bin/sh";
@@ -180,7 +181,7 @@ export function taskVariables(
 export function stdinOf(
   { stdin }: CommandConfig,
   task: AgentTask,
-  { idempotencyKey, answers, trace }: ProcessorContext,
+  context: ProcessorContext,
 ): string | undefined {
   switch (stdin) {
     case "none":
@@ -188,17 +189,6 @@ export function stdinOf(
     case "instruction":
       return task.instruction ?? "";
     case "task":
-      return stringifyJson({
-        id: task.id,
-        user_id: task.userId,
-        provider: task.provider,
-        target_type: task.targetType,
-        target_ref: task.targetRef,
-        instruction: task.instruction,
-        attempt: task.attempt,
-        idempotency_key: idempotencyKey,
-        answers: [...answers],
-        trace,
-      }) + "\n";
+      return taskJson(task, context) + "\n";
   }
 }

@@ -9,7 +9,7 @@ import type { CommandConfig } from "./command_config.ts";
 import { Excerpt } from "./output.ts";
 
 /** How much of its output a failure quotes, in characters. */
-export const MAX_QUOTED_CHARACTERS = 4_000;
+export const MAX_QUOTED_CHARACTERS = 2_000;
 
 /** How a program ended, and what it said until then. */
 export interface End {

@@ -120,6 +120,7 @@ async function waitForEnd(
     log.warning(
       `Task ${task.id}: cannot kill all that it started (process group ` +
         `${tree.child.pid}). Look for what is left with: ps -ef`,
+      { event: "program_left", task: task.id, provider: task.provider },
     );
   }
   stop.removeEventListener("abort", end);

@@ -62,6 +62,10 @@ async function createProcessor(
       const { createCommandProcessor } = await import("./command.ts");
       return createCommandProcessor(options, { baseFolder, ...parts });
     }
+    case "http": {
+      const { createHttpProcessor } = await import("./http.ts");
+      return createHttpProcessor(options, parts);
+    }
     case "module": {
       const { createModuleProcessor } = await import("./module.ts");
       return createModuleProcessor(options, { baseFolder, ...parts });

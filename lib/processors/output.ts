@@ -23,12 +23,12 @@ export interface ReadLinesOptions {
 
 /**
  * Reads a stream to its end. What is no UTF-8 is replaced by U+FFFD, and secrets
- * by `***`. Resolves to false where it was stopped.
+ * by `***`.
  */
 export async function readLines(
   stream: ReadableStream<Uint8Array>,
   { secrets, stop, onLine }: ReadLinesOptions,
-): Promise<boolean> {
+): Promise<void> {
   const reader = stream.getReader();
   const cancel = () => reader.cancel();
   stop.addEventListener("abort", cancel);
@@ -59,7 +59,6 @@ export async function readLines(
   stop.removeEventListener("abort", cancel);
   push(shown.push(decoder.decode()) + shown.end());
   if (rest !== "") onLine(rest, false);
-  return !stop.aborted;
 }
 
 /** Keeps the beginning and the end of a text, and says what is left out. */

@@ -215,6 +215,7 @@ export class ProcessGuard implements AsyncDisposable {
     this.#options.log.warning(
       `Cannot guard programs: there is no ${SHELL}. What they leave behind ` +
         "outside of their process group goes on.",
+      { event: "no_guard" },
     );
   }
 }

@@ -12,6 +12,9 @@ import icon from "./page/icon.svg" with { type: "text" };
 import baseStyle from "./page/base.css" with { type: "text" };
 import layoutStyle from "./page/layout.css" with { type: "text" };
 import tableStyle from "./page/table.css" with { type: "text" };
+import plotsStyle from "./page/plots.css" with { type: "text" };
+import dialogsStyle from "./page/dialogs.css" with { type: "text" };
+import emptyStyle from "./page/empty.css" with { type: "text" };
 import panelStyle from "./page/panel.css" with { type: "text" };
 import api from "./page/api.js" with { type: "text" };
 import create from "./page/create.js" with { type: "text" };
@@ -61,6 +64,9 @@ const STYLES = {
   base: baseStyle,
   layout: layoutStyle,
   panel: panelStyle,
+  empty: emptyStyle,
+  dialogs: dialogsStyle,
+  plots: plotsStyle,
   table: tableStyle,
   uplot: uplotStyle,
 };
