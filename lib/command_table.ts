@@ -77,7 +77,7 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
       "drainMs",
       ...SERVICE_SETTINGS,
     ],
-    examples: ["run --once", "run --loop --listen 8080", "run --dry-run"],
+    examples: ["run --once", "run --loop --listen 8080"],
   },
   {
     name: "serve",
