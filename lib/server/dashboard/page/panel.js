@@ -237,7 +237,8 @@ const DONE = {
   cancelled: "Task cancelled",
   requested: "The runner stops the task within seconds",
   answered: "Answer sent; the task goes on",
-  retried: "Task is tried again",
+  retried: "A new task does it again",
+  due: "The task is tried again at once",
 };
 
 /**
