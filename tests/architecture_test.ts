@@ -180,6 +180,8 @@ const LEVELS: Readonly<Record<string, number>> = {
   "lib/server/task_routes.ts": 3.4,
   "lib/server/health_routes.ts": 3.5,
   "lib/server/prometheus.ts": 3.5,
+  "lib/server/dashboard/assets.ts": 3.1,
+  "lib/server/dashboard/routes.ts": 3.2,
   "lib/server/app.ts": 3.6,
   "lib/server/mod.ts": 3.7,
   "lib/commands/service.ts": 3.8,
@@ -237,6 +239,11 @@ const RESERVED: readonly {
     what: "OpenTelemetry",
     imports: /^@opentelemetry\//,
     by: /^lib\/telemetry\.ts$/,
+  },
+  {
+    what: "the dashboard's files and its plots",
+    imports: /^uplot(\/|$)|^lib\/server\/dashboard\/page\//,
+    by: /^lib\/server\/dashboard\/assets\.ts$/,
   },
   {
     what: "the service",
@@ -309,6 +316,9 @@ interface Info {
 
 const ROOT = new URL("../", import.meta.url);
 
+/** What browsers run: a text to the program. */
+const PAGE = "lib/server/dashboard/page/";
+
 /** What is started: the program, and what its workers run. */
 const PROGRAMS = ["main.ts", ...workerPrograms];
 
@@ -329,7 +339,8 @@ async function readGraphOf(
   assert(success, new TextDecoder().decode(stderr));
   const { modules }: Info = JSON.parse(new TextDecoder().decode(stdout));
   const own = modules.filter(({ specifier }) =>
-    specifier.startsWith(ROOT.href)
+    specifier.startsWith(ROOT.href) &&
+    !specifier.startsWith(ROOT.href + PAGE)
   );
   return Object.fromEntries(
     own.map(({ specifier, dependencies = [] }) => [

@@ -35,7 +35,7 @@ export interface DatabaseOptions {
  */
 const LINGER_MS = 10;
 /** Under load, others get their turn after this long, */
-const HOLD_MS = 1_500;
+const HOLD_MS = 1_000;
 /**
  * or after so many short transactions: they are no load that another runner
  * should wait a second for.
