@@ -124,16 +124,23 @@ function aged(
   text: (tasks: string, s: string) => string,
 ): string {
   if (count === 0) return text("no task", "s");
-  const tasks = `${formatCount(count)} ${count === 1 ? "task" : "tasks"}`;
-  return `${text(tasks, count === 1 ? "s" : "")}, ` +
+  return `${text(countOf(count, "task"), count === 1 ? "s" : "")}, ` +
     `the oldest for ${formatSpan(Math.max(0, oldestMs))}`;
+}
+
+/** `1 task`, `1,234 tasks` */
+function countOf(count: number, word: string): string {
+  return `${formatCount(count)} ${word}${count === 1 ? "" : "s"}`;
 }
 
 function checkClock({ inFuture, longLeases }: TaskFindings): Check {
   const found = [
-    inFuture > 0 ? `${formatCount(inFuture)} tasks are from the future` : "",
+    inFuture > 0
+      ? `${countOf(inFuture, "task")} ${inFuture === 1 ? "is" : "are"} ` +
+        "from the future"
+      : "",
     longLeases > 0
-      ? `${formatCount(longLeases)} leases end later than --lease allows`
+      ? `${countOf(longLeases, "lease")} longer than --lease allows`
       : "",
   ].filter((text) => text !== "");
   return checkOf("clock", found.length > 0 ? "warn" : "ok", {

@@ -7,7 +7,7 @@
 import { EXIT } from "../errors.ts";
 import { renderJson } from "../render.ts";
 import type { CancelResult } from "../store.ts";
-import { chooseTasks, countTasks } from "./choose.ts";
+import { choiceOf, chooseTasks, countTasks, type Deed } from "./choose.ts";
 import type { CommandContext } from "./context.ts";
 
 const MESSAGES: Readonly<Record<CancelResult, string>> = {
@@ -30,12 +30,14 @@ const COUNTED_MESSAGES: Readonly<Record<CancelResult, string>> = {
 /** Cancels tasks. Exit code 1 where one of the ids had ended already. */
 export async function cancel(context: CommandContext): Promise<number> {
   const { args, flags, clock, terminal, openStore } = context;
-  await using store = await openStore();
-  const ids = await chooseTasks(context, store, {
+  const deed: Deed = {
     verb: "cancel",
     states: ["created", "running", "needs_input"],
     find: ({ sets }, filter) => sets.findOpen(filter),
-  });
+  };
+  const choice = choiceOf(context, deed);
+  await using store = await openStore();
+  const ids = await chooseTasks(context, store, { choice, deed });
   const results = await store.sets.cancel(ids, clock.now());
   const [id = "", result = "missing"] = [ids[0], results[0]];
   if (args.length === 1) {

@@ -78,13 +78,17 @@ export function choiceOf(
   };
 }
 
-/** The ids that are meant, each once. */
+/**
+ * The ids that are meant, each once.
+ *
+ * @throws {UsageError} where there is no such task.
+ * @throws {UserError} where a person says no.
+ */
 export async function chooseTasks(
   context: CommandContext,
   store: OpenStore,
-  deed: Deed,
+  { choice, deed }: { readonly choice: Choice; readonly deed: Deed },
 ): Promise<readonly string[]> {
-  const choice = choiceOf(context, deed);
   if (choice.kind === "ids") return await idsOf(store, choice.prefixes);
   const tasks = await deed.find(store, choice.filter);
   if (tasks.length > 0) await confirm(context, tasks, deed);

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { basename, dirname, resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { EXIT, messageOf, UsageError } from "../errors.ts";
 import { formatBytes, formatCount } from "../figures.ts";
 import { EXPORT_FORMATS, type ExportFormat } from "../history.ts";
@@ -71,7 +71,7 @@ class Part implements Disposable {
       this.path = Deno.makeTempFileSync(
         target === undefined
           ? { prefix: "agent-runner-export-" }
-          : { dir: dirname(target), prefix: `.${basename(target)}.` },
+          : { dir: dirname(target), prefix: ".agent-runner-export-" },
       );
       // Readable as any file that one makes; it was made for its owner only.
       if (target !== undefined) Deno.removeSync(this.path);

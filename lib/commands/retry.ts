@@ -8,7 +8,7 @@ import { EXIT, UserError } from "../errors.ts";
 import { renderJson } from "../render.ts";
 import type { JsonObject } from "../task.ts";
 import type { RetryRefusal, RetryResult } from "../task_sets.ts";
-import { chooseTasks, countTasks } from "./choose.ts";
+import { choiceOf, chooseTasks, countTasks, type Deed } from "./choose.ts";
 import type { CommandContext } from "./context.ts";
 
 /** Why not, and what to do. */
@@ -33,15 +33,17 @@ interface Retried {
 /** Runs tasks again. Exit code 1 where one of the ids can't be. */
 export async function retry(context: CommandContext): Promise<number> {
   const { args, flags, clock, terminal, openStore } = context;
-  await using store = await openStore();
-  const ids = await chooseTasks(context, store, {
+  const deed: Deed = {
     verb: "retry",
     // Of those that are running, the ones that wait for their next attempt.
     states: ["running", "completed", "failed"],
     // What completed is meant only where somebody says so.
     usualStates: ["running", "failed"],
     find: ({ sets }, filter) => sets.findRetryable(filter, clock.now()),
-  });
+  };
+  const choice = choiceOf(context, deed);
+  await using store = await openStore();
+  const ids = await chooseTasks(context, store, { choice, deed });
   const results = await store.sets.retry(ids, clock.now());
   const retried = ids.map((id, index): Retried => ({
     id,
@@ -90,8 +92,8 @@ function summaryOf(done: readonly Retried[]): string {
   const { created, due, again } = countsOf(done);
   return [
     created > 0
-      ? `${countTasks(created)} retried as new ${
-        created === 1 ? "one" : "ones"
+      ? `${countTasks(created)} retried as ${
+        created === 1 ? "a new one" : "new ones"
       }\n`
       : "",
     due > 0 ? `${countTasks(due)} due now\n` : "",
