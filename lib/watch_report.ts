@@ -68,10 +68,13 @@ export function renderFrame(
   return [
     ...head,
     paint(bold)(
-      countLine("Running", {
-        count: runningCount(overview, now),
-        shown: Math.min(runningRoom, running.length),
-      }),
+      fit(
+        countLine("Running", {
+          count: runningCount(overview, now),
+          shown: Math.min(runningRoom, running.length),
+        }),
+        columns,
+      ),
     ),
     ...runningLines(running.slice(0, runningRoom), now, screen),
     "",
