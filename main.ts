@@ -23,6 +23,15 @@ const COMMANDS: Readonly<Record<string, () => Promise<RunCommand>>> = {
   result: async () => (await import("./lib/commands/result.ts")).result,
   "run-task": async () => (await import("./lib/commands/run_task.ts")).runTask,
   cancel: async () => (await import("./lib/commands/cancel.ts")).cancel,
+  retry: async () => (await import("./lib/commands/retry.ts")).retry,
+  stats: async () => (await import("./lib/commands/stats.ts")).stats,
+  export: async () => (await import("./lib/commands/export.ts")).exportTasks,
+  prune: async () => (await import("./lib/commands/prune.ts")).prune,
+  sql: async () => (await import("./lib/commands/sql.ts")).sql,
+  doctor: async () => (await import("./lib/commands/doctor.ts")).doctor,
+  watch: async () => (await import("./lib/commands/watch.ts")).watch,
+  completions: async () =>
+    (await import("./lib/commands/completions.ts")).completions,
   show: async () => (await import("./lib/commands/show.ts")).show,
   "webhooks test": async () =>
     (await import("./lib/commands/webhooks.ts")).webhooksTest,
@@ -65,7 +74,6 @@ export async function main(argv: readonly string[]): Promise<number> {
     const config = loadConfig(settings, Deno.env.get, file);
     using log = createLog({ level: config.logLevel, format: config.logFormat });
     const load = COMMANDS[command.name] as () => Promise<RunCommand>;
-    const { openStore } = await import("./lib/open_store.ts");
     return await (await load())({
       config,
       args,
@@ -73,7 +81,13 @@ export async function main(argv: readonly string[]): Promise<number> {
       clock: systemClock,
       log,
       terminal,
-      openStore: () => openStore(config, log),
+      openStore: async () => {
+        const { openStore } = await import("./lib/open_store.ts");
+        // All others are done in a moment, and may ask a person meanwhile.
+        const exclusive = config.exclusive &&
+          command.settings.includes("exclusive");
+        return await openStore({ ...config, exclusive }, log);
+      },
     });
   } catch (error) {
     return report(error);

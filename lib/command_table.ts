@@ -5,6 +5,7 @@
  * @module
  */
 
+import { EXPORT_FORMATS } from "./history.ts";
 import type { SettingName } from "./settings.ts";
 import { TASK_STATES } from "./task.ts";
 
@@ -15,6 +16,10 @@ export interface Flag {
   /** What its value is called; without it, the flag has no value. */
   readonly placeholder?: string;
   readonly summary: string;
+  /** What its value may be, where that can be listed. */
+  readonly choices?: readonly string[];
+  /** Its value may be several of the choices, with commas. */
+  readonly isList?: boolean;
 }
 
 /** A command. */
@@ -35,6 +40,22 @@ export interface Command {
 }
 
 const JSON_FLAG: Flag = { name: "json", summary: "Print JSON, for scripts" };
+
+const STATE_FLAG: Flag = {
+  name: "state",
+  placeholder: "STATE",
+  summary: `${TASK_STATES.join(", ")}; several with commas`,
+  choices: TASK_STATES,
+  isList: true,
+};
+
+const PROVIDER_FLAG: Flag = {
+  name: "provider",
+  placeholder: "NAME",
+  summary: "Only this provider",
+};
+
+const YES_FLAG: Flag = { name: "yes", summary: "Do it without asking" };
 
 /** Settings that every command takes as flags. */
 export const COMMON_SETTINGS: readonly SettingName[] = [
@@ -77,7 +98,7 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
       "drainMs",
       ...SERVICE_SETTINGS,
     ],
-    examples: ["run --once", "run --loop --listen 8080", "run --dry-run"],
+    examples: ["run --once", "run --loop --listen 8080"],
   },
   {
     name: "serve",
@@ -169,12 +190,8 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
     maxArgs: 0,
     summary: "List tasks, newest first",
     flags: [
-      {
-        name: "state",
-        placeholder: "STATE",
-        summary: `${TASK_STATES.join(", ")}; several with commas`,
-      },
-      { name: "provider", placeholder: "NAME", summary: "Only this provider" },
+      STATE_FLAG,
+      PROVIDER_FLAG,
       { name: "limit", placeholder: "N", summary: "At most N (default 50)" },
       JSON_FLAG,
     ],
@@ -210,12 +227,163 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
   },
   {
     name: "cancel",
-    args: "ID",
-    maxArgs: 1,
-    summary: "Cancel a task: at once, or within seconds where it is running",
-    flags: [JSON_FLAG],
+    args: "[ID…]",
+    maxArgs: Infinity,
+    summary: "Cancel tasks: at once, or within seconds where they run",
+    flags: [
+      STATE_FLAG,
+      PROVIDER_FLAG,
+      { name: "all", summary: "All that have not ended" },
+      YES_FLAG,
+      JSON_FLAG,
+    ],
     settings: [],
-    examples: ["cancel 550e8400"],
+    examples: [
+      "cancel 550e8400",
+      "cancel --state created --provider claude",
+    ],
+  },
+  {
+    name: "retry",
+    args: "[ID…]",
+    maxArgs: Infinity,
+    summary: "Run tasks again: ended ones as new tasks, waiting ones at once",
+    flags: [
+      STATE_FLAG,
+      PROVIDER_FLAG,
+      { name: "all", summary: "All that failed or wait, not retried before" },
+      YES_FLAG,
+      JSON_FLAG,
+    ],
+    settings: [],
+    examples: [
+      "retry 550e8400",
+      "retry --state failed --provider claude --yes",
+    ],
+  },
+  {
+    name: "watch",
+    args: "",
+    maxArgs: 0,
+    summary: "See what happens, live",
+    flags: [
+      {
+        name: "interval",
+        placeholder: "SECONDS",
+        summary: "Time between two looks (default 1)",
+      },
+      { name: "json", summary: "Print a line of JSON for each change" },
+    ],
+    settings: [],
+    examples: ["watch", "watch --interval 0.2", "watch --json"],
+  },
+  {
+    name: "stats",
+    args: "",
+    maxArgs: 0,
+    summary: "Count tasks, and say how fast they run and why they fail",
+    flags: [
+      {
+        name: "since",
+        placeholder: "SPAN",
+        summary: "15m, 24h, 7d, or a date (default 24h)",
+      },
+      JSON_FLAG,
+    ],
+    settings: [],
+    examples: ["stats", "stats --since 7d"],
+  },
+  {
+    name: "export",
+    args: "[FILE | -]",
+    maxArgs: 1,
+    summary: "Write tasks or their history as Parquet, CSV or JSON Lines",
+    flags: [
+      {
+        name: "format",
+        placeholder: "FORMAT",
+        summary: "parquet, csv or jsonl (default: by the file's name)",
+        choices: EXPORT_FORMATS,
+      },
+      { name: "events", summary: "The history instead of the tasks" },
+      STATE_FLAG,
+      PROVIDER_FLAG,
+      {
+        name: "since",
+        placeholder: "SPAN",
+        summary: "Created, or happened, within 24h, 7d, or since a date",
+      },
+      { name: "force", summary: "Replace the file if there is one" },
+      JSON_FLAG,
+    ],
+    settings: [],
+    examples: [
+      "export tasks.parquet",
+      "export history.csv --events --since 7d",
+      "export --state failed --format csv",
+    ],
+  },
+  {
+    name: "prune",
+    args: "",
+    maxArgs: 0,
+    summary: "Delete tasks that ended long ago, with their history",
+    flags: [
+      {
+        name: "older-than",
+        placeholder: "SPAN",
+        summary: "What ended before then: 24h, 30d, or a date",
+      },
+      { name: "dry-run", summary: "Only count what would be deleted" },
+      YES_FLAG,
+      JSON_FLAG,
+    ],
+    settings: [],
+    examples: ["prune --older-than 30d --dry-run", "prune --older-than 30d"],
+  },
+  {
+    name: "sql",
+    args: "[QUESTION | -]",
+    maxArgs: 1,
+    summary: "Ask agent_tasks and agent_task_events anything, in SQL",
+    flags: [
+      {
+        name: "limit",
+        placeholder: "N",
+        summary: "Rows at most (default 1000; 100000 with --json and --csv)",
+      },
+      {
+        name: "timeout",
+        placeholder: "SECONDS",
+        summary: "Give up after this time (default 5); runners wait so long",
+      },
+      JSON_FLAG,
+      { name: "csv", summary: "Print CSV, for spreadsheets" },
+    ],
+    settings: [],
+    examples: [
+      'sql "FROM agent_task_events ORDER BY id DESC LIMIT 20"',
+      'sql "SUMMARIZE agent_tasks" --csv',
+    ],
+  },
+  {
+    name: "doctor",
+    args: "",
+    maxArgs: 0,
+    summary: "Look for what is wrong, and say what to do",
+    flags: [JSON_FLAG],
+    settings: ["leaseMs"],
+    examples: ["doctor"],
+  },
+  {
+    name: "completions",
+    args: "bash | zsh | fish",
+    maxArgs: 1,
+    summary: "Print a script that completes words in the shell",
+    flags: [],
+    settings: [],
+    examples: ["completions bash", "completions zsh"],
+    ignoresConfigFile: true,
   },
   {
     name: "webhooks test",

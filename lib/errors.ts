@@ -54,6 +54,18 @@ export class DatabaseError extends UserError {
 /** Another process has the database open. Waiting can help. */
 export class DatabaseBusyError extends DatabaseError {
   override readonly name = "DatabaseBusyError";
+  /** The program that has it open, with its process id where that is known. */
+  readonly holder: string;
+
+  constructor(
+    message: string,
+    { holder = "another process", ...options }: ErrorOptions & {
+      readonly holder?: string;
+    } = {},
+  ) {
+    super(message, options);
+    this.holder = holder;
+  }
 }
 
 /** The runner was not enabled. Exit code 1, as in the HandsFree runner. */

@@ -182,12 +182,17 @@ function isDay(text: string): boolean {
   return new Date(`${day}T00:00Z`).toISOString().startsWith(day);
 }
 
+/** Reads a date, or a date and a time; undefined where the text is neither. */
+export function parseTime(text: string): Date | undefined {
+  if (!TIME.test(text)) return undefined;
+  // Without a time, the language takes a date for UTC.
+  const time = new Date(text.length === 10 ? `${text}T00:00` : text);
+  return !isNaN(time.getTime()) && isDay(text) ? time : undefined;
+}
+
 function timeOf(value: unknown): Date | undefined {
   if (isAbsent(value)) return undefined;
-  const time = typeof value === "string" && TIME.test(value)
-    // Without a time, the language takes a date for UTC.
-    ? new Date(value.length === 10 ? `${value}T00:00` : value)
-    : undefined;
-  if (time && !isNaN(time.getTime()) && isDay(String(value))) return time;
+  const time = typeof value === "string" ? parseTime(value) : undefined;
+  if (time) return time;
   throw wrong("run_at", value, "a time like 2026-12-31T08:00:00Z");
 }

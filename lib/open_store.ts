@@ -8,14 +8,18 @@ import type { Config } from "./config.ts";
 import { openDuckDbStore } from "./duckdb/store.ts";
 import type { TaskFeed } from "./feed.ts";
 import type { Log } from "./log.ts";
+import type { TaskHistory } from "./history.ts";
 import type { Outbox } from "./outbox.ts";
 import type { TaskStore } from "./store.ts";
+import type { TaskSets } from "./task_sets.ts";
 
-/** A store that others can watch, with what webhooks need of it. */
-export type OpenStore = TaskStore & {
+/** A store with what commands, the HTTP API and webhooks need of it. */
+export interface OpenStore extends TaskStore {
+  readonly sets: TaskSets;
+  readonly history: TaskHistory;
   readonly feed: TaskFeed;
   readonly outbox: Outbox;
-};
+}
 
 /**
  * Opens the store.

@@ -14,13 +14,19 @@ export interface Screen {
   readonly hasColor: boolean;
 }
 
+/** Options for {@linkcode alignRows}. */
+export interface AlignOptions extends Pick<Screen, "width"> {
+  /** Columns that line up at their right, as numbers do; the first is 0. */
+  readonly right?: readonly number[];
+}
+
 /**
  * A line for each row, its cells lined up and cut to what fits. No text in them
  * can break a line or steer the terminal.
  */
 export function alignRows(
   rows: readonly (readonly string[])[],
-  { width }: Pick<Screen, "width">,
+  { width, right = [] }: AlignOptions,
 ): string[] {
   const cells = rows.map((row) =>
     row.map((cell) => printable(cell.replaceAll(/\s+/g, " ")))
@@ -32,14 +38,16 @@ export function alignRows(
     }
   }
   return cells.map((row) => {
-    const padded = row.map((cell, column) =>
-      cell + " ".repeat((widths[column] ?? 0) - unicodeWidth(cell))
-    );
+    const padded = row.map((cell, column) => {
+      const blanks = " ".repeat((widths[column] ?? 0) - unicodeWidth(cell));
+      return right.includes(column) ? blanks + cell : cell + blanks;
+    });
     return fit(padded.join("  ").trimEnd(), width);
   });
 }
 
-function fit(text: string, width: number | undefined): string {
+/** Cuts a text to the columns that it may have. */
+export function fit(text: string, width: number | undefined): string {
   if (width === undefined || unicodeWidth(text) <= width) return text;
   let result = "";
   let used = 1;

@@ -209,6 +209,7 @@ export type TaskEventKind =
   | "retry_scheduled"
   | "released"
   | "answered"
+  | "retried"
   | "cancel_requested"
   | "cancelled";
 

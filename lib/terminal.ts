@@ -5,6 +5,7 @@
  */
 
 import { messageOf, UsageError, UserError } from "./errors.ts";
+import { printable } from "./log.ts";
 import type { Screen } from "./table.ts";
 
 /** What commands read and write. */
@@ -14,6 +15,11 @@ export interface Terminal {
   write(text: string): void;
   /** Reads standard input to its end. */
   readInput(): Promise<string>;
+  /**
+   * Asks for yes or no. Undefined where nobody can be asked: standard input or
+   * standard error is no terminal.
+   */
+  confirm(question: string): Promise<boolean | undefined>;
 }
 
 /** Thrown where nobody reads standard output any more, as after `| head`. */
@@ -47,6 +53,17 @@ export function systemTerminal(): Terminal {
     async readInput() {
       const bytes = await new Response(Deno.stdin.readable).bytes();
       return decodeText(bytes, "standard input");
+    },
+    async confirm(question) {
+      if (!Deno.stdin.isTerminal() || !Deno.stderr.isTerminal()) return;
+      // Not to standard output, which may be a file.
+      await Deno.stderr.write(
+        new TextEncoder().encode(`${printable(question)} [y/N] `),
+      );
+      const line = new Uint8Array(1_024);
+      const length = await Deno.stdin.read(line) ?? 0;
+      const answer = new TextDecoder().decode(line.subarray(0, length)).trim();
+      return /^y(es)?$/i.test(answer);
     },
   };
 }

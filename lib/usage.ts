@@ -42,6 +42,7 @@ export function flagsOf(command: Command): readonly Flag[] {
         summary: isSet || setting.default === ""
           ? setting.summary
           : `${setting.summary} (default ${setting.default})`,
+        ...setting.choices && { choices: setting.choices },
       };
     }),
     { name: "help", summary: "Show this help (-h)" },

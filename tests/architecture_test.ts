@@ -10,6 +10,7 @@ const LEVELS: Readonly<Record<string, number>> = {
   "deno.json": 0,
   "lib/clock.ts": 0,
   "lib/errors.ts": 0,
+  "lib/figures.ts": 0,
   "lib/listen_address.ts": 0,
   "lib/located_json.ts": 0,
   "lib/log.ts": 0,
@@ -22,7 +23,6 @@ const LEVELS: Readonly<Record<string, number>> = {
 
   "lib/backoff.ts": 1,
   "lib/clock_jumps.ts": 1,
-  "lib/command_table.ts": 1,
   "lib/config.ts": 1,
   "lib/cut.ts": 0.5,
   "lib/config_mistakes.ts": 1,
@@ -32,10 +32,14 @@ const LEVELS: Readonly<Record<string, number>> = {
   "lib/pool.ts": 1,
   "lib/processor.ts": 1,
   "lib/progress.ts": 1,
+  "lib/reader.ts": 1,
   "lib/stop_switch.ts": 1,
   "lib/store.ts": 1,
   "lib/table.ts": 1,
   "lib/trace.ts": 1,
+  "lib/task_sets.ts": 1.1,
+  "lib/history.ts": 1.2,
+  "lib/command_table.ts": 1.3,
   "lib/outcome.ts": 1.5,
   "lib/transitions.ts": 1.5,
 
@@ -55,10 +59,21 @@ const LEVELS: Readonly<Record<string, number>> = {
   "lib/duckdb/feed.ts": 2.25,
   "lib/duckdb/preview.ts": 2.28,
   "lib/duckdb/requests.ts": 2.28,
+  "lib/duckdb/retry.ts": 2.1,
+  "lib/duckdb/export.ts": 2.1,
+  "lib/duckdb/overview.ts": 2.1,
+  "lib/duckdb/prune.ts": 2.22,
+  "lib/duckdb/stats.ts": 2.1,
+  "lib/duckdb/history.ts": 2.25,
+  "lib/duckdb/inspect.ts": 2.2,
+  "lib/duckdb/reader.ts": 2.25,
+  "lib/duckdb/sets.ts": 2.29,
   "lib/duckdb/store.ts": 2.3,
   "lib/config_report.ts": 2,
+  "lib/diagnosis.ts": 2,
   "lib/executor.ts": 2,
   "lib/idle.ts": 2,
+  "lib/live_screen.ts": 2,
   "lib/metrics.ts": 2,
   "lib/new_task.ts": 2,
   "lib/processors/addresses.ts": 0,
@@ -105,12 +120,18 @@ const LEVELS: Readonly<Record<string, number>> = {
   "lib/processors/module_thread.ts": 2,
   "lib/processors/module.ts": 2.1,
   "lib/processors/simulate.ts": 2,
+  "lib/query_report.ts": 2,
   "lib/recorder.ts": 2,
   "lib/render.ts": 2,
   "lib/runner_log.ts": 2,
-  "lib/service_settings.ts": 2,
+  "lib/stats_report.ts": 2,
   "lib/usage.ts": 2,
   "lib/verdict.ts": 2,
+  "lib/watch_report.ts": 2,
+  "lib/completion_words.ts": 2.1,
+  "lib/watched.ts": 2.1,
+  "lib/completion_scripts.ts": 2.2,
+  "lib/service_settings.ts": 2,
   "lib/telemetry.ts": 2.1,
   "lib/webhooks/message.ts": 2,
   "lib/webhooks/sender.ts": 2.1,
@@ -125,12 +146,15 @@ const LEVELS: Readonly<Record<string, number>> = {
   "lib/config_file.ts": 2.6,
   "lib/processing.ts": 2.7,
 
+  "lib/open_reader.ts": 3,
   "lib/open_store.ts": 3,
   "lib/processors/mod.ts": 3,
   "lib/runner.ts": 3,
   "lib/commands/context.ts": 3.5,
   "lib/commands/find_task.ts": 3.5,
   "lib/commands/signals.ts": 3.5,
+  "lib/commands/filter.ts": 3.6,
+  "lib/commands/choose.ts": 3.7,
 
   "lib/server/cursor.ts": 3.1,
   "lib/server/limits.ts": 3.2,
@@ -158,20 +182,30 @@ const LEVELS: Readonly<Record<string, number>> = {
   "lib/server/task_routes.ts": 3.4,
   "lib/server/health_routes.ts": 3.5,
   "lib/server/prometheus.ts": 3.5,
+  "lib/server/dashboard/assets.ts": 3.1,
+  "lib/server/dashboard/routes.ts": 3.2,
   "lib/server/app.ts": 3.6,
   "lib/server/mod.ts": 3.7,
   "lib/commands/service.ts": 3.8,
 
   "lib/commands/answer.ts": 4,
   "lib/commands/cancel.ts": 4,
+  "lib/commands/completions.ts": 4,
   "lib/commands/config.ts": 4,
   "lib/commands/create.ts": 4,
+  "lib/commands/doctor.ts": 4,
+  "lib/commands/export.ts": 4,
   "lib/commands/list.ts": 4,
+  "lib/commands/prune.ts": 4,
   "lib/commands/result.ts": 4,
+  "lib/commands/retry.ts": 4,
   "lib/commands/run.ts": 4,
   "lib/commands/serve.ts": 4,
   "lib/commands/run_task.ts": 4,
   "lib/commands/show.ts": 4,
+  "lib/commands/sql.ts": 4,
+  "lib/commands/stats.ts": 4,
+  "lib/commands/watch.ts": 4,
   "lib/commands/webhooks.ts": 4,
 
   "main.ts": 5,
@@ -186,12 +220,12 @@ const RESERVED: readonly {
   {
     what: "DuckDB",
     imports: /^duckdb$|^npm:/,
-    by: /^lib\/duckdb\/connection\.ts$/,
+    by: /^lib\/duckdb\/(connection|reader)\.ts$/,
   },
   {
     what: "the DuckDB store",
     imports: /^lib\/duckdb\//,
-    by: /^lib\/duckdb\/|^lib\/open_store\.ts$/,
+    by: /^lib\/duckdb\/|^lib\/open_(store|reader)\.ts$/,
   },
   {
     what: "@std/log",
@@ -209,6 +243,11 @@ const RESERVED: readonly {
     by: /^lib\/telemetry\.ts$/,
   },
   {
+    what: "the dashboard's files and its plots",
+    imports: /^uplot(\/|$)|^lib\/server\/dashboard\/page\//,
+    by: /^lib\/server\/dashboard\/assets\.ts$/,
+  },
+  {
     what: "the service",
     imports: /^lib\/server\//,
     by: /^lib\/server\/|^lib\/commands\/service\.ts$/,
@@ -219,11 +258,6 @@ const RESERVED: readonly {
     by: /^lib\/(config_schema|config_mistakes|processors\/\w+_config)\.ts$/,
   },
   {
-    what: "standardwebhooks",
-    imports: /^standardwebhooks$/,
-    by: /^lib\/webhooks\/sender\.ts$/,
-  },
-  {
     what: "jsonc-parser",
     imports: /^jsonc-parser$/,
     by: /^lib\/located_json\.ts$/,
@@ -231,11 +265,12 @@ const RESERVED: readonly {
   {
     what: "standardwebhooks",
     imports: /^standardwebhooks$/,
-    by: /^lib\/processors\/signature\.ts$/,
+    by: /^lib\/(processors\/signature|webhooks\/sender)\.ts$/,
   },
   {
     what: "a command",
-    imports: /^lib\/commands\/(?!(context|find_task|service|signals)\.ts)/,
+    imports:
+      /^lib\/commands\/(?!(choose|context|filter|find_task|service|signals)\.ts)/,
     by: /^main\.ts$/,
   },
 ];
@@ -283,6 +318,9 @@ interface Info {
 
 const ROOT = new URL("../", import.meta.url);
 
+/** What browsers run: a text to the program. */
+const PAGE = "lib/server/dashboard/page/";
+
 /** What is started: the program, and what its workers run. */
 const PROGRAMS = ["main.ts", ...workerPrograms];
 
@@ -303,7 +341,8 @@ async function readGraphOf(
   assert(success, new TextDecoder().decode(stderr));
   const { modules }: Info = JSON.parse(new TextDecoder().decode(stdout));
   const own = modules.filter(({ specifier }) =>
-    specifier.startsWith(ROOT.href)
+    specifier.startsWith(ROOT.href) &&
+    !specifier.startsWith(ROOT.href + PAGE)
   );
   return Object.fromEntries(
     own.map(({ specifier, dependencies = [] }) => [

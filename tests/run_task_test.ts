@@ -30,6 +30,7 @@ async function run(
       screen: { width: 80, hasColor: false },
       write,
       readInput: () => Promise.resolve(""),
+      confirm: () => Promise.resolve(undefined),
     },
     store,
     processorFor: () => ({ name: "scripted", process }),
@@ -84,6 +85,7 @@ Deno.test("runNow() takes no task that somebody took in between", async () => {
           screen: { width: 80, hasColor: false },
           write: () => {},
           readInput: () => Promise.resolve(""),
+          confirm: () => Promise.resolve(undefined),
         },
         store,
         processorFor: () => ({

@@ -388,6 +388,19 @@ Deno.test("a trace that is no JSON object is shown as it is", async () => {
   assertEquals((await test.ok(TASKS)).tasks[0].progress, null);
 });
 
+Deno.test("POST /tasks/{id}/retry makes a new task of one that ended", async () => {
+  await using test = await TestService.start();
+  const id = await test.create();
+  const retry = (id: string) => test.post(`${TASKS}/${id}/retry`);
+  assertEquals((await retry(id)).status, 409);
+  await test.post(`${TASKS}/${id}/cancel`);
+  const { status, body } = await retry(id);
+  assertEquals([status, body.id, body.result], [201, id, "retried"]);
+  const again = await test.ok(`${TASKS}/${body.new_id}`);
+  assertEquals([again.state, again.trace], ["created", { retry_of: id }]);
+  assertEquals((await retry(NO_ID)).status, 404);
+});
+
 Deno.test("POST /tasks/{id}/cancel cancels at once, or asks the runner to", async () => {
   await using test = await TestService.start();
   const waiting = await test.create();
@@ -552,6 +565,7 @@ Deno.test("the document names every route and is closed", async () => {
       "post /api/v1/tasks/batch",
       "post /api/v1/tasks/{id}/answer",
       "post /api/v1/tasks/{id}/cancel",
+      "post /api/v1/tasks/{id}/retry",
     ],
   );
 });

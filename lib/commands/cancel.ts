@@ -4,11 +4,11 @@
  * @module
  */
 
-import { EXIT, UsageError } from "../errors.ts";
+import { EXIT } from "../errors.ts";
 import { renderJson } from "../render.ts";
 import type { CancelResult } from "../store.ts";
+import { chooseTasks, countTasks } from "./choose.ts";
 import type { CommandContext } from "./context.ts";
-import { findTask } from "./find_task.ts";
 
 const MESSAGES: Readonly<Record<CancelResult, string>> = {
   cancelled: "is cancelled",
@@ -16,28 +16,66 @@ const MESSAGES: Readonly<Record<CancelResult, string>> = {
   ended: "had ended already",
   "unknown state": "was not cancelled: another program gave it a state that " +
     "agent-runner does not know; agent-runner show says which",
-  missing: "is not there any more",
+  missing: "is not there",
 };
 
-/** Cancels one task. Exit code 1 where it had ended already. */
-export async function cancel(
-  { args, flags, clock, terminal, openStore }: CommandContext,
-): Promise<number> {
-  const [prefix] = args;
-  if (prefix === undefined) {
-    throw new UsageError(
-      "Cannot cancel a task without its id. " +
-        "agent-runner list has the ids; the start of one is enough.",
-    );
-  }
+const COUNTED_MESSAGES: Readonly<Record<CancelResult, string>> = {
+  cancelled: "cancelled",
+  requested: "running; their runners stop them within seconds",
+  ended: "ended already",
+  "unknown state": "left alone: their state is another program's",
+  missing: "not there",
+};
+
+/** Cancels tasks. Exit code 1 where one of the ids had ended already. */
+export async function cancel(context: CommandContext): Promise<number> {
+  const { args, flags, clock, terminal, openStore } = context;
   await using store = await openStore();
-  const { id } = await findTask(store, prefix);
-  const result = await store.cancel(id, clock.now());
-  terminal.write(
-    flags.json
-      ? renderJson({ id, result })
-      : `Task ${id} ${MESSAGES[result]}\n`,
-  );
-  const isDone = result === "cancelled" || result === "requested";
+  const ids = await chooseTasks(context, store, {
+    verb: "cancel",
+    states: ["created", "running", "needs_input"],
+    find: ({ sets }, filter) => sets.findOpen(filter),
+  });
+  const results = await store.sets.cancel(ids, clock.now());
+  const [id = "", result = "missing"] = [ids[0], results[0]];
+  if (args.length === 1) {
+    terminal.write(
+      flags.json
+        ? renderJson({ id, result })
+        : `Task ${id} ${MESSAGES[result]}\n`,
+    );
+  } else if (flags.json) {
+    terminal.write(renderJson(toJson(ids, results)));
+  } else terminal.write(summaryOf(results));
+  // What was chosen by its state may have ended meanwhile; an id is one's word.
+  const isDone = args.length === 0 ||
+    results.every((it) => it === "cancelled" || it === "requested");
   return isDone ? EXIT.ok : EXIT.failed;
+}
+
+/** Every result with its count, those that did not occur too. */
+function toJson(ids: readonly string[], results: readonly CancelResult[]) {
+  const names = Object.keys(MESSAGES) as CancelResult[];
+  return {
+    ...Object.fromEntries(
+      names.map((name) => [name.replace(" ", "_"), countOf(results, name)]),
+    ),
+    tasks: ids.map((id, index) => ({
+      id,
+      result: results[index] ?? "missing",
+    })),
+  };
+}
+
+function countOf(results: readonly CancelResult[], name: CancelResult): number {
+  return results.filter((result) => result === name).length;
+}
+
+function summaryOf(results: readonly CancelResult[]): string {
+  if (results.length === 0) return "No such tasks.\n";
+  const names = Object.keys(COUNTED_MESSAGES) as CancelResult[];
+  return names.filter((name) => countOf(results, name) > 0)
+    .map((name) =>
+      `${countTasks(countOf(results, name))} ${COUNTED_MESSAGES[name]}\n`
+    ).join("");
 }

@@ -4,11 +4,10 @@
  * @module
  */
 
-import { closestString } from "@std/text/closest-string";
-import { EXIT, UsageError } from "../errors.ts";
+import { EXIT } from "../errors.ts";
 import { renderJson, renderTable, taskToJson } from "../render.ts";
-import { TASK_STATES, type TaskState } from "../task.ts";
 import { type CommandContext, textFlag } from "./context.ts";
+import { countFlag, statesFlag } from "./filter.ts";
 
 const DEFAULT_LIMIT = 50;
 
@@ -16,9 +15,9 @@ const DEFAULT_LIMIT = 50;
 export async function list(
   { flags, clock, terminal, openStore }: CommandContext,
 ): Promise<number> {
-  const states = textFlag(flags, "state")?.split(",").map(stateOf);
+  const states = statesFlag(flags);
   const provider = textFlag(flags, "provider");
-  const limit = limitOf(textFlag(flags, "limit"));
+  const limit = countFlag(flags, "limit") ?? DEFAULT_LIMIT;
   await using store = await openStore();
   // One more than is shown, to know whether there are more.
   const tasks = await store.list({ states, provider, limit: limit + 1 });
@@ -43,24 +42,4 @@ export async function list(
     }
   }
   return EXIT.ok;
-}
-
-function stateOf(text: string): TaskState {
-  const name = text.trim();
-  const state = TASK_STATES.find((it) => it === name);
-  if (state) return state;
-  throw new UsageError(
-    `Unknown state "${name}". Did you mean "${
-      closestString(name, [...TASK_STATES])
-    }"? States: ${TASK_STATES.join(", ")}.`,
-  );
-}
-
-function limitOf(text: string | undefined): number {
-  if (text === undefined) return DEFAULT_LIMIT;
-  const limit = /^\d{1,9}$/.test(text) ? Number(text) : 0;
-  if (limit > 0) return limit;
-  throw new UsageError(
-    `--limit is "${text}": expected a whole number, 1 or more.`,
-  );
 }

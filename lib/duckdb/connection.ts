@@ -93,7 +93,7 @@ export async function connectDuckDb(path: string): Promise<Connection> {
 const WAL_START = [0x64, 0x00, 0x62];
 
 /** DuckDB drops one that begins with anything else, and says nothing. */
-async function assertWalIsOne(path: string): Promise<void> {
+export async function assertWalIsOne(path: string): Promise<void> {
   if (path === ":memory:") return;
   const start = new Uint8Array(WAL_START.length);
   try {
@@ -292,7 +292,7 @@ export function explainDuckDbError(error: unknown, path: string): Error {
     return new DatabaseBusyError(
       `Cannot open ${path}: ${holder} holds it. ` +
         "Wait until it lets go, or give a longer --db-wait.",
-      { cause: error },
+      { cause: error, holder },
     );
   }
   const known = EXPLANATIONS.find(([pattern]) => pattern.test(message));

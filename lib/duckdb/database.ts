@@ -35,7 +35,7 @@ export interface DatabaseOptions {
  */
 const LINGER_MS = 10;
 /** Under load, others get their turn after this long, */
-const HOLD_MS = 1_500;
+const HOLD_MS = 1_000;
 /**
  * or after so many short transactions: they are no load that another runner
  * should wait a second for.
@@ -117,6 +117,21 @@ export class Database implements AsyncDisposable {
     return result;
   }
 
+  /** Writes what is committed from the write-ahead log into the file itself. */
+  checkpoint(): Promise<void> {
+    return this.#inTurn(async () => {
+      clearTimeout(this.#linger);
+      const connection = await this.#acquire();
+      try {
+        await connection.run("CHECKPOINT");
+      } catch (error) {
+        throw explainDuckDbError(error, this.#path);
+      } finally {
+        await this.#afterUse();
+      }
+    });
+  }
+
   /** How often another process was found to have changed the file. */
   changeCount(): Promise<number> {
     // In turn, so that closing the file here is not taken for a change.
@@ -175,19 +190,12 @@ export class Database implements AsyncDisposable {
     return connection;
   }
 
-  async #open(): Promise<Connection> {
+  #open(): Promise<Connection> {
     const { waitMs = 10_000 } = this.#options;
-    const deadline = this.#clock.monotonic() + waitMs;
-    while (true) {
-      try {
-        return await this.#connect(this.#path);
-      } catch (error) {
-        const waited = this.#clock.monotonic() >= deadline;
-        if (!(error instanceof DatabaseBusyError) || waited) throw error;
-      }
-      // Jitter, so that two that wait do not meet again and again.
-      await this.#clock.sleep(YIELD_MS * (0.2 + 0.6 * Math.random()));
-    }
+    return whenFree(() => this.#connect(this.#path), {
+      clock: this.#clock,
+      waitMs,
+    });
   }
 
   /** What is written to a file that has no name any more is lost. */
@@ -251,6 +259,28 @@ export class Database implements AsyncDisposable {
     // What another process put there is not this one's doing.
     if (inodeOf(this.#path) !== this.#inode) this.#changeCount++;
     this.#fingerprint = fingerprintOf(this.#path);
+  }
+}
+
+/**
+ * Opens a database as soon as no other process holds its file.
+ *
+ * @throws {DatabaseBusyError} where that takes longer than the wait.
+ */
+export async function whenFree<T>(
+  open: () => Promise<T>,
+  { clock, waitMs }: { readonly clock: Clock; readonly waitMs: number },
+): Promise<T> {
+  const deadline = clock.monotonic() + waitMs;
+  while (true) {
+    try {
+      return await open();
+    } catch (error) {
+      const waited = clock.monotonic() >= deadline;
+      if (!(error instanceof DatabaseBusyError) || waited) throw error;
+    }
+    // Jitter, so that two that wait do not meet again and again.
+    await clock.sleep(YIELD_MS * (0.2 + 0.6 * Math.random()));
   }
 }
 

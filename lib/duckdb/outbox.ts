@@ -166,17 +166,26 @@ export async function pruneOutbox(
   connection: Connection,
   before: Date,
 ): Promise<string> {
+  if (await hasOutbox(connection)) {
+    const since = [before.toISOString()];
+    await connection.run(
+      "DELETE FROM agent_webhook_endpoints WHERE seen_at < $1::TIMESTAMPTZ",
+      since,
+    );
+    await connection.run(
+      `DELETE FROM agent_webhook_deliveries WHERE given_up_at < $1::TIMESTAMPTZ
+         OR endpoint NOT IN (SELECT endpoint FROM agent_webhook_endpoints)`,
+      since,
+    );
+  }
+  return await deliveredCondition(connection);
+}
+
+/** A condition for the events that no receiver waits for. */
+export async function deliveredCondition(
+  connection: Connection,
+): Promise<string> {
   if (!await hasOutbox(connection)) return "true";
-  const since = [before.toISOString()];
-  await connection.run(
-    "DELETE FROM agent_webhook_endpoints WHERE seen_at < $1::TIMESTAMPTZ",
-    since,
-  );
-  await connection.run(
-    `DELETE FROM agent_webhook_deliveries WHERE given_up_at < $1::TIMESTAMPTZ
-       OR endpoint NOT IN (SELECT endpoint FROM agent_webhook_endpoints)`,
-    since,
-  );
   return `
     id <= coalesce((SELECT min(last_event_id) FROM agent_webhook_endpoints
                     WHERE gone_at IS NULL), id)

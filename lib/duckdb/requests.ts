@@ -1,5 +1,5 @@
 /**
- * What people ask of single tasks.
+ * What people ask of tasks.
  *
  * @module
  */
@@ -11,32 +11,55 @@ import type { Connection } from "./connection.ts";
 import { applyTransitions } from "./record.ts";
 import { leaseOf, TASK_ROW, taskOf, type TaskRow } from "./rows.ts";
 
-/** Cancels a task in the transaction that is open on the connection. */
-export async function cancelTask(
+/**
+ * Cancels tasks in the transaction that is open on the connection. Returns what
+ * came of each, in their order.
+ */
+export async function cancelTasks(
   connection: Connection,
-  id: string,
+  ids: readonly string[],
   now: Date,
-): Promise<CancelResult> {
-  const held = await read(connection, id);
+): Promise<CancelResult[]> {
+  const held = await read(connection, ids);
+  const having = (result: CancelResult) =>
+    [...held.values()].filter((it) => cancelResultOf(it, now) === result);
+  const ended = having("cancelled").map((it) => cancel(it, now));
+  await applyTransitions(connection, ended, now);
+  await requestCancel(connection, having("requested"), now);
+  return ids.map((id) => cancelResultOf(held.get(id.toLowerCase()), now));
+}
+
+function cancelResultOf(held: Held | undefined, now: Date): CancelResult {
   if (!held) return "missing";
-  const { state, leaseExpiresAt, attempt } = held.task;
+  const { state, leaseExpiresAt } = held.task;
   if (isFinal(state)) return "ended";
   if (!isKnownState(state)) return "unknown state";
-  if (!leaseExpiresAt || leaseExpiresAt <= now) {
-    await applyTransitions(connection, [cancel(held, now)], now);
-    return "cancelled";
-  }
+  return leaseExpiresAt && leaseExpiresAt > now ? "requested" : "cancelled";
+}
+
+/** Their runners find out when they renew their leases. */
+async function requestCancel(
+  connection: Connection,
+  held: readonly Held[],
+  now: Date,
+): Promise<void> {
+  if (held.length === 0) return;
+  const values = [
+    JSON.stringify(held.map(({ task }) => task.id)),
+    now.toISOString(),
+  ];
+  const isAsked = "id IN (SELECT unnest($1::JSON::UUID[]))";
   await connection.run(
     `UPDATE agent_tasks SET cancel_requested_at = $2::TIMESTAMPTZ
-     WHERE id = $1::UUID`,
-    [id, now.toISOString()],
+     WHERE ${isAsked}`,
+    values,
   );
   await connection.run(
     `INSERT INTO agent_task_events (task_id, kind, occurred_at, attempt)
-     VALUES ($1, 'cancel_requested', $2::TIMESTAMPTZ, $3)`,
-    [id, now.toISOString(), attempt],
+     SELECT id, 'cancel_requested', $2::TIMESTAMPTZ, coalesce(attempt, 0)
+     FROM agent_tasks WHERE ${isAsked}`,
+    values,
   );
-  return "requested";
 }
 
 /** Answers a task in the transaction that is open on the connection. */
@@ -44,7 +67,7 @@ export async function answerTask(
   connection: Connection,
   { id, text, now }: { id: string; text: string; now: Date },
 ): Promise<AnswerResult> {
-  const held = await read(connection, id);
+  const held = (await read(connection, [id])).get(id.toLowerCase());
   if (!held) return "missing";
   if (isFinal(held.task.state)) return "ended";
   if (held.task.state !== "needs_input") return "not asked";
@@ -52,13 +75,18 @@ export async function answerTask(
   return "answered";
 }
 
+/** The tasks that there are, by their ids. */
 async function read(
   connection: Connection,
-  id: string,
-): Promise<Held | undefined> {
-  const [row] = await connection.json<TaskRow[]>(
-    `SELECT to_json(list(${TASK_ROW})) FROM agent_tasks WHERE id = $1::UUID`,
-    [id],
+  ids: readonly string[],
+): Promise<Map<string, Held>> {
+  const rows = await connection.json<TaskRow[]>(
+    `SELECT to_json(list(${TASK_ROW})) FROM agent_tasks
+     WHERE id IN (SELECT unnest($1::JSON::UUID[]))`,
+    [JSON.stringify(ids)],
   ) ?? [];
-  return row && { task: taskOf(row), lease: leaseOf(row) };
+  return new Map(rows.map((row) => {
+    const held = { task: taskOf(row), lease: leaseOf(row) };
+    return [held.task.id, held];
+  }));
 }

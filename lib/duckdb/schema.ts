@@ -40,6 +40,9 @@ const RUNNER_COLUMNS = {
   cancel_requested_at: "TIMESTAMPTZ",
 };
 
+/** Every column that agent-runner needs, with its type. */
+export const TASK_COLUMNS = { ...HANDSFREE_COLUMNS, ...RUNNER_COLUMNS };
+
 const EVENTS_TABLE = `
   CREATE TABLE IF NOT EXISTS agent_task_events (
     id BIGINT NOT NULL DEFAULT nextval('agent_task_event_ids'),
@@ -53,9 +56,7 @@ const EVENTS_TABLE = `
 
 /** Fails where a table or a column is missing; reads nothing. */
 const PROBES = [
-  `SELECT ${
-    Object.keys({ ...HANDSFREE_COLUMNS, ...RUNNER_COLUMNS }).join(", ")
-  } FROM agent_tasks LIMIT 0`,
+  `SELECT ${Object.keys(TASK_COLUMNS).join(", ")} FROM agent_tasks LIMIT 0`,
   "SELECT id FROM agent_task_events LIMIT 0",
 ];
 
@@ -102,7 +103,7 @@ export async function ensureSchema(
 
   await connection.run("BEGIN TRANSACTION");
   if (!hasTable) {
-    const all = Object.entries({ ...HANDSFREE_COLUMNS, ...RUNNER_COLUMNS });
+    const all = Object.entries(TASK_COLUMNS);
     await connection.run(
       `CREATE TABLE agent_tasks (${
         all.map((column) => column.join(" ")).join(", ")

@@ -8,6 +8,7 @@
 import { type Clock, systemClock } from "../clock.ts";
 import type { TaskFeed } from "../feed.ts";
 import type { Outbox } from "../outbox.ts";
+import type { TaskHistory } from "../history.ts";
 import type {
   AnswerResult,
   CancelResult,
@@ -28,11 +29,13 @@ import type {
   TaskState,
   Transition,
 } from "../task.ts";
+import type { TaskSets } from "../task_sets.ts";
 import { Claimer } from "./claim.ts";
 import { type Connect, connectDuckDb } from "./connection.ts";
 import { createTasks } from "./create.ts";
 import { Database, type DatabaseOptions } from "./database.ts";
 import { DuckDbFeed } from "./feed.ts";
+import { DuckDbHistory } from "./history.ts";
 import { previewClaim } from "./preview.ts";
 import {
   attachNotifications,
@@ -45,7 +48,7 @@ import {
   applyTransitions,
   RowsChangedError,
 } from "./record.ts";
-import { answerTask, cancelTask } from "./requests.ts";
+import { answerTask } from "./requests.ts";
 import {
   EVENT_COLUMNS,
   eventOf,
@@ -55,6 +58,7 @@ import {
   type TaskRow,
 } from "./rows.ts";
 import { ensureSchema } from "./schema.ts";
+import { DuckDbTaskSets } from "./sets.ts";
 
 /** Options for {@linkcode openDuckDbStore}. */
 export interface DuckDbStoreOptions
@@ -80,7 +84,7 @@ export interface DuckDbStoreOptions
 export async function openDuckDbStore(
   path: string,
   options: DuckDbStoreOptions = {},
-): Promise<TaskStore & { readonly feed: TaskFeed; readonly outbox: Outbox }> {
+): Promise<DuckDbTaskStore> {
   const {
     clock = systemClock,
     connect = connectDuckDb,
@@ -107,7 +111,10 @@ export async function openDuckDbStore(
 /** A shorter wait for the file takes nothing from a lease that counts. */
 const LONG_WAIT_MS = 200;
 
-class DuckDbTaskStore implements TaskStore {
+/** A {@linkcode TaskStore} of a DuckDB file. */
+export class DuckDbTaskStore implements TaskStore {
+  readonly sets: TaskSets;
+  readonly history: TaskHistory;
   readonly #database: Database;
   readonly #clock: Clock;
   readonly #claimer = new Claimer();
@@ -115,6 +122,8 @@ class DuckDbTaskStore implements TaskStore {
   readonly outbox: Outbox;
 
   constructor(database: Database, clock: Clock, feed: TaskFeed) {
+    this.sets = new DuckDbTaskSets(database);
+    this.history = new DuckDbHistory(database);
     this.#database = database;
     this.#clock = clock;
     this.feed = feed;
@@ -241,10 +250,9 @@ class DuckDbTaskStore implements TaskStore {
     );
   }
 
-  cancel(id: string, now: Date): Promise<CancelResult> {
-    return this.#database.transaction((connection) =>
-      cancelTask(connection, id, now)
-    );
+  async cancel(id: string, now: Date): Promise<CancelResult> {
+    const [result = "missing"] = await this.sets.cancel([id], now);
+    return result;
   }
 
   answer(id: string, text: string, now: Date): Promise<AnswerResult> {

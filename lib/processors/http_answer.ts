@@ -1,5 +1,15 @@
 /**
- * What an answer means for its task.
+ * What an answer means for its task. Any success ends it, with the body as
+ * result, but for these:
+ *
+ *     {"agent_runner": "result", "value": {"pr": 12}, "message": "Opened #12"}
+ *     {"agent_runner": "question", "question": "Which branch?"}
+ *     202 with Location, or with {"status_url": "/tasks/5"}
+ *
+ * and, from a status URL, 202 or one of these:
+ *
+ *     {"status": "running", "progress": "Half way", "fraction": 0.5}
+ *     {"status": "failed", "error": "No such branch", "retryable": false}
  *
  * @module
  */

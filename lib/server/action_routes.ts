@@ -1,5 +1,5 @@
 /**
- * Stepping in: cancelling and answering.
+ * Stepping in: cancelling, retrying and answering.
  *
  * @module
  */
@@ -9,7 +9,13 @@ import { answer } from "./answer.ts";
 import { jsonBody } from "./body.ts";
 import { json, jsonRequest, problems } from "./documented.ts";
 import { Problem } from "./problem.ts";
-import { answerSchema, changeSchema, idParamSchema } from "./schemas.ts";
+import {
+  answerSchema,
+  changeSchema,
+  idParamSchema,
+  retrySchema,
+} from "./schemas.ts";
+import type { RetryRefusal } from "../task_sets.ts";
 import type { Service } from "./service.ts";
 
 const MAX_BODY_BYTES = 1024 ** 2;
@@ -22,6 +28,19 @@ const cancelRoute = createRoute({
   responses: {
     200: json(changeSchema, "Cancelled"),
     202: json(changeSchema, "Running; its runner stops it within seconds"),
+    ...problems(400, 404, 409),
+  },
+});
+
+const retryRoute = createRoute({
+  method: "post",
+  path: "/tasks/{id}/retry",
+  summary:
+    "Run a task again: an ended one as a new task, a waiting one at once",
+  request: { params: idParamSchema },
+  responses: {
+    200: json(retrySchema, "Due now"),
+    201: json(retrySchema, "A new task with the same content"),
     ...problems(400, 404, 409),
   },
 });
@@ -44,16 +63,26 @@ const REFUSALS: Readonly<Record<string, string>> = {
   "unknown state": "has a state that only another program knows",
 };
 
+/** Why a task is not retried. */
+const RETRY_REFUSALS: Readonly<Record<RetryRefusal, string>> = {
+  missing: "is not there",
+  created: "has not run yet",
+  running: "is running",
+  claimable: "waits for a runner, and is not held up by anything",
+  needs_input: "waits for an answer",
+  cancelling: "is being cancelled",
+  "unknown state": "has a state that only another program knows",
+};
+
 /** Adds the routes. */
 export function addActionRoutes(
   api: OpenAPIHono,
   { store, clock }: Service,
 ): void {
   const isOptional = true;
-  api.use(
-    cancelRoute.getRoutingPath(),
-    jsonBody(MAX_BODY_BYTES, { isOptional }),
-  );
+  for (const route of [cancelRoute, retryRoute]) {
+    api.use(route.getRoutingPath(), jsonBody(MAX_BODY_BYTES, { isOptional }));
+  }
   api.use(answerRoute.getRoutingPath(), jsonBody(MAX_BODY_BYTES));
 
   /** The answer where a task was changed; a problem where it was not. */
@@ -70,6 +99,22 @@ export function addActionRoutes(
   api.openapi(cancelRoute, async (c) => {
     const { id } = c.req.valid("param");
     return changed(id, await store.cancel(id, clock.now()));
+  });
+
+  api.openapi(retryRoute, async (c) => {
+    const { id } = c.req.valid("param");
+    const [result] = await store.sets.retry([id], clock.now());
+    if (!result || result.kind === "refused") {
+      const why = result?.why ?? "missing";
+      const status = why === "missing" ? 404 : 409;
+      throw new Problem(status, `Task ${id} ${RETRY_REFUSALS[why]}.`);
+    }
+    store.feed.announceChange();
+    return result.kind === "due"
+      ? answer({ id, result: "due", new_id: null })
+      : answer({ id, result: "retried", new_id: result.newId }, {
+        status: 201,
+      });
   });
 
   api.openapi(answerRoute, async (c) => {

@@ -14,6 +14,7 @@ import {
   UsageError,
 } from "../errors.ts";
 import { addActionRoutes } from "./action_routes.ts";
+import { addDashboardRoutes, isDashboardPath } from "./dashboard/routes.ts";
 import { createApi } from "./documented.ts";
 import { addEventRoutes } from "./event_routes.ts";
 import { authorized, type HostOptions, ownRequests } from "./guard.ts";
@@ -68,7 +69,7 @@ export function createApp(service: Service, options: AppOptions): OpenAPIHono {
   app.use(ownRequests(options));
   app.use(authorized(access, {
     now: () => clock.now(),
-    isPublic: (path) => PUBLIC_PATHS.includes(path),
+    isPublic: (path) => PUBLIC_PATHS.includes(path) || isDashboardPath(path),
   }));
 
   const api = createApi();
@@ -79,6 +80,7 @@ export function createApp(service: Service, options: AppOptions): OpenAPIHono {
   addSessionRoutes(api, service);
   app.route(API_PATH, api);
   addHealthRoutes(app, service);
+  addDashboardRoutes(app);
   addDocument(app, version);
   refuseOtherMethods(app);
   return app;

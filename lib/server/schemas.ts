@@ -191,6 +191,15 @@ export const changeSchema = z.object({
   result: z.enum(["cancelled", "requested", "answered"]),
 }).openapi("Change");
 
+/** What came of retrying a task. */
+export const retrySchema = z.object({
+  id: z.uuid(),
+  result: z.enum(["retried", "due"]),
+  new_id: z.uuid().nullable().openapi({
+    description: "The new task's; null where the same one is due now",
+  }),
+}).openapi("Retry");
+
 const percentiles = z.object({ p50: z.number(), p95: z.number() }).nullable();
 
 /** What there is now, and what happened over time. */

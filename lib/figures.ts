@@ -1,0 +1,65 @@
+/**
+ * Spans of time as people write and read them.
+ *
+ * @module
+ */
+
+const UNITS_MS: Readonly<Record<string, number>> = {
+  s: 1_000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+  w: 604_800_000,
+};
+
+/** A hundred years: more is a slip of the finger, and no date. */
+const MAX_MS = 36_525 * 86_400_000;
+
+/**
+ * Reads `90s`, `15m`, `24h`, `7d` or `2w`, in milliseconds.
+ *
+ * @returns undefined where the text is none of these, or 0.
+ */
+export function parseSpan(text: string): number | undefined {
+  const [, number, unit = ""] =
+    /^\s*(\d+(?:\.\d+)?)\s*([smhdw])\s*$/.exec(text) ??
+      [];
+  const ms = Math.round(Number(number) * (UNITS_MS[unit] ?? NaN));
+  return ms > 0 && ms <= MAX_MS ? ms : undefined;
+}
+
+/** `0.4 s`, `12 s`, `3m 20s`, `2h 5m` or `3d 4h`; `12 ms` below a tenth. */
+export function formatSpan(ms: number): string {
+  if (ms < 99.5) return `${Math.round(ms)} ms`;
+  if (ms < 9_950) return `${(ms / 1_000).toFixed(1)} s`;
+  if (ms < 59_500) return `${Math.round(ms / 1_000)} s`;
+  const pair = (big: number, small: number, names: string) => {
+    const total = Math.round(ms / small);
+    const ratio = big / small;
+    return `${Math.floor(total / ratio)}${names[0]} ${total % ratio}${
+      names[1]
+    }`;
+  };
+  if (ms < 3_599_500) return pair(60_000, 1_000, "ms");
+  if (ms < 86_370_000) return pair(3_600_000, 60_000, "hm");
+  return pair(86_400_000, 3_600_000, "dh");
+}
+
+const SIZES = ["B", "kB", "MB", "GB", "TB"];
+
+/** `512 B`, `1.5 MB`. */
+export function formatBytes(bytes: number): string {
+  let size = bytes;
+  let unit = 0;
+  while (size >= 999.5 && unit < SIZES.length - 1) {
+    size /= 1_000;
+    unit++;
+  }
+  const text = unit === 0 || size >= 99.95 ? size.toFixed(0) : size.toFixed(1);
+  return `${text} ${SIZES[unit]}`;
+}
+
+/** `1,234,567` */
+export function formatCount(count: number): string {
+  return count.toLocaleString("en-US");
+}

@@ -1,0 +1,105 @@
+/**
+ * The whole terminal for one program, until that lets go of it: then everything
+ * is as it was before.
+ *
+ * @module
+ */
+
+const ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J";
+const LEAVE = "\x1b[?7h\x1b[?25h\x1b[?1049l";
+const HOME = "\x1b[H";
+const CLEAR_LINE = "\x1b[K";
+const CLEAR_BELOW = "\x1b[J";
+
+/** SIGHUP: the terminal's window was closed. */
+const STOP_SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
+  ? ["SIGINT", "SIGBREAK"]
+  : ["SIGINT", "SIGTERM", "SIGHUP"];
+
+/** Ctrl-C, which is no signal while keys are read one by one; and Ctrl-D. */
+const STOP_KEYS = new Set(["q", "Q", "\x03", "\x04"]);
+
+/** Says when somebody wants the program to stop, until it is disposed of. */
+export function untilStopped(): { readonly signal: AbortSignal } & Disposable {
+  const controller = new AbortController();
+  const stop = () => controller.abort();
+  for (const signal of STOP_SIGNALS) Deno.addSignalListener(signal, stop);
+  return {
+    signal: controller.signal,
+    [Symbol.dispose]() {
+      for (const signal of STOP_SIGNALS) {
+        Deno.removeSignalListener(signal, stop);
+      }
+    },
+  };
+}
+
+/** A terminal that a program has for itself. */
+export class LiveScreen implements Disposable {
+  readonly #stop = new AbortController();
+  readonly #hasKeys = Deno.stdin.isTerminal();
+  readonly #onResize: () => void;
+
+  /** Takes the terminal, which standard output must be. */
+  constructor({ onResize }: { readonly onResize: () => void }) {
+    this.#onResize = onResize;
+    write(ENTER);
+    if (Deno.build.os !== "windows") {
+      Deno.addSignalListener("SIGWINCH", onResize);
+    }
+    if (this.#hasKeys) {
+      Deno.stdin.setRaw(true);
+      this.#readKeys();
+    }
+  }
+
+  /** Aborts when somebody presses `q` or Ctrl-C, or the terminal is gone. */
+  get stopped(): AbortSignal {
+    return this.#stop.signal;
+  }
+
+  get size(): { readonly columns: number; readonly rows: number } {
+    return Deno.consoleSize();
+  }
+
+  /** Shows lines from the top; those that do not fit are left out. */
+  draw(lines: readonly string[]): void {
+    const shown = lines.slice(0, this.size.rows)
+      .map((line) => line + CLEAR_LINE);
+    try {
+      write(HOME + shown.join("\r\n") + CLEAR_BELOW);
+    } catch {
+      this.#stop.abort(); // Nobody looks any more.
+    }
+  }
+
+  [Symbol.dispose](): void {
+    if (Deno.build.os !== "windows") {
+      Deno.removeSignalListener("SIGWINCH", this.#onResize);
+    }
+    try {
+      if (this.#hasKeys) Deno.stdin.setRaw(false);
+      write(LEAVE);
+    } catch {
+      // There is no terminal any more to give back.
+    }
+  }
+
+  async #readKeys(): Promise<void> {
+    const bytes = new Uint8Array(64);
+    const decoder = new TextDecoder();
+    while (!this.#stop.signal.aborted) {
+      const length = await Deno.stdin.read(bytes);
+      if (length === null) return; // No more keys; signals still stop it.
+      const keys = decoder.decode(bytes.subarray(0, length));
+      if ([...keys].some((key) => STOP_KEYS.has(key))) this.#stop.abort();
+    }
+  }
+}
+
+function write(text: string): void {
+  let bytes = new TextEncoder().encode(text);
+  while (bytes.length > 0) {
+    bytes = bytes.subarray(Deno.stdout.writeSync(bytes));
+  }
+}

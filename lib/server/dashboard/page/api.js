@@ -1,0 +1,219 @@
+// @ts-check
+/**
+ * The HTTP API. Addresses are relative, so that a proxy may put the service
+ * below a path.
+ *
+ * @typedef {object} Task
+ * @property {string} id
+ * @property {string} state
+ * @property {string} user_id
+ * @property {string} provider
+ * @property {string | null} target_type
+ * @property {string | null} target_ref
+ * @property {string | null} instruction
+ * @property {number} priority
+ * @property {number} attempt
+ * @property {number | null} max_attempts
+ * @property {number | null} timeout_seconds
+ * @property {string | null} run_at
+ * @property {string | null} lease_owner
+ * @property {string | null} lease_expires_at
+ * @property {string | null} cancel_requested_at
+ * @property {string} created_at
+ * @property {string} updated_at
+ *
+ * @typedef {Task & {
+ *   progress: string | null,
+ *   progress_fraction: number | null,
+ *   error: string | null,
+ *   question: string | null,
+ * }} ListedTask
+ *
+ * @typedef {Task & { trace: unknown }} WholeTask
+ *
+ * @typedef {object} TaskEvent
+ * @property {number} id
+ * @property {string} task_id
+ * @property {string} kind
+ * @property {string} occurred_at
+ * @property {number} attempt
+ * @property {string | null} runner
+ * @property {string | null} detail
+ *
+ * @typedef {{ p50: number, p95: number } | null} Percentiles
+ *
+ * @typedef {object} Bucket
+ * @property {string} start
+ * @property {number} created
+ * @property {number} started
+ * @property {number} completed
+ * @property {number} failed
+ * @property {number} cancelled
+ * @property {number} retried
+ * @property {Percentiles} wait_seconds
+ * @property {Percentiles} run_seconds
+ *
+ * @typedef {object} Stats
+ * @property {number} total
+ * @property {Record<string, number>} states
+ * @property {{ provider: string, total: number }[]} providers
+ * @property {number} waiting
+ * @property {string | null} waiting_since
+ * @property {number} in_flight
+ * @property {number} bucket_seconds
+ * @property {Bucket[]} buckets
+ */
+
+const BASE = "api/v1";
+
+/** A request that was refused, or that nobody answered (status 0). */
+export class ApiError extends Error {
+  /**
+   * @param {number} status
+   * @param {string} message
+   * @param {{ path: string, message: string }[]} [fields]
+   */
+  constructor(status, message, fields = []) {
+    super(message);
+    this.status = status;
+    this.fields = fields;
+  }
+}
+
+/** Fires `unauthorized` when the service wants a token. */
+export const access = new EventTarget();
+
+/**
+ * Sends a request and gives the body of the answer.
+ *
+ * @param {string} path
+ * @param {{
+ *   method?: string,
+ *   body?: unknown,
+ *   headers?: Record<string, string>,
+ *   signal?: AbortSignal,
+ * }} [options]
+ * @returns {Promise<any>}
+ */
+export async function request(path, { method, body, headers, signal } = {}) {
+  /** @type {Response} */
+  let response;
+  try {
+    response = await fetch(path, {
+      method: method ?? (body === undefined ? "GET" : "POST"),
+      headers: body === undefined
+        ? headers
+        : { "Content-Type": "application/json", ...headers },
+      body: body === undefined ? undefined : JSON.stringify(body),
+      signal,
+    });
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new ApiError(0, "The service does not answer. Is it running?");
+  }
+  const type = response.headers.get("Content-Type") ?? "";
+  const answer = /json/.test(type) ? await response.json() : null;
+  if (response.ok) return answer;
+  if (response.status === 401 && !path.endsWith("/session")) {
+    access.dispatchEvent(new Event("unauthorized"));
+  }
+  throw new ApiError(
+    response.status,
+    answer?.detail ?? `The service answered ${response.status}.`,
+    answer?.errors,
+  );
+}
+
+/**
+ * @param {URLSearchParams} query
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<{
+ *   tasks: ListedTask[], total: number, next_cursor: string | null,
+ * }>}
+ */
+export function listTasks(query, signal) {
+  return request(`${BASE}/tasks?${query}`, { signal });
+}
+
+/**
+ * @param {string} id
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<WholeTask>}
+ */
+export function getTask(id, signal) {
+  return request(`${BASE}/tasks/${encodeURIComponent(id)}`, { signal });
+}
+
+/**
+ * @param {string} id
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<{ events: TaskEvent[] }>}
+ */
+export function getEvents(id, signal) {
+  return request(`${BASE}/tasks/${encodeURIComponent(id)}/events`, { signal });
+}
+
+/**
+ * @param {string} span
+ * @param {number} buckets
+ * @returns {Promise<Stats>}
+ */
+export function getStats(span, buckets) {
+  return request(`${BASE}/stats?window=${span}&buckets=${buckets}`);
+}
+
+/**
+ * Cancels, retries or answers a task.
+ *
+ * @param {string} id
+ * @param {"cancel" | "retry" | "answer"} action
+ * @param {Record<string, unknown>} [body]
+ * @returns {Promise<{ result: string }>}
+ */
+export function act(id, action, body = {}) {
+  return request(`${BASE}/tasks/${encodeURIComponent(id)}/${action}`, { body });
+}
+
+/**
+ * @param {Record<string, unknown>} body
+ * @param {string} key the same for the same task, however often it is sent.
+ * @returns {Promise<WholeTask>}
+ */
+export function createTask(body, key) {
+  return request(`${BASE}/tasks`, {
+    body,
+    headers: { "Idempotency-Key": key },
+  });
+}
+
+/** @returns {Promise<{ token_needed: boolean, authorized: boolean }>} */
+export function getSession() {
+  return request(`${BASE}/session`);
+}
+
+/** @param {string} token */
+export function beginSession(token) {
+  return request(`${BASE}/session`, { body: { token } });
+}
+
+export function endSession() {
+  return request(`${BASE}/session`, { method: "DELETE", body: {} });
+}
+
+/** @type {Promise<boolean> | undefined} */
+let retryKnown;
+
+/** Says whether this service can retry tasks: its document says so. */
+export function canRetry() {
+  retryKnown ??= request("openapi.json").then(
+    ({ paths }) => Boolean(paths?.["/api/v1/tasks/{id}/retry"]?.post),
+    () => {
+      retryKnown = undefined;
+      return false;
+    },
+  );
+  return retryKnown;
+}
+
+/** Where events come from. */
+export const EVENTS_PATH = `${BASE}/events`;

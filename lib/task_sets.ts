@@ -1,0 +1,71 @@
+/**
+ * What people ask of many tasks at once.
+ *
+ * @module
+ */
+
+import type { CancelResult } from "./store.ts";
+import type { TaskState } from "./task.ts";
+
+/** Chooses tasks by what they have in common. */
+export interface TaskFilter {
+  readonly states?: readonly TaskState[];
+  readonly provider?: string;
+}
+
+/** A task that was chosen. */
+export interface ChosenTask {
+  readonly id: string;
+  readonly state: TaskState;
+}
+
+/** Why a task can't be retried. */
+export type RetryRefusal =
+  /** There is no such task. */
+  | "missing"
+  /** It has not run yet. */
+  | "created"
+  /** A runner works on it. */
+  | "running"
+  /** It is claimed at once by any runner. */
+  | "claimable"
+  /** It waits for an answer. */
+  | "needs_input"
+  /** Its runner is to stop it. */
+  | "cancelling"
+  /** Another program gave it a state that nobody here knows. */
+  | "unknown state";
+
+/** What came of retrying one task. */
+export type RetryResult =
+  /** It had ended: a new task has the same content. */
+  | {
+    readonly kind: "created";
+    readonly newId: string;
+    /** The task that an earlier retry made. */
+    readonly earlierId: string | null;
+  }
+  /** It waited for its next attempt, which is due now. */
+  | { readonly kind: "due" }
+  | { readonly kind: "refused"; readonly why: RetryRefusal };
+
+/**
+ * Works on many tasks at once. Each method is one transaction, or one for each
+ * ten thousand tasks, so that others get their turn.
+ */
+export interface TaskSets {
+  /** Tasks that have not ended, oldest first. */
+  findOpen(filter: TaskFilter): Promise<ChosenTask[]>;
+  /**
+   * Tasks that can be retried, oldest first: those that ended and were not
+   * retried before, and those that wait for their next attempt.
+   */
+  findRetryable(filter: TaskFilter, now: Date): Promise<ChosenTask[]>;
+  /** Cancels tasks. Returns what came of each, in their order. */
+  cancel(ids: readonly string[], now: Date): Promise<CancelResult[]>;
+  /**
+   * Runs tasks again: what ended as a new task, what waits for its next attempt
+   * at once. Returns what came of each, in their order.
+   */
+  retry(ids: readonly string[], now: Date): Promise<RetryResult[]>;
+}
