@@ -47,6 +47,8 @@ const LINGER_MS = 500;
 export interface ListenOptions {
   readonly address: ListenAddress;
   readonly respond: (request: Request) => Response | Promise<Response>;
+  /** Called where a connection can't be accepted. */
+  readonly onError?: (error: unknown) => void;
   readonly limits?: ConnectionLimits;
 }
 
@@ -57,7 +59,9 @@ export class Listener {
   readonly #idle = new Set<Socket>();
   #isClosing = false;
 
-  constructor({ respond, limits = LIMITS }: ListenOptions) {
+  constructor(
+    { respond, onError = () => {}, limits = LIMITS }: ListenOptions,
+  ) {
     this.#server = createServer({
       headersTimeout: limits.headersMs,
       requestTimeout: limits.requestMs,
@@ -68,6 +72,10 @@ export class Listener {
         .catch(() => response.destroy());
     });
     this.#server.maxConnections = limits.maxConnections;
+    // Without a listener, an error would end the process.
+    this.#server.on("error", (error) => {
+      if (this.#server.listening) onError(error);
+    });
     this.#server.on("connection", (socket) => {
       this.#idle.add(socket);
       socket.once("close", () => this.#idle.delete(socket));

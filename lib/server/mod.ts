@@ -5,6 +5,7 @@
  */
 
 import type { Clock } from "../clock.ts";
+import { messageOf } from "../errors.ts";
 import type { RunnerEvents } from "../events.ts";
 import { formatAddress } from "../listen_address.ts";
 import type { Log } from "../log.ts";
@@ -90,6 +91,12 @@ export async function startService(
   const listener = await listen({
     address: settings.address,
     respond: (request) => app.fetch(request),
+    onError: (error) => {
+      log.warning(`Cannot accept a connection: ${messageOf(error)}`, {
+        event: "request_failed",
+        error: messageOf(error),
+      });
+    },
   });
   store.feed.onRelease((heldMs) =>
     metrics.observe("databaseHeld", heldMs / 1_000)
