@@ -65,7 +65,7 @@ export interface TaskSets {
   cancel(ids: readonly string[], now: Date): Promise<CancelResult[]>;
   /**
    * Runs tasks again: what ended as a new task, what waits for its next attempt
-   * at once. Returns what came of each, in their order.
+   * at once. No id may be there twice. Returns what came of each, in their order.
    */
   retry(ids: readonly string[], now: Date): Promise<RetryResult[]>;
 }

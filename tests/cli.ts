@@ -27,6 +27,11 @@ const DENO_ARGS = [
   `${ROOT}main.ts`,
 ];
 
+/** The words that start the program. */
+export function commandOf(args: readonly string[]): string[] {
+  return [Deno.execPath(), ...DENO_ARGS, ...args];
+}
+
 /** What a process needs to find Deno's cache; all else comes from the test. */
 const KEPT_VARIABLES = [
   "PATH",
@@ -37,6 +42,14 @@ const KEPT_VARIABLES = [
   "JSR_URL",
   "NPM_CONFIG_REGISTRY",
 ];
+
+/** What Deno needs of this process's environment. */
+export function keptVariables(): Record<string, string> {
+  return Object.fromEntries(KEPT_VARIABLES.flatMap((name) => {
+    const value = Deno.env.get(name);
+    return value ? [[name, value]] : [];
+  }));
+}
 
 /** How long a test waits for a line or for the end before it fails. */
 const PATIENCE_MS = 10_000;
@@ -188,8 +201,7 @@ export class CliProcess implements AsyncDisposable {
     args: readonly string[],
     { env = {}, stdin, isErrorsToOutput }: CliOptions,
   ) {
-    const kept = KEPT_VARIABLES.map((name) => [name, Deno.env.get(name)]);
-    const command = [Deno.execPath(), ...DENO_ARGS, ...args];
+    const command = commandOf(args);
     // Only a shell can give a process one pipe for both.
     if (isErrorsToOutput) command.unshift("sh", "-c", 'exec "$@" 2>&1', "sh");
     const [program = "", ...words] = command;
@@ -197,7 +209,7 @@ export class CliProcess implements AsyncDisposable {
       args: words,
       cwd: folder,
       clearEnv: true,
-      env: { ...Object.fromEntries(kept.filter(([, value]) => value)), ...env },
+      env: { ...keptVariables(), ...env },
       stdin: stdin === undefined ? "null" : "piped",
       stdout: "piped",
       stderr: "piped",

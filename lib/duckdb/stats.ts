@@ -105,7 +105,7 @@ const TIMES = `
     quantile_cont(wait, [0.5, 0.95, 0.99]) FILTER (wait >= 0) AS wait,
     quantile_cont(run, [0.5, 0.95, 0.99]) FILTER (run >= 0) AS run
   FROM times WHERE wait >= 0 OR run >= 0
-  GROUP BY GROUPING SETS ((provider), ()) ORDER BY is_all, provider`;
+  GROUP BY GROUPING SETS ((provider), ()) HAVING count(*) > 0 ORDER BY is_all, provider`;
 
 interface TimesRow {
   readonly provider: string;
