@@ -158,9 +158,11 @@ const LEVELS: Readonly<Record<string, number>> = {
 
   "lib/server/cursor.ts": 3.1,
   "lib/server/limits.ts": 3.2,
-  "lib/server/listen.ts": 3.1,
+  "lib/server/listen.ts": 3.2,
+  "lib/server/node_http.ts": 3.1,
   "lib/server/problem.ts": 3.1,
   "lib/server/read_cache.ts": 3.1,
+  "lib/server/secured.ts": 3.1,
   "lib/server/session.ts": 3.1,
   "lib/server/answer.ts": 3.1,
   "lib/server/event_hub.ts": 3.1,

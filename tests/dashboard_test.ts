@@ -266,7 +266,7 @@ browserTest("comes back by itself when the service does, and misses nothing", {
   await service.service.stop(drain);
   await shows(page, "#status", "Reconnecting");
   await create(service, [{ instruction: "Meanwhile" }]);
-  const again = startService({
+  const again = await startService({
     store: service.store,
     log: createLog({ level: "ERROR", write: (text) => faults.push(text) }),
     clock: systemClock,

@@ -56,7 +56,7 @@ export class TestService implements AsyncDisposable {
       write: (text) => test.log.push(text),
     });
     const store = await openDuckDbStore(test.path);
-    const service = startService({
+    const service = await startService({
       store,
       log,
       clock: options.clock ?? systemClock,

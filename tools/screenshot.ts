@@ -22,7 +22,7 @@ try {
   await (await openDuckDbStore(path))[Symbol.asyncDispose]();
   await makeUp(path, new Date());
   await using store = await openDuckDbStore(path);
-  const service = startService({
+  const service = await startService({
     store,
     log: createLog({ level: "WARNING", write: (text) => console.error(text) }),
     clock: systemClock,

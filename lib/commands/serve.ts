@@ -22,7 +22,10 @@ export async function serve(context: CommandContext): Promise<number> {
     abort: "Stopping now",
   });
   await using store = await openStore();
-  log.info(`Connected to database: ${config.dbPath}`);
+  log.info(`Connected to database: ${config.dbPath}`, {
+    event: "connected",
+    database: config.dbPath,
+  });
   await using service = await startService(context, {
     store,
     settings,

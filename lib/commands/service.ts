@@ -36,7 +36,7 @@ export async function startService(
 ): Promise<StartedService> {
   // Loaded only where it is wanted: it takes longer than all the rest.
   const server = await import("../server/mod.ts");
-  const service = server.startService({
+  const service = await server.startService({
     store,
     clock,
     log,
@@ -44,7 +44,10 @@ export async function startService(
     version: manifest.version,
     runner: runner && { ...runner, drain: signals.drain },
   });
-  log.info(`Listening on ${service.url}`);
+  log.info(`Listening on ${service.url}`, {
+    event: "listening",
+    url: service.url,
+  });
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const end = () =>
     service.stop({ drainMs: config.drainMs, abort: signals.abort })

@@ -21,6 +21,7 @@ import { authorized, type HostOptions, ownRequests } from "./guard.ts";
 import { addHealthRoutes } from "./health_routes.ts";
 import { bounded } from "./limits.ts";
 import { Problem } from "./problem.ts";
+import { secured } from "./secured.ts";
 import type { Service } from "./service.ts";
 import { SESSION_COOKIE } from "./session.ts";
 import { addSessionRoutes } from "./session_routes.ts";
@@ -41,17 +42,6 @@ const PUBLIC_PATHS: readonly string[] = [
   `${API_PATH}/session`,
 ];
 
-/** On every answer. A page sets its own policy. */
-const SECURITY_HEADERS = {
-  "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-  "X-Content-Type-Options": "nosniff",
-  "X-Frame-Options": "DENY",
-  "Referrer-Policy": "no-referrer",
-  "Cross-Origin-Resource-Policy": "same-origin",
-  "Cross-Origin-Opener-Policy": "same-origin",
-  "Cache-Control": "no-store",
-};
-
 /** Options for {@linkcode createApp}. */
 export interface AppOptions extends HostOptions {
   /** Ends the streams. */
@@ -62,14 +52,14 @@ export interface AppOptions extends HostOptions {
 export function createApp(service: Service, options: AppOptions): OpenAPIHono {
   const { clock, log, access, version } = service;
   const app = createApi();
-  app.onError((error) => withSecurity(problemOf(error, service).response));
+  app.onError((error) => secured(problemOf(error, service).response));
   app.notFound((c) => {
     throw new Problem(404, `There is nothing at ${c.req.path}.`);
   });
   app.use(async (c, next) => {
     const begunAt = clock.monotonic();
     await next();
-    withSecurity(c.res);
+    secured(c.res);
     if (log.isDebug) {
       const ms = Math.round(clock.monotonic() - begunAt);
       log.debug(`${c.req.method} ${c.req.path} ${c.res.status} in ${ms} ms`);
@@ -136,18 +126,14 @@ function refuseOtherMethods(app: OpenAPIHono): void {
   }
 }
 
-function withSecurity(response: Response): Response {
-  for (const [name, value] of Object.entries(SECURITY_HEADERS)) {
-    if (!response.headers.has(name)) response.headers.set(name, value);
-  }
-  return response;
-}
-
 function problemOf(error: Error, { log }: Service): Problem {
   if (error instanceof Problem) return error;
   if (error instanceof UsageError) return new Problem(422, error.message);
   if (error instanceof DatabaseError) {
-    log.warning(`A request failed: ${error.message}`);
+    log.warning(`A request failed: ${error.message}`, {
+      event: "request_failed",
+      error: error.message,
+    });
     const isBusy = error instanceof DatabaseBusyError;
     return new Problem(503, "The database can't be used now. Try again.", {
       headers: { "Retry-After": isBusy ? "2" : "10" },
@@ -156,7 +142,10 @@ function problemOf(error: Error, { log }: Service): Problem {
   if (error instanceof HTTPException && error.status === 400) {
     return new Problem(400, error.message);
   }
-  log.error(`A request failed by a defect: ${messageOf(error)}`);
+  log.error(`A request failed by a defect: ${messageOf(error)}`, {
+    event: "request_failed",
+    error: messageOf(error),
+  });
   return new Problem(
     500,
     "This is a defect of agent-runner; its log says more.",

@@ -29,8 +29,8 @@ export function ownRequests(
   const names = new Set(allowedHosts.map((name) => name.toLowerCase()));
   const isOpen = !isLoopback(hostname);
   return async (c, next) => {
-    const { headers, method, url } = c.req.raw;
-    const host = (headers.get("Host") ?? new URL(url).host).toLowerCase();
+    const { headers, method } = c.req.raw;
+    const host = (headers.get("Host") ?? "").toLowerCase();
     const name = host.replace(/:\d+$/, "").replace(/^\[|\]$/g, "");
     if (
       !isLoopback(name) && !names.has(name) && !(isOpen && isIpAddress(name))

@@ -5,6 +5,7 @@
  */
 
 import type { Clock } from "../clock.ts";
+import { messageOf } from "../errors.ts";
 import type { RunnerEvents } from "../events.ts";
 import { formatAddress } from "../listen_address.ts";
 import type { Log } from "../log.ts";
@@ -62,7 +63,9 @@ export interface StopOptions {
  *
  * @throws {UsageError} where it can't listen there.
  */
-export function startService(parts: ServiceParts): RunningService {
+export async function startService(
+  parts: ServiceParts,
+): Promise<RunningService> {
   const { store, clock, log, version, settings, runner } = parts;
   const reads = new ReadCache({ clock, version: () => store.feed.version() });
   const metrics = new Prometheus({
@@ -85,27 +88,35 @@ export function startService(parts: ServiceParts): RunningService {
     metrics,
     runner: health,
   }, { ...settings, ...settings.address, stop: streams.signal });
-  const server = listen({
+  const listener = await listen({
     address: settings.address,
     respond: (request) => app.fetch(request),
+    onError: (error) => {
+      log.warning(`Cannot accept a connection: ${messageOf(error)}`, {
+        event: "request_failed",
+        error: messageOf(error),
+      });
+    },
   });
   store.feed.onRelease((heldMs) =>
     metrics.observe("databaseHeld", heldMs / 1_000)
   );
-  const { port } = server.addr;
+  const { port } = listener;
   return {
     url: `http://${formatAddress({ ...settings.address, port })}`,
     async stop(options) {
       streams.abort();
       const done = new AbortController();
-      const closed = server.shutdown().finally(() => done.abort());
+      const closed = listener.close().finally(() => done.abort());
       const over = AbortSignal.any([done.signal, options.abort]);
       await clock.sleep(options.drainMs, over);
       if (!done.signal.aborted) {
-        // Ended by the end of the process: Deno can't do it after a shutdown.
-        log.warning("Requests are still in hand; they get no answer");
-        closed.catch(() => {});
-      } else await closed;
+        log.warning("Ending the requests that are still in hand", {
+          event: "stopping",
+        });
+        listener.abort();
+      }
+      await closed;
       measuring?.[Symbol.dispose]();
       health?.[Symbol.dispose]();
     },
