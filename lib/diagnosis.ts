@@ -179,12 +179,18 @@ const COLORS = { ok: green, warn: yellow, fail: red };
 
 /** For people. */
 export function renderChecks(checks: readonly Check[], screen: Screen): string {
-  const width = Math.max(...checks.map(({ name }) => name.length));
-  const lines = checks.flatMap(({ name, level, message, advice }) => {
+  const nameWidth = Math.max(...checks.map(({ name }) => name.length));
+  const indent = " ".repeat(nameWidth + 8);
+  const room = screen.width && Math.max(20, screen.width - indent.length);
+  const lines = checks.flatMap(({ name, level, message, advice = "" }) => {
     const color = screen.hasColor ? COLORS[level] : (text: string) => text;
+    const [first = "", ...rest] = [
+      ...wrapped(message, room),
+      ...advice ? wrapped(advice, room) : [],
+    ];
     return [
-      `${color(level.padEnd(4))}  ${name.padEnd(width)}  ${printable(message)}`,
-      ...advice ? [`${" ".repeat(width + 8)}${printable(advice)}`] : [],
+      `${color(level.padEnd(4))}  ${name.padEnd(nameWidth)}  ${first}`,
+      ...rest.map((line) => indent + line),
     ];
   });
   const countOf = (level: Level) =>
@@ -199,6 +205,18 @@ export function renderChecks(checks: readonly Check[], screen: Screen): string {
     : "All is well.";
   return [...lines, "", screen.hasColor ? bold(verdict) : verdict, ""]
     .join("\n");
+}
+
+/** Lines that break between words; a word that is too long is left whole. */
+function wrapped(text: string, width = Infinity): string[] {
+  const lines: string[] = [];
+  for (const word of printable(text).split(" ")) {
+    const last = lines.at(-1);
+    const isFit = last !== undefined && last.length + word.length < width;
+    if (isFit) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
 }
 
 /** For scripts. */
