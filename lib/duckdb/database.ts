@@ -41,7 +41,7 @@ const HOLD_MS = 1_000;
  * should wait a second for.
  */
 const HOLD_TRANSACTIONS = 20;
-const SHORT_MS = 10;
+const SHORT_MS = 25;
 /** How long others then have; a waiting process tries at least this often. */
 const YIELD_MS = 30;
 
