@@ -43,6 +43,7 @@ const LEVELS: Readonly<Record<string, number>> = {
   "lib/outcome.ts": 1.5,
   "lib/transitions.ts": 1.5,
 
+  "lib/duckdb/explain.ts": 1.9,
   "lib/duckdb/connection.ts": 2,
   "lib/duckdb/rows.ts": 2,
   "lib/duckdb/database.ts": 2.1,

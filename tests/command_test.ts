@@ -478,7 +478,7 @@ const KEPT: [keep: string | undefined, code: number, isKept: boolean][] = [
 for (const [keepWorkspace, code, isKept] of KEPT) {
   Deno.test(`command ${isKept ? "keeps" : "removes"} a folder after exit code ${code} with keepWorkspace ${keepWorkspace}`, async () => {
     using folder = tempFolder();
-    const workspace = "deep/work";
+    const workspace = "deep/folders";
     for (const place of [{ workspace }, {}]) {
       await using run = new CommandRun({
         shell: `echo x > left; pwd -P; exit ${code}`,
@@ -488,7 +488,7 @@ for (const [keepWorkspace, code, isKept] of KEPT) {
       await run.outcome;
       const path = run.lines[0] ?? "";
       assertEquals(
-        path.endsWith(`/deep/work/${TASK_ID}`),
+        path.endsWith(`/deep/folders/${TASK_ID}`),
         "workspace" in place,
       );
       const exists = await Deno.stat(path).then(() => true, () => false);

@@ -8,29 +8,19 @@ import { type Clock, systemClock } from "../lib/clock.ts";
 import type { Processor, ProcessorContext } from "../lib/processor.ts";
 import { createHttpProcessor, type HttpParts } from "../lib/processors/http.ts";
 import { httpConfig } from "../lib/processors/http_config.ts";
-import type { AgentTask, Outcome } from "../lib/task.ts";
+import type { Outcome } from "../lib/task.ts";
+import { sampleTask } from "./sample_task.ts";
 
 /** The task that is sent. */
-export const TASK: AgentTask = {
+export const TASK = sampleTask({
   id: "t1",
   userId: "u1",
   provider: "api",
   targetType: "pr",
   targetRef: "octo/app#12",
   instruction: "Répare ça\n🙂",
-  state: "running",
-  traceText: null,
-  priority: 0,
-  runAt: null,
   attempt: 2,
-  maxAttempts: null,
-  timeoutMs: null,
-  leaseOwner: null,
-  leaseExpiresAt: null,
-  cancelRequestedAt: null,
-  createdAt: new Date(0),
-  updatedAt: new Date(0),
-};
+});
 
 /** A context that does nothing with what it is told. */
 export function contextWith(

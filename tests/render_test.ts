@@ -16,6 +16,7 @@ import {
 } from "../lib/render.ts";
 import type { Screen } from "../lib/table.ts";
 import type { AgentTask, TaskEvent, TaskState } from "../lib/task.ts";
+import { sampleTask } from "./sample_task.ts";
 import { stringifyJson } from "../lib/trace.ts";
 
 const NOW = new Date("2026-01-19T18:30:00Z");
@@ -26,27 +27,15 @@ function ago(seconds: number): Date {
 }
 
 function taskWith(given: Partial<AgentTask> = {}): AgentTask {
-  return {
-    id: "550e8400-e29b-41d4-a716-446655440000",
-    userId: "e2895575-a786-551f-ac71-b2530bbc877e",
-    provider: "simulate",
+  return sampleTask({
     targetType: "issue",
     targetRef: "octo/app#12",
     instruction: "Fix it",
     state: "completed",
-    traceText: null,
-    priority: 0,
-    runAt: null,
-    attempt: 1,
-    maxAttempts: null,
-    timeoutMs: null,
-    leaseOwner: null,
-    leaseExpiresAt: null,
-    cancelRequestedAt: null,
     createdAt: ago(120),
     updatedAt: ago(60),
     ...given,
-  };
+  });
 }
 
 function eventWith(given: Partial<TaskEvent> = {}): TaskEvent {

@@ -10,6 +10,7 @@ import type { Processor, ProcessorContext } from "../lib/processor.ts";
 import { createCommandProcessor } from "../lib/processors/command.ts";
 import { commandConfig } from "../lib/processors/command_config.ts";
 import type { AgentTask, Outcome } from "../lib/task.ts";
+import { sampleTask } from "./sample_task.ts";
 
 /** The id of every task here. */
 export const TASK_ID = "550e8400-e29b-41d4-a716-446655440000";
@@ -91,27 +92,12 @@ export class CommandRun implements AsyncDisposable {
 
 /** A task. */
 export function taskWith(task: Partial<AgentTask> = {}): AgentTask {
-  return {
+  return sampleTask({
     id: TASK_ID,
     userId: TASK_ID,
     provider: "claude",
-    targetType: null,
-    targetRef: null,
-    instruction: null,
-    state: "running",
-    traceText: null,
-    priority: 0,
-    runAt: null,
-    attempt: 1,
-    maxAttempts: null,
-    timeoutMs: null,
-    leaseOwner: null,
-    leaseExpiresAt: null,
-    cancelRequestedAt: null,
-    createdAt: new Date(0),
-    updatedAt: new Date(0),
     ...task,
-  };
+  });
 }
 
 /** Runs a command to its end. */

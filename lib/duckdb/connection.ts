@@ -21,7 +21,7 @@ import {
   INTEGER,
   VARCHAR,
 } from "duckdb";
-import { DatabaseBusyError, DatabaseError, messageOf } from "../errors.ts";
+import { EMPTY_FILE, explainDuckDbError } from "./explain.ts";
 
 /** A value that can be bound to a statement or appended to a column. */
 export type SqlValue = string | number | bigint | boolean | null;
@@ -214,92 +214,4 @@ function statOf(path: string): Deno.FileInfo | undefined {
 /** Tells one file from another at the same path; undefined where there is none. */
 export function inodeOf(path: string): number | null | undefined {
   return statOf(path)?.ino;
-}
-
-/** DuckDB says of it that it is no database. */
-const EMPTY_FILE = /Empty file/;
-
-/** What DuckDB says, what that means, and what to do. The first match counts. */
-const EXPLANATIONS: readonly (readonly [RegExp, string, string])[] = [
-  [
-    /No such file or directory|Not a directory/i,
-    "its folder does not exist",
-    "Create the folder, or give another --db-path.",
-  ],
-  [
-    /Is a directory/i,
-    "it is a folder",
-    "Give the path of a file with --db-path.",
-  ],
-  [
-    EMPTY_FILE,
-    "it is an empty file",
-    "Delete it: a database is made where there is no file.",
-  ],
-  [
-    /not a valid DuckDB database file|sqlite_scanner/i,
-    "it is not a DuckDB database",
-    "Give another --db-path; this file was left as it is.",
-  ],
-  [
-    /Permission denied|Read-only file system|Operation not permitted/i,
-    "no permission to read and write it",
-    "Run as the file's owner, or change its permissions.",
-  ],
-  [
-    /No space left on device|Disk quota exceeded/i,
-    "the disk is full",
-    "Free some space and try again; what was committed is safe.",
-  ],
-  [
-    /replay.*WAL|WAL.*replay|write-ahead log/i,
-    "its write-ahead log (.wal) can't be replayed",
-    "Nothing was changed. Keep a copy of both files; without the .wal file " +
-    "the database opens as it was at its last checkpoint.",
-  ],
-  [
-    /Could not read enough bytes|Corrupt database file|checksum/i,
-    "it is damaged or incomplete",
-    "Restore it from a copy; this file was left as it is.",
-  ],
-  [
-    /File too large/i,
-    "the file may not grow further",
-    "Raise the limit on the size of files (ulimit -f), or free some space.",
-  ],
-  [
-    /still referenced by a foreign key/i,
-    "DuckDB refuses to update a row that a foreign key refers to where an " +
-    "index covers a changed column",
-    "Drop the index or the foreign key.",
-  ],
-  [
-    /version number \d+, but we can only read/i,
-    "it was written by a newer DuckDB",
-    "Update agent-runner, or give another --db-path.",
-  ],
-];
-
-const LOCK_HOLDER = /Conflicting lock is held in (.+?) \(PID (\d+)\)/;
-
-/** Turns an error of DuckDB into one that says what to do. */
-export function explainDuckDbError(error: unknown, path: string): Error {
-  if (error instanceof DatabaseError) return error;
-  const message = messageOf(error);
-  if (/Could not set lock|used by another process/i.test(message)) {
-    const [, program, pid] = LOCK_HOLDER.exec(message) ?? [];
-    const holder = program ? `${program} (PID ${pid})` : "another process";
-    return new DatabaseBusyError(
-      `Cannot open ${path}: ${holder} holds it. ` +
-        "Wait until it lets go, or give a longer --db-wait.",
-      { cause: error, holder },
-    );
-  }
-  const known = EXPLANATIONS.find(([pattern]) => pattern.test(message));
-  const explanation = known
-    ? `${known[1]}. ${known[2]}`
-    : `${message.split("\n")[0]}`;
-  return new DatabaseError(`Cannot use ${path}: ${explanation}`, {
-    cause: error,
-  });
 }

@@ -10,11 +10,11 @@ import { DatabaseBusyError, DatabaseError } from "../errors.ts";
 import {
   type Connect,
   type Connection,
-  explainDuckDbError,
   fingerprintOf,
   hasLog,
   inodeOf,
 } from "./connection.ts";
+import { explainDuckDbError } from "./explain.ts";
 
 /** Options for {@linkcode Database}. Durations are in milliseconds. */
 export interface DatabaseOptions {

@@ -24,11 +24,8 @@ import type {
   QueryResult,
 } from "../reader.ts";
 import type { JsonValue } from "../task.ts";
-import {
-  assertWalIsOne,
-  explainDuckDbError,
-  type SqlValue,
-} from "./connection.ts";
+import { assertWalIsOne, type SqlValue } from "./connection.ts";
+import { explainDuckDbError } from "./explain.ts";
 import { inspectDatabase } from "./inspect.ts";
 
 /**
