@@ -6,7 +6,14 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { type DuckDBConnection, DuckDBInstance } from "duckdb";
-import { AT_ONCE, type CliProcess, ENABLED, Folder } from "./cli.ts";
+import {
+  AT_ONCE,
+  type CliProcess,
+  commandOf,
+  ENABLED,
+  Folder,
+  keptVariables,
+} from "./cli.ts";
 import { npmFlags } from "../tools/std_source.ts";
 
 type Row = Record<string, unknown>;
@@ -175,6 +182,22 @@ testOnSmallDisk(
   "a file that is read-only for a while does not end a loop",
   "readOnlyUnderALoop",
 );
+
+Deno.test({
+  name: "tasks are run though the log can't be written",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    using folder = new Folder();
+    const [id = ""] = await folder.create(tasks(1));
+    const { code } = await new Deno.Command("sh", {
+      args: ["-c", 'exec "$@" 2>/dev/full', "sh", ...commandOf(["run"])],
+      cwd: folder.path,
+      clearEnv: true,
+      env: { ...keptVariables(), ...AT_ONCE },
+    }).output();
+    assertEquals([code, (await shown(folder, id)).state], [0, "completed"]);
+  },
+});
 
 // The file
 
