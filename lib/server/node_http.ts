@@ -45,7 +45,12 @@ function bodyOf(
         const chunk: Uint8Array<ArrayBuffer> | null = incoming.read();
         if (chunk) return controller.enqueue(new Uint8Array(chunk));
         if (incoming.readableEnded) return controller.close();
-        await Promise.race([once(incoming, "readable"), once(incoming, "end")]);
+        const changed = new AbortController();
+        const { signal } = changed;
+        await Promise.race([
+          once(incoming, "readable", { signal }),
+          once(incoming, "end", { signal }),
+        ]).finally(() => changed.abort()); // Takes the other listener away.
       }
     },
     cancel() {
