@@ -86,7 +86,8 @@ export async function main(argv: readonly string[]): Promise<number> {
         // All others are done in a moment, and may ask a person meanwhile.
         const exclusive = config.exclusive &&
           command.settings.includes("exclusive");
-        return await openStore({ ...config, exclusive }, log);
+        const mustExist = !command.makesDatabase;
+        return await openStore({ ...config, exclusive, mustExist }, log);
       },
     });
   } catch (error) {

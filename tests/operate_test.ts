@@ -350,6 +350,7 @@ Deno.test("stats shows counts, times and reasons within 80 columns, and as JSON"
 
 Deno.test("stats says that there are no tasks, and that nothing happened", async () => {
   using folder = new Folder();
+  await folder.ok(["run"], { env: AT_ONCE }); // Makes the database.
   assertEquals(await folder.ok(["stats"]), "There are no tasks yet.\n");
   await folder.create([{ provider: "http" }]);
   await folder.rows(

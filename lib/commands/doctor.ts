@@ -120,7 +120,8 @@ function checkFile({ config: { dbPath }, clock }: CommandContext): Check {
       name,
       level: "warn",
       message: `there is no ${dbPath} yet`,
-      advice: "agent-runner create makes it, or give another --db-path.",
+      advice:
+        "agent-runner create, run or serve makes it, or give another --db-path.",
     };
   }
   const problem = info.isFile
