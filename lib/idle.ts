@@ -15,7 +15,7 @@ export interface IdleOptions {
   readonly store: TaskStore;
   readonly clock: Clock;
   readonly log: Log;
-  /** The longest time between two claims, whether the store has changed or not. */
+  /** The longest time between two looks at whether the store has changed. */
   readonly intervalMs: number;
   /** Ends the waiting. */
   readonly stop: AbortSignal;
@@ -27,6 +27,12 @@ export interface IdleOptions {
  * task wait longer. Being told of changes is no way: see `duckdb/connection.ts`.
  */
 const LOOK_MS = 25;
+
+/**
+ * The longest wait for a change: some file systems don't show each, and after a
+ * clock was set nobody knows what becomes due.
+ */
+const LONGEST_WAIT_MS = 60_000;
 
 /** The shortest time between a claim that failed and the next. */
 const AFTER_FAILURE_MS = 250;
@@ -75,7 +81,7 @@ export class Idle {
       if (signal.aborted) end.abort();
       signal.addEventListener("abort", () => end.abort(), { signal: ended });
     }
-    const waitUntil = clock.monotonic() + intervalMs;
+    const waitUntil = clock.monotonic() + LONGEST_WAIT_MS;
     let dueAt = Infinity;
     try {
       if (!this.#hasFailed) {
@@ -100,7 +106,7 @@ export class Idle {
         waitUntil - clock.monotonic(),
       );
       if (leftMs <= 0 || await store.changeCount() !== this.#seenChanges) break;
-      await clock.sleep(Math.min(LOOK_MS, leftMs), ended);
+      await clock.sleep(Math.min(LOOK_MS, intervalMs, leftMs), ended);
     }
     end.abort();
   }

@@ -94,7 +94,7 @@ export const SETTINGS = {
     min: 0.01,
     default: "5",
     placeholder: "SECONDS",
-    summary: "Longest wait between two looks at the queue in --loop",
+    summary: "Longest wait between two looks for changes in --loop",
   },
   concurrency: {
     flag: "concurrency",
