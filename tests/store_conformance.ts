@@ -50,15 +50,17 @@ export interface StoreUnderTest extends AsyncDisposable {
   storedTextOf(id: string): Promise<string>;
 }
 
-/** Registers the suite for one way to open a store. */
+/** Registers the suite, or those tests `only`, for one way to open a store. */
 export function testTaskStore(
   name: string,
   open: () => Promise<StoreUnderTest>,
+  only = /^/,
 ): void {
   function test(
     behaviour: string,
     body: (subject: StoreUnderTest) => Promise<void>,
   ): void {
+    if (!only.test(behaviour)) return;
     Deno.test(`${behaviour} (${name})`, async () => {
       await using subject = await open();
       await body(subject);

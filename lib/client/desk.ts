@@ -113,11 +113,16 @@ class ServiceDesk implements TaskDesk {
   }
 
   async events(taskId: string): Promise<TaskEvent[]> {
-    const { events } = await this.#api.json(
-      `api/v1/tasks/${taskId}/events`,
-      eventsSchema,
-    );
-    return events.map(eventOf);
+    try {
+      const { events } = await this.#api.json(
+        `api/v1/tasks/${taskId}/events`,
+        eventsSchema,
+      );
+      return events.map(eventOf);
+    } catch (error) {
+      if (reasonOf(error) === "missing") return [];
+      throw error;
+    }
   }
 
   async answer(id: string, answer: string): Promise<AnswerResult> {
@@ -127,8 +132,7 @@ class ServiceDesk implements TaskDesk {
       });
       return "answered";
     } catch (error) {
-      const reason = error instanceof Refusal ? error.reason : undefined;
-      const result = REFUSED.find((it) => it === reason);
+      const result = REFUSED.find((it) => it === reasonOf(error));
       if (result) return result;
       throw error;
     }
@@ -145,6 +149,10 @@ class ServiceDesk implements TaskDesk {
 }
 
 const REFUSED: readonly AnswerResult[] = ["not asked", "ended", "missing"];
+
+function reasonOf(error: unknown): string | undefined {
+  return error instanceof Refusal ? error.reason : undefined;
+}
 
 /** Some of the tasks are there, and others are not. */
 class PartlyCreatedError extends UserError {}
