@@ -33,9 +33,8 @@ export async function openDesk(
   } catch (error) {
     if (!(error instanceof DatabaseBusyError)) throw error;
     throw new DatabaseBusyError(
-      `${error.message} A runner that keeps it can be used through its ` +
-        "service: --server http://127.0.0.1:8080, where it was started with " +
-        "--listen.",
+      `${error.message} Where it is a runner that keeps the file and has ` +
+        "--listen, go through its address: --server http://127.0.0.1:8080.",
       { cause: error, holder: error.holder },
     );
   }

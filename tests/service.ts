@@ -107,7 +107,7 @@ export class TestService implements AsyncDisposable {
     const answer = {
       status: response.status,
       headers: response.headers,
-      body: /json/.test(response.headers.get("Content-Type") ?? "")
+      body: /\bjson/.test(response.headers.get("Content-Type") ?? "")
         ? JSON.parse(text)
         : text,
     };
