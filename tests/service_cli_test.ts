@@ -71,6 +71,20 @@ Deno.test("commands reach the tasks of an exclusive runner by --server, which th
   );
 });
 
+Deno.test("create --file --server takes a large file, and the service is silent about it", async () => {
+  using folder = new Folder();
+  await using service = folder.start(["serve", "--listen", "0"]);
+  await service.line(/Listening on http/);
+  const [, url = ""] = /Listening on (http:\S+)/.exec(service.seen) ?? [];
+  const line = JSON.stringify({ instruction: "Large ".repeat(50) });
+  folder.write("tasks.jsonl", `${line}\n`.repeat(20_000));
+  assertEquals(
+    await folder.ok(["create", "--file", "tasks.jsonl", "--server", url]),
+    "Created 20000 tasks\n",
+  );
+  assert(!/warning/i.test(service.seen), service.seen);
+});
+
 Deno.test("watch --server prints what changes, through a pause of the service", async () => {
   using folder = new Folder();
   const env = { LOG_LEVEL: "DEBUG" };

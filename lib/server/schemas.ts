@@ -69,11 +69,13 @@ export const newTaskSchema = z.strictObject({
   }),
 }).openapi("NewTask");
 
+/** One of many tasks to create. */
+const batchTaskSchema = newTaskSchema.partial({ instruction: true })
+  .openapi("BatchTask");
+
 /** Many tasks to create. */
 export const batchSchema = z.strictObject({
-  tasks: z.array(newTaskSchema.partial({ instruction: true })).min(1).max(
-    MAX_BATCH_TASKS,
-  ),
+  tasks: z.array(batchTaskSchema).min(1).max(MAX_BATCH_TASKS),
 }).openapi("NewTasks");
 
 /** What creating many gives. */
