@@ -25,7 +25,7 @@ export async function clientSettings(
   config: Pick<Config, "server" | "token" | "tokenFile" | "sources">,
 ): Promise<ClientSettings | undefined> {
   if (!usesService(config)) return undefined;
-  return { url: serviceUrl(config.server), token: await readToken(config) };
+  return { url: serviceUrl(config), token: await readToken(config) };
 }
 
 /** Where the tasks are, for people: the file's path or the service's address. */
@@ -51,26 +51,29 @@ function usesService(
   );
 }
 
-function serviceUrl(text: string): URL {
+function serviceUrl(
+  { server, sources }: Pick<Config, "server" | "sources">,
+): URL {
+  // What is wrong may be a password: nothing of it is repeated.
   const wrong = (reason: string) =>
     new UsageError(
-      `Cannot use the service's address: ${reason}. ` +
-        "Give one like http://127.0.0.1:8080.",
+      `Cannot use the service's address: ${
+        sources.get("server")
+      } ${reason}. Give one like http://127.0.0.1:8080.`,
     );
-  // What is wrong may be a password: nothing of it is repeated.
-  if (!/^https?:\/\/[^/]/i.test(text)) {
-    throw wrong("--server is no URL that begins with http:// or https://");
+  if (!/^https?:\/\/[^/]/i.test(server)) {
+    throw wrong("is no URL that begins with http:// or https://");
   }
-  const url = URL.parse(text);
-  if (!url) throw wrong("--server is no URL");
+  const url = URL.parse(server);
+  if (!url) throw wrong("is no URL");
   if (url.username !== "" || url.password !== "") {
     throw wrong(
-      "--server has a user or a password in it, which the service does not " +
-        "know. It knows the token in HANDSFREE_AGENT_TOKEN or --token-file",
+      "has a user or a password in it, which the service does not know. It " +
+        "knows the token in HANDSFREE_AGENT_TOKEN or --token-file",
     );
   }
   if (url.search !== "" || url.hash !== "") {
-    throw wrong("--server has more than a host and a path in it");
+    throw wrong("has more than a host and a path in it");
   }
   if (!url.pathname.endsWith("/")) url.pathname += "/";
   return url;

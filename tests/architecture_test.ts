@@ -195,6 +195,8 @@ const LEVELS: Readonly<Record<string, number>> = {
   "lib/server/mod.ts": 3.7,
   "lib/commands/service.ts": 3.8,
 
+  "lib/client/connection_problem.ts": 3.2,
+  "lib/client/silence.ts": 3.2,
   "lib/client/api.ts": 3.3,
   "lib/client/task_json.ts": 3.3,
   "lib/client/batches.ts": 3.4,

@@ -1,15 +1,8 @@
 import { assertEquals, assertFalse, assertRejects } from "@std/assert";
 import type { NewTask } from "../lib/task.ts";
 import { complete } from "../lib/transitions.ts";
-import {
-  connectDuckDb,
-  type Connection,
-  type SqlValue,
-} from "../lib/duckdb/connection.ts";
-import {
-  type DuckDbStoreOptions,
-  openDuckDbStore,
-} from "../lib/duckdb/store.ts";
+import { connectDuckDb, type Connection } from "../lib/duckdb/connection.ts";
+import { openDuckDbStore } from "../lib/duckdb/store.ts";
 import { openInFolder, openSubject, overriding } from "./duckdb_subject.ts";
 import { testTaskStore } from "./store_conformance.ts";
 

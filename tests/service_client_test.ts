@@ -214,7 +214,7 @@ Deno.test("what does not fit is an error that names the place", async () => {
   assertStringIncludes(error.message, "the same version");
 });
 
-Deno.test("an export that is cut off is an error, and leaves no file", async () => {
+Deno.test("an answer that is cut off is an error; an export leaves no file, a change is in doubt", async () => {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const serving = serveHalf(listener);
   const folder = Deno.makeTempDirSync();
@@ -224,6 +224,11 @@ Deno.test("an export that is cut off is an error, and leaves no file", async () 
   });
   assertEquals(code, 3);
   assertStringIncludes(error, "Cannot reach the service");
+  const change = await failure(() => desk.sets.cancel([NO_ID], new Date()));
+  assertStringIncludes(
+    change.message,
+    "it hung up. What was to be changed may",
+  );
   assertEquals([...Deno.readDirSync(folder)], []);
   Deno.removeSync(folder);
   listener.close();
@@ -291,7 +296,7 @@ for (
     "http://[::1",
   ]
 ) {
-  Deno.test(`clientSettings() refuses ${url}, and does not repeat it`, async () => {
+  Deno.test(`clientSettings() refuses ${url}, says where it stands, and does not repeat it`, async () => {
     const error = await assertRejects(
       () => settingsOf({ server: url }),
       UsageError,
@@ -299,6 +304,11 @@ for (
     assertStringIncludes(error.message, "--server");
     assertStringIncludes(error.message, "http://127.0.0.1:8080");
     assert(!error.message.includes("s3cret"));
+    await assertRejects(
+      () => settingsOf({}, { HANDSFREE_AGENT_RUNNER_SERVER: url }),
+      UsageError,
+      "HANDSFREE_AGENT_RUNNER_SERVER ",
+    );
   });
 }
 

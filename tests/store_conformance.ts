@@ -300,6 +300,13 @@ export function testTaskStore(
     assertEquals(tasks.map(({ id }) => id), ids.slice(3).reverse());
   });
 
+  test("list() leaves out the newest, as many as its offset", async ({ store }) => {
+    const ids = await store.create([newTask(), newTask(), newTask()], at(0));
+    const tasks = await store.list({ limit: 1, offset: 1 });
+    assertEquals(tasks.map(({ id }) => id), [ids[1]]);
+    assertEquals(await store.list({ limit: 5, offset: 3 }), []);
+  });
+
   test("list() filters by state and provider", async ({ store }) => {
     const ids = await store.create([
       newTask({ provider: "a" }),

@@ -7,10 +7,12 @@
 import type { z } from "@hono/zod-openapi";
 import type { Clock } from "../clock.ts";
 import type { ClientSettings } from "../client_settings.ts";
-import { messageOf, ServiceError, UsageError } from "../errors.ts";
+import { ServiceError, UsageError } from "../errors.ts";
 import { problemSchema } from "../server/schemas.ts";
 import type { JsonValue } from "../task.ts";
 import { parseJson, stringifyJson } from "../trace.ts";
+import { connectionProblem } from "./connection_problem.ts";
+import { Silence } from "./silence.ts";
 
 /** The service gives up after half a minute itself. */
 const SILENCE_MS = 45_000;
@@ -179,10 +181,14 @@ export class Api {
       }
       // What fetch throws, while it connects or reads.
       if (!(error instanceof TypeError)) throw error;
+      const { reason, isUnheard } = connectionProblem(error);
       throw new PassingError(
-        `Cannot reach the service at ${url.href}: ${reasonOf(error)}. ` +
-          "Is it running there? Start it with run --listen or serve, or give " +
-          "another --server.",
+        `Cannot reach the service at ${url.href}: ${reason}. ` +
+          (isUnheard || body === undefined
+            ? "Is it running there? Start it with run --listen or serve, or " +
+              "give another --server."
+            : "What was to be changed may have been changed: look before you " +
+              "try again."),
         { cause: error },
       );
     } finally {
@@ -223,13 +229,17 @@ export class Api {
     const detail = problem.data.detail.slice(0, MAX_DETAIL);
     if (status === 401) return this.unauthorized();
     const { href } = this.#options.url;
-    const message = `Cannot use the service at ${href}: ${detail}`;
+    // Some of its refusals are whole sentences of the kind.
+    const message = detail.startsWith("Cannot ")
+      ? detail
+      : `Cannot use the service at ${href}: ${detail}`;
     if (status === 503) return new PassingError(message);
     if (status >= 500) return new ServiceError(message);
     if (problem.data.reason === undefined && isUnknownPath(status)) {
       return this.#failed(
         `it does not know ${path}`,
-        "It is another version of agent-runner: use the same on both sides.",
+        "It is another version of agent-runner, or the address has a path " +
+          "that it should not have.",
       );
     }
     return new Refusal(message, problem.data);
@@ -241,32 +251,6 @@ class PassingError extends ServiceError {}
 
 function isUnknownPath(status: number): boolean {
   return status === 404 || status === 405;
-}
-
-/** Aborts where nothing comes for a time. */
-class Silence implements Disposable {
-  readonly #controller = new AbortController();
-  readonly #ms: number;
-  #timer: ReturnType<typeof setTimeout> | undefined;
-
-  constructor(ms: number) {
-    this.#ms = ms;
-    this.again();
-  }
-
-  get signal(): AbortSignal {
-    return this.#controller.signal;
-  }
-
-  /** Something came: the time begins anew. */
-  again(): void {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#controller.abort(), this.#ms);
-  }
-
-  [Symbol.dispose](): void {
-    clearTimeout(this.#timer);
-  }
 }
 
 /** The text of JSON; of anything else, nothing is read. */
@@ -284,20 +268,3 @@ async function textOf(response: Response, again: () => void): Promise<string> {
   }
   return text + decoder.decode();
 }
-
-/** Deno says first what was asked for, and then why that failed. */
-function reasonOf(error: TypeError): string {
-  const { cause } = error;
-  const text = messageOf(cause ?? error);
-  const known = REASONS.find(([pattern]) => pattern.test(text));
-  return known ? known[1] : text.split("\n")[0]?.slice(0, 200) ?? "";
-}
-
-const REASONS: readonly (readonly [RegExp, string])[] = [
-  [/refused/i, "the connection was refused"],
-  [/dns error|lookup address/i, "there is no host of that name"],
-  [/certificate/i, "its certificate is not trusted"],
-  [/unreachable/i, "the network does not lead there"],
-  [/reset|closed before|incomplete|end of file|eof/i, "it hung up"],
-  [/corrupt message|InvalidContentType|wrong version/i, "it speaks no TLS"],
-];

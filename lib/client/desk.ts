@@ -64,7 +64,7 @@ class ServiceDesk implements TaskDesk {
       } catch (error) {
         const cause = explained(error);
         if (ids.length === 0) throw cause;
-        throw new PartlyCreatedError(
+        throw new UserError(
           `Cannot create all ${tasks.length} tasks: ${messageOf(cause)} ` +
             `The first ${ids.length} were created. Leave them out when you ` +
             "try again.",
@@ -153,9 +153,6 @@ const REFUSED: readonly AnswerResult[] = ["not asked", "ended", "missing"];
 function reasonOf(error: unknown): string | undefined {
   return error instanceof Refusal ? error.reason : undefined;
 }
-
-/** Some of the tasks are there, and others are not. */
-class PartlyCreatedError extends UserError {}
 
 function explained(error: unknown): unknown {
   return error instanceof Refusal && error.reason === "duplicate id" &&
