@@ -301,7 +301,7 @@ export function testTaskStore(
   });
 
   test("list() leaves out the newest, as many as its offset", async ({ store }) => {
-    const ids = await store.create([newTask(), newTask(), newTask()], at(0));
+    const ids = await createMany(store, 3);
     const tasks = await store.list({ limit: 1, offset: 1 });
     assertEquals(tasks.map(({ id }) => id), [ids[1]]);
     assertEquals(await store.list({ limit: 5, offset: 3 }), []);
