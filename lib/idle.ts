@@ -15,7 +15,7 @@ export interface IdleOptions {
   readonly store: TaskStore;
   readonly clock: Clock;
   readonly log: Log;
-  /** The longest time between two looks at whether the store has changed. */
+  /** The longest time between two claims, whether the store has changed or not. */
   readonly intervalMs: number;
   /** Ends the waiting. */
   readonly stop: AbortSignal;
@@ -36,10 +36,12 @@ export class Idle {
   readonly #options: IdleOptions;
   #wake = new AbortController();
   #seenChanges = 0;
+  #claimedAt: Date;
   #hasFailed = false;
 
   constructor(options: IdleOptions) {
     this.#options = options;
+    this.#claimedAt = options.clock.now();
   }
 
   /** Ends the wait: there is something new to wait for. */
@@ -57,7 +59,9 @@ export class Idle {
 
   /** To be called before each claim: it sees what was changed until then. */
   async beforeClaim(): Promise<void> {
-    this.#seenChanges = await this.#options.store.changeCount();
+    const { store, clock } = this.#options;
+    this.#seenChanges = await store.changeCount();
+    this.#claimedAt = clock.now();
     if (this.#wake.signal.aborted) this.#wake = new AbortController();
   }
 
@@ -71,10 +75,13 @@ export class Idle {
       if (signal.aborted) end.abort();
       signal.addEventListener("abort", () => end.abort(), { signal: ended });
     }
-    let dueAt = clock.now().getTime() + intervalMs;
+    const waitUntil = clock.monotonic() + intervalMs;
+    let dueAt = Infinity;
     try {
       if (!this.#hasFailed) {
-        dueAt = (await store.nextDueAt(clock.now()))?.getTime() ?? Infinity;
+        // From the claim on: what became due since then is still to be claimed.
+        const due = await store.nextDueAt(this.#claimedAt);
+        if (due) dueAt = due.getTime();
       }
     } catch (error) {
       log.error(`Cannot look for due tasks: ${messageOf(error)}`, {
@@ -88,10 +95,12 @@ export class Idle {
       await clock.sleep(Math.min(intervalMs, AFTER_FAILURE_MS), ended);
     }
     while (!ended.aborted) {
-      const untilDueMs = dueAt - clock.now().getTime();
-      const changes = await store.changeCount();
-      if (untilDueMs <= 0 || changes !== this.#seenChanges) break;
-      await clock.sleep(Math.min(LOOK_MS, intervalMs, untilDueMs), ended);
+      const leftMs = Math.min(
+        dueAt - clock.now().getTime(),
+        waitUntil - clock.monotonic(),
+      );
+      if (leftMs <= 0 || await store.changeCount() !== this.#seenChanges) break;
+      await clock.sleep(Math.min(LOOK_MS, leftMs), ended);
     }
     end.abort();
   }

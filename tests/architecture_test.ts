@@ -29,6 +29,7 @@ const LEVELS: Readonly<Record<string, number>> = {
   "lib/events.ts": 1,
   "lib/feed.ts": 1,
   "lib/outbox.ts": 1,
+  "lib/turn.ts": 0,
   "lib/pool.ts": 1,
   "lib/processor.ts": 1,
   "lib/progress.ts": 1,
@@ -46,7 +47,9 @@ const LEVELS: Readonly<Record<string, number>> = {
 
   "lib/duckdb/explain.ts": 1.9,
   "lib/duckdb/connection.ts": 2,
+  "lib/duckdb/batches.ts": 2,
   "lib/duckdb/rows.ts": 2,
+  "lib/duckdb/stage.ts": 2.05,
   "lib/duckdb/database.ts": 2.1,
   "lib/duckdb/notifications.ts": 2.05,
   "lib/duckdb/outbox_queue.ts": 2.1,

@@ -42,6 +42,8 @@ export interface Connection {
    * rows: 130 ms for the query and `JSON.parse`, 580 ms by columns).
    */
   json<T>(sql: string, values?: readonly SqlValue[]): Promise<T | null>;
+  /** The same, without parsing it. */
+  text(sql: string, values?: readonly SqlValue[]): Promise<string | null>;
   /** Adds rows to a temporary table, by column. */
   append(table: string, columns: readonly Column[]): Promise<void>;
   close(): void;
@@ -125,9 +127,17 @@ class DuckDbConnection implements Connection {
     sql: string,
     values?: readonly SqlValue[],
   ): Promise<T | null> {
+    const text = await this.text(sql, values);
+    return text === null ? null : JSON.parse(text);
+  }
+
+  async text(
+    sql: string,
+    values?: readonly SqlValue[],
+  ): Promise<string | null> {
     const result = await this.#execute(sql, values);
     const [[text] = []] = await result.getRows();
-    return typeof text === "string" ? JSON.parse(text) : null;
+    return typeof text === "string" ? text : null;
   }
 
   /**
