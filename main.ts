@@ -81,6 +81,10 @@ export async function main(argv: readonly string[]): Promise<number> {
       clock: systemClock,
       log,
       terminal,
+      openDesk: async () => {
+        const { openDesk } = await import("./lib/open_desk.ts");
+        return await openDesk(config, { clock: systemClock, log });
+      },
       openStore: async () => {
         const { openStore } = await import("./lib/open_store.ts");
         // All others are done in a moment, and may ask a person meanwhile.

@@ -72,6 +72,14 @@ export const SETTINGS = {
     placeholder: "PATH",
     summary: "The DuckDB file that holds the tasks",
   },
+  server: {
+    flag: "server",
+    env: "HANDSFREE_AGENT_RUNNER_SERVER",
+    kind: "text",
+    default: "",
+    placeholder: "URL",
+    summary: "Work through the service there instead of on the file",
+  },
   dbWaitMs: {
     flag: "db-wait",
     env: "HANDSFREE_AGENT_DB_WAIT",

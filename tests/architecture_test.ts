@@ -41,6 +41,7 @@ const LEVELS: Readonly<Record<string, number>> = {
   "lib/task_sets.ts": 1.1,
   "lib/history.ts": 1.2,
   "lib/command_table.ts": 1.3,
+  "lib/task_desk.ts": 1.3,
   "lib/outcome.ts": 1.5,
   "lib/transitions.ts": 1.5,
 
@@ -136,6 +137,7 @@ const LEVELS: Readonly<Record<string, number>> = {
   "lib/watched.ts": 2.1,
   "lib/completion_scripts.ts": 2.2,
   "lib/service_settings.ts": 2,
+  "lib/client_settings.ts": 2.1,
   "lib/telemetry.ts": 2.1,
   "lib/webhooks/message.ts": 2,
   "lib/webhooks/sender.ts": 2.1,
@@ -179,7 +181,11 @@ const LEVELS: Readonly<Record<string, number>> = {
   "lib/server/service.ts": 3.2,
   "lib/server/documented.ts": 3.3,
   "lib/server/runner_health.ts": 3.3,
+  "lib/server/desk_schemas.ts": 3.25,
   "lib/server/action_routes.ts": 3.4,
+  "lib/server/export_routes.ts": 3.4,
+  "lib/server/history_routes.ts": 3.4,
+  "lib/server/set_routes.ts": 3.4,
   "lib/server/event_routes.ts": 3.4,
   "lib/server/session_routes.ts": 3.4,
   "lib/server/stats_routes.ts": 3.4,
@@ -191,6 +197,16 @@ const LEVELS: Readonly<Record<string, number>> = {
   "lib/server/app.ts": 3.6,
   "lib/server/mod.ts": 3.7,
   "lib/commands/service.ts": 3.8,
+
+  "lib/client/connection_problem.ts": 3.2,
+  "lib/client/silence.ts": 3.2,
+  "lib/client/api.ts": 3.3,
+  "lib/client/task_json.ts": 3.3,
+  "lib/client/batches.ts": 3.4,
+  "lib/client/sets.ts": 3.4,
+  "lib/client/history.ts": 3.5,
+  "lib/client/desk.ts": 3.6,
+  "lib/open_desk.ts": 3.8,
 
   "lib/commands/answer.ts": 4,
   "lib/commands/cancel.ts": 4,
@@ -239,7 +255,7 @@ const RESERVED: readonly {
   {
     what: "the web framework",
     imports: /^(hono|@hono\/zod-openapi|prom-client)(\/|$)/,
-    by: /^lib\/server\//,
+    by: /^lib\/(server|client)\//,
   },
   {
     what: "OpenTelemetry",
@@ -253,8 +269,13 @@ const RESERVED: readonly {
   },
   {
     what: "the service",
-    imports: /^lib\/server\//,
+    imports: /^lib\/server\/(?!(desk_)?schemas\.ts$)/,
     by: /^lib\/server\/|^lib\/commands\/service\.ts$/,
+  },
+  {
+    what: "the service's schemas",
+    imports: /^lib\/server\/(desk_)?schemas\.ts$/,
+    by: /^lib\/(server|client)\//,
   },
   {
     what: "the schema library",

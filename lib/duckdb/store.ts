@@ -149,12 +149,14 @@ export class DuckDbTaskStore implements TaskStore {
     );
   }
 
-  list({ states, provider, limit }: ListOptions): Promise<AgentTask[]> {
+  list(
+    { states, provider, limit, offset = 0 }: ListOptions,
+  ): Promise<AgentTask[]> {
     return this.#tasks(
       `WHERE ($1::TEXT IS NULL OR list_contains(string_split($1, ','), status))
          AND ($2::TEXT IS NULL OR provider = $2)
-       ORDER BY created_at DESC, rowid DESC LIMIT $3`,
-      [states?.join(",") ?? null, provider ?? null, limit],
+       ORDER BY created_at DESC, rowid DESC LIMIT $3 OFFSET $4`,
+      [states?.join(",") ?? null, provider ?? null, limit, offset],
     );
   }
 
