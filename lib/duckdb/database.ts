@@ -5,6 +5,7 @@
  * @module
  */
 
+import { backoffMs } from "../backoff.ts";
 import type { Clock } from "../clock.ts";
 import { DatabaseBusyError, DatabaseError } from "../errors.ts";
 import {
@@ -45,6 +46,8 @@ const HOLD_TRANSACTIONS = 20;
 const SHORT_MS = 25;
 /** How long others then have; a waiting process tries at least this often. */
 const YIELD_MS = 30;
+/** Mostly it has just written something, and lets go in a moment. */
+const BUSY_BACKOFF = { baseMs: 4, maxMs: 0.8 * YIELD_MS };
 
 /** One database, used by one transaction at a time. */
 export class Database implements AsyncDisposable {
@@ -269,15 +272,14 @@ export async function whenFree<T>(
   { clock, waitMs }: { readonly clock: Clock; readonly waitMs: number },
 ): Promise<T> {
   const deadline = clock.monotonic() + waitMs;
-  while (true) {
+  for (let attempt = 1;; attempt++) {
     try {
       return await open();
     } catch (error) {
       const waited = clock.monotonic() >= deadline;
       if (!(error instanceof DatabaseBusyError) || waited) throw error;
     }
-    // Jitter, so that two that wait do not meet again and again.
-    await clock.sleep(YIELD_MS * (0.2 + 0.6 * Math.random()));
+    await clock.sleep(backoffMs(attempt, BUSY_BACKOFF));
   }
 }
 
