@@ -73,6 +73,7 @@ export async function main(argv: readonly string[]): Promise<number> {
       : await (await import("./lib/config_file.ts")).readConfigFile(path);
     const config = loadConfig(settings, Deno.env.get, file);
     using log = createLog({ level: config.logLevel, format: config.logFormat });
+    const mustExist = !command.makesDatabase;
     const load = COMMANDS[command.name] as () => Promise<RunCommand>;
     return await (await load())({
       config,
@@ -81,12 +82,18 @@ export async function main(argv: readonly string[]): Promise<number> {
       clock: systemClock,
       log,
       terminal,
+      openDesk: async () => {
+        const { openDesk } = await import("./lib/open_desk.ts");
+        return await openDesk({ ...config, mustExist }, {
+          clock: systemClock,
+          log,
+        });
+      },
       openStore: async () => {
         const { openStore } = await import("./lib/open_store.ts");
         // All others are done in a moment, and may ask a person meanwhile.
         const exclusive = config.exclusive &&
           command.settings.includes("exclusive");
-        const mustExist = !command.makesDatabase;
         return await openStore({ ...config, exclusive, mustExist }, log);
       },
     });

@@ -1,6 +1,6 @@
 /**
- * Notices when the wall clock is set, so that leases written before are not
- * taken for old ones.
+ * Notices when the wall clock is set, or runners could not reach the store, so
+ * that leases that nobody could renew are not taken for old ones.
  *
  * @module
  */
@@ -22,6 +22,12 @@ export class ClockJumps {
     this.#clock = clock;
     this.#leaseMs = leaseMs;
     this.#offsetMs = clock.now().getTime() - clock.monotonic();
+  }
+
+  /** For so long, nobody could renew a lease: a program kept the file. */
+  heldUp(ms: number): void {
+    this.#jumpMs = ms;
+    this.#untilMs = this.#clock.monotonic() + this.#leaseMs;
   }
 
   /**

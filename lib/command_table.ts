@@ -75,6 +75,9 @@ const SERVICE_SETTINGS: readonly SettingName[] = [
   "tokenFile",
 ];
 
+/** What commands take that can work through the HTTP API too. */
+const CLIENT_SETTINGS: readonly SettingName[] = ["server", "tokenFile"];
+
 /** Every command. The first is what runs when none is named. */
 export const COMMANDS: readonly [Command, ...Command[]] = [
   {
@@ -181,7 +184,7 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
       },
       JSON_FLAG,
     ],
-    settings: [],
+    settings: CLIENT_SETTINGS,
     makesDatabase: true,
     examples: [
       'create "Summarise the open issues" --provider simulate',
@@ -200,7 +203,7 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
       { name: "limit", placeholder: "N", summary: "At most N (default 50)" },
       JSON_FLAG,
     ],
-    settings: [],
+    settings: CLIENT_SETTINGS,
     examples: ["list --state failed", "list --json --limit 10"],
   },
   {
@@ -209,7 +212,7 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
     maxArgs: 1,
     summary: "Show a task with its history; the start of an id is enough",
     flags: [JSON_FLAG],
-    settings: [],
+    settings: CLIENT_SETTINGS,
     examples: ["show 550e8400"],
   },
   {
@@ -218,7 +221,7 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
     maxArgs: 1,
     summary: "Print what a completed task returned: text as it is, else JSON",
     flags: [{ name: "json", summary: "Print text as JSON too" }],
-    settings: [],
+    settings: CLIENT_SETTINGS,
     examples: ["result 550e8400", "result 550e8400 --json"],
   },
   {
@@ -227,7 +230,7 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
     maxArgs: 2,
     summary: "Answer the question of a task that waits for input",
     flags: [JSON_FLAG],
-    settings: [],
+    settings: CLIENT_SETTINGS,
     examples: ['answer 550e8400 "The main branch"', "answer 550e8400 -"],
   },
   {
@@ -242,7 +245,7 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
       YES_FLAG,
       JSON_FLAG,
     ],
-    settings: [],
+    settings: CLIENT_SETTINGS,
     examples: [
       "cancel 550e8400",
       "cancel --state created --provider claude",
@@ -260,7 +263,7 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
       YES_FLAG,
       JSON_FLAG,
     ],
-    settings: [],
+    settings: CLIENT_SETTINGS,
     examples: [
       "retry 550e8400",
       "retry --state failed --provider claude --yes",
@@ -279,7 +282,7 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
       },
       { name: "json", summary: "Print a line of JSON for each change" },
     ],
-    settings: [],
+    settings: CLIENT_SETTINGS,
     examples: ["watch", "watch --interval 0.2", "watch --json"],
   },
   {
@@ -295,7 +298,7 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
       },
       JSON_FLAG,
     ],
-    settings: [],
+    settings: CLIENT_SETTINGS,
     examples: ["stats", "stats --since 7d"],
   },
   {
@@ -321,7 +324,7 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
       { name: "force", summary: "Replace the file if there is one" },
       JSON_FLAG,
     ],
-    settings: [],
+    settings: CLIENT_SETTINGS,
     examples: [
       "export tasks.parquet",
       "export history.csv --events --since 7d",
@@ -343,7 +346,7 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
       YES_FLAG,
       JSON_FLAG,
     ],
-    settings: [],
+    settings: CLIENT_SETTINGS,
     examples: ["prune --older-than 30d --dry-run", "prune --older-than 30d"],
   },
   {

@@ -32,6 +32,8 @@ export interface Config {
   readonly sources: ReadonlyMap<SettingName, string>;
   readonly enabled: boolean;
   readonly dbPath: string;
+  /** Empty: commands work on the file. */
+  readonly server: string;
   readonly dbWaitMs: number;
   readonly exclusive: boolean;
   readonly intervalMs: number;

@@ -68,6 +68,11 @@ export class DatabaseBusyError extends DatabaseError {
   }
 }
 
+/** The service that a command is to work through can't be used. Exit code 3. */
+export class ServiceError extends DatabaseError {
+  override readonly name = "ServiceError";
+}
+
 /** The runner was not enabled. Exit code 1, as in the HandsFree runner. */
 export class DisabledError extends UserError {
   override readonly name = "DisabledError";

@@ -28,6 +28,12 @@ export interface IdleOptions {
  */
 const LOOK_MS = 25;
 
+/**
+ * The longest wait for a change: some file systems don't show each, and after a
+ * clock was set nobody knows what becomes due.
+ */
+const LONGEST_WAIT_MS = 60_000;
+
 /** The shortest time between a claim that failed and the next. */
 const AFTER_FAILURE_MS = 250;
 
@@ -36,10 +42,12 @@ export class Idle {
   readonly #options: IdleOptions;
   #wake = new AbortController();
   #seenChanges = 0;
+  #claimedAt: Date;
   #hasFailed = false;
 
   constructor(options: IdleOptions) {
     this.#options = options;
+    this.#claimedAt = options.clock.now();
   }
 
   /** Ends the wait: there is something new to wait for. */
@@ -57,7 +65,9 @@ export class Idle {
 
   /** To be called before each claim: it sees what was changed until then. */
   async beforeClaim(): Promise<void> {
-    this.#seenChanges = await this.#options.store.changeCount();
+    const { store, clock } = this.#options;
+    this.#seenChanges = await store.changeCount();
+    this.#claimedAt = clock.now();
     if (this.#wake.signal.aborted) this.#wake = new AbortController();
   }
 
@@ -71,10 +81,13 @@ export class Idle {
       if (signal.aborted) end.abort();
       signal.addEventListener("abort", () => end.abort(), { signal: ended });
     }
-    let dueAt = clock.now().getTime() + intervalMs;
+    const waitUntil = clock.monotonic() + LONGEST_WAIT_MS;
+    let dueAt = Infinity;
     try {
       if (!this.#hasFailed) {
-        dueAt = (await store.nextDueAt(clock.now()))?.getTime() ?? Infinity;
+        // From the claim on: what became due since then is still to be claimed.
+        const due = await store.nextDueAt(this.#claimedAt);
+        if (due) dueAt = due.getTime();
       }
     } catch (error) {
       log.error(`Cannot look for due tasks: ${messageOf(error)}`, {
@@ -88,10 +101,12 @@ export class Idle {
       await clock.sleep(Math.min(intervalMs, AFTER_FAILURE_MS), ended);
     }
     while (!ended.aborted) {
-      const untilDueMs = dueAt - clock.now().getTime();
-      const changes = await store.changeCount();
-      if (untilDueMs <= 0 || changes !== this.#seenChanges) break;
-      await clock.sleep(Math.min(LOOK_MS, intervalMs, untilDueMs), ended);
+      const leftMs = Math.min(
+        dueAt - clock.now().getTime(),
+        waitUntil - clock.monotonic(),
+      );
+      if (leftMs <= 0 || await store.changeCount() !== this.#seenChanges) break;
+      await clock.sleep(Math.min(LOOK_MS, intervalMs, leftMs), ended);
     }
     end.abort();
   }

@@ -5,8 +5,8 @@
  * @module
  */
 
-import { setImmediate } from "node:timers";
 import type { Clock } from "./clock.ts";
+import { nextTurn } from "./turn.ts";
 
 /** Options for {@linkcode runPool}. */
 export interface PoolOptions<T> {
@@ -100,8 +100,7 @@ export async function runPool<T>(
     while (running < concurrency && head < queue.length && !stop.aborted) {
       if (startsLeft === 0) return;
       if (startsLeft-- === STARTS_PER_TURN) {
-        // Not setTimeout: that waits for a millisecond at least.
-        setImmediate(() => {
+        nextTurn().then(() => {
           startsLeft = STARTS_PER_TURN;
           startWaiting();
         });

@@ -15,6 +15,7 @@ import {
   logSkipped,
   logStart,
   logTransition,
+  logUnrecorded,
   outputOf,
 } from "./runner_log.ts";
 import type { Run } from "./runs.ts";
@@ -104,7 +105,9 @@ export class EndedRun implements Recordable {
 
   failed(error: unknown): void {
     const { run, listener } = this.#parts;
-    this.#runner.runs.delete(run);
+    const { runs, log } = this.#runner;
+    runs.delete(run);
+    logUnrecorded(log, this.transition, error);
     listener.failed(error);
   }
 }

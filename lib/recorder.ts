@@ -11,19 +11,22 @@ import { DatabaseError, messageOf } from "./errors.ts";
 import type { Log } from "./log.ts";
 import type { RecordResult, TaskStore } from "./store.ts";
 import type { Transition } from "./task.ts";
+import { nextTurn } from "./turn.ts";
 
 const NOT_APPLIED: RecordResult = { applied: false, traceText: null };
 
 /** How long the first of a group waits for others. */
 const GROUP_DELAY_MS = 5;
 /**
- * The same after a group of at least `BUSY_ROWS`. A commit takes 20 ms however
- * few its rows, so a busy runner makes fewer and larger ones.
+ * How long after one of at least `BUSY_ROWS` the next group begins. A commit
+ * takes its time however few its rows: a busy runner makes fewer, larger ones.
  */
-const BUSY_GROUP_DELAY_MS = 50;
+const BUSY_GROUP_MS = 50;
 const BUSY_ROWS = 100;
 /** A group of this size is written at once. */
 const GROUP_ROWS = 10_000;
+/** So many are told in one turn of the event loop. */
+const TOLD_PER_TURN = 250;
 
 /** Something that waits to be written. */
 export interface Recordable {
@@ -39,8 +42,6 @@ export interface RecorderOptions {
   readonly store: TaskStore;
   readonly clock: Clock;
   readonly log: Log;
-  /** For how long a write that fails is tried again. */
-  readonly retryMs: number;
   /** Called after each commit. */
   readonly onCommit?: (rows: number) => void;
 }
@@ -49,10 +50,14 @@ export interface RecorderOptions {
 export class Recorder {
   readonly #options: RecorderOptions;
   #waiting: Recordable[] = [];
-  #beingWritten = 0;
+  /** Taken from those that wait, and not told yet what came of it. */
+  #takenCount = 0;
   #full = new AbortController();
-  #delayMs = GROUP_DELAY_MS;
+  /** When the next group may be written, in the clock's monotonic time. */
+  #notBefore = 0;
   #writing: Promise<void> | undefined;
+  #telling: Promise<void> = Promise.resolve();
+  #giveUpAt = Infinity;
 
   constructor(options: RecorderOptions) {
     this.#options = options;
@@ -60,26 +65,40 @@ export class Recorder {
 
   /** How many are not written yet. */
   get size(): number {
-    return this.#waiting.length + this.#beingWritten;
+    return this.#waiting.length + this.#takenCount;
   }
 
   /** Resolves when a group was written, and what waits for it knows. */
   async settled(): Promise<void> {
     await this.#writing;
+    await this.#telling;
+  }
+
+  /**
+   * Until then, in the clock's monotonic time, a write that fails is tried again.
+   * For ever, before this is called: the work is done, and the lease decides
+   * whether it still counts.
+   */
+  giveUpAt(time: number): void {
+    this.#giveUpAt = time;
   }
 
   /** Writes something with those of its group. */
   add(item: Recordable): void {
-    this.#waiting.push(item);
-    if (this.#waiting.length >= GROUP_ROWS) this.#full.abort();
+    const count = this.#waiting.push(item);
+    if (count === 1) {
+      const now = this.#options.clock.monotonic();
+      this.#notBefore = Math.max(this.#notBefore, now + GROUP_DELAY_MS);
+    }
+    if (count >= GROUP_ROWS) this.#full.abort();
     this.#writing ??= this.#write();
   }
 
   /**
    * Applies a transition with those of its group.
    *
-   * @throws {DatabaseError} where the store can't be written for longer than the
-   * time for which writes are tried again.
+   * @throws {DatabaseError} where the store can't be written until the time to
+   * give up.
    */
   record(transition: Transition): Promise<RecordResult> {
     return new Promise((written, failed) =>
@@ -88,41 +107,49 @@ export class Recorder {
   }
 
   async #write(): Promise<void> {
-    await this.#options.clock.sleep(this.#delayMs, this.#full.signal);
+    const { clock } = this.#options;
+    await clock.sleep(this.#notBefore - clock.monotonic(), this.#full.signal);
     const group = this.#waiting;
     this.#waiting = [];
-    this.#beingWritten = group.length;
+    this.#takenCount += group.length;
     this.#full = new AbortController();
-    this.#delayMs = group.length < BUSY_ROWS
-      ? GROUP_DELAY_MS
-      : BUSY_GROUP_DELAY_MS;
-    await this.#writeGroup(group).then(
-      async (results) => {
-        for (const [index, item] of group.entries()) {
-          // Mostly it returns nothing, and then there is nothing to wait for.
-          const done = item.written(results[index] ?? NOT_APPLIED);
-          if (done) await done;
-        }
-      },
-      (error) => {
-        for (const item of group) item.failed(error);
-      },
-    );
-    this.#beingWritten = 0;
+    const isBusy = group.length >= BUSY_ROWS;
+    this.#notBefore = isBusy ? clock.monotonic() + BUSY_GROUP_MS : 0;
+    let tell: (item: Recordable, index: number) => void | Promise<void>;
+    try {
+      const results = await this.#writeGroup(group);
+      tell = (item, index) => item.written(results[index] ?? NOT_APPLIED);
+    } catch (error) {
+      tell = (item) => item.failed(error);
+    }
     this.#writing = this.#waiting.length > 0 ? this.#write() : undefined;
+    this.#telling = this.#telling.then(() => this.#tell(group, tell));
+  }
+
+  /** Meanwhile, the next group is written. */
+  async #tell(
+    group: readonly Recordable[],
+    tell: (item: Recordable, index: number) => void | Promise<void>,
+  ): Promise<void> {
+    for (const [index, item] of group.entries()) {
+      if (index % TOLD_PER_TURN === TOLD_PER_TURN - 1) await nextTurn();
+      // Mostly it returns nothing, and then there is nothing to wait for.
+      const told = tell(item, index);
+      if (told) await told;
+      this.#takenCount--;
+    }
   }
 
   async #writeGroup(group: readonly Recordable[]): Promise<RecordResult[]> {
     const transitions = group.map(({ transition }) => transition);
-    const { store, clock, log, retryMs } = this.#options;
-    const deadline = clock.monotonic() + retryMs;
+    const { store, clock, log } = this.#options;
     for (let attempt = 1;; attempt++) {
       try {
         const results = await store.record(transitions, clock.now());
         this.#options.onCommit?.(group.length);
         return results;
       } catch (error) {
-        const isLate = clock.monotonic() >= deadline;
+        const isLate = clock.monotonic() >= this.#giveUpAt;
         if (!(error instanceof DatabaseError) || isLate) throw error;
         const waitMs = backoffMs(attempt, { baseMs: 100, maxMs: 5_000 });
         log.warning(

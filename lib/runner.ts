@@ -5,7 +5,7 @@
  * @module
  */
 
-import { DisabledError, messageOf } from "./errors.ts";
+import { DatabaseBusyError, DisabledError, messageOf } from "./errors.ts";
 import { Idle } from "./idle.ts";
 import { runPool } from "./pool.ts";
 import { executeRun, type RunListener } from "./processing.ts";
@@ -99,7 +99,8 @@ export async function processRunningTask(
  * Runs what is claimable until nothing is left, or until it is told to stop.
  *
  * @throws {DisabledError} where the runner is not enabled.
- * @throws {DatabaseError} where the store can't be used.
+ * @throws {DatabaseError} where the store can't be used; when the tasks in hand
+ * have ended.
  */
 export async function runOnce(
   runner: Runner,
@@ -107,10 +108,18 @@ export async function runOnce(
 ): Promise<RunSummary> {
   assertEnabled(runner.settings);
   const failure = new AbortController();
-  const drain = AbortSignal.any([signals.drain, failure.signal]);
-  const summary = await runUntil(runner, { ...signals, drain }, {
-    claim: (limit) => autoStartCreatedTasks(runner, limit),
-    onError: (error) => failure.abort(error),
+  const onError = (error: unknown) => failure.abort(error);
+  const summary = await runUntil(runner, signals, {
+    claim: async (limit) => {
+      try {
+        return await autoStartCreatedTasks(runner, limit);
+      } catch (error) {
+        onError(error);
+        return [];
+      }
+    },
+    onError,
+    failure: failure.signal,
   });
   if (failure.signal.aborted) throw failure.signal.reason;
   return summary;
@@ -141,12 +150,20 @@ export async function runLoop(
     });
     runner.events.emit({ type: "pass failed", error });
   };
+  let heldUpSince: number | undefined;
   return await runUntil(runner, signals, {
     claim: async (limit) => {
+      const startedAt = clock.monotonic();
       try {
         await idle.beforeClaim();
-        return await autoStartCreatedTasks(runner, limit);
+        const claimed = await autoStartCreatedTasks(runner, limit);
+        heldUpSince = undefined;
+        return claimed;
       } catch (error) {
+        if (error instanceof DatabaseBusyError) {
+          heldUpSince ??= startedAt;
+          runner.jumps.heldUp(clock.monotonic() - heldUpSince);
+        }
         onError(error);
         idle.failed();
         return [];
@@ -172,15 +189,22 @@ async function pruneHistory(
 interface Mode {
   readonly claim: (limit: number) => Promise<readonly ClaimedTask[]>;
   readonly onError: (error: unknown) => void;
+  /** Ends the claiming, and lets the tasks in hand end. */
+  readonly failure?: AbortSignal;
   readonly waitForMore?: (until: AbortSignal) => Promise<void>;
 }
 
 async function runUntil(
   runner: Runner,
   { drain, abort }: StopSignals,
-  { claim, onError, waitForMore }: Mode,
+  { claim, onError, failure, waitForMore }: Mode,
 ): Promise<RunSummary> {
   const { clock, recorder, runs, settings } = runner;
+  const stop = AbortSignal.any(failure ? [drain, failure] : [drain]);
+  const giveUpLater = () =>
+    recorder.giveUpAt(clock.monotonic() + settings.leaseMs);
+  if (stop.aborted) giveUpLater();
+  stop.addEventListener("abort", giveUpLater, { once: true });
   let pruneAt = clock.monotonic() + PRUNE_INTERVAL_MS;
   const counts = { started: 0, completed: 0, failed: 0, skipped: 0 };
   const listener: RunListener = {
@@ -207,7 +231,7 @@ async function runUntil(
       return { items, isBlocked: [...rooms].includes(0) };
     },
     waitForMore,
-    stop: drain,
+    stop,
     run: async (claimed) => {
       counts.started++;
       const ended = await executeRun(runner, runs.of(claimed), listener);
@@ -217,6 +241,8 @@ async function runUntil(
   });
   const done = new AbortController();
   const stopRuns = async () => {
+    // Nobody asked to stop where a claim failed.
+    await aborted(AbortSignal.any([drain, abort, done.signal]));
     await clock.sleep(settings.drainMs, AbortSignal.any([abort, done.signal]));
     if (!done.signal.aborted) runs.stopAll("shutdown");
   };
@@ -231,4 +257,9 @@ async function runUntil(
   await stopping;
   if (counts.started > 0) await pruneHistory(runner).catch(onError);
   return counts;
+}
+
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  await new Promise((resolve) => signal.addEventListener("abort", resolve));
 }

@@ -113,7 +113,6 @@ export function createRunner(parts: RunnerParts): Runner {
     store,
     clock,
     log,
-    retryMs: leaseMs,
     onCommit: (rows) => events.emit({ type: "committed", rows }),
   });
   const runs = new Runs({ store, recorder, clock, log, leaseMs });

@@ -6,6 +6,7 @@
 
 import { stripAnsiCode } from "@std/fmt/colors";
 import { cut } from "./cut.ts";
+import { messageOf } from "./errors.ts";
 import type { Log } from "./log.ts";
 import { type Progress, progressText } from "./progress.ts";
 import type { AgentTask, Transition } from "./task.ts";
@@ -130,4 +131,23 @@ export function logSkipped(
     attempt,
     reason,
   });
+}
+
+/** Says that an outcome is not in the store, and why. */
+export function logUnrecorded(
+  log: Log,
+  { lease, event }: Transition,
+  error: unknown,
+): void {
+  log.error(
+    `Task ${lease.taskId} was ${event}, but that could not be recorded: ` +
+      `${messageOf(error)} It is run again when its lease is over.`,
+    {
+      event: "unrecorded",
+      task: lease.taskId,
+      attempt: lease.attempt,
+      outcome: event,
+      error: messageOf(error),
+    },
+  );
 }

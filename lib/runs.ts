@@ -5,7 +5,7 @@
  */
 
 import type { Clock } from "./clock.ts";
-import { messageOf } from "./errors.ts";
+import { DatabaseBusyError, messageOf } from "./errors.ts";
 import type { Log } from "./log.ts";
 import type { Recorder } from "./recorder.ts";
 import { StopSwitch } from "./stop_switch.ts";
@@ -136,6 +136,7 @@ export class Runs implements AsyncDisposable {
   async #renew(deadline: number): Promise<boolean> {
     const { store, clock, log, leaseMs } = this.#options;
     const runs = [...this.#runs];
+    if (runs.length === 0) return true;
     const expiresAt = new Date(clock.now().getTime() + leaseMs);
     try {
       const { held, cancelled } = await store.heartbeat(
@@ -154,8 +155,10 @@ export class Runs implements AsyncDisposable {
         count: runs.length,
         error: messageOf(error),
       });
-      // Another runner may work on these tasks from now on.
-      if (clock.monotonic() >= deadline) this.stopAll("lease lost");
+      // Another runner may work on these tasks from now on; but not while a third
+      // program keeps the file from every runner.
+      const isBusy = error instanceof DatabaseBusyError;
+      if (!isBusy && clock.monotonic() >= deadline) this.stopAll("lease lost");
       return false;
     }
   }

@@ -60,7 +60,12 @@ export async function serviceSettings(
   );
 }
 
-async function readToken(
+/**
+ * The token that callers and the service must share; empty where none is set.
+ *
+ * @throws {UsageError} where it is set twice, can't be read or is too short.
+ */
+export async function readToken(
   { token, tokenFile }: Pick<Config, "token" | "tokenFile">,
 ): Promise<string> {
   if (token !== "" && tokenFile !== "") {

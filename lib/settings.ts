@@ -72,6 +72,14 @@ export const SETTINGS = {
     placeholder: "PATH",
     summary: "The DuckDB file that holds the tasks",
   },
+  server: {
+    flag: "server",
+    env: "HANDSFREE_AGENT_RUNNER_SERVER",
+    kind: "text",
+    default: "",
+    placeholder: "URL",
+    summary: "Work through the service there instead of on the file",
+  },
   dbWaitMs: {
     flag: "db-wait",
     env: "HANDSFREE_AGENT_DB_WAIT",
@@ -94,7 +102,7 @@ export const SETTINGS = {
     min: 0.01,
     default: "5",
     placeholder: "SECONDS",
-    summary: "Longest wait between two looks at the queue in --loop",
+    summary: "Longest wait between two looks for changes in --loop",
   },
   concurrency: {
     flag: "concurrency",

@@ -72,6 +72,8 @@ export interface ListOptions {
   readonly states?: readonly TaskState[];
   readonly provider?: string;
   readonly limit: number;
+  /** Leaves out so many, the newest. @default {0} */
+  readonly offset?: number;
 }
 
 /** What a {@linkcode TaskStore.heartbeat} found out about the leases in hand. */

@@ -184,6 +184,9 @@ export type Outcome =
   /** The run was stopped before it had an outcome. */
   | { readonly kind: "aborted"; readonly reason: AbortReason };
 
+/** It becomes part of the trace, which is read whole with its task. */
+export const MAX_ANSWER_CHARACTERS = 1024 * 1024;
+
 /** A question that a task asked and what a person said, as the trace has it. */
 export type Answer = {
   readonly question: string;

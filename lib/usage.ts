@@ -76,6 +76,7 @@ export function parseRequest(argv: readonly string[]): Request {
   if (name === "help") return helpRequest(words.slice(1));
   const flags = flagsOf(command);
   const { _: all, ...rest } = parse(argv, flags, (flag) => {
+    if (flag === "--server") throw notThroughService(command);
     const names = flags.map((it) => `--${it.name}`);
     const owner = COMMANDS.find((it) =>
       flagsOf(it).some(({ name }) => `--${name}` === flag)
@@ -111,6 +112,15 @@ export function parseRequest(argv: readonly string[]): Request {
     }),
   );
   return { command, args, flags: values, settings };
+}
+
+function notThroughService({ name }: Command): UsageError {
+  const others = COMMANDS.filter(({ settings }) => settings.includes("server"))
+    .map((it) => it.name);
+  return new UsageError(
+    `Cannot use --server with "${name}": it works where the database file is. ` +
+      `Commands that take it: ${others.join(", ")}.`,
+  );
 }
 
 /** The command's name: the first word, or two where there are such commands. */

@@ -50,3 +50,17 @@ Deno.test("leaseCutoff() is what the clock would say, for one lease after a jump
 Deno.test("leaseCutoff() is now after a jump back", () => {
   assertEquals(cutoffsOf([{ wall: -50_000, monotonic: 10_000 }]), [-50_000]);
 });
+
+Deno.test("leaseCutoff() is of before the time in which nobody could renew a lease, for one lease", () => {
+  const times = { wall: 0, monotonic: 0 };
+  const jumps = new ClockJumps(clockAt(times), LEASE_MS);
+  const cutoffAt = (ms: number) => {
+    Object.assign(times, { wall: ms, monotonic: ms });
+    return jumps.leaseCutoff(new Date(START + ms)).getTime() - START;
+  };
+  assertEquals(cutoffAt(90_000), 90_000);
+  jumps.heldUp(90_000);
+  assertEquals(cutoffAt(91_000), 1_000);
+  assertEquals(cutoffAt(149_000), 59_000);
+  assertEquals(cutoffAt(150_000), 150_000);
+});

@@ -22,6 +22,7 @@ Deno.test("loadConfig() gives the documented defaults", () => {
     configPath: undefined,
     enabled: false,
     dbPath: "handsfree.duckdb",
+    server: "",
     dbWaitMs: 10_000,
     exclusive: false,
     intervalMs: 5_000,

@@ -86,6 +86,7 @@ class Stubs {
         return failure ? Promise.reject(failure) : Promise.resolve(0);
       },
       json: () => Promise.resolve(null),
+      text: () => Promise.resolve(null),
       append: () => Promise.resolve(),
       close: () => {
         this.log.push("close");
@@ -464,6 +465,7 @@ async function withFile(
     return {
       run: (sql, values) => connection.run(sql, values),
       json: (sql, values) => connection.json(sql, values),
+      text: (sql, values) => connection.text(sql, values),
       append: (table, columns) => connection.append(table, columns),
       close() {
         connection.close();

@@ -25,6 +25,7 @@ export class FakeClock implements Clock {
   readonly #autoAdvance: boolean;
   readonly #sleepers = new Set<Sleeper>();
   #elapsedMs = 0;
+  #jumpedMs = 0;
 
   constructor(
     { start = new Date("2026-01-19T18:30:00Z"), autoAdvance = false }:
@@ -35,11 +36,16 @@ export class FakeClock implements Clock {
   }
 
   now(): Date {
-    return new Date(this.#startMs + this.#elapsedMs);
+    return new Date(this.#startMs + this.#elapsedMs + this.#jumpedMs);
   }
 
   monotonic(): number {
     return this.#elapsedMs;
+  }
+
+  /** Sets the wall clock forward. */
+  jump(ms: number): void {
+    this.#jumpedMs += ms;
   }
 
   /** How many sleep. */

@@ -55,7 +55,12 @@ Deno.test("README's commands work, one after the other", async (t) => {
   await Deno.remove(folder, { recursive: true });
 
   async function run(text: string): Promise<string> {
-    const command = text.includes(" ID") ? await withId(text) : text;
+    return text.includes("--server")
+      ? await runThroughService(text)
+      : await runHere(text.includes(" ID") ? await withId(text) : text);
+  }
+
+  async function runHere(command: string): Promise<string> {
     const isLoop = command.includes("--loop");
     const isNight = command === "deno task run --loop";
     const child = new Deno.Command("bash", {
@@ -82,6 +87,31 @@ Deno.test("README's commands work, one after the other", async (t) => {
     const { code } = await child.status;
     assertEquals(code, 0, `${command}\n${stdout}\n${stderr}`);
     return stdout;
+  }
+
+  /** With a service of the test's in place of README's. */
+  async function runThroughService(command: string): Promise<string> {
+    const service = new Deno.Command("bash", {
+      args: [
+        "-c",
+        `exec ${asProcess("deno task run serve --listen 127.0.0.1:8080")}`,
+      ],
+      cwd: folder,
+      env: environment,
+      stderr: "piped",
+    }).spawn();
+    const { promise, resolve } = Promise.withResolvers<string>();
+    const listening = /Listening on (http:\S+)/;
+    const log = readUntil(service.stderr, listening, (text) => {
+      resolve(listening.exec(text)![1]!);
+    });
+    const url = await Promise.race([promise, log]);
+    try {
+      return await runHere(command.replace("http://127.0.0.1:8080", url));
+    } finally {
+      service.kill("SIGTERM");
+      await Promise.all([service.status, log]);
+    }
   }
 
   /** The task that the command is about, in place of ID. */
@@ -127,7 +157,7 @@ function asProcess(command: string): string {
 async function readUntil(
   stream: ReadableStream<Uint8Array>,
   pattern: RegExp,
-  onMatch: () => void,
+  onMatch: (text: string) => void,
 ): Promise<string> {
   let text = "";
   let matched = false;
@@ -135,7 +165,7 @@ async function readUntil(
     text += part;
     if (!matched && pattern.test(text)) {
       matched = true;
-      onMatch();
+      onMatch(text);
     }
   }
   return text;

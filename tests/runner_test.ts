@@ -1,5 +1,9 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { DatabaseError, DisabledError } from "../lib/errors.ts";
+import {
+  DatabaseBusyError,
+  DatabaseError,
+  DisabledError,
+} from "../lib/errors.ts";
 import { createLog } from "../lib/log.ts";
 import type { Processor } from "../lib/processor.ts";
 import {
@@ -510,17 +514,151 @@ Deno.test("runLoop() goes on after a pass that failed, and says so", async () =>
   assert(logged().includes("ERROR - A pass failed: held"));
 });
 
-Deno.test("runLoop() looks at nothing while the store is as it was", async () => {
+Deno.test("runLoop() claims no more than once a minute while the store is as it was", async () => {
   const { runner, store, stop, drain, clock } = await setUp({
     clock: new FakeClock(),
   });
   await using _ = runner;
   const done = runLoop(runner, stop);
   await turn();
-  await clock.advance(6_000);
+  await clock.advance(59_900);
   assertEquals(store.claims.length, 1);
+  await clock.advance(200);
+  assertEquals(store.claims.length, 2);
   drain.abort();
   await done;
+});
+
+Deno.test("runLoop() runs what became due while it was claiming something else", async () => {
+  const { runner, store, stop, drain, clock } = await setUp({
+    clock: new FakeClock(),
+    settings: { intervalMs: 3_600_000 },
+  });
+  await using _ = runner;
+  const at = (ms: number) => new Date(clock.now().getTime() + ms);
+  await store.create(
+    [10, 20].map((ms) => ({ userId: "u", provider: "p", runAt: at(ms) })),
+    clock.now(),
+  );
+  const claim = store.claim.bind(store);
+  store.claim = async (options) => {
+    const result = await claim(options);
+    await clock.sleep(15); // The second one is due before this is over.
+    return result;
+  };
+  const done = runLoop(runner, stop);
+  await turn();
+  for (let i = 0; i < 20; i++) await clock.advance(10);
+  drain.abort();
+  await clock.advance(100);
+  assertEquals((await done).completed, 2);
+});
+
+Deno.test("runLoop() takes over a dead runner's task after the clock was set forward", async () => {
+  const { runner, store, stop, drain, clock } = await setUp({
+    clock: new FakeClock(),
+    tasks: 1,
+    settings: { leaseMs: 6_000 },
+  });
+  await using _ = runner;
+  await store.claim({
+    limit: 1,
+    owner: "dead",
+    leaseMs: 6_000,
+    maxAttempts: 3,
+    now: clock.now(),
+  });
+  const done = runLoop(runner, stop);
+  await turn();
+  clock.jump(3_600_000);
+  for (let i = 0; i < 3; i++) await clock.advance(5_000);
+  drain.abort();
+  await clock.advance(100);
+  assertEquals((await done).completed, 1);
+});
+
+Deno.test("runOnce() finishes and records the tasks in hand where a claim fails", async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const { runner, store, stop, clock } = await setUp({
+    clock: new FakeClock(),
+    tasks: 3,
+    settings: { concurrency: 2, drainMs: 100 },
+    process: async (task) => {
+      if (task.id === "task-2") await promise;
+      return { kind: "completed" };
+    },
+  });
+  await using _ = runner;
+  const claim = store.claim.bind(store);
+  let claims = 0;
+  store.claim = (options) =>
+    claims++ === 0
+      ? claim(options)
+      : Promise.reject(new DatabaseBusyError("held"));
+  const rejected = assertRejects(
+    () => runOnce(runner, stop),
+    DatabaseBusyError,
+    "held",
+  );
+  await clock.advance(60_000);
+  resolve();
+  await clock.advance(1_000);
+  await rejected;
+  assertEquals(store.recorded.map(({ event }) => event), [
+    "completed",
+    "completed",
+  ]);
+});
+
+Deno.test("a finished run's outcome is kept for as long as another program holds the file", async () => {
+  const { runner, store, stop, drain, clock } = await setUp({
+    clock: new FakeClock(),
+    tasks: 1,
+    settings: { leaseMs: 1_000 },
+  });
+  await using _ = runner;
+  const record = store.record.bind(store);
+  let isHeld = true;
+  store.record = (...args) =>
+    isHeld ? Promise.reject(new DatabaseBusyError("held")) : record(...args);
+  const done = runLoop(runner, stop);
+  await turn();
+  for (let i = 0; i < 10; i++) await clock.advance(1_000);
+  isHeld = false;
+  for (let i = 0; i < 4; i++) await clock.advance(2_000);
+  drain.abort();
+  await clock.advance(100);
+  assertEquals((await done).completed, 1);
+});
+
+Deno.test("a run goes on where its lease can't be renewed because the file is held", async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const { runner, store, stop, drain, clock } = await setUp({
+    clock: new FakeClock(),
+    tasks: 1,
+    settings: { leaseMs: 1_000 },
+    process: async (_task, { signal }) => {
+      await promise;
+      return signal.aborted
+        ? { kind: "failed", error: "stopped", retryable: true }
+        : { kind: "completed" };
+    },
+  });
+  await using _ = runner;
+  const heartbeat = store.heartbeat.bind(store);
+  let isHeld = true;
+  store.heartbeat = (...args) =>
+    isHeld ? Promise.reject(new DatabaseBusyError("held")) : heartbeat(...args);
+  const done = runLoop(runner, stop);
+  await turn();
+  for (let i = 0; i < 10; i++) await clock.advance(1_000);
+  isHeld = false;
+  await clock.advance(1_000);
+  resolve();
+  await clock.advance(1_000);
+  drain.abort();
+  await clock.advance(100);
+  assertEquals((await done).completed, 1);
 });
 
 Deno.test("runLoop() starts a task that another process made, before the interval", async () => {

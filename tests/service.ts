@@ -20,6 +20,8 @@ import {
 /** Options for {@linkcode TestService.start}. */
 export interface TestServiceOptions {
   readonly token?: string;
+  /** As a runner with --exclusive has it. */
+  readonly exclusive?: boolean;
   readonly allowedHosts?: readonly string[];
   /** The service's; the database has the system's. */
   readonly clock?: Clock;
@@ -55,7 +57,8 @@ export class TestService implements AsyncDisposable {
       level: "DEBUG",
       write: (text) => test.log.push(text),
     });
-    const store = await openDuckDbStore(test.path);
+    const { exclusive } = options;
+    const store = await openDuckDbStore(test.path, { exclusive });
     const service = await startService({
       store,
       log,
@@ -104,7 +107,7 @@ export class TestService implements AsyncDisposable {
     const answer = {
       status: response.status,
       headers: response.headers,
-      body: /json/.test(response.headers.get("Content-Type") ?? "")
+      body: /\bjson/.test(response.headers.get("Content-Type") ?? "")
         ? JSON.parse(text)
         : text,
     };

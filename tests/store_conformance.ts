@@ -50,15 +50,17 @@ export interface StoreUnderTest extends AsyncDisposable {
   storedTextOf(id: string): Promise<string>;
 }
 
-/** Registers the suite for one way to open a store. */
+/** Registers the suite, or those tests `only`, for one way to open a store. */
 export function testTaskStore(
   name: string,
   open: () => Promise<StoreUnderTest>,
+  only = /^/,
 ): void {
   function test(
     behaviour: string,
     body: (subject: StoreUnderTest) => Promise<void>,
   ): void {
+    if (!only.test(behaviour)) return;
     Deno.test(`${behaviour} (${name})`, async () => {
       await using subject = await open();
       await body(subject);
@@ -296,6 +298,13 @@ export function testTaskStore(
     const ids = await createMany(store, 5);
     const tasks = await store.list({ limit: 2 });
     assertEquals(tasks.map(({ id }) => id), ids.slice(3).reverse());
+  });
+
+  test("list() leaves out the newest, as many as its offset", async ({ store }) => {
+    const ids = await createMany(store, 3);
+    const tasks = await store.list({ limit: 1, offset: 1 });
+    assertEquals(tasks.map(({ id }) => id), [ids[1]]);
+    assertEquals(await store.list({ limit: 5, offset: 3 }), []);
   });
 
   test("list() filters by state and provider", async ({ store }) => {

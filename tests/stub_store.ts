@@ -68,11 +68,12 @@ export class StubStore implements TaskStore {
 
   async claim(options: ClaimOptions): Promise<ClaimResult> {
     const { limit, owner, now, leaseMs, taskId, providers } = options;
+    const { leaseCutoff = now } = options;
     const room = new Map(options.providerRoom);
     this.claims.push(limit);
     const ended = this.#expire(now);
     const due = [...this.tasks.values()].filter((task) =>
-      isClaimable(task, now, taskId) &&
+      isClaimable(task, now, { taskId, leaseCutoff }) &&
       (providers?.includes(task.provider) ?? true)
     ).filter(({ provider }) => {
       const group = room.has(provider) ? provider : OTHERS;
@@ -244,11 +245,16 @@ export class StubStore implements TaskStore {
   async [Symbol.asyncDispose](): Promise<void> {}
 }
 
-function isClaimable(task: AgentTask, now: Date, taskId?: string): boolean {
+function isClaimable(
+  task: AgentTask,
+  now: Date,
+  { taskId, leaseCutoff = now }: Pick<ClaimOptions, "taskId" | "leaseCutoff"> =
+    {},
+): boolean {
   const { state, leaseExpiresAt, runAt } = task;
   if (taskId !== undefined && taskId !== task.id) return false;
   const isDue = taskId !== undefined || !runAt || runAt <= now;
-  const hasLease = leaseExpiresAt !== null && leaseExpiresAt > now;
+  const hasLease = leaseExpiresAt !== null && leaseExpiresAt > leaseCutoff;
   return isDue && (state === "created" || state === "running" && !hasLease);
 }
 

@@ -7,15 +7,13 @@
 import { EXIT, UsageError, UserError } from "../errors.ts";
 import { renderJson } from "../render.ts";
 import type { AnswerResult } from "../store.ts";
+import { MAX_ANSWER_CHARACTERS } from "../task.ts";
 import type { CommandContext } from "./context.ts";
 import { findTask } from "./find_task.ts";
 
-/** It becomes part of the trace, which is read whole with its task. */
-const MAX_ANSWER_CHARACTERS = 1024 * 1024;
-
 /** Answers the question of a task that waits for it. */
 export async function answer(context: CommandContext): Promise<number> {
-  const { args, flags, clock, terminal, openStore } = context;
+  const { args, flags, clock, terminal, openDesk } = context;
   const [prefix] = args;
   if (prefix === undefined) {
     throw new UsageError(
@@ -24,7 +22,7 @@ export async function answer(context: CommandContext): Promise<number> {
     );
   }
   const text = await readAnswer(context);
-  await using store = await openStore();
+  await using store = await openDesk();
   const { id, state } = await findTask(store, prefix);
   const result = await store.answer(id, text, clock.now());
   if (flags.json) {

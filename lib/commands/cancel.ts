@@ -29,14 +29,14 @@ const COUNTED_MESSAGES: Readonly<Record<CancelResult, string>> = {
 
 /** Cancels tasks. Exit code 1 where one of the ids had ended already. */
 export async function cancel(context: CommandContext): Promise<number> {
-  const { args, flags, clock, terminal, openStore } = context;
+  const { args, flags, clock, terminal, openDesk } = context;
   const deed: Deed = {
     verb: "cancel",
     states: ["created", "running", "needs_input"],
     find: ({ sets }, filter) => sets.findOpen(filter),
   };
   const choice = choiceOf(context, deed);
-  await using store = await openStore();
+  await using store = await openDesk();
   const ids = await chooseTasks(context, store, { choice, deed });
   const results = await store.sets.cancel(ids, clock.now());
   const [id = "", result = "missing"] = [ids[0], results[0]];

@@ -7,8 +7,8 @@
 
 import { UsageError, UserError } from "../errors.ts";
 import { formatCount } from "../figures.ts";
-import type { OpenStore } from "../open_store.ts";
 import { TASK_STATES, type TaskState } from "../task.ts";
+import type { TaskDesk } from "../task_desk.ts";
 import type { ChosenTask, TaskFilter } from "../task_sets.ts";
 import { type CommandContext, textFlag } from "./context.ts";
 import { statesFlag } from "./filter.ts";
@@ -24,7 +24,7 @@ export interface Deed {
   readonly usualStates?: readonly TaskState[];
   /** Finds the tasks that have something in common. */
   readonly find: (
-    store: OpenStore,
+    store: TaskDesk,
     filter: TaskFilter,
   ) => Promise<ChosenTask[]>;
 }
@@ -86,7 +86,7 @@ export function choiceOf(
  */
 export async function chooseTasks(
   context: CommandContext,
-  store: OpenStore,
+  store: TaskDesk,
   { choice, deed }: { readonly choice: Choice; readonly deed: Deed },
 ): Promise<readonly string[]> {
   if (choice.kind === "ids") return await idsOf(store, choice.prefixes);
@@ -98,7 +98,7 @@ export async function chooseTasks(
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 async function idsOf(
-  store: OpenStore,
+  store: TaskDesk,
   prefixes: readonly string[],
 ): Promise<string[]> {
   const ids = new Set<string>();

@@ -8,6 +8,7 @@ import type { Clock } from "../clock.ts";
 import type { Config, FlagValues } from "../config.ts";
 import type { Log } from "../log.ts";
 import type { OpenStore } from "../open_store.ts";
+import type { TaskDesk } from "../task_desk.ts";
 import type { Terminal } from "../terminal.ts";
 
 /** Options for {@linkcode RunCommand}. */
@@ -18,8 +19,10 @@ export interface CommandContext {
   readonly clock: Clock;
   readonly log: Log;
   readonly terminal: Terminal;
-  /** Opens the store that the configuration names. */
+  /** Opens the store that the configuration names: a file. */
   readonly openStore: () => Promise<OpenStore>;
+  /** Opens the tasks that the configuration names, be that a file or a service. */
+  readonly openDesk: () => Promise<TaskDesk>;
 }
 
 /** Runs one command and returns the exit code. */

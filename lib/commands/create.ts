@@ -21,9 +21,9 @@ export async function create(context: CommandContext): Promise<number> {
 }
 
 async function createOne(context: CommandContext): Promise<number> {
-  const { flags, clock, terminal, openStore } = context;
+  const { flags, clock, terminal, openDesk } = context;
   const task = await readTask(context);
-  await using store = await openStore();
+  await using store = await openDesk();
   const [id = null] = await store.create([task], clock.now());
   terminal.write(flags.json ? renderJson({ id }) : `Created task ${id}\n`);
   return EXIT.ok;
@@ -33,9 +33,9 @@ async function createFromFile(
   context: CommandContext,
   path: string,
 ): Promise<number> {
-  const { flags, clock, terminal, openStore } = context;
+  const { flags, clock, terminal, openDesk } = context;
   const { tasks, lineOfId, source } = await readFile(context, path);
-  await using store = await openStore();
+  await using store = await openDesk();
   try {
     const ids = await store.create(tasks, clock.now());
     terminal.write(

@@ -47,7 +47,7 @@ export async function exportTasks(context: CommandContext): Promise<number> {
 
 /** Asks DuckDB to write, and lets go of the database. */
 async function writePart(
-  { flags, clock, openStore }: CommandContext,
+  { flags, clock, openDesk }: CommandContext,
   path: string,
   format: ExportFormat,
 ): Promise<number> {
@@ -56,7 +56,7 @@ async function writePart(
     provider: textFlag(flags, "provider"),
     since: pastFlag(flags, "since", clock.now()),
   };
-  await using store = await openStore();
+  await using store = await openDesk();
   const events = Boolean(flags.events);
   return await store.history.export({ ...filter, path, format, events });
 }

@@ -16,7 +16,7 @@ const SHOWN_MATCHES = 5;
  * @throws {UsageError} where there is none, or more than one.
  */
 export async function findTask(
-  store: TaskStore,
+  store: Pick<TaskStore, "findByPrefix">,
   prefix: string,
 ): Promise<AgentTask> {
   if (prefix.trim() === "") {

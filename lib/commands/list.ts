@@ -13,12 +13,12 @@ const DEFAULT_LIMIT = 50;
 
 /** Lists tasks, newest first. */
 export async function list(
-  { flags, clock, terminal, openStore }: CommandContext,
+  { flags, clock, terminal, openDesk }: CommandContext,
 ): Promise<number> {
   const states = statesFlag(flags);
   const provider = textFlag(flags, "provider");
   const limit = countFlag(flags, "limit") ?? DEFAULT_LIMIT;
-  await using store = await openStore();
+  await using store = await openDesk();
   // One more than is shown, to know whether there are more.
   const tasks = await store.list({ states, provider, limit: limit + 1 });
   const shown = tasks.slice(0, limit);

@@ -15,14 +15,14 @@ import { pastFlag } from "./filter.ts";
 
 /** Deletes tasks that ended long ago, with their history. */
 export async function prune(context: CommandContext): Promise<number> {
-  const { flags, clock, terminal, openStore } = context;
+  const { flags, clock, terminal, openDesk } = context;
   const before = pastFlag(flags, "older-than", clock.now());
   if (!before) {
     throw new UsageError(
       "Cannot prune without an age. Say what is old: --older-than 30d.",
     );
   }
-  await using store = await openStore();
+  await using store = await openDesk();
   const { history } = store;
   const found = await history.countPrunable(before);
   const isDone = !flags["dry-run"] && found.tasks > 0;

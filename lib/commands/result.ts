@@ -17,7 +17,7 @@ import { findTask } from "./find_task.ts";
  * as JSON. Exit code 1 where there is no result.
  */
 export async function result(
-  { args, flags, terminal, openStore }: CommandContext,
+  { args, flags, terminal, openDesk }: CommandContext,
 ): Promise<number> {
   const [prefix] = args;
   if (prefix === undefined) {
@@ -26,7 +26,7 @@ export async function result(
         "agent-runner list has the ids; the start of one is enough.",
     );
   }
-  await using store = await openStore();
+  await using store = await openDesk();
   const task = await findTask(store, prefix);
   const trace = parseTrace(task.traceText);
   const output = trace?.output;

@@ -32,7 +32,7 @@ interface Retried {
 
 /** Runs tasks again. Exit code 1 where one of the ids can't be. */
 export async function retry(context: CommandContext): Promise<number> {
-  const { args, flags, clock, terminal, openStore } = context;
+  const { args, flags, clock, terminal, openDesk } = context;
   const deed: Deed = {
     verb: "retry",
     // Of those that are running, the ones that wait for their next attempt.
@@ -42,7 +42,7 @@ export async function retry(context: CommandContext): Promise<number> {
     find: ({ sets }, filter) => sets.findRetryable(filter, clock.now()),
   };
   const choice = choiceOf(context, deed);
-  await using store = await openStore();
+  await using store = await openDesk();
   const ids = await chooseTasks(context, store, { choice, deed });
   const results = await store.sets.retry(ids, clock.now());
   const retried = ids.map((id, index): Retried => ({

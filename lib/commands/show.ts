@@ -11,7 +11,7 @@ import { findTask } from "./find_task.ts";
 
 /** Shows one task with its history. */
 export async function show(
-  { args, flags, clock, terminal, openStore }: CommandContext,
+  { args, flags, clock, terminal, openDesk }: CommandContext,
 ): Promise<number> {
   const [prefix] = args;
   if (prefix === undefined) {
@@ -20,7 +20,7 @@ export async function show(
         "agent-runner list has the ids; the start of one is enough.",
     );
   }
-  await using store = await openStore();
+  await using store = await openDesk();
   const task = await findTask(store, prefix);
   const events = await store.events(task.id);
   if (flags.json) {

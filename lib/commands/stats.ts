@@ -15,13 +15,13 @@ const SHOWN_REASONS = 10;
 
 /** Prints counts, throughput, wait and run times, and why tasks failed. */
 export async function stats(
-  { flags, clock, terminal, openStore }: CommandContext,
+  { flags, clock, terminal, openDesk }: CommandContext,
 ): Promise<number> {
   const now = clock.now();
   const since = pastFlag(flags, "since", now) ??
     new Date(now.getTime() - DEFAULT_SPAN_MS);
   const window = windowOf(since, now);
-  await using store = await openStore();
+  await using store = await openDesk();
   const stats = await store.history.stats({
     ...window,
     reasons: SHOWN_REASONS,

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { placeOf } from "../client_settings.ts";
 import { EXIT } from "../errors.ts";
 import { LiveScreen, untilStopped } from "../live_screen.ts";
 import { renderJson } from "../render.ts";
@@ -24,9 +25,9 @@ interface Watching {
 
 /** Shows what happens, until somebody stops it. */
 export async function watch(context: CommandContext): Promise<number> {
-  const { flags, clock, terminal, openStore } = context;
+  const { flags, clock, terminal, openDesk } = context;
   const intervalMs = secondsFlag(flags, "interval") ?? DEFAULT_INTERVAL_MS;
-  await using store = await openStore();
+  await using store = await openDesk();
   const watched = new Watched(store, clock);
   using stop = untilStopped();
   const watching = { context, watched, intervalMs, stopped: stop.signal };
@@ -45,7 +46,7 @@ async function showScreen(
     const { overview, problem } = watched;
     const { hasColor } = terminal.screen;
     const frame = overview && {
-      title: `agent-runner watch  ${config.dbPath}`,
+      title: `agent-runner watch  ${placeOf(config)}`,
       overview,
       now: clock.now(),
       problem,

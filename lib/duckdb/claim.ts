@@ -16,10 +16,11 @@ import {
   isAnsweredElsewhere,
   startedPatch,
 } from "../transitions.ts";
-import type { Connection } from "./connection.ts";
+import type { Connection, SqlValue } from "./connection.ts";
 import { inWindow, readClaimed } from "./claimed.ts";
 import { applyTransitions } from "./record.ts";
 import { leaseOf, RUN_ORDER, TASK_ROW, taskOf, type TaskRow } from "./rows.ts";
+import { Stage } from "./stage.ts";
 
 /**
  * Holds for a row that may be claimed. A CASE, because ORs keep DuckDB from
@@ -65,8 +66,9 @@ const WINDOW_AGE_MS = 1_000;
  */
 export class Claimer {
   #connection: Connection | undefined;
-  #size = 0;
   #next = 0;
+  #end = 0;
+  #hasClaimed = false;
   #filledAt = 0;
   /** Which tasks the window is for. */
   #filter = "";
@@ -85,7 +87,7 @@ export class Claimer {
         ended.push(...await endOver(connection, options));
         await this.#fill(connection, options);
         isFresh = true;
-        if (this.#size === 0) break;
+        if (this.#next === this.#end) break;
       }
       const limit = options.limit - claimed.length;
       const more = await this.#lease(connection, {
@@ -109,8 +111,8 @@ export class Claimer {
     if (filterOf(options) !== this.#filter) return true;
     const age = now.getTime() - this.#filledAt;
     // With limits, what may be claimed is another set each time.
-    return providerRoom !== undefined && this.#next > 0 ||
-      connection !== this.#connection || this.#next >= this.#size ||
+    return providerRoom !== undefined && this.#hasClaimed ||
+      connection !== this.#connection || this.#next >= this.#end ||
       age < 0 || age >= WINDOW_AGE_MS;
   }
 
@@ -119,26 +121,25 @@ export class Claimer {
     options: ClaimOptions,
   ): Promise<void> {
     const { limit, now, leaseCutoff = now, providerRoom } = options;
-    await connection.run(
-      "CREATE OR REPLACE TEMP TABLE claim_window (position INTEGER, row BIGINT)",
-    );
-    const values = [dueBy(options), leaseCutoff.toISOString()];
-    const bind = (value: string) => `$${values.push(value)}`;
+    const size = providerRoom ? limit : WINDOW_ROWS;
+    const first = await Stage.of(connection).reserve("claim_window", size);
+    const values: SqlValue[] = [dueBy(options), leaseCutoff.toISOString()];
+    const bind = (value: SqlValue) => `$${values.push(value)}`;
     const isWanted = `${claimable("$1", "$2")} ${onlyWanted(options, bind)}`;
     const candidates = providerRoom
       ? withinRoom(isWanted, providerRoom, bind)
       : `SELECT rowid, priority, created_at FROM agent_tasks WHERE ${isWanted}`;
-    this.#size = await connection.run(
+    const count = await connection.run(
       `INSERT INTO claim_window
-       SELECT row_number() OVER (ORDER BY ${RUN_ORDER}) - 1, rowid
-       FROM (${candidates}
-             ORDER BY ${RUN_ORDER} LIMIT ${
-        providerRoom ? limit : WINDOW_ROWS
-      })`,
+       SELECT row_number() OVER (ORDER BY ${RUN_ORDER}) - 1 + ${bind(first)},
+         rowid
+       FROM (${candidates} ORDER BY ${RUN_ORDER} LIMIT ${size})`,
       values,
     );
     this.#connection = connection;
-    this.#next = 0;
+    this.#hasClaimed = false;
+    this.#next = first;
+    this.#end = first + count;
     this.#filledAt = now.getTime();
     this.#filter = filterOf(options);
   }
@@ -150,7 +151,7 @@ export class Claimer {
     const { limit, owner, leaseMs, now, leaseCutoff = now } = options;
     const leaseId = crypto.randomUUID();
     const start = this.#next;
-    const end = Math.min(start + limit, this.#size);
+    const end = Math.min(start + limit, this.#end);
     const expiresAt = new Date(now.getTime() + leaseMs);
     // No RETURNING: it rewrites every row and its index entry, five times as
     // dear as this and a SELECT by lease.
@@ -173,6 +174,7 @@ export class Claimer {
       ],
     );
     this.#next = end;
+    this.#hasClaimed = true;
     if (count === 0) return [];
     const leased = { ...options, leaseId, start, end, count };
     return await readClaimed(connection, leased);

@@ -11,11 +11,12 @@ import { startedPatch } from "../transitions.ts";
 import type { Connection } from "./connection.ts";
 import { notifyStarted } from "./notifications.ts";
 import { type TaskJson, taskLists } from "./rows.ts";
+import { Stage } from "./stage.ts";
 
 /** Holds for the rows of a part of the window; without a scan of the others. */
 export const inWindow = (start: string, end: string) => `
   rowid IN (SELECT row FROM claim_window
-            WHERE position >= ${start} AND position < ${end})`;
+            WHERE number >= ${start} AND number < ${end})`;
 
 /** What the claim itself did not decide. */
 const CLAIMED_FIELDS = [
@@ -58,33 +59,65 @@ export interface ReadClaimedOptions extends ClaimOptions {
 /** Reads the tasks that were just leased, and notes in trace and history. */
 export async function readClaimed(
   connection: Connection,
-  { leaseId, start, end, count, owner, leaseMs, now }: ReadClaimedOptions,
+  options: ReadClaimedOptions,
 ): Promise<ClaimedTask[]> {
+  const isInWindow = inWindow("$2", "$3");
+  const claimed = await readLeased(connection, isInWindow, options);
+  if (claimed.length === options.count) return claimed;
+  // An index on a changed column: DuckDB has put the rows elsewhere.
+  const others = await readLeased(connection, `NOT (${isInWindow})`, options);
+  return [...claimed, ...others];
+}
+
+async function readLeased(
+  connection: Connection,
+  condition: string,
+  options: ReadClaimedOptions,
+): Promise<ClaimedTask[]> {
+  const { leaseId, start, end, owner, now } = options;
+  const isLeased = `lease_id = $1 AND ${condition}`;
+  const values = [leaseId, start, end];
+  const text = await connection.text(
+    `SELECT to_json({${taskLists(CLAIMED_FIELDS)},
+       trace: list(nullif(last_update, $4)),
+       place: list(rowid),
+       createdUs: list(coalesce(epoch_us(created_at), CASE
+         WHEN created_at > 'epoch' THEN 1 ELSE -1 END * 9007199254740991))})
+     FROM agent_tasks WHERE ${isLeased} HAVING count(*) > 0`,
+    [...values, stringifyJson(startedPatch(now))],
+  );
+  if (text === null) return [];
+  const noting = connection.run(
+    `INSERT INTO agent_task_events
+       (task_id, kind, occurred_at, attempt, runner)
+     SELECT id, 'started', $4::TIMESTAMPTZ, attempt, $5
+     FROM agent_tasks WHERE ${isLeased}`,
+    [...values, now.toISOString(), owner],
+  );
+  // JavaScript reads the text meanwhile.
+  const [{ claimed, traces }] = await Promise.all([
+    claimedOf(text, options),
+    noting,
+  ]);
+  await writeTraces(connection, traces);
+  await notifyStarted(connection, isLeased, values);
+  return claimed;
+}
+
+interface NewTrace {
+  readonly id: string;
+  readonly trace: string;
+}
+
+/** The claimed tasks, and the traces that are not written yet. */
+function claimedOf(
+  text: string,
+  { leaseId, owner, leaseMs, now }: ReadClaimedOptions,
+): { claimed: ClaimedTask[]; traces: NewTrace[] } {
+  const columns: Columns = JSON.parse(text);
   const patch = startedPatch(now);
   const started = stringifyJson(patch);
-  let range: readonly number[] = [start, end];
-  const isLeased = () =>
-    range.length > 0
-      ? `lease_id = $1 AND ${inWindow("$2", "$3")}`
-      : "lease_id = $1";
-  const read = () =>
-    connection.json<Columns>(
-      `SELECT to_json({${taskLists(CLAIMED_FIELDS)},
-         trace: list(nullif(last_update, $${range.length + 2})),
-         place: list(rowid),
-         createdUs: list(coalesce(epoch_us(created_at), CASE
-           WHEN created_at > 'epoch' THEN 1 ELSE -1 END * 9007199254740991))})
-       FROM agent_tasks WHERE ${isLeased()} HAVING count(*) > 0`,
-      [leaseId, ...range, started],
-    );
-  let columns = await read();
-  if (columns?.id.length !== count) {
-    // An index on a changed column: DuckDB has put the rows elsewhere.
-    range = [];
-    columns = await read();
-  }
-  if (!columns) return [];
-  const merged: { id: string; trace: string }[] = [];
+  const traces: NewTrace[] = [];
   const leaseExpiresAt = new Date(now.getTime() + leaseMs);
   const claimed = runOrder(columns).map((i): ClaimedTask => {
     const at = <T>(values: readonly T[]) => values[i] as T;
@@ -94,7 +127,7 @@ export async function readClaimed(
     let traceText = trace ?? started;
     if (trace !== null && !wasStarted(trace)) {
       traceText = mergeTrace(trace, patch);
-      merged.push({ id, trace: traceText });
+      traces.push({ id, trace: traceText });
     }
     const task: AgentTask = {
       id,
@@ -119,17 +152,7 @@ export async function readClaimed(
     const place = at(columns.place);
     return { task, lease: { taskId: id, id: leaseId, owner, attempt, place } };
   });
-  await writeTraces(connection, merged);
-  await connection.run(
-    `INSERT INTO agent_task_events
-       (task_id, kind, occurred_at, attempt, runner)
-     SELECT id, 'started', $${range.length + 2}::TIMESTAMPTZ, attempt,
-       $${range.length + 3}
-     FROM agent_tasks WHERE ${isLeased()}`,
-    [leaseId, ...range, now.toISOString(), owner],
-  );
-  await notifyStarted(connection, isLeased(), [leaseId, ...range]);
-  return claimed;
+  return { claimed, traces };
 }
 
 /** The indexes of the rows, in `RUN_ORDER`. */
@@ -149,18 +172,21 @@ function wasStarted(traceText: string): boolean {
 
 async function writeTraces(
   connection: Connection,
-  traces: readonly { id: string; trace: string }[],
+  traces: readonly NewTrace[],
 ): Promise<void> {
   if (traces.length === 0) return;
-  await connection.run(
-    "CREATE OR REPLACE TEMP TABLE incoming_traces (task_id UUID, trace TEXT)",
+  const set = await Stage.of(connection).reserve(
+    "incoming_traces",
+    traces.length,
   );
   await connection.append("incoming_traces", [
+    { type: "bigint", values: traces.map((_, index) => BigInt(set + index)) },
     { type: "text", values: traces.map(({ id }) => id) },
     { type: "text", values: traces.map(({ trace }) => trace) },
   ]);
   await connection.run(
     `UPDATE agent_tasks t SET last_update = d.trace
-     FROM incoming_traces d WHERE t.id = d.task_id`,
+     FROM incoming_traces d WHERE t.id = d.task_id AND d.number >= $1`,
+    [set],
   );
 }

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { backoffMs } from "../backoff.ts";
 import type { Clock } from "../clock.ts";
 import { DatabaseBusyError, DatabaseError } from "../errors.ts";
 import {
@@ -29,11 +30,12 @@ export interface DatabaseOptions {
 }
 
 /**
- * The file stays open at least this long after a transaction, and at least as
- * long as closing it took the last time: 10 ms after a small change, 100 ms
- * after thousands of rows.
+ * The file stays open so long after a transaction, in case there is another one.
+ * The longer it was in use, the longer closing it takes, and opening it again:
+ * so it lingers for a share of that time, within these bounds.
  */
-const LINGER_MS = 10;
+const LINGER_MS = { least: 10, most: 100 };
+const LINGER_SHARE = 0.25;
 /** Under load, others get their turn after this long, */
 const HOLD_MS = 1_000;
 /**
@@ -44,6 +46,8 @@ const HOLD_TRANSACTIONS = 20;
 const SHORT_MS = 25;
 /** How long others then have; a waiting process tries at least this often. */
 const YIELD_MS = 30;
+/** Mostly it has just written something, and lets go in a moment. */
+const BUSY_BACKOFF = { baseMs: 4, maxMs: 0.8 * YIELD_MS };
 
 /** One database, used by one transaction at a time. */
 export class Database implements AsyncDisposable {
@@ -58,7 +62,6 @@ export class Database implements AsyncDisposable {
   #changeCount = 0;
   #inode: number | null | undefined;
   #openedAt = 0;
-  #lingerMs = LINGER_MS;
   #shortTransactions = 0;
   #mayOpenAt = 0;
   #linger: ReturnType<typeof setTimeout> | undefined;
@@ -228,14 +231,13 @@ export class Database implements AsyncDisposable {
     } else {
       this.#linger = setTimeout(
         () => this.#inTurn(() => this.#close()),
-        this.#lingerMs,
+        clamp(heldMs * LINGER_SHARE, LINGER_MS),
       );
     }
   }
 
   async #close(): Promise<void> {
     if (!this.#connection) return;
-    const startedAt = this.#clock.monotonic();
     if (hasLog(this.#path)) {
       try {
         // Closing does it too, but holds up JavaScript meanwhile.
@@ -245,8 +247,6 @@ export class Database implements AsyncDisposable {
       }
     }
     this.#drop();
-    const tookMs = this.#clock.monotonic() - startedAt;
-    this.#lingerMs = Math.max(LINGER_MS, tookMs);
   }
 
   #drop(): void {
@@ -272,16 +272,22 @@ export async function whenFree<T>(
   { clock, waitMs }: { readonly clock: Clock; readonly waitMs: number },
 ): Promise<T> {
   const deadline = clock.monotonic() + waitMs;
-  while (true) {
+  for (let attempt = 1;; attempt++) {
     try {
       return await open();
     } catch (error) {
       const waited = clock.monotonic() >= deadline;
       if (!(error instanceof DatabaseBusyError) || waited) throw error;
     }
-    // Jitter, so that two that wait do not meet again and again.
-    await clock.sleep(YIELD_MS * (0.2 + 0.6 * Math.random()));
+    await clock.sleep(backoffMs(attempt, BUSY_BACKOFF));
   }
+}
+
+function clamp(
+  value: number,
+  { least, most }: { readonly least: number; readonly most: number },
+): number {
+  return Math.min(Math.max(value, least), most);
 }
 
 /** DuckDB's errors are plain ones that begin with their kind. */

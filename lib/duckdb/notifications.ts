@@ -167,13 +167,18 @@ export async function notifyStarted(
   );
 }
 
-/** Notifies of the tasks that were just ended: see `record.ts`. */
-export async function notifyEnded(connection: Connection): Promise<void> {
+/** Notifies of the staged tasks that were just ended; `isOfSet` finds them. */
+export async function notifyEnded(
+  connection: Connection,
+  isOfSet: string,
+  values: readonly SqlValue[],
+): Promise<void> {
   await byConnection.get(connection)?.write(
     connection,
     `SELECT t.*, o.state AS event, o.attempt AS run
-     FROM incoming d JOIN outcomes o ON d.outcome = o.position
+     FROM incoming d JOIN outcomes o ON ${isOfSet}
      JOIN agent_tasks t ON t.id = d.task_id
      WHERE o.state IN ('completed', 'failed')`,
+    values,
   );
 }

@@ -44,8 +44,9 @@ import {
 } from "./notifications.ts";
 import { DuckDbOutbox, pruneOutbox } from "./outbox.ts";
 import {
+  applyPrepared,
   applyToChangedRows,
-  applyTransitions,
+  prepare,
   RowsChangedError,
 } from "./record.ts";
 import { answerTask } from "./requests.ts";
@@ -59,6 +60,7 @@ import {
 } from "./rows.ts";
 import { ensureSchema } from "./schema.ts";
 import { DuckDbTaskSets } from "./sets.ts";
+import { Stage } from "./stage.ts";
 
 /** Options for {@linkcode openDuckDbStore}. */
 export interface DuckDbStoreOptions
@@ -98,6 +100,7 @@ export async function openDuckDbStore(
     ...rest,
     onOpen: async (connection) => {
       if (await ensureSchema(connection) === "created") onCreate?.();
+      await Stage.open(connection);
       if (isNotifying) attachNotifications(connection, notifications);
     },
     isWorthAnother: (error) => error instanceof NotificationsError,
@@ -146,12 +149,14 @@ export class DuckDbTaskStore implements TaskStore {
     );
   }
 
-  list({ states, provider, limit }: ListOptions): Promise<AgentTask[]> {
+  list(
+    { states, provider, limit, offset = 0 }: ListOptions,
+  ): Promise<AgentTask[]> {
     return this.#tasks(
       `WHERE ($1::TEXT IS NULL OR list_contains(string_split($1, ','), status))
          AND ($2::TEXT IS NULL OR provider = $2)
-       ORDER BY created_at DESC, rowid DESC LIMIT $3`,
-      [states?.join(",") ?? null, provider ?? null, limit],
+       ORDER BY created_at DESC, rowid DESC LIMIT $3 OFFSET $4`,
+      [states?.join(",") ?? null, provider ?? null, limit, offset],
     );
   }
 
@@ -279,9 +284,10 @@ export class DuckDbTaskStore implements TaskStore {
     now: Date,
   ): Promise<RecordResult[]> {
     if (transitions.length === 0) return [];
+    const prepared = prepare(transitions);
     try {
       return await this.#database.transaction((connection) =>
-        applyTransitions(connection, transitions, now)
+        applyPrepared(connection, prepared, now)
       );
     } catch (error) {
       if (!(error instanceof RowsChangedError)) throw error;

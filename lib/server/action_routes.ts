@@ -15,10 +15,13 @@ import {
   idParamSchema,
   retrySchema,
 } from "./schemas.ts";
+import { MAX_ANSWER_CHARACTERS } from "../task.ts";
 import type { RetryRefusal } from "../task_sets.ts";
 import type { Service } from "./service.ts";
 
 const MAX_BODY_BYTES = 1024 ** 2;
+/** JSON may take six bytes for a character. */
+const MAX_ANSWER_BYTES = 6 * MAX_ANSWER_CHARACTERS + 1_024;
 
 const cancelRoute = createRoute({
   method: "post",
@@ -83,13 +86,16 @@ export function addActionRoutes(
   for (const route of [cancelRoute, retryRoute]) {
     api.use(route.getRoutingPath(), jsonBody(MAX_BODY_BYTES, { isOptional }));
   }
-  api.use(answerRoute.getRoutingPath(), jsonBody(MAX_BODY_BYTES));
+  api.use(answerRoute.getRoutingPath(), jsonBody(MAX_ANSWER_BYTES));
 
   /** The answer where a task was changed; a problem where it was not. */
   function changed(id: string, result: string) {
-    if (result === "missing") throw new Problem(404, `There is no task ${id}.`);
+    const problem = { reason: result, taskId: id };
+    if (result === "missing") {
+      throw new Problem(404, `There is no task ${id}.`, problem);
+    }
     const refusal = REFUSALS[result];
-    if (refusal) throw new Problem(409, `Task ${id} ${refusal}.`);
+    if (refusal) throw new Problem(409, `Task ${id} ${refusal}.`, problem);
     store.feed.announceChange();
     return answer({ id, result }, {
       status: result === "requested" ? 202 : 200,
@@ -107,7 +113,10 @@ export function addActionRoutes(
     if (!result || result.kind === "refused") {
       const why = result?.why ?? "missing";
       const status = why === "missing" ? 404 : 409;
-      throw new Problem(status, `Task ${id} ${RETRY_REFUSALS[why]}.`);
+      throw new Problem(status, `Task ${id} ${RETRY_REFUSALS[why]}.`, {
+        reason: why,
+        taskId: id,
+      });
     }
     store.feed.announceChange();
     return result.kind === "due"

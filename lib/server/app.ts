@@ -18,11 +18,14 @@ import { addDashboardRoutes, isDashboardPath } from "./dashboard/routes.ts";
 import { createApi } from "./documented.ts";
 import { addEventRoutes } from "./event_routes.ts";
 import { authorized, type HostOptions, ownRequests } from "./guard.ts";
+import { addExportRoutes } from "./export_routes.ts";
 import { addHealthRoutes } from "./health_routes.ts";
+import { addHistoryRoutes } from "./history_routes.ts";
 import { bounded } from "./limits.ts";
 import { Problem } from "./problem.ts";
 import { secured } from "./secured.ts";
 import type { Service } from "./service.ts";
+import { addSetRoutes } from "./set_routes.ts";
 import { SESSION_COOKIE } from "./session.ts";
 import { addSessionRoutes } from "./session_routes.ts";
 import { addStatsRoutes } from "./stats_routes.ts";
@@ -73,9 +76,12 @@ export function createApp(service: Service, options: AppOptions): OpenAPIHono {
   }));
 
   const api = createApi();
+  addSetRoutes(api, service);
   addTaskRoutes(api, service);
   addActionRoutes(api, service);
   addStatsRoutes(api, service);
+  addHistoryRoutes(api, service);
+  addExportRoutes(api, service);
   addEventRoutes(api, service, options.stop);
   addSessionRoutes(api, service);
   app.route(API_PATH, api);

@@ -8,6 +8,7 @@ import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import { problems } from "./documented.ts";
 import { openEventStream } from "./event_stream.ts";
 import { Problem } from "./problem.ts";
+import { uuid } from "./schemas.ts";
 import type { Service } from "./service.ts";
 
 const MAX_STREAMS = 32;
@@ -27,7 +28,7 @@ const streamRoute = createRoute({
       after: place.optional().openapi({
         description: "Begin with the event after this one; 0: with the first",
       }),
-      task: z.uuid().optional().openapi({ description: "Only of this task" }),
+      task: uuid.optional().openapi({ description: "Only of this task" }),
       max_lag: z.coerce.number().pipe(z.int().min(1)).optional().openapi({
         description: "Skip to the newest events where more than so many wait",
       }),

@@ -45,18 +45,27 @@ function bodyOf(
         const chunk: Uint8Array<ArrayBuffer> | null = incoming.read();
         if (chunk) return controller.enqueue(new Uint8Array(chunk));
         if (incoming.readableEnded) return controller.close();
-        const changed = new AbortController();
-        const { signal } = changed;
-        await Promise.race([
-          once(incoming, "readable", { signal }),
-          once(incoming, "end", { signal }),
-        ]).finally(() => changed.abort()); // Takes the other listener away.
+        await readableOrEnd(incoming);
       }
     },
     cancel() {
       incoming.resume();
     },
   }, { highWaterMark: 0 });
+}
+
+/** A large body is waited for often: no listener may stay. */
+async function readableOrEnd(incoming: IncomingMessage): Promise<void> {
+  const done = new AbortController();
+  const { signal } = done;
+  try {
+    await Promise.race([
+      once(incoming, "readable", { signal }),
+      once(incoming, "end", { signal }),
+    ]);
+  } finally {
+    done.abort();
+  }
 }
 
 /** Sends a response, as fast as the client takes it. */

@@ -34,6 +34,10 @@ export const TITLES = {
 /** Options for {@linkcode Problem}. */
 export interface ProblemOptions {
   readonly errors?: readonly FieldError[];
+  /** Why, in a word for programs. */
+  readonly reason?: string;
+  /** The task that it is about. */
+  readonly taskId?: string;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
@@ -51,7 +55,7 @@ export class Problem extends Error {
 
   /** The answer that says so. */
   get response(): Response {
-    const { errors, headers } = this.options;
+    const { errors, reason, taskId, headers } = this.options;
     const { status, detail } = this;
     return new Response(
       JSON.stringify({
@@ -60,6 +64,8 @@ export class Problem extends Error {
         status,
         detail,
         ...errors && { errors },
+        ...reason && { reason },
+        ...taskId && { task_id: taskId },
       }),
       {
         status,

@@ -6,27 +6,34 @@
 
 import { z } from "@hono/zod-openapi";
 import { MAX_LISTED_TEXT } from "../feed.ts";
-import { TASK_STATES } from "../task.ts";
+import { MAX_ANSWER_CHARACTERS, TASK_STATES } from "../task.ts";
 import { parseCursor } from "./cursor.ts";
 
 /** The most tasks in one batch. */
 export const MAX_BATCH_TASKS = 10_000;
+/** The most bytes of one batch. */
+export const MAX_BATCH_BYTES = 16 * 1024 ** 2;
 /** The most tasks on one page. */
 export const MAX_PAGE_TASKS = 500;
 
 const MAX_INTEGER = 2_147_483_647;
 
-const time = z.iso.datetime({ offset: true });
+/** Not `z.uuid()`, which refuses what DuckDB takes: other versions and variants. */
+export const uuid = z.string()
+  .regex(/^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$/, "Invalid UUID")
+  .openapi({ format: "uuid" });
+/** A time. */
+export const time = z.iso.datetime({ offset: true });
 const state = z.enum(TASK_STATES).openapi("TaskState");
 /** Another program may have put anything into the table. */
-const anyState = z.union([state, z.string()]);
+export const anyState = z.union([state, z.string()]);
 /** Not `z.json()`, which refuses an integer beyond 2^53. */
-const json = z.unknown();
+export const json = z.unknown();
 const name = z.string().regex(/\S/, "Expected a text").max(200);
 
 /** A task to create. */
 export const newTaskSchema = z.strictObject({
-  id: z.uuid().optional().openapi({
+  id: uuid.optional().openapi({
     description: "Default: a new one. A second task with one id is refused.",
   }),
   instruction: z.string().regex(/\S/, "Expected a text").openapi({
@@ -62,21 +69,25 @@ export const newTaskSchema = z.strictObject({
   }),
 }).openapi("NewTask");
 
+/** One of many tasks to create. */
+const batchTaskSchema = newTaskSchema.partial({ instruction: true })
+  .openapi("BatchTask");
+
 /** Many tasks to create. */
 export const batchSchema = z.strictObject({
-  tasks: z.array(newTaskSchema).min(1).max(MAX_BATCH_TASKS),
+  tasks: z.array(batchTaskSchema).min(1).max(MAX_BATCH_TASKS),
 }).openapi("NewTasks");
 
 /** What creating many gives. */
 export const createdSchema = z.object({
   count: z.int(),
-  ids: z.array(z.uuid()).openapi({ description: "In the order of the tasks" }),
+  ids: z.array(uuid).openapi({ description: "In the order of the tasks" }),
 }).openapi("CreatedTasks");
 
 const commonTaskFields = {
-  id: z.uuid(),
+  id: uuid,
   state: anyState,
-  user_id: z.uuid(),
+  user_id: uuid,
   provider: z.string(),
   target_type: z.enum(["issue", "pr"]).nullable(),
   target_ref: z.string().nullable(),
@@ -131,8 +142,8 @@ export const pageSchema = z.object({
   }),
 }).openapi("TaskPage");
 
-/** What filters a list. */
-export const listQuerySchema = z.object({
+/** What chooses tasks by what they have in common. */
+export const filterFields = {
   state: z.string().transform((text) => text.split(",").map((it) => it.trim()))
     .pipe(z.array(z.enum(TASK_STATES))).optional().openapi({
       type: "string",
@@ -140,6 +151,11 @@ export const listQuerySchema = z.object({
       example: "failed,needs_input",
     }),
   provider: z.string().max(200).optional(),
+};
+
+/** What filters a list. */
+export const listQuerySchema = z.object({
+  ...filterFields,
   q: z.string().max(200).optional().openapi({
     description: "Text in the instruction or target, or the start of an id",
   }),
@@ -158,13 +174,13 @@ export const listQuerySchema = z.object({
 
 /** The id of a task in a path. */
 export const idParamSchema = z.object({
-  id: z.uuid().openapi({ param: { name: "id", in: "path" } }),
+  id: uuid.openapi({ param: { name: "id", in: "path" } }),
 });
 
 /** A row of a task's history. */
 export const eventSchema = z.object({
   id: z.int().openapi({ description: "Grows with every event" }),
-  task_id: z.uuid(),
+  task_id: uuid,
   kind: z.string().openapi({
     description: "created, started, progress, completed, failed, " +
       "needs_input, retry_scheduled, released, answered, retried, " +
@@ -182,20 +198,20 @@ export const eventsSchema = z.object({ events: z.array(eventSchema) })
 
 /** The answer to a task's question. */
 export const answerSchema = z.strictObject({
-  answer: z.string().regex(/\S/, "Expected a text"),
+  answer: z.string().regex(/\S/, "Expected a text").max(MAX_ANSWER_CHARACTERS),
 }).openapi("Answer");
 
 /** What came of changing a task. */
 export const changeSchema = z.object({
-  id: z.uuid(),
+  id: uuid,
   result: z.enum(["cancelled", "requested", "answered"]),
 }).openapi("Change");
 
 /** What came of retrying a task. */
 export const retrySchema = z.object({
-  id: z.uuid(),
+  id: uuid,
   result: z.enum(["retried", "due"]),
-  new_id: z.uuid().nullable().openapi({
+  new_id: uuid.nullable().openapi({
     description: "The new task's; null where the same one is due now",
   }),
 }).openapi("Retry");
@@ -246,6 +262,12 @@ export const statsQuerySchema = z.object({
   buckets: z.coerce.number().pipe(z.int().min(1).max(500)).default(96),
 });
 
+/** Whether a token is needed, and whether it was given. */
+export const sessionSchema = z.object({
+  token_needed: z.boolean(),
+  authorized: z.boolean(),
+}).openapi("Session");
+
 /** A refusal or failure. */
 export const problemSchema = z.object({
   type: z.literal("about:blank"),
@@ -254,4 +276,11 @@ export const problemSchema = z.object({
   detail: z.string(),
   errors: z.array(z.object({ path: z.string(), message: z.string() }))
     .optional(),
+  reason: z.string().optional().openapi({
+    description: "Why, in a word for programs: missing, ended, not asked, " +
+      "duplicate id, …",
+  }),
+  task_id: uuid.optional().openapi({
+    description: "The task that it is about",
+  }),
 }).openapi("Problem");

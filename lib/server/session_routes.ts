@@ -9,16 +9,12 @@ import { answer } from "./answer.ts";
 import { jsonBody } from "./body.ts";
 import { json, jsonRequest, problems } from "./documented.ts";
 import { Problem } from "./problem.ts";
+import { sessionSchema } from "./schemas.ts";
 import type { Service } from "./service.ts";
 import { SESSION_COOKIE, SESSION_MS } from "./session.ts";
 
 const MAX_BODY_BYTES = 4_096;
 const PATH = "/session";
-
-const sessionSchema = z.object({
-  token_needed: z.boolean(),
-  authorized: z.boolean(),
-}).openapi("Session");
 
 const getRoute = createRoute({
   method: "get",

@@ -13,6 +13,7 @@ import { parseTrace } from "../trace.ts";
 import { answer } from "./answer.ts";
 import { jsonBody } from "./body.ts";
 import { formatCursor } from "./cursor.ts";
+import { wholeQuerySchema, wholeTasksSchema } from "./desk_schemas.ts";
 import { json, jsonRequest, problems } from "./documented.ts";
 import { DIGEST_KEY, digestOf, withKey } from "./idempotency.ts";
 import { Problem } from "./problem.ts";
@@ -22,6 +23,7 @@ import {
   eventsSchema,
   idParamSchema,
   listQuerySchema,
+  MAX_BATCH_BYTES,
   newTaskSchema,
   pageSchema,
   taskSchema,
@@ -30,7 +32,6 @@ import type { Service } from "./service.ts";
 import { listedTaskToJson, taskEventToJson } from "./task_json.ts";
 
 const MAX_BODY_BYTES = 1024 ** 2;
-const MAX_BATCH_BYTES = 16 * 1024 ** 2;
 
 const headers = z.object({
   "idempotency-key": z.string().min(1).max(255).optional().openapi({
@@ -48,6 +49,14 @@ const listRoute = createRoute({
   summary: "List tasks, newest first",
   request: { query: listQuerySchema },
   responses: { 200: json(pageSchema, "A page of tasks"), ...problems(400) },
+});
+
+const wholeRoute = createRoute({
+  method: "get",
+  path: "/tasks/whole",
+  summary: "Tasks with their whole instructions and traces, newest first",
+  request: { query: wholeQuerySchema },
+  responses: { 200: json(wholeTasksSchema, "The tasks"), ...problems(400) },
 });
 
 const createTaskRoute = createRoute({
@@ -113,6 +122,15 @@ export function addTaskRoutes(api: OpenAPIHono, service: Service): void {
     });
   });
 
+  api.openapi(wholeRoute, async (c) => {
+    const { id, state, provider, limit, offset } = c.req.valid("query");
+    // Not kept for others: they may be large.
+    const tasks = id === undefined
+      ? await store.list({ states: state, provider, limit, offset })
+      : await store.findByPrefix(id, limit);
+    return answer({ tasks: tasks.map(taskToJson) });
+  });
+
   api.openapi(createTaskRoute, async (c) => {
     const body = c.req.valid("json");
     const { isNew, ids: [id = ""] } = await createOnce(
@@ -159,7 +177,10 @@ export async function found(
 ): Promise<AgentTask> {
   const task = await reads.get(`task ${id.toLowerCase()}`, () => store.get(id));
   if (task) return task;
-  throw new Problem(404, `There is no task ${id}.`);
+  throw new Problem(404, `There is no task ${id}.`, {
+    reason: "missing",
+    taskId: id,
+  });
 }
 
 interface CreateRequest {
@@ -193,9 +214,15 @@ async function createOnce(
     return { isNew: true, ids };
   } catch (error) {
     if (!(error instanceof DuplicateIdError)) throw error;
-    if (key === undefined) throw new Problem(409, error.message);
-    const known = await store.get(error.id);
+    const known = key === undefined ? undefined : await store.get(error.id);
     if (parseTrace(known?.traceText ?? null)?.[DIGEST_KEY] !== digest) {
+      // An id that was given says nothing about the key.
+      if (key === undefined || given.some(({ id }) => id === error.id)) {
+        throw new Problem(409, error.message, {
+          reason: "duplicate id",
+          taskId: error.id,
+        });
+      }
       throw new Problem(
         422,
         "This Idempotency-Key was used before for something else.",

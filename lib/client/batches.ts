@@ -1,0 +1,34 @@
+/**
+ * Many new tasks in as few requests as the API allows.
+ *
+ * @module
+ */
+
+import { MAX_BATCH_BYTES, MAX_BATCH_TASKS } from "../server/schemas.ts";
+import type { JsonObject, NewTask } from "../task.ts";
+import { stringifyJson } from "../trace.ts";
+import { newTaskToJson } from "./task_json.ts";
+
+/** What stands around the tasks of a request. */
+const FRAME_BYTES = 100;
+
+/** The tasks in their order, in requests that are not too large. */
+export function* batchesOf(tasks: readonly NewTask[]): Generator<JsonObject[]> {
+  const encoder = new TextEncoder();
+  let batch: JsonObject[] = [];
+  let bytes = FRAME_BYTES;
+  for (const task of tasks) {
+    const json = newTaskToJson(task);
+    const more = encoder.encode(stringifyJson(json)).length + 1;
+    const isFull = batch.length === MAX_BATCH_TASKS ||
+      bytes + more > MAX_BATCH_BYTES;
+    if (isFull && batch.length > 0) {
+      yield batch;
+      batch = [];
+      bytes = FRAME_BYTES;
+    }
+    batch.push(json);
+    bytes += more;
+  }
+  if (batch.length > 0) yield batch;
+}

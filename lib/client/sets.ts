@@ -1,0 +1,92 @@
+/**
+ * Many tasks at once, through a service.
+ *
+ * @module
+ */
+
+import {
+  cancelledSchema,
+  chosenSchema,
+  MAX_SET_TASKS,
+  retriedSchema,
+} from "../server/desk_schemas.ts";
+import type { CancelResult } from "../store.ts";
+import type {
+  ChosenTask,
+  RetryResult,
+  TaskFilter,
+  TaskSets,
+} from "../task_sets.ts";
+import type { Api } from "./api.ts";
+import { stateOf } from "./task_json.ts";
+
+/** A {@linkcode TaskSets} behind a service, whose clock counts. */
+export class ServiceSets implements TaskSets {
+  readonly #api: Api;
+
+  constructor(api: Api) {
+    this.#api = api;
+  }
+
+  findOpen(filter: TaskFilter): Promise<ChosenTask[]> {
+    return this.#find("api/v1/tasks/cancellable", filter);
+  }
+
+  findRetryable(filter: TaskFilter): Promise<ChosenTask[]> {
+    return this.#find("api/v1/tasks/retryable", filter);
+  }
+
+  cancel(ids: readonly string[]): Promise<CancelResult[]> {
+    return inSets(ids, async (set) => {
+      const { results } = await this.#api.json(
+        "api/v1/tasks/cancel",
+        cancelledSchema,
+        { body: { ids: set } },
+      );
+      return results;
+    });
+  }
+
+  retry(ids: readonly string[]): Promise<RetryResult[]> {
+    return inSets(ids, async (set) => {
+      const { results } = await this.#api.json(
+        "api/v1/tasks/retry",
+        retriedSchema,
+        { body: { ids: set } },
+      );
+      return results.map((it): RetryResult =>
+        it.result === "created"
+          ? { kind: "created", newId: it.new_id, earlierId: it.earlier_id }
+          : it.result === "due"
+          ? { kind: "due" }
+          : { kind: "refused", why: it.reason }
+      );
+    });
+  }
+
+  async #find(path: string, filter: TaskFilter): Promise<ChosenTask[]> {
+    const { tasks } = await this.#api.json(path, chosenSchema, {
+      query: queryOf(filter),
+    });
+    return tasks.map(({ id, state }) => ({ id, state: stateOf(state) }));
+  }
+}
+
+/** A filter as the API has it. */
+export function queryOf(
+  { states, provider }: TaskFilter,
+): Record<string, string | undefined> {
+  return { state: states?.join(","), provider };
+}
+
+async function inSets<T>(
+  ids: readonly string[],
+  work: (set: string[]) => Promise<T[]>,
+): Promise<T[]> {
+  const results: T[] = [];
+  for (let start = 0; start < ids.length; start += MAX_SET_TASKS) {
+    const set = ids.slice(start, start + MAX_SET_TASKS);
+    for (const result of await work(set)) results.push(result);
+  }
+  return results;
+}
