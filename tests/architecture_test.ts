@@ -117,6 +117,7 @@ const LEVELS: Readonly<Record<string, number>> = {
   "lib/processors/module_outcome.ts": 1.5,
   "lib/processors/module_output.ts": 0,
   "lib/processors/module_permissions.ts": 1,
+  "lib/processors/module_log.ts": 1,
   "lib/processors/module_messages.ts": 1.6,
   "lib/processors/module_load.ts": 1.7,
   "lib/processors/module_guard.ts": 1.8,
