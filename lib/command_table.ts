@@ -170,7 +170,7 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
         name: "attempts",
         placeholder: "N",
         summary:
-          "Try a task that fails up to N times (default --attempts of run)",
+          "Try up to N times; a runner's death counts too (default --attempts of run)",
       },
       {
         name: "timeout",
