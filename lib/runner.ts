@@ -206,9 +206,25 @@ async function runUntil(
   if (stop.aborted) giveUpLater();
   stop.addEventListener("abort", giveUpLater, { once: true });
   let pruneAt = clock.monotonic() + PRUNE_INTERVAL_MS;
-  const counts = { started: 0, completed: 0, failed: 0, skipped: 0 };
+  const counts = {
+    started: 0,
+    completed: 0,
+    failed: 0,
+    skipped: 0,
+    needsInput: 0,
+    retrying: 0,
+  };
+  using _ended = runner.events.subscribe((event) => {
+    if (event.type !== "ended") return;
+    // By a claim: their runners died, or nobody answered.
+    counts.failed += event.transitions.filter(({ to, event }) =>
+      to === "failed" && event !== "cancelled"
+    ).length;
+  });
   const listener: RunListener = {
     ended: (result) => {
+      if (result === "needs_input") counts.needsInput++;
+      if (result === "retrying") counts.retrying++;
       const isCounted = result === "completed" || result === "failed";
       counts[isCounted ? result : "skipped"]++;
     },
