@@ -150,20 +150,19 @@ export async function runLoop(
     });
     runner.events.emit({ type: "pass failed", error });
   };
-  let heldUpSince: number | undefined;
+  let claimedAt = clock.monotonic();
+  let isHeldUp = false;
   return await runUntil(runner, signals, {
     claim: async (limit) => {
-      const startedAt = clock.monotonic();
       try {
         await idle.beforeClaim();
+        if (isHeldUp) runner.jumps.heldUp(clock.monotonic() - claimedAt);
         const claimed = await autoStartCreatedTasks(runner, limit);
-        heldUpSince = undefined;
+        isHeldUp = false;
+        claimedAt = clock.monotonic();
         return claimed;
       } catch (error) {
-        if (error instanceof DatabaseBusyError) {
-          heldUpSince ??= startedAt;
-          runner.jumps.heldUp(clock.monotonic() - heldUpSince);
-        }
+        isHeldUp ||= error instanceof DatabaseBusyError;
         onError(error);
         idle.failed();
         return [];
