@@ -450,6 +450,28 @@ Deno.test("a claim that waits for the file for longer than a lease has a lease a
   assertMatch(await stop(runner), /^5 started, 5 completed, 0 failed, 0 skip/);
 });
 
+Deno.test("a run that ends while another program holds the file, for longer than a lease, is not run again", async () => {
+  using folder = new Folder();
+  const [id = ""] = await folder.create(tasks(1));
+  await using runner = folder.start(
+    ["run", "--loop", "--interval=0.1", "--lease=1", "--db-wait=0.2"],
+    { env: taking(1.5) },
+  );
+  await runner.line(new RegExp(`Task ${id} started`));
+  const holder = new DuckDBHolder(folder);
+  await holder.open();
+  try {
+    await runner.line(/Cannot record 1 outcomes yet/);
+    await runner.line(/A pass failed: Cannot open/);
+    // Its lease is over by now.
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+  } finally {
+    holder.close();
+  }
+  await runner.line(new RegExp(`Task ${id} completed`));
+  assertMatch(await stop(runner), /^1 started, 1 completed, 0 failed, 0 skip/);
+});
+
 Deno.test("two runners divide 2,000 tasks without running one twice", async () => {
   using folder = new Folder();
   await folder.ok(["list"]);
