@@ -240,7 +240,7 @@ for (
 ) {
   Deno.test(`a file that is replaced ${what} is not damaged, and nothing is lost without a word`, async () => {
     using folder = new Folder();
-    await folder.ok(["list"]);
+    await folder.ok(["run"], { env: ENABLED }); // Makes the database.
     await insert(folder, count);
     const created = await folder.ok(
       ["create", "new", "--db-path=new.duckdb", "--json"],
@@ -427,7 +427,7 @@ Deno.test("a runner that is frozen for longer than its lease writes nothing when
 
 Deno.test("a claim that waits for the file for longer than a lease has a lease all the same", async () => {
   using folder = new Folder();
-  await folder.ok(["list"]);
+  await folder.ok(["run"], { env: ENABLED }); // Makes the database.
   await using runner = folder.start(
     ["run", "--loop", "--interval=60", "--lease=0.5"],
     { env: taking(1) },
@@ -474,7 +474,7 @@ Deno.test("a run that ends while another program holds the file, for longer than
 
 Deno.test("two runners divide 2,000 tasks without running one twice", async () => {
   using folder = new Folder();
-  await folder.ok(["list"]);
+  await folder.ok(["run"], { env: ENABLED }); // Makes the database.
   await using stack = new AsyncDisposableStack();
   const runners = [0, 1].map(() =>
     stack.use(
@@ -509,7 +509,7 @@ Deno.test("two runners divide 2,000 tasks without running one twice", async () =
 
 Deno.test("while a runner is at full load, create, list and another program have their turn within 5 s", async () => {
   using folder = new Folder();
-  await folder.ok(["list"]);
+  await folder.ok(["run"], { env: ENABLED }); // Makes the database.
   await insert(folder, 50_000);
   await using runner = folder.start(["run", "--loop"], {
     env: { ...AT_ONCE, LOG_LEVEL: "WARNING" },
@@ -565,7 +565,7 @@ Deno.test("cancelling works at once for a waiting task, within 2 s for one that 
 
 Deno.test("SIGTERM at full load leaves no task leased and none lost", async () => {
   using folder = new Folder();
-  await folder.ok(["list"]);
+  await folder.ok(["run"], { env: ENABLED }); // Makes the database.
   await insert(folder, 100_000);
   await using runner = folder.start(["run", "--loop"], { env: AT_ONCE });
   await runner.line(/ completed in /, 1_000);
