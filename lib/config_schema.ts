@@ -7,7 +7,7 @@
 
 import { z } from "zod";
 import { commandConfig } from "./processors/command_config.ts";
-import { httpConfig } from "./processors/http_config.ts";
+import { httpConfig, secretEnv } from "./processors/http_config.ts";
 import { moduleConfig } from "./processors/module_config.ts";
 import { parseHosts, parseListenAddress } from "./listen_address.ts";
 import type { ProviderSettings } from "./provider_settings.ts";
@@ -60,10 +60,9 @@ const webhook = z.strictObject({
   ).refine((url) => URL.canParse(url), "expected a URL").describe(
     "Where events are sent with POST; private addresses are allowed",
   ),
-  secretEnv: z.string().regex(
-    /^[A-Za-z_]\w*$/,
-    "expected the name of an environment variable, not the secret itself",
-  ).describe("The environment variable with the secret, whsec_…, that signs"),
+  secretEnv: secretEnv.describe(
+    "The environment variable with the secret, whsec_…, that signs",
+  ),
   on: z.array(z.enum(WEBHOOK_EVENTS)).min(1).describe(
     "What is sent: changes of a task",
   ),

@@ -89,12 +89,26 @@ Deno.test("http signs the task as Standard Webhooks says", async () => {
   await using service = answering(null);
   const secret = "whsec_" + btoa("0123456789abcdef0123456789abcdef");
   await send(service.url(), {
-    fields: { signingSecret: "SECRET" },
+    fields: { secretEnv: "SECRET" },
     parts: { variable: () => secret },
   });
   const [{ headers, body } = fail()] = service.received;
   new Webhook(secret).verify(body, headers as Record<string, string>);
   assertEquals(headers["webhook-id"], "t1:2");
+});
+
+Deno.test("http signs with both secrets while one is changed for the other", async () => {
+  await using service = answering(null);
+  const secrets = ["the old one of the two keys", "the new one of the two keys"]
+    .map((key) => `whsec_${btoa(key)}`);
+  await send(service.url(), {
+    fields: { secretEnv: "SECRET" },
+    parts: { variable: () => secrets.join(" ") },
+  });
+  const [{ headers, body } = fail()] = service.received;
+  for (const secret of secrets) {
+    new Webhook(secret).verify(body, headers as Record<string, string>);
+  }
 });
 
 const DEEP = "[".repeat(5_000) + "]".repeat(5_000);
@@ -242,18 +256,20 @@ for (const [header, retryAfterMs] of RETRY_AFTER) {
   });
 }
 
+const SIGNING_KEY = btoa("a signing key, long enough");
+
 const SECRET = {
   fields: {
     headers: {
       "Authorization": "Bearer l1teral",
       "X-Any": "of ${env:TOKEN}",
     },
-    signingSecret: "KEY",
+    secretEnv: "KEY",
     poll: { interval: 0.1 },
   },
   parts: {
     variable: (name: string) =>
-      name === "TOKEN" ? 't0ken-"quoted"' : btoa("signing key"),
+      name === "TOKEN" ? 't0ken-"quoted"' : `whsec_${SIGNING_KEY}`,
   },
 };
 
@@ -261,7 +277,7 @@ for (const status of [200, 400, 202]) {
   Deno.test(`http keeps secrets out of what ${status} brings`, async () => {
     await using service = new Service(({ headers, method }) => {
       const progress = `I got l1teral and ${headers["x-any"]}`;
-      const echo = { ...headers, progress, key: btoa("signing key") };
+      const echo = { ...headers, progress, key: SIGNING_KEY };
       return method === "GET"
         ? Response.json({ status: "failed", error: progress })
         : Response.json(echo, { status, headers: { Location: "/status" } });
@@ -276,7 +292,7 @@ for (const status of [200, 400, 202]) {
     assertMatch(all, /I got \*\*\* and of \*\*\*/);
     assert(!all.includes("t0ken"), all);
     assert(!all.includes("l1teral"), all);
-    assert(!all.includes(btoa("signing key")), all);
+    assert(!all.includes(SIGNING_KEY), all);
     assert(notes.length > 0);
   });
 }
@@ -285,7 +301,7 @@ Deno.test("http does not send a task whose variables are not set", async () => {
   await using service = answering(null);
   const fields = {
     headers: { "X-A": "${env:ONE}", "X-B": "${env:TWO}" },
-    signingSecret: "THREE",
+    secretEnv: "THREE",
   };
   const variable = (name: string) => ({ TWO: "a\nb", THREE: "%" })[name];
   assertEquals(
@@ -293,8 +309,8 @@ Deno.test("http does not send a task whose variables are not set", async () => {
     failed(
       "Cannot send the task: The variable ONE is not set. The variable TWO " +
         "can't be part of the header X-B: it has a line break or a character " +
-        "beyond Latin-1. The variable THREE is no secret to sign with: " +
-        "expected base64, as `openssl rand -base64 32` makes it.",
+        "beyond Latin-1. The variable THREE holds no secret to sign with. " +
+        "Set it to whsec_ and 24 bytes or more in base64.",
       { retryable: false },
     ),
   );
@@ -323,10 +339,11 @@ const WRONG: [
 ][] = [
   ["variables that are not set", "http://127.0.0.1:1", {
     headers: { "X-A": "${env:ONE}${env:ONE}" },
-    signingSecret: "TWO",
+    secretEnv: "TWO",
   }, [
     "The variable ONE is not set.",
-    "The variable TWO is not set.",
+    "The variable TWO is not set. Set it to whsec_ and 24 bytes or more in " +
+    "base64.",
     "Cannot connect to 127.0.0.1:1: the connection was refused.",
   ]],
   ["an address that is not public", "http://169.254.169.254/latest", {

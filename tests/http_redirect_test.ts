@@ -123,11 +123,11 @@ Deno.test("http follows no more redirects than configured", async () => {
 const CREDENTIALS = {
   fields: {
     headers: { Authorization: "Bearer ${env:TOKEN}", Cookie: "a=${env:TOKEN}" },
-    signingSecret: "TOKEN",
+    secretEnv: "TOKEN",
     allowPrivate: ["127.0.0.0/8"],
     poll: { interval: 0.1 },
   },
-  parts: { variable: () => btoa("a secret token") },
+  parts: { variable: () => `whsec_${btoa("a secret token, long enough")}` },
 };
 
 function secretsIn({ headers }: { headers: Readonly<Record<string, string>> }) {

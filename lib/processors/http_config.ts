@@ -51,6 +51,12 @@ const poll = z.strictObject({
   error: "expected no less than interval (default 2)",
 });
 
+/** The name of the variable with a secret that signs. */
+export const secretEnv = z.string().regex(
+  /^[A-Za-z_]\w*$/,
+  "expected the name of an environment variable, not the secret itself",
+);
+
 /** The fields of an HTTP service's own. */
 export const httpConfig = z.strictObject({
   url: text(urlProblem).describe("Where tasks are sent: http:// or https://"),
@@ -61,12 +67,9 @@ export const httpConfig = z.strictObject({
     "Headers to send to the url's origin; ${env:NAME} in a value stands for " +
       "the variable NAME, whose value is kept out of trace and log",
   ),
-  signingSecret: z.string().regex(
-    /^[A-Za-z_][A-Za-z0-9_]*$/,
-    "expected the name of a variable",
-  ).optional().describe(
-    "Name of the variable with the secret (base64) that tasks are signed " +
-      "with, as standardwebhooks.com says. Default: not signed",
+  secretEnv: secretEnv.optional().describe(
+    "The environment variable with the secret, whsec_…, that signs tasks as " +
+      "standardwebhooks.com says. Default: not signed",
   ),
   allowPrivate: z.union([z.boolean(), z.array(text(allowProblem))])
     .default(false).describe(

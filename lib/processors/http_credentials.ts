@@ -4,10 +4,15 @@
  * @module
  */
 
+import {
+  createSigner,
+  SecretError,
+  type Sign,
+  type Signer,
+} from "../signature.ts";
 import type { HttpConfig } from "./http_config.ts";
 import { fillHeaders, type VariableLookup } from "./http_headers.ts";
 import { MIN_SECRET_CHARACTERS, Secrets } from "./secrets.ts";
-import { createSigner, type Sign } from "./signature.ts";
 
 /** Headers and signature, as configured. */
 export interface Credentials {
@@ -21,44 +26,31 @@ export interface Credentials {
 
 /** Reads the variables that the configuration names. */
 export function credentialsOf(
-  { headers: templates, signingSecret }: HttpConfig,
+  { headers: templates, secretEnv }: HttpConfig,
   variable: VariableLookup,
 ): Credentials {
   const { headers, secrets, problems } = fillHeaders(templates, variable);
-  const { sign, secret, problem } = signerOf(signingSecret, variable);
+  const { sign, keys, problem } = signerOf(secretEnv, variable);
   return {
     headers,
     sign,
     secrets: new Secrets(
-      [...secrets, ...secret].filter((it) =>
-        it.length >= MIN_SECRET_CHARACTERS
-      ),
+      [...secrets, ...keys].filter((it) => it.length >= MIN_SECRET_CHARACTERS),
     ),
-    problems: [...problems, ...problem],
+    problems: problem === undefined ? problems : [...problems, problem],
   };
-}
-
-interface Signer {
-  readonly sign: Sign;
-  readonly secret: readonly string[];
-  readonly problem: readonly string[];
 }
 
 function signerOf(
   name: string | undefined,
   variable: VariableLookup,
-): Signer {
-  const unsigned = { sign: () => ({}), secret: [], problem: [] };
+): Signer & { readonly problem?: string } {
+  const unsigned = { sign: () => ({}), keys: [] };
   if (name === undefined) return unsigned;
-  const secret = variable(name);
-  if (!secret) {
-    return { ...unsigned, problem: [`The variable ${name} is not set.`] };
-  }
   try {
-    return { sign: createSigner(secret), secret: [secret], problem: [] };
-  } catch {
-    const problem = `The variable ${name} is no secret to sign with: ` +
-      "expected base64, as `openssl rand -base64 32` makes it.";
-    return { ...unsigned, problem: [problem] };
+    return createSigner(variable(name));
+  } catch (error) {
+    if (!(error instanceof SecretError)) throw error;
+    return { ...unsigned, problem: `The variable ${name} ${error.message}` };
   }
 }

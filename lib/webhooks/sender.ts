@@ -4,8 +4,8 @@
  * @module
  */
 
-import { Webhook } from "standardwebhooks";
 import { messageOf as messageOfError, UsageError } from "../errors.ts";
+import { createSigner, SecretError, type Sign } from "../signature.ts";
 import type { WebhookSettings } from "../webhook_settings.ts";
 import type { WebhookMessage } from "./message.ts";
 
@@ -28,9 +28,6 @@ export type Send = (
   options: { readonly now: Date; readonly signal?: AbortSignal },
 ) => Promise<SendResult>;
 
-/** The shortest key that Standard Webhooks allows, in bytes. */
-const MIN_KEY_BYTES = 24;
-
 /**
  * Makes what sends to one receiver.
  *
@@ -41,7 +38,7 @@ export function createSender(
   { url, secretEnv, timeoutMs }: WebhookSettings,
   env: (name: string) => string | undefined,
 ): Send {
-  const signers = signersOf(secretEnv, env(secretEnv));
+  const sign = signOf(secretEnv, env(secretEnv));
   return async ({ id, body }, { now, signal }) => {
     const timeout = AbortSignal.timeout(timeoutMs);
     try {
@@ -53,10 +50,7 @@ export function createSender(
         headers: {
           "content-type": "application/json",
           "user-agent": "agent-runner",
-          "webhook-id": id,
-          "webhook-timestamp": String(Math.floor(now.getTime() / 1_000)),
-          "webhook-signature": signers.map((it) => it.sign(id, now, body))
-            .join(" "),
+          ...sign({ id, sentAt: now, body }),
         },
       });
       await response.body?.cancel();
@@ -94,29 +88,11 @@ function reasonOf(error: unknown): string {
   return messageOfError(error).replace(/^.*?for url \(.*?\): /, "");
 }
 
-/** Several secrets, separated by spaces, are for the time of a change. */
-function signersOf(name: string, text: string | undefined): Webhook[] {
-  const secrets = text?.split(/\s+/).filter((it) => it !== "") ?? [];
-  if (secrets.length === 0) {
-    throw new UsageError(
-      `Cannot sign webhooks: ${name} is not set. Set it to a secret like ` +
-        "whsec_… that the receiver knows too.",
-    );
+function signOf(name: string, text: string | undefined): Sign {
+  try {
+    return createSigner(text).sign;
+  } catch (error) {
+    if (!(error instanceof SecretError)) throw error;
+    throw new UsageError(`Cannot sign webhooks: ${name} ${error.message}`);
   }
-  return secrets.map((secret) => {
-    const key = /^whsec_([A-Za-z0-9+/]+=*)$/.exec(secret)?.[1] ?? "";
-    if (key.length * 3 / 4 < MIN_KEY_BYTES) throw wrongSecret(name);
-    try {
-      return new Webhook(secret);
-    } catch {
-      throw wrongSecret(name); // Its message may hold a part of the secret.
-    }
-  });
-}
-
-function wrongSecret(name: string): UsageError {
-  return new UsageError(
-    `Cannot sign webhooks: ${name} holds no secret. Set it to whsec_ and ` +
-      `${MIN_KEY_BYTES} bytes or more in base64.`,
-  );
 }
