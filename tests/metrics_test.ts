@@ -179,8 +179,7 @@ Deno.test("GET /metrics shows what a runner beside it did, and for how long the 
   runner.emit(recorded('say "hi"\n', "completed", 40));
   runner.emit({ type: "committed", rows: 3 });
   await test.create();
-  // The file is let go of 10 ms after its last use.
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  await test.released();
   const samples = samplesOf((await test.get("/metrics")).body);
   const provider = 'provider="say \\"hi\\"\\n"';
   for (

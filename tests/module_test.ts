@@ -294,15 +294,17 @@ const BUSY = `
     throw context.signal.reason;
   }
   if (task.instruction === "wait") {
-    await new Promise((resolve) => setTimeout(resolve, 700));
+    const names = () =>
+      [...Deno.readDirSync(new URL(".", import.meta.url))].map((it) => it.name);
+    while (!names().includes("go")) await new Promise((it) => setTimeout(it, 5));
   }
   globalThis.runs = (globalThis.runs ?? 0) + 1;
   return { kind: "completed", result: globalThis.runs };`;
 
 Deno.test("an endless loop is stopped, and the other runs of its thread say why", async () => {
   await using bench = await PluginBench.create(pluginThat(BUSY));
-  const other = bench.run("wait");
-  await other.printed("begun wait");
+  const other = bench.run("deaf");
+  await other.printed("begun deaf");
   const looping = bench.run("loop");
   await looping.printed("begun loop");
   looping.stop.stop("cancelled");
@@ -336,7 +338,9 @@ Deno.test("a run that heeds its signal leaves the thread to the others", async (
 });
 
 Deno.test("a run that ignores its signal costs no other run, and its thread ends", async () => {
-  await using bench = await PluginBench.create(pluginThat(BUSY));
+  await using bench = await PluginBench.create(pluginThat(BUSY), {
+    config: { permissions: { read: ["."] } },
+  });
   const other = bench.run("wait");
   const deaf = bench.run("deaf");
   await Promise.all([other.printed("begun wait"), deaf.printed("begun deaf")]);
@@ -344,6 +348,7 @@ Deno.test("a run that ignores its signal costs no other run, and its thread ends
   assertEquals(await deaf.outcome, { kind: "aborted", reason: "cancelled" });
   // In a new thread, so it is the first there.
   assertEquals(await bench.run().outcome, { kind: "completed", result: 1 });
+  Deno.writeTextFileSync(`${bench.folder}/go`, "");
   assertEquals(await other.outcome, { kind: "completed", result: 1 });
   assertMatch(bench.log.join(), /it ignored the signal that stops task task-2/);
 });

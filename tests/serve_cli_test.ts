@@ -191,8 +191,8 @@ Deno.test("SIGTERM lets requests in hand be answered, and takes no new ones", as
   ], { env: ENABLED });
   await holder.line(/Running until stopped/);
   const inHand = fetch(`${url}${TASKS}?q=waiting`);
-  // It has arrived when its answer waits for the file.
-  await new Promise((resolve) => setTimeout(resolve, 200));
+  // It has arrived when what was sent after it is answered.
+  await get(url, "/health");
   process.signal("SIGTERM");
   await process.line(/Stopping/);
   const refused = await fetch(`${url}/health`).then(

@@ -273,19 +273,16 @@ Deno.test("while nobody watches, or nothing happens, the file is left alone", as
   const clock = new FakeClock();
   await using test = await TestService.start({ clock });
   await test.create();
-  let released = 0;
   await using client = await Client.open(test);
   await client.next();
   const watch = async () => {
     for (let n = 0; n < 50; n++) await clock.advance(200);
-    // The file is let go of soon after its last use: after 10 ms, or for as
-    // long as it took to close.
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    await test.released();
   };
   await watch();
-  test.store.feed.onRelease(() => released++);
+  const { opened } = test;
   await watch();
-  assertEquals(released, 0);
+  assertEquals(test.opened, opened);
   await test.create();
   let message: Message | undefined;
   const read = async () => {

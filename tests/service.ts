@@ -8,6 +8,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
 import { type Clock, systemClock } from "../lib/clock.ts";
+import { connectDuckDb, type Connection } from "../lib/duckdb/connection.ts";
 import { openDuckDbStore } from "../lib/duckdb/store.ts";
 import { createLog } from "../lib/log.ts";
 import type { OpenStore } from "../lib/open_store.ts";
@@ -48,6 +49,9 @@ export class TestService implements AsyncDisposable {
   readonly log: string[] = [];
   readonly store!: OpenStore;
   readonly service!: RunningService;
+  /** How often the database's file was opened. */
+  opened = 0;
+  #released = Promise.withResolvers<void>();
   readonly #never = new AbortController().signal;
   #document: Document | undefined;
 
@@ -58,7 +62,10 @@ export class TestService implements AsyncDisposable {
       write: (text) => test.log.push(text),
     });
     const { exclusive } = options;
-    const store = await openDuckDbStore(test.path, { exclusive });
+    const store = await openDuckDbStore(test.path, {
+      exclusive,
+      connect: (path) => test.#connect(path),
+    });
     const service = await startService({
       store,
       log,
@@ -72,6 +79,23 @@ export class TestService implements AsyncDisposable {
       runner: options.runner?.(store),
     });
     return Object.assign(test, { store, service });
+  }
+
+  /** Resolves when the file is not open. */
+  released(): Promise<void> {
+    return this.#released.promise;
+  }
+
+  async #connect(path: string): Promise<Connection> {
+    const connection = await connectDuckDb(path);
+    this.opened++;
+    this.#released = Promise.withResolvers();
+    const close = connection.close.bind(connection);
+    connection.close = () => {
+      close();
+      this.#released.resolve();
+    };
+    return connection;
   }
 
   get path(): string {
