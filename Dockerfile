@@ -18,6 +18,8 @@ RUN agent-runner --version \
   && useradd --system --uid 10001 --no-create-home agent-runner \
   && install -d -o agent-runner -g agent-runner /data
 USER 10001
+# agent-runner.json is looked for here.
+WORKDIR /data
 ENV HANDSFREE_DB_PATH=/data/handsfree.duckdb
 VOLUME /data
 STOPSIGNAL SIGTERM

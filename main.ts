@@ -73,6 +73,7 @@ export async function main(argv: readonly string[]): Promise<number> {
       : await (await import("./lib/config_file.ts")).readConfigFile(path);
     const config = loadConfig(settings, Deno.env.get, file);
     using log = createLog({ level: config.logLevel, format: config.logFormat });
+    const mustExist = !command.makesDatabase;
     const load = COMMANDS[command.name] as () => Promise<RunCommand>;
     return await (await load())({
       config,
@@ -83,14 +84,17 @@ export async function main(argv: readonly string[]): Promise<number> {
       terminal,
       openDesk: async () => {
         const { openDesk } = await import("./lib/open_desk.ts");
-        return await openDesk(config, { clock: systemClock, log });
+        return await openDesk({ ...config, mustExist }, {
+          clock: systemClock,
+          log,
+        });
       },
       openStore: async () => {
         const { openStore } = await import("./lib/open_store.ts");
         // All others are done in a moment, and may ask a person meanwhile.
         const exclusive = config.exclusive &&
           command.settings.includes("exclusive");
-        return await openStore({ ...config, exclusive }, log);
+        return await openStore({ ...config, exclusive, mustExist }, log);
       },
     });
   } catch (error) {

@@ -17,7 +17,7 @@ export interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 
-/** The longest wait that a timer takes: 2^31 - 1 ms, about 24 days. */
+/** The longest that one timer waits: 2^31 - 1 ms, about 24 days. */
 const MAX_TIMER_MS = 2_147_483_647;
 
 /** The system's clock. */
@@ -32,8 +32,15 @@ export const systemClock: Clock = {
         signal?.removeEventListener("abort", done);
         resolve();
       };
-      const timer = setTimeout(done, Math.min(ms, MAX_TIMER_MS));
+      let restMs = ms;
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      const wait = () => {
+        const partMs = Math.min(restMs, MAX_TIMER_MS);
+        restMs -= partMs;
+        timer = setTimeout(restMs > 0 ? wait : done, partMs);
+      };
       signal?.addEventListener("abort", done, { once: true });
+      wait();
     });
   },
 };

@@ -37,6 +37,8 @@ export interface Command {
   readonly examples: readonly string[];
   /** It works without the configuration file, be that right or wrong. */
   readonly ignoresConfigFile?: true;
+  /** It makes the database where there is none; the others refuse. */
+  readonly makesDatabase?: true;
 }
 
 const JSON_FLAG: Flag = { name: "json", summary: "Print JSON, for scripts" };
@@ -101,6 +103,7 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
       "drainMs",
       ...SERVICE_SETTINGS,
     ],
+    makesDatabase: true,
     examples: ["run --once", "run --loop --listen 8080"],
   },
   {
@@ -110,6 +113,7 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
     summary: "Serve the HTTP API and metrics, and run no tasks",
     flags: [],
     settings: [...SERVICE_SETTINGS, "drainMs"],
+    makesDatabase: true,
     examples: ["serve", "serve --listen 0.0.0.0:8080 --token-file token"],
   },
   {
@@ -166,7 +170,7 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
         name: "attempts",
         placeholder: "N",
         summary:
-          "Try a task that fails up to N times (default --attempts of run)",
+          "Try up to N times; a runner's death counts too (default --attempts of run)",
       },
       {
         name: "timeout",
@@ -181,6 +185,7 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
       JSON_FLAG,
     ],
     settings: CLIENT_SETTINGS,
+    makesDatabase: true,
     examples: [
       'create "Summarise the open issues" --provider simulate',
       'create "Fix the flaky test" --target octo/app#12 --target-type pr',

@@ -7,9 +7,11 @@
 
 import type { ProviderConfig } from "./config_schema.ts";
 import { UsageError } from "./errors.ts";
+import { parseHosts, parseListenAddress } from "./listen_address.ts";
 import type { LogFormat, LogLevel } from "./log.ts";
 import {
   expectedOf,
+  maxOf,
   type Setting,
   type SettingName,
   SETTINGS,
@@ -121,7 +123,9 @@ export function loadConfig(
     const { text, source } = originOf(name, { flags, env, file });
     const value = readValue(SETTINGS[name], text);
     if (value === undefined) {
-      const expected = expectedOf(SETTINGS[name]);
+      const expected = expectedOf(SETTINGS[name], {
+        isTooLarge: isTooLarge(SETTINGS[name], text),
+      });
       mistakes.push(`${source} is "${text}": expected ${expected}.`);
     }
     values[name] = value;
@@ -173,6 +177,10 @@ function readValue(setting: Setting, text: string): unknown {
   switch (setting.kind) {
     case "text":
       return text === "" && setting.default !== "" ? undefined : text;
+    case "address":
+      return text === "" || parseListenAddress(text) ? text : undefined;
+    case "hosts":
+      return parseHosts(text) && text;
     case "boolean":
       return BOOLEANS.get(text.trim().toLowerCase());
     case "choice":
@@ -205,6 +213,11 @@ function readNumber(
   const { size } = UNITS[kind];
   const number = /^\s*(\d+(\.\d+)?|\.\d+)\s*$/.test(text) ? Number(text) : NaN;
   const isWhole = kind !== "count" || Number.isInteger(number);
-  const isFit = number >= min && number * size <= Number.MAX_SAFE_INTEGER;
+  const isFit = number >= min && number <= maxOf(kind);
   return isWhole && isFit ? Math.round(number * size) : undefined;
+}
+
+function isTooLarge({ kind }: Setting, text: string): boolean {
+  return Object.hasOwn(UNITS, kind) && Number.isFinite(Number(text)) &&
+    Number(text) > maxOf(kind as keyof typeof UNITS);
 }

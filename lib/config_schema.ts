@@ -9,14 +9,16 @@ import { z } from "zod";
 import { commandConfig } from "./processors/command_config.ts";
 import { httpConfig } from "./processors/http_config.ts";
 import { moduleConfig } from "./processors/module_config.ts";
+import { parseHosts, parseListenAddress } from "./listen_address.ts";
 import type { ProviderSettings } from "./provider_settings.ts";
 import {
   expectedOf,
   keyOf,
+  maxOf,
   type Setting,
   type SettingName,
   SETTINGS,
-  UNITS,
+  type UNITS,
 } from "./settings.ts";
 import { WEBHOOK_EVENTS } from "./webhook_settings.ts";
 
@@ -167,6 +169,12 @@ function bareSchema(setting: Setting): z.ZodType {
   switch (setting.kind) {
     case "text":
       return z.string({ error }).min(1, { error });
+    case "address":
+      return z.string({ error }).refine(parseListenAddress, { error });
+    case "hosts":
+      return z.string({ error }).min(1, { error }).refine(parseHosts, {
+        error,
+      });
     case "boolean":
       return z.boolean({ error });
     case "choice":
@@ -184,11 +192,11 @@ function bareSchema(setting: Setting): z.ZodType {
 
 function numberSchema(setting: Setting): z.ZodNumber {
   const { kind, min = 0 } = setting;
-  const { size } = UNITS[kind as keyof typeof UNITS];
-  const error = `expected ${expectedOf(setting)}`;
+  const max = maxOf(kind as keyof typeof UNITS);
+  const error = ({ code }: { readonly code?: string }) =>
+    `expected ${expectedOf(setting, { isTooLarge: code === "too_big" })}`;
   const number = kind === "count" ? z.int({ error }) : z.number({ error });
-  return number.min(min, { error })
-    .max(Math.floor(Number.MAX_SAFE_INTEGER / size), { error });
+  return number.min(min, { error }).max(max, { error });
 }
 
 /** The JSON Schema of the file (draft 2020-12). */

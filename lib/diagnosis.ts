@@ -7,7 +7,13 @@
 import { bold, green, red, yellow } from "@std/fmt/colors";
 import { formatCount, formatSpan } from "./figures.ts";
 import { printable } from "./log.ts";
-import type { Aged, ColumnState, Inspection, TaskFindings } from "./reader.ts";
+import type {
+  Aged,
+  ColumnState,
+  Inspection,
+  TaskCount,
+  TaskFindings,
+} from "./reader.ts";
 import type { Screen } from "./table.ts";
 import type { JsonObject } from "./task.ts";
 
@@ -71,10 +77,17 @@ export function checkTables({ taskColumns, hasEvents }: Inspection): Check {
 const LONG_WAIT_MS = 60_000;
 const LONG_QUESTION_MS = 3_600_000;
 
-/** Looks at the tasks; `leaseMs` is what the settings say. */
+/** What the settings say. */
+export interface TaskExpectations {
+  readonly leaseMs: number;
+  /** The providers whose tasks are run; undefined for all. */
+  readonly served: readonly string[] | undefined;
+}
+
+/** Looks at the tasks. */
 export function checkTasks(
   tasks: TaskFindings,
-  { leaseMs }: { readonly leaseMs: number },
+  { leaseMs, served }: TaskExpectations,
 ): Check[] {
   const { waiting, abandoned, asking, uncancelled, runners } = tasks;
   const warnWhere = (isWrong: boolean) => isWrong ? "warn" : "ok";
@@ -93,6 +106,7 @@ export function checkTasks(
           "agent-runner run --dry-run says what holds a task up.",
       },
     ),
+    ...served ? [checkServed(tasks, served)] : [],
     checkOf("abandoned", warnWhere(abandoned.oldestMs > deadMs && isIdle), {
       message: aged(
         abandoned,
@@ -116,6 +130,37 @@ export function checkTasks(
     }),
     checkStates(tasks),
   ];
+}
+
+const SHOWN_PROVIDERS = 5;
+
+/** Tasks of a provider that the configuration does not have wait for ever. */
+function checkServed(
+  { waitingProviders }: TaskFindings,
+  served: readonly string[],
+): Check {
+  const unserved = waitingProviders.filter(({ name }) =>
+    !served.includes(name)
+  );
+  const count = unserved.reduce((sum, { tasks }) => sum + tasks, 0);
+  return checkOf("served", count > 0 ? "warn" : "ok", {
+    message: count > 0
+      ? `${countOf(count, "task")} of providers that are not configured: ${
+        listed(unserved, SHOWN_PROVIDERS)
+      }`
+      : "every task that waits is of a configured provider",
+    advice: 'Configure them, or "*" for all others; ' +
+      "agent-runner cancel --provider NAME gives their tasks up.",
+  });
+}
+
+/** `a has 2, b has 1, and 3 more` */
+function listed(counts: readonly TaskCount[], limit: number): string {
+  const shown = counts.slice(0, limit)
+    .map(({ name, tasks }) => `${name} has ${formatCount(tasks)}`);
+  const hidden = counts.length - shown.length;
+  if (hidden > 0) shown.push(`and ${hidden} more`);
+  return shown.join(", ");
 }
 
 /** `3 tasks wait for an answer, the oldest for 2h 5m` */
@@ -153,12 +198,9 @@ function checkClock({ inFuture, longLeases }: TaskFindings): Check {
 const SHOWN_RUNNERS = 5;
 
 function runnersText({ runners }: TaskFindings): string {
-  if (runners.length === 0) return "none has a task in hand";
-  const shown = runners.slice(0, SHOWN_RUNNERS)
-    .map(({ name, tasks }) => `${name} has ${formatCount(tasks)}`);
-  const hidden = runners.length - shown.length;
-  if (hidden > 0) shown.push(`and ${hidden} more`);
-  return shown.join(", ");
+  return runners.length === 0
+    ? "none has a task in hand"
+    : listed(runners, SHOWN_RUNNERS);
 }
 
 function checkStates({ total, unknownStates }: TaskFindings): Check {

@@ -15,7 +15,7 @@ export interface IdleOptions {
   readonly store: TaskStore;
   readonly clock: Clock;
   readonly log: Log;
-  /** The longest time between two looks at whether the store has changed. */
+  /** The longest time between two looks for a change, and after a failure. */
   readonly intervalMs: number;
   /** Ends the waiting. */
   readonly stop: AbortSignal;
@@ -81,7 +81,6 @@ export class Idle {
       if (signal.aborted) end.abort();
       signal.addEventListener("abort", () => end.abort(), { signal: ended });
     }
-    const waitUntil = clock.monotonic() + LONGEST_WAIT_MS;
     let dueAt = Infinity;
     try {
       if (!this.#hasFailed) {
@@ -96,6 +95,8 @@ export class Idle {
       });
       this.#hasFailed = true;
     }
+    const longestMs = this.#hasFailed ? intervalMs : LONGEST_WAIT_MS;
+    const waitUntil = clock.monotonic() + longestMs;
     if (this.#hasFailed) {
       this.#hasFailed = false;
       await clock.sleep(Math.min(intervalMs, AFTER_FAILURE_MS), ended);

@@ -29,6 +29,18 @@ export function parseListenAddress(text: string): ListenAddress | undefined {
   return { hostname: v6 ?? name ?? LOOPBACK, port };
 }
 
+/**
+ * Reads names of hosts, separated by commas.
+ *
+ * @returns undefined where one has a scheme, a port or a path.
+ */
+export function parseHosts(text: string): string[] | undefined {
+  const hosts = text.split(",").map((it) => it.trim()).filter((it) =>
+    it !== ""
+  );
+  return hosts.every((it) => /^[^\s:/@[\]]+$/.test(it)) ? hosts : undefined;
+}
+
 /** `127.0.0.1:8080`, `[::1]:8080`. */
 export function formatAddress({ hostname, port }: ListenAddress): string {
   return hostname.includes(":")

@@ -7,7 +7,8 @@
  */
 
 import { BaseHandler } from "@std/log/base-handler";
-import { Logger, type LogRecord } from "@std/log/logger";
+import { LogLevels } from "@std/log/levels";
+import { Logger, LogRecord } from "@std/log/logger";
 
 /** How much is said. */
 export type LogLevel = "DEBUG" | "INFO" | "WARNING" | "ERROR";
@@ -70,11 +71,16 @@ export function createLog(options: LogOptions = {}): Log {
 /**
  * Collects the lines of one turn of the event loop into one write: a line by
  * itself costs a system call, which at 100,000 lines/s is most of the time.
+ *
+ * What can't be written is dropped, and counted for the next lines that can:
+ * the tasks matter more than their log.
  */
 class BufferedHandler extends BaseHandler {
   static readonly #MAX_LENGTH = 64 * 1024;
   readonly #write: (text: string) => void;
   #buffer = "";
+  #lines = 0;
+  #lost = 0;
   #scheduled = false;
 
   constructor(
@@ -87,6 +93,7 @@ class BufferedHandler extends BaseHandler {
 
   override log(line: string): void {
     this.#buffer += line + "\n";
+    this.#lines++;
     if (this.#buffer.length >= BufferedHandler.#MAX_LENGTH) this.flush();
     else if (!this.#scheduled) {
       this.#scheduled = true;
@@ -99,9 +106,27 @@ class BufferedHandler extends BaseHandler {
 
   flush(): void {
     if (this.#buffer === "") return;
-    const text = this.#buffer;
+    const text = this.#lossNotice() + this.#buffer;
+    const lines = this.#lines;
     this.#buffer = "";
-    this.#write(text);
+    this.#lines = 0;
+    try {
+      this.#write(text);
+      this.#lost = 0;
+    } catch {
+      this.#lost += lines; // The disk is full, or nobody reads any more.
+    }
+  }
+
+  #lossNotice(): string {
+    if (this.#lost === 0) return "";
+    const record = new LogRecord({
+      msg: `Lines of the log that could not be written: ${this.#lost}`,
+      args: [{ event: "log_lost", count: this.#lost }],
+      level: LogLevels.WARN,
+      loggerName: LOGGER_NAME,
+    });
+    return this.format(record) + "\n";
   }
 }
 
@@ -173,12 +198,7 @@ let isTerminal: boolean | undefined;
 function writeToStderr(text: string): void {
   isTerminal ??= Deno.stderr.isTerminal();
   let bytes = encoder.encode(isTerminal ? CLEAR_LINE + text : text);
-  try {
-    while (bytes.length > 0) {
-      bytes = bytes.subarray(Deno.stderr.writeSync(bytes));
-    }
-  } catch (error) {
-    // Nobody reads the log any more; the tasks matter more than its lines.
-    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+  while (bytes.length > 0) {
+    bytes = bytes.subarray(Deno.stderr.writeSync(bytes));
   }
 }

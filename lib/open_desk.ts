@@ -9,7 +9,11 @@ import type { Clock } from "./clock.ts";
 import type { Config } from "./config.ts";
 import { DatabaseBusyError } from "./errors.ts";
 import type { Log } from "./log.ts";
+import type { StoreSettings } from "./open_store.ts";
 import type { TaskDesk } from "./task_desk.ts";
+
+/** What {@linkcode openDesk} goes by. */
+export type DeskSettings = Config & Pick<StoreSettings, "mustExist">;
 
 /**
  * Opens what the configuration names.
@@ -18,7 +22,7 @@ import type { TaskDesk } from "./task_desk.ts";
  * @throws {UsageError} where the settings are wrong.
  */
 export async function openDesk(
-  config: Config,
+  config: DeskSettings,
   { clock, log }: { readonly clock: Clock; readonly log: Log },
 ): Promise<TaskDesk> {
   const settings = await clientSettings(config);

@@ -5,6 +5,7 @@
  */
 
 import type { Config } from "./config.ts";
+import { assertDatabaseExists } from "./duckdb/explain.ts";
 import { openDuckDbStore } from "./duckdb/store.ts";
 import type { TaskFeed } from "./feed.ts";
 import type { Log } from "./log.ts";
@@ -21,16 +22,27 @@ export interface OpenStore extends TaskStore {
   readonly outbox: Outbox;
 }
 
+/** What {@linkcode openStore} goes by. */
+export interface StoreSettings
+  extends Pick<Config, "dbPath" | "dbWaitMs" | "exclusive" | "notifications"> {
+  /** Whether the database must be there already. @default {false} */
+  readonly mustExist?: boolean;
+}
+
+/** Lives as long as the process: it is always new. */
+const IN_MEMORY = ":memory:";
+
 /**
  * Opens the store.
  *
  * @throws {DatabaseError} where it can't be used.
  */
-export function openStore(
-  { dbPath, dbWaitMs, exclusive, notifications }: Config,
+export async function openStore(
+  { dbPath, dbWaitMs, exclusive, notifications, mustExist }: StoreSettings,
   log: Log,
 ): Promise<OpenStore> {
-  return openDuckDbStore(dbPath, {
+  if (mustExist && dbPath !== IN_MEMORY) assertDatabaseExists(dbPath);
+  return await openDuckDbStore(dbPath, {
     waitMs: dbWaitMs,
     exclusive,
     notifications,

@@ -65,10 +65,15 @@ export interface TaskFindings {
   /** In states that another program made up. */
   readonly unknownStates: readonly string[];
   /** Runners with live leases. */
-  readonly runners: readonly {
-    readonly name: string;
-    readonly tasks: number;
-  }[];
+  readonly runners: readonly TaskCount[];
+  /** Providers of tasks that have not ended and nobody works on. */
+  readonly waitingProviders: readonly TaskCount[];
+}
+
+/** How many tasks something has. */
+export interface TaskCount {
+  readonly name: string;
+  readonly tasks: number;
 }
 
 /** Some tasks, and for how long the oldest has been so. */

@@ -150,20 +150,19 @@ export async function runLoop(
     });
     runner.events.emit({ type: "pass failed", error });
   };
-  let heldUpSince: number | undefined;
+  let claimedAt = clock.monotonic();
+  let isHeldUp = false;
   return await runUntil(runner, signals, {
     claim: async (limit) => {
-      const startedAt = clock.monotonic();
       try {
         await idle.beforeClaim();
+        if (isHeldUp) runner.jumps.heldUp(clock.monotonic() - claimedAt);
         const claimed = await autoStartCreatedTasks(runner, limit);
-        heldUpSince = undefined;
+        isHeldUp = false;
+        claimedAt = clock.monotonic();
         return claimed;
       } catch (error) {
-        if (error instanceof DatabaseBusyError) {
-          heldUpSince ??= startedAt;
-          runner.jumps.heldUp(clock.monotonic() - heldUpSince);
-        }
+        isHeldUp ||= error instanceof DatabaseBusyError;
         onError(error);
         idle.failed();
         return [];
@@ -206,9 +205,25 @@ async function runUntil(
   if (stop.aborted) giveUpLater();
   stop.addEventListener("abort", giveUpLater, { once: true });
   let pruneAt = clock.monotonic() + PRUNE_INTERVAL_MS;
-  const counts = { started: 0, completed: 0, failed: 0, skipped: 0 };
+  const counts = {
+    started: 0,
+    completed: 0,
+    failed: 0,
+    skipped: 0,
+    needsInput: 0,
+    retrying: 0,
+  };
+  using _ended = runner.events.subscribe((event) => {
+    if (event.type !== "ended") return;
+    // By a claim: their runners died, or nobody answered.
+    counts.failed += event.transitions.filter(({ to, event }) =>
+      to === "failed" && event !== "cancelled"
+    ).length;
+  });
   const listener: RunListener = {
     ended: (result) => {
+      if (result === "needs_input") counts.needsInput++;
+      if (result === "retrying") counts.retrying++;
       const isCounted = result === "completed" || result === "failed";
       counts[isCounted ? result : "skipped"]++;
     },

@@ -95,8 +95,12 @@ export interface RunSummary {
   readonly started: number;
   readonly completed: number;
   readonly failed: number;
-  /** Given back, retried later, waiting for an answer, or lost to another. */
+  /** The rest: `needsInput` and `retrying`, given back, or lost to another. */
   readonly skipped: number;
+  /** Wait for an answer. */
+  readonly needsInput: number;
+  /** Are tried again later. */
+  readonly retrying: number;
 }
 
 /** Puts a runner together. */

@@ -10,6 +10,7 @@ import {
   formatAddress,
   isLoopback,
   type ListenAddress,
+  parseHosts,
   parseListenAddress,
 } from "./listen_address.ts";
 
@@ -50,13 +51,11 @@ export async function serviceSettings(
         "--token-file, or listen on 127.0.0.1.",
     );
   }
-  const allowedHosts = config.allowedHosts.split(",").map((it) => it.trim())
-    .filter((it) => it !== "");
-  const wrong = allowedHosts.find((it) => !/^[^\s:/@[\]]+$/.test(it));
-  if (wrong === undefined) return { address, allowedHosts, token };
+  const allowedHosts = parseHosts(config.allowedHosts);
+  if (allowedHosts) return { address, allowedHosts, token };
   throw new UsageError(
-    `Cannot allow the host "${wrong}": expected a name without scheme and ` +
-      "port. Give one like runner.example.com.",
+    `Cannot allow the hosts "${config.allowedHosts}": expected names without ` +
+      "scheme and port. Give one like runner.example.com.",
   );
 }
 

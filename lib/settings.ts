@@ -10,6 +10,10 @@ export type SettingKind =
   /** `true`, `false`, `1`, `0`, `yes`, `no`. */
   | "boolean"
   | "text"
+  /** Where to listen, as {@linkcode parseListenAddress} reads it; or nothing. */
+  | "address"
+  /** Names of hosts, separated by commas; or nothing. */
+  | "hosts"
   /** One of `choices`, in any case. */
   | "choice"
   /** Seconds with or without a fraction; kept in milliseconds. */
@@ -196,7 +200,7 @@ export const SETTINGS = {
   listen: {
     flag: "listen",
     env: "HANDSFREE_AGENT_LISTEN",
-    kind: "text",
+    kind: "address",
     default: "",
     placeholder: "ADDRESS",
     summary: "Serve the HTTP API there: 8080 is 127.0.0.1:8080",
@@ -204,7 +208,7 @@ export const SETTINGS = {
   allowedHosts: {
     flag: "allow-host",
     env: "HANDSFREE_AGENT_ALLOW_HOST",
-    kind: "text",
+    kind: "hosts",
     default: "",
     placeholder: "NAME,…",
     summary: "Names by which the HTTP API may be called, beside localhost",
@@ -266,11 +270,26 @@ export function keyOf({ flag, key }: Setting): string | undefined {
   return flag ?? key;
 }
 
-/** What a setting's text should be: `a number of seconds, 0 or more`. */
-export function expectedOf({ kind, choices = [], min = 0 }: Setting): string {
+/** The largest number that is taken, in the unit that the user types. */
+export function maxOf(kind: keyof typeof UNITS): number {
+  return Math.floor(Number.MAX_SAFE_INTEGER / UNITS[kind].size);
+}
+
+/**
+ * What a setting's text should be: `a number of seconds, 0 or more`. The largest
+ * number is said where that was exceeded.
+ */
+export function expectedOf(
+  { kind, choices = [], min = 0 }: Setting,
+  { isTooLarge = false }: { readonly isTooLarge?: boolean } = {},
+): string {
   switch (kind) {
     case "text":
       return "a value";
+    case "address":
+      return "an address like 8080, 127.0.0.1:8080 or [::1]:8080";
+    case "hosts":
+      return "names without scheme and port, like runner.example.com";
     case "boolean":
       return "true or false";
     case "choice":
@@ -278,6 +297,8 @@ export function expectedOf({ kind, choices = [], min = 0 }: Setting): string {
     case "counts":
       return "pairs like claude=2,http=5";
     default:
-      return `${UNITS[kind].name}, ${min} or more`;
+      return `${UNITS[kind].name}, ${min} ${
+        isTooLarge ? `to ${maxOf(kind)}` : "or more"
+      }`;
   }
 }

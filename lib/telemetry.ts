@@ -15,6 +15,7 @@ import {
   SpanKind,
   SpanStatusCode,
   trace,
+  type Tracer,
 } from "@opentelemetry/api";
 import { messageOf } from "./errors.ts";
 import {
@@ -45,21 +46,31 @@ export function tracedProcessors(
   const tracer = trace.getTracer(NAME, version);
   return (provider) => {
     const processor = lookup(provider);
-    return processor && {
-      name: processor.name,
-      process: (task, context) =>
-        tracer.startActiveSpan(
-          SPAN_NAME,
-          {
-            kind: SpanKind.CONSUMER,
-            attributes: attributesOf(task, processor),
-          },
-          parentOf(context.trace),
-          (span) =>
-            runWithin(span, () => processor.process(task, context), context),
-        ),
-    };
+    return processor && traced(processor, tracer);
   };
+}
+
+function traced(processor: Processor, tracer: Tracer): Processor {
+  const process: Processor["process"] = (task, context) =>
+    tracer.startActiveSpan(
+      SPAN_NAME,
+      {
+        kind: SpanKind.CONSUMER,
+        attributes: attributesOf(task, processor),
+      },
+      parentOf(context.trace),
+      (span) =>
+        runWithin(span, () => processor.process(task, context), context),
+    );
+  return {
+    name: processor.name,
+    stopGraceMs: processor.stopGraceMs,
+    process,
+    describe: processor.describe?.bind(processor),
+    check: processor.check?.bind(processor),
+    [Symbol.asyncDispose]: processor[Symbol.asyncDispose]?.bind(processor),
+    // Whatever a processor can be told is passed on: one more must be here too.
+  } satisfies Record<keyof Processor, unknown>;
 }
 
 function attributesOf(

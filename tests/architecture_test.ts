@@ -118,6 +118,7 @@ const LEVELS: Readonly<Record<string, number>> = {
   "lib/processors/module_outcome.ts": 1.5,
   "lib/processors/module_output.ts": 0,
   "lib/processors/module_permissions.ts": 1,
+  "lib/processors/module_log.ts": 1,
   "lib/processors/module_messages.ts": 1.6,
   "lib/processors/module_load.ts": 1.7,
   "lib/processors/module_guard.ts": 1.8,
@@ -164,6 +165,7 @@ const LEVELS: Readonly<Record<string, number>> = {
   "lib/commands/signals.ts": 3.5,
   "lib/commands/filter.ts": 3.6,
   "lib/commands/choose.ts": 3.7,
+  "lib/commands/provider_reports.ts": 3.6,
 
   "lib/server/cursor.ts": 3.1,
   "lib/server/limits.ts": 3.2,
@@ -299,7 +301,7 @@ const RESERVED: readonly {
   {
     what: "a command",
     imports:
-      /^lib\/commands\/(?!(choose|context|filter|find_task|service|signals)\.ts)/,
+      /^lib\/commands\/(?!(choose|context|filter|find_task|provider_reports|service|signals)\.ts)/,
     by: /^main\.ts$/,
   },
 ];

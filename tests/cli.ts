@@ -8,6 +8,7 @@
 import { assertEquals, assertFalse } from "@std/assert";
 import { DuckDBInstance } from "duckdb";
 import { npmFlags } from "../tools/std_source.ts";
+import { v8Flags } from "../tools/v8_flags.ts";
 
 const ROOT = new URL("..", import.meta.url).pathname;
 
@@ -19,7 +20,7 @@ const DENO_ARGS = [
   "run",
   "-q",
   "--no-prompt",
-  "--v8-flags=--max-semi-space-size=4",
+  v8Flags,
   `--config=${ROOT}deno.json`,
   // Absolute, because the program's working directory is a test's own folder.
   ...(isNpm ? npmFlags.map((flag) => flag.replace("=", `=${ROOT}`)) : []),

@@ -61,6 +61,7 @@ Deno.test("run-task needs permission, an id, and a task that is there", async ()
     await folder.fails(2, ["run-task"], options),
     "without its id",
   );
+  await folder.ok(["create", "x"]);
   assertStringIncludes(
     await folder.fails(2, ["run-task", "ffff"], options),
     '"ffff"',

@@ -446,6 +446,7 @@ Deno.test("create --file with a file that is not there, or a folder, says so in 
 
 Deno.test("list says that there are no tasks, as text and as JSON", async () => {
   using folder = new Folder();
+  await folder.ok(["run"], { env: ENABLED }); // Makes the database.
   assertEquals(await folder.ok(["list"]), "There are no tasks yet.\n");
   assertEquals(await folder.ok(["list", "--json"]), "[]\n");
   await folder.ok(["create", "x"]);
@@ -581,6 +582,35 @@ Deno.test("show passes no control sequence of a task to the terminal", async () 
 });
 
 // A database that can't be used
+
+const NO_MAKERS: Readonly<Record<string, string[]>> = {
+  list: [],
+  show: [ID],
+  result: [ID],
+  answer: [ID, "yes"],
+  cancel: [ID],
+  retry: [ID],
+  stats: [],
+  watch: [],
+  export: ["-"],
+  prune: ["--older-than=1d", "--yes"],
+  "run-task": [ID],
+};
+
+Deno.test("a database that is not there is made by create, run and serve only", async (t) => {
+  using folder = new Folder();
+  for (const [command, args] of Object.entries(NO_MAKERS)) {
+    await t.step(command, async () => {
+      const words = [command, ...args, "--db-path=typo.duckdb"];
+      const stderr = await folder.fails(3, words, { env: ENABLED });
+      assertMatch(
+        stderr,
+        /^error: Cannot open typo\.duckdb: there is no such file\. .*create/,
+      );
+      assertEquals(folder.names(), []);
+    });
+  }
+});
 
 Deno.test("a missing folder is an error of its own, and exit 3", async () => {
   using folder = new Folder();

@@ -134,14 +134,18 @@ const WRONG: [text: string, ...mistakes: string[]][] = [
     `{ "providers": { "a": { "processor": "simulate", "timeout": ${value} } } }`,
     `1:61: providers.a.timeout is ${
       value === "1e400" ? "Infinity" : value === "9e15" ? 9e15 : value
-    }: expected a number of seconds, 0 or more.`,
+    }: expected a number of seconds, 0 ${
+      value === "9e15" ? "to 9007199254740" : "or more"
+    }.`,
   ]),
   ...["attempts", "concurrency"].flatMap((name) =>
     [0, -1, 1.5, '"2"', "1e300"].map((value): [string, string] => [
       `{ "providers": { "a": { "processor": "simulate",\n"${name}": ${value} } } }`,
       `2:${name.length + 5}: providers.a.${name} is ${
         value === "1e300" ? 1e300 : value
-      }: expected a whole number, 1 or more.`,
+      }: expected a whole number, 1 ${
+        value === "1e300" ? "to 9007199254740991" : "or more"
+      }.`,
     ])
   ),
   [
@@ -217,6 +221,18 @@ const WRONG: [text: string, ...mistakes: string[]][] = [
     "1:29: settings.drain is there twice, first at 1:17. Keep one.",
     "1:41: settings.drain is there twice, first at 1:17. Keep one.",
     '1:50: settings.drain is "x": expected a number of seconds, 0 or more.',
+  ],
+  [
+    '{ "providers": { "a": { "processor": "simulate",\n' +
+    '"backoff": { "base": 1e14, "max": 1e15 }, "attempts": 1e17 } } }',
+    "2:22: providers.a.backoff.base is 100000000000000: expected a number of seconds, 0 to 9007199254740.",
+    "2:35: providers.a.backoff.max is 1000000000000000: expected a number of seconds, 0 to 9007199254740.",
+    "2:55: providers.a.attempts is 100000000000000000: expected a whole number, 1 to 9007199254740991.",
+  ],
+  [
+    '{ "settings": { "listen": "99999", "allow-host": "http://x" } }',
+    '1:27: settings.listen is "99999": expected an address like 8080, 127.0.0.1:8080 or [::1]:8080.',
+    '1:50: settings.allow-host is "http://x": expected names without scheme and port, like runner.example.com.',
   ],
   [
     '{ "settings": { "dbPath": "x", "config": "y" } }',
@@ -322,6 +338,10 @@ function sampleOf({ kind, choices = [] }: Setting): [unknown, unknown] {
       return [{ claude: 2, http: 5 }, new Map([["claude", 2], ["http", 5]])];
     case "text":
       return ["/e", "/e"];
+    case "address":
+      return [":8080", ":8080"];
+    case "hosts":
+      return ["a.example, b", "a.example, b"];
   }
 }
 
@@ -341,14 +361,13 @@ for (const [key, name] of FILE_SETTINGS) {
 
   Deno.test(`loadConfig() takes ${name} from flag or variable before the file`, () => {
     const file = parseConfigFile("a.json", text);
-    const { env = "", flag } = setting;
-    const variables: Record<string, string> = {
-      [env]: setting.default || "x=1",
-    };
+    const { env = "", flag, kind } = setting;
+    const other = setting.default || (kind === "address" ? "1" : "x=1");
+    const variables: Record<string, string> = { [env]: other };
     const byVariable = loadConfig({}, (it) => variables[it], file);
     assertEquals(byVariable.sources.get(name), env);
     if (flag === undefined) return;
-    const flags = { [flag]: setting.default || "x=1" };
+    const flags = { [flag]: other };
     const byFlag = loadConfig(flags, (it) => variables[it], file);
     assertEquals(byFlag.sources.get(name), `--${flag}`);
   });

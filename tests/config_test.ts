@@ -76,6 +76,10 @@ function sampleOf({ kind, choices = [] }: Setting): Sample {
       return { env: "7", envValue: 7, flag: "8", flagValue: 8 };
     case "text":
       return { env: "/e", envValue: "/e", flag: "/f", flagValue: "/f" };
+    case "address":
+      return { env: "1", envValue: "1", flag: "[::1]:2", flagValue: "[::1]:2" };
+    case "hosts":
+      return { env: "a", envValue: "a", flag: "b, c", flagValue: "b, c" };
     case "days":
       return {
         env: "1.5",
@@ -182,7 +186,21 @@ const WRONG: [variable: string, texts: string[], expected: string][] = [
     ["-1", "ten", "1e3", "0x10", "1,5", "5s", "Infinity", "NaN", "1 2", "."],
     NOT_SECONDS,
   ],
-  ["HANDSFREE_AGENT_DB_WAIT", ["99999999999999"], NOT_SECONDS],
+  [
+    "HANDSFREE_AGENT_DB_WAIT",
+    ["99999999999999", "9e99"],
+    "expected a number of seconds, 0 to 9007199254740.",
+  ],
+  [
+    "HANDSFREE_AGENT_LISTEN",
+    ["99999", "here", "http://localhost:8080"],
+    "expected an address like 8080, 127.0.0.1:8080 or [::1]:8080.",
+  ],
+  [
+    "HANDSFREE_AGENT_ALLOW_HOST",
+    ["https://a.example", "a.example, b.example:8080"],
+    "expected names without scheme and port, like runner.example.com.",
+  ],
   [
     "HANDSFREE_AGENT_CONCURRENCY",
     ["0", "-1", "1.5", "many", "1e3"],
@@ -245,10 +263,12 @@ Deno.test("loadConfig() reports every mistake at once", () => {
     HANDSFREE_AGENT_DRAIN: "long",
     LOG_FORMAT: "xml",
   };
-  assertEquals(mistakesOf(variables, { concurrency: "none" }), [
+  const flags = { concurrency: "none", listen: "99999" };
+  assertEquals(mistakesOf(variables, flags), [
     `HANDSFREE_AGENT_RUNNER_ENABLED is "maybe": ${NOT_BOOLEAN}`,
     `--concurrency is "none": ${NOT_COUNT}`,
     `HANDSFREE_AGENT_DRAIN is "long": ${NOT_SECONDS}`,
+    '--listen is "99999": expected an address like 8080, 127.0.0.1:8080 or [::1]:8080.',
     'LOG_FORMAT is "xml": expected one of text, json.',
   ]);
 });

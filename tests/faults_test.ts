@@ -6,7 +6,14 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { type DuckDBConnection, DuckDBInstance } from "duckdb";
-import { AT_ONCE, type CliProcess, ENABLED, Folder } from "./cli.ts";
+import {
+  AT_ONCE,
+  type CliProcess,
+  commandOf,
+  ENABLED,
+  Folder,
+  keptVariables,
+} from "./cli.ts";
 import { npmFlags } from "../tools/std_source.ts";
 
 type Row = Record<string, unknown>;
@@ -176,6 +183,22 @@ testOnSmallDisk(
   "readOnlyUnderALoop",
 );
 
+Deno.test({
+  name: "tasks are run though the log can't be written",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    using folder = new Folder();
+    const [id = ""] = await folder.create(tasks(1));
+    const { code } = await new Deno.Command("sh", {
+      args: ["-c", 'exec "$@" 2>/dev/full', "sh", ...commandOf(["run"])],
+      cwd: folder.path,
+      clearEnv: true,
+      env: { ...keptVariables(), ...AT_ONCE },
+    }).output();
+    assertEquals([code, (await shown(folder, id)).state], [0, "completed"]);
+  },
+});
+
 // The file
 
 Deno.test("a file that is put in the place of an idle loop's is worked on at once", async () => {
@@ -217,7 +240,7 @@ for (
 ) {
   Deno.test(`a file that is replaced ${what} is not damaged, and nothing is lost without a word`, async () => {
     using folder = new Folder();
-    await folder.ok(["list"]);
+    await folder.ok(["run"], { env: ENABLED }); // Makes the database.
     await insert(folder, count);
     const created = await folder.ok(
       ["create", "new", "--db-path=new.duckdb", "--json"],
@@ -404,7 +427,7 @@ Deno.test("a runner that is frozen for longer than its lease writes nothing when
 
 Deno.test("a claim that waits for the file for longer than a lease has a lease all the same", async () => {
   using folder = new Folder();
-  await folder.ok(["list"]);
+  await folder.ok(["run"], { env: ENABLED }); // Makes the database.
   await using runner = folder.start(
     ["run", "--loop", "--interval=60", "--lease=0.5"],
     { env: taking(1) },
@@ -427,9 +450,31 @@ Deno.test("a claim that waits for the file for longer than a lease has a lease a
   assertMatch(await stop(runner), /^5 started, 5 completed, 0 failed, 0 skip/);
 });
 
+Deno.test("a run that ends while another program holds the file, for longer than a lease, is not run again", async () => {
+  using folder = new Folder();
+  const [id = ""] = await folder.create(tasks(1));
+  await using runner = folder.start(
+    ["run", "--loop", "--interval=0.1", "--lease=1", "--db-wait=0.2"],
+    { env: taking(1.5) },
+  );
+  await runner.line(new RegExp(`Task ${id} started`));
+  const holder = new DuckDBHolder(folder);
+  await holder.open();
+  try {
+    await runner.line(/Cannot record 1 outcomes yet/);
+    await runner.line(/A pass failed: Cannot open/);
+    // Its lease is over by now.
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+  } finally {
+    holder.close();
+  }
+  await runner.line(new RegExp(`Task ${id} completed`));
+  assertMatch(await stop(runner), /^1 started, 1 completed, 0 failed, 0 skip/);
+});
+
 Deno.test("two runners divide 2,000 tasks without running one twice", async () => {
   using folder = new Folder();
-  await folder.ok(["list"]);
+  await folder.ok(["run"], { env: ENABLED }); // Makes the database.
   await using stack = new AsyncDisposableStack();
   const runners = [0, 1].map(() =>
     stack.use(
@@ -464,7 +509,7 @@ Deno.test("two runners divide 2,000 tasks without running one twice", async () =
 
 Deno.test("while a runner is at full load, create, list and another program have their turn within 5 s", async () => {
   using folder = new Folder();
-  await folder.ok(["list"]);
+  await folder.ok(["run"], { env: ENABLED }); // Makes the database.
   await insert(folder, 50_000);
   await using runner = folder.start(["run", "--loop"], {
     env: { ...AT_ONCE, LOG_LEVEL: "WARNING" },
@@ -520,7 +565,7 @@ Deno.test("cancelling works at once for a waiting task, within 2 s for one that 
 
 Deno.test("SIGTERM at full load leaves no task leased and none lost", async () => {
   using folder = new Folder();
-  await folder.ok(["list"]);
+  await folder.ok(["run"], { env: ENABLED }); // Makes the database.
   await insert(folder, 100_000);
   await using runner = folder.start(["run", "--loop"], { env: AT_ONCE });
   await runner.line(/ completed in /, 1_000);

@@ -84,3 +84,64 @@ Deno.test("run writes what it gives back when it is stopped", async () => {
   const events = linesOf(stderr).map(({ event }) => event);
   assertEquals(events.slice(-2), ["stopping", "released"]);
 });
+
+const ROOT = new URL("../", import.meta.url);
+
+/** The texts of all calls that write a line, with their files. */
+async function logCalls(folder = new URL("lib/", ROOT)): Promise<string[][]> {
+  const calls: string[][] = [];
+  for await (const { name, isDirectory } of Deno.readDir(folder)) {
+    const url = new URL(isDirectory ? `${name}/` : name, folder);
+    // What a browser runs has no log.
+    if (isDirectory && name !== "page") calls.push(...await logCalls(url));
+    if (!name.endsWith(".ts")) continue;
+    const source = await Deno.readTextFile(url);
+    for (
+      const part of source.split(/log\??\.(?=(?:debug|info|warning|error)\()/i)
+        .slice(1)
+    ) {
+      calls.push([url.pathname.slice(ROOT.pathname.length), firstCall(part)]);
+    }
+  }
+  return calls;
+}
+
+/** Up to the parenthesis that ends the call at the beginning of a text. */
+function firstCall(text: string): string {
+  let depth = 0;
+  const end = [...text].findIndex((char) => {
+    if (char === "(") depth++;
+    else if (char === ")") depth--;
+    return char === ")" && depth === 0;
+  });
+  return text.slice(0, end + 1);
+}
+
+Deno.test("every line of the log has an event, and README has every event", async () => {
+  const readme = await Deno.readTextFile(new URL("README.md", ROOT));
+  const [, table = ""] = readme.split("| event ");
+  const rows = table.split("\n\n")[0]?.split("\n").slice(2) ?? [];
+  const documented = rows.flatMap((row) =>
+    [...row.split("|")[1]?.matchAll(/`(\w+)`/g) ?? []].map(([, it = ""]) => it)
+  );
+  const calls = await logCalls();
+  assert(calls.length > 40, `${calls.length} calls`);
+  const events = calls.flatMap(([file, call = ""]) => {
+    assertMatch(call, /\bevent\b|fields\b/, `a line without event: ${file}`);
+    return [...call.matchAll(/(?:\bevent: |#fields\()"(\w+)"/g)]
+      .map(([, it = ""]) => it);
+  });
+  for (const event of events) {
+    assert(documented.includes(event), `README does not have ${event}`);
+  }
+  // Those that a call takes from a variable, and what the log itself says.
+  const dynamic = new Set([
+    ...["completed", "cancelled", "failed", "retry_scheduled"],
+    ...["needs_input", "released", "webhook_failed", "log_lost"],
+  ]);
+  assertEquals(
+    documented.filter((it) => !events.includes(it) && !dynamic.has(it)),
+    [],
+  );
+  assertEquals(new Set(documented).size, documented.length);
+});

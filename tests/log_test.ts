@@ -123,6 +123,36 @@ Deno.test("Log.flush() writes what waits, and nothing twice", async () => {
   assertSpyCalls(write, 1);
 });
 
+Deno.test("createLog() drops what can't be written, goes on, and says so later", async () => {
+  let isFull = true;
+  let text = "";
+  const log = createLog({
+    format: "json",
+    write: (part) => {
+      if (isFull) throw new Error("No space left on device (os error 28)");
+      text += part;
+    },
+  });
+  log.info("one");
+  log.info("two\n  in two lines");
+  log.flush();
+  log.info("three");
+  await turn(); // Written by the timer, where an error would end the process.
+  isFull = false;
+  log.info("four");
+  log.flush();
+  log.info("five");
+  log.flush();
+  await turn();
+  const lines = text.trimEnd().split("\n").map((line) => JSON.parse(line));
+  assertEquals(lines.map(({ level, message }) => [level, message]), [
+    ["WARNING", "Lines of the log that could not be written: 3"],
+    ["INFO", "four"],
+    ["INFO", "five"],
+  ]);
+  assertEquals([lines[0].event, lines[0].count], ["log_lost", 3]);
+});
+
 const FORGED = "2026-01-19 18:30:00 - agent-runner - INFO - all is well";
 
 for (const lineBreak of ["\n", "\r\n", "\r", "\n ", "\n\t"]) {

@@ -1,6 +1,7 @@
 import {
   assert,
   assertEquals,
+  assertFalse,
   assertMatch,
   assertStringIncludes,
 } from "@std/assert";
@@ -350,6 +351,7 @@ Deno.test("stats shows counts, times and reasons within 80 columns, and as JSON"
 
 Deno.test("stats says that there are no tasks, and that nothing happened", async () => {
   using folder = new Folder();
+  await folder.ok(["run"], { env: AT_ONCE }); // Makes the database.
   assertEquals(await folder.ok(["stats"]), "There are no tasks yet.\n");
   await folder.create([{ provider: "http" }]);
   await folder.rows(
@@ -462,6 +464,51 @@ Deno.test("doctor fails where agent_tasks is another program's", async () => {
   const { code, find } = await diagnose(folder);
   assertEquals([code, find("tables").level], [1, "fail"]);
   assertStringIncludes(find("tables").message, "status is INTEGER, not TEXT");
+});
+
+Deno.test("doctor fails where a provider can't work", async () => {
+  using folder = new Folder();
+  const providers = (program: string) =>
+    folder.write(
+      "agent-runner.json",
+      JSON.stringify({
+        providers: { claude: { processor: "command", command: [program] } },
+      }),
+    );
+  providers("no-such-program");
+  const wrong = await diagnose(folder);
+  assertEquals(
+    [wrong.code, wrong.find("providers").level],
+    [1, "fail"],
+  );
+  assertStringIncludes(
+    wrong.find("providers").message,
+    "claude: The program no-such-program is not on PATH",
+  );
+  providers("sh");
+  const right = await diagnose(folder);
+  assertEquals([right.code, right.find("providers").level], [0, "ok"]);
+});
+
+Deno.test("doctor warns of tasks that wait for a provider which is not configured", async () => {
+  using folder = new Folder();
+  const configure = (name: string) =>
+    folder.write(
+      "agent-runner.json",
+      JSON.stringify({ providers: { [name]: { processor: "simulate" } } }),
+    );
+  await folder.create([{ provider: "codex" }, { provider: "claude" }]);
+  configure("claude");
+  const { code, find } = await diagnose(folder);
+  assertEquals([code, find("served").level], [0, "warn"]);
+  assertEquals(
+    find("served").message,
+    "1 task of providers that are not configured: codex has 1",
+  );
+  await folder.run(["cancel", "--provider=codex", "--yes"]);
+  assertEquals((await diagnose(folder)).find("served").level, "ok");
+  configure("*");
+  assertFalse((await folder.ok(["doctor"])).includes("served"));
 });
 
 Deno.test("doctor says who holds the file", async () => {

@@ -256,7 +256,11 @@ Deno.test("a token from a file or the environment is needed then, and shown nowh
 
 const WRONG: [args: string[], env: Record<string, string>, message: RegExp][] =
   [
-    [["serve", "--listen", "here"], {}, /"here": it is no address/],
+    [
+      ["serve", "--listen", "here"],
+      {},
+      /"here": expected an address like 8080/,
+    ],
     [
       ["serve", "--listen", "0.0.0.0:0"],
       {},
@@ -273,7 +277,11 @@ const WRONG: [args: string[], env: Record<string, string>, message: RegExp][] =
     [["serve", "--port", "1"], {}, /Unknown flag --port/],
     [["run", "--once", "--listen", "0"], ENABLED, /Give --loop too/],
     [["run", "--listen", "0"], ENABLED, /Give --loop too/],
-    [["run", "--loop", "--listen", "x"], ENABLED, /it is no address/],
+    [
+      ["run", "--loop", "--listen", "x"],
+      ENABLED,
+      /--listen is "x": expected an address/,
+    ],
   ];
 
 for (const [args, env, message] of WRONG) {

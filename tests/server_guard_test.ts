@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { RunnerEvents } from "../lib/events.ts";
 import { bounded } from "../lib/server/limits.ts";
 import { Problem } from "../lib/server/problem.ts";
 import { FakeClock, turn } from "./fake_clock.ts";
@@ -300,6 +301,49 @@ Deno.test("/ready tells strangers no path", async () => {
   const known = await test.get("/ready", { Authorization: `Bearer ${TOKEN}` });
   assertMatch(known.body.database, /it is a folder/);
   Deno.removeSync(test.path);
+});
+
+Deno.test("/ready tells strangers not why a runner beside it does not claim", async () => {
+  const events = new RunnerEvents(() => {});
+  await using test = await TestService.start({
+    token: TOKEN,
+    runner: () => ({
+      events,
+      runs: { size: 0 },
+      drain: new AbortController().signal,
+    }),
+  });
+  const readings = async () => {
+    const known = { Authorization: `Bearer ${TOKEN}` };
+    return [
+      (await test.get("/ready")).body.runner,
+      (await test.get("/ready", known)).body.runner,
+    ];
+  };
+  events.emit({ type: "claimed", tasks: [] });
+  assertEquals(await readings(), ["claiming", "claiming"]);
+  const why = "Cannot open /srv/x.duckdb: another program (PID 7) holds it.";
+  events.emit({ type: "pass failed", error: new Error(why) });
+  assertEquals(await readings(), ["not claiming", why]);
+});
+
+Deno.test("a client that goes away within its body is no defect", async () => {
+  await using test = await TestService.start();
+  {
+    using connection = await Deno.connect({
+      hostname: "127.0.0.1",
+      port: Number(new URL(test.url).port),
+    });
+    const head = `POST ${TASKS} HTTP/1.1\r\nHost: localhost\r\n` +
+      "Content-Type: application/json\r\nContent-Length: 99\r\n\r\n";
+    await connection.write(new TextEncoder().encode(`${head}{"instr`));
+  }
+  const deadline = performance.now() + 5_000;
+  while (!test.log.join().includes("POST") && performance.now() < deadline) {
+    await turn();
+  }
+  assertMatch(test.log.join(), / DEBUG - POST \/api\/v1\/tasks 400 in /);
+  assertEquals(test.log.join().match(/ERROR.*/), null);
 });
 
 type Next = () => Promise<void>;

@@ -1,3 +1,5 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import {
   type ConnectionLimits,
@@ -5,6 +7,7 @@ import {
   type Listener,
   type ListenOptions,
 } from "../lib/server/listen.ts";
+import { requestOf } from "../lib/server/node_http.ts";
 
 const LIMITS: ConnectionLimits = {
   maxConnections: 4,
@@ -145,6 +148,37 @@ Deno.test("a stream that fails breaks the connection, and not the server", async
     .catch((error) => error);
   assert(error instanceof Error);
   assertEquals(await (await fetch(url)).text(), "hello");
+});
+
+Deno.test("requestOf() leaves no listeners behind, however many parts a body has", async () => {
+  const counts: number[] = [];
+  let seen = Promise.withResolvers<void>();
+  const server = createServer(async (incoming, outgoing) => {
+    for await (const _ of requestOf(incoming)?.body ?? []) {
+      const events = ["readable", "end", "error"];
+      counts.push(
+        events.reduce((sum, it) => sum + incoming.listenerCount(it), 0),
+      );
+      seen.resolve();
+    }
+    outgoing.end();
+  });
+  await new Promise<void>((resolve) =>
+    server.listen(0, "127.0.0.1", () => resolve())
+  );
+  const { port } = server.address() as AddressInfo;
+  using client = await Deno.connect({ hostname: "127.0.0.1", port });
+  const send = (text: string) => client.write(new TextEncoder().encode(text));
+  await send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n\r\n");
+  for (let part = 0; part < 20; part++) {
+    seen = Promise.withResolvers();
+    await send("x");
+    await seen.promise;
+  }
+  assertEquals(counts.length, 20);
+  assertEquals(counts.at(-1), counts[1], counts.join(" "));
+  server.closeAllConnections();
+  await new Promise((resolve) => server.close(resolve));
 });
 
 const STRANGE: string[] = [

@@ -66,8 +66,8 @@ Deno.test("commands reach the tasks of an exclusive runner by --server, which th
   assertEquals(elsewhere.names(), ["agent-runner.json", "tasks.parquet"]);
   // A file that is named wins over an address that is not.
   assertStringIncludes(
-    await elsewhere.ok(["list", "--db-path", "own.duckdb"], { env }),
-    "There are no tasks yet",
+    await elsewhere.fails(3, ["list", "--db-path", "own.duckdb"], { env }),
+    "Cannot open own.duckdb: there is no such file",
   );
 });
 

@@ -1,5 +1,8 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { tracedProcessors } from "../lib/telemetry.ts";
+import type { Processor } from "../lib/processor.ts";
 import { ENABLED, Folder } from "./cli.ts";
+import { sampleTask } from "./sample_task.ts";
 
 // deno-lint-ignore no-explicit-any -- what JSON gives; the test looks at it
 type Json = any;
@@ -165,4 +168,29 @@ Deno.test("without OTEL_DENO, nothing is sent", async () => {
   const { code, stderr } = await folder.run(["run", "--once"], { env });
   assertEquals(code, 0, stderr);
   assertEquals([collector.spans.length, collector.metrics.size], [0, 0]);
+});
+
+Deno.test("tracedProcessors() keeps all that a processor says of itself", async () => {
+  class Slow implements Processor {
+    readonly #what = "sleep";
+    readonly name = "slow";
+    readonly stopGraceMs = 90_000;
+    process = () => Promise.resolve({ kind: "completed" } as const);
+    describe() {
+      return `runs ${this.#what}`;
+    }
+    check() {
+      return Promise.resolve([`no ${this.#what}`]);
+    }
+  }
+  const slow = new Slow();
+  const lookup = tracedProcessors(
+    (provider) => provider === "slow" ? slow : undefined,
+    { version: "1.2.3" },
+  );
+  const traced = lookup("slow");
+  assertEquals(lookup("other"), undefined);
+  assertEquals([traced?.name, traced?.stopGraceMs], ["slow", 90_000]);
+  assertEquals(traced?.describe?.(sampleTask()), "runs sleep");
+  assertEquals(await traced?.check?.(), ["no sleep"]);
 });

@@ -4,20 +4,16 @@
  * @module
  */
 
-import type { Clock } from "../clock.ts";
 import type { Config } from "../config.ts";
 import {
-  type ProviderReport,
   renderReport,
   reportToJson,
   type WebhookReport,
 } from "../config_report.ts";
 import { EXIT, messageOf } from "../errors.ts";
-import type { Processor } from "../processor.ts";
-import { createProcessors } from "../processors/mod.ts";
 import { renderJson } from "../render.ts";
-import type { AgentTask } from "../task.ts";
 import type { CommandContext } from "./context.ts";
+import { reportProviders } from "./provider_reports.ts";
 
 /** Prints the JSON Schema of the configuration file. */
 export async function configSchema(
@@ -50,22 +46,6 @@ export async function configCheck(
   return isOk ? EXIT.ok : EXIT.usage;
 }
 
-async function reportProviders(
-  { config, clock, log }: CommandContext,
-): Promise<ProviderReport[]> {
-  await using processors = await createProcessors(config, { clock, log });
-  const providers = config.providers?.keys() ?? ["*"];
-  return await Promise.all([...providers].map(async (provider) => {
-    const processor = processors.for(provider);
-    return {
-      provider,
-      processor: config.providers?.get(provider)?.processor ?? "simulate",
-      does: processor?.describe?.(EXAMPLE) ?? "",
-      problems: processor ? await problemsOf(processor, clock) : [],
-    };
-  }));
-}
-
 async function reportWebhooks(
   { webhooks = [] }: Config,
 ): Promise<WebhookReport[]> {
@@ -80,48 +60,4 @@ async function reportWebhooks(
       return { ...report, problems: [messageOf(error)] };
     }
   }));
-}
-
-/** A task for `describe()` whose texts say what they stand for. */
-const EXAMPLE: AgentTask = {
-  id: "00000000-0000-0000-0000-000000000000",
-  userId: "00000000-0000-0000-0000-000000000000",
-  provider: "example",
-  targetType: null,
-  targetRef: null,
-  instruction: "{instruction}",
-  state: "running",
-  traceText: null,
-  priority: 0,
-  runAt: null,
-  attempt: 1,
-  maxAttempts: null,
-  timeoutMs: null,
-  leaseOwner: null,
-  leaseExpiresAt: null,
-  cancelRequestedAt: null,
-  createdAt: new Date(0),
-  updatedAt: new Date(0),
-};
-
-const CHECK_TIMEOUT_MS = 10_000;
-
-async function problemsOf(
-  processor: Processor,
-  clock: Clock,
-): Promise<readonly string[]> {
-  if (!processor.check) return [];
-  const answered = new AbortController();
-  try {
-    return await Promise.race([
-      processor.check(),
-      clock.sleep(CHECK_TIMEOUT_MS, answered.signal).then(() => [
-        `No answer within ${CHECK_TIMEOUT_MS / 1_000} s.`,
-      ]),
-    ]);
-  } catch (error) {
-    return [messageOf(error)];
-  } finally {
-    answered.abort();
-  }
 }

@@ -20,9 +20,12 @@ import {
 import { DatabaseBusyError, EXIT, messageOf, UserError } from "../errors.ts";
 import { formatBytes, formatSpan } from "../figures.ts";
 import { openReader } from "../open_reader.ts";
+import { claimedProvidersOf } from "../providers.ts";
 import type { DatabaseReader } from "../reader.ts";
 import { ageOf, renderJson } from "../render.ts";
+import { OTHERS } from "../store.ts";
 import type { CommandContext } from "./context.ts";
+import { reportProviders } from "./provider_reports.ts";
 
 /**
  * Looks at everything that agent-runner needs, and changes nothing. Exit code 1
@@ -33,7 +36,7 @@ export async function doctor(context: CommandContext): Promise<number> {
   const checks = [
     checkSettings(config),
     checkEnabled(config),
-    checkProviders(config),
+    await checkProviders(context),
     checkFolder(config),
     checkFile(context),
     checkDisk(config),
@@ -69,23 +72,40 @@ function checkEnabled({ enabled }: Config): Check {
   });
 }
 
-function checkProviders({ providers, configPath }: Config): Check {
+async function checkProviders(context: CommandContext): Promise<Check> {
+  const name = "providers";
+  const { providers, configPath } = context.config;
   if (!providers) {
     return {
-      name: "providers",
+      name,
       level: "ok",
       message: "none is configured: every one is simulated",
     };
   }
+  const wrong = await providerProblems(context);
   const names = [...providers].map(([name, { processor }]) =>
-    `${name === "*" ? "all others" : name} (${processor})`
+    `${nameOf(name)} (${processor})`
   );
-  return {
-    name: "providers",
-    level: "ok",
-    message: `${names.join(", ")} by ${configPath}`,
-    advice: "agent-runner config check tries them.",
-  };
+  return checkOf(name, wrong.length > 0 ? "fail" : "ok", {
+    message: wrong.join(" ") || `${names.join(", ")} by ${configPath}`,
+    advice: "agent-runner config check says what would run for each.",
+  });
+}
+
+async function providerProblems(context: CommandContext): Promise<string[]> {
+  try {
+    const reports = await reportProviders(context);
+    return reports.flatMap(({ provider, problems }) =>
+      problems.map((problem) => `${nameOf(provider)}: ${problem}`)
+    );
+  } catch (error) {
+    if (error instanceof UserError) return [error.message];
+    throw error;
+  }
+}
+
+function nameOf(provider: string): string {
+  return provider === OTHERS ? "all others" : provider;
 }
 
 function checkFolder({ dbPath }: Config): Check {
@@ -120,7 +140,8 @@ function checkFile({ config: { dbPath }, clock }: CommandContext): Check {
       name,
       level: "warn",
       message: `there is no ${dbPath} yet`,
-      advice: "agent-runner create makes it, or give another --db-path.",
+      advice:
+        "agent-runner create, run or serve makes it, or give another --db-path.",
     };
   }
   const problem = info.isFile
@@ -183,6 +204,7 @@ async function checkDatabase(context: CommandContext): Promise<Check[]> {
     await using reader = await open(context, (busy) => holder = busy.holder);
     const waitedMs = clock.monotonic() - startedAt;
     const { dbPath, leaseMs } = config;
+    const served = claimedProvidersOf(config.providers);
     const found = await reader.inspect({ now: clock.now(), leaseMs });
     return [
       versionOf(found.version),
@@ -194,7 +216,7 @@ async function checkDatabase(context: CommandContext): Promise<Check[]> {
           : "nobody holds the file",
       },
       checkTables(found),
-      ...found.tasks ? checkTasks(found.tasks, { leaseMs }) : [],
+      ...found.tasks ? checkTasks(found.tasks, { leaseMs, served }) : [],
     ];
   } catch (error) {
     if (!(error instanceof UserError)) throw error;

@@ -85,6 +85,7 @@ export function secondsFlag(
   const seconds = /^(\d+(\.\d+)?|\.\d+)$/.test(text) ? Number(text) : 0;
   if (seconds >= 0.001 && seconds <= 86_400) return seconds * 1_000;
   throw new UsageError(
-    `--${name} is "${text}": expected a number of seconds, more than 0.`,
+    `--${name} is "${text}": expected a number of seconds, more than 0, ` +
+      "at most 86400 (a day).",
   );
 }

@@ -93,20 +93,20 @@ export async function run(context: CommandContext): Promise<number> {
     summary = await runOnce(runner, signals);
   }
   const seconds = (clock.monotonic() - startedAt) / 1_000;
-  const { started, completed, failed, skipped } = summary;
   log.flush();
   terminal.write(
     flags.json
       ? renderJson(toJson(summary, clock.now()))
-      : `${started} started, ${completed} completed, ${failed} failed, ` +
-        `${skipped} skipped in ${seconds.toFixed(1)} s\n`,
+      : `${summaryLine(summary)} in ${seconds.toFixed(1)} s\n`,
   );
   await webhooks?.finish({
     withinMs: flags.loop ? STOP_DELIVERY_MS : END_DELIVERY_MS,
     signal: signals.abort,
   });
   const isInterrupted = signals.drain.aborted;
-  return !flags.loop && !isInterrupted && failed > 0 ? EXIT.failed : EXIT.ok;
+  return !flags.loop && !isInterrupted && summary.failed > 0
+    ? EXIT.failed
+    : EXIT.ok;
 }
 
 /** For how long webhooks are delivered at the end of a pass, */
@@ -164,6 +164,19 @@ function providersLine(providers: ProviderConfigs): string {
   );
   const rest = providers.has("*") ? "" : "; tasks of others are left alone";
   return `Providers: ${names.join(", ")}${rest}`;
+}
+
+/** `3 started, 1 completed, 0 failed, 2 skipped (2 for input)`. */
+function summaryLine(
+  { started, completed, failed, skipped, needsInput, retrying }: RunSummary,
+): string {
+  const reasons = [
+    ...(needsInput > 0 ? [`${needsInput} for input`] : []),
+    ...(retrying > 0 ? [`${retrying} to try again`] : []),
+  ];
+  return `${started} started, ${completed} completed, ${failed} failed, ` +
+    `${skipped} skipped` +
+    (reasons.length > 0 ? ` (${reasons.join(", ")})` : "");
 }
 
 /** The result of a pass with the names of the HandsFree runner. */

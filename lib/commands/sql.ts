@@ -34,6 +34,7 @@ export async function sql(context: CommandContext): Promise<number> {
     log.warning(
       `There are more than ${limit} rows. --limit shows more; ` +
         "agent-runner export writes whole tables.",
+      { event: "more_rows" },
     );
   }
   return EXIT.ok;

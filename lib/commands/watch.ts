@@ -83,7 +83,9 @@ async function printLines(
   while (!stopped.aborted) {
     await watched.look();
     const { overview, problem } = watched;
-    if (problem && problem !== lastProblem) log.warning(problem);
+    if (problem && problem !== lastProblem) {
+      log.warning(problem, { event: "watch_delayed" });
+    }
     lastProblem = problem;
     const counts = JSON.stringify([overview?.counts, overview?.runningCount]);
     if (overview && counts !== last) {

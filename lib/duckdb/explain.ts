@@ -4,6 +4,8 @@
  * @module
  */
 
+import { existsSync } from "node:fs";
+import { dirname } from "node:path";
 import { DatabaseBusyError, DatabaseError, messageOf } from "../errors.ts";
 
 /** DuckDB says of it that it is no database. */
@@ -34,7 +36,8 @@ const EXPLANATIONS: readonly (readonly [RegExp, string, string])[] = [
   [
     /Permission denied|Read-only file system|Operation not permitted/i,
     "no permission to read and write it",
-    "Run as the file's owner, or change its permissions.",
+    "Run as the file's owner, or change its permissions. Where it can be " +
+    "read, agent-runner sql reads it.",
   ],
   [
     /No space left on device|Disk quota exceeded/i,
@@ -69,6 +72,27 @@ const EXPLANATIONS: readonly (readonly [RegExp, string, string])[] = [
     "Update agent-runner, or give another --db-path.",
   ],
 ];
+
+/**
+ * Refuses a path at which there is nothing: DuckDB would make a database of a
+ * slip of the pen.
+ *
+ * @throws {DatabaseError}
+ */
+export function assertDatabaseExists(path: string): void {
+  try {
+    Deno.statSync(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) return; // DuckDB says why.
+    throw new DatabaseError(
+      existsSync(dirname(path))
+        ? `Cannot open ${path}: there is no such file. agent-runner create, ` +
+          "run or serve makes it, or give another --db-path."
+        : `Cannot open ${path}: its folder does not exist. ` +
+          "Create the folder, or give another --db-path.",
+    );
+  }
+}
 
 const LOCK_HOLDER = /Conflicting lock is held in (.+?) \(PID (\d+)\)/;
 

@@ -8,6 +8,7 @@ import type {
   ColumnState,
   Inspection,
   InspectOptions,
+  TaskCount,
   TaskFindings,
 } from "../reader.ts";
 import { TASK_STATES } from "../task.ts";
@@ -82,7 +83,9 @@ async function findTasks(
     count: count(*) FILTER (${condition}),
     oldestMs: coalesce($1 - min(${since}) FILTER (${condition}), 0)}`;
   const isLive = "coalesce(lease > $1, false)";
-  const found = await connection.json<Omit<TaskFindings, "runners">>(
+  const found = await connection.json<
+    Omit<TaskFindings, "runners" | "waitingProviders">
+  >(
     `SELECT to_json({
        total: count(*),
        inFuture: count(*) FILTER (greatest(created, updated) > $2),
@@ -120,14 +123,23 @@ async function findTasks(
       now.getTime() + LONG_LEASES * leaseMs,
     ],
   );
-  const runners = await connection.json<TaskFindings["runners"]>(
-    `SELECT to_json(list(t ORDER BY name)) FROM (
-       SELECT coalesce(lease_owner, '') AS name, count(*) AS tasks
-       FROM agent_tasks WHERE status = 'running'
-         AND lease_expires_at > $1::TIMESTAMPTZ GROUP BY ALL) t`,
-    [now.toISOString()],
-  );
-  return { ...NOTHING, ...found, runners: runners ?? [] };
+  const counted = async (column: string, condition: string) =>
+    await connection.json<TaskCount[]>(
+      `SELECT to_json(list(t ORDER BY name)) FROM (
+         SELECT coalesce(${column}, '') AS name, count(*) AS tasks
+         FROM agent_tasks WHERE ${condition} GROUP BY ALL) t`,
+      [now.toISOString()],
+    ) ?? [];
+  const isHeld = "coalesce(lease_expires_at > $1::TIMESTAMPTZ, false)";
+  return {
+    ...NOTHING,
+    ...found,
+    runners: await counted("lease_owner", `status = 'running' AND ${isHeld}`),
+    waitingProviders: await counted(
+      "provider",
+      `status IN ('created', 'running') AND NOT ${isHeld}`,
+    ),
+  };
 }
 
 const NONE = { count: 0, oldestMs: 0 };

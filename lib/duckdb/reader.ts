@@ -14,7 +14,7 @@ import {
   type DuckDBValueConverter,
   JsonDuckDBValueConverter,
 } from "duckdb";
-import { DatabaseError, messageOf, UsageError } from "../errors.ts";
+import { messageOf, UsageError } from "../errors.ts";
 import { formatSpan } from "../figures.ts";
 import type {
   DatabaseReader,
@@ -25,7 +25,7 @@ import type {
 } from "../reader.ts";
 import type { JsonValue } from "../task.ts";
 import { assertWalIsOne, type SqlValue } from "./connection.ts";
-import { explainDuckDbError } from "./explain.ts";
+import { assertDatabaseExists, explainDuckDbError } from "./explain.ts";
 import { inspectDatabase } from "./inspect.ts";
 
 /**
@@ -35,7 +35,7 @@ import { inspectDatabase } from "./inspect.ts";
  * @throws {DatabaseError} where it can't be opened for another reason.
  */
 export async function openDuckDbReader(path: string): Promise<DatabaseReader> {
-  assertExists(path);
+  assertDatabaseExists(path);
   let instance: DuckDBInstance | undefined;
   // Of its own: two that read at the same time would share the usual folder.
   const spill = await Deno.makeTempDir({ prefix: "agent-runner-sql-" });
@@ -61,18 +61,6 @@ export async function openDuckDbReader(path: string): Promise<DatabaseReader> {
     instance?.closeSync();
     await Deno.remove(spill, { recursive: true });
     throw explainDuckDbError(error, path);
-  }
-}
-
-function assertExists(path: string): void {
-  try {
-    Deno.statSync(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) return; // DuckDB says why.
-    throw new DatabaseError(
-      `Cannot open ${path}: there is no such file. ` +
-        "agent-runner create makes it, or give another --db-path.",
-    );
   }
 }
 

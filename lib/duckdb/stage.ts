@@ -26,10 +26,9 @@ const MOST_ROWS = 250_000;
 const stages = new WeakMap<Connection, Stage>();
 
 /**
- * The temporary tables of a connection. They stay: once a table was made anew,
- * DuckDB plans each prepared statement anew that uses it, and that took a tenth
- * of a busy runner's time in the database. Nothing is deleted either; each
- * set of rows has numbers of its own.
+ * The temporary tables of a connection. They stay for all its transactions: one
+ * statement less for each. Nothing is deleted from them; each set of rows has
+ * numbers of its own.
  */
 export class Stage {
   readonly #connection: Connection;

@@ -16,6 +16,7 @@ import type { Processor, ProcessorContext } from "../processor.ts";
 import type { AgentTask, Outcome } from "../task.ts";
 import type { ModuleConfig } from "./module_config.ts";
 import { loadAdvice } from "./module_load.ts";
+import { ModuleLog } from "./module_log.ts";
 import { threadGrants } from "./module_open.ts";
 import {
   describePermissions,
@@ -125,6 +126,7 @@ class ModuleProcessor implements Processor {
     const { options, permissions, memory, startTimeout } = this.#config;
     const plugin = pathToFileURL(this.#file);
     const startedMs = clock.monotonic();
+    const says = new ModuleLog(log, this.name);
     try {
       await this.#checkFile();
       const grants = await threadGrants(permissions, plugin);
@@ -140,9 +142,9 @@ class ModuleProcessor implements Processor {
         startTimeoutMs: startTimeout * 1_000,
         graceMs,
         clock,
-        log,
+        log: says,
         onLost: (reason) => {
-          log?.warning(`${this.name} was ended: ${reason}`);
+          says.ended(reason);
           this.#lost(clock.monotonic() - startedMs);
         },
       });

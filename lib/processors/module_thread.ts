@@ -7,11 +7,11 @@
 
 import type { Clock } from "../clock.ts";
 import { messageOf } from "../errors.ts";
-import type { Log } from "../log.ts";
 import type { PluginTask } from "../plugin.ts";
 import type { ProcessorContext } from "../processor.ts";
 import type { Outcome } from "../task.ts";
 import { parseTrace } from "../trace.ts";
+import type { ModuleLog } from "./module_log.ts";
 import type { FromGuard, FromThread, ToThread } from "./module_messages.ts";
 import { openThread, type OpenThreadOptions } from "./module_open.ts";
 
@@ -29,7 +29,7 @@ export interface PluginThreadOptions extends OpenThreadOptions {
   /** How long a run has to return after it was told to stop. */
   readonly graceMs: number;
   readonly clock: Clock;
-  readonly log?: Log;
+  readonly log: ModuleLog;
   /** Called where it was ready, and by its own fault takes no more runs. */
   readonly onLost: (reason: string) => void;
 }
@@ -159,13 +159,10 @@ export class PluginThread {
    * optimized: those that only call built-in functions.
    */
   async #awaitEnd(): Promise<void> {
-    const { clock, label, log } = this.#options;
+    const { clock, log } = this.#options;
     await clock.sleep(UNSTOPPABLE_MS, this.#gone.signal);
     if (!this.#gone.signal.aborted) {
-      log?.error(
-        `${label} can't be ended: it goes on in a loop that uses one processor ` +
-          "core, maybe more and more memory. Restart agent-runner.",
-      );
+      log.stuck();
     }
     this.#guardPort.close();
     this.#guard.terminate();
@@ -178,12 +175,10 @@ export class PluginThread {
 
   #take(message: FromThread): void {
     if (this.#endReason) return;
-    const { label, log } = this.#options;
+    const { log } = this.#options;
     switch (message.kind) {
       case "ready":
-        log?.debug(
-          `${label} is ready${message.name ? `: ${message.name}` : ""}`,
-        );
+        log.ready(message.name);
         this.#isReady = true;
         this.#ready.resolve();
         break;
@@ -201,7 +196,7 @@ export class PluginThread {
       case "output": {
         const run = this.#runs.get(message.run ?? 0);
         if (run) run.context.output(message.line);
-        else log?.debug(`${label}: ${message.line}`);
+        else log.printed(message.line);
         break;
       }
       case "outcome":
@@ -274,7 +269,7 @@ export class PluginThread {
 
   /** Notices while there are runs that the thread does not answer. */
   async #watchOver(): Promise<void> {
-    const { clock, label, log } = this.#options;
+    const { clock, log } = this.#options;
     const watch = this.#watch = new AbortController();
     let unanswered = 0;
     let ping = 0; // Most runs end before the first.
@@ -282,13 +277,10 @@ export class PluginThread {
       await clock.sleep(PING_MS, watch.signal);
       if (watch.signal.aborted) return;
       if (this.#lastPong >= ping) {
-        if (unanswered >= BLOCKED_PINGS) log?.info(`${label} answers again`);
+        if (unanswered >= BLOCKED_PINGS) log.recovered();
         unanswered = 0;
       } else if (++unanswered === BLOCKED_PINGS) {
-        log?.warning(
-          `${label} has blocked its event loop for ${unanswered} s: its ` +
-            `${this.#runs.size} tasks can't go on, nor stop by themselves`,
-        );
+        log.blocked({ seconds: unanswered, tasks: this.#runs.size });
       }
       ping = this.#ping();
     }

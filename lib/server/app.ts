@@ -65,7 +65,13 @@ export function createApp(service: Service, options: AppOptions): OpenAPIHono {
     secured(c.res);
     if (log.isDebug) {
       const ms = Math.round(clock.monotonic() - begunAt);
-      log.debug(`${c.req.method} ${c.req.path} ${c.res.status} in ${ms} ms`);
+      const { method, path } = c.req;
+      const { status } = c.res;
+      log.debug(`${method} ${path} ${status} in ${ms} ms`, {
+        event: "request",
+        status,
+        ms,
+      });
     }
   });
   app.use(bounded({ clock, maxRequests: MAX_REQUESTS, timeoutMs: REQUEST_MS }));

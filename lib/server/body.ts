@@ -40,12 +40,17 @@ export function jsonBody(
 async function readText({ req }: Context, maxBytes: number): Promise<string> {
   const chunks: Uint8Array<ArrayBuffer>[] = [];
   let size = Number(req.header("Content-Length") ?? 0);
-  // What is announced counts at once, what comes unannounced as it comes.
-  for await (const chunk of size > maxBytes ? [] : req.raw.body ?? []) {
-    if (chunks.length === 0) size = 0;
-    size += chunk.length;
-    if (size > maxBytes) break;
-    chunks.push(chunk);
+  try {
+    // What is announced counts at once, what comes unannounced as it comes.
+    for await (const chunk of size > maxBytes ? [] : req.raw.body ?? []) {
+      if (chunks.length === 0) size = 0;
+      size += chunk.length;
+      if (size > maxBytes) break;
+      chunks.push(chunk);
+    }
+  } catch {
+    // The client went away, or was too slow: nobody's defect.
+    throw new Problem(400, "The request ended within its body.");
   }
   if (size > maxBytes) {
     throw new Problem(413, `The body is larger than ${maxBytes} bytes.`);

@@ -136,7 +136,10 @@ export class EventHub {
         const readMs = clock.monotonic() - begunAt;
         waitMs = Math.max(isAll ? LOOK_MS : 0, readMs / MAX_SHARE);
       } catch (error) {
-        log.debug(`Cannot read events: ${messageOf(error)}`);
+        log.debug(`Cannot read events: ${messageOf(error)}`, {
+          event: "events_delayed",
+          error: messageOf(error),
+        });
         waitMs = AFTER_FAILURE_MS;
       }
     }

@@ -51,7 +51,10 @@ export async function openEventStream(
   // Its end, and not an error: a client that comes back misses nothing, and
   // Deno would write the error to standard error.
   send(sink, options).catch((error) => {
-    log.debug(`A stream was ended: ${messageOf(error)}`);
+    log.debug(`A stream was ended: ${messageOf(error)}`, {
+      event: "stream_ended",
+      error: messageOf(error),
+    });
   }).finally(() => {
     stop.removeEventListener("abort", end);
     watch[Symbol.dispose]();

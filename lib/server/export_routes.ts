@@ -70,7 +70,10 @@ export function addExportRoutes(
   });
 
   function onProblem(error: unknown): void {
-    log.warning(`Cannot delete a temporary file: ${messageOf(error)}`);
+    log.warning(`Cannot delete a temporary file: ${messageOf(error)}`, {
+      event: "file_left",
+      error: messageOf(error),
+    });
   }
 }
 

@@ -31,10 +31,12 @@ const healthRoute = createRoute({
 const readinessSchema = z.object({
   status: z.enum(["ready", "not ready"]),
   database: z.string().openapi({
-    description: '"reachable", or what is wrong',
+    description: '"reachable", or what is wrong; without the token only ' +
+      '"not reachable"',
   }),
   runner: z.string().openapi({
-    description: '"claiming", "none" in this process, or what is wrong',
+    description: '"claiming", "none" in this process, or what is wrong; ' +
+      'without the token only "not claiming"',
   }),
 }).openapi("Readiness");
 
@@ -74,15 +76,19 @@ export function addHealthRoutes(api: OpenAPIHono, service: Service): void {
     const runnerProblem = runner?.problem();
     const isReady = wrong === undefined && runnerProblem === undefined;
     const isKnown = access.allows(c.req.raw.headers, clock.now());
+    // Strangers need not know paths and process ids.
+    const shown = (problem: string, forStrangers: string) =>
+      isKnown ? problem : forStrangers;
     return answer({
       status: isReady ? "ready" : "not ready",
-      // Strangers need not know paths and process ids.
       database: wrong === undefined
         ? "reachable"
-        : isKnown
-        ? wrong
-        : "not reachable",
-      runner: runner ? runnerProblem ?? "claiming" : "none",
+        : shown(wrong, "not reachable"),
+      runner: !runner
+        ? "none"
+        : runnerProblem === undefined
+        ? "claiming"
+        : shown(runnerProblem, "not claiming"),
     }, { status: isReady ? 200 : 503 });
   });
 

@@ -8,6 +8,8 @@ import type { Clock } from "../clock.ts";
 
 /** Answers that are kept. */
 const MAX_ENTRIES = 50;
+/** And how large they may be together, in characters: a trace may have a million. */
+const MAX_CHARACTERS = 16 * 1024 * 1024;
 /** Where everything changes all the time, reading takes at most this share. */
 const MAX_SHARE = 0.1;
 
@@ -24,6 +26,8 @@ interface Entry {
   readonly begunAt: number;
   /** Good until then, whatever changes. */
   freshUntil: number;
+  /** In characters; 0 while it is read. */
+  size: number;
 }
 
 /** Keeps what was read until it changes. */
@@ -53,15 +57,21 @@ export class ReadCache {
       known && minAgeMs !== undefined && begunAt < known.freshUntil;
     if (known && isFresh) return await known.value as T;
     const value = read();
-    const entry: Entry = { version, value, begunAt, freshUntil: Infinity };
+    const entry: Entry = {
+      version,
+      value,
+      begunAt,
+      freshUntil: Infinity,
+      size: 0,
+    };
     this.#entries.delete(key);
     this.#entries.set(key, entry);
-    const [oldest] = this.#entries.keys();
-    if (this.#entries.size > MAX_ENTRIES && oldest !== undefined) {
-      this.#entries.delete(oldest);
-    }
+    this.#dropOldest();
     try {
-      return await value;
+      const read = await value;
+      entry.size = sizeOf(read);
+      this.#dropOldest();
+      return read;
     } catch (error) {
       if (this.#entries.get(key) === entry) this.#entries.delete(key);
       throw error;
@@ -71,4 +81,21 @@ export class ReadCache {
       entry.freshUntil = now + Math.max(minAgeMs ?? 0, restMs);
     }
   }
+
+  #dropOldest(): void {
+    let size = 0;
+    for (const entry of this.#entries.values()) size += entry.size;
+    for (const [key, entry] of this.#entries) {
+      if (this.#entries.size <= MAX_ENTRIES && size <= MAX_CHARACTERS) return;
+      this.#entries.delete(key);
+      size -= entry.size;
+    }
+  }
+}
+
+/** About how many characters a value has as JSON, without making it one. */
+function sizeOf(value: unknown): number {
+  if (typeof value === "string") return value.length;
+  if (typeof value !== "object" || value === null) return 8;
+  return Object.values(value).reduce((sum, it) => sum + sizeOf(it), 8);
 }

@@ -6,6 +6,7 @@
  */
 
 import { npmFlags } from "../../tools/std_source.ts";
+import { v8Flags } from "../../tools/v8_flags.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 const HERE = new URL("./", import.meta.url).pathname;
@@ -18,7 +19,7 @@ const DENO_RUN = [
   "run",
   "-q",
   "--no-prompt",
-  "--v8-flags=--max-semi-space-size=4",
+  v8Flags,
   `--config=${ROOT}deno.json`,
   // Absolute, because a child's working directory is the temporary folder.
   ...(isNpm ? npmFlags.map((flag) => flag.replace("=", `=${ROOT}`)) : []),

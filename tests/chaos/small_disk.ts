@@ -65,7 +65,7 @@ const scenarios: Record<string, () => Promise<void>> = {
       assertEquals(code, 3, stderr);
       assertMatch(
         stderr,
-        /Cannot use .*: no permission to read and write it\./,
+        /Cannot use .*: no permission to read and write it\. .*runner sql/,
       );
     }
     assertEquals(contentOf(folder), before);
