@@ -4,8 +4,22 @@
  * @module
  */
 
+import type { IdList } from "./id_list.ts";
 import type { CancelResult } from "./store.ts";
-import type { TaskState } from "./task.ts";
+import type { NewTask, TaskState } from "./task.ts";
+
+/** New tasks that come set by set, so that not all are held at once. */
+export interface IncomingTasks {
+  /** How many they are. */
+  readonly count: number;
+  /** Begins with the first set, each time that it is called. */
+  sets(): Iterable<readonly NewTask[]> | AsyncIterable<readonly NewTask[]>;
+}
+
+/** Tasks that are there already. */
+export function oneSetOf(tasks: readonly NewTask[]): IncomingTasks {
+  return { count: tasks.length, sets: () => [tasks] };
+}
 
 /** Chooses tasks by what they have in common. */
 export interface TaskFilter {
@@ -54,6 +68,12 @@ export type RetryResult =
  * ten thousand tasks, so that others get their turn.
  */
 export interface TaskSets {
+  /**
+   * Adds tasks, all or none. Returns their ids in the same order.
+   *
+   * @throws {DuplicateIdError} where there is a task with one of the ids already.
+   */
+  create(tasks: IncomingTasks, now: Date): Promise<IdList>;
   /** Tasks that have not ended, oldest first. */
   findOpen(filter: TaskFilter): Promise<ChosenTask[]>;
   /**

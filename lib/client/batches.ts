@@ -5,7 +5,8 @@
  */
 
 import { MAX_BATCH_BYTES, MAX_BATCH_TASKS } from "../server/schemas.ts";
-import type { JsonObject, NewTask } from "../task.ts";
+import type { JsonObject } from "../task.ts";
+import type { IncomingTasks } from "../task_sets.ts";
 import { stringifyJson } from "../trace.ts";
 import { newTaskToJson } from "./task_json.ts";
 
@@ -13,22 +14,26 @@ import { newTaskToJson } from "./task_json.ts";
 const FRAME_BYTES = 100;
 
 /** The tasks in their order, in requests that are not too large. */
-export function* batchesOf(tasks: readonly NewTask[]): Generator<JsonObject[]> {
+export async function* batchesOf(
+  incoming: IncomingTasks,
+): AsyncGenerator<JsonObject[]> {
   const encoder = new TextEncoder();
   let batch: JsonObject[] = [];
   let bytes = FRAME_BYTES;
-  for (const task of tasks) {
-    const json = newTaskToJson(task);
-    const more = encoder.encode(stringifyJson(json)).length + 1;
-    const isFull = batch.length === MAX_BATCH_TASKS ||
-      bytes + more > MAX_BATCH_BYTES;
-    if (isFull && batch.length > 0) {
-      yield batch;
-      batch = [];
-      bytes = FRAME_BYTES;
+  for await (const tasks of incoming.sets()) {
+    for (const task of tasks) {
+      const json = newTaskToJson(task);
+      const more = encoder.encode(stringifyJson(json)).length + 1;
+      const isFull = batch.length === MAX_BATCH_TASKS ||
+        bytes + more > MAX_BATCH_BYTES;
+      if (isFull && batch.length > 0) {
+        yield batch;
+        batch = [];
+        bytes = FRAME_BYTES;
+      }
+      batch.push(json);
+      bytes += more;
     }
-    batch.push(json);
-    bytes += more;
   }
   if (batch.length > 0) yield batch;
 }

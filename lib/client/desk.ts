@@ -4,12 +4,10 @@
  * @module
  */
 
-import { DuplicateIdError, messageOf, UserError } from "../errors.ts";
 import type { TaskHistory } from "../history.ts";
 import { wholeTasksSchema } from "../server/desk_schemas.ts";
 import {
   changeSchema,
-  createdSchema,
   eventsSchema,
   MAX_PAGE_TASKS,
   sessionSchema,
@@ -17,9 +15,9 @@ import {
 import type { AnswerResult, ListOptions } from "../store.ts";
 import type { AgentTask, NewTask, TaskEvent } from "../task.ts";
 import type { TaskDesk } from "../task_desk.ts";
-import type { TaskSets } from "../task_sets.ts";
+import { oneSetOf, type TaskSets } from "../task_sets.ts";
 import { Api, type ApiOptions, Refusal } from "./api.ts";
-import { batchesOf } from "./batches.ts";
+import { createTasks } from "./create.ts";
 import { ServiceHistory } from "./history.ts";
 import { ServiceSets } from "./sets.ts";
 import { eventOf, taskOf } from "./task_json.ts";
@@ -50,29 +48,9 @@ class ServiceDesk implements TaskDesk {
     this.history = new ServiceHistory(api);
   }
 
-  /** All or none where they fit into one request: 10,000 tasks and 16 MiB. */
   async create(tasks: readonly NewTask[]): Promise<string[]> {
-    const ids: string[] = [];
-    for (const body of batchesOf(tasks)) {
-      try {
-        const created = await this.#api.json(
-          "api/v1/tasks/batch",
-          createdSchema,
-          { body: { tasks: body }, idempotencyKey: crypto.randomUUID() },
-        );
-        for (const id of created.ids) ids.push(id);
-      } catch (error) {
-        const cause = explained(error);
-        if (ids.length === 0) throw cause;
-        throw new UserError(
-          `Cannot create all ${tasks.length} tasks: ${messageOf(cause)} ` +
-            `The first ${ids.length} were created. Leave them out when you ` +
-            "try again.",
-          { cause },
-        );
-      }
-    }
-    return ids;
+    const ids = await createTasks(this.#api, oneSetOf(tasks));
+    return [...ids.sets()].flat();
   }
 
   async findByPrefix(prefix: string, limit: number): Promise<AgentTask[]> {
@@ -152,11 +130,4 @@ const REFUSED: readonly AnswerResult[] = ["not asked", "ended", "missing"];
 
 function reasonOf(error: unknown): string | undefined {
   return error instanceof Refusal ? error.reason : undefined;
-}
-
-function explained(error: unknown): unknown {
-  return error instanceof Refusal && error.reason === "duplicate id" &&
-      error.taskId !== undefined
-    ? new DuplicateIdError(error.taskId, { cause: error })
-    : error;
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { IdList } from "../id_list.ts";
 import {
   cancelledSchema,
   chosenSchema,
@@ -13,11 +14,13 @@ import {
 import type { CancelResult } from "../store.ts";
 import type {
   ChosenTask,
+  IncomingTasks,
   RetryResult,
   TaskFilter,
   TaskSets,
 } from "../task_sets.ts";
 import type { Api } from "./api.ts";
+import { createTasks } from "./create.ts";
 import { stateOf } from "./task_json.ts";
 
 /** A {@linkcode TaskSets} behind a service, whose clock counts. */
@@ -26,6 +29,10 @@ export class ServiceSets implements TaskSets {
 
   constructor(api: Api) {
     this.#api = api;
+  }
+
+  create(tasks: IncomingTasks): Promise<IdList> {
+    return createTasks(this.#api, tasks);
   }
 
   findOpen(filter: TaskFilter): Promise<ChosenTask[]> {

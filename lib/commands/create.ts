@@ -4,12 +4,15 @@
  * @module
  */
 
-import { DuplicateIdError, EXIT, messageOf, UsageError } from "../errors.ts";
+import { DuplicateIdError, EXIT, UsageError } from "../errors.ts";
+import type { IdList } from "../id_list.ts";
 import { newTaskOf, TASK_FIELDS } from "../new_task.ts";
-import type { NewTask } from "../task.ts";
-import { decodeText } from "../terminal.ts";
-import { parseTrace } from "../trace.ts";
 import { renderJson } from "../render.ts";
+import type { NewTask } from "../task.ts";
+import type { TaskDesk } from "../task_desk.ts";
+import { TaskFile } from "../task_file.ts";
+import type { Terminal } from "../terminal.ts";
+import { openText } from "../text_source.ts";
 import { type CommandContext, textFlag } from "./context.ts";
 
 /** Creates a task, or one for each line of a file: all or none. */
@@ -34,32 +37,38 @@ async function createFromFile(
   path: string,
 ): Promise<number> {
   const { flags, clock, terminal, openDesk } = context;
-  const { tasks, lineOfId, source } = await readFile(context, path);
+  assertFileAlone(context);
+  const file = await TaskFile.check(await openText(path, terminal));
   await using store = await openDesk();
-  try {
-    const ids = await store.create(tasks, clock.now());
-    terminal.write(
-      flags.json
-        ? renderJson(ids.map((id) => ({ id })))
-        : `Created ${ids.length} ${ids.length === 1 ? "task" : "tasks"}\n`,
-    );
-  } catch (error) {
-    if (!(error instanceof DuplicateIdError)) throw error;
-    throw wrongLine(source, lineOfId.get(error.id), error);
+  const ids = await createAll(store, file, clock.now());
+  if (flags.json) writeIds(ids, terminal);
+  else {
+    const tasks = ids.length === 1 ? "task" : "tasks";
+    terminal.write(`Created ${ids.length} ${tasks}\n`);
   }
   return EXIT.ok;
 }
 
-function wrongLine(
-  source: string,
-  line: number | undefined,
-  cause: unknown,
-): UsageError {
-  return new UsageError(
-    `Cannot create tasks from ${source}, line ${line}: ${messageOf(cause)} ` +
-      "No task was created.",
-    { cause },
-  );
+async function createAll(
+  { sets }: TaskDesk,
+  file: TaskFile,
+  now: Date,
+): Promise<IdList> {
+  try {
+    return await sets.create(file, now);
+  } catch (error) {
+    throw error instanceof DuplicateIdError ? file.explain(error) : error;
+  }
+}
+
+function writeIds(ids: IdList, terminal: Terminal): void {
+  let before = "[";
+  for (const set of ids.sets()) {
+    const list = renderJson(set.map((id) => ({ id }))).trimEnd();
+    terminal.write(before + list.slice(1, -1));
+    before = ",";
+  }
+  terminal.write("]\n");
 }
 
 async function readTask(
@@ -90,72 +99,14 @@ async function readTask(
   });
 }
 
-interface Batch {
-  readonly tasks: readonly NewTask[];
-  readonly lineOfId: ReadonlyMap<string, number>;
-  /** What messages call it. */
-  readonly source: string;
-}
-
-async function readFile(
-  { args, flags, terminal }: CommandContext,
-  path: string,
-): Promise<Batch> {
-  const other = [...TASK_FIELDS].find((name) =>
+function assertFileAlone({ args, flags }: CommandContext): void {
+  const other = TASK_FIELDS.find((name) =>
     textFlag(flags, name.replace("_", "-")) !== undefined
   );
-  if (args.length > 0 || other) {
-    throw new UsageError(
-      `Cannot combine --file with ${
-        other ? `--${other.replace("_", "-")}` : "an instruction"
-      }. Put it into the lines of the file.`,
-    );
-  }
-  const source = path === "-" ? "standard input" : path;
-  const text = path === "-" ? await terminal.readInput() : await readText(path);
-  const lines = text.split("\n");
-  const tasks: NewTask[] = [];
-  const lineOfId = new Map<string, number>();
-  for (const [index, line] of lines.entries()) {
-    if (line.trim() === "") continue;
-    const number = index + 1;
-    try {
-      const fields = parseTrace(line);
-      if (!fields) throw new UsageError("This is not a JSON object.");
-      const task = await newTaskOf(fields);
-      const twin = task.id === undefined ? undefined : lineOfId.get(task.id);
-      if (twin !== undefined) {
-        throw new UsageError(`The id ${task.id} is that of line ${twin} too.`);
-      }
-      if (task.id !== undefined) lineOfId.set(task.id, number);
-      tasks.push(task);
-    } catch (error) {
-      throw wrongLine(source, number, error);
-    }
-  }
-  if (tasks.length > 0) return { tasks, lineOfId, source };
+  if (args.length === 0 && !other) return;
   throw new UsageError(
-    `Cannot create tasks from ${source}: it has no lines. ` +
-      'Put one JSON object per line: {"instruction": "What to do"}.',
+    `Cannot combine --file with ${
+      other ? `--${other.replace("_", "-")}` : "an instruction"
+    }. Put it into the lines of the file.`,
   );
-}
-
-async function readText(path: string): Promise<string> {
-  return decodeText(await readBytes(path), path);
-}
-
-async function readBytes(path: string): Promise<Uint8Array> {
-  try {
-    return await Deno.readFile(path);
-  } catch (error) {
-    const reason = error instanceof Deno.errors.NotFound
-      ? "there is no such file"
-      : error instanceof Deno.errors.IsADirectory
-      ? "it is a folder"
-      : messageOf(error);
-    throw new UsageError(
-      `Cannot read ${path}: ${reason}. Give another --file.`,
-      { cause: error },
-    );
-  }
 }

@@ -5,87 +5,31 @@
  */
 
 import { DuplicateIdError, messageOf, UsageError } from "../errors.ts";
+import { IdList } from "../id_list.ts";
 import { type NewTask, parseTargetRef } from "../task.ts";
+import type { IncomingTasks } from "../task_sets.ts";
 import { stringifyJson } from "../trace.ts";
+import type { Connection } from "./connection.ts";
 import type { Database } from "./database.ts";
 
 /**
- * Adds tasks, all or none, and returns their ids in the same order.
+ * Adds tasks in one transaction, and returns their ids in the same order.
  *
  * @throws {DuplicateIdError} where there is a task with one of the ids already.
  */
 export async function createTasks(
   database: Database,
-  tasks: readonly NewTask[],
+  incoming: IncomingTasks,
   now: Date,
-): Promise<string[]> {
-  const ids = tasks.map(({ id }) => id ?? crypto.randomUUID());
-  if (ids.length === 0) return ids;
-  const targets = tasks.map((task) => targetColumnsOf(task));
+): Promise<IdList> {
+  if (incoming.count === 0) return new IdList();
   try {
-    await database.transaction(async (connection) => {
-      await connection.run(
-        `CREATE OR REPLACE TEMP TABLE incoming_tasks (
-             position INTEGER, id UUID, user_id UUID, provider TEXT, repo TEXT,
-             issue INTEGER, pr INTEGER, instruction TEXT, trace TEXT,
-             priority INTEGER, run_at BIGINT, max_attempts INTEGER,
-             timeout_ms BIGINT)`,
-      );
-      await connection.append("incoming_tasks", [
-        { type: "integer", values: ids.map((_, index) => index) },
-        { type: "text", values: ids },
-        { type: "text", values: tasks.map(({ userId }) => userId) },
-        { type: "text", values: tasks.map(({ provider }) => provider) },
-        { type: "text", values: targets.map(({ repo }) => repo) },
-        { type: "integer", values: targets.map(({ issue }) => issue) },
-        { type: "integer", values: targets.map(({ pr }) => pr) },
-        {
-          type: "text",
-          values: tasks.map(({ instruction }) => instruction ?? null),
-        },
-        {
-          type: "text",
-          values: tasks.map(({ trace }) => trace ? stringifyJson(trace) : null),
-        },
-        {
-          type: "integer",
-          values: tasks.map(({ priority }) => priority ?? 0),
-        },
-        {
-          type: "bigint",
-          values: tasks.map(({ runAt }) =>
-            runAt ? BigInt(runAt.getTime()) : null
-          ),
-        },
-        {
-          type: "integer",
-          values: tasks.map(({ maxAttempts }) => maxAttempts ?? null),
-        },
-        {
-          type: "bigint",
-          values: tasks.map(({ timeoutMs }) =>
-            timeoutMs ? BigInt(timeoutMs) : null
-          ),
-        },
-      ]);
-      await connection.run(
-        `INSERT INTO agent_tasks
-             (id, user_id, provider, repo_full_name, issue_number, pr_number,
-              instruction, status, last_update, created_at, updated_at,
-              priority, run_at, attempt, max_attempts, timeout_ms)
-           SELECT id, user_id, provider, repo, issue, pr, instruction,
-             'created', trace, $1::TIMESTAMPTZ, $1::TIMESTAMPTZ,
-             priority, epoch_ms(run_at), 0, max_attempts, timeout_ms
-           FROM incoming_tasks ORDER BY position`,
-        [now.toISOString()],
-      );
-      await connection.run(
-        `INSERT INTO agent_task_events (task_id, kind, occurred_at, attempt)
-           SELECT id, 'created', $1::TIMESTAMPTZ, 0
-           FROM incoming_tasks ORDER BY position`,
-        [now.toISOString()],
-      );
-      await connection.run("DROP TABLE incoming_tasks");
+    return await database.transaction(async (connection) => {
+      const ids = new IdList();
+      for await (const tasks of incoming.sets()) {
+        ids.add(await insert(connection, tasks, now));
+      }
+      return ids;
     });
   } catch (error) {
     const [, id] = /duplicate key "(?:id: )?([-0-9a-f]{36})"/i.exec(
@@ -94,7 +38,91 @@ export async function createTasks(
     if (!id) throw error;
     throw new DuplicateIdError(id, { cause: error });
   }
+}
+
+/** What a task's row is made of, with DuckDB's types. */
+const COLUMNS = {
+  id: "UUID",
+  user_id: "UUID",
+  provider: "TEXT",
+  repo_full_name: "TEXT",
+  issue_number: "INTEGER",
+  pr_number: "INTEGER",
+  instruction: "TEXT",
+  last_update: "TEXT",
+  priority: "INTEGER",
+  run_at: "TIMESTAMPTZ",
+  max_attempts: "INTEGER",
+  timeout_ms: "BIGINT",
+};
+
+type Row = Readonly<Record<keyof typeof COLUMNS, string | number | null>>;
+
+const NAMES = Object.keys(COLUMNS) as (keyof Row)[];
+
+/**
+ * Sends each column as one JSON text, or one value where all rows have the same.
+ * A temporary table of a set would keep its memory until the transaction ends.
+ */
+async function insert(
+  connection: Connection,
+  tasks: readonly NewTask[],
+  now: Date,
+): Promise<string[]> {
+  const ids = tasks.map(({ id }) => id ?? crypto.randomUUID());
+  const rows = tasks.map((task, index) => rowOf(task, ids[index]));
+  const isSame = (name: keyof Row) =>
+    // Two rows with one id must stay two, so that DuckDB refuses them.
+    name !== "id" && rows.every((row) => row[name] === rows[0]?.[name]);
+  const columns = NAMES.map((name) => ({ name, isSame: isSame(name) }));
+  const expressions = columns.map(({ name, isSame }, index) =>
+    isSame
+      ? `$${index + 2}::${COLUMNS[name]}`
+      : listed(`$${index + 2}`, COLUMNS[name])
+  );
+  const values = columns.map(({ name, isSame }) =>
+    isSame
+      ? rows[0]?.[name] ?? null
+      : JSON.stringify(rows.map((row) => row[name]))
+  );
+  const time = now.toISOString();
+  await connection.run(
+    `INSERT INTO agent_tasks
+         (status, attempt, created_at, updated_at, ${NAMES.join(", ")})
+       SELECT 'created', 0, $1::TIMESTAMPTZ, $1::TIMESTAMPTZ,
+         ${expressions.join(", ")}`,
+    [time, ...values],
+  );
+  await connection.run(
+    `INSERT INTO agent_task_events (task_id, kind, occurred_at, attempt)
+       SELECT ${listed("$2", "UUID")}, 'created', $1::TIMESTAMPTZ, 0`,
+    [time, JSON.stringify(ids)],
+  );
   return ids;
+}
+
+/** The values of a JSON list, one for each row. */
+function listed(json: string, type: string): string {
+  return `unnest(from_json(${json}, '["${type}"]'))`;
+}
+
+function rowOf(task: NewTask, id = ""): Row {
+  const { repo, issue, pr } = targetColumnsOf(task);
+  return {
+    id,
+    user_id: task.userId,
+    // DuckDB's JSON has no half characters.
+    provider: task.provider.toWellFormed(),
+    repo_full_name: repo,
+    issue_number: issue,
+    pr_number: pr,
+    instruction: task.instruction?.toWellFormed() ?? null,
+    last_update: task.trace ? stringifyJson(task.trace) : null,
+    priority: task.priority ?? 0,
+    run_at: task.runAt?.toISOString() ?? null,
+    max_attempts: task.maxAttempts ?? null,
+    timeout_ms: task.timeoutMs ?? null,
+  };
 }
 
 function targetColumnsOf({ targetType, targetRef }: NewTask) {

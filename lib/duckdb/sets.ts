@@ -4,14 +4,17 @@
  * @module
  */
 
+import type { IdList } from "../id_list.ts";
 import type { CancelResult } from "../store.ts";
 import type {
   ChosenTask,
+  IncomingTasks,
   RetryResult,
   TaskFilter,
   TaskSets,
 } from "../task_sets.ts";
 import type { Connection, SqlValue } from "./connection.ts";
+import { createTasks } from "./create.ts";
 import type { Database } from "./database.ts";
 import { cancelTasks } from "./requests.ts";
 import { awaitsAttempt, NEVER_RETRIED, retryTasks } from "./retry.ts";
@@ -28,6 +31,10 @@ export class DuckDbTaskSets implements TaskSets {
 
   constructor(database: Database) {
     this.#database = database;
+  }
+
+  create(tasks: IncomingTasks, now: Date): Promise<IdList> {
+    return createTasks(this.#database, tasks, now);
   }
 
   findOpen(filter: TaskFilter): Promise<ChosenTask[]> {

@@ -29,7 +29,7 @@ import type {
   TaskState,
   Transition,
 } from "../task.ts";
-import type { TaskSets } from "../task_sets.ts";
+import { oneSetOf, type TaskSets } from "../task_sets.ts";
 import { Claimer } from "./claim.ts";
 import { type Connect, connectDuckDb } from "./connection.ts";
 import { createTasks } from "./create.ts";
@@ -133,8 +133,9 @@ export class DuckDbTaskStore implements TaskStore {
     this.outbox = new DuckDbOutbox(database);
   }
 
-  create(tasks: readonly NewTask[], now: Date): Promise<string[]> {
-    return createTasks(this.#database, tasks, now);
+  async create(tasks: readonly NewTask[], now: Date): Promise<string[]> {
+    const ids = await createTasks(this.#database, oneSetOf(tasks), now);
+    return [...ids.sets()].flat();
   }
 
   async get(id: string): Promise<AgentTask | undefined> {
