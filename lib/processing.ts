@@ -28,6 +28,7 @@ const RESULTS: { readonly [kind in TaskEventKind]?: TaskResult } = {
   failed: "failed",
   needs_input: "needs_input",
   retry_scheduled: "retrying",
+  cancelled: "cancelled",
 };
 
 /** Is told what came of runs. */

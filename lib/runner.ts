@@ -209,9 +209,11 @@ async function runUntil(
     started: 0,
     completed: 0,
     failed: 0,
-    skipped: 0,
-    needsInput: 0,
+    needs_input: 0,
     retrying: 0,
+    cancelled: 0,
+    released: 0,
+    skipped: 0,
   };
   using _ended = runner.events.subscribe((event) => {
     if (event.type !== "ended") return;
@@ -222,10 +224,7 @@ async function runUntil(
   });
   const listener: RunListener = {
     ended: (result) => {
-      if (result === "needs_input") counts.needsInput++;
-      if (result === "retrying") counts.retrying++;
-      const isCounted = result === "completed" || result === "failed";
-      counts[isCounted ? result : "skipped"]++;
+      counts[result]++;
     },
     failed: (error) => {
       counts.skipped++;

@@ -85,23 +85,16 @@ export type TaskResult =
   | "completed"
   | "failed"
   | "needs_input"
+  /** It failed, and is tried again later. */
   | "retrying"
+  | "cancelled"
+  /** It was given back, and costs no attempt. */
   | "released"
   /** The lease was lost: nothing was written. */
   | "skipped";
 
-/** What a pass did. */
-export interface RunSummary {
-  readonly started: number;
-  readonly completed: number;
-  readonly failed: number;
-  /** The rest: `needsInput` and `retrying`, given back, or lost to another. */
-  readonly skipped: number;
-  /** Wait for an answer. */
-  readonly needsInput: number;
-  /** Are tried again later. */
-  readonly retrying: number;
-}
+/** What a pass did: how many tasks it started, and what came of how many. */
+export type RunSummary = Readonly<Record<"started" | TaskResult, number>>;
 
 /** Puts a runner together. */
 export function createRunner(parts: RunnerParts): Runner {

@@ -72,7 +72,7 @@ Deno.test("run on an empty queue says so, writes nothing wrong, and exits 0", as
     assertEquals(code, 0);
     assertMatch(
       stdout,
-      /^0 started, 0 completed, 0 failed, 0 skipped in \d+\.\d s\n$/,
+      /^0 started, 0 completed, 0 failed in \d+\.\d s\n$/,
     );
     assertStringIncludes(stderr, "Connected to database: handsfree.duckdb\n");
     assertFalse(/WARNING|ERROR/.test(stderr), stderr);
@@ -88,7 +88,7 @@ Deno.test("run --once runs what waits; counts on stdout, log lines in the guide'
   assertEquals(code, 0);
   assertMatch(
     stdout,
-    /^3 started, 3 completed, 0 failed, 0 skipped in \d+\.\d s\n$/,
+    /^3 started, 3 completed, 0 failed in \d+\.\d s\n$/,
   );
   const lines = stderr.trimEnd().split("\n");
   for (const line of lines) assertMatch(line, LOG_LINE);
@@ -139,6 +139,10 @@ Deno.test("run --json prints the guide's result and nothing else; a failed task 
     ["tasks_started", 2],
     ["tasks_completed", 1],
     ["tasks_failed", 1],
+    ["tasks_needs_input", 0],
+    ["tasks_retrying", 0],
+    ["tasks_cancelled", 0],
+    ["tasks_released", 0],
     ["tasks_skipped", 0],
   ]);
   assertMatch(timestamp, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d/);
@@ -161,7 +165,7 @@ Deno.test("HANDSFREE_AGENT_SIMULATE_FAILURE=true fails every task", async () => 
     env: { ...AT_ONCE, HANDSFREE_AGENT_SIMULATE_FAILURE: "true" },
   });
   assertEquals(code, 1);
-  assertMatch(stdout, /^2 started, 0 completed, 2 failed, 0 skipped /);
+  assertMatch(stdout, /^2 started, 0 completed, 2 failed in /);
   assertEquals(await counts(folder), { failed: 2 });
 });
 
@@ -310,7 +314,7 @@ Deno.test("run --loop runs what another process creates, at once, and ends with 
   }
   assertMatch(
     await stopped(runner),
-    /^2 started, 2 completed, 0 failed, 0 skipped /,
+    /^2 started, 2 completed, 0 failed in /,
   );
   assertEquals(await counts(folder), { completed: 2 });
 });
@@ -347,6 +351,23 @@ Deno.test("run --loop goes on after a failed task, and SIGINT ends it with exit 
   });
 });
 
+Deno.test("run says of each task that it started what came of it", async () => {
+  using folder = new Folder();
+  await folder.create([
+    { instruction: "good" },
+    { instruction: "bad", trace: { simulate_failure: true } },
+    { instruction: "asks", trace: { simulate_question: "Which?" } },
+    { instruction: "asks too", trace: { simulate_question: "Which?" } },
+    { instruction: "again", attempts: 2, trace: { simulate_failure: true } },
+  ]);
+  const { code, stdout } = await folder.run(["run"], { env: AT_ONCE });
+  assertEquals(code, 1);
+  assertMatch(
+    stdout,
+    /^5 started, 1 completed, 1 failed, 2 need input, 1 to be retried in /,
+  );
+});
+
 Deno.test("a task that asks for attempts is tried again after a while", async () => {
   using folder = new Folder();
   const [id = ""] = await folder.create([
@@ -380,7 +401,7 @@ Deno.test("SIGTERM finishes the tasks in hand and gives the rest back; the next 
   const stdout = await stopped(runner);
   assertStringIncludes(runner.seen, "Stopping");
   const [, started, completed] =
-    /^(\d+) started, (\d+) completed, 0 failed, 0 skipped/.exec(stdout) ?? [];
+    /^(\d+) started, (\d+) completed, 0 failed in /.exec(stdout) ?? [];
   assertEquals(started, completed, stdout);
 
   const rows = await folder.rows(
@@ -512,7 +533,7 @@ Deno.test("a task whose runner dies each time is failed after --max-attempts", a
     { env: AT_ONCE },
   );
   assertEquals(code, 1);
-  assertMatch(stdout, /^0 started, 0 completed, 1 failed, 0 skipped in /);
+  assertMatch(stdout, /^0 started, 0 completed, 1 failed in /);
   assertMatch(
     stderr,
     new RegExp(`ERROR - Task ${id} failed: .*runner died`, "i"),
@@ -575,7 +596,7 @@ Deno.test("a person can create, list and show while a busy runner runs, and noth
   }
   const stdout = await stopped(runner);
   assertEquals(runner.seen, "");
-  assertMatch(stdout, /^\d+ started, \d+ completed, 0 failed, 0 skipped /);
+  assertMatch(stdout, /^\d+ started, \d+ completed, 0 failed in /);
   const total = Object.values(await counts(folder)).reduce((a, b) => a + b);
   assertEquals(total, 2_001);
 });

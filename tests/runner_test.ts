@@ -260,9 +260,11 @@ Deno.test("runOnce() runs everything, oldest first, and counts", async () => {
     started: 25,
     completed: 24,
     failed: 1,
-    skipped: 0,
-    needsInput: 0,
+    needs_input: 0,
     retrying: 0,
+    cancelled: 0,
+    released: 0,
+    skipped: 0,
   });
   assertEquals(order, Array.from({ length: 25 }, (_, i) => `task-${i + 1}`));
   assertEquals(store.idsIn("failed"), ["task-7"]);
@@ -377,7 +379,7 @@ Deno.test("a stop gives back a task that takes longer than the drain", async () 
   assertEquals(store.recorded.length, 0);
   await clock.advance(1);
   await clock.advance(100);
-  assertEquals((await done).skipped, 1);
+  assertEquals((await done).released, 1);
   const task = await store.get("task-1");
   assertEquals([task?.state, task?.attempt, task?.leaseOwner], [
     "running",
@@ -405,8 +407,8 @@ Deno.test("a second stop aborts the task in hand, which costs no attempt", async
   abort.abort();
   await turn();
   await clock.advance(100);
-  const { started, completed, skipped } = await done;
-  assertEquals([started, completed, skipped], [1, 0, 1]);
+  const { started, completed, released } = await done;
+  assertEquals([started, completed, released], [1, 0, 1]);
   const task = await store.get("task-1");
   assertEquals([task?.state, task?.attempt, task?.leaseOwner], [
     "running",
@@ -795,7 +797,7 @@ Deno.test("a run that somebody cancels is stopped within a second", async () => 
   store.changes++;
   await clock.advance(1_000);
   await clock.advance(100);
-  assertEquals((await done).skipped, 1);
+  assertEquals((await done).cancelled, 1);
   const trace = parseTrace(store.tasks.get("task-1")!.traceText);
   assertEquals([store.tasks.get("task-1")?.state, trace?.result], [
     "failed",
@@ -824,7 +826,7 @@ Deno.test("a failure is tried as often as the default says", async () => {
   });
   await using _ = runner;
   const { failed, skipped, retrying } = await runOnce(runner, stop);
-  assertEquals([failed, skipped, retrying], [0, 1, 1]);
+  assertEquals([failed, skipped, retrying], [0, 0, 1]);
   assertEquals(store.recorded.map(({ event }) => event), ["retry_scheduled"]);
 });
 
@@ -872,8 +874,8 @@ Deno.test("a task that asks waits without a lease, and goes on with the answer",
   });
   await using _ = runner;
   for (const answer of ["main", "yes"]) {
-    const { skipped, needsInput } = await runOnce(runner, stop);
-    assertEquals([skipped, needsInput], [1, 1]);
+    const summary = await runOnce(runner, stop);
+    assertEquals([summary.skipped, summary.needs_input], [0, 1]);
     const task = await store.get("task-1");
     assertEquals(
       [task?.state, task?.leaseOwner, task?.attempt],
@@ -1041,9 +1043,11 @@ Deno.test("a provider's concurrency bounds its tasks, and * those of the others 
     started: 13,
     completed: 13,
     failed: 0,
-    skipped: 0,
-    needsInput: 0,
+    needs_input: 0,
     retrying: 0,
+    cancelled: 0,
+    released: 0,
+    skipped: 0,
   });
   assertEquals(most, 5);
 });

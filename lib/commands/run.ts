@@ -166,27 +166,34 @@ function providersLine(providers: ProviderConfigs): string {
   return `Providers: ${names.join(", ")}${rest}`;
 }
 
-/** `3 started, 1 completed, 0 failed, 2 skipped (2 for input)`. */
-function summaryLine(
-  { started, completed, failed, skipped, needsInput, retrying }: RunSummary,
-): string {
-  const reasons = [
-    ...(needsInput > 0 ? [`${needsInput} for input`] : []),
-    ...(retrying > 0 ? [`${retrying} to try again`] : []),
-  ];
-  return `${started} started, ${completed} completed, ${failed} failed, ` +
-    `${skipped} skipped` +
-    (reasons.length > 0 ? ` (${reasons.join(", ")})` : "");
+/** `3 started, 1 completed, 1 failed, 1 needs input`. */
+function summaryLine(summary: RunSummary): string {
+  const { started, completed, failed } = summary;
+  const rest = [
+    [
+      summary.needs_input,
+      summary.needs_input === 1 ? "needs" : "need",
+      "input",
+    ],
+    [summary.retrying, "to be retried"],
+    [summary.cancelled, "cancelled"],
+    [summary.released, "given back"],
+    [summary.skipped, "skipped"],
+  ] as const;
+  return [
+    `${started} started, ${completed} completed, ${failed} failed`,
+    ...rest.filter(([count]) => count > 0).map((it) => it.join(" ")),
+  ].join(", ");
 }
 
-/** The result of a pass with the names of the HandsFree runner. */
+/** The result of a pass; what the HandsFree runner has too, has its names. */
 function toJson(summary: RunSummary, now: Date) {
+  const counts = Object.entries(summary).map(([name, count]) =>
+    [`tasks_${name}`, count] as const
+  );
   return {
     enabled: true,
-    tasks_started: summary.started,
-    tasks_completed: summary.completed,
-    tasks_failed: summary.failed,
-    tasks_skipped: summary.skipped,
+    ...Object.fromEntries(counts),
     timestamp: now.toISOString(),
   };
 }
