@@ -226,12 +226,22 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
   },
   {
     name: "answer",
-    args: "ID [ANSWER | -]",
-    maxArgs: 2,
-    summary: "Answer the question of a task that waits for input",
-    flags: [JSON_FLAG],
+    args: "[ID…] ANSWER",
+    maxArgs: Infinity,
+    summary: "Answer tasks that wait for input, all the same (- for stdin)",
+    flags: [
+      { ...STATE_FLAG, summary: "needs_input", choices: ["needs_input"] },
+      PROVIDER_FLAG,
+      { name: "all", summary: "All that wait for input" },
+      YES_FLAG,
+      JSON_FLAG,
+    ],
     settings: CLIENT_SETTINGS,
-    examples: ['answer 550e8400 "The main branch"', "answer 550e8400 -"],
+    examples: [
+      'answer 550e8400 "The main branch"',
+      "answer 550e8400 -",
+      'answer --state needs_input --provider claude "Yes"',
+    ],
   },
   {
     name: "cancel",

@@ -5,7 +5,7 @@
  */
 
 import type { IdList } from "./id_list.ts";
-import type { CancelResult } from "./store.ts";
+import type { AnswerResult, CancelResult } from "./store.ts";
 import type { NewTask, TaskState } from "./task.ts";
 
 /** New tasks that come set by set, so that not all are held at once. */
@@ -65,7 +65,8 @@ export type RetryResult =
 
 /**
  * Works on many tasks at once. Each method is one transaction, or one for each
- * ten thousand tasks, so that others get their turn.
+ * ten thousand tasks (of answers, 16 million characters), so that others get
+ * their turn.
  */
 export interface TaskSets {
   /**
@@ -83,6 +84,15 @@ export interface TaskSets {
   findRetryable(filter: TaskFilter, now: Date): Promise<ChosenTask[]>;
   /** Cancels tasks. Returns what came of each, in their order. */
   cancel(ids: readonly string[], now: Date): Promise<CancelResult[]>;
+  /**
+   * Gives the same answer to tasks that wait for one. Returns what came of each,
+   * in their order.
+   */
+  answer(
+    ids: readonly string[],
+    text: string,
+    now: Date,
+  ): Promise<AnswerResult[]>;
   /**
    * Runs tasks again: what ended as a new task, what waits for its next attempt
    * at once. No id may be there twice. Returns what came of each, in their order.

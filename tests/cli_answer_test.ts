@@ -8,6 +8,7 @@ import {
 import { AT_ONCE, Folder } from "./cli.ts";
 
 const ID = "550e8400-e29b-41d4-a716-446655440000";
+const NO_ID = "ffffffff-e29b-41d4-a716-446655440000";
 const QUESTION = "Which branch?\x1b[2J\n  State  completed";
 
 /** A folder with one task, which has asked. */
@@ -72,6 +73,102 @@ Deno.test("answer reads standard input, and says in JSON what came of it", async
   assertEquals(JSON.parse(again.stdout), { id: ID, result: "not asked" });
 });
 
+/** A folder with three tasks that have asked, the last of them of codex. */
+async function manyAsking() {
+  const folder = new Folder();
+  const trace = { simulate_question: "Which?" };
+  const ids = await folder.create([
+    { provider: "claude", trace },
+    { provider: "claude", trace },
+    { provider: "codex", trace },
+  ]);
+  await folder.ok(["--once"], { env: AT_ONCE });
+  return { folder, ids };
+}
+
+/** By the tasks' age. */
+async function answersIn(folder: Folder) {
+  const rows = await folder.rows(
+    `SELECT last_update::JSON->>'$.answers[0].answer' AS answer
+     FROM agent_tasks ORDER BY created_at, rowid`,
+  );
+  return rows.map(({ answer }) => answer);
+}
+
+Deno.test("answer takes many ids, answers those that wait, and says why not the others", async () => {
+  const { folder, ids: [first = "", second = "", third = ""] } =
+    await manyAsking();
+  using _ = folder;
+  const [created = ""] = await folder.create([
+    { run_at: "2099-01-01T00:00:00Z" },
+  ]);
+  assertEquals(
+    await folder.ok(["answer", first, first.toUpperCase(), second, "Main"]),
+    "2 tasks go on with your answer\n",
+  );
+  const args = ["answer", first, third, created, NO_ID, "Other"];
+  const { code, stdout, stderr } = await folder.run(args);
+  assertEquals([code, stdout], [1, "1 task goes on with your answer\n"]);
+  assertStringIncludes(stderr, `task ${first}: it has asked nothing.`);
+  assertStringIncludes(stderr, `task ${created}: it has asked nothing.`);
+  assertStringIncludes(stderr, `task ${NO_ID}: it is not there`);
+  assertEquals(await answersIn(folder), ["Main", "Main", "Other", null]);
+  const json = await folder.run(["answer", third, NO_ID, "x", "--json"]);
+  assertEquals([json.code, json.stderr], [1, ""]);
+  assertEquals(JSON.parse(json.stdout), {
+    answered: 0,
+    not_asked: 1,
+    ended: 0,
+    missing: 1,
+    tasks: [
+      { id: third, result: "not asked" },
+      { id: NO_ID, result: "missing" },
+    ],
+  });
+});
+
+Deno.test("answer by state and provider asks for --yes without a terminal, then answers each", async () => {
+  const { folder } = await manyAsking();
+  using _ = folder;
+  const args = ["answer", "--state", "needs_input", "--provider", "claude"];
+  const stderr = await folder.fails(2, [...args, "Main"]);
+  assertStringIncludes(stderr, "Cannot answer 2 tasks (2 needs_input)");
+  assertStringIncludes(stderr, "Give --yes.");
+  assertEquals(await answersIn(folder), [null, null, null]);
+  assertEquals(
+    await folder.ok([...args, "--yes", "-"], { stdin: "Main\n" }),
+    "2 tasks go on with your answer\n",
+  );
+  assertEquals(await answersIn(folder), ["Main", "Main", null]);
+  assertEquals(await folder.ok([...args, "--yes", "x"]), "No such tasks.\n");
+  const json = await folder.ok(["answer", "--all", "--yes", "--json", "B"]);
+  assertEquals(JSON.parse(json).answered, 1);
+  assertEquals(await answersIn(folder), ["Main", "Main", "B"]);
+});
+
+Deno.test("answer takes neither words for ids nor the last of many ids for the answer", async () => {
+  const { folder, ids } = await manyAsking();
+  using _ = folder;
+  const [first = "", second = "", third = ""] = ids;
+  assertStringIncludes(
+    await folder.fails(2, ["answer", ...ids]),
+    `Cannot answer with "${third}"`,
+  );
+  assertStringIncludes(
+    await folder.fails(2, ["answer", first, second.slice(0, 3), "x"]),
+    "8 characters",
+  );
+  assertStringIncludes(
+    await folder.fails(2, ["answer", first, "ffffffff", "x"]),
+    'no task whose id begins with "ffffffff"',
+  );
+  assertEquals(await answersIn(folder), [null, null, null]);
+  assertEquals(
+    await folder.ok(["answer", first, second, "-"], { stdin: third }),
+    "2 tasks go on with your answer\n",
+  );
+});
+
 Deno.test("a running --loop goes on with a task as soon as it is answered", async () => {
   using folder = await asking();
   await using process = folder.start(["--loop", "--interval", "60"], {
@@ -98,7 +195,10 @@ const WRONG: Readonly<Record<string, [args: string[], says: string[]]>> = {
   "no id": [["answer"], ["without a task's id", "needs_input"]],
   "no answer": [["answer", ID], ["without an answer", "standard input"]],
   "an empty answer": [["answer", ID, " \n"], ["the answer is empty"]],
-  "two answers": [["answer", ID, "a", "b"], ['"b"', "quotes"]],
+  "two answers": [["answer", ID, "a", "b"], ['"a"', "quotes"]],
+  "only a filter": [["answer", "--all"], ["without an answer"]],
+  "ids and a filter": [["answer", ID, "x", "--all"], ["by id and by --state"]],
+  "another state": [["answer", "--state", "failed", "x"], ["needs_input"]],
   "an unknown id": [["answer", "ffff", "x"], ['"ffff"', "list"]],
 };
 

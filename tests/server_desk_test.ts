@@ -1,5 +1,5 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { fail } from "../lib/transitions.ts";
+import { askInput, fail } from "../lib/transitions.ts";
 import { Folder } from "./cli.ts";
 import { NO_ID, TestService } from "./service.ts";
 
@@ -63,6 +63,32 @@ Deno.test("sets of tasks are found, cancelled and retried", async () => {
   assertEquals(cancelled.body.results, ["ended", "cancelled", "missing"]);
 });
 
+Deno.test("POST /tasks/answer gives many tasks the same answer", async () => {
+  const { test, failed } = await start();
+  await using _ = test;
+  const asking = await test.create();
+  const now = new Date();
+  const { claimed } = await test.store.claim({
+    limit: 9,
+    owner: "runner",
+    leaseMs: 60_000,
+    maxAttempts: 3,
+    now,
+  });
+  const asked = claimed.filter(({ task }) => task.id === asking);
+  await test.store.record(asked.map((it) => askInput(it, now, "Which?")), now);
+  const created = await test.create();
+  const ids = [failed, asking.toUpperCase(), created, NO_ID];
+  const { body } = await test.post(`${TASKS}/answer`, { ids, answer: "Main" });
+  assertEquals(body.results, ["ended", "answered", "not asked", "missing"]);
+  const { trace } = await test.ok(`${TASKS}/${asking}`);
+  assertEquals(trace.answers[0].answer, "Main");
+  for (const answer of [" ", undefined, "x".repeat(1024 ** 2 + 1)]) {
+    const { status } = await test.post(`${TASKS}/answer`, { ids, answer });
+    assertEquals(status, 422);
+  }
+});
+
 Deno.test("sets of tasks are bounded, and have each task once", async () => {
   await using test = await TestService.start();
   const wrong = [
@@ -72,8 +98,11 @@ Deno.test("sets of tasks are bounded, and have each task once", async () => {
     Array(10_001).fill(NO_ID),
   ];
   for (const ids of wrong) {
-    for (const path of ["cancel", "retry"]) {
-      const { status } = await test.post(`${TASKS}/${path}`, { ids });
+    for (const path of ["cancel", "retry", "answer"]) {
+      const { status } = await test.post(`${TASKS}/${path}`, {
+        ids,
+        ...path === "answer" && { answer: "x" },
+      });
       assertEquals(status, 422, `${path} ${ids.length}`);
     }
   }

@@ -571,6 +571,7 @@ Deno.test("the document names every route and is closed", async () => {
       "post /api/v1/prune",
       "post /api/v1/session",
       "post /api/v1/tasks",
+      "post /api/v1/tasks/answer",
       "post /api/v1/tasks/batch",
       "post /api/v1/tasks/cancel",
       "post /api/v1/tasks/retry",

@@ -145,6 +145,11 @@ const READING: readonly (readonly string[])[] = [
   ["answer", IDS.created, "No"],
   ["answer", IDS.created, "No", "--json"],
   ["answer", NO_ID, "No"],
+  ["answer", IDS.created, NO_ID, "No"],
+  ["answer", IDS.created, IDS.completed, "No", "--json"],
+  ["answer", IDS.created, IDS.asking, IDS.failed],
+  ["answer", "--all", "No"],
+  ["answer", "--all", "--provider", "none", "No"],
 ];
 
 Deno.test("commands that change nothing say the same through a service", async (t) => {
@@ -184,6 +189,10 @@ const CHANGING: readonly (readonly [
   [["answer", "4", "This one"]],
   [["answer", "4", "-", "--json"], { stdin: "This\none\n" }],
   [["answer", "4", "\u0007".repeat(1024 * 1024)]],
+  [["answer", "40000000", IDS.completed, NO_ID, "This one"]],
+  [["answer", "--state", "needs_input", "Yes"], { confirms: true }],
+  [["answer", "--provider", "claude", "Yes"], { confirms: false }],
+  [["answer", "--all", "--yes", "--json", "-"], { stdin: "Yes\n" }],
   [["cancel", IDS.created]],
   [["cancel", "5", "--json"]],
   [["cancel", "1"]],

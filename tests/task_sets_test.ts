@@ -226,6 +226,46 @@ Deno.test("cancel() says of each task, in their order, what came of it", async (
   assertEquals((await store.get(tasks.running))?.state, "running");
 });
 
+Deno.test("answer() says of each task what came of it, also of more text than one transaction takes", async () => {
+  await using store = await openDuckDbStore(":memory:");
+  const tasks = await createEach(store);
+  const more = await store.create(
+    Array(20).fill({ userId: USER, provider: "claude" }),
+    at(3),
+  );
+  const { claimed } = await store.claim({
+    limit: 100,
+    owner: "runner",
+    leaseMs: 60_000,
+    maxAttempts: 3,
+    now: at(3),
+  });
+  const asked = claimed.filter(({ task }) => more.includes(task.id));
+  await store.record(asked.map((it) => askInput(it, at(3), "Which?")), at(3));
+  const asking = [tasks.asking, ...more];
+  const ids = [
+    ...asking,
+    tasks.completed,
+    tasks.running,
+    crypto.randomUUID(),
+    tasks.asking,
+  ];
+  const text = "x".repeat(1_000_000);
+  assertEquals(await store.sets.answer(ids, text, at(9)), [
+    ...Array(21).fill("answered"),
+    "ended",
+    "not asked",
+    "missing",
+    // In the second transaction.
+    "not asked",
+  ]);
+  for (const id of asking) {
+    assertEquals((await kindsOf(store, id)).at(-1)?.[0], "answered");
+    assertEquals((await store.get(id))?.state, "running");
+  }
+  assertEquals(await store.sets.findOpen({ states: ["needs_input"] }), []);
+});
+
 Deno.test("findOpen() finds what has not ended, oldest first", async () => {
   await using store = await openDuckDbStore(":memory:");
   const { created, running, asking } = await createEach(store);

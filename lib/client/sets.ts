@@ -6,12 +6,13 @@
 
 import type { IdList } from "../id_list.ts";
 import {
+  answeredSchema,
   cancelledSchema,
   chosenSchema,
   MAX_SET_TASKS,
   retriedSchema,
 } from "../server/desk_schemas.ts";
-import type { CancelResult } from "../store.ts";
+import type { AnswerResult, CancelResult } from "../store.ts";
 import type {
   ChosenTask,
   IncomingTasks,
@@ -49,6 +50,17 @@ export class ServiceSets implements TaskSets {
         "api/v1/tasks/cancel",
         cancelledSchema,
         { body: { ids: set } },
+      );
+      return results;
+    });
+  }
+
+  answer(ids: readonly string[], answer: string): Promise<AnswerResult[]> {
+    return inSets(ids, async (set) => {
+      const { results } = await this.#api.json(
+        "api/v1/tasks/answer",
+        answeredSchema,
+        { body: { ids: set, answer } },
       );
       return results;
     });

@@ -62,17 +62,26 @@ async function requestCancel(
   );
 }
 
-/** Answers a task in the transaction that is open on the connection. */
-export async function answerTask(
+/**
+ * Gives tasks the same answer in the transaction that is open on the connection.
+ * Returns what came of each, in their order.
+ */
+export async function answerTasks(
   connection: Connection,
-  { id, text, now }: { id: string; text: string; now: Date },
-): Promise<AnswerResult> {
-  const held = (await read(connection, [id])).get(id.toLowerCase());
+  { ids, text, now }: { ids: readonly string[]; text: string; now: Date },
+): Promise<AnswerResult[]> {
+  const held = await read(connection, ids);
+  const answered = [...held.values()]
+    .filter((it) => answerResultOf(it) === "answered")
+    .map((it) => answer(it, now, text));
+  await applyTransitions(connection, answered, now);
+  return ids.map((id) => answerResultOf(held.get(id.toLowerCase())));
+}
+
+function answerResultOf(held: Held | undefined): AnswerResult {
   if (!held) return "missing";
   if (isFinal(held.task.state)) return "ended";
-  if (held.task.state !== "needs_input") return "not asked";
-  await applyTransitions(connection, [answer(held, now, text)], now);
-  return "answered";
+  return held.task.state === "needs_input" ? "answered" : "not asked";
 }
 
 /** The tasks that there are, by their ids. */

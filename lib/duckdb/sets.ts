@@ -5,7 +5,7 @@
  */
 
 import type { IdList } from "../id_list.ts";
-import type { CancelResult } from "../store.ts";
+import type { AnswerResult, CancelResult } from "../store.ts";
 import type {
   ChosenTask,
   IncomingTasks,
@@ -16,7 +16,7 @@ import type {
 import type { Connection, SqlValue } from "./connection.ts";
 import { createTasks } from "./create.ts";
 import type { Database } from "./database.ts";
-import { cancelTasks } from "./requests.ts";
+import { answerTasks, cancelTasks } from "./requests.ts";
 import { awaitsAttempt, NEVER_RETRIED, retryTasks } from "./retry.ts";
 
 /**
@@ -24,6 +24,8 @@ import { awaitsAttempt, NEVER_RETRIED, retryTasks } from "./retry.ts";
  * get their turn at the file.
  */
 const SET_SIZE = 10_000;
+/** Text that one transaction writes into tasks, be those ever so many. */
+const SET_CHARACTERS = 16 * 1024 ** 2;
 
 /** A {@linkcode TaskSets} of a DuckDB file. */
 export class DuckDbTaskSets implements TaskSets {
@@ -56,6 +58,19 @@ export class DuckDbTaskSets implements TaskSets {
     );
   }
 
+  answer(
+    ids: readonly string[],
+    text: string,
+    now: Date,
+  ): Promise<AnswerResult[]> {
+    const fitting = Math.floor(SET_CHARACTERS / Math.max(text.length, 1));
+    return this.#inSets(
+      ids,
+      (connection, set) => answerTasks(connection, { ids: set, text, now }),
+      { size: Math.min(Math.max(fitting, 1), SET_SIZE) },
+    );
+  }
+
   retry(ids: readonly string[], now: Date): Promise<RetryResult[]> {
     return this.#inSets(
       ids,
@@ -66,10 +81,11 @@ export class DuckDbTaskSets implements TaskSets {
   async #inSets<T>(
     ids: readonly string[],
     work: (connection: Connection, set: readonly string[]) => Promise<T[]>,
+    { size = SET_SIZE }: { readonly size?: number } = {},
   ): Promise<T[]> {
     const results: T[] = [];
-    for (let start = 0; start < ids.length; start += SET_SIZE) {
-      const set = ids.slice(start, start + SET_SIZE);
+    for (let start = 0; start < ids.length; start += size) {
+      const set = ids.slice(start, start + size);
       const more = await this.#database.transaction((connection) =>
         work(connection, set)
       );

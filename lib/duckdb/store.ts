@@ -49,7 +49,6 @@ import {
   prepare,
   RowsChangedError,
 } from "./record.ts";
-import { answerTask } from "./requests.ts";
 import {
   EVENT_COLUMNS,
   eventOf,
@@ -261,10 +260,9 @@ export class DuckDbTaskStore implements TaskStore {
     return result;
   }
 
-  answer(id: string, text: string, now: Date): Promise<AnswerResult> {
-    return this.#database.transaction((connection) =>
-      answerTask(connection, { id, text, now })
-    );
+  async answer(id: string, text: string, now: Date): Promise<AnswerResult> {
+    const [result = "missing"] = await this.sets.answer([id], text, now);
+    return result;
   }
 
   pruneEvents(before: Date): Promise<number> {

@@ -8,6 +8,7 @@
 import { z } from "@hono/zod-openapi";
 import { EXPORT_FORMATS } from "../history.ts";
 import {
+  answerSchema,
   anyState,
   filterFields,
   json,
@@ -64,6 +65,18 @@ export const cancelledSchema = z.object({
     z.enum(["cancelled", "requested", "ended", "unknown state", "missing"]),
   ).openapi({ description: "In the order of the ids" }),
 }).openapi("Cancelled");
+
+/** Tasks to give the same answer. */
+export const answerSetSchema = z.strictObject({
+  ...setSchema.shape,
+  ...answerSchema.shape,
+}).openapi("AnswerToMany");
+
+/** What came of answering many. */
+export const answeredSchema = z.object({
+  results: z.array(z.enum(["answered", "not asked", "ended", "missing"]))
+    .openapi({ description: "In the order of the ids" }),
+}).openapi("Answered");
 
 /** What came of retrying many. */
 export const retriedSchema = z.object({

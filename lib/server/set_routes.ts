@@ -5,11 +5,13 @@
  */
 
 import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
-import type { JsonObject } from "../task.ts";
+import { type JsonObject, MAX_ANSWER_CHARACTERS } from "../task.ts";
 import type { ChosenTask, RetryResult, TaskFilter } from "../task_sets.ts";
 import { answer } from "./answer.ts";
 import { jsonBody } from "./body.ts";
 import {
+  answeredSchema,
+  answerSetSchema,
   cancelledSchema,
   chooseQuerySchema,
   chosenSchema,
@@ -21,6 +23,8 @@ import { Problem } from "./problem.ts";
 import type { Service } from "./service.ts";
 
 const MAX_BODY_BYTES = 1024 ** 2;
+/** Beside the ids; JSON may take six bytes for a character. */
+const MAX_ANSWER_BYTES = 6 * MAX_ANSWER_CHARACTERS;
 
 const openRoute = createRoute({
   method: "get",
@@ -49,6 +53,17 @@ const cancelRoute = createRoute({
   },
 });
 
+const answerRoute = createRoute({
+  method: "post",
+  path: "/tasks/answer",
+  summary: "Give the same answer to many tasks that need input",
+  request: { body: jsonRequest(answerSetSchema) },
+  responses: {
+    200: json(answeredSchema, "What came of each"),
+    ...problems(400, 413, 415, 422),
+  },
+});
+
 const retryRoute = createRoute({
   method: "post",
   path: "/tasks/retry",
@@ -68,6 +83,10 @@ export function addSetRoutes(
   for (const route of [cancelRoute, retryRoute]) {
     api.use(route.getRoutingPath(), jsonBody(MAX_BODY_BYTES));
   }
+  api.use(
+    answerRoute.getRoutingPath(),
+    jsonBody(MAX_BODY_BYTES + MAX_ANSWER_BYTES),
+  );
 
   api.openapi(openRoute, async (c) => {
     const filter = filterOf(c.req.valid("query"));
@@ -84,6 +103,13 @@ export function addSetRoutes(
   api.openapi(cancelRoute, async (c) => {
     const ids = distinct(c.req.valid("json").ids);
     const results = await store.sets.cancel(ids, clock.now());
+    store.feed.announceChange();
+    return answer({ results });
+  });
+
+  api.openapi(answerRoute, async (c) => {
+    const { ids, answer: text } = c.req.valid("json");
+    const results = await store.sets.answer(distinct(ids), text, clock.now());
     store.feed.announceChange();
     return answer({ results });
   });
@@ -113,7 +139,7 @@ function chosenToJson(tasks: readonly ChosenTask[]): JsonObject {
   };
 }
 
-/** No task is retried twice by one request. */
+/** No task is changed twice by one request. */
 function distinct(ids: readonly string[]): string[] {
   const lower = ids.map((id) => id.toLowerCase());
   if (new Set(lower).size === lower.length) return lower;
