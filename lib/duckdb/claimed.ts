@@ -91,7 +91,7 @@ async function readLeased(
     `INSERT INTO agent_task_events
        (task_id, kind, occurred_at, attempt, runner)
      SELECT id, 'started', $4::TIMESTAMPTZ, attempt, $5
-     FROM agent_tasks WHERE ${isLeased}`,
+     FROM agent_tasks WHERE ${isLeased} ORDER BY rowid`,
     [...values, now.toISOString(), owner],
   );
   // JavaScript reads the text meanwhile.
