@@ -84,6 +84,7 @@ const RUNNER = [
  */
 export async function runMixed(options: SessionOptions): Promise<Report> {
   using session = new Session(options);
+  await session.begin();
   const slots = Array.from({ length: options.runners }, async (_, slot) => {
     while (!session.isOver) await session.runnerLife(slot);
   });
@@ -167,6 +168,11 @@ class Session implements Disposable {
       if (random.is(0.3)) await this.#cancel();
       await pause(random.between(0, 300));
     }
+  }
+
+  /** Makes the database: there is nothing to list without. */
+  async begin(): Promise<void> {
+    await this.#create([this.#newTask()], false);
   }
 
   /** Lists tasks until time is up. */
