@@ -4,7 +4,8 @@
  * @module
  */
 
-import { COMMANDS, type Flag } from "./command_table.ts";
+import { COMMANDS } from "./command_table.ts";
+import type { Flag } from "./command_table/command.ts";
 import { flagsOf } from "./usage.ts";
 
 /** What follows a word. */

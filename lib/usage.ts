@@ -6,12 +6,12 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import { closestString } from "@std/text/closest-string";
+import { COMMANDS } from "./command_table.ts";
 import {
   type Command,
-  COMMANDS,
   COMMON_SETTINGS,
   type Flag,
-} from "./command_table.ts";
+} from "./command_table/command.ts";
 import type { FlagValues } from "./config.ts";
 import { UsageError } from "./errors.ts";
 import { type Setting, type SettingName, SETTINGS } from "./settings.ts";
