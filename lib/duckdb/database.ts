@@ -37,10 +37,10 @@ export interface DatabaseOptions {
 const LINGER_MS = { least: 10, most: 100 };
 const LINGER_SHARE = 0.25;
 /** Under load, others get their turn after this long, */
-const HOLD_MS = 2_000;
+const HOLD_MS = 1_000;
 /**
  * or after so many short transactions: they are no load that another runner
- * should wait two seconds for.
+ * should wait a second for.
  */
 const HOLD_TRANSACTIONS = 20;
 const SHORT_MS = 25;
