@@ -99,3 +99,17 @@ export interface TaskSets {
    */
   retry(ids: readonly string[], now: Date): Promise<RetryResult[]>;
 }
+
+/** Works on many ids, so many at a time. Returns the results in their order. */
+export async function inSets<T>(
+  ids: readonly string[],
+  size: number,
+  work: (set: string[]) => Promise<T[]>,
+): Promise<T[]> {
+  const results: T[] = [];
+  for (let start = 0; start < ids.length; start += size) {
+    const set = ids.slice(start, start + size);
+    for (const result of await work(set)) results.push(result);
+  }
+  return results;
+}

@@ -13,12 +13,13 @@ import {
   retriedSchema,
 } from "../server/desk_schemas.ts";
 import type { AnswerResult, CancelResult } from "../store.ts";
-import type {
-  ChosenTask,
-  IncomingTasks,
-  RetryResult,
-  TaskFilter,
-  TaskSets,
+import {
+  type ChosenTask,
+  type IncomingTasks,
+  inSets,
+  type RetryResult,
+  type TaskFilter,
+  type TaskSets,
 } from "../task_sets.ts";
 import type { Api } from "./api.ts";
 import { createTasks } from "./create.ts";
@@ -45,7 +46,7 @@ export class ServiceSets implements TaskSets {
   }
 
   cancel(ids: readonly string[]): Promise<CancelResult[]> {
-    return inSets(ids, async (set) => {
+    return inSets(ids, MAX_SET_TASKS, async (set) => {
       const { results } = await this.#api.json(
         "api/v1/tasks/cancel",
         cancelledSchema,
@@ -56,7 +57,7 @@ export class ServiceSets implements TaskSets {
   }
 
   answer(ids: readonly string[], answer: string): Promise<AnswerResult[]> {
-    return inSets(ids, async (set) => {
+    return inSets(ids, MAX_SET_TASKS, async (set) => {
       const { results } = await this.#api.json(
         "api/v1/tasks/answer",
         answeredSchema,
@@ -67,7 +68,7 @@ export class ServiceSets implements TaskSets {
   }
 
   retry(ids: readonly string[]): Promise<RetryResult[]> {
-    return inSets(ids, async (set) => {
+    return inSets(ids, MAX_SET_TASKS, async (set) => {
       const { results } = await this.#api.json(
         "api/v1/tasks/retry",
         retriedSchema,
@@ -96,16 +97,4 @@ export function queryOf(
   { states, provider }: TaskFilter,
 ): Record<string, string | undefined> {
   return { state: states?.join(","), provider };
-}
-
-async function inSets<T>(
-  ids: readonly string[],
-  work: (set: string[]) => Promise<T[]>,
-): Promise<T[]> {
-  const results: T[] = [];
-  for (let start = 0; start < ids.length; start += MAX_SET_TASKS) {
-    const set = ids.slice(start, start + MAX_SET_TASKS);
-    for (const result of await work(set)) results.push(result);
-  }
-  return results;
 }

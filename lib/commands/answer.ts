@@ -10,7 +10,13 @@ import type { AnswerResult } from "../store.ts";
 import { type JsonObject, MAX_ANSWER_CHARACTERS } from "../task.ts";
 import type { TaskDesk } from "../task_desk.ts";
 import type { Terminal } from "../terminal.ts";
-import { choiceOf, chooseTasks, countTasks, type Deed } from "./choose.ts";
+import {
+  choiceOf,
+  chooseTasks,
+  countTasks,
+  type Deed,
+  refusalOf,
+} from "./choose.ts";
 import { type CommandContext, textFlag } from "./context.ts";
 import { findTask } from "./find_task.ts";
 
@@ -106,7 +112,12 @@ async function answerMany(
       const go = answered === 1 ? "goes" : "go";
       terminal.write(`${countTasks(answered)} ${go} on with your answer\n`);
     } else if (isDone) terminal.write("No such tasks.\n");
-    if (!isDone) throw refusalOf(refused);
+    if (!isDone) {
+      throw refusalOf(
+        "answer",
+        refused.map(({ id, result }) => ({ id, why: whyNot(result) })),
+      );
+    }
   }
   return isDone ? EXIT.ok : EXIT.failed;
 }
@@ -163,19 +174,6 @@ function whyNot(result: AnswerResult, state?: string): string {
       return `it ${state ? `is ${state} and ` : ""}has asked nothing. ` +
         "agent-runner list --state needs_input has those that wait.";
   }
-}
-
-/** More are counted and not listed. */
-const LISTED_TASKS = 20;
-
-function refusalOf(refused: readonly Answered[]): UserError {
-  const shown = refused.slice(0, LISTED_TASKS).map(({ id, result }) =>
-    `Cannot answer task ${id}: ${whyNot(result)}`
-  );
-  if (refused.length > LISTED_TASKS) {
-    shown.push(`… and ${countTasks(refused.length - LISTED_TASKS)} more.`);
-  }
-  return new UserError(shown.join("\n"));
 }
 
 /** Every result with its count, those that did not occur too. */

@@ -139,6 +139,23 @@ export function countTasks(count: number): string {
   return `${formatCount(count)} ${count === 1 ? "task" : "tasks"}`;
 }
 
+/** More are counted and not listed. */
+export const LISTED_TASKS = 20;
+
+/** Says of each task why not. */
+export function refusalOf(
+  verb: string,
+  refused: readonly { readonly id: string; readonly why: string }[],
+): UserError {
+  const shown = refused.slice(0, LISTED_TASKS).map(({ id, why }) =>
+    `Cannot ${verb} task ${id}: ${why}`
+  );
+  if (refused.length > LISTED_TASKS) {
+    shown.push(`… and ${countTasks(refused.length - LISTED_TASKS)} more.`);
+  }
+  return new UserError(shown.join("\n"));
+}
+
 /** `3 created, 12 failed` */
 function statesOf(tasks: readonly ChosenTask[]): string {
   const counts = TASK_STATES.map((state) =>

@@ -4,11 +4,18 @@
  * @module
  */
 
-import { EXIT, UserError } from "../errors.ts";
+import { EXIT } from "../errors.ts";
 import { renderJson } from "../render.ts";
 import type { JsonObject } from "../task.ts";
 import type { RetryRefusal, RetryResult } from "../task_sets.ts";
-import { choiceOf, chooseTasks, countTasks, type Deed } from "./choose.ts";
+import {
+  choiceOf,
+  chooseTasks,
+  countTasks,
+  type Deed,
+  LISTED_TASKS,
+  refusalOf,
+} from "./choose.ts";
 import type { CommandContext } from "./context.ts";
 
 /** Why not, and what to do. */
@@ -63,13 +70,18 @@ export async function retry(context: CommandContext): Promise<number> {
         ? done.map(lineOf).join("")
         : summaryOf(done),
     );
-    if (refused.length > 0 && args.length > 0) throw refusalOf(refused);
+    if (refused.length > 0 && args.length > 0) {
+      throw refusalOf(
+        "retry",
+        refused.map(({ id, result }) => ({
+          id,
+          why: result.kind === "refused" ? REFUSALS[result.why] : "",
+        })),
+      );
+    }
   }
   return refused.length > 0 && args.length > 0 ? EXIT.failed : EXIT.ok;
 }
-
-/** More are counted and not listed. */
-const LISTED_TASKS = 20;
 
 function split(retried: readonly Retried[]) {
   const { refused = [], done = [] } = Object.groupBy(
@@ -110,18 +122,6 @@ function countsOf(retried: readonly Retried[]) {
     refused: results.filter(({ kind }) => kind === "refused").length,
     again: created.filter(({ earlierId }) => earlierId !== null).length,
   };
-}
-
-function refusalOf(refused: readonly Retried[]): UserError {
-  const shown = refused.slice(0, LISTED_TASKS).map(({ id, result }) =>
-    `Cannot retry task ${id}: ${
-      result.kind === "refused" ? REFUSALS[result.why] : ""
-    }`
-  );
-  if (refused.length > LISTED_TASKS) {
-    shown.push(`… and ${countTasks(refused.length - LISTED_TASKS)} more.`);
-  }
-  return new UserError(shown.join("\n"));
 }
 
 function toJson(retried: readonly Retried[]): JsonObject {

@@ -6,12 +6,13 @@
 
 import type { IdList } from "../id_list.ts";
 import type { AnswerResult, CancelResult } from "../store.ts";
-import type {
-  ChosenTask,
-  IncomingTasks,
-  RetryResult,
-  TaskFilter,
-  TaskSets,
+import {
+  type ChosenTask,
+  type IncomingTasks,
+  inSets,
+  type RetryResult,
+  type TaskFilter,
+  type TaskSets,
 } from "../task_sets.ts";
 import type { Connection, SqlValue } from "./connection.ts";
 import { createTasks } from "./create.ts";
@@ -78,20 +79,17 @@ export class DuckDbTaskSets implements TaskSets {
     );
   }
 
-  async #inSets<T>(
+  #inSets<T>(
     ids: readonly string[],
     work: (connection: Connection, set: readonly string[]) => Promise<T[]>,
     { size = SET_SIZE }: { readonly size?: number } = {},
   ): Promise<T[]> {
-    const results: T[] = [];
-    for (let start = 0; start < ids.length; start += size) {
-      const set = ids.slice(start, start + size);
-      const more = await this.#database.transaction((connection) =>
-        work(connection, set)
-      );
-      for (const result of more) results.push(result);
-    }
-    return results;
+    return inSets(
+      ids,
+      size,
+      (set) =>
+        this.#database.transaction((connection) => work(connection, set)),
+    );
   }
 
   #find(
