@@ -68,8 +68,9 @@ export class Recorder {
     return this.#waiting.length + this.#takenCount;
   }
 
-  /** Resolves when a group was written, and what waits for it knows. */
+  /** Writes what there is now. Resolves when what waits for it knows. */
   async settled(): Promise<void> {
+    this.#full.abort();
     await this.#writing;
     await this.#telling;
   }

@@ -137,7 +137,7 @@ export interface Lease {
    * Where the store finds the task again sooner. Means nothing to others; the
    * store checks it, and does without it.
    */
-  readonly place?: number;
+  readonly place?: number | bigint;
 }
 
 /** What a write expects of a task that nobody works on: that nobody does. */
@@ -146,7 +146,7 @@ export interface NoLease {
   readonly id: null;
   readonly owner: null;
   readonly attempt: number;
-  readonly place?: undefined;
+  readonly place?: number | bigint;
 }
 
 /** A claimed task with its lease. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { JsonObject, Transition } from "../task.ts";
+import type { JsonObject, Lease, NoLease, Transition } from "../task.ts";
 import { mergeTrace, stringifyJson } from "../trace.ts";
 
 /** A transition, and its place among those that were given. */
@@ -15,7 +15,7 @@ export interface Item {
 
 /** Splits transitions so that none of a round's tasks is in it twice. */
 export function roundsOf(transitions: readonly Transition[]): Item[][] {
-  const roundOf = new Map<string | number, number>();
+  const roundOf = new Map<string | number | bigint, number>();
   const rounds: Item[][] = [];
   for (const [position, transition] of transitions.entries()) {
     // A number is looked up in half the time of a text.
@@ -35,9 +35,17 @@ interface Write {
   readonly trace: string | null;
 }
 
+/** Rows that lie next to each other, or one. */
+export interface Span {
+  readonly first: Lease | NoLease;
+  last: Lease | NoLease;
+}
+
 /** Transitions whose tasks differ in nothing but their ids. */
 export interface Batch {
   readonly items: Item[];
+  /** Where their rows are, in the same order. */
+  readonly spans: Span[];
   readonly write: Write;
 }
 
@@ -61,6 +69,7 @@ export function batchesOf(
       batches.set(key, last);
     }
     last.items.push(item);
+    addTo(last.spans, transition.lease);
   }
   return [...batches.values()];
 }
@@ -69,7 +78,15 @@ function newBatch(transition: Transition, seen: string | null): Batch {
   const { patch } = transition;
   const isEmpty = Object.keys(patch).length === 0;
   const trace = isEmpty ? seen : mergeTrace(seen, patch);
-  return { items: [], write: { transition, seen, trace } };
+  return { items: [], spans: [], write: { transition, seen, trace } };
+}
+
+function addTo(spans: Span[], lease: Lease | NoLease): void {
+  const span = spans.at(-1);
+  const place = span?.last.place;
+  const isNext = typeof place === "number" && place + 1 === lease.place;
+  if (span && isNext) span.last = lease;
+  else spans.push({ first: lease, last: lease });
 }
 
 function keyOf(

@@ -19,7 +19,7 @@ import {
 import type { Connection, SqlValue } from "./connection.ts";
 import { inWindow, readClaimed } from "./claimed.ts";
 import { applyTransitions } from "./record.ts";
-import { leaseOf, RUN_ORDER, TASK_ROW, taskOf, type TaskRow } from "./rows.ts";
+import { HELD_ROW, type HeldRow, leaseOf, RUN_ORDER, taskOf } from "./rows.ts";
 import { Stage } from "./stage.ts";
 
 /**
@@ -240,12 +240,12 @@ async function endOver(
 ): Promise<Transition[]> {
   // Apart from each other, because DuckDB then knows from its statistics that
   // there are no such rows, mostly: 1 ms instead of 15.
-  const rows = await connection.json<{ row: TaskRow; isOver: boolean }[]>(
-    `SELECT to_json(list({row: ${TASK_ROW}, isOver: isOver})) FROM (
-       SELECT *, true AS isOver FROM agent_tasks
+  const rows = await connection.json<{ row: HeldRow; isOver: boolean }[]>(
+    `SELECT to_json(list({row: ${HELD_ROW}, isOver: isOver})) FROM (
+       SELECT *, rowid, true AS isOver FROM agent_tasks
        WHERE ${isDead("$2", "$3")}
        UNION ALL
-       SELECT *, status = 'needs_input' AS isOver FROM agent_tasks
+       SELECT *, rowid, status = 'needs_input' AS isOver FROM agent_tasks
        WHERE run_at IS NOT NULL
          AND ((${isUnanswered("$1")}) OR (${mayBeAnswered("$1")})))
      WHERE $4::UUID IS NULL OR id = $4::UUID`,

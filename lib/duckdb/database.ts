@@ -36,18 +36,21 @@ export interface DatabaseOptions {
  */
 const LINGER_MS = { least: 10, most: 100 };
 const LINGER_SHARE = 0.25;
-/** Under load, others get their turn after this long, */
-const HOLD_MS = 1_000;
+/**
+ * Under load, others get their turn after this long: to let go, and to open the
+ * file again, takes a fifth of a second then,
+ */
+const HOLD_MS = 2_000;
 /**
  * or after so many short transactions: they are no load that another runner
  * should wait a second for.
  */
 const HOLD_TRANSACTIONS = 20;
 const SHORT_MS = 25;
-/** How long others then have; a waiting process tries at least this often. */
-const YIELD_MS = 30;
+/** How long others then have, which may try a few times a second only. */
+const YIELD_MS = 60;
 /** Mostly it has just written something, and lets go in a moment. */
-const BUSY_BACKOFF = { baseMs: 4, maxMs: 0.8 * YIELD_MS };
+const BUSY_BACKOFF = { baseMs: 4, maxMs: 0.4 * YIELD_MS };
 
 /** One database, used by one transaction at a time. */
 export class Database implements AsyncDisposable {

@@ -167,17 +167,20 @@ export async function notifyStarted(
   );
 }
 
-/** Notifies of the staged tasks that were just ended; `isOfSet` finds them. */
+/**
+ * Notifies of the tasks that are about to be ended; `staged` finds their rows
+ * and outcomes, $2 is when.
+ */
 export async function notifyEnded(
   connection: Connection,
-  isOfSet: string,
+  staged: string,
   values: readonly SqlValue[],
 ): Promise<void> {
   await byConnection.get(connection)?.write(
     connection,
-    `SELECT t.*, o.state AS event, o.attempt AS run
-     FROM incoming d JOIN outcomes o ON ${isOfSet}
-     JOIN agent_tasks t ON t.id = d.task_id
+    `SELECT t.* REPLACE ($2::TIMESTAMPTZ AS updated_at),
+       o.state AS event, o.attempt AS run
+     FROM agent_tasks t JOIN (${staged}) o ON t.rowid = o.place
      WHERE o.state IN ('completed', 'failed')`,
     values,
   );

@@ -5,19 +5,38 @@
  */
 
 import type { RecordResult } from "../store.ts";
-import { isFinal, type Transition } from "../task.ts";
-import { type Batch, batchesOf, roundsOf } from "./batches.ts";
+import { isFinal, type Lease, type NoLease, type Transition } from "../task.ts";
+import { type Batch, batchesOf, type Item, roundsOf } from "./batches.ts";
 import type { Connection } from "./connection.ts";
 import { notifyEnded } from "./notifications.ts";
+import { parsePlace, PLACE } from "./rows.ts";
 import { Stage } from "./stage.ts";
 
-/** Holds for the staged tasks, with their outcomes, of the set from $1 on. */
-const IS_OF_SET = "d.outcome = o.number AND d.outcome >= $1 AND o.number >= $1";
+/** Each row of the set from $1 on, with the outcome that is its. */
+const STAGED = `
+  SELECT o.*, d.rowid AS position, d.first, d.first_id, d.last, d.last_id,
+    unnest(range(d.first, d.last + 1)) AS place
+  FROM incoming d JOIN outcomes o
+    ON d.outcome = o.number AND d.outcome >= $1 AND o.number >= $1`;
 
-/** The row is still the run's. */
+/**
+ * The row is still the task's. Rows may move, but not past each other: where the
+ * first and the last of a span are in their places, and none is missing, the
+ * others are too.
+ */
+const IS_IN_PLACE = `
+  (o.place <> o.first OR t.id = o.first_id)
+  AND (o.place <> o.last OR t.id = o.last_id)`;
+
+/**
+ * The row is still the run's. IS TRUE, because DuckDB would hash all of it for
+ * the join otherwise, long texts included: two thirds more for the update.
+ */
 const FENCE = `
-  t.id = d.task_id AND ${IS_OF_SET}
-  AND t.status = o.from_state AND t.lease_id IS NOT DISTINCT FROM o.lease_id`;
+  t.rowid = o.place AND (
+    ${IS_IN_PLACE} AND t.status = o.from_state
+    AND t.lease_id IS NOT DISTINCT FROM o.lease_id
+    AND t.last_update IS NOT DISTINCT FROM o.seen) IS TRUE`;
 
 /** Some of the rows are not as the runs last saw them. */
 export class RowsChangedError extends Error {
@@ -27,27 +46,18 @@ export class RowsChangedError extends Error {
 /** Transitions that are ready to be applied. */
 export interface Prepared {
   readonly transitions: readonly Transition[];
-  readonly rounds: readonly Round[];
-}
-
-interface Round {
-  readonly batches: readonly Batch[];
-  /** The rows' places are known: DuckDB scans only what lies around them. */
-  readonly hasPlaces: boolean;
+  readonly rounds: readonly (readonly Batch[])[];
 }
 
 /**
- * Prepares transitions, on the assumption that no lease was lost and no trace
- * changed since the runs last saw them. That saves reading the rows first, and
- * is no work for the time in which the file is held.
+ * Prepares transitions, on the assumption that no lease was lost, no row moved
+ * and no trace changed since the runs last saw them. That saves reading the rows
+ * first, and is no work for the time in which the file is held.
  */
 export function prepare(transitions: readonly Transition[]): Prepared {
-  const rounds = roundsOf(transitions).map((items) => ({
-    batches: batchesOf(items, ({ traceText }) => traceText),
-    hasPlaces: items.every(({ transition: { lease } }) =>
-      lease.place !== undefined
-    ),
-  }));
+  const rounds = roundsOf(transitions).map((items) =>
+    batchesOf(items, ({ traceText }) => traceText)
+  );
   return { transitions, rounds };
 }
 
@@ -63,8 +73,8 @@ export async function applyPrepared(
   { transitions, rounds }: Prepared,
   now: Date,
 ): Promise<RecordResult[]> {
-  for (const round of rounds) await write(connection, round, now);
-  return resultsOf(transitions, rounds.flatMap(({ batches }) => batches));
+  for (const batches of rounds) await write(connection, batches, now);
+  return resultsOf(transitions, rounds.flat());
 }
 
 /** Prepares and applies. */
@@ -87,19 +97,20 @@ export async function applyToChangedRows(
 ): Promise<RecordResult[]> {
   const applied: Batch[] = [];
   for (const items of roundsOf(transitions)) {
-    const set = await stage(
-      connection,
-      batchesOf(items, ({ traceText }) => traceText),
-    );
-    const traces = await readTraces(connection, set);
-    const held = items.filter(({ transition: { lease } }) =>
-      traces.has(lease.taskId)
-    );
-    const batches = batchesOf(
-      held,
-      ({ lease }) => traces.get(lease.taskId) ?? null,
-    );
-    await write(connection, { batches, hasPlaces: false }, now);
+    const rows = await readRows(connection, items);
+    const held = items.flatMap(({ position, transition }) => {
+      const { lease, from } = transition;
+      const row = rows.get(lease.taskId);
+      if (row?.state !== from || row.leaseId !== lease.id) return [];
+      const { traceText } = row;
+      const place = parsePlace(row.place);
+      return [{
+        position,
+        transition: { ...transition, traceText, lease: { ...lease, place } },
+      }];
+    });
+    const batches = batchesOf(held, ({ traceText }) => traceText);
+    await write(connection, batches, now);
     applied.push(...batches);
   }
   return resultsOf(transitions, applied);
@@ -120,84 +131,104 @@ function resultsOf(
   return results;
 }
 
+/** Null finds no row. */
+function placeOf({ place }: Lease | NoLease): bigint | null {
+  return place === undefined ? null : BigInt(place);
+}
+
+interface Row {
+  readonly id: string;
+  readonly place: string;
+  readonly state: string;
+  readonly leaseId: string | null;
+  readonly traceText: string | null;
+}
+
+/** The rows of tasks, by their ids. */
+async function readRows(
+  connection: Connection,
+  items: readonly Item[],
+): Promise<Map<string, Row>> {
+  const rows = await connection.json<Row[]>(
+    `SELECT to_json(list({id: id, place: ${PLACE}, state: status,
+       leaseId: lease_id, traceText: last_update}))
+     FROM agent_tasks WHERE id IN (SELECT unnest($1::JSON::UUID[]))`,
+    [JSON.stringify(items.map(({ transition }) => transition.lease.taskId))],
+  ) ?? [];
+  return new Map(rows.map((row) => [row.id, row]));
+}
+
 /** Returns the number from which on outcomes are of this set. */
 async function stage(
   connection: Connection,
   batches: readonly Batch[],
 ): Promise<number> {
   const stage = Stage.of(connection);
-  const taskCount = batches.reduce((sum, { items }) => sum + items.length, 0);
-  await stage.reserve("incoming", taskCount);
+  const spans = batches.flatMap(({ spans }) => spans);
+  await stage.reserve("incoming", spans.length);
   const first = await stage.reserve("outcomes", batches.length);
+  const numbers = batches.map((_, index) => BigInt(first + index));
   await connection.append("incoming", [
     {
-      type: "text",
-      values: batches.flatMap(({ items }) =>
-        items.map(({ transition }) => transition.lease.taskId)
+      type: "bigint",
+      values: batches.flatMap(({ spans }, index) =>
+        spans.map(() => numbers[index] ?? null)
       ),
     },
-    {
-      type: "bigint",
-      values: batches.flatMap(({ items }) =>
-        items.map(({ transition: { lease: { place } } }) =>
-          place === undefined ? null : BigInt(place)
-        )
-      ),
-    },
-    {
-      type: "bigint",
-      values: batches.flatMap(({ items }, index) => {
-        const number = BigInt(first + index);
-        return items.map(() => number);
-      }),
-    },
+    { type: "bigint", values: spans.map(({ first }) => placeOf(first)) },
+    { type: "text", values: spans.map(({ first }) => first.taskId) },
+    { type: "bigint", values: spans.map(({ last }) => placeOf(last)) },
+    { type: "text", values: spans.map(({ last }) => last.taskId) },
   ]);
   const writes = batches.map(({ write }) => write);
-  const all = writes.map(({ transition }) => transition);
+  const transitions = writes.map(({ transition }) => transition);
   await connection.append("outcomes", [
-    { type: "bigint", values: all.map((_, index) => BigInt(first + index)) },
-    { type: "text", values: all.map(({ lease }) => lease.id) },
-    { type: "text", values: all.map(({ lease }) => lease.owner) },
-    { type: "integer", values: all.map(({ lease }) => lease.attempt) },
-    { type: "text", values: all.map(({ from }) => from) },
-    { type: "text", values: all.map(({ to }) => to) },
+    { type: "bigint", values: numbers },
+    { type: "text", values: transitions.map(({ lease }) => lease.id) },
+    { type: "text", values: transitions.map(({ lease }) => lease.owner) },
+    { type: "integer", values: transitions.map(({ lease }) => lease.attempt) },
+    { type: "text", values: transitions.map(({ from }) => from) },
+    { type: "text", values: transitions.map(({ to }) => to) },
     { type: "text", values: writes.map(({ seen }) => seen) },
     { type: "text", values: writes.map(({ trace }) => trace) },
-    { type: "boolean", values: all.map(({ keepsLease }) => keepsLease) },
+    {
+      type: "boolean",
+      values: transitions.map(({ keepsLease }) => keepsLease),
+    },
     {
       type: "integer",
-      values: all.map(({ returnsAttempt }) => returnsAttempt ? 1 : 0),
+      values: transitions.map(({ returnsAttempt }) => returnsAttempt ? 1 : 0),
     },
     {
       type: "bigint",
-      values: all.map(({ runAt }) => runAt && BigInt(runAt.getTime())),
+      values: transitions.map(({ runAt }) => runAt && BigInt(runAt.getTime())),
     },
-    { type: "text", values: all.map(({ event }) => event) },
-    { type: "text", values: all.map(({ detail }) => detail) },
+    { type: "text", values: transitions.map(({ event }) => event) },
+    { type: "text", values: transitions.map(({ detail }) => detail) },
   ]);
   return first;
 }
 
-/** The traces of the staged tasks whose lease is still held. */
-async function readTraces(
-  connection: Connection,
-  set: number,
-): Promise<Map<string, string | null>> {
-  const rows = await connection.json<{ id: string; trace: string | null }[]>(
-    `SELECT to_json(list({id: t.id, trace: t.last_update}))
-     FROM agent_tasks t, incoming d, outcomes o WHERE ${FENCE}`,
-    [set],
-  );
-  return new Map((rows ?? []).map(({ id, trace }) => [id, trace]));
-}
-
 async function write(
   connection: Connection,
-  { batches, hasPlaces }: Round,
+  batches: readonly Batch[],
   now: Date,
 ): Promise<void> {
   if (batches.length === 0) return;
+  const expected = batches.reduce((sum, { items }) => sum + items.length, 0);
   const set = await stage(connection, batches);
+  // Before the update: that moves a row whose changed column has an index.
+  await connection.run(
+    `INSERT INTO agent_task_events
+       (task_id, kind, occurred_at, attempt, runner, detail)
+     SELECT t.id, o.kind, $2::TIMESTAMPTZ, o.attempt, o.owner, o.detail
+     FROM agent_tasks t JOIN (${STAGED}) o ON t.rowid = o.place
+     ORDER BY o.position, o.place`,
+    [set, now.toISOString()],
+  );
+  if (batches.some(({ write }) => isFinal(write.transition.to))) {
+    await notifyEnded(connection, STAGED, [set, now.toISOString()]);
+  }
   const changed = await connection.run(
     `UPDATE agent_tasks t SET
        status = o.state, last_update = o.trace, updated_at = $2::TIMESTAMPTZ,
@@ -205,21 +236,8 @@ async function write(
        lease_id = CASE WHEN o.keeps_lease THEN t.lease_id END,
        lease_owner = CASE WHEN o.keeps_lease THEN t.lease_owner END,
        lease_expires_at = CASE WHEN o.keeps_lease THEN t.lease_expires_at END
-     FROM incoming d, outcomes o
-     WHERE ${FENCE} ${hasPlaces ? "AND t.rowid = d.place" : ""}
-       AND t.last_update IS NOT DISTINCT FROM o.seen`,
+     FROM (${STAGED}) o WHERE ${FENCE}`,
     [set, now.toISOString()],
   );
-  const expected = batches.reduce((sum, it) => sum + it.items.length, 0);
   if (changed !== expected) throw new RowsChangedError();
-  await connection.run(
-    `INSERT INTO agent_task_events
-       (task_id, kind, occurred_at, attempt, runner, detail)
-     SELECT d.task_id, o.kind, $2::TIMESTAMPTZ, o.attempt, o.owner, o.detail
-     FROM incoming d JOIN outcomes o ON ${IS_OF_SET} ORDER BY d.rowid`,
-    [set, now.toISOString()],
-  );
-  if (batches.some(({ write }) => isFinal(write.transition.to))) {
-    await notifyEnded(connection, IS_OF_SET, [set]);
-  }
 }

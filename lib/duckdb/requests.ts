@@ -9,7 +9,7 @@ import { isFinal, isKnownState } from "../task.ts";
 import { answer, cancel, type Held } from "../transitions.ts";
 import type { Connection } from "./connection.ts";
 import { applyTransitions } from "./record.ts";
-import { leaseOf, TASK_ROW, taskOf, type TaskRow } from "./rows.ts";
+import { HELD_ROW, type HeldRow, leaseOf, taskOf } from "./rows.ts";
 
 /**
  * Cancels tasks in the transaction that is open on the connection. Returns what
@@ -89,8 +89,8 @@ async function read(
   connection: Connection,
   ids: readonly string[],
 ): Promise<Map<string, Held>> {
-  const rows = await connection.json<TaskRow[]>(
-    `SELECT to_json(list(${TASK_ROW})) FROM agent_tasks
+  const rows = await connection.json<HeldRow[]>(
+    `SELECT to_json(list(${HELD_ROW})) FROM agent_tasks
      WHERE id IN (SELECT unnest($1::JSON::UUID[]))`,
     [JSON.stringify(ids)],
   ) ?? [];

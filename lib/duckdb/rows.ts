@@ -61,16 +61,33 @@ export function taskLists(fields: readonly TaskField[]): string {
   return fields.map((name) => `${name}: list(${TASK_FIELDS[name]})`).join(", ");
 }
 
-/** A task and its lease as {@linkcode TASK_ROW} gives them. */
+/** A task as {@linkcode TASK_ROW} gives it. */
 export interface TaskRow {
   readonly task: TaskJson;
-  readonly leaseId: string | null;
 }
 
-/** A struct with all of a task's row. */
-export const TASK_ROW = `{
-  task: ${taskStruct(Object.keys(TASK_FIELDS) as TaskField[])},
-  leaseId: lease_id}`;
+const TASK = taskStruct(Object.keys(TASK_FIELDS) as TaskField[]);
+
+/** A struct with a task. */
+export const TASK_ROW = `{task: ${TASK}}`;
+
+/** A task and its lease as {@linkcode HELD_ROW} gives them. */
+export interface HeldRow extends TaskRow {
+  readonly leaseId: string | null;
+  readonly place: string;
+}
+
+/** Where a row is, as text: in its own transaction, no number is that exact. */
+export const PLACE = "rowid::TEXT";
+
+/** A place that was read as {@linkcode PLACE}. */
+export function parsePlace(text: string): number | bigint {
+  const place = Number(text);
+  return Number.isSafeInteger(place) ? place : BigInt(text);
+}
+
+/** A struct with a task and its lease. */
+export const HELD_ROW = `{task: ${TASK}, leaseId: lease_id, place: ${PLACE}}`;
 
 /** The order in which tasks run; `rowid` keeps the order of one batch. */
 export const RUN_ORDER = "coalesce(priority, 0) DESC, created_at, rowid";
@@ -87,11 +104,14 @@ export function taskOf({ task }: TaskRow): AgentTask {
 }
 
 /** The lease that a row has, or that it has none. */
-export function leaseOf({ task, leaseId: id }: TaskRow): Lease | NoLease {
+export function leaseOf(
+  { task, leaseId: id, place: text }: HeldRow,
+): Lease | NoLease {
   const { id: taskId, attempt, leaseOwner: owner } = task;
+  const place = parsePlace(text);
   return id === null
-    ? { taskId, id, owner: null, attempt }
-    : { taskId, id, owner: owner ?? "", attempt };
+    ? { taskId, id, owner: null, attempt, place }
+    : { taskId, id, owner: owner ?? "", attempt, place };
 }
 
 function dateOf(ms: number | null): Date | null {

@@ -7,8 +7,9 @@
 import type { Connection } from "./connection.ts";
 
 const TABLES = {
-  /** Tasks, and which of the outcomes is theirs. */
-  incoming: "task_id UUID, place BIGINT, outcome BIGINT",
+  /** Spans of rows, and which of the outcomes is theirs. */
+  incoming: `
+    outcome BIGINT, first BIGINT, first_id UUID, last BIGINT, last_id UUID`,
   outcomes: `
     number BIGINT, lease_id UUID, owner TEXT, attempt INTEGER,
     from_state TEXT, state TEXT, seen TEXT, trace TEXT, keeps_lease BOOLEAN,

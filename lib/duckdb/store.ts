@@ -268,12 +268,20 @@ export class DuckDbTaskStore implements TaskStore {
   pruneEvents(before: Date): Promise<number> {
     return this.#database.transaction(async (connection) => {
       const isDelivered = await pruneOutbox(connection, before);
+      const isOld = "occurred_at < $1::TIMESTAMPTZ";
+      const values = [before.toISOString()];
+      // Mostly there is nothing, which DuckDB knows without reading any row.
+      const hasOld = await connection.json<boolean>(
+        `SELECT to_json(EXISTS (FROM agent_task_events WHERE ${isOld}))`,
+        values,
+      );
+      if (!hasOld) return 0;
       return await connection.run(
-        `DELETE FROM agent_task_events WHERE occurred_at < $1::TIMESTAMPTZ
+        `DELETE FROM agent_task_events WHERE ${isOld}
            AND task_id NOT IN (SELECT id FROM agent_tasks
              WHERE status NOT IN ('completed', 'failed')
                OR updated_at >= $1::TIMESTAMPTZ) AND ${isDelivered}`,
-        [before.toISOString()],
+        values,
       );
     });
   }
