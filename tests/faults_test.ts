@@ -517,7 +517,7 @@ Deno.test("while a runner is at full load, create, list and another program have
   const waits: Record<string, number> = {};
   async function timed(name: string, turn: () => Promise<unknown>) {
     // A new backlog, so that there is load for as long as it takes.
-    await insert(folder, 250_000);
+    await insert(folder, 500_000);
     const from = performance.now();
     await turn();
     waits[name] = Math.round(performance.now() - from);
