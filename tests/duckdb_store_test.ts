@@ -114,6 +114,44 @@ Deno.test("record() writes a group again after a commit that failed", async () =
   assertEquals(await store.countByState(), { completed: 2 });
 });
 
+for (
+  const [what, rest] of Object.entries({
+    "put into another order": "ORDER BY rowid DESC",
+    "moved up, the first one gone": "WHERE rowid > 0",
+    "moved down behind the last one": "ORDER BY rowid < 4, rowid",
+  })
+) {
+  Deno.test(`record() ends the right tasks where their rows were ${what}`, async () => {
+    let connection: Connection | undefined;
+    await using store = await openDuckDbStore(":memory:", {
+      connect: async (path) => connection = await connectDuckDb(path),
+    });
+    const ids = await createTasks(store, 5);
+    const { claimed } = await store.claim({ ...CLAIM, limit: 5 });
+    // As another program might, while the file is free.
+    await connection?.run(
+      `CREATE TABLE moved AS FROM agent_tasks ${rest};
+       DROP TABLE agent_tasks; ALTER TABLE moved RENAME TO agent_tasks`,
+    );
+    const results = await store.record(
+      claimed.slice(1, 3).map((it) => complete(it, CLAIM.now)),
+      CLAIM.now,
+    );
+    assertEquals(results.map(({ applied }) => applied), [true, true]);
+    for (const [index, id] of ids.entries()) {
+      const isEnded = index === 1 || index === 2;
+      const isGone = index === 0 && what.includes("gone");
+      const events = await store.events(id);
+      assertEquals(
+        [(await store.get(id))?.state, events.at(-1)?.kind],
+        isEnded
+          ? ["completed", "completed"]
+          : [isGone ? undefined : "running", "started"],
+      );
+    }
+  });
+}
+
 Deno.test("openDuckDbStore() keeps everything when a file is opened again", async () => {
   const folder = await Deno.makeTempDir({ prefix: "duckdb_store_test_" });
   const path = `${folder}/tasks with spaces, ünïcode & 'quotes'.duckdb`;
