@@ -70,7 +70,7 @@ export class Recorder {
 
   /** Writes what there is now. Resolves when what waits for it knows. */
   async settled(): Promise<void> {
-    this.#full.abort();
+    if (this.#waiting.length > 0) this.#full.abort();
     await this.#writing;
     await this.#telling;
   }

@@ -138,6 +138,8 @@ export interface Lease {
    * store checks it, and does without it.
    */
   readonly place?: number | bigint;
+  /** During which opening of the file that place was found. */
+  readonly opening?: number | undefined;
 }
 
 /** What a write expects of a task that nobody works on: that nobody does. */
@@ -147,6 +149,7 @@ export interface NoLease {
   readonly owner: null;
   readonly attempt: number;
   readonly place?: number | bigint;
+  readonly opening?: undefined;
 }
 
 /** A claimed task with its lease. */

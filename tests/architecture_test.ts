@@ -56,6 +56,7 @@ const LEVELS: Readonly<Record<string, number>> = {
   "lib/duckdb/connection.ts": 2,
   "lib/duckdb/batches.ts": 2,
   "lib/duckdb/rows.ts": 2,
+  "lib/duckdb/held.ts": 2.05,
   "lib/duckdb/stage.ts": 2.05,
   "lib/duckdb/database.ts": 2.1,
   "lib/duckdb/notifications.ts": 2.05,

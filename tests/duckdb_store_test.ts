@@ -3,6 +3,7 @@ import type { NewTask } from "../lib/task.ts";
 import { complete } from "../lib/transitions.ts";
 import { connectDuckDb, type Connection } from "../lib/duckdb/connection.ts";
 import { openDuckDbStore } from "../lib/duckdb/store.ts";
+import { Folder } from "./cli.ts";
 import { openInFolder, openSubject, overriding } from "./duckdb_subject.ts";
 import { testTaskStore } from "./store_conformance.ts";
 
@@ -151,6 +152,42 @@ for (
     }
   });
 }
+
+Deno.test("record() ends the right tasks where another program swapped rows between others", async () => {
+  using folder = new Folder();
+  const path = `${folder.path}/tasks.duckdb`;
+  let closed = Promise.withResolvers<void>();
+  await using store = await openDuckDbStore(path, {
+    connect: async (path) => {
+      const connection = await connectDuckDb(path);
+      return overriding(connection, {
+        close: () => {
+          connection.close();
+          closed.resolve();
+        },
+      });
+    },
+  });
+  const ids = await createTasks(store, 5);
+  closed = Promise.withResolvers();
+  const { claimed } = await store.claim({ ...CLAIM, limit: 5 });
+  await closed.promise;
+  const other = await connectDuckDb(path);
+  await other.run(
+    `CREATE TABLE moved AS FROM agent_tasks ORDER BY [0, 3, 2, 1, 4][rowid + 1];
+     DROP TABLE agent_tasks; ALTER TABLE moved RENAME TO agent_tasks`,
+  );
+  other.close();
+  await store.record(
+    claimed.slice(0, 3).map((it) => complete(it, CLAIM.now)),
+    CLAIM.now,
+  );
+  const states = await Promise.all(ids.map((id) => store.get(id)));
+  assertEquals(
+    states.map((task) => task?.state),
+    ["completed", "completed", "completed", "running", "running"],
+  );
+});
 
 Deno.test("openDuckDbStore() keeps everything when a file is opened again", async () => {
   const folder = await Deno.makeTempDir({ prefix: "duckdb_store_test_" });

@@ -96,7 +96,7 @@ async function readLeased(
   );
   // JavaScript reads the text meanwhile.
   const [{ claimed, traces }] = await Promise.all([
-    claimedOf(text, options),
+    claimedOf(text, { ...options, opening: Stage.of(connection).opening }),
     noting,
   ]);
   await writeTraces(connection, traces);
@@ -112,7 +112,9 @@ interface NewTrace {
 /** The claimed tasks, and the traces that are not written yet. */
 function claimedOf(
   text: string,
-  { leaseId, owner, leaseMs, now }: ReadClaimedOptions,
+  { leaseId, owner, leaseMs, now, opening }: ReadClaimedOptions & {
+    readonly opening: number;
+  },
 ): { claimed: ClaimedTask[]; traces: NewTrace[] } {
   const columns: Columns = JSON.parse(text);
   const patch = startedPatch(now);
@@ -150,7 +152,8 @@ function claimedOf(
       updatedAt: now,
     };
     const place = at(columns.place);
-    return { task, lease: { taskId: id, id: leaseId, owner, attempt, place } };
+    const lease = { taskId: id, id: leaseId, owner, attempt, place, opening };
+    return { task, lease };
   });
   return { claimed, traces };
 }

@@ -43,13 +43,16 @@ const LINGER_SHARE = 0.25;
 const HOLD_MS = 2_000;
 /**
  * or after so many short transactions: they are no load that another runner
- * should wait a second for.
+ * should wait two seconds for.
  */
 const HOLD_TRANSACTIONS = 20;
 const SHORT_MS = 25;
 /** How long others then have, which may try a few times a second only. */
 const YIELD_MS = 60;
-/** Mostly it has just written something, and lets go in a moment. */
+/**
+ * Mostly it has just written something, and lets go in a moment. At least two
+ * tries in the time that a busy runner leaves.
+ */
 const BUSY_BACKOFF = { baseMs: 4, maxMs: 0.4 * YIELD_MS };
 
 /** One database, used by one transaction at a time. */

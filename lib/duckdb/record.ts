@@ -6,10 +6,16 @@
 
 import type { RecordResult } from "../store.ts";
 import { isFinal, type Lease, type NoLease, type Transition } from "../task.ts";
-import { type Batch, batchesOf, type Item, roundsOf } from "./batches.ts";
+import {
+  type Batch,
+  batchesOf,
+  type Item,
+  roundsOf,
+  type Span,
+} from "./batches.ts";
 import type { Connection } from "./connection.ts";
+import { readHeld } from "./held.ts";
 import { notifyEnded } from "./notifications.ts";
-import { parsePlace, PLACE } from "./rows.ts";
 import { Stage } from "./stage.ts";
 
 /** Each row of the set from $1 on, with the outcome that is its. */
@@ -20,9 +26,9 @@ const STAGED = `
     ON d.outcome = o.number AND d.outcome >= $1 AND o.number >= $1`;
 
 /**
- * The row is still the task's. Rows may move, but not past each other: where the
- * first and the last of a span are in their places, and none is missing, the
- * others are too.
+ * The row is still the task's. While the file stays open, rows may move up or to
+ * the end, but not past each other: where the first and the last of a span are in
+ * their places, and none is missing, the others are too.
  */
 const IS_IN_PLACE = `
   (o.place <> o.first OR t.id = o.first_id)
@@ -30,7 +36,7 @@ const IS_IN_PLACE = `
 
 /**
  * The row is still the run's. IS TRUE, because DuckDB would hash all of it for
- * the join otherwise, long texts included: two thirds more for the update.
+ * the join otherwise, long texts included: a third more for the update.
  */
 const FENCE = `
   t.rowid = o.place AND (
@@ -97,17 +103,16 @@ export async function applyToChangedRows(
 ): Promise<RecordResult[]> {
   const applied: Batch[] = [];
   for (const items of roundsOf(transitions)) {
-    const rows = await readRows(connection, items);
-    const held = items.flatMap(({ position, transition }) => {
-      const { lease, from } = transition;
-      const row = rows.get(lease.taskId);
-      if (row?.state !== from || row.leaseId !== lease.id) return [];
-      const { traceText } = row;
-      const place = parsePlace(row.place);
-      return [{
-        position,
-        transition: { ...transition, traceText, lease: { ...lease, place } },
-      }];
+    const ids = items.map(({ transition }) => transition.lease.taskId);
+    const rows = await readHeld(connection, ids);
+    const held = items.flatMap(({ position, transition }): Item[] => {
+      const row = rows.get(transition.lease.taskId);
+      const isHeld = row?.task.state === transition.from &&
+        row.lease.id === transition.lease.id;
+      if (!isHeld) return [];
+      const { task: { traceText }, lease: { place } } = row;
+      const lease = { ...transition.lease, place, opening: undefined };
+      return [{ position, transition: { ...transition, traceText, lease } }];
     });
     const batches = batchesOf(held, ({ traceText }) => traceText);
     await write(connection, batches, now);
@@ -136,42 +141,29 @@ function placeOf({ place }: Lease | NoLease): bigint | null {
   return place === undefined ? null : BigInt(place);
 }
 
-interface Row {
-  readonly id: string;
-  readonly place: string;
-  readonly state: string;
-  readonly leaseId: string | null;
-  readonly traceText: string | null;
-}
-
-/** The rows of tasks, by their ids. */
-async function readRows(
-  connection: Connection,
-  items: readonly Item[],
-): Promise<Map<string, Row>> {
-  const rows = await connection.json<Row[]>(
-    `SELECT to_json(list({id: id, place: ${PLACE}, state: status,
-       leaseId: lease_id, traceText: last_update}))
-     FROM agent_tasks WHERE id IN (SELECT unnest($1::JSON::UUID[]))`,
-    [JSON.stringify(items.map(({ transition }) => transition.lease.taskId))],
-  ) ?? [];
-  return new Map(rows.map((row) => [row.id, row]));
-}
-
 /** Returns the number from which on outcomes are of this set. */
 async function stage(
   connection: Connection,
   batches: readonly Batch[],
 ): Promise<number> {
   const stage = Stage.of(connection);
-  const spans = batches.flatMap(({ spans }) => spans);
+  const spansOf = ({ items, spans, write }: Batch): readonly Span[] =>
+    // Another program may have changed the order of the rows since.
+    write.transition.lease.opening === stage.opening
+      ? spans
+      : items.map(({ transition: { lease } }) => ({
+        first: lease,
+        last: lease,
+      }));
+  const parts = batches.map(spansOf);
+  const spans = parts.flat();
   await stage.reserve("incoming", spans.length);
   const first = await stage.reserve("outcomes", batches.length);
   const numbers = batches.map((_, index) => BigInt(first + index));
   await connection.append("incoming", [
     {
       type: "bigint",
-      values: batches.flatMap(({ spans }, index) =>
+      values: parts.flatMap((spans, index) =>
         spans.map(() => numbers[index] ?? null)
       ),
     },

@@ -8,8 +8,8 @@ import type { AnswerResult, CancelResult } from "../store.ts";
 import { isFinal, isKnownState } from "../task.ts";
 import { answer, cancel, type Held } from "../transitions.ts";
 import type { Connection } from "./connection.ts";
+import { readHeld } from "./held.ts";
 import { applyTransitions } from "./record.ts";
-import { HELD_ROW, type HeldRow, leaseOf, taskOf } from "./rows.ts";
 
 /**
  * Cancels tasks in the transaction that is open on the connection. Returns what
@@ -20,7 +20,7 @@ export async function cancelTasks(
   ids: readonly string[],
   now: Date,
 ): Promise<CancelResult[]> {
-  const held = await read(connection, ids);
+  const held = await readHeld(connection, ids);
   const having = (result: CancelResult) =>
     [...held.values()].filter((it) => cancelResultOf(it, now) === result);
   const ended = having("cancelled").map((it) => cancel(it, now));
@@ -70,7 +70,7 @@ export async function answerTasks(
   connection: Connection,
   { ids, text, now }: { ids: readonly string[]; text: string; now: Date },
 ): Promise<AnswerResult[]> {
-  const held = await read(connection, ids);
+  const held = await readHeld(connection, ids);
   const answered = [...held.values()]
     .filter((it) => answerResultOf(it) === "answered")
     .map((it) => answer(it, now, text));
@@ -82,20 +82,4 @@ function answerResultOf(held: Held | undefined): AnswerResult {
   if (!held) return "missing";
   if (isFinal(held.task.state)) return "ended";
   return held.task.state === "needs_input" ? "answered" : "not asked";
-}
-
-/** The tasks that there are, by their ids. */
-async function read(
-  connection: Connection,
-  ids: readonly string[],
-): Promise<Map<string, Held>> {
-  const rows = await connection.json<HeldRow[]>(
-    `SELECT to_json(list(${HELD_ROW})) FROM agent_tasks
-     WHERE id IN (SELECT unnest($1::JSON::UUID[]))`,
-    [JSON.stringify(ids)],
-  ) ?? [];
-  return new Map(rows.map((row) => {
-    const held = { task: taskOf(row), lease: leaseOf(row) };
-    return [held.task.id, held];
-  }));
 }

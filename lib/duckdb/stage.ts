@@ -32,6 +32,9 @@ const stages = new WeakMap<Connection, Stage>();
  * numbers of its own.
  */
 export class Stage {
+  static #openings = 0;
+  /** Differs from that of any other connection. */
+  readonly opening = ++Stage.#openings;
   readonly #connection: Connection;
   readonly #tables = new Map<StageTable, { next: number; start: number }>();
 
