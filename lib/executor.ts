@@ -34,19 +34,21 @@ export interface ExecuteOptions {
  */
 export const ABORT_GRACE_MS = 1_000;
 
+const NO_OUTPUT = () => {};
+
 /** Runs the processor of a task once. */
-export async function execute(
+export function execute(
   task: AgentTask,
   options: ExecuteOptions,
 ): Promise<Outcome> {
   const { processorFor, clock, stop, timeoutMs } = options;
   const processor = processorFor(task.provider);
   if (!processor) {
-    return {
+    return Promise.resolve({
       kind: "failed",
       error: `No processor is configured for provider ${task.provider}`,
       retryable: false,
-    };
+    });
   }
   const finished = timeoutMs > 0 ? new AbortController() : undefined;
   if (finished) {
@@ -54,29 +56,30 @@ export async function execute(
       if (!finished.signal.aborted) stop.stop("timeout");
     });
   }
-  const outcome = await new Promise<Outcome>((resolve) => {
+  return new Promise((resolve) => {
+    const end = (outcome: Outcome) => {
+      stop.onStop = undefined;
+      finished?.abort();
+      const isStopped = stop.reason && outcome.kind !== "completed";
+      resolve(isStopped ? stoppedBy(stop, timeoutMs) : outcome);
+    };
     stop.onStop = () =>
       clock.sleep(processor.stopGraceMs ?? ABORT_GRACE_MS).then(() =>
-        resolve(stoppedBy(stop, timeoutMs))
+        end(stoppedBy(stop, timeoutMs))
       );
     if (stop.reason) stop.onStop();
     const context = new TaskContext(task, options);
     const fail = (error: unknown) =>
-      resolve({ kind: "failed", error: messageOf(error), retryable: true });
+      end({ kind: "failed", error: messageOf(error), retryable: true });
     try {
       processor.process(task, context).then(
-        (outcome) => resolve(checkedOutcome(outcome)),
+        (outcome) => end(checkedOutcome(outcome)),
         fail,
       );
     } catch (error) {
       fail(error); // Threw before it made its promise.
     }
   });
-  stop.onStop = undefined;
-  finished?.abort();
-  return stop.reason && outcome.kind !== "completed"
-    ? stoppedBy(stop, timeoutMs)
-    : outcome;
 }
 
 function stoppedBy({ reason }: StopSwitch, timeoutMs: number): Outcome {
@@ -99,7 +102,7 @@ class TaskContext implements ProcessorContext {
 
   constructor(
     task: AgentTask,
-    { stop, onProgress, onOutput = () => {} }: ExecuteOptions,
+    { stop, onProgress, onOutput = NO_OUTPUT }: ExecuteOptions,
   ) {
     this.#task = task;
     this.#stop = stop;

@@ -39,15 +39,15 @@ export interface RunListener {
 }
 
 /**
- * Executes a claimed task. Resolves when its work is over, and before anything
- * is recorded; with nothing where nothing may be recorded.
+ * Executes a claimed task, and hands its outcome to the recorder. Resolves when
+ * its work is over, and before anything is recorded.
  */
 export async function executeRun(
   runner: Runner,
   run: Run,
   listener: RunListener,
-): Promise<EndedRun | undefined> {
-  const { clock, log, processorFor, settings } = runner;
+): Promise<void> {
+  const { clock, log, processorFor, recorder, settings } = runner;
   const { task } = run;
   const own = settingsFor(task.provider, settings.providers);
   const startedAt = clock.monotonic();
@@ -67,12 +67,9 @@ export async function executeRun(
     attempts: own?.attempts ?? settings.attempts,
     backoff: own?.backoff,
   });
-  if (transition) {
-    const runMs = clock.monotonic() - startedAt;
-    return new EndedRun(runner, { run, transition, runMs, listener });
-  }
-  await skip(runner, run, listener);
-  return undefined;
+  const runMs = clock.monotonic() - startedAt;
+  if (!transition) return await skip(runner, run, listener);
+  recorder.add(new EndedRun(runner, { run, transition, runMs, listener }));
 }
 
 interface EndedRunParts {
@@ -83,7 +80,7 @@ interface EndedRunParts {
 }
 
 /** A run whose work is over, for the recorder. */
-export class EndedRun implements Recordable {
+class EndedRun implements Recordable {
   readonly transition: Transition;
   readonly #runner: Runner;
   readonly #parts: EndedRunParts;

@@ -87,11 +87,10 @@ export async function processRunningTask(
   claimed: ClaimedTask,
 ): Promise<TaskResult> {
   const { promise, resolve, reject } = Promise.withResolvers<TaskResult>();
-  const ended = await executeRun(runner, runner.runs.of(claimed), {
+  await executeRun(runner, runner.runs.of(claimed), {
     ended: resolve,
     failed: reject,
   });
-  if (ended) runner.recorder.add(ended);
   return await promise;
 }
 
@@ -246,10 +245,9 @@ async function runUntil(
     },
     waitForMore,
     stop,
-    run: async (claimed) => {
+    run: (claimed) => {
       counts.started++;
-      const ended = await executeRun(runner, runs.of(claimed), listener);
-      if (ended) recorder.add(ended);
+      return executeRun(runner, runs.of(claimed), listener);
     },
     bookkeeping: recorder,
   });

@@ -8,7 +8,7 @@
 import { assertEquals, assertFalse } from "@std/assert";
 import { DuckDBInstance } from "duckdb";
 import { npmFlags } from "../tools/std_source.ts";
-import { v8Flags } from "../tools/v8_flags.ts";
+import { runEnv, v8Flags } from "../tools/run_task.ts";
 
 const ROOT = new URL("..", import.meta.url).pathname;
 
@@ -210,7 +210,7 @@ export class CliProcess implements AsyncDisposable {
       args: words,
       cwd: folder,
       clearEnv: true,
-      env: { ...keptVariables(), ...env },
+      env: { ...keptVariables(), ...runEnv, ...env },
       stdin: stdin === undefined ? "null" : "piped",
       stdout: "piped",
       stderr: "piped",

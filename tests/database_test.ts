@@ -204,6 +204,28 @@ Deno.test("transaction() lets go under load, and lets others in", async () => {
   await database[Symbol.asyncDispose]();
 });
 
+Deno.test("transaction() lets go where the log has grown long", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "database_test_" });
+  const path = `${folder}/tasks.duckdb`;
+  await Deno.writeTextFile(path, "");
+  const { database, stubs, clock } = setUp({ path });
+  await using log = await Deno.create(`${path}.wal`);
+  await log.truncate(80_000_000);
+  await database.transaction(nothing);
+  await database.transaction(nothing);
+  assertEquals(stubs.count("close"), 0);
+  await database.transaction(() => log.truncate(100_000_000));
+  await stubs.closed();
+  const next = database.transaction(nothing);
+  await clock.asleep();
+  assertGreater(clock.slept[0] ?? 0, 0);
+  clock.advance(1_000);
+  await next;
+  assertEquals(stubs.count("open"), 2);
+  await database[Symbol.asyncDispose]();
+  await Deno.remove(folder, { recursive: true });
+});
+
 Deno.test("transaction() waits for others no longer than they may need", async () => {
   const { database, stubs, clock } = setUp();
   await database.transaction(() => {

@@ -13,6 +13,7 @@ import type { ClaimResult, TaskStore } from "../lib/store.ts";
 import type { AgentTask } from "../lib/task.ts";
 import { parseTrace } from "../lib/trace.ts";
 import {
+  askInput,
   complete,
   fail,
   noteProgress,
@@ -461,6 +462,38 @@ for (const [what, statements] of Object.entries(EXTRAS)) {
     assertEquals(indexed, [{ n: 6 }]);
   });
 }
+
+testWithBackend(
+  "claim() takes what the backend answered, beside an index on status",
+  async (path) => {
+    await query(
+      path,
+      "DELETE FROM agent_tasks",
+      "CREATE INDEX by_status ON agent_tasks (status)",
+    );
+    const asks = { userId: USER, provider: "simulate" };
+    {
+      await using store = await openDuckDbStore(path);
+      await store.create([asks, asks], NOW);
+      const { claimed } = await claim(store);
+      const wait = { answerWithinMs: 60_000 };
+      await store.record(
+        claimed.map((it) => askInput(it, NOW, "Which?", wait)),
+        NOW,
+      );
+    }
+    await query(path, "UPDATE agent_tasks SET status = 'running'");
+    await using store = await openDuckDbStore(path);
+    // Taking note of the answers moves the rows before they are claimed.
+    const { claimed } = await claim(store, later(1));
+    assertEquals(claimed.length, 2);
+    const results = await store.record(
+      claimed.map((it) => complete(it, later(2))),
+      later(2),
+    );
+    assertEquals(results.map(({ applied }) => applied), [true, true]);
+  },
+);
 
 testWithBackend(
   "claim() says what to do about an index and a foreign key",

@@ -10,7 +10,7 @@ import {
   targets,
   workerPrograms,
 } from "./check_executable.ts";
-import { v8Flags } from "./v8_flags.ts";
+import { v8Flags } from "./run_task.ts";
 
 async function deno(...args: string[]): Promise<void> {
   const { code } = await new Deno.Command(Deno.execPath(), { args }).spawn()

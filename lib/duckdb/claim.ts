@@ -17,7 +17,7 @@ import {
   startedPatch,
 } from "../transitions.ts";
 import type { Connection, SqlValue } from "./connection.ts";
-import { inWindow, readClaimed } from "./claimed.ts";
+import { inRange, inWindow, type Part, readClaimed } from "./claimed.ts";
 import { applyTransitions } from "./record.ts";
 import { HELD_ROW, type HeldRow, leaseOf, RUN_ORDER, taskOf } from "./rows.ts";
 import { Stage } from "./stage.ts";
@@ -68,6 +68,11 @@ export class Claimer {
   #connection: Connection | undefined;
   #next = 0;
   #end = 0;
+  /**
+   * What to add to a number for its row; null where that differs, or where it is
+   * no exact number: a row's place in its own transaction.
+   */
+  #offset: number | null = null;
   #hasClaimed = false;
   #filledAt = 0;
   /** Which tasks the window is for. */
@@ -137,6 +142,12 @@ export class Claimer {
       values,
     );
     this.#connection = connection;
+    this.#offset = await connection.json<number>(
+      `SELECT to_json(min(row - number)) FROM claim_window
+       WHERE number >= $1
+       HAVING min(row - number) = max(row - number) AND max(row) <= $2`,
+      [first, Number.MAX_SAFE_INTEGER],
+    );
     this.#hasClaimed = false;
     this.#next = first;
     this.#end = first + count;
@@ -150,8 +161,8 @@ export class Claimer {
   ): Promise<ClaimedTask[]> {
     const { limit, owner, leaseMs, now, leaseCutoff = now } = options;
     const leaseId = crypto.randomUUID();
-    const start = this.#next;
-    const end = Math.min(start + limit, this.#end);
+    const next = Math.min(this.#next + limit, this.#end);
+    const part = this.#part(next);
     const expiresAt = new Date(now.getTime() + leaseMs);
     // No RETURNING: it rewrites every row and its index entry, five times as
     // dear as this and a SELECT by lease.
@@ -160,24 +171,33 @@ export class Claimer {
          status = 'running', attempt = coalesce(attempt, 0) + 1, run_at = NULL,
          lease_id = $1, lease_owner = $2, lease_expires_at = $3::TIMESTAMPTZ,
          updated_at = $4::TIMESTAMPTZ, last_update = coalesce(last_update, $5)
-       WHERE ${inWindow("$6", "$7")} AND ${claimable("$9", "$8")}`,
+       WHERE ${part.isIn("$6", "$7")} AND ${claimable("$9", "$8")}`,
       [
         leaseId,
         owner,
         expiresAt.toISOString(),
         now.toISOString(),
         stringifyJson(startedPatch(now)),
-        start,
-        end,
+        part.start,
+        part.end,
         leaseCutoff.toISOString(),
         dueBy(options),
       ],
     );
-    this.#next = end;
+    this.#next = next;
     this.#hasClaimed = true;
     if (count === 0) return [];
-    const leased = { ...options, leaseId, start, end, count };
+    const leased = { ...options, leaseId, part, count };
     return await readClaimed(connection, leased);
+  }
+
+  /** The window's part from the next candidate on. */
+  #part(end: number): Part {
+    const start = this.#next;
+    const offset = this.#offset;
+    return offset === null
+      ? { isIn: inWindow, start, end }
+      : { isIn: inRange, start: start + offset, end: end + offset };
   }
 }
 

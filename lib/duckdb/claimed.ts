@@ -13,10 +13,22 @@ import { notifyStarted } from "./notifications.ts";
 import { type TaskJson, taskLists } from "./rows.ts";
 import { Stage } from "./stage.ts";
 
-/** Holds for the rows of a part of the window; without a scan of the others. */
+/** A part of the candidates. */
+export interface Part {
+  /** Holds for its rows; without a scan of the others. */
+  readonly isIn: (start: string, end: string) => string;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** For candidates by their numbers in the window. */
 export const inWindow = (start: string, end: string) => `
   rowid IN (SELECT row FROM claim_window
             WHERE number >= ${start} AND number < ${end})`;
+
+/** For rows that lie next to each other: a tenth faster, all in all. */
+export const inRange = (start: string, end: string) =>
+  `rowid >= ${start} AND rowid < ${end}`;
 
 /** What the claim itself did not decide. */
 const CLAIMED_FIELDS = [
@@ -30,8 +42,10 @@ const CLAIMED_FIELDS = [
   "attempt",
   "maxAttempts",
   "timeoutMs",
-  "createdAt",
 ] as const;
+
+/** Stands for an infinite time among microseconds: no JSON number is farther. */
+const INFINITE_US = Number.MAX_SAFE_INTEGER;
 
 interface ClaimedRow extends Pick<TaskJson, (typeof CLAIMED_FIELDS)[number]> {
   /** Null for the trace that the claim gave to a task without one. */
@@ -49,9 +63,7 @@ type Columns = {
 /** Options for {@linkcode readClaimed}. */
 export interface ReadClaimedOptions extends ClaimOptions {
   readonly leaseId: string;
-  /** The part of the window that was leased. */
-  readonly start: number;
-  readonly end: number;
+  readonly part: Part;
   /** How many tasks were leased. */
   readonly count: number;
 }
@@ -61,11 +73,11 @@ export async function readClaimed(
   connection: Connection,
   options: ReadClaimedOptions,
 ): Promise<ClaimedTask[]> {
-  const isInWindow = inWindow("$2", "$3");
-  const claimed = await readLeased(connection, isInWindow, options);
+  const isInPart = options.part.isIn("$2", "$3");
+  const claimed = await readLeased(connection, isInPart, options);
   if (claimed.length === options.count) return claimed;
   // An index on a changed column: DuckDB has put the rows elsewhere.
-  const others = await readLeased(connection, `NOT (${isInWindow})`, options);
+  const others = await readLeased(connection, `NOT (${isInPart})`, options);
   return [...claimed, ...others];
 }
 
@@ -74,15 +86,15 @@ async function readLeased(
   condition: string,
   options: ReadClaimedOptions,
 ): Promise<ClaimedTask[]> {
-  const { leaseId, start, end, owner, now } = options;
+  const { leaseId, part, owner, now } = options;
   const isLeased = `lease_id = $1 AND ${condition}`;
-  const values = [leaseId, start, end];
+  const values = [leaseId, part.start, part.end];
   const text = await connection.text(
     `SELECT to_json({${taskLists(CLAIMED_FIELDS)},
        trace: list(nullif(last_update, $4)),
        place: list(rowid),
        createdUs: list(coalesce(epoch_us(created_at), CASE
-         WHEN created_at > 'epoch' THEN 1 ELSE -1 END * 9007199254740991))})
+         WHEN created_at > 'epoch' THEN 1 ELSE -1 END * ${INFINITE_US}))})
      FROM agent_tasks WHERE ${isLeased} HAVING count(*) > 0`,
     [...values, stringifyJson(startedPatch(now))],
   );
@@ -121,6 +133,7 @@ function claimedOf(
   const started = stringifyJson(patch);
   const traces: NewTrace[] = [];
   const leaseExpiresAt = new Date(now.getTime() + leaseMs);
+  let createdAt = new Date(NaN);
   const claimed = runOrder(columns).map((i): ClaimedTask => {
     const at = <T>(values: readonly T[]) => values[i] as T;
     const id = at(columns.id);
@@ -131,6 +144,9 @@ function claimedOf(
       traceText = mergeTrace(trace, patch);
       traces.push({ id, trace: traceText });
     }
+    const createdMs = msOf(at(columns.createdUs));
+    // One for all that were created together.
+    if (createdMs !== createdAt.getTime()) createdAt = new Date(createdMs);
     const task: AgentTask = {
       id,
       userId: at(columns.userId),
@@ -148,7 +164,7 @@ function claimedOf(
       leaseOwner: owner,
       leaseExpiresAt,
       cancelRequestedAt: null,
-      createdAt: new Date(at(columns.createdAt)),
+      createdAt,
       updatedAt: now,
     };
     const place = at(columns.place);
@@ -156,6 +172,11 @@ function claimedOf(
     return { task, lease };
   });
   return { claimed, traces };
+}
+
+/** As `TASK_FIELDS` has it: an infinite time has no epoch. */
+function msOf(us: number): number {
+  return Math.abs(us) === INFINITE_US ? 0 : Math.floor(us / 1_000);
 }
 
 /** The indexes of the rows, in `RUN_ORDER`. */

@@ -208,9 +208,9 @@ export function fingerprintOf(path: string): string {
   }).join(", ");
 }
 
-/** Whether there is a write-ahead log that DuckDB has not folded in. */
-export function hasLog(path: string): boolean {
-  return (statOf(`${path}.wal`)?.size ?? 0) > 0;
+/** How many bytes of write-ahead log DuckDB has not folded in. */
+export function logSize(path: string): number {
+  return statOf(`${path}.wal`)?.size ?? 0;
 }
 
 /**

@@ -12,8 +12,8 @@ import {
   type Connect,
   type Connection,
   fingerprintOf,
-  hasLog,
   inodeOf,
+  logSize,
 } from "./connection.ts";
 import { explainDuckDbError } from "./explain.ts";
 
@@ -47,6 +47,11 @@ const HOLD_MS = 2_000;
  */
 const HOLD_TRANSACTIONS = 20;
 const SHORT_MS = 25;
+/**
+ * or after so many bytes of the write-ahead log: until the file is closed,
+ * DuckDB keeps what is in it in memory too, and more. 100,000 tasks make 80 MB.
+ */
+const HOLD_LOG_BYTES = 85_000_000;
 /** How long others then have, which may try a few times a second only. */
 const YIELD_MS = 60;
 /**
@@ -231,7 +236,10 @@ export class Database implements AsyncDisposable {
   async #afterUse(): Promise<void> {
     if (!this.#isShared || !this.#connection) return;
     const heldMs = this.#clock.monotonic() - this.#openedAt;
-    if (heldMs >= HOLD_MS || this.#shortTransactions >= HOLD_TRANSACTIONS) {
+    const isLong = heldMs >= HOLD_MS ||
+      this.#shortTransactions >= HOLD_TRANSACTIONS ||
+      logSize(this.#path) >= HOLD_LOG_BYTES;
+    if (isLong) {
       await this.#close();
       this.#mayOpenAt = this.#clock.monotonic() + YIELD_MS;
     } else {
@@ -244,7 +252,7 @@ export class Database implements AsyncDisposable {
 
   async #close(): Promise<void> {
     if (!this.#connection) return;
-    if (hasLog(this.#path)) {
+    if (logSize(this.#path) > 0) {
       try {
         // Closing does it too, but holds up JavaScript meanwhile.
         await this.#connection.run("CHECKPOINT");

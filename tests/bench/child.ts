@@ -6,7 +6,7 @@
  */
 
 import { npmFlags } from "../../tools/std_source.ts";
-import { v8Flags } from "../../tools/v8_flags.ts";
+import { v8Flags } from "../../tools/run_task.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 const HERE = new URL("./", import.meta.url).pathname;

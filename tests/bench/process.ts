@@ -5,6 +5,7 @@
  */
 
 import type { Bench } from "./bench.ts";
+import { runEnv } from "../../tools/run_task.ts";
 import { programCommand } from "./child.ts";
 import type { Usage } from "./usage.ts";
 
@@ -103,7 +104,11 @@ export function startProgram(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
 ): Process {
-  return new Process(bench, programCommand(args), { ...NO_OP, ...env });
+  return new Process(bench, programCommand(args), {
+    ...runEnv,
+    ...NO_OP,
+    ...env,
+  });
 }
 
 /** Runs the program to its end. */
