@@ -48,10 +48,11 @@ const MAX_INTEGER = 2_147_483_647;
  * the DNS namespace, as HandsFree does it.
  */
 export async function userIdOf(user: string): Promise<string> {
-  if (UUID.test(user)) return user.toLowerCase();
   // A batch is most often one user's; hashing costs more than the rest.
   if (lastUser?.user === user) return lastUser.id;
-  const id = await uuidV5(NAMESPACE_DNS, new TextEncoder().encode(user));
+  const id = UUID.test(user)
+    ? user.toLowerCase()
+    : await uuidV5(NAMESPACE_DNS, new TextEncoder().encode(user));
   lastUser = { user, id };
   return id;
 }
@@ -64,6 +65,17 @@ let lastUser: { readonly user: string; readonly id: string } | undefined;
  * @throws {UsageError} that says which field is wrong and what it should be.
  */
 export async function newTaskOf(fields: TaskFields): Promise<NewTask> {
+  const task = checkedTask(fields);
+  return { ...task, userId: await userIdOf(task.userId) };
+}
+
+/**
+ * The same, but that `userId` is the user as given: for those who only look
+ * whether the fields are right, and need not wait for a hash.
+ *
+ * @throws {UsageError} that says which field is wrong and what it should be.
+ */
+export function checkedTask(fields: TaskFields): NewTask {
   for (const name of Object.keys(fields)) {
     if ((TASK_FIELDS as readonly string[]).includes(name)) continue;
     throw new UsageError(
@@ -80,7 +92,7 @@ export async function newTaskOf(fields: TaskFields): Promise<NewTask> {
   if (id !== undefined && !UUID.test(id)) throw wrong("id", id, "a UUID");
   return {
     id: id?.toLowerCase(),
-    userId: await userIdOf(textOf(fields, "user") ?? DEFAULT_USER),
+    userId: textOf(fields, "user") ?? DEFAULT_USER,
     provider: textOf(fields, "provider") ?? DEFAULT_PROVIDER,
     instruction: textOf(fields, "instruction"),
     targetType: targetTypeOf(fields, targetRef),

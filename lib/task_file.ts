@@ -6,8 +6,8 @@
 
 import { cut } from "./cut.ts";
 import { DuplicateIdError, messageOf, UsageError } from "./errors.ts";
-import { newTaskOf } from "./new_task.ts";
-import type { NewTask } from "./task.ts";
+import { checkedTask, newTaskOf } from "./new_task.ts";
+import type { JsonObject, NewTask } from "./task.ts";
 import type { IncomingTasks } from "./task_sets.ts";
 import type { TextSource } from "./text_source.ts";
 import { parseTrace } from "./trace.ts";
@@ -84,7 +84,7 @@ export class TaskFile implements IncomingTasks {
         line++;
         if (isBlank(text)) continue;
         try {
-          this.#add(await taskOf(text), line);
+          this.#add(checkedTask(fieldsOf(text)), line);
         } catch (error) {
           wrong++;
           if (told.length < MOST_TOLD) told.push({ line, error });
@@ -111,7 +111,7 @@ export class TaskFile implements IncomingTasks {
 
   async #checkedTask(text: string, line: number): Promise<NewTask> {
     try {
-      return await taskOf(text);
+      return await newTaskOf(fieldsOf(text));
     } catch (cause) {
       throw new UsageError(
         `Cannot create tasks from ${this.#source.name}: it was changed while ` +
@@ -159,8 +159,8 @@ function isBlank(line: string): boolean {
   return line.trim() === "";
 }
 
-async function taskOf(line: string): Promise<NewTask> {
+function fieldsOf(line: string): JsonObject {
   const fields = parseTrace(line);
   if (!fields) throw new UsageError("This is not a JSON object.");
-  return await newTaskOf(fields);
+  return fields;
 }

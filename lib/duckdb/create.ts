@@ -26,7 +26,7 @@ export async function createTasks(
   try {
     return await database.transaction(async (connection) => {
       const ids = new IdList();
-      for await (const tasks of incoming.sets()) {
+      for await (const tasks of oneAhead(incoming.sets())) {
         ids.add(await insert(connection, tasks, now));
       }
       return ids;
@@ -37,6 +37,30 @@ export async function createTasks(
     ) ?? [];
     if (!id) throw error;
     throw new DuplicateIdError(id, { cause: error });
+  }
+}
+
+/** Asks for the next item while one is used: DuckDB works meanwhile. */
+async function* oneAhead<T>(
+  items: Iterable<T> | AsyncIterable<T>,
+): AsyncGenerator<T> {
+  const iterator = Symbol.asyncIterator in items
+    ? items[Symbol.asyncIterator]()
+    : items[Symbol.iterator]();
+  const ask = () => {
+    const next = Promise.resolve(iterator.next());
+    next.catch(() => {}); // It may fail before anybody waits for it.
+    return next;
+  };
+  let next = ask();
+  try {
+    for (let item = await next; !item.done; item = await next) {
+      next = ask();
+      yield item.value;
+    }
+  } finally {
+    await Promise.allSettled([next]);
+    await iterator.return?.();
   }
 }
 
