@@ -226,6 +226,23 @@ Deno.test("transaction() lets go where the log has grown long", async () => {
   await Deno.remove(folder, { recursive: true });
 });
 
+Deno.test("transaction() does not let go each time where the log can't be folded in", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "database_test_" });
+  const path = `${folder}/tasks.duckdb`;
+  await Deno.writeTextFile(path, "");
+  const { database, stubs } = setUp({ path, clock: new FakeClock(true) });
+  await using log = await Deno.create(`${path}.wal`);
+  await log.truncate(100_000_000);
+  stubs.failures.set("CHECKPOINT", new Error("IO Error: no space left"));
+  await database.transaction(nothing);
+  await database.transaction(nothing);
+  await database.transaction(nothing);
+  assertEquals(stubs.count("close"), 1);
+  assertEquals(stubs.count("open"), 2);
+  await database[Symbol.asyncDispose]();
+  await Deno.remove(folder, { recursive: true });
+});
+
 Deno.test("transaction() waits for others no longer than they may need", async () => {
   const { database, stubs, clock } = setUp();
   await database.transaction(() => {

@@ -44,7 +44,7 @@ const CLAIMED_FIELDS = [
   "timeoutMs",
 ] as const;
 
-/** Stands for an infinite time among microseconds: no JSON number is farther. */
+/** Stands for an infinite time among microseconds; no exact number is farther. */
 const INFINITE_US = Number.MAX_SAFE_INTEGER;
 
 interface ClaimedRow extends Pick<TaskJson, (typeof CLAIMED_FIELDS)[number]> {

@@ -74,6 +74,8 @@ export class Database implements AsyncDisposable {
   #inode: number | null | undefined;
   #openedAt = 0;
   #shortTransactions = 0;
+  /** The bytes of log that could not be folded in. */
+  #keptLog = 0;
   #mayOpenAt = 0;
   #linger: ReturnType<typeof setTimeout> | undefined;
   #last: Promise<unknown> = Promise.resolve();
@@ -238,7 +240,7 @@ export class Database implements AsyncDisposable {
     const heldMs = this.#clock.monotonic() - this.#openedAt;
     const isLong = heldMs >= HOLD_MS ||
       this.#shortTransactions >= HOLD_TRANSACTIONS ||
-      logSize(this.#path) >= HOLD_LOG_BYTES;
+      logSize(this.#path) - this.#keptLog >= HOLD_LOG_BYTES;
     if (isLong) {
       await this.#close();
       this.#mayOpenAt = this.#clock.monotonic() + YIELD_MS;
@@ -256,8 +258,10 @@ export class Database implements AsyncDisposable {
       try {
         // Closing does it too, but holds up JavaScript meanwhile.
         await this.#connection.run("CHECKPOINT");
+        this.#keptLog = 0;
       } catch {
         // The log stays, and with it all that was committed.
+        this.#keptLog = logSize(this.#path);
       }
     }
     this.#drop();
