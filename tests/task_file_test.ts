@@ -190,6 +190,25 @@ Deno.test("TaskSets.create() of a file adds nothing where the last set has an id
   assertEquals(await store.countByState(), { created: 1 });
 });
 
+Deno.test("TaskSets.create() of a file ends where the first set fails, whatever the next one does", async () => {
+  const tasks = [{ id: ID }, ...numbered(MANY)];
+  using text = new TextFile(tasks);
+  const file = await text.check();
+  await using store = await openDuckDbStore(":memory:");
+  await store.create([{ id: ID, userId: ID, provider: "p" }], NOW);
+  const lines = tasks.map((task) => JSON.stringify(task));
+  // The next set is read meanwhile; once, it fails too.
+  for (const line of [lines[MANY / 2] ?? "", "oops"]) {
+    text.write(lines.with(MANY / 2, line).join("\n"));
+    const error = await assertRejects(
+      () => store.sets.create(file, NOW),
+      DuplicateIdError,
+    );
+    assertStringIncludes(file.explain(error).message, ", line 1: ");
+  }
+  assertEquals(await store.countByState(), { created: 1 });
+});
+
 Deno.test("TaskSets.create() of a file that changed meanwhile adds nothing and says so", async () => {
   using text = new TextFile(numbered(MANY));
   const file = await text.check();
