@@ -21,7 +21,7 @@ USER 10001
 # agent-runner.json is looked for here.
 WORKDIR /data
 ENV HANDSFREE_DB_PATH=/data/handsfree.duckdb
-# glibc keeps less of the memory that DuckDB gives back: 45 MB under full load.
+# glibc keeps less of the memory that DuckDB gives back: 30 MB under full load.
 ENV MALLOC_ARENA_MAX=2
 VOLUME /data
 STOPSIGNAL SIGTERM
