@@ -24,7 +24,7 @@ export interface IdleOptions {
 /**
  * How often to look whether the store has changed. 40 looks a second took 2% of
  * a processor, nearly all of it for waking up; looking less often makes a new
- * task wait longer. Being told of changes is no way: see `duckdb/connection.ts`.
+ * task wait longer. Being told of changes is no way: see `duckdb/file.ts`.
  */
 const LOOK_MS = 25;
 

@@ -6,7 +6,7 @@
 
 import type { Clock } from "./clock.ts";
 import type { Config } from "./config.ts";
-import { whenFree } from "./duckdb/database.ts";
+import { whenFree } from "./duckdb/turns.ts";
 import { openDuckDbReader } from "./duckdb/reader.ts";
 import type { DatabaseReader } from "./reader.ts";
 

@@ -53,6 +53,8 @@ const LEVELS: Readonly<Record<string, number>> = {
   "lib/transitions.ts": 1.5,
 
   "lib/duckdb/explain.ts": 1.9,
+  "lib/duckdb/file.ts": 1.9,
+  "lib/duckdb/turns.ts": 1.9,
   "lib/duckdb/connection.ts": 2,
   "lib/duckdb/batches.ts": 2,
   "lib/duckdb/rows.ts": 2,
@@ -65,7 +67,7 @@ const LEVELS: Readonly<Record<string, number>> = {
   "lib/duckdb/outbox.ts": 2.2,
   "lib/duckdb/record.ts": 2.1,
   "lib/duckdb/schema.ts": 2.1,
-  "lib/duckdb/claimed.ts": 2.2,
+  "lib/duckdb/leased.ts": 2.2,
   "lib/duckdb/claim.ts": 2.25,
   "lib/duckdb/create.ts": 2.2,
   "lib/duckdb/series.ts": 2.2,

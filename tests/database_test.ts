@@ -79,11 +79,16 @@ class Stubs {
     this.log.push("open");
     const failure = this.#takeFailure("open");
     if (failure) return Promise.reject(failure);
+    const deferred: string[] = [];
     return Promise.resolve<Connection>({
+      defer: (sql) => void deferred.push(sql),
       run: (sql) => {
-        this.log.push(sql);
-        const failure = this.#takeFailure(sql);
-        return failure ? Promise.reject(failure) : Promise.resolve(0);
+        for (const each of [...deferred.splice(0), sql]) {
+          this.log.push(each);
+          const failure = this.#takeFailure(each);
+          if (failure) return Promise.reject(failure);
+        }
+        return Promise.resolve(0);
       },
       json: () => Promise.resolve(null),
       text: () => Promise.resolve(null),
@@ -437,6 +442,29 @@ Deno.test("asyncDispose() closes what is open", async () => {
   assertEquals(stubs.count("close"), 1);
 });
 
+Deno.test("transaction() prepares the next opening when it let go, and gives that up at the end", async () => {
+  const stubs = new Stubs();
+  const clock = new FakeClock();
+  const connect: Connect = Object.assign(
+    (path: string) => stubs.connect(path),
+    {
+      prepare: () => void stubs.log.push("prepare"),
+      dispose: () => {
+        stubs.log.push("dispose");
+        return nothing();
+      },
+    },
+  );
+  const database = new Database(PATH, { clock, connect }, { onOpen: nothing });
+  await database.transaction(nothing);
+  clock.advance(20);
+  await stubs.closed();
+  await database.transaction(nothing);
+  await database[Symbol.asyncDispose]();
+  const session = ["open", "BEGIN TRANSACTION", "COMMIT", "close"];
+  assertEquals(stubs.log, [...session, "prepare", ...session, "dispose"]);
+});
+
 Deno.test("asyncDispose() opens nothing", async () => {
   const { database, log } = setUp();
   await database[Symbol.asyncDispose]();
@@ -502,6 +530,7 @@ async function withFile(
     const connection = await connectDuckDb(path);
     const { resolve } = closing = Promise.withResolvers<void>();
     return {
+      defer: (sql, values) => connection.defer(sql, values),
       run: (sql, values) => connection.run(sql, values),
       json: (sql, values) => connection.json(sql, values),
       text: (sql, values) => connection.text(sql, values),

@@ -22,6 +22,12 @@ class Saboteur {
   connect = async (path: string): Promise<Connection> => {
     const connection = await connectDuckDb(path);
     return overriding(connection, {
+      defer: (sql, values) => {
+        if (this.#pattern?.test(sql)) {
+          this.#pattern = undefined;
+          connection.defer("SELECT error('sabotage')");
+        } else connection.defer(sql, values);
+      },
       run: async (sql, values) => {
         if (this.#pattern?.test(sql)) {
           this.#pattern = undefined;

@@ -6,7 +6,6 @@
 
 import { type ClaimOptions, type ClaimResult, OTHERS } from "../store.ts";
 import type { ClaimedTask, Transition } from "../task.ts";
-import { stringifyJson } from "../trace.ts";
 import {
   answeredElsewhere,
   cancel,
@@ -14,10 +13,9 @@ import {
   fail,
   type Held,
   isAnsweredElsewhere,
-  startedPatch,
 } from "../transitions.ts";
 import type { Connection, SqlValue } from "./connection.ts";
-import { inRange, inWindow, type Part, readClaimed } from "./claimed.ts";
+import { leaseRows } from "./leased.ts";
 import { applyTransitions } from "./record.ts";
 import { HELD_ROW, type HeldRow, leaseOf, RUN_ORDER, taskOf } from "./rows.ts";
 import { Stage } from "./stage.ts";
@@ -54,6 +52,23 @@ export const isUnanswered = (now: string) => `
 const mayBeAnswered = (now: string) => `
   status = 'running' AND cancel_requested_at IS NULL AND lease_id IS NULL
   AND run_at > ${now}::TIMESTAMPTZ AND contains(last_update, '"answer_by"')`;
+
+/** A part of the candidates. */
+interface Part {
+  /** Holds for its rows; without a scan of the others. */
+  readonly isIn: (start: string, end: string) => string;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** For candidates by their numbers in the window. */
+const inWindow = (start: string, end: string) => `
+  rowid IN (SELECT row FROM claim_window
+            WHERE number >= ${start} AND number < ${end})`;
+
+/** For rows that lie next to each other: a tenth faster, all in all. */
+const inRange = (start: string, end: string) =>
+  `rowid >= ${start} AND rowid < ${end}`;
 
 /** Candidates that are sorted and kept at a time. */
 const WINDOW_ROWS = 100_000;
@@ -159,36 +174,16 @@ export class Claimer {
     connection: Connection,
     options: ClaimOptions,
   ): Promise<ClaimedTask[]> {
-    const { limit, owner, leaseMs, now, leaseCutoff = now } = options;
-    const leaseId = crypto.randomUUID();
+    const { limit, now, leaseCutoff = now } = options;
     const next = Math.min(this.#next + limit, this.#end);
-    const part = this.#part(next);
-    const expiresAt = new Date(now.getTime() + leaseMs);
-    // No RETURNING: it rewrites every row and its index entry, five times as
-    // dear as this and a SELECT by lease.
-    const count = await connection.run(
-      `UPDATE agent_tasks SET
-         status = 'running', attempt = coalesce(attempt, 0) + 1, run_at = NULL,
-         lease_id = $1, lease_owner = $2, lease_expires_at = $3::TIMESTAMPTZ,
-         updated_at = $4::TIMESTAMPTZ, last_update = coalesce(last_update, $5)
-       WHERE ${part.isIn("$6", "$7")} AND ${claimable("$9", "$8")}`,
-      [
-        leaseId,
-        owner,
-        expiresAt.toISOString(),
-        now.toISOString(),
-        stringifyJson(startedPatch(now)),
-        part.start,
-        part.end,
-        leaseCutoff.toISOString(),
-        dueBy(options),
-      ],
-    );
+    const { isIn, start, end } = this.#part(next);
+    const claimed = await leaseRows(connection, options, {
+      condition: `${isIn("$1", "$2")} AND ${claimable("$3", "$4")}`,
+      values: [start, end, dueBy(options), leaseCutoff.toISOString()],
+    });
     this.#next = next;
     this.#hasClaimed = true;
-    if (count === 0) return [];
-    const leased = { ...options, leaseId, part, count };
-    return await readClaimed(connection, leased);
+    return claimed;
   }
 
   /** The window's part from the next candidate on. */

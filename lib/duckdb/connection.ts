@@ -1,11 +1,6 @@
 /**
- * The narrow connection that all SQL goes through, and the only place that
- * touches the database file.
- *
- * DuckDB's lock on the file is a POSIX one: it is gone as soon as this process
- * opens and closes the file in any other way (copy, read), and then another
- * process can destroy the data. `stat` is safe. `Deno.watchFs` is not: it opens
- * and closes each file that changes in the watched folder.
+ * The narrow connection that all SQL goes through, and the only place that opens
+ * the database file.
  *
  * @module
  */
@@ -21,8 +16,9 @@ import {
   INTEGER,
   VARCHAR,
 } from "duckdb";
-import { existsSync } from "node:fs";
+import { DatabaseBusyError } from "../errors.ts";
 import { EMPTY_FILE, explainDuckDbError } from "./explain.ts";
+import { assertWalIsOne, statOf } from "./file.ts";
 
 /** A value that can be bound to a statement or appended to a column. */
 export type SqlValue = string | number | bigint | boolean | null;
@@ -35,6 +31,13 @@ export interface Column {
 
 /** What the store needs of a database connection; tests put a stub here. */
 export interface Connection {
+  /**
+   * Has a statement run together with the next one, before it. Each answer that
+   * is waited for lasts until the event loop comes round: a millisecond under
+   * load. Where the statement fails, the next one does. {@linkcode append} does
+   * not count: what it adds to temporary tables needs no transaction.
+   */
+  defer(sql: string, values?: readonly SqlValue[]): void;
   /** Runs one statement. Returns how many rows it changed. */
   run(sql: string, values?: readonly SqlValue[]): Promise<number>;
   /**
@@ -51,7 +54,13 @@ export interface Connection {
 }
 
 /** Opens a connection to the database at a path. */
-export type Connect = (path: string) => Promise<Connection>;
+export interface Connect {
+  (path: string): Promise<Connection>;
+  /** Makes ready what the next one needs. */
+  readonly prepare?: () => void;
+  /** Gives up what was made ready and not used. */
+  readonly dispose?: () => Promise<void>;
+}
 
 const COLUMN_TYPES = {
   text: VARCHAR,
@@ -71,53 +80,78 @@ const CHUNK_ROWS = 2048;
  */
 export async function connectDuckDb(path: string): Promise<Connection> {
   let instance: DuckDBInstance | undefined;
+  let connection: DuckDBConnection | undefined;
   try {
     if (statOf(path)?.size === 0) throw new Error(EMPTY_FILE.source);
     await assertWalIsOne(path);
-    instance = await DuckDBInstance.create(path, {
-      // The defaults are 80% of the memory, and extensions from the network.
-      memory_limit: "256MB",
-      threads: "1",
-      checkpoint_threshold: "128MB",
-      autoinstall_known_extensions: "false",
-      autoload_known_extensions: "false",
-    });
-    const connection = await instance.connect();
-    // TIMESTAMP columns hold UTC; without this, local time is put into them.
-    await connection.run("SET TimeZone = 'UTC'");
+    instance = await takeInstance();
+    connection = await instance.connect();
+    await connection.run(
+      // TIMESTAMP columns hold UTC; without this, local time is put into them.
+      "SET TimeZone = 'UTC';" +
+        `ATTACH ${literal(path)} AS agent_runner (TYPE duckdb);` +
+        "USE agent_runner",
+    );
     return new DuckDbConnection(instance, connection);
   } catch (error) {
-    instance?.closeSync();
-    throw explainDuckDbError(error, path);
+    connection?.closeSync(); // An instance lives as long as its connections.
+    const explained = explainDuckDbError(error, path);
+    // It is tried again in a moment.
+    if (explained instanceof DatabaseBusyError && instance && !spare) {
+      spare = Promise.resolve(instance);
+    } else instance?.closeSync();
+    throw explained;
   }
 }
 
-/** What each write-ahead log begins with. */
-const WAL_START = [0x64, 0x00, 0x62];
+/**
+ * A DuckDB that no file is attached to yet. Making one takes 10 ms, attaching a
+ * file 2. None is used for a second file: closing it all lets go of everything.
+ */
+let spare: Promise<DuckDBInstance> | undefined;
 
-/** DuckDB drops one that begins with anything else, and says nothing. */
-export async function assertWalIsOne(path: string): Promise<void> {
-  if (path === ":memory:") return;
-  const start = new Uint8Array(WAL_START.length);
-  try {
-    using file = await Deno.open(`${path}.wal`);
-    if (await file.read(start) !== start.length) return;
-  } catch {
-    return; // There is none, or DuckDB says better why it can't be read.
-  }
-  if (WAL_START.some((byte, index) => start[index] !== byte)) {
-    throw new Error("Failure while replaying WAL");
-  }
+connectDuckDb.prepare = () => {
+  spare ??= createInstance();
+  spare.catch(() => {}); // Whoever takes it is told.
+};
+
+connectDuckDb.dispose = async () => {
+  const instance = spare;
+  spare = undefined;
+  // Where it could not be made, there is nothing to close.
+  (await instance?.catch(() => {}))?.closeSync();
+};
+
+function takeInstance(): Promise<DuckDBInstance> {
+  const instance = spare ?? createInstance();
+  spare = undefined;
+  return instance;
+}
+
+function createInstance(): Promise<DuckDBInstance> {
+  return DuckDBInstance.create(":memory:", {
+    // The defaults are 80% of the memory, and extensions from the network.
+    memory_limit: "256MB",
+    threads: "1",
+    checkpoint_threshold: "128MB",
+    autoinstall_known_extensions: "false",
+    autoload_known_extensions: "false",
+  });
 }
 
 class DuckDbConnection implements Connection {
   readonly #chunks = new Map<string, DuckDBDataChunk>();
   readonly #statements = new Map<string, DuckDBPreparedStatement>();
+  #deferred: string[] = [];
 
   constructor(
     readonly instance: DuckDBInstance,
     readonly connection: DuckDBConnection,
   ) {}
+
+  defer(sql: string, values: readonly SqlValue[] = []): void {
+    this.#deferred.push(withLiterals(sql, values));
+  }
 
   async run(sql: string, values?: readonly SqlValue[]): Promise<number> {
     const { rowsChanged } = await this.#execute(sql, values);
@@ -149,6 +183,11 @@ class DuckDbConnection implements Connection {
     sql: string,
     values?: readonly SqlValue[],
   ): Promise<DuckDBMaterializedResult> {
+    if (this.#deferred.length > 0) {
+      const all = [...this.#deferred, withLiterals(sql, values ?? [])];
+      this.#deferred = [];
+      return await this.connection.run(all.join(";"));
+    }
     if (!values) return await this.connection.run(sql);
     let statement = this.#statements.get(sql);
     if (!statement) {
@@ -197,35 +236,16 @@ class DuckDbConnection implements Connection {
   }
 }
 
-/**
- * A text that changes with every commit to the file. Another process's commit
- * shows in the file or in its write-ahead log.
- */
-export function fingerprintOf(path: string): string {
-  return [path, `${path}.wal`].map((name) => {
-    const info = statOf(name);
-    return info && `${info.ino} ${info.size} ${info.mtime?.getTime()}`;
-  }).join(", ");
+/** Statements in a row can't be prepared, so their values become part of them. */
+function withLiterals(sql: string, values: readonly SqlValue[]): string {
+  return sql.replace(/\$(\d+)/g, (_, number) => literal(values[number - 1]));
 }
 
-/** How many bytes of write-ahead log DuckDB has not folded in. */
-export function logSize(path: string): number {
-  return statOf(`${path}.wal`)?.size ?? 0;
-}
-
-/**
- * In step: asking a thread to do it takes ten times as long. Asks first whether
- * it exists: an idle runner spent most of its time on the error that says no.
- */
-function statOf(path: string): Deno.FileInfo | undefined {
-  try {
-    return existsSync(path) ? Deno.statSync(path) : undefined;
-  } catch {
-    return undefined; // Out of reach: opening it says why.
-  }
-}
-
-/** Tells one file from another at the same path; undefined where there is none. */
-export function inodeOf(path: string): number | null | undefined {
-  return statOf(path)?.ino;
+function literal(value: SqlValue | undefined): string {
+  if (typeof value !== "string") return String(value);
+  const text = `'${value.replaceAll("'", "''")}'`;
+  // The text of a statement ends at a NUL.
+  return text.includes("\0")
+    ? `(${text.replaceAll("\0", "' || chr(0) || '")})`
+    : text;
 }

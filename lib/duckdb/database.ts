@@ -5,17 +5,12 @@
  * @module
  */
 
-import { backoffMs } from "../backoff.ts";
 import type { Clock } from "../clock.ts";
-import { DatabaseBusyError, DatabaseError } from "../errors.ts";
-import {
-  type Connect,
-  type Connection,
-  fingerprintOf,
-  inodeOf,
-  logSize,
-} from "./connection.ts";
+import { DatabaseError } from "../errors.ts";
+import type { Connect, Connection } from "./connection.ts";
 import { explainDuckDbError } from "./explain.ts";
+import { fingerprintOf, inodeOf, logSize } from "./file.ts";
+import { whenFree, YIELD_MS } from "./turns.ts";
 
 /** Options for {@linkcode Database}. Durations are in milliseconds. */
 export interface DatabaseOptions {
@@ -52,14 +47,6 @@ const SHORT_MS = 25;
  * DuckDB keeps what is in it in memory too, and more. 100,000 tasks make 80 MB.
  */
 const HOLD_LOG_BYTES = 85_000_000;
-/** How long others then have, which may try a few times a second only. */
-const YIELD_MS = 60;
-/**
- * Mostly it has just written something, and lets go in a moment. At least two
- * tries in the time that a busy runner leaves.
- */
-const BUSY_BACKOFF = { baseMs: 4, maxMs: 0.4 * YIELD_MS };
-
 /** One database, used by one transaction at a time. */
 export class Database implements AsyncDisposable {
   readonly #path: string;
@@ -114,7 +101,7 @@ export class Database implements AsyncDisposable {
       const connection = await this.#acquire();
       const startedAt = this.#clock.monotonic();
       try {
-        await connection.run("BEGIN TRANSACTION");
+        connection.defer("BEGIN TRANSACTION");
         const result = await work(connection);
         await connection.run("COMMIT");
         this.#assertNotReplaced();
@@ -171,7 +158,10 @@ export class Database implements AsyncDisposable {
   }
 
   [Symbol.asyncDispose](): Promise<void> {
-    return this.#inTurn(() => this.#close());
+    return this.#inTurn(async () => {
+      await this.#close();
+      await this.#connect.dispose?.();
+    });
   }
 
   get #isShared(): boolean {
@@ -243,10 +233,15 @@ export class Database implements AsyncDisposable {
       logSize(this.#path) - this.#keptLog >= HOLD_LOG_BYTES;
     if (isLong) {
       await this.#close();
+      this.#connect.prepare?.();
       this.#mayOpenAt = this.#clock.monotonic() + YIELD_MS;
     } else {
       this.#linger = setTimeout(
-        () => this.#inTurn(() => this.#close()),
+        () =>
+          this.#inTurn(async () => {
+            await this.#close();
+            this.#connect.prepare?.();
+          }),
         clamp(heldMs * LINGER_SHARE, LINGER_MS),
       );
     }
@@ -277,27 +272,6 @@ export class Database implements AsyncDisposable {
     // What another process put there is not this one's doing.
     if (inodeOf(this.#path) !== this.#inode) this.#changeCount++;
     this.#fingerprint = fingerprintOf(this.#path);
-  }
-}
-
-/**
- * Opens a database as soon as no other process holds its file.
- *
- * @throws {DatabaseBusyError} where that takes longer than the wait.
- */
-export async function whenFree<T>(
-  open: () => Promise<T>,
-  { clock, waitMs }: { readonly clock: Clock; readonly waitMs: number },
-): Promise<T> {
-  const deadline = clock.monotonic() + waitMs;
-  for (let attempt = 1;; attempt++) {
-    try {
-      return await open();
-    } catch (error) {
-      const waited = clock.monotonic() >= deadline;
-      if (!(error instanceof DatabaseBusyError) || waited) throw error;
-    }
-    await clock.sleep(backoffMs(attempt, BUSY_BACKOFF));
   }
 }
 

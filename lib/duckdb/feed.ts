@@ -15,7 +15,8 @@ import {
   type TaskPage,
 } from "../feed.ts";
 import type { TaskEvent } from "../task.ts";
-import { fingerprintOf, type SqlValue } from "./connection.ts";
+import type { SqlValue } from "./connection.ts";
+import { fingerprintOf } from "./file.ts";
 import type { Database } from "./database.ts";
 import {
   EVENT_COLUMNS,

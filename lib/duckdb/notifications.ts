@@ -153,16 +153,20 @@ export function attachNotifications(
   byConnection.set(connection, notifications);
 }
 
-/** Notifies of the tasks that were just claimed; `isLeased` finds them. */
+/** Notifies of the tasks that are about to be claimed; `at` is when. */
 export async function notifyStarted(
   connection: Connection,
-  isLeased: string,
-  values: readonly SqlValue[],
+  { condition, at, values }: {
+    readonly condition: string;
+    readonly at: string;
+    readonly values: readonly SqlValue[];
+  },
 ): Promise<void> {
   await byConnection.get(connection)?.write(
     connection,
-    `SELECT *, 'started' AS event, attempt AS run FROM agent_tasks
-     WHERE ${isLeased}`,
+    `SELECT * REPLACE (${at} AS updated_at), 'started' AS event,
+       coalesce(attempt, 0) + 1 AS run
+     FROM agent_tasks WHERE ${condition}`,
     values,
   );
 }

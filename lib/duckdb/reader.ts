@@ -24,8 +24,9 @@ import type {
   QueryResult,
 } from "../reader.ts";
 import type { JsonValue } from "../task.ts";
-import { assertWalIsOne, type SqlValue } from "./connection.ts";
+import type { SqlValue } from "./connection.ts";
 import { assertDatabaseExists, explainDuckDbError } from "./explain.ts";
+import { assertWalIsOne } from "./file.ts";
 import { inspectDatabase } from "./inspect.ts";
 
 /**

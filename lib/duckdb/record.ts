@@ -210,7 +210,7 @@ async function write(
   const expected = batches.reduce((sum, { items }) => sum + items.length, 0);
   const set = await stage(connection, batches);
   // Before the update: that moves a row whose changed column has an index.
-  await connection.run(
+  connection.defer(
     `INSERT INTO agent_task_events
        (task_id, kind, occurred_at, attempt, runner, detail)
      SELECT t.id, o.kind, $2::TIMESTAMPTZ, o.attempt, o.owner, o.detail

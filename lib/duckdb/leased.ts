@@ -1,5 +1,5 @@
 /**
- * Reading what a claim leased.
+ * Leasing rows to a runner.
  *
  * @module
  */
@@ -8,29 +8,12 @@ import type { ClaimOptions } from "../store.ts";
 import type { AgentTask, ClaimedTask } from "../task.ts";
 import { mergeTrace, parseTrace, stringifyJson } from "../trace.ts";
 import { startedPatch } from "../transitions.ts";
-import type { Connection } from "./connection.ts";
+import type { Connection, SqlValue } from "./connection.ts";
 import { notifyStarted } from "./notifications.ts";
 import { type TaskJson, taskLists } from "./rows.ts";
 import { Stage } from "./stage.ts";
 
-/** A part of the candidates. */
-export interface Part {
-  /** Holds for its rows; without a scan of the others. */
-  readonly isIn: (start: string, end: string) => string;
-  readonly start: number;
-  readonly end: number;
-}
-
-/** For candidates by their numbers in the window. */
-export const inWindow = (start: string, end: string) => `
-  rowid IN (SELECT row FROM claim_window
-            WHERE number >= ${start} AND number < ${end})`;
-
-/** For rows that lie next to each other: a tenth faster, all in all. */
-export const inRange = (start: string, end: string) =>
-  `rowid >= ${start} AND rowid < ${end}`;
-
-/** What the claim itself did not decide. */
+/** What leasing leaves as it is, or counts on from. */
 const CLAIMED_FIELDS = [
   "id",
   "userId",
@@ -48,7 +31,6 @@ const CLAIMED_FIELDS = [
 const INFINITE_US = Number.MAX_SAFE_INTEGER;
 
 interface ClaimedRow extends Pick<TaskJson, (typeof CLAIMED_FIELDS)[number]> {
-  /** Null for the trace that the claim gave to a task without one. */
   readonly trace: string | null;
   readonly place: number;
   /** Microseconds since 1970: two tasks of one millisecond have an order. */
@@ -60,60 +42,80 @@ type Columns = {
   readonly [name in keyof ClaimedRow]: readonly ClaimedRow[name][];
 };
 
-/** Options for {@linkcode readClaimed}. */
-export interface ReadClaimedOptions extends ClaimOptions {
-  readonly leaseId: string;
-  readonly part: Part;
-  /** How many tasks were leased. */
-  readonly count: number;
+/** The rows to lease. */
+export interface Wanted {
+  /** Holds for them, and no longer when they are leased. */
+  readonly condition: string;
+  /** Its values, from $1 on. */
+  readonly values: readonly SqlValue[];
 }
 
-/** Reads the tasks that were just leased, and notes in trace and history. */
-export async function readClaimed(
+/** Leases rows, notes that in trace and history, and returns their tasks. */
+export async function leaseRows(
   connection: Connection,
-  options: ReadClaimedOptions,
+  options: ClaimOptions,
+  wanted: Wanted,
 ): Promise<ClaimedTask[]> {
-  const isInPart = options.part.isIn("$2", "$3");
-  const claimed = await readLeased(connection, isInPart, options);
-  if (claimed.length === options.count) return claimed;
-  // An index on a changed column: DuckDB has put the rows elsewhere.
-  const others = await readLeased(connection, `NOT (${isInPart})`, options);
-  return [...claimed, ...others];
-}
-
-async function readLeased(
-  connection: Connection,
-  condition: string,
-  options: ReadClaimedOptions,
-): Promise<ClaimedTask[]> {
-  const { leaseId, part, owner, now } = options;
-  const isLeased = `lease_id = $1 AND ${condition}`;
-  const values = [leaseId, part.start, part.end];
+  // Before the update: no RETURNING, which rewrites every row and its index
+  // entry, and no search for what was leased.
   const text = await connection.text(
     `SELECT to_json({${taskLists(CLAIMED_FIELDS)},
-       trace: list(nullif(last_update, $4)),
+       trace: list(last_update),
        place: list(rowid),
        createdUs: list(coalesce(epoch_us(created_at), CASE
          WHEN created_at > 'epoch' THEN 1 ELSE -1 END * ${INFINITE_US}))})
-     FROM agent_tasks WHERE ${isLeased} HAVING count(*) > 0`,
-    [...values, stringifyJson(startedPatch(now))],
+     FROM agent_tasks WHERE ${wanted.condition} HAVING count(*) > 0`,
+    wanted.values,
   );
   if (text === null) return [];
-  const noting = connection.run(
+  const leaseId = crypto.randomUUID();
+  const writing = writeLeases(connection, { ...options, leaseId }, wanted);
+  let read: { claimed: ClaimedTask[]; traces: NewTrace[] };
+  try {
+    // JavaScript reads the text meanwhile.
+    const { opening } = Stage.of(connection);
+    read = claimedOf(text, { ...options, leaseId, opening });
+  } finally {
+    await writing;
+  }
+  await writeTraces(connection, read.traces);
+  return read.claimed;
+}
+
+interface LeaseOptions extends ClaimOptions {
+  readonly leaseId: string;
+}
+
+async function writeLeases(
+  connection: Connection,
+  { leaseId, owner, leaseMs, now }: LeaseOptions,
+  { condition, values }: Wanted,
+): Promise<void> {
+  const bound = [...values];
+  const bind = (value: SqlValue) => `$${bound.push(value)}`;
+  const at = `${bind(now.toISOString())}::TIMESTAMPTZ`;
+  // Before the update: that moves a row whose changed column has an index.
+  await notifyStarted(connection, { condition, at, values: bound });
+  const by = bind(owner);
+  connection.defer(
     `INSERT INTO agent_task_events
        (task_id, kind, occurred_at, attempt, runner)
-     SELECT id, 'started', $4::TIMESTAMPTZ, attempt, $5
-     FROM agent_tasks WHERE ${isLeased} ORDER BY rowid`,
-    [...values, now.toISOString(), owner],
+     SELECT id, 'started', ${at}, coalesce(attempt, 0) + 1, ${by}
+     FROM agent_tasks WHERE ${condition} ORDER BY rowid`,
+    bound,
   );
-  // JavaScript reads the text meanwhile.
-  const [{ claimed, traces }] = await Promise.all([
-    claimedOf(text, { ...options, opening: Stage.of(connection).opening }),
-    noting,
-  ]);
-  await writeTraces(connection, traces);
-  await notifyStarted(connection, isLeased, values);
-  return claimed;
+  const expiresAt = new Date(now.getTime() + leaseMs);
+  await connection.run(
+    `UPDATE agent_tasks SET
+       status = 'running', attempt = coalesce(attempt, 0) + 1, run_at = NULL,
+       lease_id = ${bind(leaseId)}, lease_owner = ${by},
+       lease_expires_at = ${bind(expiresAt.toISOString())}::TIMESTAMPTZ,
+       updated_at = ${at}, last_update = coalesce(last_update, ${
+      bind(stringifyJson(startedPatch(now)))
+    })
+     WHERE ${condition}`,
+    bound,
+  );
 }
 
 interface NewTrace {
@@ -124,7 +126,7 @@ interface NewTrace {
 /** The claimed tasks, and the traces that are not written yet. */
 function claimedOf(
   text: string,
-  { leaseId, owner, leaseMs, now, opening }: ReadClaimedOptions & {
+  { leaseId, owner, leaseMs, now, opening }: LeaseOptions & {
     readonly opening: number;
   },
 ): { claimed: ClaimedTask[]; traces: NewTrace[] } {
@@ -137,7 +139,7 @@ function claimedOf(
   const claimed = runOrder(columns).map((i): ClaimedTask => {
     const at = <T>(values: readonly T[]) => values[i] as T;
     const id = at(columns.id);
-    const attempt = at(columns.attempt);
+    const attempt = at(columns.attempt) + 1;
     const trace = at(columns.trace);
     let traceText = trace ?? started;
     if (trace !== null && !wasStarted(trace)) {
