@@ -60,7 +60,7 @@ const READ_AHEAD_MS = 250;
 /** How much of the mean run time is the last run's. */
 const LAST_RUN_SHARE = 0.1;
 /** The most items claimed ahead, whatever their speed. */
-const READ_AHEAD_ITEMS = 14_000;
+const READ_AHEAD_ITEMS = 17_000;
 /**
  * Items that start in one turn of the event loop. Ones that take no time would
  * otherwise keep the store's answers, timers and signals waiting.
