@@ -22,7 +22,7 @@ const TOLD_LENGTH = 300;
 
 /**
  * The tasks of a JSON Lines file. All lines are checked before the first task is
- * handed out; no more is in memory than a set and the ids that were given.
+ * handed out; it keeps one set at a time, and the ids that were given.
  */
 export class TaskFile implements IncomingTasks {
   readonly #source: TextSource;

@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertLess, assertRejects } from "@std/assert";
 import { DuckDBInstance } from "duckdb";
 import {
   connectDuckDb,
@@ -70,6 +70,18 @@ for (
     });
   });
 }
+
+Deno.test("defer() does not slow down a next statement with a long text", async () => {
+  await withConnection(async (connection) => {
+    const text = "it's long; ".repeat(200_000);
+    connection.defer("INSERT INTO notes VALUES (1, 'first')");
+    const startedAt = performance.now();
+    await connection.run("INSERT INTO notes VALUES ($1, $2)", [2, text]);
+    // As a part of the statement, it takes 10 s.
+    assertLess(performance.now() - startedAt, 2_000);
+    assertEquals(await notes(connection), [["1", "first"], ["2", text]]);
+  });
+});
 
 for (const value of [-5, 0, 1.5, 2n ** 62n, -(2n ** 62n), true, false]) {
   Deno.test(`defer() takes ${value}`, async () => {

@@ -232,19 +232,20 @@ export class Database implements AsyncDisposable {
       this.#shortTransactions >= HOLD_TRANSACTIONS ||
       logSize(this.#path) - this.#keptLog >= HOLD_LOG_BYTES;
     if (isLong) {
-      await this.#close();
-      this.#connect.prepare?.();
+      await this.#letGo();
       this.#mayOpenAt = this.#clock.monotonic() + YIELD_MS;
     } else {
       this.#linger = setTimeout(
-        () =>
-          this.#inTurn(async () => {
-            await this.#close();
-            this.#connect.prepare?.();
-          }),
+        () => this.#inTurn(() => this.#letGo()),
         clamp(heldMs * LINGER_SHARE, LINGER_MS),
       );
     }
+  }
+
+  /** Closes for a while. */
+  async #letGo(): Promise<void> {
+    await this.#close();
+    this.#connect.prepare?.();
   }
 
   async #close(): Promise<void> {
