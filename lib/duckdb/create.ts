@@ -99,10 +99,12 @@ async function insert(
     // Two rows with one id must stay two, so that DuckDB refuses them.
     name !== "id" && rows.every((row) => row[name] === rows[0]?.[name]);
   const columns = NAMES.map((name) => ({ name, isSame: isSame(name) }));
+  // With names: DuckDB would make one of the value, which takes time with the
+  // square of a text's length where there are quotes in it.
   const expressions = columns.map(({ name, isSame }, index) =>
     isSame
-      ? `$${index + 2}::${COLUMNS[name]}`
-      : listed(`$${index + 2}`, COLUMNS[name])
+      ? `$${index + 2}::${COLUMNS[name]} AS ${name}`
+      : `${listed(`$${index + 2}`, COLUMNS[name])} AS ${name}`
   );
   const values = columns.map(({ name, isSame }) =>
     isSame
