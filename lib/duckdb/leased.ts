@@ -69,10 +69,16 @@ export async function leaseRows(
   );
   if (text === null) return [];
   const leaseId = crypto.randomUUID();
+  // Before the update: that moves a row whose changed column has an index.
+  await notifyStarted(connection, {
+    condition: wanted.condition,
+    at: `$${wanted.values.length + 1}::TIMESTAMPTZ`,
+    values: [...wanted.values, options.now.toISOString()],
+  });
   const writing = writeLeases(connection, { ...options, leaseId }, wanted);
   let read: { claimed: ClaimedTask[]; traces: NewTrace[] };
   try {
-    // JavaScript reads the text meanwhile.
+    // JavaScript reads the text while DuckDB writes.
     const { opening } = Stage.of(connection);
     read = claimedOf(text, { ...options, leaseId, opening });
   } finally {
@@ -86,6 +92,7 @@ interface LeaseOptions extends ClaimOptions {
   readonly leaseId: string;
 }
 
+/** Sends at once what it writes: it waits for nothing before. */
 async function writeLeases(
   connection: Connection,
   { leaseId, owner, leaseMs, now }: LeaseOptions,
@@ -94,8 +101,6 @@ async function writeLeases(
   const bound = [...values];
   const bind = (value: SqlValue) => `$${bound.push(value)}`;
   const at = `${bind(now.toISOString())}::TIMESTAMPTZ`;
-  // Before the update: that moves a row whose changed column has an index.
-  await notifyStarted(connection, { condition, at, values: bound });
   const by = bind(owner);
   connection.defer(
     `INSERT INTO agent_task_events
