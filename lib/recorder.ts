@@ -110,6 +110,9 @@ export class Recorder {
   async #write(): Promise<void> {
     const { clock } = this.#options;
     await clock.sleep(this.#notBefore - clock.monotonic(), this.#full.signal);
+    // What waits for the store behind the last group has its turn first: then
+    // this one is prepared while the store is at work.
+    await nextTurn();
     const group = this.#waiting;
     this.#waiting = [];
     this.#takenCount += group.length;
@@ -141,7 +144,7 @@ export class Recorder {
     }
   }
 
-  async #writeGroup(group: readonly Recordable[]): Promise<RecordResult[]> {
+  async #writeGroup(group: readonly Recordable[]): Promise<readonly RecordResult[]> {
     const transitions = group.map(({ transition }) => transition);
     const { store, clock, log } = this.#options;
     for (let attempt = 1;; attempt++) {

@@ -155,7 +155,7 @@ export interface TaskStore extends AsyncDisposable {
   record(
     transitions: readonly Transition[],
     now: Date,
-  ): Promise<RecordResult[]>;
+  ): Promise<readonly RecordResult[]>;
   /**
    * How often anybody else was found to have changed the store. Two equal counts
    * mean that nobody did meanwhile. Costs next to nothing.

@@ -51,8 +51,9 @@ export class RowsChangedError extends Error {
 
 /** Transitions that are ready to be applied. */
 export interface Prepared {
-  readonly transitions: readonly Transition[];
   readonly rounds: readonly (readonly Batch[])[];
+  /** What comes of them where the assumption holds. */
+  readonly results: readonly RecordResult[];
 }
 
 /**
@@ -64,7 +65,7 @@ export function prepare(transitions: readonly Transition[]): Prepared {
   const rounds = roundsOf(transitions).map((items) =>
     batchesOf(items, ({ traceText }) => traceText)
   );
-  return { transitions, rounds };
+  return { rounds, results: resultsOf(transitions, rounds.flat()) };
 }
 
 /**
@@ -76,11 +77,11 @@ export function prepare(transitions: readonly Transition[]): Prepared {
  */
 export async function applyPrepared(
   connection: Connection,
-  { transitions, rounds }: Prepared,
+  { rounds, results }: Prepared,
   now: Date,
-): Promise<RecordResult[]> {
+): Promise<readonly RecordResult[]> {
   for (const batches of rounds) await write(connection, batches, now);
-  return resultsOf(transitions, rounds.flat());
+  return results;
 }
 
 /** Prepares and applies. */
@@ -88,7 +89,7 @@ export function applyTransitions(
   connection: Connection,
   transitions: readonly Transition[],
   now: Date,
-): Promise<RecordResult[]> {
+): Promise<readonly RecordResult[]> {
   return applyPrepared(connection, prepare(transitions), now);
 }
 

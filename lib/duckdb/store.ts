@@ -289,7 +289,7 @@ export class DuckDbTaskStore implements TaskStore {
   async record(
     transitions: readonly Transition[],
     now: Date,
-  ): Promise<RecordResult[]> {
+  ): Promise<readonly RecordResult[]> {
     if (transitions.length === 0) return [];
     const prepared = prepare(transitions);
     try {
