@@ -56,11 +56,11 @@ export interface PoolRest<T> {
  * Claims ahead what will start within this time. So a claim of 3 ms never limits
  * short tasks, and a long task is never kept from another runner.
  */
-const READ_AHEAD_MS = 250;
+const READ_AHEAD_MS = 500;
 /** How much of the mean run time is the last run's. */
 const LAST_RUN_SHARE = 0.1;
 /** The most items claimed ahead, whatever their speed. */
-const READ_AHEAD_ITEMS = 17_000;
+const READ_AHEAD_ITEMS = 15_000;
 /**
  * Items that start in one turn of the event loop. Ones that take no time would
  * otherwise keep the store's answers, timers and signals waiting.
