@@ -110,9 +110,9 @@ export class Recorder {
   async #write(): Promise<void> {
     const { clock } = this.#options;
     await clock.sleep(this.#notBefore - clock.monotonic(), this.#full.signal);
-    // What waits for the store behind the last group has its turn first: then
-    // this one is prepared while the store is at work.
-    await nextTurn();
+    // What waits for the store behind the last group has its turn first: then a
+    // large one is prepared while the store is at work.
+    if (this.#waiting.length >= BUSY_ROWS) await nextTurn();
     const group = this.#waiting;
     this.#waiting = [];
     this.#takenCount += group.length;

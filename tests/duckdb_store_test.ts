@@ -4,6 +4,7 @@ import {
   assertLess,
   assertRejects,
 } from "@std/assert";
+import { stub } from "@std/testing/mock";
 import type { NewTask } from "../lib/task.ts";
 import { complete } from "../lib/transitions.ts";
 import { connectDuckDb, type Connection } from "../lib/duckdb/connection.ts";
@@ -122,6 +123,29 @@ for (
     assertEquals(seen, ids.slice(2));
   });
 }
+
+Deno.test("claim() has the leases written while it reads the tasks", async () => {
+  const order: string[] = [];
+  await using store = await openDuckDbStore(":memory:", {
+    connect: async (path) => {
+      const connection = await connectDuckDb(path);
+      return overriding(connection, {
+        run: (sql, values) => {
+          if (sql.includes("lease_id = ")) order.push("write");
+          return connection.run(sql, values);
+        },
+      });
+    },
+  });
+  const [id = ""] = await createTasks(store, 2);
+  const { parse } = JSON;
+  using _ = stub(JSON, "parse", (text) => {
+    if (text.includes(id)) order.push("read");
+    return parse(text);
+  });
+  await store.claim(CLAIM);
+  assertEquals(order, ["write", "read"]);
+});
 
 Deno.test("record() writes a group again after a commit that failed", async () => {
   const saboteur = new Saboteur();

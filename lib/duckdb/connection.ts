@@ -171,7 +171,9 @@ class DuckDbConnection implements Connection {
     values?: readonly SqlValue[],
   ): Promise<string | null> {
     const result = await this.#execute(sql, values);
-    const [[text] = []] = await result.getRows();
+    // Its own `getRows` waits twice.
+    const rows = result.chunkCount > 0 ? result.getChunk(0).getRows() : [];
+    const [[text] = []] = rows;
     return typeof text === "string" ? text : null;
   }
 
