@@ -144,7 +144,9 @@ export class Recorder {
     }
   }
 
-  async #writeGroup(group: readonly Recordable[]): Promise<readonly RecordResult[]> {
+  async #writeGroup(
+    group: readonly Recordable[],
+  ): Promise<readonly RecordResult[]> {
     const transitions = group.map(({ transition }) => transition);
     const { store, clock, log } = this.#options;
     for (let attempt = 1;; attempt++) {

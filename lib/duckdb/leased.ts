@@ -1,11 +1,11 @@
 /**
- * Leasing rows to a runner.
+ * Leasing rows to a runner, and keeping them so.
  *
  * @module
  */
 
-import type { ClaimOptions } from "../store.ts";
-import type { AgentTask, ClaimedTask } from "../task.ts";
+import type { ClaimOptions, HeartbeatResult } from "../store.ts";
+import type { AgentTask, ClaimedTask, Lease } from "../task.ts";
 import { mergeTrace, parseTrace, stringifyJson } from "../trace.ts";
 import { startedPatch } from "../transitions.ts";
 import type { Connection, SqlValue } from "./connection.ts";
@@ -220,4 +220,35 @@ async function writeTraces(
      FROM incoming_traces d WHERE t.id = d.task_id AND d.number >= $1`,
     [set],
   );
+}
+
+/**
+ * Has the leases that are still held last until then, in the transaction that is
+ * open on the connection.
+ */
+export async function renewLeases(
+  connection: Connection,
+  leases: readonly Lease[],
+  expiresAt: Date,
+): Promise<HeartbeatResult> {
+  const ids = JSON.stringify([...new Set(leases.map(({ id }) => id))]);
+  const tasks = JSON.stringify(leases.map(({ taskId }) => taskId));
+  const isHeld =
+    `status = 'running' AND lease_id IN (SELECT unnest($1::JSON::UUID[]))
+       AND id IN (SELECT unnest($2::JSON::UUID[]))`;
+  await connection.run(
+    `UPDATE agent_tasks SET lease_expires_at = $3::TIMESTAMPTZ
+     WHERE ${isHeld}`,
+    [ids, tasks, expiresAt.toISOString()],
+  );
+  const rows = await connection.json<{ id: string; wanted: boolean }[]>(
+    `SELECT to_json(list({id: id, wanted: cancel_requested_at IS NULL}))
+     FROM agent_tasks WHERE ${isHeld}`,
+    [ids, tasks],
+  ) ?? [];
+  const unwanted = rows.filter(({ wanted }) => !wanted);
+  return {
+    held: new Set(rows.map(({ id }) => id)),
+    cancelled: new Set(unwanted.map(({ id }) => id)),
+  };
 }

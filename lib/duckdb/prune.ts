@@ -7,7 +7,7 @@
 import { DatabaseError, messageOf } from "../errors.ts";
 import type { PruneCount } from "../history.ts";
 import type { Connection } from "./connection.ts";
-import { deliveredCondition } from "./outbox.ts";
+import { deliveredCondition, pruneOutbox } from "./outbox.ts";
 
 /** Nothing that has not ended, however old. */
 const IS_OLD = `status IN ('completed', 'failed')
@@ -78,4 +78,30 @@ export async function deleteOld(
   }
   await connection.run("DROP TABLE old_tasks");
   return { ...chosen, events };
+}
+
+/**
+ * Deletes the history up to a time, of tasks that had ended by then, in the
+ * transaction that is open on the connection. Returns how many events.
+ */
+export async function deleteOldEvents(
+  connection: Connection,
+  before: Date,
+): Promise<number> {
+  const isDelivered = await pruneOutbox(connection, before);
+  const isOld = "occurred_at < $1::TIMESTAMPTZ";
+  const values = [before.toISOString()];
+  // Mostly there is nothing, which DuckDB knows without reading any row.
+  const hasOld = await connection.json<boolean>(
+    `SELECT to_json(EXISTS (FROM agent_task_events WHERE ${isOld}))`,
+    values,
+  );
+  if (!hasOld) return 0;
+  return await connection.run(
+    `DELETE FROM agent_task_events WHERE ${isOld}
+       AND task_id NOT IN (SELECT id FROM agent_tasks
+         WHERE status NOT IN ('completed', 'failed')
+           OR updated_at >= $1::TIMESTAMPTZ) AND ${isDelivered}`,
+    values,
+  );
 }

@@ -36,27 +36,23 @@ import { createTasks } from "./create.ts";
 import { Database, type DatabaseOptions } from "./database.ts";
 import { DuckDbFeed } from "./feed.ts";
 import { DuckDbHistory } from "./history.ts";
+import { readTasks } from "./held.ts";
+import { renewLeases } from "./leased.ts";
 import { previewClaim } from "./preview.ts";
+import { deleteOldEvents } from "./prune.ts";
 import {
   attachNotifications,
   Notifications,
   NotificationsError,
 } from "./notifications.ts";
-import { DuckDbOutbox, pruneOutbox } from "./outbox.ts";
+import { DuckDbOutbox } from "./outbox.ts";
 import {
   applyPrepared,
   applyToChangedRows,
   prepare,
   RowsChangedError,
 } from "./record.ts";
-import {
-  EVENT_COLUMNS,
-  eventOf,
-  type EventRow,
-  TASK_ROW,
-  taskOf,
-  type TaskRow,
-} from "./rows.ts";
+import { EVENT_COLUMNS, eventOf, type EventRow } from "./rows.ts";
 import { ensureSchema } from "./schema.ts";
 import { DuckDbTaskSets } from "./sets.ts";
 import { Stage } from "./stage.ts";
@@ -224,29 +220,10 @@ export class DuckDbTaskStore implements TaskStore {
     leases: readonly Lease[],
     expiresAt: Date,
   ): Promise<HeartbeatResult> {
-    const ids = JSON.stringify([...new Set(leases.map(({ id }) => id))]);
-    const isHeld =
-      `status = 'running' AND lease_id IN (SELECT unnest($1::JSON::UUID[]))
-         AND id IN (SELECT unnest($2::JSON::UUID[]))`;
-    const tasks = JSON.stringify(leases.map(({ taskId }) => taskId));
     const later = this.#waitFromNow();
-    return this.#database.transaction(async (connection) => {
-      await connection.run(
-        `UPDATE agent_tasks SET lease_expires_at = $3::TIMESTAMPTZ
-         WHERE ${isHeld}`,
-        [ids, tasks, later(expiresAt).toISOString()],
-      );
-      const rows = await connection.json<{ id: string; wanted: boolean }[]>(
-        `SELECT to_json(list({id: id, wanted: cancel_requested_at IS NULL}))
-         FROM agent_tasks WHERE ${isHeld}`,
-        [ids, tasks],
-      ) ?? [];
-      const unwanted = rows.filter(({ wanted }) => !wanted);
-      return {
-        held: new Set(rows.map(({ id }) => id)),
-        cancelled: new Set(unwanted.map(({ id }) => id)),
-      };
-    });
+    return this.#database.transaction((connection) =>
+      renewLeases(connection, leases, later(expiresAt))
+    );
   }
 
   preview(options: PreviewOptions): Promise<Preview> {
@@ -266,24 +243,9 @@ export class DuckDbTaskStore implements TaskStore {
   }
 
   pruneEvents(before: Date): Promise<number> {
-    return this.#database.transaction(async (connection) => {
-      const isDelivered = await pruneOutbox(connection, before);
-      const isOld = "occurred_at < $1::TIMESTAMPTZ";
-      const values = [before.toISOString()];
-      // Mostly there is nothing, which DuckDB knows without reading any row.
-      const hasOld = await connection.json<boolean>(
-        `SELECT to_json(EXISTS (FROM agent_task_events WHERE ${isOld}))`,
-        values,
-      );
-      if (!hasOld) return 0;
-      return await connection.run(
-        `DELETE FROM agent_task_events WHERE ${isOld}
-           AND task_id NOT IN (SELECT id FROM agent_tasks
-             WHERE status NOT IN ('completed', 'failed')
-               OR updated_at >= $1::TIMESTAMPTZ) AND ${isDelivered}`,
-        values,
-      );
-    });
+    return this.#database.transaction((connection) =>
+      deleteOldEvents(connection, before)
+    );
   }
 
   async record(
@@ -330,15 +292,8 @@ export class DuckDbTaskStore implements TaskStore {
     rest: string,
     values: readonly (string | number | null)[],
   ): Promise<AgentTask[]> {
-    return this.#database.transaction(async (connection) => {
-      // row_number() carries the order of `rest` into the list.
-      const rows = await connection.json<TaskRow[]>(
-        `SELECT to_json(list(row ORDER BY position)) FROM (
-           SELECT row_number() OVER () AS position, row FROM (
-             SELECT ${TASK_ROW} AS row FROM agent_tasks ${rest}))`,
-        values,
-      );
-      return (rows ?? []).map(taskOf);
-    });
+    return this.#database.transaction((connection) =>
+      readTasks(connection, rest, values)
+    );
   }
 }
