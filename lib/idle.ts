@@ -22,7 +22,7 @@ export interface IdleOptions {
 }
 
 /**
- * How often to look whether the store has changed. 40 looks a second took 2% of
+ * How often to look whether the store has changed. 40 looks a second take 1% of
  * a processor, nearly all of it for waking up; looking less often makes a new
  * task wait longer. Being told of changes is no way: see `duckdb/file.ts`.
  */
