@@ -1017,6 +1017,29 @@ export function testTaskStore(
     }
   });
 
+  test("record() gives each task of a mixed group its own attempt and time", async ({ store }) => {
+    const ids = await createMany(store, 4);
+    const { claimed } = await claim(store, { limit: 4 });
+    const [one, two, three, four] = claimed;
+    assert(one && two && three && four);
+    await store.record([
+      complete(one, at(1)),
+      retryLater(two, at(1), { error: "no", runAt: at(5_000) }),
+      release(three, "shutdown"),
+      askInput(four, at(1), "Which?", { answerWithinMs: 7_999 }),
+    ], at(1));
+    const tasks = await Promise.all(ids.map((id) => store.get(id)));
+    assertEquals(
+      tasks.map((task) => [task?.state, task?.attempt, task?.runAt]),
+      [
+        ["completed", 1, null],
+        ["running", 1, at(5_000)],
+        ["running", 0, null],
+        ["needs_input", 0, at(8_000)],
+      ],
+    );
+  });
+
   test("record() applies two of one task in their order", async ({ store }) => {
     const { id } = await createOne(store, {});
     const [claimed] = (await claim(store)).claimed;
