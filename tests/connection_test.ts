@@ -6,6 +6,7 @@ import {
   type SqlValue,
 } from "../lib/duckdb/connection.ts";
 import { DatabaseBusyError } from "../lib/errors.ts";
+import { Folder } from "./cli.ts";
 import { Child } from "./fixtures/child.ts";
 
 async function withConnection(
@@ -123,40 +124,36 @@ for (
   ]
 ) {
   Deno.test(`connectDuckDb() makes the file ${name}, which any DuckDB opens`, async () => {
-    const folder = await Deno.makeTempDir({ prefix: "connection_test_" });
-    const path = `${folder}/${name}`;
-    try {
-      for (let n = 1; n <= 2; n++) {
-        const connection = await connectDuckDb(path);
-        await connection.run("CREATE SEQUENCE IF NOT EXISTS ids");
-        await connection.run(
-          "CREATE TABLE IF NOT EXISTS t (id BIGINT DEFAULT nextval('ids'))",
-        );
-        await connection.run("INSERT INTO t DEFAULT VALUES");
-        connection.close();
-      }
-      const instance = await DuckDBInstance.create(path);
-      const other = await instance.connect();
-      await other.run("INSERT INTO t DEFAULT VALUES");
-      const rows = await (await other.run("SELECT id FROM t ORDER BY id"))
-        .getRows();
-      assertEquals(rows, [[1n], [2n], [3n]]);
-      other.closeSync();
-      instance.closeSync();
-    } finally {
-      await Deno.remove(folder, { recursive: true });
+    using folder = new Folder();
+    const path = `${folder.path}/${name}`;
+    for (let n = 1; n <= 2; n++) {
+      const connection = await connectDuckDb(path);
+      await connection.run("CREATE SEQUENCE IF NOT EXISTS ids");
+      await connection.run(
+        "CREATE TABLE IF NOT EXISTS t (id BIGINT DEFAULT nextval('ids'))",
+      );
+      await connection.run("INSERT INTO t DEFAULT VALUES");
+      connection.close();
     }
+    const instance = await DuckDBInstance.create(path);
+    const other = await instance.connect();
+    await other.run("INSERT INTO t DEFAULT VALUES");
+    const rows = await (await other.run("SELECT id FROM t ORDER BY id"))
+      .getRows();
+    assertEquals(rows, [[1n], [2n], [3n]]);
+    other.closeSync();
+    instance.closeSync();
   });
 }
 
 Deno.test("connectDuckDb() uses each DuckDB that was prepared for one file", async () => {
-  const folder = await Deno.makeTempDir({ prefix: "connection_test_" });
+  using folder = new Folder();
   try {
     const counts = [];
     for (const name of ["a", "b"]) {
       connectDuckDb.prepare();
       connectDuckDb.prepare();
-      const connection = await connectDuckDb(`${folder}/${name}`);
+      const connection = await connectDuckDb(`${folder.path}/${name}`);
       await connection.run("CREATE TEMP TABLE here (n INTEGER)");
       counts.push(
         await connection.json(
@@ -172,13 +169,12 @@ Deno.test("connectDuckDb() uses each DuckDB that was prepared for one file", asy
     assertEquals(counts, [["here"], 1, ["here"], 1]);
   } finally {
     await connectDuckDb.dispose();
-    await Deno.remove(folder, { recursive: true });
   }
 });
 
 Deno.test("connectDuckDb() opens with the DuckDB that had found the file busy", async () => {
-  const folder = await Deno.makeTempDir({ prefix: "connection_test_" });
-  const path = `${folder}/tasks.duckdb`;
+  using folder = new Folder();
+  const path = `${folder.path}/tasks.duckdb`;
   try {
     await using child = new Child(["hold", path]);
     assertEquals(await child.hear(), "held");
@@ -195,6 +191,5 @@ Deno.test("connectDuckDb() opens with the DuckDB that had found the file busy", 
     assertEquals(await other.hear(), "held");
   } finally {
     await connectDuckDb.dispose();
-    await Deno.remove(folder, { recursive: true });
   }
 });

@@ -15,7 +15,7 @@ import {
   isAnsweredElsewhere,
 } from "../transitions.ts";
 import type { Connection, SqlValue } from "./connection.ts";
-import { leaseRows } from "./leased.ts";
+import { leaseRows } from "./leases.ts";
 import { applyTransitions } from "./record.ts";
 import { HELD_ROW, type HeldRow, leaseOf, RUN_ORDER, taskOf } from "./rows.ts";
 import { Stage } from "./stage.ts";

@@ -47,6 +47,7 @@ const SHORT_MS = 25;
  * DuckDB keeps what is in it in memory too, and more. 100,000 tasks make 80 MB.
  */
 const HOLD_LOG_BYTES = 85_000_000;
+
 /** One database, used by one transaction at a time. */
 export class Database implements AsyncDisposable {
   readonly #path: string;

@@ -14,7 +14,7 @@ import {
   type Span,
 } from "./batches.ts";
 import type { Connection } from "./connection.ts";
-import { readHeld } from "./held.ts";
+import { readHeld } from "./read_tasks.ts";
 import { notifyEnded } from "./notifications.ts";
 import { Stage } from "./stage.ts";
 

@@ -8,7 +8,7 @@ import type { AnswerResult, CancelResult } from "../store.ts";
 import { isFinal, isKnownState } from "../task.ts";
 import { answer, cancel, type Held } from "../transitions.ts";
 import type { Connection } from "./connection.ts";
-import { readHeld } from "./held.ts";
+import { readHeld } from "./read_tasks.ts";
 import { applyTransitions } from "./record.ts";
 
 /**

@@ -1,6 +1,5 @@
 /**
- * Tasks in a DuckDB file. With its neighbours `claim.ts`, `record.ts`, `rows.ts`
- * and `schema.ts`, all the SQL there is.
+ * Tasks in a DuckDB file. Its folder has all the SQL there is.
  *
  * @module
  */
@@ -36,16 +35,16 @@ import { createTasks } from "./create.ts";
 import { Database, type DatabaseOptions } from "./database.ts";
 import { DuckDbFeed } from "./feed.ts";
 import { DuckDbHistory } from "./history.ts";
-import { readTasks } from "./held.ts";
-import { renewLeases } from "./leased.ts";
-import { previewClaim } from "./preview.ts";
-import { deleteOldEvents } from "./prune.ts";
+import { renewLeases } from "./leases.ts";
 import {
   attachNotifications,
   Notifications,
   NotificationsError,
 } from "./notifications.ts";
 import { DuckDbOutbox } from "./outbox.ts";
+import { previewClaim } from "./preview.ts";
+import { deleteOldEvents } from "./prune.ts";
+import { readTasks } from "./read_tasks.ts";
 import {
   applyPrepared,
   applyToChangedRows,
