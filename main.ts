@@ -5,42 +5,44 @@
  */
 
 import manifest from "./deno.json" with { type: "json" };
-import { systemClock } from "./lib/clock.ts";
-import type { RunCommand } from "./lib/commands/context.ts";
-import { findConfigFile, loadConfig } from "./lib/config.ts";
-import { EXIT, messageOf, UserError } from "./lib/errors.ts";
-import { createLog, printable } from "./lib/log.ts";
-import { OutputClosedError, systemTerminal } from "./lib/terminal.ts";
-import { commandHelp, parseRequest, programHelp } from "./lib/usage.ts";
+import { systemClock } from "./lib/base/clock.ts";
+import type { RunCommand } from "./lib/cli/context.ts";
+import { findConfigFile, loadConfig } from "./lib/config/config.ts";
+import { EXIT, messageOf, UserError } from "./lib/base/errors.ts";
+import { createLog, printable } from "./lib/base/log.ts";
+import { OutputClosedError, systemTerminal } from "./lib/cli/terminal.ts";
+import { commandHelp, parseRequest, programHelp } from "./lib/cli/usage.ts";
 
 /** Loaded when they run, so that `--help` does not wait for DuckDB. */
 const COMMANDS: Readonly<Record<string, () => Promise<RunCommand>>> = {
-  run: async () => (await import("./lib/commands/run.ts")).run,
-  create: async () => (await import("./lib/commands/create.ts")).create,
-  list: async () => (await import("./lib/commands/list.ts")).list,
-  serve: async () => (await import("./lib/commands/serve.ts")).serve,
-  answer: async () => (await import("./lib/commands/answer.ts")).answer,
-  result: async () => (await import("./lib/commands/result.ts")).result,
-  "run-task": async () => (await import("./lib/commands/run_task.ts")).runTask,
-  cancel: async () => (await import("./lib/commands/cancel.ts")).cancel,
-  retry: async () => (await import("./lib/commands/retry.ts")).retry,
-  stats: async () => (await import("./lib/commands/stats.ts")).stats,
-  export: async () => (await import("./lib/commands/export.ts")).exportTasks,
-  prune: async () => (await import("./lib/commands/prune.ts")).prune,
-  sql: async () => (await import("./lib/commands/sql.ts")).sql,
-  doctor: async () => (await import("./lib/commands/doctor.ts")).doctor,
-  watch: async () => (await import("./lib/commands/watch.ts")).watch,
+  run: async () => (await import("./lib/cli/commands/run.ts")).run,
+  create: async () => (await import("./lib/cli/commands/create.ts")).create,
+  list: async () => (await import("./lib/cli/commands/list.ts")).list,
+  serve: async () => (await import("./lib/cli/commands/serve.ts")).serve,
+  answer: async () => (await import("./lib/cli/commands/answer.ts")).answer,
+  result: async () => (await import("./lib/cli/commands/result.ts")).result,
+  "run-task": async () =>
+    (await import("./lib/cli/commands/run_task.ts")).runTask,
+  cancel: async () => (await import("./lib/cli/commands/cancel.ts")).cancel,
+  retry: async () => (await import("./lib/cli/commands/retry.ts")).retry,
+  stats: async () => (await import("./lib/cli/commands/stats.ts")).stats,
+  export: async () =>
+    (await import("./lib/cli/commands/export.ts")).exportTasks,
+  prune: async () => (await import("./lib/cli/commands/prune.ts")).prune,
+  sql: async () => (await import("./lib/cli/commands/sql.ts")).sql,
+  doctor: async () => (await import("./lib/cli/commands/doctor.ts")).doctor,
+  watch: async () => (await import("./lib/cli/commands/watch.ts")).watch,
   completions: async () =>
-    (await import("./lib/commands/completions.ts")).completions,
-  show: async () => (await import("./lib/commands/show.ts")).show,
+    (await import("./lib/cli/commands/completions.ts")).completions,
+  show: async () => (await import("./lib/cli/commands/show.ts")).show,
   "webhooks test": async () =>
-    (await import("./lib/commands/webhooks.ts")).webhooksTest,
+    (await import("./lib/cli/commands/webhooks.ts")).webhooksTest,
   "webhooks list": async () =>
-    (await import("./lib/commands/webhooks.ts")).webhooksList,
+    (await import("./lib/cli/commands/webhooks.ts")).webhooksList,
   "config check": async () =>
-    (await import("./lib/commands/config.ts")).configCheck,
+    (await import("./lib/cli/commands/config.ts")).configCheck,
   "config schema": async () =>
-    (await import("./lib/commands/config.ts")).configSchema,
+    (await import("./lib/cli/commands/config.ts")).configSchema,
 };
 
 /**
@@ -70,7 +72,7 @@ export async function main(argv: readonly string[]): Promise<number> {
       : findConfigFile(settings, Deno.env.get);
     const file = path === undefined
       ? undefined
-      : await (await import("./lib/config_file.ts")).readConfigFile(path);
+      : await (await import("./lib/config/file.ts")).readConfigFile(path);
     const config = loadConfig(settings, Deno.env.get, file);
     using log = createLog({ level: config.logLevel, format: config.logFormat });
     const mustExist = !command.makesDatabase;
@@ -83,14 +85,14 @@ export async function main(argv: readonly string[]): Promise<number> {
       log,
       terminal,
       openDesk: async () => {
-        const { openDesk } = await import("./lib/open_desk.ts");
+        const { openDesk } = await import("./lib/cli/open_admin.ts");
         return await openDesk({ ...config, mustExist }, {
           clock: systemClock,
           log,
         });
       },
       openStore: async () => {
-        const { openStore } = await import("./lib/open_store.ts");
+        const { openStore } = await import("./lib/store/open.ts");
         // All others are done in a moment, and may ask a person meanwhile.
         const exclusive = config.exclusive &&
           command.settings.includes("exclusive");

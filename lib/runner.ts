@@ -5,23 +5,23 @@
  * @module
  */
 
-import { DatabaseBusyError, DisabledError, messageOf } from "./errors.ts";
-import { Idle } from "./idle.ts";
-import { runPool } from "./pool.ts";
-import { executeRun, type RunListener } from "./processing.ts";
-import { providerRoom } from "./providers.ts";
+import { DatabaseBusyError, DisabledError, messageOf } from "./base/errors.ts";
+import { Idle } from "./runner/waiting.ts";
+import { runPool } from "./runner/slots.ts";
+import { executeRun, type RunListener } from "./runner/processing.ts";
+import { providerRoom } from "./runner/providers.ts";
 import type {
   Runner,
   RunSummary,
   StopSignals,
   TaskResult,
-} from "./runner_context.ts";
-import { logTransition } from "./runner_log.ts";
-import type { ClaimedTask } from "./task.ts";
-import { release } from "./transitions.ts";
+} from "./runner/context.ts";
+import { logTransition } from "./runner/log.ts";
+import type { ClaimedTask } from "./task/task.ts";
+import { release } from "./task/transitions.ts";
 
-export { updateProgress } from "./processing.ts";
-export { createRunner } from "./runner_context.ts";
+export { updateProgress } from "./runner/processing.ts";
+export { createRunner } from "./runner/context.ts";
 export type {
   Runner,
   RunnerParts,
@@ -29,7 +29,7 @@ export type {
   RunSummary,
   StopSignals,
   TaskResult,
-} from "./runner_context.ts";
+} from "./runner/context.ts";
 
 /**
  * Checks that the runner may run.

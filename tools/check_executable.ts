@@ -51,8 +51,8 @@ function platformOf(target: string): Platform {
 
 /** The program's files that only a worker loads, so that no import names them. */
 export const workerPrograms = [
-  "lib/processors/module_guard.ts",
-  "lib/processors/module_worker.ts",
+  "lib/processors/module/guard.ts",
+  "lib/processors/module/worker.ts",
 ];
 
 const bindingsPrefix = "@duckdb/node-bindings-";

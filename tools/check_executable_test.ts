@@ -6,9 +6,9 @@ const npm = ".deno_compile_node_modules/localhost";
 const sound = [
   `${npm}/@duckdb/node-bindings-linux-x64/1.5.5/libduckdb.so`,
   `${npm}/@duckdb/node-bindings-linux-x64/1.5.5/duckdb.node`,
-  "lib/processors/module_guard.ts",
-  "lib/processors/module_worker.ts",
-  "lib/task.ts",
+  "lib/processors/module/guard.ts",
+  "lib/processors/module/worker.ts",
+  "lib/task/task.ts",
   "main.ts",
   "tools/npm/log.ts",
 ];
@@ -29,7 +29,7 @@ Deno.test("problems() names a missing library", () => {
 
 Deno.test("problems() names a missing program of a worker", () => {
   const files = sound.filter((path) => !path.endsWith("_worker.ts"));
-  assertEquals(found(...files), ["lib/processors/module_worker.ts is missing"]);
+  assertEquals(found(...files), ["lib/processors/module/worker.ts is missing"]);
 });
 
 Deno.test("problems() names the musl twin once", () => {
@@ -41,9 +41,14 @@ Deno.test("problems() names the musl twin once", () => {
 
 Deno.test("problems() names tests and tools", () => {
   assertEquals(
-    found(...sound, "tests/runner_test.ts", "tools/demo.ts", "lib/a_test.ts"),
+    found(
+      ...sound,
+      "tests/runner/runner_test.ts",
+      "tools/demo.ts",
+      "lib/a_test.ts",
+    ),
     [
-      "tests/runner_test.ts is not part of the program",
+      "tests/runner/runner_test.ts is not part of the program",
       "tools/demo.ts is not part of the program",
       "lib/a_test.ts is not part of the program",
     ],

@@ -2,9 +2,9 @@
  * Writes README's tables from the code: `deno run -A tools/readme.ts`. A test
  * fails where they differ.
  */
-import { COMMANDS } from "../lib/command_table.ts";
-import { jsonSchema } from "../lib/config_schema.ts";
-import { type Setting, SETTINGS } from "../lib/settings.ts";
+import { COMMANDS } from "../lib/cli/commands.ts";
+import { jsonSchema } from "../lib/config/schema.ts";
+import { type Setting, SETTINGS } from "../lib/config/settings.ts";
 
 function commandTable(): string {
   return table(

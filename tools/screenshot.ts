@@ -2,10 +2,10 @@
  * `deno task screenshot`: the README's pictures of the dashboard, with made-up
  * tasks. Needs Chromium.
  */
-import { systemClock } from "../lib/clock.ts";
-import { openDuckDbStore } from "../lib/duckdb/store.ts";
-import { createLog } from "../lib/log.ts";
-import { startService } from "../lib/server/mod.ts";
+import { systemClock } from "../lib/base/clock.ts";
+import { openDuckDbStore } from "../lib/store/duckdb/store.ts";
+import { createLog } from "../lib/base/log.ts";
+import { startService } from "../lib/service/service.ts";
 import { Chromium, chromiumPath } from "./browser.ts";
 import { makeUp } from "./screenshot/made_up.ts";
 

@@ -11,7 +11,7 @@ import type {
   PluginFactory,
   PluginOutcome,
   PluginTask,
-} from "../../lib/plugin.ts";
+} from "../../lib/processors/module/plugin.ts";
 
 /** What the configuration gives. */
 export interface Options {

@@ -8,7 +8,7 @@ import type {
   PluginFactory,
   PluginOutcome,
   PluginTask,
-} from "../../lib/plugin.ts";
+} from "../../lib/processors/module/plugin.ts";
 
 interface Options {
   /** Who is greeted. Default: asks. */

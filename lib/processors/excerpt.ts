@@ -4,8 +4,8 @@
  * @module
  */
 
-import { cut } from "../cut.ts";
-import { printable } from "../log.ts";
+import { cut } from "../base/cut.ts";
+import { printable } from "../base/log.ts";
 
 const MAX_CHARACTERS = 1_000;
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { JsonValue } from "../task.ts";
+import type { JsonValue } from "../task/task.ts";
 
 const MASK = "***";
 /** A shorter value would mask what is no secret, and would be guessed anyway. */

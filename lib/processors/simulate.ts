@@ -4,9 +4,9 @@
  * @module
  */
 
-import type { Clock } from "../clock.ts";
-import type { Processor, ProcessorContext } from "../processor.ts";
-import type { AgentTask, JsonObject, Outcome } from "../task.ts";
+import type { Clock } from "../base/clock.ts";
+import type { Processor, ProcessorContext } from "./processor.ts";
+import type { AgentTask, JsonObject, Outcome } from "../task/task.ts";
 
 /** Options for {@linkcode createSimulateProcessor}. */
 export interface SimulateOptions {

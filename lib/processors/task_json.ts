@@ -4,9 +4,9 @@
  * @module
  */
 
-import type { ProcessorContext } from "../processor.ts";
-import type { AgentTask } from "../task.ts";
-import { stringifyJson } from "../trace.ts";
+import type { ProcessorContext } from "./processor.ts";
+import type { AgentTask } from "../task/task.ts";
+import { stringifyJson } from "../task/trace.ts";
 
 /** The JSON of a task and its run. */
 export function taskJson(

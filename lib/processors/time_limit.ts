@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../base/clock.ts";
 
 /** Aborts its signal after a time. Dispose of it to stop the clock. */
 export class TimeLimit implements Disposable {

@@ -4,9 +4,9 @@
  * @module
  */
 
-import type { Delivery } from "../outbox.ts";
-import type { TaskState } from "../task.ts";
-import type { WebhookEvent } from "../webhook_settings.ts";
+import type { Delivery } from "../store/outbox.ts";
+import type { TaskState } from "../task/task.ts";
+import type { WebhookEvent } from "./config.ts";
 
 /** A message with the id that stays the same however often it is sent. */
 export interface WebhookMessage {

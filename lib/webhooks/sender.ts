@@ -4,9 +4,9 @@
  * @module
  */
 
-import { messageOf as messageOfError, UsageError } from "../errors.ts";
-import { createSigner, SecretError, type Sign } from "../signature.ts";
-import type { WebhookSettings } from "../webhook_settings.ts";
+import { messageOf as messageOfError, UsageError } from "../base/errors.ts";
+import { createSigner, SecretError, type Sign } from "../base/signature.ts";
+import type { WebhookSettings } from "./config.ts";
 import type { WebhookMessage } from "./message.ts";
 
 /** What came of sending. */

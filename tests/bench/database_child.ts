@@ -8,8 +8,11 @@
  */
 
 import { DuckDBInstance } from "duckdb";
-import { connectDuckDb, type Connection } from "../../lib/duckdb/connection.ts";
-import { openDuckDbStore } from "../../lib/duckdb/store.ts";
+import {
+  connectDuckDb,
+  type Connection,
+} from "../../lib/store/duckdb/connection.ts";
+import { openDuckDbStore } from "../../lib/store/duckdb/store.ts";
 import type { Floor, Written } from "./database.ts";
 
 /** As many as the runner claims at a time at most. */

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { AT_ONCE, type CliProcess, ENABLED, Folder } from "../cli.ts";
+import { AT_ONCE, type CliProcess, ENABLED, Folder } from "../cli/cli.ts";
 import {
   type Batch,
   checkHistory,

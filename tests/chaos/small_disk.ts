@@ -6,7 +6,7 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { AT_ONCE, ENABLED, Folder } from "../cli.ts";
+import { AT_ONCE, ENABLED, Folder } from "../cli/cli.ts";
 
 const DISK = Deno.env.get("TMPDIR") ?? "";
 const FILLER = `${DISK}/filler`;

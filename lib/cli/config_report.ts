@@ -1,0 +1,214 @@
+/**
+ * What `agent-runner config check` says: what would run, what is in force, and
+ * what that was given by.
+ *
+ * @module
+ */
+
+import { unicodeWidth } from "@std/cli/unicode-width";
+import type { Config } from "../config/config.ts";
+import { printable } from "../base/log.ts";
+import {
+  keyOf,
+  type Setting,
+  type SettingName,
+  SETTINGS,
+  UNITS,
+} from "../config/settings.ts";
+import type { JsonObject, JsonValue } from "../task/task.ts";
+
+/** What would run for a provider. */
+export interface ProviderReport {
+  /** `*` for all that are not named. */
+  readonly provider: string;
+  readonly processor: string;
+  /** What it would do for a task; empty where the processor does not say. */
+  readonly does: string;
+  /** What is wrong, a sentence each. */
+  readonly problems: readonly string[];
+}
+
+/** What is known of a webhook. */
+export interface WebhookReport {
+  /** Without what may be secret. */
+  readonly url: string;
+  readonly on: readonly string[];
+  readonly problems: readonly string[];
+}
+
+/** What is reported beside the settings. */
+export interface Reports {
+  readonly providers: readonly ProviderReport[];
+  readonly webhooks: readonly WebhookReport[];
+}
+
+/** A value as the file would have it, and what it was given by. */
+type InForce = { readonly value: JsonValue; readonly source: string };
+
+/** Every setting by what it is called in the file, or its variable. */
+const NAMES = (Object.entries(SETTINGS) as [SettingName, Setting][])
+  .filter(([name]) => name !== "configPath")
+  .map(([name, it]) => [keyOf(it) ?? it.env ?? name, name] as const);
+
+function inForce(name: SettingName, config: Config): InForce {
+  const { kind, isSecret }: Setting = SETTINGS[name];
+  const value = config[name];
+  return {
+    value: isSecret && value
+      ? "***"
+      : typeof value === "number"
+      ? value / UNITS[kind as keyof typeof UNITS].size
+      : value instanceof Map
+      ? Object.fromEntries(value)
+      : value as JsonValue,
+    source: config.sources.get(name) ?? "",
+  };
+}
+
+/** A provider's own settings win over the general ones, but for its limit. */
+function inForceFor(
+  provider: string,
+  config: Config,
+): Record<string, InForce> {
+  const { timeoutMs, attempts, concurrency, backoff } =
+    config.providers?.get(provider) ?? {};
+  const own = (name: SettingName, value: number | undefined): InForce =>
+    value === undefined
+      ? inForce(name, config)
+      : { value, source: config.configPath ?? "" };
+  const limit = config.limits.get(provider);
+  return {
+    timeout: own("timeoutMs", timeoutMs && timeoutMs / 1_000),
+    attempts: own("attempts", attempts),
+    concurrency: limit === undefined
+      ? own("concurrency", concurrency)
+      : { ...inForce("limits", config), value: limit },
+    ...backoff && {
+      backoff: {
+        value: { base: backoff.baseMs / 1_000, max: backoff.maxMs / 1_000 },
+        source: config.configPath ?? "",
+      },
+    },
+  };
+}
+
+/** For scripts. */
+export function reportToJson(
+  config: Config,
+  { providers, webhooks }: Reports,
+): JsonObject {
+  return {
+    file: config.configPath ?? null,
+    providers: Object.fromEntries(
+      providers.map(({ provider, processor, does, problems }) => [provider, {
+        processor,
+        does,
+        settings: inForceFor(provider, config),
+        problems: [...problems],
+      }]),
+    ),
+    webhooks: webhooks.map(({ url, on, problems }) => ({
+      url,
+      on: [...on],
+      problems: [...problems],
+    })),
+    settings: Object.fromEntries(
+      NAMES.map(([key, name]) => [key, inForce(name, config)]),
+    ),
+  };
+}
+
+/** For people. */
+export function renderReport(
+  config: Config,
+  reports: Reports,
+): string {
+  const providers = reports.providers.map((
+    { provider, processor, does, problems },
+  ) =>
+    section(provider === "*" ? "All other providers" : provider, [
+      ["processor", processor],
+      ...does === "" ? [] : [["does", does]],
+      ...Object.entries(inForceFor(provider, config)).map(([name, it]) => [
+        name,
+        name === "timeout" && it.value === 0
+          ? "no limit"
+          : textOf(it.value, name === "timeout" ? " s" : ""),
+        it.source,
+      ]),
+      ...problems.map((problem) => ["WRONG", problem]),
+    ])
+  );
+  const webhooks = reports.webhooks.map(({ url, on, problems }) =>
+    section(`Webhook ${url}`, [
+      ["on", on.join(", ")],
+      ...problems.map((problem) => ["WRONG", problem]),
+    ])
+  );
+  const settings = NAMES.map(([key, name]) => {
+    const { kind }: Setting = SETTINGS[name];
+    const unit = kind === "seconds" ? " s" : kind === "days" ? " days" : "";
+    const { value, source } = inForce(name, config);
+    return [key, textOf(value, unit), source];
+  });
+  return [
+    headline(config),
+    ...providers,
+    ...webhooks,
+    section("Settings", settings),
+    conclusion(config, reports),
+  ].join("\n");
+}
+
+function headline({ configPath, providers }: Config): string {
+  const file = configPath === undefined
+    ? "There is no configuration file"
+    : `Configuration file: ${printable(configPath)}`;
+  if (!providers) return `${file}. Every provider is simulated.\n`;
+  return providers.has("*")
+    ? `${file}\n`
+    : `${file}. Tasks of providers that it does not name are left alone.\n`;
+}
+
+function conclusion(
+  { enabled }: Config,
+  { providers, webhooks }: Reports,
+): string {
+  const count =
+    [...providers, ...webhooks].flatMap(({ problems }) => problems).length;
+  const found = count === 0
+    ? "Nothing wrong was found."
+    : `${count} ${count === 1 ? "thing is" : "things are"} wrong.`;
+  return enabled
+    ? `${found}\n`
+    : `${found} The runner is disabled: HANDSFREE_AGENT_RUNNER_ENABLED=true ` +
+      "enables it.\n";
+}
+
+/** Rows of a name, a value and, for most, what it was given by. */
+function section(title: string, rows: readonly string[][]): string {
+  const width = (column: number) =>
+    Math.max(
+      ...rows.filter((row) => row.length > 2)
+        .map((row) => unicodeWidth(row[column] ?? "")),
+    );
+  const widths = [width(0), width(1)];
+  const lines = rows.map((row) =>
+    row.map((cell, column) =>
+      column === row.length - 1 ? cell : padded(cell, widths[column] ?? 0)
+    ).join("  ")
+  );
+  return [printable(title), ...lines.map((line) => `  ${printable(line)}`), ""]
+    .join("\n");
+}
+
+function padded(text: string, width: number): string {
+  return text + " ".repeat(Math.max(0, width - unicodeWidth(text)));
+}
+
+function textOf(value: JsonValue, unit: string): string {
+  if (value === "") return "none";
+  if (typeof value !== "object" || value === null) return `${value}${unit}`;
+  const pairs = Object.entries(value).map(([name, it]) => `${name}=${it}`);
+  return pairs.length === 0 ? "none" : pairs.join(", ");
+}

@@ -1,0 +1,186 @@
+/**
+ * What a run would do, for people and for scripts: a dry run.
+ *
+ * @module
+ */
+
+import type { Clock } from "../base/clock.ts";
+import { messageOf } from "../base/errors.ts";
+import { formatLocalTime } from "../base/log.ts";
+import type { Processor, ProcessorLookup } from "../processors/processor.ts";
+import {
+  claimedProvidersOf,
+  limitsOf,
+  type ProviderMap,
+} from "../runner/providers.ts";
+import { OTHERS, type Preview } from "../store/contract.ts";
+import { alignRows, type Screen } from "./table.ts";
+import { type AgentTask, isKnownState, type JsonObject } from "../task/task.ts";
+import { parseTrace } from "../task/trace.ts";
+import { questionOf } from "../task/transitions.ts";
+
+/** What would run, and what would not. */
+export interface Plan {
+  /** In their order. */
+  readonly running: readonly PlannedTask[];
+  /** All of them, those included that are not shown. */
+  readonly runningCount: number;
+  readonly waiting: readonly WaitingTask[];
+  readonly waitingCount: number;
+}
+
+interface PlannedTask {
+  readonly task: AgentTask;
+  readonly processor: string;
+  /** What it would do. */
+  readonly description: string;
+  /** How many of its provider run at the same time, where that is limited. */
+  readonly limit: number | undefined;
+}
+
+interface WaitingTask {
+  readonly task: AgentTask;
+  readonly reason: string;
+}
+
+/** Options for {@linkcode planOf}. */
+export interface PlanOptions {
+  readonly processorFor: ProcessorLookup;
+  readonly clock: Clock;
+  readonly settings: {
+    readonly maxAttempts: number;
+    readonly limits: ReadonlyMap<string, number>;
+    readonly providers?: ProviderMap;
+  };
+}
+
+/** Finds out who would run the tasks, and why some would not run. */
+export function planOf(preview: Preview, options: PlanOptions): Plan {
+  const { processorFor, settings } = options;
+  const limits = limitsOf(settings.limits, settings.providers);
+  const running: PlannedTask[] = [];
+  const waiting: WaitingTask[] = [];
+  for (const task of preview.claimable) {
+    const processor = processorFor(task.provider);
+    if (!processor) {
+      waiting.push({ task, reason: `fails: ${NO_PROCESSOR}` });
+      continue;
+    }
+    const limit = limits.get(task.provider) ?? limits.get(OTHERS) ?? Infinity;
+    running.push({
+      task,
+      processor: processor.name,
+      description: describe(processor, task),
+      limit: Number.isFinite(limit) ? limit : undefined,
+    });
+  }
+  const moved = waiting.length;
+  waiting.push(
+    ...preview.others.map((task) => ({ task, reason: whyNot(task, options) })),
+  );
+  return {
+    running,
+    runningCount: preview.claimableCount - moved,
+    waiting,
+    waitingCount: preview.othersCount + moved,
+  };
+}
+
+const NO_PROCESSOR = "no processor is configured for its provider";
+
+function describe(processor: Processor, task: AgentTask): string {
+  try {
+    return processor.describe?.(task) ?? task.instruction ?? "";
+  } catch (error) {
+    return `its processor can't say: ${messageOf(error)}`;
+  }
+}
+
+function whyNot(task: AgentTask, { clock, settings }: PlanOptions): string {
+  const { state, provider, attempt, leaseOwner, leaseExpiresAt, runAt } = task;
+  const now = clock.now();
+  if (!isKnownState(state)) {
+    return `another program gave it the state "${state}"`;
+  }
+  if (state !== "needs_input" && leaseExpiresAt && leaseExpiresAt > now) {
+    return `${leaseOwner} runs it, until ${
+      formatLocalTime(leaseExpiresAt)
+    } at least`;
+  }
+  if (task.cancelRequestedAt) return "fails: somebody has cancelled it";
+  if (state === "needs_input") {
+    const question = questionOf(parseTrace(task.traceText)) ?? "";
+    return runAt && runAt <= now
+      ? `fails: nobody answered in time: ${question}`
+      : `waits for an answer: ${question}`;
+  }
+  const claimed = claimedProvidersOf(settings.providers);
+  if (claimed && !claimed.includes(provider)) return NO_PROCESSOR;
+  if (runAt && runAt > now) return `not before ${formatLocalTime(runAt)}`;
+  return `fails: its runner died at each of ${attempt} attempts`;
+}
+
+/** The plan as text. */
+export function renderPlan(plan: Plan, screen: Screen): string {
+  const { running, runningCount, waiting, waitingCount } = plan;
+  if (runningCount + waitingCount === 0) return "Nothing waits.\n";
+  const runs = running.map(({ task, processor, description, limit }) => [
+    task.id.slice(0, 8),
+    task.provider,
+    processor,
+    limit === undefined ? description : `${description} (${limit} at a time)`,
+  ]);
+  const waits = waiting.map(({ task, reason }) => [
+    task.id.slice(0, 8),
+    task.provider,
+    task.state,
+    reason,
+  ]);
+  return [
+    ...section(["ID", "PROVIDER", "PROCESSOR", "WHAT"], runs, {
+      total: runningCount,
+      screen,
+    }),
+    `${runningCount} would run.`,
+    ...(waitingCount === 0 ? [] : [
+      "",
+      ...section(["ID", "PROVIDER", "STATE", "WHY NOT"], waits, {
+        total: waitingCount,
+        screen,
+      }),
+      `${waitingCount} would not run.`,
+    ]),
+  ].map((line) => `${line}\n`).join("");
+}
+
+function section(
+  header: readonly string[],
+  rows: readonly (readonly string[])[],
+  { total, screen }: { readonly total: number; readonly screen: Screen },
+): string[] {
+  if (rows.length === 0) return [];
+  const lines = alignRows([header, ...rows], screen);
+  const more = total - rows.length;
+  return more > 0 ? [...lines, `… and ${more} more`] : lines;
+}
+
+/** The plan as JSON. */
+export function planToJson(plan: Plan): JsonObject {
+  return {
+    would_run: plan.runningCount,
+    would_not_run: plan.waitingCount,
+    tasks: plan.running.map(({ task, processor, description, limit }) => ({
+      id: task.id,
+      provider: task.provider,
+      processor,
+      description,
+      at_once: limit ?? null,
+    })),
+    others: plan.waiting.map(({ task, reason }) => ({
+      id: task.id,
+      provider: task.provider,
+      state: task.state,
+      reason,
+    })),
+  };
+}

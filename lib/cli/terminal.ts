@@ -1,0 +1,84 @@
+/**
+ * Standard input and output.
+ *
+ * @module
+ */
+
+import { messageOf, UsageError, UserError } from "../base/errors.ts";
+import { printable } from "../base/log.ts";
+import type { Screen } from "./table.ts";
+
+/** What commands read and write. */
+export interface Terminal {
+  readonly screen: Screen;
+  /** Writes to standard output. */
+  write(text: string): void;
+  /** Reads standard input to its end. */
+  readInput(): Promise<string>;
+  /**
+   * Asks for yes or no. Undefined where nobody can be asked: standard input or
+   * standard error is no terminal.
+   */
+  confirm(question: string): Promise<boolean | undefined>;
+}
+
+/** Thrown where nobody reads standard output any more, as after `| head`. */
+export class OutputClosedError extends Error {
+  override readonly name = "OutputClosedError";
+}
+
+/** The process's own terminal. */
+export function systemTerminal(): Terminal {
+  const isTerminal = Deno.stdout.isTerminal();
+  return {
+    screen: {
+      width: isTerminal ? Deno.consoleSize().columns : undefined,
+      hasColor: isTerminal && !Deno.noColor,
+    },
+    write(text) {
+      let bytes = new TextEncoder().encode(text);
+      try {
+        while (bytes.length > 0) {
+          bytes = bytes.subarray(Deno.stdout.writeSync(bytes));
+        }
+      } catch (error) {
+        if (error instanceof Deno.errors.BrokenPipe) {
+          throw new OutputClosedError();
+        }
+        throw new UserError(`Cannot write the output: ${messageOf(error)}.`, {
+          cause: error,
+        });
+      }
+    },
+    async readInput() {
+      const bytes = await new Response(Deno.stdin.readable).bytes();
+      return decodeText(bytes, "standard input");
+    },
+    async confirm(question) {
+      if (!Deno.stdin.isTerminal() || !Deno.stderr.isTerminal()) return;
+      // Not to standard output, which may be a file.
+      await Deno.stderr.write(
+        new TextEncoder().encode(`${printable(question)} [y/N] `),
+      );
+      const line = new Uint8Array(1_024);
+      const length = await Deno.stdin.read(line) ?? 0;
+      const answer = new TextDecoder().decode(line.subarray(0, length)).trim();
+      return /^y(es)?$/i.test(answer);
+    },
+  };
+}
+
+/**
+ * Reads bytes as UTF-8, with or without a byte order mark.
+ *
+ * @throws {UsageError} where they are something else.
+ */
+export function decodeText(bytes: Uint8Array, source: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new UsageError(`Cannot read ${source}: it is not UTF-8 text.`, {
+      cause,
+    });
+  }
+}

@@ -1,0 +1,223 @@
+/**
+ * Turns flags, environment, configuration file and defaults into one frozen
+ * {@linkcode Config}; the one named first wins.
+ *
+ * @module
+ */
+
+import type { ProviderConfig } from "./schema.ts";
+import { UsageError } from "../base/errors.ts";
+import { parseHosts, parseListenAddress } from "./listen_address.ts";
+import type { LogFormat, LogLevel } from "../base/log.ts";
+import {
+  expectedOf,
+  maxOf,
+  type Setting,
+  type SettingName,
+  SETTINGS,
+  UNITS,
+} from "./settings.ts";
+import type { WebhookSettings } from "../webhooks/config.ts";
+
+/** What the configuration file says of each provider; `*` is all others. */
+export type ProviderConfigs = ReadonlyMap<string, ProviderConfig>;
+
+/** Everything that can be configured. Durations are in milliseconds. */
+export interface Config {
+  /** The configuration file that was read; undefined where there is none. */
+  readonly configPath: string | undefined;
+  /** Undefined where no file names any: then every provider is simulated. */
+  readonly providers?: ProviderConfigs;
+  /** Undefined where there are none. */
+  readonly webhooks?: readonly WebhookSettings[];
+  /** What each setting was given by, for people. */
+  readonly sources: ReadonlyMap<SettingName, string>;
+  readonly enabled: boolean;
+  readonly dbPath: string;
+  /** Empty: commands work on the file. */
+  readonly server: string;
+  readonly dbWaitMs: number;
+  readonly exclusive: boolean;
+  readonly intervalMs: number;
+  readonly concurrency: number;
+  readonly completionDelayMs: number;
+  readonly simulateFailure: boolean;
+  readonly leaseMs: number;
+  readonly maxAttempts: number;
+  readonly attempts: number;
+  readonly timeoutMs: number;
+  readonly limits: ReadonlyMap<string, number>;
+  readonly eventRetentionMs: number;
+  readonly notifications: boolean;
+  readonly drainMs: number;
+  /** Empty: no HTTP API. */
+  readonly listen: string;
+  /** Separated by commas. */
+  readonly allowedHosts: string;
+  readonly token: string;
+  readonly tokenFile: string;
+  readonly telemetry: boolean;
+  readonly logLevel: LogLevel;
+  readonly logFormat: LogFormat;
+}
+
+/** The text of a setting's value and where it comes from, for people. */
+export interface Origin {
+  readonly text: string;
+  /** `--interval`, a variable's name, `agent-runner.json:4:17`, or `default`. */
+  readonly source: string;
+}
+
+/** A configuration file as it was read. */
+export interface ConfigFile {
+  readonly path: string;
+  readonly settings: ReadonlyMap<SettingName, Origin>;
+  readonly providers?: ProviderConfigs;
+  readonly webhooks?: readonly WebhookSettings[];
+  /** What is wrong in it, a line each; then the rest is empty. */
+  readonly mistakes: readonly string[];
+}
+
+/** Flags as parsed: their text, or whether they were given. */
+export type FlagValues = Readonly<Record<string, unknown>>;
+
+/** Looks up an environment variable. */
+export type Environment = (name: string) => string | undefined;
+
+/**
+ * The path of the configuration file: the one that was asked for, be it there or
+ * not, or the default one where it exists.
+ */
+export function findConfigFile(
+  flags: FlagValues,
+  env: Environment,
+): string | undefined {
+  const { text, source } = originOf("configPath", { flags, env });
+  return source !== DEFAULT || exists(text) ? text : undefined;
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch (error) {
+    // Anything else is said by who reads it.
+    return !(error instanceof Deno.errors.NotFound);
+  }
+}
+
+/**
+ * Builds the configuration.
+ *
+ * @throws {UsageError} that lists every mistake, not only the first.
+ */
+export function loadConfig(
+  flags: FlagValues,
+  env: Environment,
+  file?: ConfigFile,
+): Config {
+  const mistakes = [...file?.mistakes ?? []];
+  const values: Record<string, unknown> = {};
+  const sources = new Map<SettingName, string>();
+  for (const name of Object.keys(SETTINGS) as SettingName[]) {
+    const { text, source } = originOf(name, { flags, env, file });
+    const value = readValue(SETTINGS[name], text);
+    if (value === undefined) {
+      const expected = expectedOf(SETTINGS[name], {
+        isTooLarge: isTooLarge(SETTINGS[name], text),
+      });
+      mistakes.push(`${source} is "${text}": expected ${expected}.`);
+    }
+    values[name] = value;
+    sources.set(name, source);
+  }
+  if (mistakes.length > 0) throw new UsageError(mistakes.join("\n"));
+  const config = {
+    ...values,
+    sources,
+    configPath: file?.path,
+    ...file?.providers && { providers: file.providers },
+    ...file?.webhooks && { webhooks: file.webhooks },
+  };
+  return Object.freeze(config) as unknown as Config;
+}
+
+const DEFAULT = "default";
+
+interface Sources {
+  readonly flags: FlagValues;
+  readonly env: Environment;
+  readonly file?: ConfigFile;
+}
+
+function originOf(name: SettingName, { flags, env, file }: Sources): Origin {
+  const setting: Setting = SETTINGS[name];
+  const given = setting.flag === undefined ? undefined : flags[setting.flag];
+  if (given !== undefined && given !== null) {
+    return { text: String(given), source: `--${setting.flag}` };
+  }
+  const variable = setting.env === undefined ? undefined : env(setting.env);
+  // An empty variable is how shells and unit files say "not set".
+  if (variable) return { text: variable, source: setting.env ?? "" };
+  return file?.settings.get(name) ??
+    { text: setting.default, source: DEFAULT };
+}
+
+const BOOLEANS: ReadonlyMap<string, boolean> = new Map([
+  ["true", true],
+  ["yes", true],
+  ["1", true],
+  ["false", false],
+  ["no", false],
+  ["0", false],
+]);
+
+/** The value that a text stands for; undefined where it stands for none. */
+function readValue(setting: Setting, text: string): unknown {
+  switch (setting.kind) {
+    case "text":
+      return text === "" && setting.default !== "" ? undefined : text;
+    case "address":
+      return text === "" || parseListenAddress(text) ? text : undefined;
+    case "hosts":
+      return parseHosts(text) && text;
+    case "boolean":
+      return BOOLEANS.get(text.trim().toLowerCase());
+    case "choice":
+      return setting.choices?.find((choice) =>
+        choice.toLowerCase() === text.trim().toLowerCase()
+      );
+    case "counts":
+      return readCounts(text);
+    default:
+      return readNumber(setting.kind, setting.min ?? 0, text);
+  }
+}
+
+function readCounts(text: string): ReadonlyMap<string, number> | undefined {
+  const counts = new Map<string, number>();
+  for (const pair of text.split(",").filter((it) => it.trim() !== "")) {
+    const [, name, count] = /^\s*([^\s=]+)\s*=\s*([1-9]\d*)\s*$/.exec(pair) ??
+      [];
+    if (!name) return undefined;
+    counts.set(name, Number(count));
+  }
+  return counts;
+}
+
+function readNumber(
+  kind: keyof typeof UNITS,
+  min: number,
+  text: string,
+): number | undefined {
+  const { size } = UNITS[kind];
+  const number = /^\s*(\d+(\.\d+)?|\.\d+)\s*$/.test(text) ? Number(text) : NaN;
+  const isWhole = kind !== "count" || Number.isInteger(number);
+  const isFit = number >= min && number <= maxOf(kind);
+  return isWhole && isFit ? Math.round(number * size) : undefined;
+}
+
+function isTooLarge({ kind }: Setting, text: string): boolean {
+  return Object.hasOwn(UNITS, kind) && Number.isFinite(Number(text)) &&
+    Number(text) > maxOf(kind as keyof typeof UNITS);
+}

@@ -1,0 +1,175 @@
+/**
+ * Reads the configuration file. Loaded only where there is one: the schema
+ * library adds 40 ms to the program's start.
+ *
+ * @module
+ */
+
+import { dirname, isAbsolute, join } from "node:path";
+import type { ConfigFile, Origin, ProviderConfigs } from "./config.ts";
+import { describeIssues, expectation, nameOf } from "./mistakes.ts";
+import {
+  configFileSchema,
+  FILE_SETTINGS,
+  type ProviderConfig,
+  type ProviderOptions,
+  type WebhookOptions,
+} from "./schema.ts";
+import { messageOf, UsageError } from "../base/errors.ts";
+import { JsonSyntaxError, LocatedJson } from "./located_json.ts";
+import { type Setting, type SettingName, SETTINGS } from "./settings.ts";
+import { decodeText } from "../cli/terminal.ts";
+import type { WebhookSettings } from "../webhooks/config.ts";
+
+const MAX_BYTES = 1_000_000;
+
+/**
+ * Reads and validates the file.
+ *
+ * @returns what it says, or every mistake in it.
+ * @throws {UsageError} where it can't be read at all.
+ */
+export async function readConfigFile(path: string): Promise<ConfigFile> {
+  return parseConfigFile(path, decodeText(await readBytes(path), path));
+}
+
+/** As {@linkcode readConfigFile}, for a text that was read. */
+export function parseConfigFile(path: string, text: string): ConfigFile {
+  const wrong = (mistakes: readonly string[]): ConfigFile => ({
+    path,
+    settings: new Map(),
+    mistakes: mistakes.map((it) => `${path}:${it}`),
+  });
+  let json: LocatedJson;
+  try {
+    json = new LocatedJson(text);
+  } catch (error) {
+    if (!(error instanceof JsonSyntaxError)) throw error;
+    return wrong([`${error.place}: This is not JSON: ${error.message}.`]);
+  }
+  const result = configFileSchema.safeParse(json.value, { error: expectation });
+  const mistakes = [
+    ...json.wrongKeys().map(({ path, place, twin }) =>
+      `${place}: ${nameOf(path)} ` +
+      (twin
+        ? `is there twice, first at ${twin}. Keep one.`
+        : "can't be used as a name.")
+    ),
+    ...result.success ? [] : describeIssues(result.error.issues, json),
+  ];
+  if (!result.success || mistakes.length > 0) {
+    // A number can be wrong in two ways that are told in the same words.
+    return wrong([...new Set(mistakes)].sort(byPlace));
+  }
+  const { settings = {}, providers, webhooks } = result.data;
+  return {
+    path,
+    settings: originsOf(settings, { path, json }),
+    providers: providers && providersOf(providers),
+    webhooks: webhooks?.length ? webhooks.map(webhookOf) : undefined,
+    mistakes: [],
+  };
+}
+
+function byPlace(a: string, b: string): number {
+  const [lineA = 0, columnA = 0] = a.split(":").map(Number);
+  const [lineB = 0, columnB = 0] = b.split(":").map(Number);
+  return lineA - lineB || columnA - columnB;
+}
+
+/** Settings as text, as flags and variables are: so values have one meaning. */
+function originsOf(
+  settings: Readonly<Record<string, unknown>>,
+  { path, json }: { path: string; json: LocatedJson },
+): ReadonlyMap<SettingName, Origin> {
+  const origins = new Map<SettingName, Origin>();
+  for (const [key, name] of FILE_SETTINGS) {
+    const setting: Setting = SETTINGS[name];
+    const value = settings[key];
+    if (value === undefined) continue;
+    const source = `${path}:${json.placeOf(["settings", key])}`;
+    const text = setting.isPath
+      ? besideFile(path, String(value))
+      : setting.kind === "counts"
+      ? Object.entries(value as object).map((it) => it.join("=")).join(",")
+      : typeof value === "number"
+      ? String(Number(value.toFixed(6))) // Never as 1e-7.
+      : String(value);
+    origins.set(name, { text, source });
+  }
+  return origins;
+}
+
+/** Paths in the file are seen from its folder, wherever the program is started. */
+function besideFile(path: string, value: string): string {
+  const isPath = !isAbsolute(value) && !value.startsWith(":");
+  return isPath ? join(dirname(path), value) : value;
+}
+
+function providersOf(
+  providers: Readonly<Record<string, ProviderOptions>>,
+): ProviderConfigs {
+  return new Map(
+    Object.entries(providers).map(([name, options]): [
+      string,
+      ProviderConfig,
+    ] => {
+      const { processor, timeout, attempts, concurrency, backoff } = options;
+      return [name, {
+        processor,
+        ...timeout !== undefined && { timeoutMs: inMs(timeout) },
+        ...attempts !== undefined && { attempts },
+        ...concurrency !== undefined && { concurrency },
+        ...backoff && {
+          backoff: { baseMs: inMs(backoff.base), maxMs: inMs(backoff.max) },
+        },
+        options,
+      }];
+    }),
+  );
+}
+
+function webhookOf(
+  { timeout, ...rest }: WebhookOptions,
+): WebhookSettings {
+  return { ...rest, timeoutMs: inMs(timeout) };
+}
+
+function inMs(seconds: number): number {
+  return Math.round(seconds * 1_000);
+}
+
+/** Bounded, since anything can be named: a disk, a pipe. */
+async function readBytes(path: string): Promise<Uint8Array> {
+  const bytes = new Uint8Array(MAX_BYTES + 1);
+  let length = 0;
+  try {
+    using file = await Deno.open(path);
+    while (length < bytes.length) {
+      const count = await file.read(bytes.subarray(length));
+      if (count === null) break;
+      length += count;
+    }
+  } catch (cause) {
+    throw unreadable(path, reasonOf(cause), cause);
+  }
+  if (length > MAX_BYTES) throw unreadable(path, "it is larger than 1 MB");
+  return bytes.subarray(0, length);
+}
+
+function reasonOf(error: unknown): string {
+  if (error instanceof Deno.errors.NotFound) return "there is no such file";
+  if (error instanceof Deno.errors.IsADirectory) return "it is a folder";
+  if (error instanceof Deno.errors.PermissionDenied) {
+    return "no permission to read it";
+  }
+  return messageOf(error);
+}
+
+function unreadable(path: string, reason: string, cause?: unknown): UsageError {
+  return new UsageError(
+    `Cannot read the configuration file ${path}: ${reason}. ` +
+      "Give another one with --config or HANDSFREE_AGENT_RUNNER_CONFIG.",
+    { cause },
+  );
+}

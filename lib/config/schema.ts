@@ -1,0 +1,204 @@
+/**
+ * The form of the configuration file: what is validated is what `config schema`
+ * prints.
+ *
+ * @module
+ */
+
+import { z } from "zod";
+import { commandConfig } from "../processors/command/config.ts";
+import { httpConfig, secretEnv } from "../processors/http/config.ts";
+import { moduleConfig } from "../processors/module/config.ts";
+import { parseHosts, parseListenAddress } from "./listen_address.ts";
+import type { ProviderSettings } from "../processors/provider_settings.ts";
+import {
+  expectedOf,
+  keyOf,
+  maxOf,
+  type Setting,
+  type SettingName,
+  SETTINGS,
+  type UNITS,
+} from "./settings.ts";
+import { WEBHOOK_EVENTS } from "../webhooks/config.ts";
+
+const SECONDS: Setting = {
+  kind: "seconds",
+  default: "",
+  summary: "",
+};
+const COUNT: Setting = { kind: "count", min: 1, default: "", summary: "" };
+
+/** What every provider may set, whatever its processor is. */
+const PROVIDER_FIELDS = {
+  timeout: numberSchema(SECONDS).optional().describe(
+    "Longest run of a task that sets no --timeout, in seconds; 0: no limit",
+  ),
+  attempts: numberSchema(COUNT).optional().describe(
+    "Tries of a task that fails, for tasks created without --attempts",
+  ),
+  concurrency: numberSchema(COUNT).optional().describe(
+    "Tasks of this provider that run at the same time; of * all others together",
+  ),
+  backoff: z.strictObject({
+    base: numberSchema(SECONDS).default(1).describe(
+      "Seconds before the second try; doubles with each",
+    ),
+    max: numberSchema(SECONDS).default(300).describe("The most seconds"),
+  }).refine(({ base, max }) => base <= max, {
+    path: ["max"],
+    error: "expected no less than base (default 1)",
+  }).optional().describe("Delays between the tries of a task that fails"),
+};
+
+const WEBHOOK_TIMEOUT = { error: "expected a number of seconds, 0.1 to 300" };
+
+const webhook = z.strictObject({
+  url: z.string().regex(
+    /^https?:\/\/[^\s\/?#@]+([\/?][^\s#]*)?$/,
+    "expected a URL like https://example.com/hook, without a name or password",
+  ).refine((url) => URL.canParse(url), "expected a URL").describe(
+    "Where events are sent with POST; private addresses are allowed",
+  ),
+  secretEnv: secretEnv.describe(
+    "The environment variable with the secret, whsec_…, that signs",
+  ),
+  on: z.array(z.enum(WEBHOOK_EVENTS)).min(1).describe(
+    "What is sent: changes of a task",
+  ),
+  providers: z.array(z.string().regex(/\S/, "expected a provider's name"))
+    .min(1).optional().describe("Only events of tasks of these providers"),
+  timeout: z.number(WEBHOOK_TIMEOUT).min(0.1, WEBHOOK_TIMEOUT)
+    .max(300, WEBHOOK_TIMEOUT).default(10).describe(
+      "Seconds until a receiver that does not answer is tried again later",
+    ),
+});
+
+/** What the entry of a webhook says, as validated. */
+export type WebhookOptions = z.output<typeof webhook>;
+
+/** A provider, by its processor. A kind more is a line more. */
+const provider = z.discriminatedUnion("processor", [
+  z.strictObject(fieldsOf("simulate")),
+  commandConfig.safeExtend(fieldsOf("command")),
+  z.strictObject({ ...fieldsOf("http"), ...httpConfig.shape }),
+  z.strictObject({ ...fieldsOf("module"), ...moduleConfig.shape }),
+]);
+
+function fieldsOf<Name extends string>(processor: Name) {
+  return {
+    processor: z.literal(processor).describe("What does the work"),
+    ...PROVIDER_FIELDS,
+  };
+}
+
+/** What a provider's entry says, as validated. Durations are in seconds. */
+export type ProviderOptions = z.output<typeof provider>;
+
+/** How the tasks of one provider are run, and by what. */
+export interface ProviderConfig extends ProviderSettings {
+  readonly processor: ProviderOptions["processor"];
+  /** What its processor is made from. */
+  readonly options: ProviderOptions;
+}
+
+/** Settings that the file may hold, by what they are called there. */
+export const FILE_SETTINGS: ReadonlyMap<string, SettingName> = new Map(
+  (Object.keys(SETTINGS) as SettingName[])
+    .filter((name) => name !== "configPath")
+    .map((name): [string | undefined, SettingName] => [
+      keyOf(SETTINGS[name]),
+      name,
+    ])
+    .filter((it): it is [string, SettingName] => it[0] !== undefined),
+);
+
+/** The whole file. */
+export const configFileSchema = z.strictObject({
+  $schema: z.string().optional().describe(
+    "Where editors find what `agent-runner config schema` prints",
+  ),
+  settings: z.strictObject(
+    Object.fromEntries(
+      [...FILE_SETTINGS].map(([key, name]) => [
+        key,
+        settingSchema(SETTINGS[name]).optional(),
+      ]),
+    ),
+  ).optional().describe("Settings; flags and environment win over them"),
+  providers: z.record(
+    z.string().regex(/\S/, "expected the name of a provider, or *"),
+    provider,
+  ).refine((providers) => Object.keys(providers).length > 0, {
+    error: "expected a provider at least. Leave it out to simulate all",
+  }).optional().meta({
+    description:
+      "What runs the tasks of each provider; * stands for all others. Tasks " +
+      "of providers that are not named are left alone",
+    minProperties: 1,
+  }),
+  webhooks: z.array(webhook).superRefine((webhooks, context) => {
+    for (const [index, { url }] of webhooks.entries()) {
+      if (webhooks.findIndex((it) => it.url === url) === index) continue;
+      context.addIssue({
+        code: "custom",
+        path: [index, "url"],
+        message:
+          "expected each URL once. Put what is sent there into one entry",
+      });
+    }
+  }).optional().describe(
+    "Where to tell of what happens to tasks, in the form of Standard Webhooks",
+  ),
+}).meta({
+  title: "agent-runner",
+  description: "The configuration file of agent-runner",
+});
+
+function settingSchema(setting: Setting): z.ZodType {
+  return bareSchema(setting).describe(
+    setting.default === ""
+      ? setting.summary
+      : `${setting.summary} (default ${setting.default})`,
+  );
+}
+
+function bareSchema(setting: Setting): z.ZodType {
+  const error = `expected ${expectedOf(setting)}`;
+  switch (setting.kind) {
+    case "text":
+      return z.string({ error }).min(1, { error });
+    case "address":
+      return z.string({ error }).refine(parseListenAddress, { error });
+    case "hosts":
+      return z.string({ error }).min(1, { error }).refine(parseHosts, {
+        error,
+      });
+    case "boolean":
+      return z.boolean({ error });
+    case "choice":
+      return z.enum([...setting.choices ?? []]);
+    case "counts":
+      return z.record(
+        z.string().regex(/^[^\s=,]+$/, "expected a provider's name"),
+        numberSchema(COUNT),
+        { error: 'expected an object like { "claude": 2 }' },
+      );
+    default:
+      return numberSchema(setting);
+  }
+}
+
+function numberSchema(setting: Setting): z.ZodNumber {
+  const { kind, min = 0 } = setting;
+  const max = maxOf(kind as keyof typeof UNITS);
+  const error = ({ code }: { readonly code?: string }) =>
+    `expected ${expectedOf(setting, { isTooLarge: code === "too_big" })}`;
+  const number = kind === "count" ? z.int({ error }) : z.number({ error });
+  return number.min(min, { error }).max(max, { error });
+}
+
+/** The JSON Schema of the file (draft 2020-12). */
+export function jsonSchema(): object {
+  return z.toJSONSchema(configFileSchema, { io: "input" });
+}

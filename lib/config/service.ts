@@ -1,0 +1,100 @@
+/**
+ * What the HTTP service is started with, read and checked.
+ *
+ * @module
+ */
+
+import type { Config } from "./config.ts";
+import { messageOf, UsageError } from "../base/errors.ts";
+import {
+  formatAddress,
+  isLoopback,
+  type ListenAddress,
+  parseHosts,
+  parseListenAddress,
+} from "./listen_address.ts";
+
+/** How the service listens, and to whom. */
+export interface ServiceSettings {
+  readonly address: ListenAddress;
+  /** Names that it may be called by, beside its own address. */
+  readonly allowedHosts: readonly string[];
+  /** What callers must know; empty: nothing. */
+  readonly token: string;
+}
+
+/** A token must be at least so long to be hard to guess. */
+const MIN_TOKEN_LENGTH = 16;
+/** What a header can carry. */
+const TOKEN = /^[\x21-\x7e]+$/;
+
+/**
+ * Reads the settings of the service.
+ *
+ * @throws {UsageError} where they are wrong, or would let strangers in.
+ */
+export async function serviceSettings(
+  config: Pick<Config, "listen" | "allowedHosts" | "token" | "tokenFile">,
+): Promise<ServiceSettings> {
+  const address = parseListenAddress(config.listen);
+  if (!address) {
+    throw new UsageError(
+      `Cannot listen on "${config.listen}": it is no address. ` +
+        "Give one like 8080, 127.0.0.1:8080 or [::1]:8080.",
+    );
+  }
+  const token = await readToken(config);
+  if (token === "" && !isLoopback(address.hostname)) {
+    throw new UsageError(
+      `Cannot listen on ${formatAddress(address)} without a token: ` +
+        "other machines could create tasks. Set HANDSFREE_AGENT_TOKEN or give " +
+        "--token-file, or listen on 127.0.0.1.",
+    );
+  }
+  const allowedHosts = parseHosts(config.allowedHosts);
+  if (allowedHosts) return { address, allowedHosts, token };
+  throw new UsageError(
+    `Cannot allow the hosts "${config.allowedHosts}": expected names without ` +
+      "scheme and port. Give one like runner.example.com.",
+  );
+}
+
+/**
+ * The token that callers and the service must share; empty where none is set.
+ *
+ * @throws {UsageError} where it is set twice, can't be read or is too short.
+ */
+export async function readToken(
+  { token, tokenFile }: Pick<Config, "token" | "tokenFile">,
+): Promise<string> {
+  if (token !== "" && tokenFile !== "") {
+    throw new UsageError(
+      "Cannot use HANDSFREE_AGENT_TOKEN and a token file. Give one of the two.",
+    );
+  }
+  if (tokenFile === "") {
+    return token === "" ? "" : checked(token, "HANDSFREE_AGENT_TOKEN");
+  }
+  try {
+    const text = await Deno.readTextFile(tokenFile);
+    return checked(text.trim(), tokenFile);
+  } catch (error) {
+    if (error instanceof UsageError) throw error;
+    const reason = error instanceof Deno.errors.NotFound
+      ? "there is no such file"
+      : messageOf(error);
+    throw new UsageError(
+      `Cannot read the token from ${tokenFile}: ${reason}. ` +
+        "Give another --token-file.",
+      { cause: error },
+    );
+  }
+}
+
+function checked(token: string, source: string): string {
+  if (token.length >= MIN_TOKEN_LENGTH && TOKEN.test(token)) return token;
+  throw new UsageError(
+    `Cannot use the token in ${source}: expected ${MIN_TOKEN_LENGTH} or more ` +
+      "letters, digits and signs without blanks. Make one: openssl rand -hex 32",
+  );
+}

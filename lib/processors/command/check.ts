@@ -1,0 +1,105 @@
+/**
+ * Tries what can be tried of a command without running it.
+ *
+ * @module
+ */
+
+import { delimiter, dirname, join, resolve } from "node:path";
+import { messageOf } from "../../base/errors.ts";
+import type { CommandConfig } from "./config.ts";
+import { folderProblem } from "./folder.ts";
+import {
+  hasSlash,
+  passedVariables,
+  SHELL,
+  type VariableLookup,
+} from "./input.ts";
+import { fillPlaceholders } from "./placeholders.ts";
+import { shortSecrets } from "./secrets.ts";
+
+/** What a command is checked with. */
+export interface CheckParts {
+  readonly variable: VariableLookup;
+  readonly baseFolder: string;
+}
+
+/** What is wrong with a command, a sentence each. */
+export async function checkCommand(
+  config: CommandConfig,
+  { variable, baseFolder }: CheckParts,
+): Promise<readonly string[]> {
+  const { command, cwd, workspace, env, secrets } = config;
+  const passed = passedVariables(config, variable);
+  const program = command
+    ? fillPlaceholders(command[0] ?? "", () => baseFolder)
+    : SHELL;
+  const problems = [
+    await programProblem(program, { path: passed.PATH ?? "", baseFolder }),
+    cwd === undefined
+      ? undefined
+      : await writableProblem(resolve(baseFolder, cwd)),
+    workspace === undefined
+      ? undefined
+      : await writableProblem(await parentOf(resolve(baseFolder, workspace))),
+    ...[...env, ...secrets].filter((name) => passed[name] === undefined)
+      .map((name) => `The variable ${name} is not set.`),
+    ...shortSecrets(config, passed),
+  ];
+  return problems.filter((it) => it !== undefined);
+}
+
+async function programProblem(
+  program: string,
+  { path, baseFolder }: { path: string; baseFolder: string },
+): Promise<string | undefined> {
+  const files = hasSlash(program)
+    ? [resolve(baseFolder, program)]
+    : path.split(delimiter).filter((folder) => folder !== "")
+      .map((folder) => join(folder, program));
+  let isFile = false;
+  for (const file of files.flatMap(withEndings)) {
+    try {
+      const info = await Deno.stat(file);
+      isFile ||= info.isFile;
+      if (info.isFile && ((info.mode ?? 0o111) & 0o111) !== 0) return undefined;
+    } catch {
+      continue; // Not there, or below what may not be read.
+    }
+  }
+  if (isFile) return `${program} is not executable. Run: chmod +x ${program}`;
+  return hasSlash(program)
+    ? `The program ${program} does not exist.`
+    : `The program ${program} is not on PATH (${path || "which is empty"}).`;
+}
+
+/** On Windows the name of a program need not have its ending. */
+function withEndings(file: string): string[] {
+  return Deno.build.os === "windows"
+    ? [file, `${file}.exe`, `${file}.cmd`, `${file}.bat`]
+    : [file];
+}
+
+async function writableProblem(folder: string): Promise<string | undefined> {
+  const problem = await folderProblem(folder);
+  if (problem) return `The folder ${folder} can't be used: ${problem}`;
+  try {
+    await Deno.remove(
+      await Deno.makeTempFile({ dir: folder, prefix: ".agent-runner-check-" }),
+    );
+    return undefined;
+  } catch (error) {
+    return `The folder ${folder} is not writable: ${messageOf(error)}`;
+  }
+}
+
+/** The folder itself, or the nearest above it that exists. */
+async function parentOf(folder: string): Promise<string> {
+  const parent = dirname(folder);
+  if (parent === folder) return folder;
+  try {
+    await Deno.stat(folder);
+    return folder;
+  } catch {
+    return await parentOf(parent); // It is made with the first task.
+  }
+}

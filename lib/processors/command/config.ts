@@ -1,0 +1,139 @@
+/**
+ * What the configuration file says of a command.
+ *
+ * @module
+ */
+
+import { z } from "zod";
+import { PLACEHOLDERS, placeholdersIn } from "./placeholders.ts";
+
+const placeholderNames = Object.keys(PLACEHOLDERS).map((name) => `{${name}}`);
+
+const text = z.string().regex(/^[^\0]*$/, "expected a text without NUL");
+const someText = text.min(1);
+
+const argument = text.superRefine((value, context) => {
+  for (const name of placeholdersIn(value)) {
+    if (Object.hasOwn(PLACEHOLDERS, name)) continue;
+    context.addIssue({
+      code: "custom",
+      message: `expected one of ${placeholderNames.join(", ")} in place of ` +
+        `{${name}}. {{${name}}} is the text {${name}}`,
+    });
+  }
+});
+
+/** What a task says must not choose the program. */
+function isProgram(text = ""): boolean {
+  return text !== "" &&
+    placeholdersIn(text).every((name) => name === "configDir");
+}
+
+const variableName = z.string().regex(
+  /^[A-Za-z_][A-Za-z0-9_]*$/,
+  "expected the name of a variable",
+);
+
+const exitCode = z.int().min(0).max(2 ** 32 - 1);
+
+const exitCodes = z.strictObject({
+  completed: z.array(exitCode).default([0]).describe(
+    "The task is completed. Default: [0]",
+  ),
+  needsInput: z.array(exitCode).default([]).describe(
+    "The task waits for an answer; stdout is the question. Default: none",
+  ),
+  retry: z.array(exitCode).default([75]).describe(
+    "Failed, and tried again where attempts are left. " +
+      "Default: [75] (EX_TEMPFAIL)",
+  ),
+  failed: z.array(exitCode).default([64, 78, 126, 127]).describe(
+    "Failed for good. Default: [64, 78, 126, 127] (wrong usage, wrong " +
+      "configuration, and what a shell says of a program that it can't run)",
+  ),
+  others: z.enum(["retry", "failed"]).default("retry").describe(
+    'What all other codes, and ends by a signal, mean. Default: "retry"',
+  ),
+});
+
+/** The fields of a command's own. */
+export const commandConfig = z.strictObject({
+  command: z.array(argument).min(1, { abort: true }).refine(
+    ([program]) => isProgram(program),
+    {
+      path: [0],
+      error: "expected a program, with no placeholder but {configDir}",
+    },
+  ).optional().describe(
+    "A program and its arguments, no shell. Placeholders: " +
+      placeholderNames.join(", "),
+  ),
+  shell: someText.optional().describe(
+    "A script for /bin/sh, in place of command. It has no placeholders: the " +
+      'task is in its variables, as in "$AGENT_TASK_INSTRUCTION"',
+  ),
+  stdin: z.enum(["task", "instruction", "none"]).default("task").describe(
+    "What the program reads: the task as JSON, its instruction as text, or " +
+      'nothing. Default: "task"',
+  ),
+  cwd: someText.optional().describe(
+    "The folder in which it runs, from the configuration's folder. Default: " +
+      "an empty one for each run",
+  ),
+  workspace: someText.optional().describe(
+    "A folder below which each task has its own, named by its id, which its " +
+      "next attempts and answers find again. Default: a temporary one a run",
+  ),
+  keepWorkspace: z.enum(["never", "failed", "always"]).optional().describe(
+    "Whether a task's own folder is kept when the task is completed or failed. " +
+      'Default: "never"',
+  ),
+  env: z.array(variableName).default([]).describe(
+    "Variables of agent-runner's environment that it gets, beside PATH, HOME, " +
+      "USER, LANG and their like. Default: none",
+  ),
+  setEnv: z.record(
+    variableName.regex(
+      /^(?!AGENT_(TASK|RUNNER)_)/,
+      "expected another name: agent-runner sets AGENT_TASK_… itself",
+    ),
+    text,
+  ).default({}).describe("Variables that it gets, with their values"),
+  secrets: z.array(variableName).default([]).describe(
+    "Variables that it gets as by env, and whose values are *** in all that " +
+      "is kept or logged of its output. Default: none",
+  ),
+  outputLimit: z.int().min(1_000).max(1_000_000).default(65_536).describe(
+    "How much is kept of stdout, in characters: half from its beginning, half " +
+      "from its end. Default: 65536",
+  ),
+  exitCodes: exitCodes.prefault({}).describe(
+    "What its exit codes mean. The first list that has one counts",
+  ),
+  killGrace: z.number().min(0).max(3_600).default(5).describe(
+    "How long it may take to stop after SIGTERM, before SIGKILL, in seconds. " +
+      "Default: 5",
+  ),
+  answerWithin: z.number().positive().max(315_360_000).optional().describe(
+    "How long its questions wait for an answer, in seconds; then the task " +
+      "fails. Default: for ever",
+  ),
+}).superRefine(({ command, shell, cwd, workspace, keepWorkspace }, context) => {
+  const mistake = (path: string, message: string) =>
+    context.addIssue({ code: "custom", path: [path], message });
+  if (!command && shell === undefined) {
+    mistake("command", "expected either command or shell");
+  }
+  if (command && shell !== undefined) {
+    mistake("shell", "expected either command or shell, not both");
+  }
+  if (cwd !== undefined && workspace !== undefined) {
+    mistake("workspace", "expected either cwd or workspace, not both");
+  }
+  if (cwd !== undefined && keepWorkspace !== undefined) {
+    mistake("keepWorkspace", "expected none with cwd, which is always kept");
+  }
+});
+
+/** A command, as configured. Times are in seconds. */
+export type CommandConfig = z.infer<typeof commandConfig>;

@@ -1,0 +1,105 @@
+/**
+ * What the configuration file says of an HTTP service.
+ *
+ * @module
+ */
+
+import { z } from "zod";
+import { isAllowEntry } from "./addresses.ts";
+import { nameProblem, valueProblem } from "./headers.ts";
+
+/** A text in which `problemOf` finds nothing wrong. */
+function text(problemOf: (text: string) => string | undefined) {
+  return z.string().superRefine((value, context) => {
+    const message = problemOf(value);
+    if (message) context.addIssue({ code: "custom", message });
+  });
+}
+
+function urlProblem(value: string): string | undefined {
+  const url = URL.parse(value);
+  if (!url || !/^https?:$/.test(url.protocol)) {
+    return "expected a URL that begins with http:// or https://";
+  }
+  return url.username || url.password
+    ? "expected a URL without user and password. Send them as a header, with " +
+      "${env:NAME} for the secret"
+    : undefined;
+}
+
+function allowProblem(value: string): string | undefined {
+  return isAllowEntry(value)
+    ? undefined
+    : 'expected a host, an address or a range like "10.0.0.0/8", without a port';
+}
+
+/** A time in seconds. */
+function seconds(min: number) {
+  return z.number().min(min).max(86_400);
+}
+
+const poll = z.strictObject({
+  interval: seconds(0.1).default(2).describe(
+    "Seconds before the status URL is asked first; each wait is longer by " +
+      "half. A Retry-After of the service wins. Default: 2",
+  ),
+  maxInterval: seconds(0.1).default(60).describe(
+    "The most seconds between two requests. Default: 60",
+  ),
+}).refine(({ interval, maxInterval }) => interval <= maxInterval, {
+  path: ["maxInterval"],
+  error: "expected no less than interval (default 2)",
+});
+
+/** The name of the variable with a secret that signs. */
+export const secretEnv = z.string().regex(
+  /^[A-Za-z_]\w*$/,
+  "expected the name of an environment variable, not the secret itself",
+);
+
+/** The fields of an HTTP service's own. */
+export const httpConfig = z.strictObject({
+  url: text(urlProblem).describe("Where tasks are sent: http:// or https://"),
+  method: z.enum(["POST", "PUT", "PATCH"]).default("POST").describe(
+    'How they are sent. Default: "POST"',
+  ),
+  headers: z.record(text(nameProblem), text(valueProblem)).default({}).describe(
+    "Headers to send to the url's origin; ${env:NAME} in a value stands for " +
+      "the variable NAME, whose value is kept out of trace and log",
+  ),
+  secretEnv: secretEnv.optional().describe(
+    "The environment variable with the secret, whsec_…, that signs tasks as " +
+      "standardwebhooks.com says. Default: not signed",
+  ),
+  allowPrivate: z.union([z.boolean(), z.array(text(allowProblem))])
+    .default(false).describe(
+      "Addresses to connect to that are not public: true for the url's own " +
+        'host, or a list of hosts, addresses and ranges as "10.0.0.0/8". ' +
+        "Default: false",
+    ),
+  connectTimeout: seconds(0.1).default(10).describe(
+    "How long a connection may take, in seconds. Default: 10",
+  ),
+  requestTimeout: seconds(0.1).default(30).describe(
+    "How long one request may take to the end of its answer, in seconds. " +
+      "Default: 30",
+  ),
+  maxResponseBytes: z.int().min(1).max(4 * 1_048_576).default(1_048_576)
+    .describe(
+      "How much is read of an answer, in bytes; of a longer one, the beginning " +
+        "is kept. Default: 1048576 (1 MiB)",
+    ),
+  maxRedirects: z.int().min(0).max(20).default(5).describe(
+    "How often a request may be redirected. Default: 5",
+  ),
+  poll: poll.prefault({}).describe(
+    "How a task is followed that the service takes with 202 and a status URL",
+  ),
+  answerWithin: z.number().positive().max(315_360_000).optional().describe(
+    "How long its questions wait for an answer, in seconds; then the task " +
+      "fails. Default: for ever",
+  ),
+});
+
+/** An HTTP service, as configured. Times are in seconds. */
+export type HttpConfig = z.output<typeof httpConfig>;

@@ -1,0 +1,183 @@
+/**
+ * What an answer means for its task. Any success ends it, with the body as
+ * result, but for these:
+ *
+ *     {"agent_runner": "result", "value": {"pr": 12}, "message": "Opened #12"}
+ *     {"agent_runner": "question", "question": "Which branch?"}
+ *     202 with Location, or with {"status_url": "/tasks/5"}
+ *
+ * and, from a status URL, 202 or one of these:
+ *
+ *     {"status": "running", "progress": "Half way", "fraction": 0.5}
+ *     {"status": "failed", "error": "No such branch", "retryable": false}
+ *
+ * @module
+ */
+
+import { STATUS_CODES } from "node:http";
+import type { JsonObject, JsonValue, Outcome } from "../../task/task.ts";
+import { parseJson } from "../../task/trace.ts";
+import { excerptOf } from "../excerpt.ts";
+import { HttpError } from "./error.ts";
+import type { HttpAnswer } from "./request.ts";
+import type { Secrets } from "../secrets.ts";
+
+/** What an answer means. */
+export type Meaning =
+  | { readonly kind: "end"; readonly outcome: Outcome }
+  /** The work goes on: ask again. */
+  | {
+    readonly kind: "working";
+    /** Where to ask; undefined where that has not changed. */
+    readonly statusUrl: string | undefined;
+    readonly progress: string | undefined;
+    readonly fraction: number | undefined;
+  };
+
+/** Options for {@linkcode meaningOf}. */
+export interface MeaningOptions {
+  /** Kept out of all that is stored. */
+  readonly secrets: Secrets;
+  readonly now: Date;
+}
+
+/** A value that is nested deeper is kept as text: not all can read it. */
+const MAX_DEPTH = 100;
+const MAX_RETRY_AFTER_MS = 24 * 60 * 60 * 1_000;
+
+/**
+ * Reads an answer.
+ *
+ * @throws {HttpError} where the task is not done, or the answer not whole.
+ */
+export function meaningOf(
+  answer: HttpAnswer,
+  { secrets, now }: MeaningOptions,
+): Meaning {
+  const { status, problem } = answer;
+  // Where a task went, its result is; where a GET went, it may be on its way.
+  const isPoll = answer.method === "GET";
+  if (status < 200 || status > 299) throw failureOf(answer, { secrets, now });
+  if (problem) throw problem;
+  if (answer.isCut) return cutShort(answer, secrets);
+  const said = valueOf(answer.text);
+  const value = masked(said, secrets);
+  const fields = fieldsOf(value);
+  const { agent_runner: kind, question } = fields;
+  if (kind === "question" && textIn(question)) {
+    return ended({ kind: "needs_input", question: String(question) });
+  }
+  if (kind === "result" && fields.value !== undefined) {
+    return completed(fields.value, fields.message);
+  }
+  if (isPoll && fields.status === "failed") {
+    const error = textIn(fields.error) ?? "The service says that it failed";
+    const retryable = fields.retryable !== false;
+    return ended({ kind: "failed", error: excerptOf(error), retryable });
+  }
+  const statusUrl = status === 202
+    ? answer.header("location") ?? textIn(fieldsOf(said).status_url)
+    : undefined;
+  const isWorking = status === 202
+    ? isPoll || statusUrl !== undefined
+    : isPoll && (kind === "progress" ||
+      fields.status === "running" || fields.status === "queued");
+  if (!isWorking) return completed(value);
+  const progress = textIn(fields.progress) ?? textIn(fields.message);
+  return {
+    kind: "working",
+    statusUrl,
+    progress: progress === undefined ? undefined : excerptOf(progress),
+    fraction: numberIn(fields.fraction),
+  };
+}
+
+/** When to ask again, as the server says: in milliseconds, at most a day. */
+export function retryAfterMs(
+  { header }: HttpAnswer,
+  now: Date,
+): number | undefined {
+  const text = header("retry-after")?.trim() ?? "";
+  const ms = /^\d+$/.test(text)
+    ? Number(text) * 1_000
+    : Date.parse(DATE.test(text) ? text : "") - now.getTime();
+  return Number.isNaN(ms)
+    ? undefined
+    : Math.min(Math.max(ms, 0), MAX_RETRY_AFTER_MS);
+}
+
+/** `Date.parse` takes -5 for a year. */
+const DATE = /\d\d:\d\d:\d\d/;
+
+const RETRYABLE: readonly number[] = [408, 425, 429];
+
+function failureOf(
+  answer: HttpAnswer,
+  { secrets, now }: { secrets: Secrets; now: Date },
+): HttpError {
+  const { url, status, text } = answer;
+  const reason = excerptOf(secrets.mask(text));
+  const name = [status, STATUS_CODES[status]].join(" ").trim();
+  return new HttpError(
+    `${url.host} answered ${name}${reason === "" ? "." : `: ${reason}`}`,
+    {
+      retryable: status >= 500 || RETRYABLE.includes(status),
+      retryAfterMs: retryAfterMs(answer, now),
+    },
+  );
+}
+
+function completed(value: JsonValue | undefined, message?: JsonValue): Meaning {
+  const text = textIn(message);
+  return ended({
+    kind: "completed",
+    ...value !== undefined && { result: value },
+    ...text !== undefined && { message: excerptOf(text) },
+  });
+}
+
+/** The work is done, so the task is: with what there is of its result. */
+function cutShort({ text }: HttpAnswer, secrets: Secrets): Meaning {
+  return completed(
+    { truncated: secrets.mask(text) },
+    'The answer was cut: it is longer than "maxResponseBytes" allows',
+  );
+}
+
+function ended(outcome: Outcome): Meaning {
+  return { kind: "end", outcome };
+}
+
+/** JSON where it is some, text otherwise, undefined where it is empty. */
+function valueOf(text: string): JsonValue | undefined {
+  if (text.trim() === "") return undefined;
+  const value = parseJson(text);
+  return value === undefined || isDeeperThan(MAX_DEPTH, value) ? text : value;
+}
+
+function masked(
+  value: JsonValue | undefined,
+  secrets: Secrets,
+): JsonValue | undefined {
+  return value === undefined ? undefined : secrets.maskJson(value);
+}
+
+function isDeeperThan(depth: number, value: JsonValue): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return depth === 0 ||
+    Object.values(value).some((it) => isDeeperThan(depth - 1, it));
+}
+
+function fieldsOf(value: JsonValue | undefined): JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value)
+    ? value
+    : {};
+}
+
+function textIn(value: JsonValue | undefined): string | undefined {
+  return typeof value === "string" && value.trim() !== "" ? value : undefined;
+}
+
+function numberIn(value: JsonValue | undefined): number | undefined {
+  return typeof value === "number" ? value : undefined;
+}

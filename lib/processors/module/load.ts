@@ -1,0 +1,94 @@
+/**
+ * Loads a plugin, in the plugin's own thread.
+ *
+ * @module
+ */
+
+import { stripVTControlCharacters } from "node:util";
+import { messageOf } from "../../base/errors.ts";
+import type { Plugin } from "./plugin.ts";
+import type { ThreadOrder } from "./messages.ts";
+import { describe, inModuleTerms } from "./outcome.ts";
+
+const EXPECTED = "expected an object with a function named process, " +
+  "or a function that returns one";
+
+/**
+ * Imports a plugin's file and makes the plugin.
+ *
+ * @throws {Error} that says why it can't be used.
+ */
+export async function loadPlugin(
+  { plugin: url, options, grants }: Omit<ThreadOrder, "port">,
+): Promise<Plugin> {
+  // All that a module imports is loaded before its first import is run, and
+  // that gives the rights back which only loading needs.
+  const giveBack = `for (const it of ${JSON.stringify(grants)}) {
+    Deno.permissions.revokeSync(it);
+  }`;
+  const entry = `import ${JSON.stringify(moduleUrl(giveBack))};
+    export * as plugin from ${JSON.stringify(url)};`;
+  let exported: object;
+  try {
+    exported = (await import(moduleUrl(entry))).plugin;
+  } catch (error) {
+    throw new Error(whereOf(error), { cause: error });
+  }
+  if (!("default" in exported)) {
+    throw new Error(`it has no default export: ${EXPECTED}`);
+  }
+  const plugin = typeof exported.default === "function"
+    ? await makePlugin(exported.default, options)
+    : exported.default;
+  if (isPlugin(plugin)) return plugin;
+  const what = typeof exported.default === "function"
+    ? "the function that it exports returned"
+    : "its default export is";
+  throw new Error(`${what} ${describe(plugin)}: ${EXPECTED}`);
+}
+
+/** The URL of a module with this text. */
+export function moduleUrl(text: string): string {
+  return `data:text/javascript,${encodeURIComponent(text)}`;
+}
+
+// deno-lint-ignore ban-types -- anything that can be called
+async function makePlugin(factory: Function, options: unknown) {
+  try {
+    return await factory(options);
+  } catch (error) {
+    throw new Error(`the function that it exports threw ${whereOf(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+function isPlugin(value: unknown): value is Plugin {
+  return typeof value === "object" && value !== null &&
+    "process" in value && typeof value.process === "function";
+}
+
+const PLACE = /^\s+at (?:.*\()?((?:file|https?|npm):.+?:\d+:\d+)\)?$/;
+
+/** An error's message in a line, with the place in the plugin, if any. */
+export function whereOf(error: unknown): string {
+  const message = inModuleTerms(stripVTControlCharacters(messageOf(error)));
+  const [head = ""] = message.split("\n");
+  const stack = error instanceof Error ? error.stack ?? "" : "";
+  const place = stripVTControlCharacters(`${message}\n${stack}`).split("\n")
+    .map((line) => PLACE.exec(line)?.[1])
+    .find((it) => it && !it.startsWith(import.meta.url));
+  return place && !head.includes(place) ? `${head} (${place})` : head;
+}
+
+/** What an executable made by `deno compile` can't load, as Deno says it. */
+const NEEDS_PACKAGE =
+  /\b(npm|jsr|https?):|not found|not a dependency|find con/i;
+
+/** What to do about an error of loading, where that is not in its message. */
+export function loadAdvice(message: string, isExecutable: boolean): string {
+  return isExecutable && NEEDS_PACKAGE.test(message)
+    ? ". The executable loads files, but no packages. Make one file of the " +
+      "plugin and its packages: deno bundle plugin.ts -o plugin.js"
+    : "";
+}

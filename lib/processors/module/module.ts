@@ -1,0 +1,221 @@
+/**
+ * Runs tasks in a TypeScript or JavaScript file of the user's: a plugin, in a
+ * thread with its own permissions and memory.
+ *
+ * @module
+ */
+
+import { basename, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { backoffMs } from "../../base/backoff.ts";
+import type { Clock } from "../../base/clock.ts";
+import { messageOf, UserError } from "../../base/errors.ts";
+import type { Log } from "../../base/log.ts";
+import type { PluginTask } from "./plugin.ts";
+import type { Processor, ProcessorContext } from "../processor.ts";
+import type { AgentTask, Outcome } from "../../task/task.ts";
+import type { ModuleConfig } from "./config.ts";
+import { loadAdvice } from "./load.ts";
+import { ModuleLog } from "./log.ts";
+import { threadGrants } from "./open.ts";
+import {
+  describePermissions,
+  missingFlags,
+  resolvePermissions,
+  withLoadGrants,
+} from "./permissions.ts";
+import { PluginThread } from "./thread.ts";
+
+/** What {@linkcode createModuleProcessor} needs beside the configuration. */
+export interface ModuleParts {
+  /** Paths in the configuration start here. */
+  readonly baseFolder: string;
+  readonly clock: Clock;
+  readonly log?: Log;
+  /**
+   * How long a run has to return after it was told to stop, in milliseconds.
+   * Less than the executor gives, so that its end can be told from a refusal.
+   *
+   * @default {500}
+   */
+  readonly graceMs?: number;
+}
+
+/** A thread that ends sooner than this has ended at once. */
+const SHORT_LIFE_MS = 10_000;
+/** The delay before the third thread, after two that ended at once. */
+const RESTART_DELAY = { baseMs: 1_000, maxMs: 60_000 };
+
+/** Makes the processor. The plugin is loaded with its first task. */
+export function createModuleProcessor(
+  config: ModuleConfig,
+  parts: ModuleParts,
+): Processor {
+  return new ModuleProcessor(config, parts);
+}
+
+class ModuleProcessor implements Processor {
+  readonly name: string;
+  readonly #config: ModuleConfig;
+  readonly #parts: ModuleParts;
+  readonly #file: string;
+  readonly #threads = new Set<PluginThread>();
+  /** The one that takes runs, or that is being started. */
+  #current: Promise<PluginThread> | undefined;
+  #shortLives = 0;
+  #notBeforeMs = -Infinity;
+  #isDisposed = false;
+
+  constructor(config: ModuleConfig, parts: ModuleParts) {
+    this.#config = {
+      ...config,
+      permissions: resolvePermissions(config.permissions, parts.baseFolder),
+    };
+    this.#parts = parts;
+    this.#file = resolve(parts.baseFolder, config.module);
+    this.name = `module ${basename(this.#file)}`;
+  }
+
+  describe(): string {
+    const { permissions } = this.#config;
+    return `runs ${this.#file} with ${describePermissions(permissions)}`;
+  }
+
+  async check(): Promise<readonly string[]> {
+    try {
+      const thread = await this.#thread();
+      if (thread.runs === 0) {
+        this.#end(thread);
+        await thread.ended;
+      }
+      return [];
+    } catch (error) {
+      return [messageOf(error)];
+    }
+  }
+
+  async process(task: AgentTask, context: ProcessorContext): Promise<Outcome> {
+    const { clock } = this.#parts;
+    const { signal } = context;
+    await clock.sleep(this.#notBeforeMs - clock.monotonic(), signal);
+    if (!signal.aborted) {
+      const thread = await this.#thread();
+      if (!signal.aborted) return await thread.run(pluginTaskOf(task), context);
+    }
+    const error = "Stopped before the module began";
+    return { kind: "failed", error, retryable: true };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isDisposed = true;
+    const threads = [...this.#threads];
+    for (const thread of threads) this.#end(thread);
+    await Promise.all(threads.map(({ ended }) => ended));
+  }
+
+  /** @throws {UserError} that says why the plugin can't be used. */
+  #thread(): Promise<PluginThread> {
+    return this.#current ??= this.#start().catch((error) => {
+      this.#lost();
+      throw error;
+    });
+  }
+
+  async #start(): Promise<PluginThread> {
+    const { clock, log, graceMs = 500 } = this.#parts;
+    const { options, permissions, memory, startTimeout } = this.#config;
+    const plugin = pathToFileURL(this.#file);
+    const startedMs = clock.monotonic();
+    const says = new ModuleLog(log, this.name);
+    try {
+      await this.#checkFile();
+      const grants = await threadGrants(permissions, plugin);
+      await checkOwn(withLoadGrants(permissions, grants));
+      if (this.#isDisposed) throw new Error("the runner stops");
+      const thread = new PluginThread({
+        label: this.name,
+        plugin,
+        options,
+        permissions,
+        grants,
+        memoryMb: memory,
+        startTimeoutMs: startTimeout * 1_000,
+        graceMs,
+        clock,
+        log: says,
+        onLost: (reason) => {
+          says.ended(reason);
+          this.#lost(clock.monotonic() - startedMs);
+        },
+      });
+      this.#threads.add(thread);
+      thread.ended.then(() => this.#threads.delete(thread));
+      await thread.ready;
+      return thread;
+    } catch (error) {
+      const reason = messageOf(error);
+      throw new UserError(
+        `Cannot use module ${this.#file}: ${reason}` +
+          loadAdvice(reason, Deno.build.standalone),
+        { cause: error },
+      );
+    }
+  }
+
+  async #checkFile(): Promise<void> {
+    const file = await Deno.stat(this.#file).catch((error) => {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    });
+    if (file?.isFile) return;
+    throw new UserError(
+      `${file ? "that is no file" : "there is no such file"}. ` +
+        'Mend "module" in the configuration.',
+    );
+  }
+
+  /** The next run starts another thread, later where this one ended at once. */
+  #lost(lifeMs = 0): void {
+    const { clock } = this.#parts;
+    this.#current = undefined;
+    this.#shortLives = lifeMs < SHORT_LIFE_MS ? this.#shortLives + 1 : 0;
+    if (this.#shortLives < 2) return;
+    this.#notBeforeMs = clock.monotonic() +
+      backoffMs(this.#shortLives - 1, RESTART_DELAY);
+  }
+
+  #end(thread: PluginThread): void {
+    this.#current = undefined;
+    thread.end("the runner stops");
+  }
+}
+
+/** @throws {UserError} where a module is to do more than agent-runner may. */
+async function checkOwn(permissions: ModuleConfig["permissions"]) {
+  const flags = await missingFlags(permissions);
+  if (flags.length === 0) return;
+  throw new UserError(
+    "it may not do more than agent-runner itself, which lacks " +
+      `${flags.join(" ")}. ` +
+      (Deno.build.standalone
+        ? "Use an executable that was built with that, "
+        : "Start agent-runner with that, add it to the permissions in its " +
+          "deno.json, ") +
+      "or take it out of the module's permissions.",
+  );
+}
+
+function pluginTaskOf(task: AgentTask): PluginTask {
+  const { id, userId, provider, targetType, targetRef } = task;
+  const { instruction, priority, attempt, createdAt } = task;
+  return {
+    id,
+    userId,
+    provider,
+    targetType,
+    targetRef,
+    instruction,
+    priority,
+    attempt,
+    createdAt,
+  };
+}

@@ -1,0 +1,57 @@
+/**
+ * What does a task's work.
+ *
+ * @module
+ */
+
+import type { AgentTask, Answer, JsonObject, Outcome } from "../task/task.ts";
+
+/** What a processor is given beside its task. */
+export interface ProcessorContext {
+  /** Aborts when the run must stop: shutdown, cancel, timeout, lost lease. */
+  readonly signal: AbortSignal;
+  /**
+   * `<task id>:<attempt>`, after n answers `<task id>:<attempt>.<n>`: the same
+   * for a request that is sent twice.
+   */
+  readonly idempotencyKey: string;
+  /** The task's trace; empty where there is none. */
+  readonly trace: JsonObject;
+  /** What people answered to this task's questions, oldest first. */
+  readonly answers: readonly Answer[];
+  /**
+   * Notes how far the work is. Written soon, in groups; never fails. A message
+   * of more than 1,000 characters is cut.
+   *
+   * @param fraction how much is done, from 0 to 1; stays until another is given
+   */
+  progress(message: string, fraction?: number): void;
+  /** A line that the work prints: to the log at DEBUG, or to who watches. */
+  output(line: string): void;
+}
+
+/** Does the work of the tasks of one provider. */
+export interface Processor {
+  /** What it is called in messages. */
+  readonly name: string;
+  /**
+   * How long a run may take to end after it was told to stop, in milliseconds.
+   * Then its outcome does not count any more. @default {1000}
+   */
+  readonly stopGraceMs?: number;
+  /** Does a task's work. Throwing is the same as a failed outcome. */
+  process(task: AgentTask, context: ProcessorContext): Promise<Outcome>;
+  /** What it would do for a task, in a line: `runs claude -p "Fix it"`. */
+  describe?(task: AgentTask): string;
+  /**
+   * Tries what can be tried without doing work.
+   *
+   * @returns what is wrong, a sentence each
+   */
+  check?(): Promise<readonly string[]>;
+  /** Stops what it has started. */
+  [Symbol.asyncDispose]?(): Promise<void>;
+}
+
+/** Finds the processor of a provider. */
+export type ProcessorLookup = (provider: string) => Processor | undefined;

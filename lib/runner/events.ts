@@ -1,0 +1,53 @@
+/**
+ * What the runner tells whoever listens: a progress line, metrics, webhooks.
+ *
+ * @module
+ */
+
+import type { AgentTask, ClaimedTask, Transition } from "../task/task.ts";
+
+/** Something that happened, to a task mostly; then it is committed. */
+export type RunnerEvent =
+  | { readonly type: "claimed"; readonly tasks: readonly ClaimedTask[] }
+  | {
+    readonly type: "recorded";
+    readonly task: AgentTask;
+    readonly transition: Transition;
+    /** From the start of the run to its outcome. */
+    readonly runMs: number;
+  }
+  | { readonly type: "lost"; readonly task: AgentTask }
+  /** Tasks that a claim ended instead of claiming them. */
+  | { readonly type: "ended"; readonly transitions: readonly Transition[] }
+  /** One commit of outcomes and notes of progress. */
+  | { readonly type: "committed"; readonly rows: number }
+  | { readonly type: "pass failed"; readonly error: unknown };
+
+/** Called with each event. */
+export type Subscriber = (event: RunnerEvent) => void;
+
+/** Hands events to subscribers. One that throws never reaches the emitter. */
+export class RunnerEvents {
+  readonly #subscribers = new Set<Subscriber>();
+  readonly #onError: (error: unknown) => void;
+
+  constructor(onError: (error: unknown) => void) {
+    this.#onError = onError;
+  }
+
+  /** Adds a subscriber. Returns what removes it. */
+  subscribe(subscriber: Subscriber): Disposable {
+    this.#subscribers.add(subscriber);
+    return { [Symbol.dispose]: () => this.#subscribers.delete(subscriber) };
+  }
+
+  emit(event: RunnerEvent): void {
+    for (const subscriber of this.#subscribers) {
+      try {
+        subscriber(event);
+      } catch (error) {
+        this.#onError(error);
+      }
+    }
+  }
+}

@@ -1,0 +1,133 @@
+/**
+ * Executes one task: looks up its processor and turns whatever happens into an
+ * outcome. Never throws, never sees the store.
+ *
+ * @module
+ */
+
+import type { Clock } from "../base/clock.ts";
+import { messageOf } from "../base/errors.ts";
+import { checkedOutcome } from "../task/outcome.ts";
+import type {
+  ProcessorContext,
+  ProcessorLookup,
+} from "../processors/processor.ts";
+import type { StopSwitch } from "./stop_switch.ts";
+import type { AgentTask, Answer, JsonObject, Outcome } from "../task/task.ts";
+import { answersOf, parseTrace } from "../task/trace.ts";
+
+/** Options for {@linkcode execute}. */
+export interface ExecuteOptions {
+  readonly processorFor: ProcessorLookup;
+  readonly clock: Clock;
+  /** Stops the run. */
+  readonly stop: StopSwitch;
+  /** How long the run may take; 0 means as long as it wants. */
+  readonly timeoutMs: number;
+  /** Takes the processor's notes on how far it is; `fraction` is 0 to 1. */
+  readonly onProgress: (message: string, fraction?: number) => void;
+  /** Takes the lines that the work prints. */
+  readonly onOutput?: (line: string) => void;
+}
+
+/**
+ * How long a processor that does not say otherwise has to return after it was
+ * told to stop. Then the run ends without it, so that one that ignores its
+ * signal can't keep its slot.
+ */
+export const ABORT_GRACE_MS = 1_000;
+
+const NO_OUTPUT = () => {};
+
+/** Runs the processor of a task once. */
+export function execute(
+  task: AgentTask,
+  options: ExecuteOptions,
+): Promise<Outcome> {
+  const { processorFor, clock, stop, timeoutMs } = options;
+  const processor = processorFor(task.provider);
+  if (!processor) {
+    return Promise.resolve({
+      kind: "failed",
+      error: `No processor is configured for provider ${task.provider}`,
+      retryable: false,
+    });
+  }
+  const finished = timeoutMs > 0 ? new AbortController() : undefined;
+  if (finished) {
+    clock.sleep(timeoutMs, finished.signal).then(() => {
+      if (!finished.signal.aborted) stop.stop("timeout");
+    });
+  }
+  return new Promise((resolve) => {
+    const end = (outcome: Outcome) => {
+      stop.onStop = undefined;
+      finished?.abort();
+      const isStopped = stop.reason && outcome.kind !== "completed";
+      resolve(isStopped ? stoppedBy(stop, timeoutMs) : outcome);
+    };
+    stop.onStop = () =>
+      clock.sleep(processor.stopGraceMs ?? ABORT_GRACE_MS).then(() =>
+        end(stoppedBy(stop, timeoutMs))
+      );
+    if (stop.reason) stop.onStop();
+    const context = new TaskContext(task, options);
+    const fail = (error: unknown) =>
+      end({ kind: "failed", error: messageOf(error), retryable: true });
+    try {
+      processor.process(task, context).then(
+        (outcome) => end(checkedOutcome(outcome)),
+        fail,
+      );
+    } catch (error) {
+      fail(error); // Threw before it made its promise.
+    }
+  });
+}
+
+function stoppedBy({ reason }: StopSwitch, timeoutMs: number): Outcome {
+  return !reason || reason === "timeout"
+    ? {
+      kind: "failed",
+      error: `Timed out after ${timeoutMs / 1_000} s`,
+      retryable: true,
+    }
+    : { kind: "aborted", reason };
+}
+
+/** Makes what a processor asks for when it asks. */
+class TaskContext implements ProcessorContext {
+  readonly #task: AgentTask;
+  readonly #stop: StopSwitch;
+  readonly progress: (message: string, fraction?: number) => void;
+  readonly output: (line: string) => void;
+  #trace: JsonObject | undefined;
+
+  constructor(
+    task: AgentTask,
+    { stop, onProgress, onOutput = NO_OUTPUT }: ExecuteOptions,
+  ) {
+    this.#task = task;
+    this.#stop = stop;
+    this.progress = onProgress;
+    this.output = onOutput;
+  }
+
+  get signal(): AbortSignal {
+    return this.#stop.signal;
+  }
+
+  get idempotencyKey(): string {
+    const { id, attempt } = this.#task;
+    const { length } = this.answers;
+    return length === 0 ? `${id}:${attempt}` : `${id}:${attempt}.${length}`;
+  }
+
+  get trace(): JsonObject {
+    return this.#trace ??= parseTrace(this.#task.traceText) ?? {};
+  }
+
+  get answers(): readonly Answer[] {
+    return answersOf(this.trace);
+  }
+}

@@ -1,0 +1,153 @@
+/**
+ * What the runner says about single tasks.
+ *
+ * @module
+ */
+
+import { stripAnsiCode } from "@std/fmt/colors";
+import { cut } from "../base/cut.ts";
+import { messageOf } from "../base/errors.ts";
+import type { Log } from "../base/log.ts";
+import { type Progress, progressText } from "../task/progress.ts";
+import type { AgentTask, Transition } from "../task/task.ts";
+
+/** Says that a run begins. */
+export function logStart(log: Log, { id, provider, attempt }: AgentTask): void {
+  log.info(`Task ${id} started (${provider})`, {
+    event: "started",
+    task: id,
+    provider,
+    attempt,
+  });
+}
+
+/** Says how far a run is. */
+export function logProgress(
+  log: Log,
+  { id }: AgentTask,
+  progress: Progress,
+): void {
+  log.debug(`Task ${id}: ${progressText(progress)}`, {
+    event: "progress",
+    task: id,
+  });
+}
+
+/** Sees what runs say while they go on. Without one, the log has it at DEBUG. */
+export interface RunWatcher {
+  progress(task: AgentTask, progress: Progress): void;
+  /** What the work prints; meant to be a line, but anybody's JavaScript. */
+  output(task: AgentTask, line: unknown): void;
+}
+
+/** What takes the lines of a run; undefined where nobody wants them. */
+export function outputOf(
+  task: AgentTask,
+  { log, watcher }: { readonly log: Log; readonly watcher?: RunWatcher },
+): ((line: unknown) => void) | undefined {
+  if (watcher) return (line) => watcher.output(task, line);
+  if (!log.isDebug) return undefined;
+  return (line) => {
+    for (const text of outputLines(line)) {
+      log.debug(`Task ${task.id}: ${text}`, { event: "output", task: task.id });
+    }
+  };
+}
+
+/** The longest line of a run's output that is shown whole. */
+const MAX_LINE_CHARACTERS = 10_000;
+
+/** What a run prints, line by line and without its colours. */
+export function outputLines(line: unknown): string[] {
+  return stripAnsiCode(cut(line, MAX_LINE_CHARACTERS)).split(/\r?\n/);
+}
+
+/** What is known of a run beside what was recorded. */
+export interface RunFacts {
+  readonly provider?: string;
+  readonly runMs?: number;
+}
+
+/** Says what was recorded of a run, or of a task that nobody ran any more. */
+export function logTransition(
+  log: Log,
+  { lease, event, detail, runAt }: Transition,
+  { provider, runMs }: RunFacts = {},
+): void {
+  const id = lease.taskId;
+  const fields = {
+    event,
+    task: id,
+    provider,
+    attempt: lease.attempt,
+    runMs: runMs === undefined ? undefined : Math.round(runMs),
+  };
+  switch (event) {
+    case "completed":
+      log.info(`Task ${id} completed in ${fields.runMs} ms`, fields);
+      break;
+    case "cancelled":
+      log.warning(`Task ${id} was cancelled`, fields);
+      break;
+    case "failed":
+      log.error(`Task ${id} failed: ${detail}`, { ...fields, error: detail });
+      break;
+    case "needs_input":
+      log.warning(`Task ${id} needs input: ${detail}`, {
+        ...fields,
+        question: detail,
+      });
+      break;
+    case "retry_scheduled":
+      log.warning(
+        `Task ${id} failed and is tried again at ${runAt?.toISOString()}: ` +
+          detail,
+        { ...fields, error: detail, retryAt: runAt?.toISOString() },
+      );
+      break;
+    default:
+      log.info(`Task ${id} was given back: ${detail}`, {
+        ...fields,
+        reason: detail,
+      });
+  }
+}
+
+/** Says why a run's outcome was not recorded. `now` is the task as it stands. */
+export function logSkipped(
+  log: Log,
+  { id, provider, attempt }: AgentTask,
+  now: AgentTask | undefined,
+): void {
+  const reason = !now
+    ? "it is not there any more"
+    : now.state !== "running"
+    ? `it is ${now.state} already`
+    : `${now.leaseOwner ?? "somebody"} has taken it over`;
+  log.warning(`Task ${id} was skipped: ${reason}. This run was not recorded.`, {
+    event: "skipped",
+    task: id,
+    provider,
+    attempt,
+    reason,
+  });
+}
+
+/** Says that an outcome is not in the store, and why. */
+export function logUnrecorded(
+  log: Log,
+  { lease, event }: Transition,
+  error: unknown,
+): void {
+  log.error(
+    `Task ${lease.taskId} was ${event}, but that could not be recorded: ` +
+      `${messageOf(error)} It is run again when its lease is over.`,
+    {
+      event: "unrecorded",
+      task: lease.taskId,
+      attempt: lease.attempt,
+      outcome: event,
+      error: messageOf(error),
+    },
+  );
+}

@@ -1,0 +1,62 @@
+/**
+ * Which providers a runner serves, and how many tasks of each at a time.
+ *
+ * @module
+ */
+
+import type { ProviderSettings } from "../processors/provider_settings.ts";
+import type { Runs } from "./runs.ts";
+import { OTHERS } from "../store/contract.ts";
+
+/** Settings by provider; {@linkcode OTHERS} is for those that are not named. */
+export type ProviderMap = ReadonlyMap<string, ProviderSettings>;
+
+/** The settings of a provider: its own, or those for all the others. */
+export function settingsFor(
+  provider: string,
+  providers: ProviderMap | undefined,
+): ProviderSettings | undefined {
+  return providers && (providers.get(provider) ?? providers.get(OTHERS));
+}
+
+/** Only these providers' tasks are claimed; undefined for all. */
+export function claimedProvidersOf(
+  providers: ProviderMap | undefined,
+): readonly string[] | undefined {
+  return providers && !providers.has(OTHERS)
+    ? [...providers.keys()]
+    : undefined;
+}
+
+/**
+ * How many tasks of a provider run at the same time: `limits` where they name
+ * it, else its own `concurrency`. A provider that is named without a number is
+ * none of the others. Empty where nothing is limited.
+ */
+export function limitsOf(
+  limits: ReadonlyMap<string, number>,
+  providers: ProviderMap = new Map(),
+): ReadonlyMap<string, number> {
+  const all = new Map<string, number>();
+  for (const [name, { concurrency = Infinity }] of providers) {
+    all.set(name, concurrency);
+  }
+  for (const [name, limit] of limits) all.set(name, limit);
+  return [...all.values()].some(Number.isFinite) ? all : new Map();
+}
+
+/** How many more tasks may be claimed; undefined where nothing is limited. */
+export function providerRoom(
+  limits: ReadonlyMap<string, number>,
+  runs: Runs,
+): ReadonlyMap<string, number> | undefined {
+  if (limits.size === 0) return undefined;
+  return new Map(
+    [...limits].map(([provider, limit]) => {
+      const count = provider === OTHERS
+        ? runs.countOfOthers(limits)
+        : runs.countOf(provider);
+      return [provider, Math.max(0, limit - count)];
+    }),
+  );
+}

@@ -1,0 +1,165 @@
+/**
+ * The HTTP API: every route, and what holds for all of them.
+ *
+ * @module
+ */
+
+import { OpenAPIHono } from "@hono/zod-openapi";
+import type { Context } from "hono";
+import { HTTPException } from "hono/http-exception";
+import {
+  DatabaseBusyError,
+  DatabaseError,
+  messageOf,
+  UsageError,
+} from "../../base/errors.ts";
+import { addActionRoutes } from "./action_routes.ts";
+import { addDashboardRoutes, isDashboardPath } from "../dashboard/routes.ts";
+import { createApi } from "./documented.ts";
+import { addEventRoutes } from "./event_routes.ts";
+import { authorized, type HostOptions, ownRequests } from "./guard.ts";
+import { addExportRoutes } from "./export_routes.ts";
+import { addHealthRoutes } from "./health_routes.ts";
+import { addHistoryRoutes } from "./history_routes.ts";
+import { bounded } from "./limits.ts";
+import { Problem } from "./problem.ts";
+import { secured } from "./secured.ts";
+import type { Service } from "./context.ts";
+import { addSetRoutes } from "./set_routes.ts";
+import { SESSION_COOKIE } from "./session.ts";
+import { addSessionRoutes } from "./session_routes.ts";
+import { addStatsRoutes } from "./stats_routes.ts";
+import { addTaskRoutes } from "./task_routes.ts";
+
+/** The prefix of everything that is versioned. */
+export const API_PATH = "/api/v1";
+
+const MAX_REQUESTS = 256;
+const REQUEST_MS = 30_000;
+
+/** What may be asked for without the token: nothing of a task is in it. */
+const PUBLIC_PATHS: readonly string[] = [
+  "/health",
+  "/ready",
+  "/openapi.json",
+  `${API_PATH}/session`,
+];
+
+/** Options for {@linkcode createApp}. */
+export interface AppOptions extends HostOptions {
+  /** Ends the streams. */
+  readonly stop: AbortSignal;
+}
+
+/** Makes the API. */
+export function createApp(service: Service, options: AppOptions): OpenAPIHono {
+  const { clock, log, access, version } = service;
+  const app = createApi();
+  app.onError((error) => secured(problemOf(error, service).response));
+  app.notFound((c) => {
+    throw new Problem(404, `There is nothing at ${c.req.path}.`);
+  });
+  app.use(async (c, next) => {
+    const begunAt = clock.monotonic();
+    await next();
+    secured(c.res);
+    if (log.isDebug) {
+      const ms = Math.round(clock.monotonic() - begunAt);
+      const { method, path } = c.req;
+      const { status } = c.res;
+      log.debug(`${method} ${path} ${status} in ${ms} ms`, {
+        event: "request",
+        status,
+        ms,
+      });
+    }
+  });
+  app.use(bounded({ clock, maxRequests: MAX_REQUESTS, timeoutMs: REQUEST_MS }));
+  app.use(ownRequests(options));
+  app.use(authorized(access, {
+    now: () => clock.now(),
+    isPublic: (path) => PUBLIC_PATHS.includes(path) || isDashboardPath(path),
+  }));
+
+  const api = createApi();
+  addSetRoutes(api, service);
+  addTaskRoutes(api, service);
+  addActionRoutes(api, service);
+  addStatsRoutes(api, service);
+  addHistoryRoutes(api, service);
+  addExportRoutes(api, service);
+  addEventRoutes(api, service, options.stop);
+  addSessionRoutes(api, service);
+  app.route(API_PATH, api);
+  addHealthRoutes(app, service);
+  addDashboardRoutes(app);
+  addDocument(app, version);
+  refuseOtherMethods(app);
+  return app;
+}
+
+function addDocument(app: OpenAPIHono, version: string): void {
+  app.openAPIRegistry.registerComponent("securitySchemes", "token", {
+    type: "http",
+    scheme: "bearer",
+  });
+  app.openAPIRegistry.registerComponent("securitySchemes", "session", {
+    type: "apiKey",
+    in: "cookie",
+    name: SESSION_COOKIE,
+  });
+  app.doc31("/openapi.json", {
+    openapi: "3.1.0",
+    info: {
+      title: "agent-runner",
+      version,
+      description: "Create agent tasks, watch them, step in. Where the " +
+        "service was started with a token, every request needs it.",
+    },
+    security: [{ token: [] }, { session: [] }, {}],
+  });
+}
+
+/** A path that there is, asked for in a way that there is not. */
+function refuseOtherMethods(app: OpenAPIHono): void {
+  const methods = new Map<string, Set<string>>();
+  for (const { path, method } of app.routes) {
+    if (method === "ALL") continue;
+    const known = methods.get(path) ?? new Set();
+    methods.set(path, known.add(method));
+  }
+  for (const [path, known] of methods) {
+    const allowed = [...known, ...known.has("GET") ? ["HEAD"] : []].join(", ");
+    app.all(path, (c: Context) => {
+      throw new Problem(405, `${c.req.method} is not for ${c.req.path}.`, {
+        headers: { Allow: allowed },
+      });
+    });
+  }
+}
+
+function problemOf(error: Error, { log }: Service): Problem {
+  if (error instanceof Problem) return error;
+  if (error instanceof UsageError) return new Problem(422, error.message);
+  if (error instanceof DatabaseError) {
+    log.warning(`A request failed: ${error.message}`, {
+      event: "request_failed",
+      error: error.message,
+    });
+    const isBusy = error instanceof DatabaseBusyError;
+    return new Problem(503, "The database can't be used now. Try again.", {
+      headers: { "Retry-After": isBusy ? "2" : "10" },
+    });
+  }
+  if (error instanceof HTTPException && error.status === 400) {
+    return new Problem(400, error.message);
+  }
+  log.error(`A request failed by a defect: ${messageOf(error)}`, {
+    event: "request_failed",
+    error: messageOf(error),
+  });
+  return new Problem(
+    500,
+    "This is a defect of agent-runner; its log says more.",
+  );
+}

@@ -1,0 +1,101 @@
+/**
+ * One read for all who ask the same while nothing changes.
+ *
+ * @module
+ */
+
+import type { Clock } from "../../base/clock.ts";
+
+/** Answers that are kept. */
+const MAX_ENTRIES = 50;
+/** And how large they may be together, in characters: a trace may have a million. */
+const MAX_CHARACTERS = 16 * 1024 * 1024;
+/** Where everything changes all the time, reading takes at most this share. */
+const MAX_SHARE = 0.1;
+
+/** Options for {@linkcode ReadCache}. */
+export interface ReadCacheOptions {
+  readonly clock: Clock;
+  /** A text that changes with whatever is read. */
+  readonly version: () => string;
+}
+
+interface Entry {
+  readonly version: string;
+  readonly value: Promise<unknown>;
+  readonly begunAt: number;
+  /** Good until then, whatever changes. */
+  freshUntil: number;
+  /** In characters; 0 while it is read. */
+  size: number;
+}
+
+/** Keeps what was read until it changes. */
+export class ReadCache {
+  readonly #options: ReadCacheOptions;
+  readonly #entries = new Map<string, Entry>();
+
+  constructor(options: ReadCacheOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * What `read` gives, or gave since the last change.
+   *
+   * @param minAgeMs what is no older need not be true any more. Default: it must.
+   */
+  async get<T>(
+    key: string,
+    read: () => Promise<T>,
+    minAgeMs?: number,
+  ): Promise<T> {
+    const { clock, version: currentVersion } = this.#options;
+    const begunAt = clock.monotonic();
+    const version = currentVersion();
+    const known = this.#entries.get(key);
+    const isFresh = known?.version === version ||
+      known && minAgeMs !== undefined && begunAt < known.freshUntil;
+    if (known && isFresh) return await known.value as T;
+    const value = read();
+    const entry: Entry = {
+      version,
+      value,
+      begunAt,
+      freshUntil: Infinity,
+      size: 0,
+    };
+    this.#entries.delete(key);
+    this.#entries.set(key, entry);
+    this.#dropOldest();
+    try {
+      const read = await value;
+      entry.size = sizeOf(read);
+      this.#dropOldest();
+      return read;
+    } catch (error) {
+      if (this.#entries.get(key) === entry) this.#entries.delete(key);
+      throw error;
+    } finally {
+      const now = clock.monotonic();
+      const restMs = (now - begunAt) / MAX_SHARE;
+      entry.freshUntil = now + Math.max(minAgeMs ?? 0, restMs);
+    }
+  }
+
+  #dropOldest(): void {
+    let size = 0;
+    for (const entry of this.#entries.values()) size += entry.size;
+    for (const [key, entry] of this.#entries) {
+      if (this.#entries.size <= MAX_ENTRIES && size <= MAX_CHARACTERS) return;
+      this.#entries.delete(key);
+      size -= entry.size;
+    }
+  }
+}
+
+/** About how many characters a value has as JSON, without making it one. */
+function sizeOf(value: unknown): number {
+  if (typeof value === "string") return value.length;
+  if (typeof value !== "object" || value === null) return 8;
+  return Object.values(value).reduce((sum, it) => sum + sizeOf(it), 8);
+}

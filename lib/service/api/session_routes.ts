@@ -1,0 +1,89 @@
+/**
+ * How a browser gets a session for the token.
+ *
+ * @module
+ */
+
+import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { answer } from "./answer.ts";
+import { jsonBody } from "./body.ts";
+import { json, jsonRequest, problems } from "./documented.ts";
+import { Problem } from "./problem.ts";
+import { sessionSchema } from "./schemas.ts";
+import type { Service } from "./context.ts";
+import { SESSION_COOKIE, SESSION_MS } from "./session.ts";
+
+const MAX_BODY_BYTES = 4_096;
+const PATH = "/session";
+
+const getRoute = createRoute({
+  method: "get",
+  path: PATH,
+  summary: "Whether a token is needed, and whether it was given",
+  security: [],
+  responses: { 200: json(sessionSchema, "The session"), ...problems() },
+});
+
+const beginRoute = createRoute({
+  method: "post",
+  path: PATH,
+  summary: "Begin a session: a cookie for browsers, good for 12 hours",
+  security: [],
+  request: {
+    body: jsonRequest(z.strictObject({ token: z.string().max(1000) })),
+  },
+  responses: {
+    200: json(sessionSchema, "Begun, by a cookie"),
+    ...problems(401, 415, 422),
+  },
+});
+
+const endRoute = createRoute({
+  method: "delete",
+  path: PATH,
+  summary: "End the session",
+  security: [],
+  responses: { 204: { description: "Ended" }, ...problems() },
+});
+
+/** Adds the routes. */
+export function addSessionRoutes(
+  api: OpenAPIHono,
+  { access, clock }: Service,
+): void {
+  api.use(PATH, jsonBody(MAX_BODY_BYTES));
+
+  api.openapi(getRoute, (c) =>
+    answer({
+      token_needed: access.needsToken,
+      authorized: access.allows(c.req.raw.headers, clock.now()),
+    }));
+
+  api.openapi(beginRoute, (c) => {
+    const { token } = c.req.valid("json");
+    if (access.needsToken && !access.isToken(token)) {
+      throw new Problem(401, "This is not the token.");
+    }
+    const isSecure = c.req.header("Origin")?.startsWith("https:");
+    return answer({ token_needed: access.needsToken, authorized: true }, {
+      headers: access.needsToken
+        ? { "Set-Cookie": cookieOf(access.session(clock.now()), isSecure) }
+        : {},
+    });
+  });
+
+  api.openapi(endRoute, (c) => {
+    c.header(
+      "Set-Cookie",
+      `${cookieOf("")}; Expires=${new Date(0).toUTCString()}`,
+    );
+    return c.body(null, 204);
+  });
+}
+
+/** No script can read it, and no other site can make a browser send it. */
+function cookieOf(value: string, isSecure = false): string {
+  const end = value === "" ? "Max-Age=0" : `Max-Age=${SESSION_MS / 1_000}`;
+  return `${SESSION_COOKIE}=${value}; Path=/; HttpOnly; SameSite=Strict; ` +
+    end + (isSecure ? "; Secure" : "");
+}

@@ -1,0 +1,167 @@
+/**
+ * Adding tasks in sets.
+ *
+ * @module
+ */
+
+import { DuplicateIdError, messageOf, UsageError } from "../../base/errors.ts";
+import { IdList } from "../id_list.ts";
+import { type NewTask, parseTargetRef } from "../../task/task.ts";
+import type { IncomingTasks } from "../task_sets.ts";
+import { stringifyJson } from "../../task/trace.ts";
+import type { Connection } from "./connection.ts";
+import type { Database } from "./database.ts";
+
+/**
+ * Adds tasks in one transaction, and returns their ids in the same order.
+ *
+ * @throws {DuplicateIdError} where there is a task with one of the ids already.
+ */
+export async function createTasks(
+  database: Database,
+  incoming: IncomingTasks,
+  now: Date,
+): Promise<IdList> {
+  if (incoming.count === 0) return new IdList();
+  try {
+    return await database.transaction(async (connection) => {
+      const ids = new IdList();
+      for await (const tasks of oneAhead(incoming.sets())) {
+        ids.add(await insert(connection, tasks, now));
+      }
+      return ids;
+    });
+  } catch (error) {
+    const [, id] = /duplicate key "(?:id: )?([-0-9a-f]{36})"/i.exec(
+      messageOf(error),
+    ) ?? [];
+    if (!id) throw error;
+    throw new DuplicateIdError(id, { cause: error });
+  }
+}
+
+/** Asks for the next item while one is used: DuckDB works meanwhile. */
+async function* oneAhead<T>(
+  items: Iterable<T> | AsyncIterable<T>,
+): AsyncGenerator<T> {
+  const iterator = Symbol.asyncIterator in items
+    ? items[Symbol.asyncIterator]()
+    : items[Symbol.iterator]();
+  const ask = () => {
+    const next = Promise.resolve(iterator.next());
+    next.catch(() => {}); // It may fail before anybody waits for it.
+    return next;
+  };
+  let next = ask();
+  try {
+    for (let item = await next; !item.done; item = await next) {
+      next = ask();
+      yield item.value;
+    }
+  } finally {
+    await Promise.allSettled([next]);
+    await iterator.return?.();
+  }
+}
+
+/** What a task's row is made of, with DuckDB's types. */
+const COLUMNS = {
+  id: "UUID",
+  user_id: "UUID",
+  provider: "TEXT",
+  repo_full_name: "TEXT",
+  issue_number: "INTEGER",
+  pr_number: "INTEGER",
+  instruction: "TEXT",
+  last_update: "TEXT",
+  priority: "INTEGER",
+  run_at: "TIMESTAMPTZ",
+  max_attempts: "INTEGER",
+  timeout_ms: "BIGINT",
+};
+
+type Row = Readonly<Record<keyof typeof COLUMNS, string | number | null>>;
+
+const NAMES = Object.keys(COLUMNS) as (keyof Row)[];
+
+/**
+ * Sends each column as one JSON text, or one value where all rows have the same.
+ * A temporary table of a set would keep its memory until the transaction ends.
+ */
+async function insert(
+  connection: Connection,
+  tasks: readonly NewTask[],
+  now: Date,
+): Promise<string[]> {
+  const ids = tasks.map(({ id }) => id ?? crypto.randomUUID());
+  const rows = tasks.map((task, index) => rowOf(task, ids[index]));
+  const isSame = (name: keyof Row) =>
+    // Two rows with one id must stay two, so that DuckDB refuses them.
+    name !== "id" && rows.every((row) => row[name] === rows[0]?.[name]);
+  const columns = NAMES.map((name) => ({ name, isSame: isSame(name) }));
+  // With names: DuckDB would make one of the value, which takes time with the
+  // square of a text's length where there are quotes in it.
+  const expressions = columns.map(({ name, isSame }, index) =>
+    isSame
+      ? `$${index + 2}::${COLUMNS[name]} AS ${name}`
+      : `${listed(`$${index + 2}`, COLUMNS[name])} AS ${name}`
+  );
+  const values = columns.map(({ name, isSame }) =>
+    isSame
+      ? rows[0]?.[name] ?? null
+      : JSON.stringify(rows.map((row) => row[name]))
+  );
+  const time = now.toISOString();
+  await connection.run(
+    `INSERT INTO agent_tasks
+         (status, attempt, created_at, updated_at, ${NAMES.join(", ")})
+       SELECT 'created', 0, $1::TIMESTAMPTZ, $1::TIMESTAMPTZ,
+         ${expressions.join(", ")}`,
+    [time, ...values],
+  );
+  await connection.run(
+    `INSERT INTO agent_task_events (task_id, kind, occurred_at, attempt)
+       SELECT ${listed("$2", "UUID")}, 'created', $1::TIMESTAMPTZ, 0`,
+    [time, JSON.stringify(ids)],
+  );
+  return ids;
+}
+
+/** The values of a JSON list, one for each row. */
+function listed(json: string, type: string): string {
+  return `unnest(from_json(${json}, '["${type}"]'))`;
+}
+
+function rowOf(task: NewTask, id = ""): Row {
+  const { repo, issue, pr } = targetColumnsOf(task);
+  return {
+    id,
+    user_id: task.userId,
+    // DuckDB's JSON has no half characters.
+    provider: task.provider.toWellFormed(),
+    repo_full_name: repo,
+    issue_number: issue,
+    pr_number: pr,
+    instruction: task.instruction?.toWellFormed() ?? null,
+    last_update: task.trace ? stringifyJson(task.trace) : null,
+    priority: task.priority ?? 0,
+    run_at: task.runAt?.toISOString() ?? null,
+    max_attempts: task.maxAttempts ?? null,
+    timeout_ms: task.timeoutMs ?? null,
+  };
+}
+
+function targetColumnsOf({ targetType, targetRef }: NewTask) {
+  const target = targetRef ? parseTargetRef(targetRef) : undefined;
+  if (targetRef && !target) {
+    throw new UsageError(
+      `Cannot use the target "${targetRef}": expected owner/repo#123 or #123.`,
+    );
+  }
+  const number = target?.number ?? null;
+  return {
+    repo: target?.repo ?? null,
+    issue: targetType === "pr" ? null : number,
+    pr: targetType === "pr" ? number : null,
+  };
+}

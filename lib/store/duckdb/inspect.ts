@@ -1,0 +1,157 @@
+/**
+ * What the doctor looks at in a database.
+ *
+ * @module
+ */
+
+import type {
+  ColumnState,
+  Inspection,
+  InspectOptions,
+  TaskCount,
+  TaskFindings,
+} from "../reader.ts";
+import { TASK_STATES } from "../../task/task.ts";
+import type { Connection } from "./connection.ts";
+import { TASK_COLUMNS } from "./schema.ts";
+
+type Readable = Pick<Connection, "json">;
+
+/** Clocks of machines differ by less. */
+const CLOCK_SLACK_MS = 60_000;
+/** A runner renews its leases long before. */
+const LONG_LEASES = 10;
+
+/** Looks at tables and tasks. Changes nothing. */
+export async function inspectDatabase(
+  connection: Readable,
+  options: InspectOptions,
+): Promise<Inspection> {
+  const version = await connection.json<string>(
+    "SELECT to_json(library_version) FROM pragma_version()",
+  ) ?? "";
+  const types = await connection.json<Record<string, Record<string, string>>>(
+    `SELECT to_json(map_from_entries(list((table_name, columns)))) FROM (
+       SELECT table_name,
+         map_from_entries(list((column_name, data_type))) AS columns
+       FROM duckdb_columns()
+       WHERE database_name = current_database()
+         AND schema_name = current_schema()
+         AND table_name IN ('agent_tasks', 'agent_task_events')
+       GROUP BY table_name)`,
+  ) ?? {};
+  const { agent_tasks: own, agent_task_events: events } = types;
+  const taskColumns = own && Object.entries(TASK_COLUMNS)
+    .map(([name, type]) => columnState(name, type, own[name]));
+  const isComplete = taskColumns?.every(({ state }) => state === "right");
+  return {
+    version,
+    taskColumns,
+    hasEvents: events !== undefined,
+    tasks: isComplete ? await findTasks(connection, options) : undefined,
+  };
+}
+
+function columnState(
+  name: string,
+  wanted: string,
+  type: string | undefined,
+): ColumnState {
+  const [expected = ""] = wanted.split(" ");
+  if (type === undefined) return { name, state: "missing", what: name };
+  // Some databases of HandsFree have times without a zone, which are UTC.
+  return NAMES[expected]?.includes(type)
+    ? { name, state: "right", what: "" }
+    : { name, state: "wrong", what: `${name} is ${type}, not ${expected}` };
+}
+
+/** What DuckDB calls the types that the tables are made with. */
+const NAMES: Readonly<Record<string, readonly string[]>> = {
+  UUID: ["UUID"],
+  TEXT: ["VARCHAR"],
+  INTEGER: ["INTEGER", "BIGINT"],
+  BIGINT: ["BIGINT"],
+  TIMESTAMPTZ: ["TIMESTAMP WITH TIME ZONE", "TIMESTAMP"],
+};
+
+async function findTasks(
+  connection: Readable,
+  { now, leaseMs }: InspectOptions,
+): Promise<TaskFindings> {
+  const aged = (condition: string, since: string) =>
+    `{
+    count: count(*) FILTER (${condition}),
+    oldestMs: coalesce($1 - min(${since}) FILTER (${condition}), 0)}`;
+  const isLive = "coalesce(lease > $1, false)";
+  const found = await connection.json<
+    Omit<TaskFindings, "runners" | "waitingProviders">
+  >(
+    `SELECT to_json({
+       total: count(*),
+       inFuture: count(*) FILTER (greatest(created, updated) > $2),
+       longLeases: count(*) FILTER (status = 'running' AND lease > $3),
+       waiting: ${
+      aged(
+        "status = 'created' AND coalesce(run <= $1, true)",
+        "greatest(created, run)",
+      )
+    },
+       abandoned: ${
+      aged(
+        `status = 'running' AND NOT ${isLive} AND NOT wanted_cancelled
+           AND coalesce(run <= $1, true)`,
+        "greatest(updated, run, lease)",
+      )
+    },
+       asking: ${aged("status = 'needs_input'", "updated")},
+       uncancelled: ${
+      aged(
+        `status IN ('created', 'running') AND NOT ${isLive}
+           AND wanted_cancelled`,
+        "updated",
+      )
+    },
+       unknownStates: coalesce(list(DISTINCT status) FILTER (
+         status NOT IN ('${TASK_STATES.join("', '")}')), [])})
+     FROM (SELECT status, cancel_requested_at IS NOT NULL AS wanted_cancelled,
+         epoch_ms(created_at) AS created, epoch_ms(updated_at) AS updated,
+         epoch_ms(run_at) AS run, epoch_ms(lease_expires_at) AS lease
+       FROM agent_tasks)`,
+    [
+      now.getTime(),
+      now.getTime() + CLOCK_SLACK_MS,
+      now.getTime() + LONG_LEASES * leaseMs,
+    ],
+  );
+  const counted = async (column: string, condition: string) =>
+    await connection.json<TaskCount[]>(
+      `SELECT to_json(list(t ORDER BY name)) FROM (
+         SELECT coalesce(${column}, '') AS name, count(*) AS tasks
+         FROM agent_tasks WHERE ${condition} GROUP BY ALL) t`,
+      [now.toISOString()],
+    ) ?? [];
+  const isHeld = "coalesce(lease_expires_at > $1::TIMESTAMPTZ, false)";
+  return {
+    ...NOTHING,
+    ...found,
+    runners: await counted("lease_owner", `status = 'running' AND ${isHeld}`),
+    waitingProviders: await counted(
+      "provider",
+      `status IN ('created', 'running') AND NOT ${isHeld}`,
+    ),
+  };
+}
+
+const NONE = { count: 0, oldestMs: 0 };
+
+/** What an empty table has. */
+const NOTHING = {
+  total: 0,
+  inFuture: 0,
+  longLeases: 0,
+  waiting: NONE,
+  abandoned: NONE,
+  asking: NONE,
+  uncancelled: NONE,
+  unknownStates: [],
+};

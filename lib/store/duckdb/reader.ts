@@ -1,0 +1,209 @@
+/**
+ * A database that is open to be read only: no other file, no setting and no
+ * extension is within reach of what is asked of it.
+ *
+ * @module
+ */
+
+import {
+  type DuckDBConnection,
+  DuckDBDecimalValue,
+  DuckDBInstance,
+  type DuckDBResultReader,
+  DuckDBTypeId,
+  type DuckDBValueConverter,
+  JsonDuckDBValueConverter,
+} from "duckdb";
+import { messageOf, UsageError } from "../../base/errors.ts";
+import { formatSpan } from "../../base/figures.ts";
+import type {
+  DatabaseReader,
+  Inspection,
+  InspectOptions,
+  QueryOptions,
+  QueryResult,
+} from "../reader.ts";
+import type { JsonValue } from "../../task/task.ts";
+import type { SqlValue } from "./connection.ts";
+import { assertDatabaseExists, explainDuckDbError } from "./explain.ts";
+import { assertWalIsOne } from "./file.ts";
+import { inspectDatabase } from "./inspect.ts";
+
+/**
+ * Opens the database at a path to be read.
+ *
+ * @throws {DatabaseBusyError} where another process holds the file.
+ * @throws {DatabaseError} where it can't be opened for another reason.
+ */
+export async function openDuckDbReader(path: string): Promise<DatabaseReader> {
+  assertDatabaseExists(path);
+  let instance: DuckDBInstance | undefined;
+  // Of its own: two that read at the same time would share the usual folder.
+  const spill = await Deno.makeTempDir({ prefix: "agent-runner-sql-" });
+  try {
+    await assertWalIsOne(path);
+    instance = await DuckDBInstance.create(path, {
+      access_mode: "READ_ONLY",
+      memory_limit: "256MB",
+      threads: "1",
+      temp_directory: spill,
+      max_temp_directory_size: "2GB",
+      autoinstall_known_extensions: "false",
+      autoload_known_extensions: "false",
+    });
+    const connection = await instance.connect();
+    // The last, which nobody can take back, shuts the others in.
+    await connection.run(
+      `SET TimeZone = 'UTC'; SET allow_persistent_secrets = false;
+       SET enable_external_access = false; SET lock_configuration = true`,
+    );
+    return new DuckDbReader(instance, connection, spill);
+  } catch (error) {
+    instance?.closeSync();
+    await Deno.remove(spill, { recursive: true });
+    throw explainDuckDbError(error, path);
+  }
+}
+
+class DuckDbReader implements DatabaseReader {
+  readonly #instance: DuckDBInstance;
+  readonly #connection: DuckDBConnection;
+  readonly #spill: string;
+
+  constructor(
+    instance: DuckDBInstance,
+    connection: DuckDBConnection,
+    spill: string,
+  ) {
+    this.#instance = instance;
+    this.#connection = connection;
+    this.#spill = spill;
+  }
+
+  async query(
+    sql: string,
+    { limit, timeoutMs }: QueryOptions,
+  ): Promise<QueryResult> {
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      this.#connection.interrupt();
+    }, timeoutMs);
+    try {
+      await this.#assertOneStatement(sql);
+      const reader = await this.#connection.streamAndReadUntil(sql, limit + 1);
+      return resultOf(reader, limit);
+    } catch (error) {
+      throw explainQueryError(error, isLate ? timeoutMs : undefined);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #assertOneStatement(sql: string): Promise<void> {
+    const { count } = await this.#connection.extractStatements(sql);
+    if (count === 1) return;
+    throw new UsageError(
+      `Cannot ask ${count} questions at once. Ask one after the other.`,
+    );
+  }
+
+  inspect(options: InspectOptions): Promise<Inspection> {
+    return inspectDatabase({
+      json: async <T>(sql: string, values: readonly SqlValue[] = []) => {
+        const reader = await this.#connection.runAndReadAll(sql, [...values]);
+        const text = reader.getRows()[0]?.[0];
+        return typeof text === "string" ? JSON.parse(text) as T : null;
+      },
+    }, options);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#connection.closeSync();
+    this.#instance.closeSync();
+    await Deno.remove(this.#spill, { recursive: true });
+  }
+}
+
+const NUMBERS = new Set([
+  DuckDBTypeId.TINYINT,
+  DuckDBTypeId.SMALLINT,
+  DuckDBTypeId.INTEGER,
+  DuckDBTypeId.BIGINT,
+  DuckDBTypeId.HUGEINT,
+  DuckDBTypeId.UTINYINT,
+  DuckDBTypeId.USMALLINT,
+  DuckDBTypeId.UINTEGER,
+  DuckDBTypeId.UBIGINT,
+  DuckDBTypeId.UHUGEINT,
+  DuckDBTypeId.FLOAT,
+  DuckDBTypeId.DOUBLE,
+  DuckDBTypeId.DECIMAL,
+]);
+
+/** Numbers stay numbers; the library would make texts of the long ones. */
+const toJson: DuckDBValueConverter<JsonValue> = (value, type, converter) =>
+  typeof value === "bigint"
+    ? value
+    : value instanceof DuckDBDecimalValue
+    ? value.toDouble()
+    : JsonDuckDBValueConverter(
+      value,
+      type,
+      converter as typeof JsonDuckDBValueConverter,
+    );
+
+function resultOf(reader: DuckDBResultReader, limit: number): QueryResult {
+  const rows = reader.convertRows(toJson);
+  return {
+    columns: reader.deduplicatedColumnNames().map((name, index) => ({
+      name,
+      isNumber: NUMBERS.has(reader.columnTypeId(index)),
+    })),
+    rows: rows.slice(0, limit),
+    hasMore: rows.length > limit,
+  };
+}
+
+function explainQueryError(error: unknown, lateMs: number | undefined): Error {
+  if (error instanceof UsageError) return error;
+  const message = messageOf(error);
+  if (lateMs !== undefined && /interrupt/i.test(message)) {
+    return new UsageError(
+      `Cannot answer within ${formatSpan(lateMs)}. ` +
+        "Ask for less, or give a longer --timeout.",
+      { cause: error },
+    );
+  }
+  const known = EXPLANATIONS.find(([pattern]) => pattern.test(message));
+  return new UsageError(
+    known
+      ? `Cannot run this: ${known[1]}`
+      : `Cannot run this: ${
+        message.replace("Failed to extract statements: ", "")
+          .replaceAll("\n", "\n  ")
+      }`,
+    { cause: error },
+  );
+}
+
+const EXPLANATIONS: readonly (readonly [RegExp, string])[] = [
+  [
+    /Error in native callback/,
+    "there is no question in it. Give one: FROM agent_tasks LIMIT 5",
+  ],
+  [
+    /read-only mode/i,
+    "the database is open to be read only. Tasks are changed by the other " +
+    "commands: create, cancel, retry, answer, prune.",
+  ],
+  [
+    /file system operations are disabled|configuration has been locked/i,
+    "only the tables of the database can be asked: no other file, setting or " +
+    "extension. agent-runner export writes files.",
+  ],
+  [
+    /Out of Memory|max_temp_directory_size/i,
+    "it takes more than 256 MB of memory and 2 GB of disk. Ask for less.",
+  ],
+];

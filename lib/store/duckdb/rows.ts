@@ -1,0 +1,148 @@
+/**
+ * How tasks and events are read from their tables.
+ *
+ * @module
+ */
+
+import type {
+  AgentTask,
+  Lease,
+  NoLease,
+  TaskEvent,
+  TaskEventKind,
+} from "../../task/task.ts";
+
+/** How each field of a task is computed from its row; times as ms since 1970. */
+export const TASK_FIELDS = {
+  id: "id",
+  userId: "user_id",
+  provider: "provider",
+  targetType: `CASE WHEN issue_number IS NOT NULL THEN 'issue'
+                    WHEN pr_number IS NOT NULL THEN 'pr' END`,
+  targetRef: `coalesce(repo_full_name, '') || '#' ||
+              coalesce(issue_number, pr_number)`,
+  instruction: "instruction",
+  state: "status",
+  traceText: "last_update",
+  priority: "coalesce(priority, 0)",
+  runAt: "epoch_ms(run_at)",
+  attempt: "coalesce(attempt, 0)",
+  maxAttempts: "max_attempts",
+  timeoutMs: "timeout_ms",
+  leaseOwner: "lease_owner",
+  leaseExpiresAt: "epoch_ms(lease_expires_at)",
+  cancelRequestedAt: "epoch_ms(cancel_requested_at)",
+  // An infinite time has no epoch; it must not stop a whole pass.
+  createdAt: "coalesce(epoch_ms(created_at), 0)",
+  updatedAt: "coalesce(epoch_ms(updated_at), 0)",
+};
+
+/** The name of a field of a task. */
+export type TaskField = keyof typeof TASK_FIELDS;
+
+type TimeField = "createdAt" | "updatedAt";
+type OptionalTimeField = "runAt" | "leaseExpiresAt" | "cancelRequestedAt";
+
+/** A task as JSON has it. */
+export type TaskJson =
+  & Omit<AgentTask, TimeField | OptionalTimeField>
+  & { readonly [field in TimeField]: number }
+  & { readonly [field in OptionalTimeField]: number | null };
+
+/** A struct with some of a task's fields, for a SELECT. */
+export function taskStruct(fields: readonly TaskField[]): string {
+  return `{${
+    fields.map((name) => `${name}: ${TASK_FIELDS[name]}`).join(", ")
+  }}`;
+}
+
+/** The same fields, each as the list of its values. */
+export function taskLists(fields: readonly TaskField[]): string {
+  return fields.map((name) => `${name}: list(${TASK_FIELDS[name]})`).join(", ");
+}
+
+/** A task as {@linkcode TASK_ROW} gives it. */
+export interface TaskRow {
+  readonly task: TaskJson;
+}
+
+const TASK = taskStruct(Object.keys(TASK_FIELDS) as TaskField[]);
+
+/** A struct with a task. */
+export const TASK_ROW = `{task: ${TASK}}`;
+
+/** A task and its lease as {@linkcode HELD_ROW} gives them. */
+export interface HeldRow extends TaskRow {
+  readonly leaseId: string | null;
+  readonly place: string;
+}
+
+/** Where a row is, as text: in its own transaction, no number is that exact. */
+export const PLACE = "rowid::TEXT";
+
+/** A place that was read as {@linkcode PLACE}. */
+export function parsePlace(text: string): number | bigint {
+  const place = Number(text);
+  return Number.isSafeInteger(place) ? place : BigInt(text);
+}
+
+/** A struct with a task and its lease. */
+export const HELD_ROW = `{task: ${TASK}, leaseId: lease_id, place: ${PLACE}}`;
+
+/** The order in which tasks run; `rowid` keeps the order of one batch. */
+export const RUN_ORDER = "coalesce(priority, 0) DESC, created_at, rowid";
+
+/** Makes a task of its row, in place. */
+export function taskOf({ task }: TaskRow): AgentTask {
+  return Object.assign(task, {
+    runAt: dateOf(task.runAt),
+    leaseExpiresAt: dateOf(task.leaseExpiresAt),
+    cancelRequestedAt: dateOf(task.cancelRequestedAt),
+    createdAt: new Date(task.createdAt),
+    updatedAt: new Date(task.updatedAt),
+  });
+}
+
+/** The lease that a row has, or that it has none. */
+export function leaseOf(
+  { task, leaseId: id, place: text }: HeldRow,
+): Lease | NoLease {
+  const { id: taskId, attempt, leaseOwner: owner } = task;
+  const place = parsePlace(text);
+  return id === null
+    ? { taskId, id, owner: null, attempt, place }
+    : { taskId, id, owner: owner ?? "", attempt, place };
+}
+
+function dateOf(ms: number | null): Date | null {
+  return ms === null ? null : new Date(ms);
+}
+
+/** An event as its query gives it. */
+export interface EventRow {
+  readonly id: number;
+  readonly task_id: string;
+  readonly kind: string;
+  readonly occurred_at: number;
+  readonly attempt: number;
+  readonly runner: string | null;
+  readonly detail: string | null;
+}
+
+/** The columns of an {@linkcode EventRow}, for a SELECT. */
+export const EVENT_COLUMNS = `
+  id, task_id, kind, epoch_ms(occurred_at) AS occurred_at, attempt, runner,
+  detail`;
+
+/** Makes an event of its row. */
+export function eventOf(row: EventRow): TaskEvent {
+  return {
+    id: row.id,
+    taskId: row.task_id,
+    kind: row.kind as TaskEventKind,
+    occurredAt: new Date(row.occurred_at),
+    attempt: row.attempt,
+    runner: row.runner,
+    detail: row.detail,
+  };
+}

@@ -1,0 +1,125 @@
+/**
+ * The tables: HandsFree's own, with the columns that its code does not look at,
+ * and the history.
+ *
+ * @module
+ */
+
+import { DatabaseError } from "../../base/errors.ts";
+import type { Connection } from "./connection.ts";
+
+/** The columns of HandsFree's table; never changed where they exist. */
+const HANDSFREE_COLUMNS = {
+  id: "UUID PRIMARY KEY",
+  user_id: "UUID NOT NULL",
+  provider: "TEXT NOT NULL",
+  repo_full_name: "TEXT",
+  issue_number: "INTEGER",
+  pr_number: "INTEGER",
+  instruction: "TEXT",
+  status: "TEXT NOT NULL",
+  last_update: "TEXT",
+  created_at: "TIMESTAMPTZ NOT NULL DEFAULT now()",
+  updated_at: "TIMESTAMPTZ NOT NULL DEFAULT now()",
+};
+
+/**
+ * The columns that the runner adds. No index: DuckDB scans a million rows in
+ * milliseconds, and pays for an index in every update.
+ */
+const RUNNER_COLUMNS = {
+  priority: "INTEGER DEFAULT 0",
+  // For a task that waits for an answer: when that is too late.
+  run_at: "TIMESTAMPTZ",
+  attempt: "INTEGER DEFAULT 0",
+  max_attempts: "INTEGER",
+  timeout_ms: "BIGINT",
+  lease_id: "UUID",
+  lease_owner: "TEXT",
+  lease_expires_at: "TIMESTAMPTZ",
+  cancel_requested_at: "TIMESTAMPTZ",
+};
+
+/** Every column that agent-runner needs, with its type. */
+export const TASK_COLUMNS = { ...HANDSFREE_COLUMNS, ...RUNNER_COLUMNS };
+
+const EVENTS_TABLE = `
+  CREATE TABLE IF NOT EXISTS agent_task_events (
+    id BIGINT NOT NULL DEFAULT nextval('agent_task_event_ids'),
+    task_id UUID NOT NULL,
+    kind TEXT NOT NULL,
+    occurred_at TIMESTAMPTZ NOT NULL,
+    attempt INTEGER NOT NULL,
+    runner TEXT,
+    detail TEXT
+  )`;
+
+/** Fails where a table or a column is missing; reads nothing. */
+const PROBES = [
+  `SELECT ${Object.keys(TASK_COLUMNS).join(", ")} FROM agent_tasks LIMIT 0`,
+  "SELECT id FROM agent_task_events LIMIT 0",
+];
+
+async function isComplete(connection: Connection): Promise<boolean> {
+  try {
+    for (const probe of PROBES) await connection.run(probe);
+    return true;
+  } catch {
+    return false; // The catalogue says what is missing, but takes 10 ms.
+  }
+}
+
+/**
+ * Makes what is missing, and keeps what is there. Returns what there was to do.
+ *
+ * @throws {DatabaseError} where there is another table called `agent_tasks`.
+ */
+export async function ensureSchema(
+  connection: Connection,
+): Promise<"created" | "upgraded" | "complete"> {
+  if (await isComplete(connection)) return "complete";
+  const columns = new Set(
+    await connection.json<string[]>(
+      `SELECT to_json(list(table_name || '.' || column_name))
+       FROM duckdb_columns()
+       WHERE database_name = current_database()
+         AND schema_name = current_schema()
+         AND table_name IN ('agent_tasks', 'agent_task_events')`,
+    ) ?? [],
+  );
+  const has = (name: string) => columns.has(`agent_tasks.${name}`);
+  const hasTable = [...columns].some((name) => name.startsWith("agent_tasks."));
+  const foreign = Object.keys(HANDSFREE_COLUMNS).filter((name) => !has(name));
+  if (hasTable && foreign.length > 0) {
+    throw new DatabaseError(
+      `Cannot use the table agent_tasks: it has no column ${
+        foreign.join(", ")
+      }. ` + "It was made by another program; give another --db-path.",
+    );
+  }
+  const missing = Object.entries(RUNNER_COLUMNS).filter(([name]) => !has(name));
+  const hasEvents = columns.has("agent_task_events.id");
+  if (hasTable && hasEvents && missing.length === 0) return "complete";
+
+  await connection.run("BEGIN TRANSACTION");
+  if (!hasTable) {
+    const all = Object.entries(TASK_COLUMNS);
+    await connection.run(
+      `CREATE TABLE agent_tasks (${
+        all.map((column) => column.join(" ")).join(", ")
+      })`,
+    );
+  } else {
+    for (const [name, type] of missing) {
+      await connection.run(
+        `ALTER TABLE agent_tasks ADD COLUMN ${name} ${type}`,
+      );
+    }
+  }
+  await connection.run(
+    "CREATE SEQUENCE IF NOT EXISTS agent_task_event_ids",
+  );
+  await connection.run(EVENTS_TABLE);
+  await connection.run("COMMIT");
+  return hasTable ? "upgraded" : "created";
+}

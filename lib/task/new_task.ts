@@ -1,0 +1,210 @@
+/**
+ * Checks what people and scripts give to create a task.
+ *
+ * @module
+ */
+
+import { closestString } from "@std/text/closest-string";
+import { generate as uuidV5 } from "@std/uuid/v5";
+import { UsageError } from "../base/errors.ts";
+import {
+  type JsonObject,
+  type JsonValue,
+  type NewTask,
+  parseTargetRef,
+  type TargetType,
+} from "./task.ts";
+import { parseTrace, stringifyJson } from "./trace.ts";
+
+/** The fields of a line in a JSON Lines file; `create`'s flags are the same. */
+export const TASK_FIELDS = [
+  "id",
+  "instruction",
+  "provider",
+  "user",
+  "target",
+  "target_type",
+  "trace",
+  "priority",
+  "run_at",
+  "attempts",
+  "timeout",
+] as const;
+
+/** A task as given: every field a text, or what JSON has for it. */
+export type TaskFields = {
+  readonly [field in (typeof TASK_FIELDS)[number]]?: unknown;
+};
+
+const DEFAULT_PROVIDER = "simulate";
+const DEFAULT_USER = "local";
+/** RFC 9562, appendix A. HandsFree makes user ids in this namespace. */
+const NAMESPACE_DNS = "6ba7b810-9dad-11d1-80b4-00c04fd430c8";
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+const MAX_INTEGER = 2_147_483_647;
+
+/**
+ * The id of a user: a UUID as it is, any other text as its version 5 UUID in
+ * the DNS namespace, as HandsFree does it.
+ */
+export async function userIdOf(user: string): Promise<string> {
+  // A batch is most often one user's; hashing costs more than the rest.
+  if (lastUser?.user === user) return lastUser.id;
+  const id = UUID.test(user)
+    ? user.toLowerCase()
+    : await uuidV5(NAMESPACE_DNS, new TextEncoder().encode(user));
+  lastUser = { user, id };
+  return id;
+}
+
+let lastUser: { readonly user: string; readonly id: string } | undefined;
+
+/**
+ * Makes a task of its fields.
+ *
+ * @throws {UsageError} that says which field is wrong and what it should be.
+ */
+export async function newTaskOf(fields: TaskFields): Promise<NewTask> {
+  const task = checkedTask(fields);
+  return { ...task, userId: await userIdOf(task.userId) };
+}
+
+/**
+ * The same, but that `userId` is the user as given: for those who only look
+ * whether the fields are right, and need not wait for a hash.
+ *
+ * @throws {UsageError} that says which field is wrong and what it should be.
+ */
+export function checkedTask(fields: TaskFields): NewTask {
+  for (const name of Object.keys(fields)) {
+    if ((TASK_FIELDS as readonly string[]).includes(name)) continue;
+    throw new UsageError(
+      `Unknown field "${name}". Did you mean "${
+        closestString(name, [...TASK_FIELDS])
+      }"?`,
+    );
+  }
+  const targetRef = textOf(fields, "target");
+  if (targetRef !== undefined && !parseTargetRef(targetRef)) {
+    throw wrong("target", targetRef, "owner/repo#12 or #12");
+  }
+  const id = textOf(fields, "id");
+  if (id !== undefined && !UUID.test(id)) throw wrong("id", id, "a UUID");
+  return {
+    id: id?.toLowerCase(),
+    userId: textOf(fields, "user") ?? DEFAULT_USER,
+    provider: textOf(fields, "provider") ?? DEFAULT_PROVIDER,
+    instruction: textOf(fields, "instruction"),
+    targetType: targetTypeOf(fields, targetRef),
+    targetRef,
+    trace: traceOf(fields.trace),
+    priority: integerOf(fields, "priority", -MAX_INTEGER),
+    runAt: timeOf(fields.run_at),
+    maxAttempts: integerOf(fields, "attempts", 1),
+    timeoutMs: secondsOf(fields, "timeout"),
+  };
+}
+
+function isAbsent(value: unknown): value is undefined | null {
+  return value === undefined || value === null;
+}
+
+function wrong(field: string, value: unknown, expected: string): UsageError {
+  const text = typeof value === "string"
+    ? value
+    : stringifyJson(value as JsonValue);
+  return new UsageError(
+    `Cannot use the ${
+      field.replace("_", " ")
+    } "${text}": expected ${expected}.`,
+  );
+}
+
+function textOf(
+  fields: TaskFields,
+  name: keyof TaskFields,
+): string | undefined {
+  const value = fields[name];
+  if (isAbsent(value)) return undefined;
+  if (typeof value === "string" && value.trim() !== "") return value;
+  throw wrong(name, value, "a text");
+}
+
+function targetTypeOf(
+  { target_type: type }: TaskFields,
+  ref: string | undefined,
+): TargetType | undefined {
+  if (isAbsent(type)) return ref === undefined ? undefined : "issue";
+  if (type !== "issue" && type !== "pr") {
+    throw wrong("target_type", type, "issue or pr");
+  }
+  if (ref !== undefined) return type;
+  throw new UsageError(
+    "A target type without a target says nothing. Give a target too.",
+  );
+}
+
+function traceOf(trace: unknown): JsonObject | undefined {
+  if (isAbsent(trace)) return undefined;
+  const object = typeof trace === "string"
+    ? parseTrace(trace)
+    : typeof trace === "object" && !Array.isArray(trace)
+    ? trace as JsonObject
+    : undefined;
+  if (!object) throw wrong("trace", trace, 'a JSON object like {"key": 1}');
+  return object;
+}
+
+function integerOf(
+  fields: TaskFields,
+  name: "priority" | "attempts",
+  min: number,
+): number | undefined {
+  const value = fields[name];
+  if (isAbsent(value)) return undefined;
+  const number = typeof value === "string" && /^-?\d+$/.test(value)
+    ? Number(value)
+    : value;
+  if (
+    typeof number === "number" && Number.isInteger(number) && number >= min &&
+    number <= MAX_INTEGER
+  ) return number;
+  throw wrong(name, value, `a whole number from ${min} to ${MAX_INTEGER}`);
+}
+
+function secondsOf(fields: TaskFields, name: "timeout"): number | undefined {
+  const value = fields[name];
+  if (isAbsent(value)) return undefined;
+  const seconds = typeof value === "string" && /^\d+(\.\d+)?$/.test(value)
+    ? Number(value)
+    : value;
+  if (typeof seconds === "number" && seconds > 0 && seconds <= MAX_INTEGER) {
+    return Math.max(1, Math.round(seconds * 1_000));
+  }
+  throw wrong(name, value, "a number of seconds, more than 0");
+}
+
+/** A date, with a time or without; a time without offset is local. */
+const TIME =
+  /^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?$/;
+
+/** The language takes February 30 for March 2. */
+function isDay(text: string): boolean {
+  const day = text.slice(0, 10);
+  return new Date(`${day}T00:00Z`).toISOString().startsWith(day);
+}
+
+/** Reads a date, or a date and a time; undefined where the text is neither. */
+export function parseTime(text: string): Date | undefined {
+  if (!TIME.test(text)) return undefined;
+  // Without a time, the language takes a date for UTC.
+  const time = new Date(text.length === 10 ? `${text}T00:00` : text);
+  return !isNaN(time.getTime()) && isDay(text) ? time : undefined;
+}
+
+function timeOf(value: unknown): Date | undefined {
+  if (isAbsent(value)) return undefined;
+  const time = typeof value === "string" ? parseTime(value) : undefined;
+  if (time) return time;
+  throw wrong("run_at", value, "a time like 2026-12-31T08:00:00Z");
+}

@@ -1,0 +1,151 @@
+/**
+ * Makes what a processor returns fit to be kept. A processor may be anybody's
+ * JavaScript: nothing that it returns is trusted.
+ *
+ * @module
+ */
+
+import { cut } from "../base/cut.ts";
+import { messageOf } from "../base/errors.ts";
+import { MAX_PROGRESS_CHARACTERS } from "./progress.ts";
+import type { JsonValue, Outcome } from "./task.ts";
+import { parseJson, stringifyJson } from "./trace.ts";
+
+/** The longest result, in characters of its JSON text: 1 MiB. */
+export const MAX_RESULT_CHARACTERS = 1024 * 1024;
+/** What is kept of a longer one. */
+export const KEPT_RESULT_CHARACTERS = MAX_RESULT_CHARACTERS / 2;
+/** How often lists and objects may be nested: indented, they grow with each. */
+const MAX_RESULT_DEPTH = 100;
+/** The longest error and the longest question; what is longer is cut. */
+export const MAX_TEXT_CHARACTERS = 10_000;
+/** The longest time that a processor may ask for: ten years. */
+const MAX_WAIT_MS = 10 * 365 * 86_400_000;
+
+const KINDS: readonly unknown[] = [
+  "completed",
+  "failed",
+  "needs_input",
+] satisfies Outcome["kind"][];
+
+/** The outcome in a form that can be kept, whatever a processor returned. */
+export function checkedOutcome(outcome: Outcome): Outcome {
+  try {
+    return check(outcome);
+  } catch (error) {
+    // A getter of the object's own.
+    return nonsense(
+      `The processor's outcome can't be read: ${
+        cut(error, MAX_TEXT_CHARACTERS)
+      }`,
+    );
+  }
+}
+
+function check(outcome: Outcome): Outcome {
+  switch (outcome?.kind) {
+    case "completed": {
+      const { result, message } = outcome;
+      return result === undefined && message === undefined
+        ? outcome
+        : checkedCompletion(result, message);
+    }
+    case "failed": {
+      const retryAfterMs = checkedWait(outcome.retryAfterMs);
+      return {
+        kind: "failed",
+        error: cut(outcome.error, MAX_TEXT_CHARACTERS),
+        retryable: outcome.retryable !== false,
+        ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+      };
+    }
+    case "needs_input": {
+      const { question } = outcome;
+      if (typeof question !== "string" || question.trim() === "") {
+        return nonsense("The processor asked for input without a question");
+      }
+      const answerWithinMs = checkedWait(outcome.answerWithinMs);
+      return {
+        kind: "needs_input",
+        question: cut(question, MAX_TEXT_CHARACTERS),
+        ...(answerWithinMs === undefined ? {} : { answerWithinMs }),
+      };
+    }
+    default:
+      return nonsense(
+        "The processor returned no outcome: expected an object whose " +
+          `"kind" is one of ${KINDS.join(", ")}`,
+      );
+  }
+}
+
+function nonsense(error: string): Outcome {
+  return { kind: "failed", error, retryable: false };
+}
+
+/** Undefined where it is no time to wait. */
+function checkedWait(ms: unknown): number | undefined {
+  return typeof ms === "number" && ms > 0
+    ? Math.min(ms, MAX_WAIT_MS)
+    : undefined;
+}
+
+/**
+ * The work is done, so it is not failed for a result that can't be kept: what
+ * can be kept of it is, and the message says so.
+ */
+function checkedCompletion(result: unknown, message: unknown): Outcome {
+  const kept = result === undefined ? undefined : checkedResult(result);
+  const note = [message, kept?.problem].filter((it) => it !== undefined)
+    .map((it) => cut(it, MAX_PROGRESS_CHARACTERS)).join(". ");
+  return {
+    kind: "completed",
+    ...(kept ? { result: kept.value } : {}),
+    ...(note ? { message: note } : {}),
+  };
+}
+
+interface CheckedResult {
+  readonly value: JsonValue;
+  /** What is wrong with it, where it is not as it was returned. */
+  readonly problem?: string;
+}
+
+function checkedResult(result: unknown): CheckedResult {
+  let text: string | undefined;
+  try {
+    text = stringifyJson(result as JsonValue);
+  } catch (error) {
+    return unkept(messageOf(error).split("\n")[0]);
+  }
+  // What JSON has no word for, such as a function.
+  if (text === undefined) return unkept(`it is a ${typeof result}`);
+  if (text.length > MAX_RESULT_CHARACTERS) {
+    const all = typeof result === "string" ? result : text;
+    return {
+      value: { truncated: all.slice(0, KEPT_RESULT_CHARACTERS) },
+      problem: `The result was cut: it has ${
+        text.length.toLocaleString("en")
+      } characters of JSON, more than ${
+        MAX_RESULT_CHARACTERS.toLocaleString("en")
+      }`,
+    };
+  }
+  // A copy: the processor may go on to change what it returned, and a toJSON()
+  // may say something else the next time.
+  const value = parseJson(text);
+  if (value === undefined) return unkept();
+  return isDeeper(value, MAX_RESULT_DEPTH)
+    ? unkept(`it is nested more than ${MAX_RESULT_DEPTH} times`)
+    : { value };
+}
+
+function isDeeper(value: JsonValue, depth: number): boolean {
+  return typeof value === "object" && value !== null &&
+    (depth === 0 || Object.values(value).some((it) => isDeeper(it, depth - 1)));
+}
+
+function unkept(why = "it is no JSON"): CheckedResult {
+  const problem = `The result can't be kept: ${why}`;
+  return { value: { unkept: problem }, problem };
+}

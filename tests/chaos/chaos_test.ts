@@ -1,0 +1,35 @@
+import { assertEquals, assertGreater } from "@std/assert";
+import { type Report, runFullLoad, runMixed } from "./chaos.ts";
+import { Random } from "./random.ts";
+
+// Another one each time: `deno task chaos --seed` repeats what one found.
+const seed = Math.floor(Math.random() * 2 ** 32);
+
+function assertRight({ problems, ...counts }: Report): void {
+  assertEquals(problems, [], `Seed ${seed}: ${problems.join("\n\n")}`);
+  assertGreater(counts.kills, 0, `Seed ${seed}`);
+  assertGreater(counts.completed, 0, `Seed ${seed}`);
+  assertEquals(
+    counts.tasks,
+    counts.completed + counts.failed + counts.cancelled,
+    `Seed ${seed}`,
+  );
+}
+
+Deno.test("runners that are killed, frozen and stopped at random lose nothing and finish nothing twice", async () => {
+  const random = new Random(seed);
+  assertRight(await runMixed({ random, seconds: 7, runners: 2 }));
+});
+
+for (const isExclusive of [true, false]) {
+  Deno.test(
+    `kill -9 at full load leaves a database that opens and has all that was acknowledged, ${
+      isExclusive ? "exclusive" : "shared"
+    }`,
+    async () => {
+      const random = new Random(seed);
+      const options = { random, seconds: 3, runners: 2, isExclusive };
+      assertRight(await runFullLoad(options));
+    },
+  );
+}

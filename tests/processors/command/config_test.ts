@@ -1,0 +1,177 @@
+import { assertEquals } from "@std/assert";
+import { z } from "zod";
+import { systemClock } from "../../../lib/base/clock.ts";
+import { createLog } from "../../../lib/base/log.ts";
+import { createCommandProcessor } from "../../../lib/processors/command/command.ts";
+import { commandConfig } from "../../../lib/processors/command/config.ts";
+
+Deno.test("commandConfig fills in its defaults", () => {
+  assertEquals(commandConfig.parse({ command: ["claude"] }), {
+    command: ["claude"],
+    stdin: "task",
+    env: [],
+    setEnv: {},
+    secrets: [],
+    outputLimit: 65_536,
+    exitCodes: {
+      completed: [0],
+      needsInput: [],
+      retry: [75],
+      failed: [64, 78, 126, 127],
+      others: "retry",
+    },
+    killGrace: 5,
+  });
+});
+
+const command = ["claude", "-p", "{instruction}"];
+const MISTAKES: [config: object, path: string, message: RegExp][] = [
+  [{}, "command", /expected either command or shell/],
+  [{ command, shell: "x" }, "shell", /not both/],
+  [{ command: [] }, "command", /at least|>=1/i],
+  [{ command: "claude -p" }, "command", /expected array/],
+  [{ command: [""] }, "command.0", /expected a program/],
+  [
+    { command: ["{instruction}"] },
+    "command.0",
+    /no placeholder but \{configDir\}/,
+  ],
+  [
+    { command: ["a", "{prompt}"] },
+    "command.1",
+    /^expected one of \{id\}, \{instruction\}, \{target\}, \{answers\}, \{configDir\} in place of \{prompt\}\. \{\{prompt\}\} is the text/,
+  ],
+  [{ command: ["a", "b\0"] }, "command.1", /without NUL/],
+  [{ shell: "" }, "shell", /./],
+  [{ command, stdin: "tty" }, "stdin", /"task"\|"instruction"\|"none"/],
+  [
+    { command, cwd: ".", workspace: "w" },
+    "workspace",
+    /either cwd or workspace/,
+  ],
+  [
+    { command, cwd: ".", keepWorkspace: "never" },
+    "keepWorkspace",
+    /none with cwd/,
+  ],
+  [{ command, env: ["A=B"] }, "env.0", /name of a variable/],
+  [{ command, setEnv: { AGENT_TASK_ID: "x" } }, "setEnv.AGENT_TASK_ID", /./],
+  [{ command, setEnv: { A: 1 } }, "setEnv.A", /expected string/],
+  [{ command, exitCodes: { failed: [-1] } }, "exitCodes.failed.0", /./],
+  [{ command, exitCodes: { fail: [1] } }, "exitCodes", /fail/],
+  [{ command, killGrace: -1 }, "killGrace", /./],
+  [{ command, outputLimit: 10 }, "outputLimit", /1000/],
+  [{ command, answerWithin: 0 }, "answerWithin", /./],
+  [{ command, shel: "x" }, "", /shel/],
+];
+
+for (const [config, path, message] of MISTAKES) {
+  Deno.test(`commandConfig refuses ${JSON.stringify(config)}`, () => {
+    const { error } = commandConfig.safeParse(config);
+    const issues = error?.issues.map((it) => ({
+      path: it.path.join("."),
+      isSaid: message.test(it.message),
+    }));
+    assertEquals(issues, [{ path, isSaid: true }], JSON.stringify(error));
+  });
+}
+
+Deno.test("commandConfig can be extended, and keeps its checks", () => {
+  const extended = z.discriminatedUnion("processor", [
+    commandConfig.safeExtend({
+      processor: z.literal("command"),
+      timeout: z.number().optional(),
+    }),
+    z.strictObject({ processor: z.literal("simulate") }),
+  ]);
+  const parse = (it: object) => extended.safeParse(it);
+  assertEquals(
+    parse({ processor: "command", command, timeout: 5 }).success,
+    true,
+  );
+  assertEquals(
+    parse({ processor: "command", timeout: 5 }).error?.issues[0]?.message,
+    "expected either command or shell",
+  );
+});
+
+Deno.test("every field of commandConfig is described for editors", () => {
+  const fields = (schema: z.core.JSONSchema.JSONSchema): string[] =>
+    Object.entries(schema.properties ?? {}).flatMap(([name, it]) =>
+      typeof it === "object" && it.description
+        ? fields(it)
+        : [`${name} has no description`]
+    );
+  const schema = z.toJSONSchema(commandConfig, { io: "input" });
+  assertEquals(Object.keys(schema.properties ?? {}).length, 13);
+  assertEquals(fields(schema), []);
+  assertEquals(schema.required, undefined);
+});
+
+/** What `check()` says of a command in a folder of its own. */
+async function problemsOf(
+  config: object,
+  variables: Record<string, string> = {},
+): Promise<string[]> {
+  const folder = Deno.makeTempDirSync({ prefix: "agent-runner-test-" });
+  try {
+    Deno.writeTextFileSync(`${folder}/agent`, "#!/bin/sh\n", { mode: 0o755 });
+    Deno.writeTextFileSync(`${folder}/plain`, "");
+    const processor = createCommandProcessor(commandConfig.parse(config), {
+      baseFolder: folder,
+      clock: systemClock,
+      log: createLog(),
+      variable: (name) => ({ PATH: "/usr/bin:/bin", ...variables })[name],
+    });
+    const problems = await processor.check?.() ?? [];
+    const left = [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
+    assertEquals(left, ["agent", "plain"]);
+    return problems.map((it) => it.replaceAll(folder, "BASE"));
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+}
+
+const CHECKED: [
+  config: object,
+  problems: string[],
+  variables?: Record<string, string>,
+][] = [
+  [{ command: ["sh"] }, []],
+  [{ shell: "echo" }, []],
+  [{ command: ["./agent"], cwd: ".", env: ["A"] }, [], { A: "" }],
+  [{ command: ["{configDir}/agent"], workspace: "new/deep" }, []],
+  [{ command: ["agent"], setEnv: { PATH: "" } }, [
+    "The program agent is not on PATH (which is empty).",
+  ]],
+  [{ command: ["no-such-agent"] }, [
+    "The program no-such-agent is not on PATH (/usr/bin:/bin).",
+  ]],
+  [{ command: ["./gone"] }, ["The program ./gone does not exist."]],
+  [{ command: ["./plain"] }, [
+    "./plain is not executable. Run: chmod +x ./plain",
+  ]],
+  [{ command: ["/tmp"] }, ["The program /tmp does not exist."]],
+  [{ shell: "x", cwd: "gone" }, [
+    "The folder BASE/gone can't be used: it does not exist. Make it, or give " +
+    "another.",
+  ]],
+  [{ shell: "x", cwd: "plain" }, [
+    "The folder BASE/plain can't be used: it is no folder.",
+  ]],
+  [{ shell: "x", workspace: "plain/below" }, [
+    "The folder BASE/plain can't be used: it is no folder.",
+  ]],
+  [{ shell: "x", env: ["ONE"], secrets: ["TWO", "PIN"] }, [
+    "The variable ONE is not set.",
+    "The variable TWO is not set.",
+    "The secret PIN has less than 4 characters: it can't be told from other " +
+    "text.",
+  ], { PIN: "123" }],
+];
+
+for (const [config, problems, variables] of CHECKED) {
+  Deno.test(`check() finds ${problems.length} things wrong with ${JSON.stringify(config)}`, async () => {
+    assertEquals(await problemsOf(config, variables), problems);
+  });
+}

@@ -1,0 +1,52 @@
+import { assertEquals } from "@std/assert";
+import { Secrets } from "../../../lib/processors/secrets.ts";
+
+/** What a stream shows of a text in pieces. */
+function streamed(secrets: Secrets, pieces: Iterable<string>): string {
+  const stream = secrets.stream();
+  let shown = "";
+  for (const piece of pieces) shown += stream.push(piece);
+  return shown + stream.end();
+}
+
+const MASKED: [secrets: string[], text: string, masked: string][] = [
+  [[], "any text", "any text"],
+  [["token"], "a token, and tokens", "a ***, and ***s"],
+  [["token"], "toke", "toke"],
+  [["token"], "totoken tok", "to*** tok"],
+  [["abab"], "xababab!", "x***!"],
+  // One that begins in another, and one that is the beginning of another.
+  [["abcd", "cdxx"], "-abcdxx-", "-***-"],
+  [["abcd", "abcdefgh"], "abcdefgh abcdef", "*** ***ef"],
+  [['q"uo\\te'], '{"a":"q\\"uo\\\\te"}', '{"a":"***"}'],
+  [["pässword"], "p\\u00e4ssword pässword", "*** ***"],
+  [["line one\nline two\n"], "> line one\n> line two", "> ***\n> ***"],
+  [["a.c*(d"], "abcdd a.c*(d", "abcdd ***"],
+];
+
+for (const [values, text, expected] of MASKED) {
+  Deno.test(`Secrets masks ${JSON.stringify(values)} in ${text}`, () => {
+    const secrets = new Secrets(values);
+    assertEquals(secrets.mask(text), expected);
+    for (let at = 0; at <= text.length; at++) {
+      const pieces = [text.slice(0, at), text.slice(at)];
+      assertEquals(streamed(secrets, pieces), expected, `cut at ${at}`);
+    }
+    assertEquals(streamed(secrets, text), expected, "one by one");
+  });
+}
+
+Deno.test("Secrets shows at once what can't be part of one", () => {
+  const stream = new Secrets(["token"]).stream();
+  assertEquals(stream.push("a line\n"), "a line\n");
+  assertEquals(stream.push("that ends in to"), "that ends in ");
+  assertEquals(stream.push("wn\n"), "town\n");
+  assertEquals(stream.end(), "");
+});
+
+Deno.test("Secrets masks the texts of JSON, keys too", () => {
+  assertEquals(
+    new Secrets(["token"]).maskJson({ "token a": ["x token", 1, null, true] }),
+    { "*** a": ["x ***", 1, null, true] },
+  );
+});

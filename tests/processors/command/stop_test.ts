@@ -1,0 +1,349 @@
+import { assert, assertEquals, assertLess } from "@std/assert";
+import { systemClock } from "../../../lib/base/clock.ts";
+import { execute } from "../../../lib/runner/execute.ts";
+import { StopSwitch } from "../../../lib/runner/stop_switch.ts";
+import type { Outcome } from "../../../lib/task/task.ts";
+import { npmFlags } from "../../../tools/std_source.ts";
+import { CommandRun, ended, isAlive, taskWith } from "./run_command.ts";
+
+const STOPPED: Outcome = { kind: "failed", error: "Stopped", retryable: true };
+const isLinux = Deno.build.os === "linux";
+
+/** The process ids in lines like `pid 123`. */
+function pidsIn(lines: readonly string[]): number[] {
+  return lines.filter((line) => /^pid \d+$/.test(line))
+    .map((line) => Number(line.slice(4)));
+}
+
+async function timeOf(work: Promise<unknown>): Promise<number> {
+  const startedAt = performance.now();
+  await work;
+  return performance.now() - startedAt;
+}
+
+/** Waits for a signal. */
+const WAIT = "echo ready; while :; do sleep 0.05; done";
+/** Prints its id, ignores all that can be ignored, and stays for long. */
+const STUBBORN = `trap "" TERM HUP INT; echo "pid $$"; sleep 60; sleep 60`;
+
+for (const reason of ["timeout", "cancelled", "shutdown", "lease lost"]) {
+  Deno.test(`command asks its program to end at ${reason}, and waits for it`, async () => {
+    await using run = new CommandRun({
+      shell: `trap 'sleep 0.2; echo bye; exit 0' TERM; ${WAIT}`,
+    });
+    await run.printed("ready");
+    run.stop.abort(reason);
+    assertEquals(await run.outcome, STOPPED);
+    assert(run.lines.includes("bye"), run.lines.join("\n"));
+  });
+}
+
+Deno.test("command lets the children of its program end politely too", async () => {
+  await using run = new CommandRun({
+    shell: `sh -c 'trap "sleep 0.2; echo bye; exit" TERM; ${WAIT}' & wait`,
+  });
+  await run.printed("ready");
+  run.stop.abort("shutdown");
+  assertEquals(await run.outcome, STOPPED);
+  assert(run.lines.includes("bye"), run.lines.join("\n"));
+});
+
+Deno.test("command kills what ignores SIGTERM after killGrace, with its children", async () => {
+  await using run = new CommandRun({
+    shell: `sh -c '${STUBBORN}' & trap "" TERM; echo "pid $$"; sleep 0.1; ` +
+      "echo ready; sleep 60; sleep 60",
+    killGrace: 0.3,
+  });
+  await run.printed("ready");
+  run.stop.abort("cancelled");
+  const ms = await timeOf(run.outcome);
+  assert(ms >= 300 && ms < 2_000, `${ms} ms`);
+  assertEquals(await run.outcome, STOPPED);
+  const pids = pidsIn(run.lines);
+  assertEquals(pids.length, 2);
+  for (const pid of pids) assert(await ended(pid), `${pid} is still there`);
+});
+
+const LEAVERS: [what: string, shell: string][] = [
+  ["in the background", `sh -c '${STUBBORN}' &`],
+  ["in a session of its own", `setsid sh -c '${STUBBORN}' &`],
+  [
+    "twice removed, without its output",
+    `setsid sh -c 'setsid sh -c '\\''${STUBBORN}'\\'' > pids 2>&1 < /dev/null &'; cat pids`,
+  ],
+];
+
+for (const [what, shell] of LEAVERS) {
+  for (const isStopped of [false, true]) {
+    Deno.test({
+      name: `command kills what its program left ${what}, ${
+        isStopped ? "when it is stopped" : "when it has ended"
+      }`,
+      ignore: !isLinux,
+      fn: async () => {
+        await using run = new CommandRun({
+          shell: `${shell}\nsleep 0.2; [ ! -e pids ] || cat pids; echo ready` +
+            (isStopped ? "; sleep 60" : ""),
+          killGrace: 0.2,
+        });
+        await run.printed("ready");
+        if (isStopped) run.stop.abort("shutdown");
+        const outcome = await run.outcome;
+        assertEquals(outcome.kind, isStopped ? "failed" : "completed");
+        const [pid = 0] = pidsIn(run.lines);
+        assert(pid > 0, run.lines.join("\n"));
+        assert(await ended(pid), `${pid} is still there`);
+      },
+    });
+  }
+}
+
+Deno.test({
+  name:
+    "command kills a chain of processes, each of which starts another and leaves",
+  ignore: !isLinux,
+  fn: async () => {
+    const folder = Deno.makeTempDirSync({ prefix: "agent-runner-test-" });
+    const script = `${folder}/chain.sh`;
+    Deno.writeTextFileSync(
+      script,
+      `#!/bin/sh\necho x >> ${folder}/count\n` +
+        `[ $(wc -l < ${folder}/count) -lt 200 ] || exit\n` +
+        'sleep 0.02; setsid "$0" &\n',
+      { mode: 0o755 },
+    );
+    const count = () => Deno.statSync(`${folder}/count`).size;
+    await using run = new CommandRun({ shell: `${script}; sleep 0.2` });
+    assertEquals(await run.outcome, { kind: "completed" });
+    const atEnd = count();
+    assert(atEnd > 2 * 3, `only ${atEnd / 2} processes`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    assertEquals(count(), atEnd);
+    Deno.removeSync(folder, { recursive: true });
+  },
+});
+
+Deno.test("command waits a moment for what the last of a pipe writes", async () => {
+  await using run = new CommandRun({
+    shell: "(sleep 0.15; echo late) & echo first",
+  });
+  assertEquals(await run.outcome, {
+    kind: "completed",
+    result: "first\nlate",
+  });
+});
+
+Deno.test({
+  name: "command does not wait for one that got away and holds its output",
+  ignore: !isLinux,
+  fn: async () => {
+    await using run = new CommandRun({
+      shell: `env -i setsid sh -c '${STUBBORN}' & sleep 0.1; echo done`,
+    });
+    const ms = await timeOf(run.outcome);
+    assertLess(ms, 5_000);
+    const outcome = await run.outcome;
+    const [pid = 0] = pidsIn(run.lines);
+    // What README says: a process that does both is not found.
+    assert(await isAlive(pid));
+    Deno.kill(-pid, "SIGKILL");
+    assertEquals(outcome, {
+      kind: "completed",
+      result: `pid ${pid}\ndone`,
+    });
+  },
+});
+
+Deno.test("command does not start a program that is to be stopped already", async () => {
+  const stop = AbortSignal.abort("shutdown");
+  await using run = new CommandRun({ shell: "echo started" }, {
+    context: { signal: stop },
+  });
+  assertEquals(await run.outcome, STOPPED);
+  assertEquals(run.lines, []);
+});
+
+Deno.test("command keeps a result that its program prints when it is stopped", async () => {
+  await using run = new CommandRun({
+    shell:
+      `trap 'echo "{\\"agent_runner\\":\\"result\\",\\"value\\":7}"; exit 0' TERM
+      ${WAIT}`,
+  });
+  await run.printed("ready");
+  run.stop.abort("timeout");
+  assertEquals(await run.outcome, { kind: "completed", result: 7 });
+});
+
+Deno.test("command runs its program in a session of its own, away from Ctrl-C", async () => {
+  await using run = new CommandRun({
+    shell: 'echo "$$" $(ps -o pgid= -p $$)',
+  });
+  await run.outcome;
+  const [pid, group] = (run.lines[0] ?? "").split(" ");
+  assertEquals(group, pid);
+});
+
+Deno.test("dispose ends the programs that run, and waits until they are gone", async () => {
+  const run = new CommandRun({
+    shell: STUBBORN,
+    killGrace: 0.2,
+  });
+  while (run.lines.length === 0) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  await run[Symbol.asyncDispose]();
+  const [pid = 0] = pidsIn(run.lines);
+  assert(!await isAlive(pid));
+  assertEquals(await run.outcome, STOPPED);
+  assertEquals(await run.again(), STOPPED);
+});
+
+Deno.test("execute() lets a command take its killGrace at a timeout", async () => {
+  await using made = new CommandRun({
+    shell: STUBBORN,
+    killGrace: 1.2,
+  }, { context: { signal: AbortSignal.abort() } });
+  const lines: string[] = [];
+  const outcome = execute(taskWith(), {
+    processorFor: () => made.processor,
+    clock: systemClock,
+    stop: new StopSwitch(),
+    timeoutMs: 200,
+    onProgress: () => {},
+    onOutput: (line) => lines.push(line),
+  });
+  const ms = await timeOf(outcome);
+  assert(ms >= 1_400, `${ms} ms`);
+  assertEquals(await outcome, {
+    kind: "failed",
+    error: "Timed out after 0.2 s",
+    retryable: true,
+  });
+  assert(!await isAlive(pidsIn(lines)[0] ?? 0));
+});
+
+/** A runner in a process of its own, with the lines that it prints. */
+class Runner implements AsyncDisposable {
+  /** One that is killed leaves its temporary folders. */
+  readonly #folder = Deno.makeTempDirSync({ prefix: "agent-runner-test-" });
+  readonly process: Deno.ChildProcess;
+  readonly lines: string[] = [];
+  readonly #reading: Promise<void>;
+  #wake = Promise.withResolvers<void>();
+
+  constructor(config: object) {
+    this.process = new Deno.Command(Deno.execPath(), {
+      args: [...RUNNER, JSON.stringify(config)],
+      env: { TMPDIR: this.#folder },
+      stdout: "piped",
+    }).spawn();
+    this.#reading = this.#read();
+  }
+
+  async printed(line: RegExp): Promise<string> {
+    for (;;) {
+      const found = this.lines.find((it) => line.test(it));
+      if (found !== undefined) return found;
+      await this.#wake.promise;
+      this.#wake = Promise.withResolvers();
+    }
+  }
+
+  async #read(): Promise<void> {
+    const texts = this.process.stdout.pipeThrough(new TextDecoderStream());
+    for await (const text of texts) {
+      this.lines.push(...text.split("\n").filter((line) => line !== ""));
+      this.#wake.resolve();
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.process.status;
+    await this.#reading;
+    await Deno.remove(this.#folder, { recursive: true });
+  }
+}
+
+const isNpm = import.meta.resolve("@std/assert").startsWith("file:");
+const ROOT = new URL("../../..", import.meta.url).pathname;
+const RUNNER = [
+  "run",
+  "-q",
+  "--no-prompt",
+  `--config=${ROOT}deno.json`,
+  ...(isNpm ? npmFlags.map((flag) => flag.replace("=", `=${ROOT}`)) : []),
+  "-P=test",
+  `${ROOT}tests/support/fixtures/command_runner.ts`,
+];
+
+Deno.test({
+  name: "nothing that a command started survives kill -9 of the runner",
+  ignore: !isLinux,
+  fn: async () => {
+    await using runner = new Runner({
+      shell: `sh -c '${STUBBORN}' & setsid sh -c '${STUBBORN}' & ` +
+        "sleep 0.1; echo ready; sleep 60",
+      killGrace: 1,
+    });
+    await runner.printed(/^ready$/);
+    const pids = pidsIn(runner.lines);
+    assertEquals(pids.length, 2);
+    runner.process.kill("SIGKILL");
+    for (const pid of pids) assert(await ended(pid), `${pid} is still there`);
+  },
+});
+
+Deno.test({
+  name: "a runner that a command runs takes its programs with it",
+  ignore: !isLinux,
+  fn: async () => {
+    const inner = JSON.stringify({
+      shell: "trap '' TERM; echo \"pid $$\"; sleep 60; sleep 60",
+      killGrace: 0,
+    });
+    await using outer = new Runner({
+      command: [Deno.execPath(), ...RUNNER, inner],
+      env: ["DENO_DIR", "XDG_CACHE_HOME", "JSR_URL", "NPM_CONFIG_REGISTRY"],
+      killGrace: 0,
+    });
+    const pid = Number((await outer.printed(/^pid \d+$/)).slice(4));
+    assert(await isAlive(pid));
+    outer.process.kill("SIGKILL");
+    assert(await ended(pid), `${pid} is still there`);
+  },
+});
+
+/** The guards of this process. */
+async function guards(): Promise<number[]> {
+  const { stdout } = await new Deno.Command("ps", {
+    args: ["-A", "-o", "pid=,ppid=,args="],
+  }).output();
+  return new TextDecoder().decode(stdout).split("\n").flatMap((line) => {
+    const [, pid, parent] = /^ *(\d+) +(\d+) /.exec(line) ?? [];
+    return line.includes("agent-runner-guard") && Number(parent) === Deno.pid
+      ? Number(pid)
+      : [];
+  });
+}
+
+Deno.test("a guard that was killed is replaced with the next program", async () => {
+  await using run = new CommandRun({ shell: "sleep 0.01" });
+  await run.outcome;
+  const [first = 0, ...others] = await guards();
+  assertEquals(others, []);
+  Deno.kill(first, "SIGKILL");
+  assert(await ended(first));
+  assertEquals(await run.again(), { kind: "completed" });
+  const [second, ...more] = await guards();
+  assertEquals(more, []);
+  assert(second !== undefined && second !== first);
+});
+
+Deno.test("the guard of the programs does not keep the runner from ending", async () => {
+  await using runner = new Runner({ shell: "echo done" });
+  assertEquals((await runner.process.status).code, 0);
+  assertEquals(
+    await runner.printed(/kind/),
+    '{"kind":"completed","result":"done"}',
+  );
+});

@@ -1,0 +1,497 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import axe from "axe-core";
+import type { Page } from "puppeteer-core";
+import { systemClock } from "../../../lib/base/clock.ts";
+import { createLog } from "../../../lib/base/log.ts";
+import { startService } from "../../../lib/service/service.ts";
+import type { NewTask } from "../../../lib/task/task.ts";
+import { askInput, fail } from "../../../lib/task/transitions.ts";
+import { Chromium, chromiumPath } from "../../../tools/browser.ts";
+import { Folder } from "../../cli/cli.ts";
+import { TestService } from "../service.ts";
+
+// What only browsers have; the types of them all would be other tests' too.
+// deno-lint-ignore no-explicit-any
+type Field = any;
+declare const document: Field;
+declare function scrollTo(x: number, y: number): void;
+declare function getComputedStyle(element: unknown): { colorScheme: string };
+
+const chromium = chromiumPath();
+if (!chromium) {
+  console.warn(
+    "dashboard_test.ts is skipped: there is no Chromium. " +
+      "Run: apt-get install chromium",
+  );
+}
+
+/** What a page must not do is noted in `faults`. */
+interface Visit {
+  readonly page: Page;
+  readonly service: TestService;
+  readonly faults: string[];
+}
+
+interface VisitOptions {
+  readonly token?: string;
+  readonly tasks?: readonly Partial<NewTask>[];
+  readonly path?: string;
+  readonly scheme?: "light" | "dark";
+  readonly width?: number;
+  /** Called before the page is opened. */
+  readonly prepare?: (service: TestService) => Promise<void>;
+}
+
+/** Defines a test that has the page open in a browser of its own. */
+function browserTest(
+  name: string,
+  options: VisitOptions,
+  act: (visit: Visit) => Promise<void>,
+): void {
+  Deno.test({
+    name: `dashboard ${name}`,
+    ignore: chromium === undefined,
+    async fn() {
+      await using service = await TestService.start({ token: options.token });
+      await create(service, options.tasks ?? []);
+      await options.prepare?.(service);
+      await using started = await Chromium.start(chromium!);
+      const page = await started.browser.newPage();
+      page.setDefaultTimeout(8_000);
+      const faults: string[] = [];
+      page.on("console", (message) => {
+        if (["error", "warn"].includes(message.type())) {
+          faults.push(message.text());
+        }
+      });
+      page.on("pageerror", (error) => faults.push(String(error)));
+      page.on("request", (request) => {
+        const url = request.url();
+        const isOwn = url.startsWith(`${service.url}/`);
+        if (!isOwn && !url.startsWith("data:")) faults.push(url);
+      });
+      await page.setViewport({ width: options.width ?? 1280, height: 800 });
+      await page.emulateMediaFeatures([
+        { name: "prefers-color-scheme", value: options.scheme ?? "light" },
+        { name: "prefers-reduced-motion", value: "reduce" },
+      ]);
+      await page.goto(service.url + (options.path ?? "/"));
+      await act({ page, service, faults });
+      assertEquals(faults, []);
+    },
+  });
+}
+
+async function create(
+  service: TestService,
+  tasks: readonly Partial<NewTask>[],
+): Promise<readonly string[]> {
+  return await service.store.create(
+    tasks.map((task) => ({ userId: USER, provider: "simulate", ...task })),
+    new Date(),
+  );
+}
+
+/** Waits for as many rows and returns their first lines. */
+async function titles(page: Page, count: number): Promise<string[]> {
+  await page.waitForFunction(
+    (count) =>
+      document.querySelector("#tasks")?.getAttribute("aria-busy") === "false" &&
+      document.querySelectorAll("#rows .row").length === count,
+    {},
+    count,
+  );
+  return await page.$$eval(
+    "#rows .row-link",
+    (links) => links.map((it) => it.textContent ?? ""),
+  );
+}
+
+function textOf(page: Page, selector: string): Promise<string> {
+  return page.$eval(selector, (it) => it.textContent ?? "");
+}
+
+/** Waits until an element has such a text. */
+async function shows(page: Page, selector: string, text: string) {
+  await page.waitForFunction(
+    (selector, text) =>
+      [...document.querySelectorAll(selector)].some((it: Field) =>
+        it.textContent?.includes(text) && it.checkVisibility()
+      ),
+    {},
+    selector,
+    text,
+  );
+}
+
+const USER = "11111111-2222-4333-8444-555555555555";
+const HOSTILE = '<img src=x onerror="document.title=1"><script>x()</script>';
+
+const THREE: readonly Partial<NewTask>[] = [
+  { instruction: "Write the release notes", targetRef: "octo/app#12" },
+  { instruction: "Fix the session test", provider: "claude" },
+  { instruction: "Find dead links", provider: "claude" },
+];
+
+browserTest(
+  "shows states and tasks, asks no other host, and says nothing in the console",
+  { tasks: THREE },
+  async ({ page }) => {
+    assertEquals((await titles(page, 3)).sort(), [
+      "Find dead links",
+      "Fix the session test",
+      "Write the release notes",
+    ]);
+    await shows(page, "#tile-created .tile-number", "3");
+    await shows(page, "#status", "Live");
+    await page.waitForSelector("#plot-rate canvas");
+    assertEquals(await textOf(page, "#found"), "3 tasks");
+  },
+);
+
+browserTest("searches and filters, and keeps that in its address", {
+  tasks: THREE,
+}, async ({ page }) => {
+  await titles(page, 3);
+  await page.keyboard.press("/");
+  await page.keyboard.type("APP#12");
+  assertEquals(await titles(page, 1), ["Write the release notes"]);
+  assertMatch(page.url(), /\?q=APP%2312$/);
+  await page.click("#clear-filters");
+  await titles(page, 3);
+  await page.select("#provider", "claude");
+  await titles(page, 2);
+  await page.click("#tile-failed");
+  await shows(page, "#none h3", "No task matches");
+  await page.reload();
+  await shows(page, "#none h3", "No task matches");
+  await page.click("#clear-none");
+  await titles(page, 3);
+});
+
+browserTest(
+  "says how to begin where there is no task, and creates one",
+  {},
+  async ({ page, service, faults }) => {
+    await shows(page, "#first-task h3", "No tasks yet");
+    await shows(page, "#first-command", `${service.url}/api/v1/tasks`);
+    await page.click("#new-first-task");
+    await page.click("#create-submit");
+    await shows(page, ".mistake", "Say what is to be done");
+    await page.type("#instruction", "The first task");
+    await page.type("#target", "wrong");
+    await page.click("#create-submit");
+    await page.waitForSelector("#target-mistake");
+    // The browser itself says in the console that the answer was 422.
+    assertMatch(faults.splice(0).join(), /422/);
+    await page.$eval("#target", (it) => (it as Field).value = "");
+    await page.type("#target", "octo/app#7");
+    await page.click("#create-submit");
+    await shows(page, "#panel-title", "The first task");
+    assertEquals(await titles(page, 1), ["The first task"]);
+    const { tasks } = await service.ok("/api/v1/tasks");
+    assertEquals(tasks[0].target_ref, "octo/app#7");
+  },
+);
+
+browserTest("cancels a task once that was confirmed", {
+  tasks: THREE.slice(0, 1),
+}, async ({ page, service }) => {
+  await titles(page, 1);
+  await page.click("#rows .row-link");
+  await shows(page, "#panel-title", "Write the release notes");
+  await page.click("#panel-cancel");
+  await page.click("#confirm button[value=no]");
+  await page.click("#panel-cancel");
+  await page.click("#confirm-yes");
+  await shows(page, "#panel-state", "Cancelled");
+  await shows(page, "#rows .state-name", "Cancelled");
+  const { tasks } = await service.ok("/api/v1/tasks");
+  assertEquals(tasks[0].state, "failed");
+});
+
+/** What a runner does with the only task. */
+async function ask({ store }: TestService): Promise<void> {
+  const { claimed } = await store.claim({
+    limit: 1,
+    owner: "test",
+    leaseMs: 60_000,
+    maxAttempts: 3,
+    now: new Date(),
+  });
+  await store.record(
+    [askInput(claimed[0]!, new Date(), "Which branch?")],
+    new Date(),
+  );
+}
+
+browserTest("shows a question and sends the answer", {
+  tasks: THREE.slice(0, 1),
+  prepare: ask,
+  path: "/?state=needs_input",
+}, async ({ page, service }) => {
+  await titles(page, 1);
+  await shows(page, "#rows .note", "Which branch?");
+  await page.click("#rows .row-link");
+  await page.waitForFunction(() => document.activeElement?.id === "answer");
+  await page.keyboard.type("main <b>");
+  await page.keyboard.down("Control");
+  await page.keyboard.press("Enter");
+  await page.keyboard.up("Control");
+  await shows(page, "#timeline", "main <b>");
+  await shows(page, "#none", "No task matches");
+  const { tasks } = await service.ok("/api/v1/tasks");
+  assertEquals(tasks[0].state, "running");
+});
+
+browserTest("shows at once what another process creates", {
+  tasks: THREE.slice(0, 1),
+}, async ({ page, service }) => {
+  await titles(page, 1);
+  await shows(page, "#status", "Live");
+  using folder = new Folder();
+  await folder.ok(["create", "From the terminal"], {
+    env: { HANDSFREE_DB_PATH: service.path },
+  });
+  assertEquals((await titles(page, 2)).includes("From the terminal"), true);
+  await shows(page, "#tile-all .tile-number", "2");
+});
+
+browserTest("comes back by itself when the service does, and misses nothing", {
+  tasks: THREE.slice(0, 1),
+}, async ({ page, service, faults }) => {
+  await titles(page, 1);
+  await shows(page, "#status", "Live");
+  const drain = { drainMs: 1_000, abort: new AbortController().signal };
+  await service.service.stop(drain);
+  await shows(page, "#status", "Reconnecting");
+  await create(service, [{ instruction: "Meanwhile" }]);
+  const again = await startService({
+    store: service.store,
+    log: createLog({ level: "ERROR", write: (text) => faults.push(text) }),
+    clock: systemClock,
+    version: "1.2.3",
+    settings: {
+      address: {
+        hostname: "127.0.0.1",
+        port: Number(new URL(service.url).port),
+      },
+      allowedHosts: [],
+      token: "",
+    },
+  });
+  await shows(page, "#status", "Live");
+  assertEquals((await titles(page, 2)).includes("Meanwhile"), true);
+  const others = faults.splice(0).filter((it) => !/ERR_/.test(it));
+  assertEquals(others, []);
+  await page.close();
+  await again.stop(drain);
+});
+
+browserTest("leaves hostile texts what they are", {
+  tasks: [{ instruction: HOSTILE, provider: HOSTILE, trace: { [HOSTILE]: 1 } }],
+  prepare: async ({ store }) => {
+    const { claimed } = await store.claim({
+      limit: 1,
+      owner: HOSTILE,
+      leaseMs: 60_000,
+      maxAttempts: 1,
+      now: new Date(),
+    });
+    await store.record([fail(claimed[0]!, new Date(), HOSTILE)], new Date());
+  },
+}, async ({ page }) => {
+  assertEquals(await titles(page, 1), [HOSTILE]);
+  await page.click("#rows .row-link");
+  await shows(page, "#panel-title", HOSTILE);
+  await shows(page, "#error-text", HOSTILE);
+  await shows(page, "#facts", HOSTILE);
+  await shows(page, "#timeline", HOSTILE);
+  const made = "img[src=x], main script, aside script";
+  assertEquals(await page.$$(made), []);
+  assertEquals(await page.title(), "agent-runner");
+});
+
+browserTest("is used with the keyboard alone", {
+  tasks: THREE,
+}, async ({ page }) => {
+  const [first, second] = await titles(page, 3);
+  const active = () => page.evaluate(() => document.activeElement?.textContent);
+  await page.keyboard.press("j");
+  assertEquals(await active(), first);
+  await page.keyboard.press("j");
+  assertEquals(await active(), second);
+  await page.keyboard.press("k");
+  await page.keyboard.press("Enter");
+  await page.waitForFunction(() =>
+    document.activeElement?.id === "panel-title"
+  );
+  assertEquals(await active(), first);
+  await page.keyboard.press("j");
+  await shows(page, "#panel-title", second!);
+  await page.keyboard.press("Escape");
+  await page.waitForSelector("#panel[hidden]");
+  assertEquals(await active(), second);
+  await page.keyboard.press("?");
+  await shows(page, "#help", "Search");
+  await page.keyboard.press("Escape");
+  await page.keyboard.press("c");
+  await page.keyboard.type("/j?");
+  assertEquals(
+    await page.$eval("#instruction", (it) => (it as Field).value),
+    "/j?",
+  );
+});
+
+browserTest("asks for the token, and remembers it in a cookie", {
+  tasks: THREE,
+  token: "the-token",
+}, async ({ page, faults }) => {
+  await page.waitForSelector("#login[open]");
+  await page.type("#token", "wrong");
+  await page.click("#login-submit");
+  await shows(page, "#login-mistake", "not the token");
+  // The browser itself says in the console that the answer was 401.
+  assertMatch(faults.splice(0).join(), /401/);
+  assertEquals(await page.$$("#rows .row"), []);
+  await page.$eval("#token", (it) => (it as Field).value = "");
+  await page.type("#token", "the-token");
+  await page.keyboard.press("Enter");
+  await titles(page, 3);
+  await shows(page, "#status", "Live");
+  await page.reload();
+  await titles(page, 3);
+  await page.click("#sign-out");
+  await page.waitForSelector("#login[open]");
+});
+
+const MANY = 100_000;
+
+Deno.test({
+  name: "dashboard has 100,000 tasks on the screen within 2 s, and scrolls",
+  ignore: chromium === undefined,
+  async fn() {
+    await using service = await TestService.start();
+    const tasks = Array.from({ length: MANY }, (_, index) => ({
+      instruction: `Task ${index}`,
+    }));
+    await create(service, tasks);
+    await using started = await Chromium.start(chromium!);
+    const page = await started.browser.newPage();
+    await page.setViewport({ width: 1280, height: 800 });
+    const begunAt = performance.now();
+    await page.goto(service.url);
+    await page.waitForSelector("#rows .row");
+    const ms = performance.now() - begunAt;
+    assert(ms < 2_000, `${Math.round(ms)} ms`);
+    await shows(page, "#found", "100,000 tasks");
+    for (let pages = 1; pages <= 5; pages++) {
+      await page.evaluate(() => scrollTo(0, document.body.scrollHeight));
+      await page.waitForFunction(
+        (rows) =>
+          parseFloat(
+            document.querySelector("#rows")
+              .style.height,
+          ) > rows * 52,
+        {},
+        pages * 100,
+      );
+    }
+    const rows = await page.$$eval("#rows .row", (all) => all.length);
+    assert(rows > 10 && rows < 60, `${rows} rows in the document`);
+    await page.type("#search", "Task 77777");
+    assertEquals(await titles(page, 1), ["Task 77777"]);
+  },
+});
+
+async function violations(page: Page): Promise<string[]> {
+  await page.evaluate(axe.source);
+  const { violations } = await page.evaluate(async () => {
+    // deno-lint-ignore no-explicit-any -- what the source above made
+    const { axe } = globalThis as any;
+    return await axe.run() as axe.AxeResults;
+  });
+  return violations.filter(({ impact }) =>
+    impact === "serious" || impact === "critical"
+  ).map(({ id, nodes }) => `${id}: ${nodes.map((it) => it.html).join("\n")}`);
+}
+
+for (const scheme of ["light", "dark"] as const) {
+  browserTest(`has no serious barrier when it is ${scheme}`, {
+    tasks: THREE,
+    prepare: ask,
+    scheme,
+  }, async ({ page }) => {
+    await titles(page, 3);
+    await shows(page, "#tile-all .tile-number", "3");
+    assertEquals(await violations(page), []);
+    await page.click("#tile-needs_input");
+    await titles(page, 1);
+    await page.click("#rows .row-link");
+    await shows(page, "#question-text", "Which branch?");
+    assertEquals(await violations(page), []);
+    await page.keyboard.press("Escape");
+    await page.keyboard.press("Escape");
+    await page.waitForSelector("#panel[hidden]");
+    await page.keyboard.press("c");
+    await page.click(".options summary");
+    assertEquals(await violations(page), []);
+  });
+}
+
+browserTest("fits a phone, where an open task is all there is", {
+  tasks: THREE,
+  width: 360,
+}, async ({ page }) => {
+  await titles(page, 3);
+  const width = await page.evaluate(() => document.body.scrollWidth);
+  assert(width <= 360, `${width} wide`);
+  assertEquals(await violations(page), []);
+  await page.click("#rows .row-link");
+  await shows(page, "#panel-title", "");
+  await page.waitForSelector("main[inert]");
+  await page.click("#panel-close");
+  await page.waitForSelector("main:not([inert])");
+});
+
+browserTest("goes from light to dark and remembers it", {
+  tasks: THREE,
+}, async ({ page }) => {
+  const scheme = () =>
+    page.evaluate(() => getComputedStyle(document.documentElement).colorScheme);
+  await page.click("#theme");
+  assertEquals(await scheme(), "dark");
+  await page.reload();
+  assertEquals(await scheme(), "dark");
+});
+
+Deno.test("the dashboard's page and files need no token, and have a strict policy", async () => {
+  await using service = await TestService.start({ token: "the-token" });
+  for (const [path, type] of FILES) {
+    const response = await fetch(service.url + path);
+    const text = await response.text();
+    assertEquals(response.status, 200, path);
+    assertEquals(response.headers.get("Content-Type"), type);
+    const policy = response.headers.get("Content-Security-Policy") ?? "";
+    assertMatch(policy, /default-src 'none'; script-src 'self'/);
+    assert(!policy.includes("unsafe"), policy);
+    assertEquals(/ (style|on\w+)="/.test(text) && path === "/", false);
+    const again = await fetch(service.url + path, {
+      headers: { "If-None-Match": response.headers.get("ETag") ?? "" },
+    });
+    await again.body?.cancel();
+    assertEquals(again.status, 304);
+  }
+  for (const path of ["/dashboard/none.js", "/dashboard/", "/dashboard/a/b"]) {
+    const { status } = await service.get(path);
+    assertEquals(status, 404, path);
+  }
+});
+
+const FILES = [
+  ["/", "text/html; charset=utf-8"],
+  ["/dashboard/main.js", "text/javascript; charset=utf-8"],
+  ["/dashboard/uplot.js", "text/javascript; charset=utf-8"],
+  ["/dashboard/base.css", "text/css; charset=utf-8"],
+  ["/dashboard/icon.svg", "image/svg+xml"],
+] as const;

@@ -1,0 +1,593 @@
+import {
+  assert,
+  assertEquals,
+  assertLess,
+  assertMatch,
+  assertStringIncludes,
+} from "@std/assert";
+import { type DuckDBConnection, DuckDBInstance } from "duckdb";
+import {
+  AT_ONCE,
+  type CliProcess,
+  commandOf,
+  ENABLED,
+  Folder,
+  keptVariables,
+} from "../../cli/cli.ts";
+import { npmFlags } from "../../../tools/std_source.ts";
+
+type Row = Record<string, unknown>;
+
+function taking(seconds: number): Record<string, string> {
+  return { ...ENABLED, HANDSFREE_AGENT_TASK_COMPLETION_DELAY: `${seconds}` };
+}
+
+function tasks(count: number): { instruction: string }[] {
+  return Array.from({ length: count }, (_, n) => ({ instruction: `${n}` }));
+}
+
+/** As another program that tries again while the file is held. */
+async function rowsWithin(
+  folder: Folder,
+  ms: number,
+  sql: string,
+): Promise<Row[]> {
+  const deadline = performance.now() + ms;
+  while (true) {
+    try {
+      return await folder.rows(sql);
+    } catch (error) {
+      const isBusy = String(error).includes("Could not set lock");
+      if (!isBusy || performance.now() > deadline) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+}
+
+/** Another program that keeps the file. */
+class DuckDBHolder {
+  readonly #folder: Folder;
+  #instance: DuckDBInstance | undefined;
+  #connection: DuckDBConnection | undefined;
+
+  constructor(folder: Folder) {
+    this.#folder = folder;
+  }
+
+  async open(): Promise<void> {
+    const path = `${this.#folder.path}/handsfree.duckdb`;
+    for (let tries = 0; !this.#instance; tries++) {
+      try {
+        this.#instance = await DuckDBInstance.create(path);
+      } catch (error) {
+        if (tries === 100) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    }
+    this.#connection = await this.#instance.connect();
+  }
+
+  async run(sql: string): Promise<void> {
+    await this.#connection?.run(sql);
+  }
+
+  close(): void {
+    this.#connection?.closeSync();
+    this.#instance?.closeSync();
+  }
+}
+
+/** Tries until a query gives a row. */
+async function until(folder: Folder, sql: string): Promise<void> {
+  const deadline = performance.now() + 10_000;
+  while (performance.now() < deadline) {
+    if ((await rowsWithin(folder, 5_000, sql)).length > 0) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error(`Waited too long for a row of: ${sql}`);
+}
+
+async function shown(folder: Folder, id: string) {
+  return JSON.parse(await folder.ok(["show", id, "--json"]));
+}
+
+async function kindsOf(folder: Folder, id: string): Promise<unknown[]> {
+  const { events } = await shown(folder, id);
+  return events.filter(({ kind }: Row) => kind !== "progress")
+    .map(({ kind, attempt }: Row) => `${kind} ${attempt}`);
+}
+
+async function stop(runner: CliProcess): Promise<string> {
+  runner.signal("SIGTERM");
+  const { code, stdout, stderr } = await runner.ended();
+  assertEquals(code, 0, stderr);
+  return stdout;
+}
+
+/** Adds tasks as the HandsFree backend does; faster than any command. */
+async function insert(folder: Folder, count: number): Promise<void> {
+  await rowsWithin(
+    folder,
+    5_000,
+    `INSERT INTO agent_tasks (id, user_id, provider, instruction, status)
+     SELECT uuid(), uuid(), 'simulate', range::TEXT, 'created'
+     FROM range(${count})`,
+  );
+}
+
+// The disk
+
+const SMALL_DISK = new URL("chaos/small_disk.ts", import.meta.url).pathname;
+const ROOT = new URL("../../..", import.meta.url).pathname;
+
+/** Words before a program whose temporary folder is a disk of 64 MB. */
+function onSmallDisk(folder: string, words: readonly string[]): Deno.Command {
+  const script = 'mount -t tmpfs -o size=64m tmpfs "$1" && export TMPDIR="$1"' +
+    ' && shift && exec "$@"';
+  const args = ["-rm", "sh", "-c", script, "sh", folder, ...words];
+  return new Deno.Command("unshare", { args, cwd: ROOT });
+}
+
+async function canMount(): Promise<boolean> {
+  const folder = await Deno.makeTempDir();
+  try {
+    return (await onSmallDisk(folder, ["true"]).output()).success;
+  } catch {
+    return false; // No such program.
+  } finally {
+    await Deno.remove(folder);
+  }
+}
+
+const hasSmallDisk = await canMount();
+
+function testOnSmallDisk(name: string, scenario: string): void {
+  Deno.test({
+    name: hasSmallDisk ? name : `${name} (no right to mount a small disk here)`,
+    ignore: !hasSmallDisk,
+    async fn() {
+      const isNpm = import.meta.resolve("@std/assert").startsWith("file:");
+      const folder = await Deno.makeTempDir({ prefix: "small-disk-" });
+      try {
+        const { success, stderr } = await onSmallDisk(folder, [
+          Deno.execPath(),
+          "run",
+          "-q",
+          ...(isNpm ? npmFlags : []),
+          "-A",
+          SMALL_DISK,
+          scenario,
+        ]).output();
+        assert(success, new TextDecoder().decode(stderr).slice(0, 20_000));
+      } finally {
+        await Deno.remove(folder);
+      }
+    },
+  });
+}
+
+testOnSmallDisk(
+  "a disk that fills up in the middle of a run is said, and all is right when there is space again",
+  "fullInTheMiddle",
+);
+testOnSmallDisk(
+  "a loop that finds the disk full goes on by itself when there is space",
+  "fullFromTheStart",
+);
+testOnSmallDisk(
+  "a read-only file is said, and left as it is",
+  "readOnly",
+);
+testOnSmallDisk(
+  "a file that is read-only for a while does not end a loop",
+  "readOnlyUnderALoop",
+);
+
+Deno.test({
+  name: "tasks are run though the log can't be written",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    using folder = new Folder();
+    const [id = ""] = await folder.create(tasks(1));
+    const { code } = await new Deno.Command("sh", {
+      args: ["-c", 'exec "$@" 2>/dev/full', "sh", ...commandOf(["run"])],
+      cwd: folder.path,
+      clearEnv: true,
+      env: { ...keptVariables(), ...AT_ONCE },
+    }).output();
+    assertEquals([code, (await shown(folder, id)).state], [0, "completed"]);
+  },
+});
+
+// The file
+
+Deno.test("a file that is put in the place of an idle loop's is worked on at once", async () => {
+  using folder = new Folder();
+  const [old] = await folder.create(tasks(1));
+  await folder.ok(["create", "new", "--db-path=new.duckdb"]);
+  await using runner = folder.start(["run", "--loop", "--interval=60"], {
+    env: AT_ONCE,
+  });
+  await runner.line(new RegExp(`Task ${old} completed`));
+  Deno.renameSync(
+    `${folder.path}/handsfree.duckdb`,
+    `${folder.path}/old.duckdb`,
+  );
+  Deno.renameSync(
+    `${folder.path}/new.duckdb`,
+    `${folder.path}/handsfree.duckdb`,
+  );
+  await runner.line(/ completed in /, 2);
+  assertMatch(await stop(runner), /^2 started, 2 completed, 0 failed in /);
+  for (const name of ["old", "handsfree"]) {
+    const list = await folder.ok([
+      "list",
+      "--json",
+      `--db-path=${name}.duckdb`,
+    ]);
+    assertEquals(
+      JSON.parse(list).map(({ state }: Row) => state),
+      ["completed"],
+    );
+  }
+});
+
+for (
+  const [what, count, seconds] of [
+    ["while tasks are running", 20, 0.5],
+    ["at full load", 60_000, 0],
+  ] as const
+) {
+  Deno.test(`a file that is replaced ${what} is not damaged, and nothing is lost without a word`, async () => {
+    using folder = new Folder();
+    await folder.ok(["run"], { env: ENABLED }); // Makes the database.
+    await insert(folder, count);
+    const created = await folder.ok(
+      ["create", "new", "--db-path=new.duckdb", "--json"],
+    );
+    await using runner = folder.start(
+      ["run", "--loop", "--interval=60", "--concurrency=20", "--lease=1"],
+      { env: taking(seconds) },
+    );
+    await runner.line(/ started /, 20);
+    Deno.renameSync(
+      `${folder.path}/handsfree.duckdb`,
+      `${folder.path}/old.duckdb`,
+    );
+    Deno.renameSync(
+      `${folder.path}/new.duckdb`,
+      `${folder.path}/handsfree.duckdb`,
+    );
+    await runner.line(new RegExp(`Task ${JSON.parse(created).id} completed`));
+    // Those that ran for the old file. Nobody else may open the new one before
+    // the runner has let go of the old one's .wal, which has its name.
+    await runner.line(
+      /WARNING - .*(not there any more\. This run was not recorded|another file was put in its place)/,
+    );
+    const [, started, completed, skipped = 0] =
+      /^(\d+) started, (\d+) completed, 0 failed(?:, (\d+) skipped)? in /
+        .exec(await stop(runner)) ?? [];
+    assertEquals(Number(completed) + Number(skipped), Number(started));
+    assertEquals(folder.names(), ["handsfree.duckdb", "old.duckdb"]);
+    assertEquals(
+      await folder.rows("SELECT instruction, status FROM agent_tasks"),
+      [{ instruction: "new", status: "completed" }],
+    );
+
+    // The old file says of each task what became of it, and goes on from there.
+    Deno.renameSync(
+      `${folder.path}/old.duckdb`,
+      `${folder.path}/handsfree.duckdb`,
+    );
+    const said = [...runner.seen.matchAll(/Task (\S+) completed/g)]
+      .map(([, id]) => id);
+    const done = await folder.rows(
+      `SELECT id::TEXT AS id FROM agent_tasks WHERE status = 'completed'`,
+    );
+    const ids = new Set(done.map(({ id }) => id));
+    // One of them is in the new file.
+    assertLess(said.filter((id) => !ids.has(id)).length, 2);
+    await using last = folder.start(["run", "--loop"], {
+      env: { ...AT_ONCE, LOG_LEVEL: "WARNING" },
+    });
+    await until(
+      folder,
+      `SELECT 1 FROM agent_tasks HAVING count(*) = ${count}
+         AND count(*) = count(*) FILTER (status = 'completed')`,
+    );
+    await stop(last);
+  });
+}
+
+Deno.test("a .wal that can't be replayed ends every command with exit 3, and nothing is touched", async () => {
+  using folder = new Folder();
+  await folder.create(tasks(3));
+  // A log of another database: whole, but not this one's.
+  folder.write("handsfree.duckdb.wal", "garbage ".repeat(1_000));
+  const content = () =>
+    folder.names().filter((name) => name.startsWith("handsfree"))
+      .map((name) => Deno.readFileSync(`${folder.path}/${name}`).toBase64());
+  const before = content();
+  const commands = [["run", "--once"], ["run", "--loop"], ["list"], [
+    "create",
+    "x",
+  ]];
+  for (const args of commands) {
+    const error = await folder.fails(3, args, { env: AT_ONCE });
+    assertMatch(error, /write-ahead log \(\.wal\) can't be replayed\. Nothing/);
+    assertEquals(content(), before);
+  }
+});
+
+Deno.test("a .wal that goes bad under a loop is said, and nothing is touched", async () => {
+  using folder = new Folder();
+  await folder.create(tasks(1));
+  await using runner = folder.start(["run", "--loop", "--interval=0.2"], {
+    env: AT_ONCE,
+  });
+  await runner.line(/ completed in /);
+  await until(folder, "SELECT 1");
+  folder.write("handsfree.duckdb.wal", "garbage ".repeat(1_000));
+  await runner.line(/ERROR - .*write-ahead log \(\.wal\) can't be replayed/, 3);
+  assertEquals(folder.read("handsfree.duckdb.wal"), "garbage ".repeat(1_000));
+  Deno.removeSync(`${folder.path}/handsfree.duckdb.wal`);
+  await folder.create([{ instruction: "next" }]);
+  await runner.line(/ completed in /, 2);
+  await stop(runner);
+});
+
+// What tasks hold
+
+Deno.test("an unreadable trace, a NUL byte and an instruction of 10 MB pass through a run", async () => {
+  using folder = new Folder();
+  const huge = "0123456789".repeat(1_000_000);
+  const [nul = "", big = ""] = await folder.create([
+    { instruction: "a\u0000b" },
+    { instruction: huge },
+  ]);
+  const traces = ["{", "[1]", '"text"', "", '{"a": NaN}', "\\x00", "null"];
+  for (const trace of traces) {
+    await folder.rows(
+      `INSERT INTO agent_tasks
+         (id, user_id, provider, instruction, status, last_update)
+       VALUES (uuid(), uuid(), 'simulate', 'trace', 'created', '${trace}')`,
+    );
+  }
+  // Python's driver and others can bind what a literal can't hold.
+  await folder.rows(
+    `INSERT INTO agent_tasks (id, user_id, provider, status, last_update)
+     VALUES (uuid(), uuid(), 'simulate', 'created', 'x' || chr(0) || 'y')`,
+  );
+  const { code, stdout } = await folder.run(["run", "--json"], {
+    env: AT_ONCE,
+  });
+  const { tasks_completed, tasks_failed } = JSON.parse(stdout);
+  assertEquals([code, tasks_completed, tasks_failed], [0, 10, 0]);
+  assertEquals((await shown(folder, nul)).instruction, "a\u0000b");
+  assertEquals((await shown(folder, big)).instruction, huge);
+  const rows = await folder.rows("SELECT last_update FROM agent_tasks");
+  const kept = rows.map(({ last_update }) => {
+    const { unreadable_trace, completed_at } = JSON.parse(
+      String(last_update).replace("NaN", "null"),
+    );
+    assertEquals(typeof completed_at, "string");
+    return unreadable_trace;
+  });
+  for (const trace of ["{", "[1]", '"text"', "\\x00", "null", "x\u0000y"]) {
+    assert(kept.includes(trace), `${trace} was lost`);
+  }
+});
+
+// Leases
+
+/** Stops a process while it does not hold the file. */
+async function freeze(folder: Folder, runner: CliProcess): Promise<void> {
+  for (let tries = 0; tries < 50; tries++) {
+    runner.signal("SIGSTOP");
+    try {
+      await folder.rows("SELECT 1");
+      return;
+    } catch (error) {
+      assertStringIncludes(String(error), "Could not set lock");
+    }
+    runner.signal("SIGCONT");
+    await new Promise((resolve) => setTimeout(resolve, 7));
+  }
+  throw new Error("It held the file each time");
+}
+
+Deno.test("a runner that is frozen for longer than its lease writes nothing when it wakes, and says so", async () => {
+  using folder = new Folder();
+  const [id = ""] = await folder.create(tasks(1));
+  await using late = folder.start(["run", "--once", "--lease=0.5"], {
+    env: taking(1),
+  });
+  await late.line(/ started /);
+  await freeze(folder, late);
+  await using other = folder.start(["run", "--loop"], { env: AT_ONCE });
+  await other.line(new RegExp(`Task ${id} completed`));
+  await stop(other);
+  const before = await shown(folder, id);
+  late.signal("SIGCONT");
+  const { code, stdout, stderr } = await late.ended();
+  assertEquals(code, 0, stderr);
+  assertMatch(stdout, /^1 started, 0 completed, 0 failed, 1 skipped/);
+  assertMatch(
+    stderr,
+    /WARNING - Task \S+ was skipped: it is completed already\. This run was not recorded\./,
+  );
+  assertEquals(await shown(folder, id), before);
+  assertEquals(await kindsOf(folder, id), [
+    "created 0",
+    "started 1",
+    "started 2",
+    "completed 2",
+  ]);
+});
+
+Deno.test("a claim that waits for the file for longer than a lease has a lease all the same", async () => {
+  using folder = new Folder();
+  await folder.ok(["run"], { env: ENABLED }); // Makes the database.
+  await using runner = folder.start(
+    ["run", "--loop", "--interval=60", "--lease=0.5"],
+    { env: taking(1) },
+  );
+  await runner.line(/Running until stopped/);
+  await until(folder, "SELECT 1");
+  const holder = new DuckDBHolder(folder);
+  await holder.open();
+  try {
+    await holder.run(
+      `INSERT INTO agent_tasks (id, user_id, provider, status)
+       SELECT uuid(), uuid(), 'simulate', 'created' FROM range(5)`,
+    );
+    // The runner has seen it in the .wal, and waits until it can claim.
+    await new Promise((resolve) => setTimeout(resolve, 1_200));
+  } finally {
+    holder.close();
+  }
+  await runner.line(/ completed in /, 5);
+  assertMatch(await stop(runner), /^5 started, 5 completed, 0 failed in /);
+});
+
+Deno.test("a run that ends while another program holds the file, for longer than a lease, is not run again", async () => {
+  using folder = new Folder();
+  const [id = ""] = await folder.create(tasks(1));
+  await using runner = folder.start(
+    ["run", "--loop", "--interval=0.1", "--lease=1", "--db-wait=0.2"],
+    { env: taking(1.5) },
+  );
+  await runner.line(new RegExp(`Task ${id} started`));
+  const holder = new DuckDBHolder(folder);
+  await holder.open();
+  try {
+    await runner.line(/Cannot record 1 outcomes yet/);
+    await runner.line(/A pass failed: Cannot open/);
+    // Its lease is over by now.
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+  } finally {
+    holder.close();
+  }
+  await runner.line(new RegExp(`Task ${id} completed`));
+  assertMatch(await stop(runner), /^1 started, 1 completed, 0 failed in /);
+});
+
+Deno.test("two runners divide 2,000 tasks without running one twice", async () => {
+  using folder = new Folder();
+  await folder.ok(["run"], { env: ENABLED }); // Makes the database.
+  await using stack = new AsyncDisposableStack();
+  const runners = [0, 1].map(() =>
+    stack.use(
+      folder.start(["run", "--loop", "--concurrency=20"], {
+        env: taking(0.02),
+      }),
+    )
+  );
+  await Promise.all(runners.map((it) => it.line(/Running until stopped/)));
+  await folder.create(tasks(2_000));
+  await until(
+    folder,
+    `SELECT 1 FROM agent_tasks
+     HAVING count(*) FILTER (status = 'completed') = 2000`,
+  );
+  const ids: (string | undefined)[] = [];
+  for (const runner of runners) {
+    assertMatch(await stop(runner), / 0 failed in /);
+    const started = [...runner.seen.matchAll(/Task (\S+) started/g)];
+    assert(started.length > 200, `One did only ${started.length}`);
+    ids.push(...started.map(([, id]) => id));
+  }
+  const [count] = await folder.rows(
+    `SELECT count(*)::INTEGER AS all,
+       count(DISTINCT (task_id, kind))::INTEGER AS different
+     FROM agent_task_events WHERE kind IN ('started', 'completed')`,
+  );
+  assertEquals(count, { all: 4_000, different: 4_000 });
+});
+
+// Sharing
+
+Deno.test("while a runner is at full load, create, list and another program have their turn within 5 s", async () => {
+  using folder = new Folder();
+  await folder.ok(["run"], { env: ENABLED }); // Makes the database.
+  await insert(folder, 50_000);
+  await using runner = folder.start(["run", "--loop"], {
+    env: { ...AT_ONCE, LOG_LEVEL: "WARNING" },
+  });
+  const waits: Record<string, number> = {};
+  async function timed(name: string, turn: () => Promise<unknown>) {
+    // A new backlog, so that there is load for as long as it takes.
+    await insert(folder, 500_000);
+    const from = performance.now();
+    await turn();
+    waits[name] = Math.round(performance.now() - from);
+    const waiting = await rowsWithin(
+      folder,
+      5_000,
+      "SELECT 1 FROM agent_tasks WHERE status = 'created' LIMIT 1",
+    );
+    assertEquals(waiting.length, 1, `${name}: there was no load`);
+  }
+  await timed("create", () => folder.ok(["create", "mine"]));
+  await timed("list", () => folder.ok(["list", "--limit=5"]));
+  await timed("another program", () => rowsWithin(folder, 9_000, "SELECT 1"));
+  runner.signal("SIGKILL");
+  for (const [name, ms] of Object.entries(waits)) {
+    assertLess(ms, 5_000, `${name}: ${JSON.stringify(waits)}`);
+  }
+});
+
+Deno.test("cancelling works at once for a waiting task, within 2 s for one that another process runs", async () => {
+  using folder = new Folder();
+  const [running = "", waiting = ""] = await folder.create(tasks(2));
+  await using runner = folder.start(["run", "--loop", "--concurrency=1"], {
+    env: taking(3_600),
+  });
+  await runner.line(new RegExp(`Task ${running} started`));
+  assertMatch(await folder.ok(["cancel", waiting]), /is cancelled\n$/);
+  assertEquals((await shown(folder, waiting)).state, "failed");
+  const from = performance.now();
+  assertMatch(
+    await folder.ok(["cancel", running]),
+    /is running; its runner stops it within seconds\n$/,
+  );
+  await runner.line(new RegExp(`WARNING - Task ${running} was cancelled`));
+  assertLess(performance.now() - from, 2_500);
+  for (const id of [running, waiting]) {
+    const { state, trace } = await shown(folder, id);
+    assertEquals([state, trace.result], ["failed", "cancelled"]);
+  }
+  // Its slot is free again, and the waiting one is never started.
+  const [next] = await folder.create(tasks(1));
+  await runner.line(new RegExp(`Task ${next} started`));
+  assertEquals(await kindsOf(folder, waiting), ["created 0", "cancelled 0"]);
+});
+
+Deno.test("SIGTERM at full load leaves no task leased and none lost", async () => {
+  using folder = new Folder();
+  await folder.ok(["run"], { env: ENABLED }); // Makes the database.
+  await insert(folder, 100_000);
+  await using runner = folder.start(["run", "--loop"], { env: AT_ONCE });
+  await runner.line(/ completed in /, 1_000);
+  const stdout = await stop(runner);
+  const [, started, completed] =
+    /^(\d+) started, (\d+) completed, 0 failed in /.exec(stdout) ?? [];
+  assertEquals(started, completed, stdout);
+  assertLess(Number(completed), 100_000, "It was over before the signal");
+  const [count] = await folder.rows(
+    `SELECT count(*)::INTEGER AS all, count(lease_id)::INTEGER AS leased,
+       count(*) FILTER (status = 'completed')::INTEGER AS completed,
+       count(*) FILTER (status != 'completed' AND attempt > 0)::INTEGER AS spent
+     FROM agent_tasks`,
+  );
+  assertEquals(count, {
+    all: 100_000,
+    leased: 0,
+    completed: Number(completed),
+    spent: 0,
+  });
+  const said = new Set(
+    [...runner.seen.matchAll(/Task (\S+) completed/g)].map(([, id]) => id),
+  );
+  assertEquals(said.size, Number(completed));
+});

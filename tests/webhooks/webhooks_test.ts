@@ -1,0 +1,601 @@
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { Webhook } from "standardwebhooks";
+import type { Clock } from "../../lib/base/clock.ts";
+import { systemClock } from "../../lib/base/clock.ts";
+import { parseConfigFile } from "../../lib/config/file.ts";
+import { openDuckDbStore } from "../../lib/store/duckdb/store.ts";
+import { UsageError } from "../../lib/base/errors.ts";
+import { RunnerEvents } from "../../lib/runner/events.ts";
+import { createLog } from "../../lib/base/log.ts";
+import type { Transition } from "../../lib/task/task.ts";
+import { complete, fail, retryLater } from "../../lib/task/transitions.ts";
+import type { WebhookSettings } from "../../lib/webhooks/config.ts";
+import {
+  createReceivers,
+  startWebhooks,
+  subscriptionOf,
+} from "../../lib/webhooks/webhooks.ts";
+import { AT_ONCE, Folder } from "../cli/cli.ts";
+import { Receiver, SECRET } from "./webhook_receiver.ts";
+
+/** A hundred times as fast as it is, and this much ahead. */
+function fastClock(aheadMs = 0): Clock {
+  const startedAt = performance.now();
+  const startMs = Date.now() + aheadMs;
+  const elapsed = () => (performance.now() - startedAt) * 100;
+  return {
+    now: () => new Date(startMs + elapsed()),
+    monotonic: elapsed,
+    sleep: (ms, signal) => systemClock.sleep(ms / 100, signal),
+  };
+}
+
+type Store = Awaited<ReturnType<typeof openDuckDbStore>>;
+
+function settings(
+  url: string,
+  rest: Partial<WebhookSettings> = {},
+): WebhookSettings {
+  return {
+    url,
+    secretEnv: "SECRET",
+    on: ["completed", "failed", "retry_scheduled", "cancelled"],
+    timeoutMs: 10_000,
+    ...rest,
+  };
+}
+
+/** Says, as a runner does, that something was recorded. */
+const events = new RunnerEvents((error) => {
+  throw error;
+});
+
+/** Webhooks of a store, with a log that can be read. */
+async function start(
+  store: Store,
+  webhooks: readonly WebhookSettings[],
+  clock: Clock = fastClock(),
+) {
+  const lines: string[] = [];
+  const log = createLog({ level: "DEBUG", write: (text) => lines.push(text) });
+  const receivers = await createReceivers(webhooks, () => SECRET);
+  const started = await startWebhooks({ receivers, store, clock, log });
+  const following = started.follow(events);
+  return {
+    finish: (withinMs = 500_000) => started.finish({ withinMs }),
+    said: () => {
+      log.flush();
+      return lines.join("");
+    },
+    async [Symbol.asyncDispose]() {
+      following[Symbol.dispose]();
+      await started[Symbol.asyncDispose]();
+      log.flush();
+      await new Promise((resolve) => setTimeout(resolve, 0));
+    },
+  };
+}
+
+/** Creates a task, and ends a run of it as `end` says. Returns the task's id. */
+async function runTask(
+  store: Store,
+  ends: readonly (typeof complete | typeof failed)[] = [complete],
+  provider = "simulate",
+): Promise<string> {
+  const [id = ""] = await store.create([{
+    userId: "6ba7b810-9dad-41d1-80b4-00c04fd430c8",
+    provider,
+    instruction: "do it",
+  }], new Date());
+  for (const end of ends) {
+    const { claimed } = await store.claim({
+      limit: 10,
+      owner: "test",
+      leaseMs: 60_000,
+      maxAttempts: 3,
+      now: new Date(),
+    });
+    const transitions = claimed.map((it): Transition => end(it, new Date()));
+    await store.record(transitions, new Date());
+    events.emit({ type: "claimed", tasks: [] });
+  }
+  return id;
+}
+
+const failed = (held: Parameters<typeof fail>[0], now: Date) =>
+  fail(held, now, "it broke");
+const retried = (held: Parameters<typeof retryLater>[0], now: Date) =>
+  retryLater(held, now, { error: "not yet", runAt: new Date(0) });
+
+async function statusOf(store: Store, webhook: WebhookSettings) {
+  const [status] = await store.outbox.status([await subscriptionOf(webhook)]);
+  return status;
+}
+
+Deno.test("startWebhooks() delivers a task's events in their order, signed, after errors too", async () => {
+  await using store = await openDuckDbStore(":memory:");
+  await using receiver = new Receiver((count) => count <= 2 ? 500 : 204);
+  await using webhooks = await start(store, [settings(receiver.url)]);
+  const id = await runTask(store, [retried as typeof complete, complete]);
+  await receiver.has(4);
+  await webhooks.finish();
+  assertEquals(receiver.types, [
+    "task.retry_scheduled",
+    "task.retry_scheduled",
+    "task.retry_scheduled",
+    "task.completed",
+  ]);
+  const [first, second, third, last] = receiver.received;
+  assertEquals([second, third], [first, first]);
+  assert(last && first && last.id !== first.id);
+  const { type, timestamp, data } = JSON.parse(first.body);
+  assertMatch(timestamp, /^\d{4}-.*Z$/);
+  assertEquals(
+    { type, ...data, event_id: 0, task: { ...data.task, created_at: "" } },
+    {
+      type: "task.retry_scheduled",
+      event_id: 0,
+      task: {
+        id,
+        state: "running",
+        attempt: 1,
+        user_id: "6ba7b810-9dad-41d1-80b4-00c04fd430c8",
+        provider: "simulate",
+        target_type: null,
+        target_ref: null,
+        instruction: "do it",
+        created_at: "",
+      },
+      runner: "test",
+      detail: "not yet",
+    },
+  );
+  assertMatch(webhooks.said(), /WARNING - Webhook 127.0.0.1:\d+ .*HTTP 500/);
+  assertMatch(webhooks.said(), /INFO - Webhook 127.0.0.1:\d+ .* again\n/);
+  assert(!webhooks.said().includes("s3cret"), "the URL's token is in the log");
+  const status = await statusOf(store, settings(receiver.url));
+  assertEquals([status?.pending, status?.lastError], [0, "HTTP 500"]);
+});
+
+Deno.test("startWebhooks() delivers many tasks once each, be there two that do it", async () => {
+  await using store = await openDuckDbStore(":memory:");
+  await using receiver = new Receiver();
+  await using one = await start(store, [settings(receiver.url)]);
+  await using two = await start(store, [settings(receiver.url)]);
+  const ids: string[] = [];
+  for (let i = 0; i < 40; i++) ids.push(await runTask(store));
+  await receiver.has(40);
+  await Promise.all([one.finish(), two.finish()]);
+  assertEquals(
+    receiver.received.map(({ taskId }) => taskId).sort(),
+    ids.sort(),
+  );
+});
+
+Deno.test("startWebhooks() gives a new receiver what happens from then on, and an old one the rest", async () => {
+  await using store = await openDuckDbStore(":memory:");
+  await using receiver = new Receiver();
+  await runTask(store);
+  await using _first = await start(store, [settings(receiver.url)]);
+  await _first.finish();
+  assertEquals(receiver.types, []);
+  const meanwhile = await runTask(store);
+  await using second = await start(store, [settings(receiver.url)]);
+  await second.finish();
+  assertEquals(receiver.received.map(({ taskId }) => taskId), [meanwhile]);
+});
+
+Deno.test("startWebhooks() sends only the events and providers that were asked for", async () => {
+  await using store = await openDuckDbStore(":memory:");
+  await using receiver = new Receiver();
+  const wanted = settings(receiver.url, { on: ["failed"], providers: ["b"] });
+  await using webhooks = await start(store, [wanted]);
+  await runTask(store, [complete], "b");
+  await runTask(store, [failed], "a");
+  const id = await runTask(store, [failed], "b");
+  await webhooks.finish();
+  assertEquals(receiver.received.map(({ taskId }) => taskId), [id]);
+});
+
+Deno.test("startWebhooks() keeps what a dead receiver missed for the next start", async () => {
+  await using store = await openDuckDbStore(":memory:");
+  let port = 0;
+  {
+    await using closed = new Receiver();
+    port = closed.port;
+  }
+  const url = `http://127.0.0.1:${port}/hook?token=s3cret`;
+  const ids: string[] = [];
+  {
+    await using webhooks = await start(store, [settings(url)]);
+    for (let i = 0; i < 20; i++) ids.push(await runTask(store));
+    await webhooks.finish(100);
+    assertMatch(webhooks.said(), /did not get "completed" of task/);
+    assert(!webhooks.said().includes("s3cret"), webhooks.said());
+  }
+  assertEquals((await statusOf(store, settings(url)))?.pending, 20);
+  await using receiver = new Receiver(undefined, port);
+  await using _webhooks = await start(
+    store,
+    [settings(url)],
+    fastClock(86_400_000),
+  );
+  await receiver.has(20);
+  await _webhooks.finish();
+  assertEquals(
+    new Set(receiver.received.map(({ taskId }) => taskId)),
+    new Set(ids),
+  );
+});
+
+Deno.test("startWebhooks() lets a receiver that hangs hold up nobody", async () => {
+  await using store = await openDuckDbStore(":memory:");
+  await using hanging = new Receiver(() => "hang");
+  await using other = new Receiver();
+  await using webhooks = await start(store, [
+    settings(hanging.url),
+    settings(other.url),
+  ]);
+  for (let i = 0; i < 40; i++) await runTask(store);
+  await other.has(40);
+  await hanging.has(8);
+  const startedAt = performance.now();
+  await webhooks.finish(10_000);
+  assert(performance.now() - startedAt < 5_000, "it waited for the receiver");
+  assertEquals(hanging.received.length, 8);
+  assertEquals((await statusOf(store, settings(hanging.url)))?.pending, 40);
+  // What was given back is leased by nobody: it can be had at once.
+  const { deliveries } = await store.outbox.exchange(
+    await subscriptionOf(settings(hanging.url)),
+    {
+      results: [],
+      limit: 100,
+      leaseMs: 1,
+      now: new Date(),
+      patience: { ms: 1, tries: 1 },
+    },
+  );
+  assertEquals(deliveries.length, 40);
+});
+
+Deno.test("startWebhooks() tries again where no answer comes in time, and follows no redirect", async () => {
+  await using store = await openDuckDbStore(":memory:");
+  await using elsewhere = new Receiver();
+  await using receiver = new Receiver((count) =>
+    count === 1
+      ? "hang"
+      : count === 2
+      ? Response.redirect(elsewhere.url, 307)
+      : 200
+  );
+  await using webhooks = await start(store, [
+    settings(receiver.url, { timeoutMs: 50 }),
+  ]);
+  await runTask(store);
+  await receiver.has(3);
+  await webhooks.finish();
+  assertEquals(elsewhere.received, []);
+  assertMatch(webhooks.said(), /no answer within 0\.05 s/);
+  assertMatch(webhooks.said(), /HTTP 307: redirects are not followed/);
+});
+
+Deno.test("startWebhooks() stops for a receiver that is gone, until the next start", async () => {
+  await using store = await openDuckDbStore(":memory:");
+  await using receiver = new Receiver((count) => count === 1 ? 410 : 200);
+  const webhook = settings(receiver.url);
+  {
+    await using webhooks = await start(store, [webhook]);
+    await runTask(store);
+    await receiver.has(1);
+    await webhooks.finish();
+    await runTask(store);
+    assertMatch(webhooks.said(), /ERROR - .* is gone \(HTTP 410\)/);
+  }
+  const status = await statusOf(store, webhook);
+  assertEquals([status?.pending, status?.givenUp], [0, 1]);
+  assert(status?.goneAt);
+  await using again = await start(store, [webhook]);
+  const id = await runTask(store);
+  await again.finish();
+  assertEquals(receiver.received.slice(1).map(({ taskId }) => taskId), [id]);
+});
+
+Deno.test("pruneEvents() keeps what is not delivered yet, and deletes the rest", async () => {
+  await using store = await openDuckDbStore(":memory:");
+  const webhook = settings("http://127.0.0.1:1/");
+  const subscription = await subscriptionOf(webhook);
+  const options = {
+    results: [],
+    limit: 10,
+    leaseMs: 1,
+    patience: { ms: 1, tries: 1 },
+  };
+  await store.outbox.register([subscription], new Date());
+  const taken = await runTask(store);
+  const { deliveries } = await store.outbox.exchange(subscription, {
+    ...options,
+    now: new Date(),
+  });
+  const unseen = await runTask(store);
+  const later = new Date(Date.now() + 1_000);
+  await store.outbox.register([subscription], later);
+  await store.pruneEvents(later);
+  const kinds = async (id: string) =>
+    (await store.events(id)).map(({ kind }) => kind);
+  assertEquals(await kinds(taken), ["completed"]);
+  assertEquals(await kinds(unseen), ["created", "started", "completed"]);
+  await store.outbox.exchange(subscription, {
+    ...options,
+    results: deliveries.map(({ eventId }) => ({ eventId, kind: "delivered" })),
+    now: later,
+  });
+  await store.pruneEvents(later);
+  assertEquals(await kinds(taken), []);
+  assertEquals(await kinds(unseen), ["completed"]);
+  // A receiver that no runner serves any more keeps nothing.
+  await store.pruneEvents(new Date(later.getTime() + 1));
+  assertEquals(await kinds(unseen), []);
+  assertEquals(await statusOf(store, webhook), undefined);
+});
+
+Deno.test("Outbox.exchange() gives up what is old where nothing got through for long", async () => {
+  await using store = await openDuckDbStore(":memory:");
+  const subscription = await subscriptionOf(settings("http://127.0.0.1:1/"));
+  const patience = { ms: 60_000, tries: 2 };
+  const at = (minutes: number) => new Date(Date.now() + minutes * 60_000);
+  const options = { limit: 1, leaseMs: 1, patience };
+  await store.outbox.register([subscription], at(0));
+  for (let i = 0; i < 3; i++) await runTask(store);
+  const first = await store.outbox.exchange(subscription, {
+    ...options,
+    results: [],
+    now: at(0),
+  });
+  const eventId = first.deliveries[0]?.eventId ?? 0;
+  const givenUp: number[] = [];
+  for (const minutes of [0, 0.5, 3]) {
+    const result = await store.outbox.exchange(subscription, {
+      ...options,
+      results: [{ eventId, kind: "failed", error: "no", nextAt: at(9) }],
+      now: at(minutes),
+    });
+    givenUp.push(result.givenUp);
+  }
+  assertEquals(givenUp, [0, 0, 3]);
+  const [status] = await store.outbox.status([subscription]);
+  assertEquals([status?.pending, status?.givenUp], [0, 3]);
+});
+
+const SECRETS: [name: string, text: string | undefined, message: RegExp][] = [
+  ["none", undefined, /HOOK is not set/],
+  ["an empty one", " ", /HOOK is not set/],
+  ["a short one", "whsec_c2hvcnQ=", /HOOK holds no secret/],
+  ["one without prefix", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", /no secret/],
+  ["one that is no base64", `whsec_${"?".repeat(40)}`, /no secret/],
+  ["one wrong of two", `${SECRET} x`, /no secret/],
+];
+
+for (const [name, text, message] of SECRETS) {
+  Deno.test(`createReceivers() refuses ${name} and does not print it`, async () => {
+    const webhook = settings("http://a/", { secretEnv: "HOOK" });
+    const error = await assertRejects(
+      () => createReceivers([webhook], () => text),
+      UsageError,
+    );
+    assertMatch(error.message, message);
+    assert(!text?.trim() || !error.message.includes(text.trim()));
+  });
+}
+
+// The program
+
+const ENV = { ...AT_ONCE, HOOK: SECRET, LOG_FORMAT: "json" };
+
+function configure(folder: Folder, urls: readonly string[]): void {
+  const webhooks = urls.map((url) => ({
+    url,
+    secretEnv: "HOOK",
+    on: ["completed"],
+    timeout: 2,
+  }));
+  folder.write("agent-runner.json", JSON.stringify({ webhooks }));
+}
+
+Deno.test("run --once delivers at its end, and webhooks list shows it", async () => {
+  using folder = new Folder();
+  await using receiver = new Receiver();
+  await using broken = new Receiver(() => 500);
+  configure(folder, [receiver.url, broken.url]);
+  const [id] = await folder.create([{ instruction: "a" }], ENV);
+  await folder.ok(["run", "--once"], { env: ENV });
+  const [message] = receiver.received;
+  assertEquals(message?.taskId, id);
+  const { data } = new Webhook(SECRET)
+    .verify(message?.body ?? "", receiver.headers) as {
+      data: { task: unknown };
+    };
+  assert(data.task);
+  const text = await folder.ok(["webhooks", "list", "--json"], { env: ENV });
+  const [good, bad] = JSON.parse(text);
+  assertEquals([good.pending, good.last_error], [0, null]);
+  assertEquals([bad.pending, bad.last_error], [1, "HTTP 500"]);
+  const shown = await folder.ok(["webhooks", "list"], { env: ENV });
+  assertMatch(shown, /hook\?…\n {2}on +completed\n {2}pending +0\n/);
+  assert(!`${text}${shown}`.includes("s3cret"));
+});
+
+Deno.test("run delivers again what was sent when it was killed", async () => {
+  using folder = new Folder();
+  await using receiver = new Receiver((count) => count === 1 ? "hang" : 200);
+  configure(folder, [receiver.url]);
+  await using process = folder.start(["run", "--loop"], { env: ENV });
+  await process.line(/"event":"running"/);
+  const [id] = await folder.create([{ instruction: "a" }], ENV);
+  await receiver.has(1);
+  process.signal("SIGKILL");
+  await process.ended();
+  await using store = await openDuckDbStore(`${folder.path}/handsfree.duckdb`);
+  const webhook = settings(receiver.url, { on: ["completed"] });
+  await using webhooks = await start(store, [webhook], fastClock(600_000));
+  await receiver.has(2);
+  await webhooks.finish();
+  assertEquals(receiver.received[1], receiver.received[0]);
+  assertEquals(receiver.received[1]?.taskId, id);
+});
+
+Deno.test("run --loop ends soon though a receiver hangs, and notices who cancels", async () => {
+  using folder = new Folder();
+  await using receiver = new Receiver(() => "hang");
+  folder.write(
+    "agent-runner.json",
+    JSON.stringify({
+      webhooks: [{ url: receiver.url, secretEnv: "HOOK", on: ["cancelled"] }],
+    }),
+  );
+  await using process = folder.start(["run", "--loop"], { env: ENV });
+  await process.line(/"event":"running"/);
+  const [id = ""] = await folder.create([
+    { instruction: "a", run_at: "2999-01-01T00:00:00Z" },
+  ], ENV);
+  await folder.ok(["cancel", id], { env: ENV });
+  await receiver.has(1);
+  assertEquals(receiver.types, ["task.cancelled"]);
+  process.signal("SIGTERM");
+  const { code } = await process.ended();
+  assertEquals(code, 0);
+});
+
+Deno.test("webhooks test says how each receiver does", async () => {
+  using folder = new Folder();
+  await using receiver = new Receiver();
+  await using broken = new Receiver(() => 500);
+  configure(folder, [receiver.url, broken.url]);
+  const all = await folder.run(["webhooks", "test"], { env: ENV });
+  assertEquals(all.code, 1);
+  assertMatch(
+    all.stdout,
+    /^ok {6}http.*\?… {2}HTTP 200 in \d+ ms\nFAILED {2}http.* {2}HTTP 500 \(\d+ ms\)\n$/,
+  );
+  const one = ["webhooks", "test", receiver.url];
+  assertMatch(await folder.ok(one, { env: ENV }), /^ok/);
+  assertEquals(receiver.types, ["webhook.test", "webhook.test"]);
+  const other = await folder.fails(2, ["webhooks", "test", "http://x/"], {
+    env: ENV,
+  });
+  assertMatch(other, /its URL is not in the configuration file/);
+  const unset = await folder.fails(2, ["run"], { env: AT_ONCE });
+  assertMatch(unset, /HOOK is not set/);
+});
+
+Deno.test("webhooks list and test say where webhooks are configured", async () => {
+  using folder = new Folder();
+  for (const word of ["list", "test"]) {
+    const text = await folder.fails(2, ["webhooks", word]);
+    assertMatch(text, /there is no configuration file\. Add "webhooks"/);
+  }
+  assertEquals(folder.names(), []);
+});
+
+const MISTAKES: [rest: Record<string, unknown>, message: RegExp][] = [
+  [
+    { url: "https://me:s3cret@example.com/" },
+    /webhooks\[0\]\.url is a text: expected a URL like https:\/\/example\.com/,
+  ],
+  [{ url: "https://example.com:s3cret/" }, /url is a text: expected a URL\./],
+  [
+    { secretEnv: "whsec_s3cret+" },
+    /secretEnv is a text: expected the name of an environment variable, not/,
+  ],
+  [
+    { on: ["complete"] },
+    /on\[0\] is "complete": .* Did you mean "completed"\?/,
+  ],
+  [{ on: [] }, /on is an empty list: expected a list of 1 or more\./],
+  [{ timeout: 900 }, /timeout is 900: expected a number of seconds, 0\.1 to/],
+];
+
+for (const [rest, message] of MISTAKES) {
+  Deno.test(`parseConfigFile() refuses a webhook with ${JSON.stringify(rest)}`, () => {
+    const hook = { url: "https://a/", secretEnv: "HOOK", on: ["failed"] };
+    const { mistakes } = parseConfigFile(
+      "a.json",
+      JSON.stringify({ webhooks: [{ ...hook, ...rest }] }),
+    );
+    assertEquals(mistakes.length, 1, mistakes.join("\n"));
+    assertMatch(mistakes[0] ?? "", message);
+    assert(!mistakes.join().includes("s3cret"));
+  });
+}
+
+Deno.test("parseConfigFile() wants each URL of a webhook once", () => {
+  const hook = { url: "https://a/", secretEnv: "HOOK", on: ["failed"] };
+  const { mistakes } = parseConfigFile(
+    "a.json",
+    JSON.stringify({ webhooks: [hook, hook] }),
+  );
+  assertMatch(mistakes.join(), /webhooks\[1\]\.url .*expected each URL once\./);
+});
+
+Deno.test("config check shows webhooks, and says where a secret is missing", async () => {
+  using folder = new Folder();
+  configure(folder, ["https://example.com/hook?token=s3cret"]);
+  const good = await folder.ok(["config", "check"], { env: ENV });
+  assertMatch(
+    good,
+    /Webhook https:\/\/example\.com\/hook\?…\n {2}on {2}completed\n/,
+  );
+  const bad = await folder.run(["config", "check"], { env: AT_ONCE });
+  assertEquals(bad.code, 2);
+  assertMatch(bad.stdout, /WRONG {2}Cannot sign webhooks: HOOK is not set\./);
+  assertMatch(bad.stdout, /1 thing is wrong\./);
+  assert(!`${good}${bad.stdout}`.includes("s3cret"));
+});
+
+Deno.test("run writes JSON lines of webhooks with the documented fields", async () => {
+  using folder = new Folder();
+  await using receiver = new Receiver((count) => count === 1 ? 500 : 200);
+  configure(folder, [receiver.url]);
+  await using process = folder.start(["run", "--loop"], {
+    env: { ...ENV, LOG_LEVEL: "DEBUG" },
+  });
+  await process.line(/"event":"running"/);
+  const [id] = await folder.create([{ instruction: "a" }], ENV);
+  await process.line(/"event":"webhook_delivered"/);
+  process.signal("SIGTERM");
+  const { stderr } = await process.ended();
+  const lines = stderr.trimEnd().split("\n").map((line) => JSON.parse(line))
+    .filter(({ event }) => event?.startsWith("webhook_"));
+  const webhook = `127.0.0.1:${receiver.port} (webhooks[0])`;
+  const delivery = { webhook, task: id, provider: "simulate", attempt: 1 };
+  assertEquals(
+    lines.map((
+      { time: _, logger: _l, message: _m, runMs, eventId, ...rest },
+    ) => ({
+      ...rest,
+      ...runMs !== undefined && { runMs: typeof runMs },
+      ...eventId && { eventId: typeof eventId },
+    })),
+    [
+      {
+        level: "WARNING",
+        event: "webhook_failed",
+        ...delivery,
+        eventId: "number",
+        tries: 1,
+        status: 500,
+        runMs: "number",
+        error: "HTTP 500",
+      },
+      { level: "INFO", event: "webhook_recovered", webhook },
+      {
+        level: "DEBUG",
+        event: "webhook_delivered",
+        ...delivery,
+        eventId: "number",
+        tries: 2,
+        status: 200,
+        runMs: "number",
+      },
+    ],
+  );
+});
