@@ -1,6 +1,11 @@
 /**
- * What the runner and the commands need of a place that keeps tasks. No SQL, no
- * DuckDB type and no file path is part of it.
+ * What a place that keeps tasks must do, in small interfaces, each for one kind of
+ * caller. No SQL, no path, no dialect is part of it. One suite, in
+ * `tests/store/conformance/`, runs against every store and says the rest.
+ *
+ * The time is the store's: nobody tells it what time it is, and a moment is told
+ * to it as a span from now. Every method is one transaction, unless it says
+ * otherwise. Every method throws a `DatabaseError` where the store can't be used.
  *
  * @module
  */
@@ -8,28 +13,106 @@
 import type {
   AgentTask,
   ClaimedTask,
+  JsonValue,
   Lease,
   NewTask,
   TaskEvent,
+  TaskEventKind,
   TaskState,
   Transition,
 } from "../task/task.ts";
+import type { DatabaseError } from "../base/errors.ts";
+import type { IdList } from "./id_list.ts";
+
+export type { IdList } from "./id_list.ts";
+
+/** A store. Dispose of it when nothing of it is in use. */
+export interface Store extends AsyncDisposable {
+  readonly queue: Queue;
+  readonly admin: Admin;
+  readonly events: Events;
+  readonly outbox: Outbox;
+}
 
 /** Stands for all the providers that a list does not name. */
 export const OTHERS = "*";
 
-/** Options for {@linkcode TaskStore.claim}. */
+// ── queue: what a runner needs ──────────────────────────────────────────────
+
+/** Hands out tasks, and takes what came of them. */
+export interface Queue {
+  /**
+   * Leases claimable tasks: higher priority first, then oldest first. Claimable
+   * is what is `created`, or `running` without a live lease, and whose `runAt`
+   * has come; not what {@linkcode Queue.endAbandoned} ends.
+   *
+   * The first {@linkcode ClaimOptions.limit} are begun: `running`, with their
+   * attempt spent and that in their history, before the processor is called. The
+   * rest, up to {@linkcode ClaimOptions.ahead}, are held only: a lease, and
+   * nothing else of the row changes.
+   *
+   * A task that a runner died with and that begins its last attempt is taken by
+   * itself, by a runner with nothing in hand: others must not fall with it. A task
+   * whose row can't be written is left out and told to `onProblem`.
+   */
+  claim(options: ClaimOptions): Promise<Claim>;
+  /**
+   * Ends what nobody will run again: tasks whose runner died at their last
+   * attempt, those that were cancelled while their runner died, and questions that
+   * nobody answered in time. Sets going what another program answered.
+   */
+  endAbandoned(options: EndOptions): Promise<readonly EndedTask[]>;
+  /**
+   * Renews leases. Says of each, in their order, what it is now: by lease, so that
+   * an older run of the same task learns that it lost. Waits for nothing that goes
+   * on in the store.
+   *
+   * @throws {DatabaseBusyError} where another program keeps everybody out. No
+   * lease ends meanwhile: nobody can claim, and whoever comes in afterwards gives
+   * those who could not renew the time to do it.
+   */
+  heartbeat(
+    leases: readonly Lease[],
+    options: { readonly leaseMs: number },
+  ): Promise<readonly LeaseState[]>;
+  /**
+   * Applies transitions in their order, several of one task included. Each is
+   * fenced: written only while its task has its lease and its state. One that the
+   * store refuses takes no other with it.
+   */
+  record(transitions: readonly Transition[]): Promise<Recorded>;
+  /**
+   * Gives back what was held and not begun, as if it had never been claimed. What
+   * was cancelled meanwhile stays so.
+   */
+  giveBack(leases: readonly Lease[]): Promise<void>;
+  /**
+   * How long until more becomes claimable, in milliseconds: what was due at
+   * `since`, a {@linkcode Claim.at}, was seen by that claim. Null: never.
+   */
+  untilDue(since: Date): Promise<number | null>;
+  /** What {@linkcode Queue.claim} would do. Changes nothing. */
+  preview(options: PreviewOptions): Promise<Preview>;
+  /**
+   * Calls `listener` soon after others than this queue's callers may have changed
+   * the store: another process, or {@linkcode Store.admin} in this one.
+   */
+  onChange(listener: () => void): Disposable;
+}
+
+/** Which tasks, and for whom. Durations are in milliseconds. */
 export interface ClaimOptions {
-  /** How many tasks at most. */
-  readonly limit: number;
   /** The runner's name. */
   readonly owner: string;
+  /** How many tasks to begin. */
+  readonly limit: number;
+  /** How many more to hold, of those that never ran. @default {0} */
+  readonly ahead?: number;
   readonly leaseMs: number;
-  /** Claims of a task that sets no limit of its own. */
+  /** Attempts of a task that sets none, before its runner's death ends it. */
   readonly maxAttempts: number;
-  readonly now: Date;
-  /** Leases that ended by then are over. @default {now} */
-  readonly leaseCutoff?: Date;
+  /** The runner has nothing in hand. @default {false} */
+  readonly isIdle?: boolean;
   /**
    * How many more tasks of these providers may be claimed; Infinity for any
    * number. {@linkcode OTHERS} is all the other providers together.
@@ -39,23 +122,51 @@ export interface ClaimOptions {
   readonly providers?: readonly string[];
   /** Only this task, even before its `runAt`. */
   readonly taskId?: string;
+  /** Ends the wait for the store; then nothing is claimed. */
+  readonly signal?: AbortSignal;
 }
 
-/** What came of a {@linkcode TaskStore.claim}. */
-export interface ClaimResult {
-  /** In the order in which they are to run. */
-  readonly claimed: readonly ClaimedTask[];
+/** What came of a {@linkcode Queue.claim}. */
+export interface Claim {
+  /** In the order in which they are to run: the begun ones first. */
+  readonly tasks: readonly ClaimedTask[];
+  /** A task waits for the runner to have nothing in hand: claim no other. */
+  readonly waitsForIdle: boolean;
+  /** When, by the store's clock. */
+  readonly at: Date;
+}
+
+/** Options for {@linkcode Queue.endAbandoned}. */
+export type EndOptions = Pick<
+  ClaimOptions,
+  "maxAttempts" | "taskId" | "signal"
+>;
+
+/** A task that was ended without a run. */
+export interface EndedTask {
+  readonly task: AgentTask;
+  readonly transition: Transition;
+}
+
+/** What a lease is: still held, held of a task to be cancelled, or lost. */
+export type LeaseState = "held" | "cancelled" | "lost";
+
+/** What came of {@linkcode Queue.record}. */
+export interface Recorded {
+  /** When, by the store's clock. */
+  readonly at: Date;
   /**
-   * What was ended instead: tasks whose runner died at every attempt, or died
-   * before it saw that they were cancelled, and those that nobody answered.
+   * Of each transition, in their order: `lost` where the task has another lease or
+   * state by now, the error where the store refuses the row itself.
    */
-  readonly ended: readonly Transition[];
+  readonly results: readonly ("written" | "lost" | DatabaseError)[];
 }
 
-/** Options for {@linkcode TaskStore.preview}. */
-export type PreviewOptions =
-  & Pick<ClaimOptions, "limit" | "now" | "maxAttempts" | "providers">
-  & { readonly leaseCutoff?: Date };
+/** Options for {@linkcode Queue.preview}. */
+export type PreviewOptions = Pick<
+  ClaimOptions,
+  "limit" | "maxAttempts" | "providers"
+>;
 
 /** What a claim would do, without doing it. */
 export interface Preview {
@@ -67,21 +178,144 @@ export interface Preview {
   readonly othersCount: number;
 }
 
-/** Options for {@linkcode TaskStore.list}. */
-export interface ListOptions {
-  readonly states?: readonly TaskState[];
-  readonly provider?: string;
-  readonly limit: number;
-  /** Leaves out so many, the newest. @default {0} */
-  readonly offset?: number;
+// ── admin: what people need; the API's client is one too ────────────────────
+
+/** Makes tasks, looks at them, steps in. */
+export interface Admin {
+  /**
+   * Adds tasks, all or none. Returns their ids in the same order.
+   *
+   * @throws {DuplicateIdError} where there is a task with one of the ids already.
+   */
+  create(tasks: NewTasks): Promise<IdList>;
+  get(id: string): Promise<AgentTask | undefined>;
+  /** Tasks whose id begins with `prefix`, by their ids, at most `limit`. */
+  find(prefix: string, limit: number): Promise<AgentTask[]>;
+  /** A page of tasks, newest first. */
+  page(options: PageOptions): Promise<TaskPage>;
+  /** How many tasks of each provider are in each state, and what waits. */
+  count(): Promise<Counts>;
+  /** A task's history, oldest first. */
+  history(taskId: string): Promise<TaskEvent[]>;
+  /** The tasks that {@linkcode Admin.cancel} ends or asks to end, oldest first. */
+  cancellable(filter: TaskFilter): Promise<ChosenTask[]>;
+  /**
+   * The tasks to {@linkcode Admin.retry}, oldest first: those that ended and were
+   * not retried before, and those that wait for their next attempt.
+   */
+  retryable(filter: TaskFilter): Promise<ChosenTask[]>;
+  /**
+   * Cancels tasks. Returns what came of each, in their order. One transaction, or
+   * one for each ten thousand, so that others get their turn; so do the next two.
+   */
+  cancel(ids: readonly string[]): Promise<CancelResult[]>;
+  /** Gives the same answer to tasks that wait for one. */
+  answer(ids: readonly string[], text: string): Promise<AnswerResult[]>;
+  /**
+   * Runs tasks again: what ended as a new task, what waits for its next attempt at
+   * once. No id may be there twice.
+   */
+  retry(ids: readonly string[]): Promise<RetryResult[]>;
+  /** What happened in a time, how long it took, and why tasks failed. */
+  stats(options: StatsOptions): Promise<Stats>;
+  /** What runs now and what ended last. */
+  overview(options: OverviewOptions): Promise<Overview>;
+  /**
+   * Tasks, or their history, as a file's bytes. The store is free again before the
+   * first of them is read; cancel the stream if it is not read to its end.
+   */
+  export(options: ExportOptions): Promise<Exported>;
+  /** Counts what {@linkcode Admin.prune} would delete. */
+  prunable(before: Date): Promise<PruneCount>;
+  /**
+   * Deletes the tasks that ended before then, with their history, but for those
+   * that webhooks still wait for.
+   *
+   * @throws {DatabaseError} where another table refers to one of them.
+   */
+  prune(before: Date): Promise<Pruned>;
+  /**
+   * Deletes the history of tasks that ended longer ago than this, in milliseconds,
+   * but for what webhooks still wait for. Returns how many events.
+   */
+  pruneHistory(retentionMs: number): Promise<number>;
 }
 
-/** What a {@linkcode TaskStore.heartbeat} found out about the leases in hand. */
-export interface HeartbeatResult {
-  /** Ids of the tasks whose lease this run still holds. */
-  readonly held: ReadonlySet<string>;
-  /** Ids of those among them that somebody wants cancelled. */
-  readonly cancelled: ReadonlySet<string>;
+/** New tasks that come set by set, so that not all are held at once. */
+export interface NewTasks {
+  /** How many they are. */
+  readonly count: number;
+  /** Begins with the first set, each time that it is called. */
+  sets(): Iterable<readonly NewTask[]> | AsyncIterable<readonly NewTask[]>;
+}
+
+/** Tasks that are there already. */
+export function newTasks(tasks: readonly NewTask[]): NewTasks {
+  return { count: tasks.length, sets: () => [tasks] };
+}
+
+/** Chooses tasks by what they have in common. */
+export interface TaskFilter {
+  readonly states?: readonly TaskState[];
+  readonly provider?: string;
+}
+
+/** A task that was chosen. */
+export interface ChosenTask {
+  readonly id: string;
+  readonly state: TaskState;
+}
+
+/** Options for {@linkcode Admin.page}. */
+export interface PageOptions extends TaskFilter {
+  /** At most so many. */
+  readonly limit: number;
+  /**
+   * Only tasks that have this text in their instruction or target, in any case, or
+   * whose id begins with it.
+   */
+  readonly text?: string;
+  /** Where the last page ended: its {@linkcode TaskPage.next}. */
+  readonly after?: string;
+  /**
+   * Instructions and traces as they are. Without it, long instructions are cut to
+   * {@linkcode MAX_LISTED_TEXT} characters and long traces left out.
+   * @default {false}
+   */
+  readonly isWhole?: boolean;
+}
+
+/** The most characters of an instruction on a page that is not whole. */
+export const MAX_LISTED_TEXT = 1_000;
+
+/** A page of tasks, newest first. */
+export interface TaskPage {
+  readonly tasks: readonly AgentTask[];
+  /** Where the next page begins, an opaque text; undefined on the last one. */
+  readonly next: string | undefined;
+  /** How many there are on all pages. */
+  readonly total: number;
+}
+
+/** How many tasks of one provider are in one state. */
+export interface StateCount {
+  readonly provider: string;
+  readonly state: TaskState;
+  readonly count: number;
+}
+
+/** What there is in the store now. */
+export interface Counts {
+  /** The largest first. */
+  readonly counts: readonly StateCount[];
+  /** Tasks that could be claimed now. */
+  readonly waiting: number;
+  /** Since when the one that waits longest could be claimed. */
+  readonly waitingSince: Date | null;
+  /** Tasks with a live lease. */
+  readonly inFlight: number;
+  /** When, by the store's clock. */
+  readonly at: Date;
 }
 
 /** What came of cancelling one task. */
@@ -108,57 +342,434 @@ export type AnswerResult =
   /** There is no such task. */
   | "missing";
 
-/** What came of one transition given to {@linkcode TaskStore.record}. */
-export interface RecordResult {
-  /** False means that the lease was lost: nothing was written. */
-  readonly applied: boolean;
-  /** The trace as it is stored now; as it was given where nothing was written. */
-  readonly traceText: string | null;
+/** Why a task can't be retried. */
+export type RetryRefusal =
+  /** There is no such task. */
+  | "missing"
+  /** It has not run yet. */
+  | "created"
+  /** A runner works on it. */
+  | "running"
+  /** It is claimed at once by any runner. */
+  | "claimable"
+  /** It waits for an answer. */
+  | "needs_input"
+  /** Its runner is to stop it. */
+  | "cancelling"
+  /** Another program gave it a state that nobody here knows. */
+  | "unknown state";
+
+/** What came of retrying one task. */
+export type RetryResult =
+  /** It had ended: a new task has the same content. */
+  | {
+    readonly kind: "created";
+    readonly newId: string;
+    /** The task that an earlier retry made. */
+    readonly earlierId: string | null;
+  }
+  /** It waited for its next attempt, which is due now. */
+  | { readonly kind: "due" }
+  | { readonly kind: "refused"; readonly why: RetryRefusal };
+
+/** Options for {@linkcode Admin.stats}. */
+export interface StatsOptions {
+  readonly start: Date;
+  readonly bucketMs: number;
+  readonly buckets: number;
+  /** How many reasons of failures at most. @default {0} */
+  readonly reasons?: number;
 }
 
-/** Keeps tasks. Every method is one transaction. */
-export interface TaskStore extends AsyncDisposable {
-  /** Adds tasks, all or none. Returns their ids in the same order. */
-  create(tasks: readonly NewTask[], now: Date): Promise<string[]>;
-  get(id: string): Promise<AgentTask | undefined>;
-  /** Tasks whose id begins with `prefix`, at most `limit`. */
-  findByPrefix(prefix: string, limit: number): Promise<AgentTask[]>;
-  /** Newest first. */
-  list(options: ListOptions): Promise<AgentTask[]>;
-  /** How many tasks there are in each state that occurs. */
-  countByState(): Promise<Partial<Record<TaskState, number>>>;
-  /** A task's history, oldest first. */
-  events(taskId: string): Promise<TaskEvent[]>;
+/** Milliseconds within which half, 95% and 99% of what was measured lie. */
+export interface Percentiles {
+  readonly p50: number;
+  readonly p95: number;
+  readonly p99: number;
+}
+
+/**
+ * How long tasks took. `wait` is from the creation of a task to its first start,
+ * `run` from each start to the end of that attempt, whatever came of it. Null:
+ * there was none.
+ */
+export interface Times {
+  readonly wait: Percentiles | null;
+  readonly run: Percentiles | null;
+}
+
+/** What happened in one bucket of time; `failed` is without the cancelled ones. */
+export interface Bucket extends Times {
+  readonly created: number;
+  readonly started: number;
+  readonly completed: number;
+  readonly failed: number;
+  readonly cancelled: number;
+  readonly retried: number;
+}
+
+/** Tasks that failed for reasons that differ only in ids and numbers. */
+export interface FailureReason {
+  /** With `<id>` and `<n>` where those stood. */
+  readonly reason: string;
+  readonly count: number;
+  /** The last such task. */
+  readonly exampleId: string;
+}
+
+/** Figures about a time. */
+export interface Stats {
+  readonly buckets: readonly Bucket[];
+  /** Of each provider; with null, of all together. */
+  readonly times: readonly (Times & { readonly provider: string | null })[];
+  /** The most frequent first. */
+  readonly failures: readonly FailureReason[];
+}
+
+/** A task as a live view shows it. */
+export interface ShownTask {
+  readonly id: string;
+  readonly provider: string;
+  readonly instruction: string | null;
+  readonly state: TaskState;
+  readonly traceText: string | null;
+  /** When its last run was started; null where the history does not say. */
+  readonly startedAt: Date | null;
+  readonly leaseExpiresAt: Date | null;
+  readonly updatedAt: Date;
+}
+
+/** Options for {@linkcode Admin.overview}. */
+export interface OverviewOptions {
+  /** How many running ones, and how many that ended, at most. */
+  readonly limit: number;
+  /** How far back `endedBySecond` goes, in milliseconds. */
+  readonly recentMs: number;
+}
+
+/** What there is now. */
+export interface Overview {
+  readonly counts: Partial<Record<TaskState, number>>;
+  /** Tasks that a runner works on, the one that runs longest first. */
+  readonly running: readonly ShownTask[];
+  /** Those that are not shown among `running` included. */
+  readonly runningCount: number;
+  /** The last that ended, latest first. */
+  readonly ended: readonly ShownTask[];
+  /** When tasks ended lately, by whole seconds since 1970. */
+  readonly endedBySecond: ReadonlyMap<number, number>;
+}
+
+/** The forms that tasks are exported in. */
+export const EXPORT_FORMATS = ["parquet", "csv", "jsonl"] as const;
+
+/** One of {@linkcode EXPORT_FORMATS}. */
+export type ExportFormat = (typeof EXPORT_FORMATS)[number];
+
+/** Options for {@linkcode Admin.export}. */
+export interface ExportOptions extends TaskFilter {
+  readonly format: ExportFormat;
+  /** The history instead of the tasks. */
+  readonly events: boolean;
+  /** Only what was created, or happened, at this time or later. */
+  readonly since?: Date;
+}
+
+/** What {@linkcode Admin.export} gives. */
+export interface Exported {
+  readonly rows: number;
+  readonly bytes: number;
+  readonly body: ReadableStream<Uint8Array<ArrayBuffer>>;
+}
+
+/** How much a {@linkcode Admin.prune} deletes. */
+export interface PruneCount {
+  readonly tasks: number;
+  readonly events: number;
+  /** Tasks that are old too, but webhooks still wait for their events. */
+  readonly kept: number;
+}
+
+/** What {@linkcode Admin.prune} has deleted. */
+export interface Pruned extends PruneCount {
+  /** What the store takes; null where it can't say. */
+  readonly size: StoreSize | null;
+}
+
+/** How large a store is, in bytes. */
+export interface StoreSize {
+  readonly before: number;
+  readonly after: number;
+  /** Of `after`, what is free for new tasks. */
+  readonly free: number;
+}
+
+// ── events: the history of all tasks ────────────────────────────────────────
+
+/** The events of all tasks, in an order in which none is missed. */
+export interface Events {
+  /** The events after a cursor, at most so many, in their order. */
+  after(cursor: string, options: EventsOptions): Promise<EventPage>;
+  /** The cursor of the newest event; `first` where there is none. */
+  last(): Promise<string>;
+  /** The cursor before the first event. */
+  readonly first: string;
   /**
-   * Leases up to `limit` claimable tasks: higher priority first, then oldest
-   * first. Claimable is what is `created`, or `running` without a live lease,
-   * and whose `runAt` has come. A question that was not answered in time fails
-   * its task.
+   * Says whether it is a cursor of this store: callers bring them back from
+   * outside.
    */
-  claim(options: ClaimOptions): Promise<ClaimResult>;
-  /** What {@linkcode TaskStore.claim} would do. Changes nothing. */
-  preview(options: PreviewOptions): Promise<Preview>;
-  /** Cancels a task. */
-  cancel(id: string, now: Date): Promise<CancelResult>;
-  /** Answers the question of a task that is `needs_input`. */
-  answer(id: string, answer: string, now: Date): Promise<AnswerResult>;
-  /** Deletes the history of tasks that ended before then. Returns how many rows. */
-  pruneEvents(before: Date): Promise<number>;
-  /** When the next task will be claimable, or its question too old; null: never. */
-  nextDueAt(now: Date): Promise<Date | null>;
-  /** Renews leases. */
-  heartbeat(
-    leases: readonly Lease[],
-    expiresAt: Date,
-  ): Promise<HeartbeatResult>;
-  /** Applies fenced transitions. Returns what came of each, in their order. */
-  record(
-    transitions: readonly Transition[],
-    now: Date,
-  ): Promise<readonly RecordResult[]>;
+  isCursor(text: string): boolean;
   /**
-   * How often anybody else was found to have changed the store. Two equal counts
-   * mean that nobody did meanwhile. Costs next to nothing.
+   * Calls `listener` soon after anybody changed the store, this process included.
    */
-  changeCount(): Promise<number>;
+  onChange(listener: () => void): Disposable;
+}
+
+/** Options for {@linkcode Events.after}. */
+export interface EventsOptions {
+  readonly limit: number;
+  /** Only those of this task. */
+  readonly taskId?: string;
+}
+
+/** Some events. */
+export interface EventPage {
+  readonly events: readonly StoredEvent[];
+  /** Where to go on: up to here, there are no others. An opaque text. */
+  readonly cursor: string;
+}
+
+/** An event, and the cursor after it. */
+export interface StoredEvent extends TaskEvent {
+  readonly cursor: string;
+}
+
+// ── outbox: what webhooks need ──────────────────────────────────────────────
+
+/** The kinds of event that can be delivered. */
+export const DELIVERED_EVENTS = [
+  "completed",
+  "failed",
+  "needs_input",
+  "retry_scheduled",
+  "cancelled",
+] as const satisfies readonly TaskEventKind[];
+
+/** One of {@linkcode DELIVERED_EVENTS}. */
+export type DeliveredEvent = (typeof DELIVERED_EVENTS)[number];
+
+/** Keeps what is to be delivered. The history is the outbox itself. */
+export interface Outbox {
+  /**
+   * Makes receivers known. A new one, and one that was gone, gets the events from
+   * now on.
+   */
+  register(subscriptions: readonly Subscription[]): Promise<void>;
+  /** Records results, and leases what is due next. */
+  exchange(
+    subscription: Subscription,
+    options: ExchangeOptions,
+  ): Promise<Exchange>;
+  /** Those that no runner has served yet are left out. */
+  status(subscriptions: readonly Subscription[]): Promise<EndpointStatus[]>;
+}
+
+/** Who gets which events. */
+export interface Subscription {
+  /** Names the receiver, in the store; the same in every runner. */
+  readonly endpoint: string;
+  readonly events: readonly DeliveredEvent[];
+  readonly providers?: readonly string[];
+}
+
+/** An event to deliver. Long texts are cut. */
+export interface Delivery {
+  readonly eventId: number;
+  readonly event: DeliveredEvent;
+  readonly occurredAt: Date;
+  readonly attempt: number;
+  readonly runner: string | null;
+  readonly detail: string | null;
+  readonly taskId: string;
+  /** Null where the task was deleted meanwhile. */
+  readonly task: DeliveredTask | null;
+  /** This one included. */
+  readonly tries: number;
+}
+
+/** What a delivery says of its task, apart from its id. */
+export type DeliveredTask = Pick<
+  AgentTask,
+  | "userId"
+  | "provider"
+  | "targetType"
+  | "targetRef"
+  | "instruction"
+  | "createdAt"
+>;
+
+/** What came of a delivery. */
+export type DeliveryResult =
+  & { readonly eventId: number }
+  & (
+    | { readonly kind: "delivered" }
+    /** It was not tried to the end; that costs no try. */
+    | { readonly kind: "returned" }
+    /** Tried again after so many milliseconds, or given up where that is null. */
+    | {
+      readonly kind: "failed";
+      readonly error: string;
+      readonly retryMs: number | null;
+    }
+    /** The receiver wants no more: everything for it is given up. */
+    | { readonly kind: "gone"; readonly error: string }
+  );
+
+/** Options for {@linkcode Outbox.exchange}. Durations are in milliseconds. */
+export interface ExchangeOptions {
+  /** In the order in which they came about. */
+  readonly results: readonly DeliveryResult[];
+  /** How many deliveries to lease. */
+  readonly limit: number;
+  /** For how long nobody else gets what is leased. */
+  readonly leaseMs: number;
+  /**
+   * Where nothing has succeeded for so long, in so many tries, the events that are
+   * as old are given up.
+   */
+  readonly patience: { readonly ms: number; readonly tries: number };
+}
+
+/** What came of an {@linkcode Outbox.exchange}. */
+export interface Exchange {
+  /** At most one of each task: its oldest. */
+  readonly deliveries: readonly Delivery[];
+  /** How long until the next of those that wait is due, in ms; null for none. */
+  readonly nextMs: number | null;
+  /** Tries that failed since the last that succeeded. */
+  readonly failures: number;
+  /** Events that were given up because the receiver was away for too long. */
+  readonly givenUp: number;
+}
+
+/** How a receiver does. */
+export interface EndpointStatus {
+  readonly endpoint: string;
+  /** Events that wait. */
+  readonly pending: number;
+  readonly givenUp: number;
+  readonly lastSuccessAt: Date | null;
+  readonly lastErrorAt: Date | null;
+  readonly lastError: string | null;
+  /** Since when it gets nothing, because it said that it is gone. */
+  readonly goneAt: Date | null;
+}
+
+// ── diagnostics: what doctor needs; reader: what sql needs ──────────────────
+
+/** Looks at a store from outside, and changes nothing. */
+export interface Diagnostics {
+  /**
+   * Looks at the place and at what is in it. Never throws for what it finds.
+   *
+   * @param options.leaseMs the lease that a runner with these settings takes
+   */
+  diagnose(options: { readonly leaseMs: number }): Promise<Diagnosis>;
+}
+
+/** What was found. */
+export interface Diagnosis {
+  /** Of the place: that it is there, may be used, has room, has the tables. */
+  readonly checks: readonly Check[];
+  /** Undefined where the tasks can't be looked at; a check says why. */
+  readonly tasks: TaskFindings | undefined;
+  /** The engine with its version, as `DuckDB v1.5.0`; undefined: not reached. */
+  readonly engine: string | undefined;
+}
+
+/** One thing that was looked at. */
+export interface Check {
+  readonly name: string;
+  readonly level: "ok" | "warn" | "fail";
+  readonly message: string;
+  /** What to do. */
+  readonly advice?: string;
+}
+
+/** How many tasks are in a state that someone should know of. */
+export interface TaskFindings {
+  readonly total: number;
+  /** Created or changed in the future. */
+  readonly inFuture: number;
+  /** Leased for longer than a runner with these settings does. */
+  readonly longLeases: number;
+  /** They could run, but no runner took them. */
+  readonly waiting: Aged;
+  /** Running without a live lease, and due. */
+  readonly abandoned: Aged;
+  /** They wait for an answer. */
+  readonly asking: Aged;
+  /** Somebody wants them cancelled, and no runner did. */
+  readonly uncancelled: Aged;
+  /** In states that another program made up. */
+  readonly unknownStates: readonly string[];
+  /** Runners with live leases. */
+  readonly runners: readonly TaskCount[];
+  /** Providers of tasks that have not ended and nobody works on. */
+  readonly waitingProviders: readonly TaskCount[];
+}
+
+/** How many tasks something has. */
+export interface TaskCount {
+  readonly name: string;
+  readonly tasks: number;
+}
+
+/** Some tasks, and for how long the oldest has been so, in milliseconds. */
+export interface Aged {
+  readonly count: number;
+  readonly oldestMs: number;
+}
+
+/** Answers questions in the store's own language; held until disposed of. */
+export interface Reader extends AsyncDisposable {
+  /**
+   * Asks one question.
+   *
+   * @throws {UsageError} where it is no question, or has a mistake in it.
+   */
+  query(question: string, options: QueryOptions): Promise<QueryResult>;
+}
+
+/** Options for {@linkcode Reader.query}. */
+export interface QueryOptions {
+  /** Rows at most. */
+  readonly limit: number;
+  /** The question is given up after this time. */
+  readonly timeoutMs: number;
+}
+
+/** The answer to a question. */
+export interface QueryResult {
+  readonly columns: readonly {
+    readonly name: string;
+    readonly isNumber: boolean;
+  }[];
+  readonly rows: readonly (readonly JsonValue[])[];
+  /** There are more rows than were asked for. */
+  readonly hasMore: boolean;
+}
+
+/** Works on many ids, so many at a time. Returns the results in their order. */
+export async function inSets<T>(
+  ids: readonly string[],
+  size: number,
+  work: (set: string[]) => Promise<T[]>,
+): Promise<T[]> {
+  const results: T[] = [];
+  for (let start = 0; start < ids.length; start += size) {
+    const set = ids.slice(start, start + size);
+    for (const result of await work(set)) results.push(result);
+  }
+  return results;
 }

@@ -1,11 +1,11 @@
 /**
- * Decides what the outcome of a run means for its task.
+ * What the outcome of a run means for its task.
  *
  * @module
  */
 
 import { backoffMs } from "../base/backoff.ts";
-import type { AbortReason, ClaimedTask, Outcome, Transition } from "./task.ts";
+import type { Outcome, Transition } from "./task.ts";
 import {
   askInput,
   cancel,
@@ -20,8 +20,7 @@ import {
 const RETRY_BACKOFF = { baseMs: 1_000, maxMs: 5 * 60_000 };
 
 /** Options for {@linkcode transitionFor}. */
-export interface VerdictOptions {
-  readonly now: Date;
+export interface RetrySettings {
   /** Attempts before a failure is final, for a task that says nothing else. */
   readonly attempts: number;
   /** Delays between the attempts. @default {1 s to 5 min} */
@@ -30,45 +29,33 @@ export interface VerdictOptions {
 
 /** The transition to record; undefined where nothing may be written. */
 export function transitionFor(
-  claimed: ClaimedTask & Held,
+  run: Held,
   outcome: Outcome,
-  options: VerdictOptions,
+  { attempts, backoff = RETRY_BACKOFF }: RetrySettings,
 ): Transition | undefined {
-  const { now } = options;
   switch (outcome.kind) {
     case "completed":
-      return complete(claimed, now, outcome);
+      return complete(run, outcome);
     case "needs_input":
-      return askInput(claimed, now, outcome.question, outcome);
-    case "aborted":
-      return afterAbort(claimed, outcome.reason, options);
+      return askInput(run, outcome.question, outcome);
     case "failed": {
       const { error, retryable, retryAfterMs = 0 } = outcome;
-      const { attempt, maxAttempts } = claimed.task;
-      if (!retryable || attempt >= (maxAttempts ?? options.attempts)) {
-        return fail(claimed, now, error);
+      const { maxAttempts, questions } = run.task;
+      const spent = run.lease.attempt - questions;
+      if (!retryable || spent >= (maxAttempts ?? attempts)) {
+        return fail(run, error);
       }
-      const waitMs = Math.max(
-        retryAfterMs,
-        backoffMs(attempt, options.backoff ?? RETRY_BACKOFF),
-      );
-      const runAt = new Date(now.getTime() + waitMs);
-      return retryLater(claimed, now, { error, runAt });
+      const delayMs = Math.max(retryAfterMs, backoffMs(spent, backoff));
+      return retryLater(run, { error, delayMs });
     }
-  }
-}
-
-function afterAbort(
-  claimed: ClaimedTask,
-  reason: AbortReason,
-  { now }: VerdictOptions,
-): Transition | undefined {
-  switch (reason) {
-    case "shutdown":
-      return release(claimed, "The runner was stopped");
-    case "cancelled":
-      return cancel(claimed, now);
-    case "lease lost":
-      return undefined; // Somebody else's now: nothing may be written.
+    case "aborted":
+      switch (outcome.reason) {
+        case "shutdown":
+          return release(run, "The runner was stopped");
+        case "cancelled":
+          return cancel(run, "running");
+        case "lease lost":
+          return undefined; // Somebody else's now: nothing may be written.
+      }
   }
 }

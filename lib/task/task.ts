@@ -94,8 +94,10 @@ export interface AgentTask {
    * answer: the time when that is too late; null means never.
    */
   readonly runAt: Date | null;
-  /** Claims so far, this one included. */
+  /** Calls of the processor so far, this one included. */
   readonly attempt: number;
+  /** How many of them ended with a question: those count against no limit. */
+  readonly questions: number;
   /** Attempts before a failure is final; null means the default. */
   readonly maxAttempts: number | null;
   /** How long one run may take, in milliseconds; null means the default. */
@@ -132,14 +134,8 @@ export interface Lease {
   readonly id: string;
   /** The runner's name. */
   readonly owner: string;
+  /** The attempt of the run, be it begun or not. */
   readonly attempt: number;
-  /**
-   * Where the store finds the task again sooner. Means nothing to others; the
-   * store checks it, and does without it.
-   */
-  readonly place?: number | bigint;
-  /** During which opening of the file that place was found. */
-  readonly opening?: number | undefined;
 }
 
 /** What a write expects of a task that nobody works on: that nobody does. */
@@ -148,12 +144,11 @@ export interface NoLease {
   readonly id: null;
   readonly owner: null;
   readonly attempt: number;
-  readonly place?: number | bigint;
-  readonly opening?: undefined;
 }
 
 /** A claimed task with its lease. */
 export interface ClaimedTask {
+  /** `running` where it was begun; as it was before where it is only held. */
   readonly task: AgentTask;
   readonly lease: Lease;
 }
@@ -221,7 +216,7 @@ export type TaskEventKind =
 
 /** One row of a task's history. */
 export interface TaskEvent {
-  /** Grows with every event of the database. */
+  /** Differs from that of every other event of the store. */
   readonly id: number;
   readonly taskId: string;
   readonly kind: TaskEventKind;
@@ -234,25 +229,29 @@ export interface TaskEvent {
 
 /**
  * One fenced write: applied only while the task is in this state under this
- * lease. Made by the named constructors in `transitions.ts`.
+ * lease. Made by the named constructors in `transitions.ts`, applied by its
+ * `apply()`.
  */
 export interface Transition {
   readonly lease: Lease | NoLease;
   readonly from: TaskState;
-  /** The trace that `patch` is merged into, as the run last saw it. */
-  readonly traceText: string | null;
   readonly to: TaskState;
   readonly event: TaskEventKind;
-  /** Keys to set in the trace. */
-  readonly patch: JsonObject;
   /** Shown in the task's history. */
   readonly detail: string | null;
   /** The run keeps its lease. */
   readonly keepsLease: boolean;
-  /** Gives the attempt back. */
-  readonly returnsAttempt: boolean;
-  /** What {@linkcode AgentTask.runAt} is from then on. */
-  readonly runAt: Date | null;
+  /** What it adds to the attempts: 1 spends one, -1 gives it back. */
+  readonly attempts: 1 | 0 | -1;
+  /** It ends an attempt with a question, which counts against no limit. */
+  readonly isQuestion: boolean;
+  /**
+   * How long from then until {@linkcode AgentTask.runAt}, in milliseconds; null:
+   * there is none.
+   */
+  readonly delayMs: number | null;
+  /** Keys to set in the trace, at that time, where it reads so. */
+  readonly patch: (at: Date, traceText: string | null) => JsonObject;
 }
 
 const TARGET = /^(?:([^\s/#]+\/[^\s/#]+))?#([1-9]\d{0,9})$/;

@@ -1,6 +1,6 @@
 /**
- * The writes that end, or interrupt, a run. Named constructors, so that nobody
- * can make an illegal one. What they put into the trace is HandsFree's
+ * The writes that begin, end or interrupt a run. Named constructors, so that
+ * nobody can make an illegal one. What they put into the trace is HandsFree's
  * convention; keys beyond it say so.
  *
  * @module
@@ -11,14 +11,14 @@ import { fractionAfter, type Progress, progressText } from "./progress.ts";
 import {
   type AgentTask,
   canTransition,
-  type ClaimedTask,
   type JsonObject,
   type JsonValue,
   type Lease,
   type NoLease,
+  type TaskState,
   type Transition,
 } from "./task.ts";
-import { parseTrace } from "./trace.ts";
+import { mergeTrace, parseTrace } from "./trace.ts";
 
 /** Who the trace says did it: HandsFree's own name for its runner. */
 export const RUNNER_ACTOR = "runner_loop";
@@ -35,15 +35,6 @@ export function traceTime(time: Date): string {
 /** A busy runner ends dozens of tasks in a millisecond. */
 let lastTime = { ms: NaN, text: "" };
 
-/** What a claim puts into the trace. */
-export function startedPatch(now: Date): JsonObject {
-  return {
-    auto_started_at: traceTime(now),
-    auto_started_by: RUNNER_ACTOR,
-    progress: "Task started",
-  };
-}
-
 /** A task, and the lease that its row must have. */
 export interface Held {
   readonly task: AgentTask;
@@ -57,149 +48,210 @@ export interface ProgressNote extends Progress {
   readonly at: Date;
 }
 
-function transition(
-  { task, lease, note }: Held,
-  rest: Pick<Transition, "to" | "event" | "patch"> & Partial<Transition>,
-): Transition {
-  const from = rest.from ?? "running";
-  if (from !== rest.to && !canTransition(from, rest.to)) {
-    throw new TypeError(`Cannot take a task from ${from} to ${rest.to}`);
+/** What a transition reads of a task's row, and changes. */
+export interface TaskRow {
+  readonly state: string;
+  readonly leaseId: string | null;
+  readonly traceText: string | null;
+  readonly attempt: number;
+  readonly questions: number;
+  readonly runAt: Date | null;
+}
+
+/**
+ * The row after a transition at that time; undefined where it has another lease or
+ * state by now, so that nothing may be written.
+ */
+export function apply<Row extends TaskRow>(
+  row: Row,
+  transition: Transition,
+  at: Date,
+): Row | undefined {
+  const { from, lease, keepsLease, delayMs } = transition;
+  if (row.state !== from || row.leaseId !== lease.id) return undefined;
+  const patch = transition.patch(at, row.traceText);
+  const isEmpty = Object.keys(patch).length === 0;
+  return {
+    ...row,
+    state: transition.to,
+    leaseId: keepsLease ? row.leaseId : null,
+    traceText: isEmpty ? row.traceText : mergeTrace(row.traceText, patch),
+    attempt: row.attempt + transition.attempts,
+    questions: row.questions + (transition.isQuestion ? 1 : 0),
+    runAt: delayMs === null ? null : new Date(at.getTime() + delayMs),
+  };
+}
+
+type Rest =
+  & Pick<Transition, "to" | "event">
+  & Partial<Omit<Transition, "lease" | "patch">>
+  & { readonly patch?: (at: Date, traceText: string | null) => JsonObject };
+
+function transition({ task, lease, note }: Held, rest: Rest): Transition {
+  const { to, event, patch = () => ({}), from = task.state } = rest;
+  if (from !== to && !canTransition(from, to)) {
+    throw new TypeError(`Cannot take a task from ${from} to ${to}`);
   }
-  const patch = note ? Object.assign(notePatch(note), rest.patch) : rest.patch;
-  const fraction = fractionAfter(rest.event, task.traceText, note);
-  if (fraction !== undefined) patch.progress_fraction = fraction;
   return {
     lease,
     from,
-    traceText: task.traceText,
-    to: rest.to,
-    event: rest.event,
-    patch,
+    to,
+    event,
     detail: rest.detail ?? null,
     keepsLease: rest.keepsLease ?? false,
-    returnsAttempt: rest.returnsAttempt ?? false,
-    runAt: rest.runAt ?? null,
+    attempts: rest.attempts ?? 0,
+    isQuestion: rest.isQuestion ?? false,
+    delayMs: rest.delayMs ?? null,
+    patch: (at, traceText) => {
+      const own = patch(at, traceText);
+      const all = note ? { ...notePatch(note), ...own } : own;
+      const fraction = fractionAfter(event, traceText, note);
+      return fraction === undefined
+        ? all
+        : { ...all, progress_fraction: fraction };
+    },
   };
 }
 
 function notePatch({ message, fraction, at }: ProgressNote): JsonObject {
-  const patch: JsonObject = {
+  return {
     last_progress_at: traceTime(at),
     progress: message,
+    // Not HandsFree's.
+    ...fraction === undefined ? {} : { progress_fraction: fraction },
   };
-  // Not HandsFree's.
-  if (fraction !== undefined) patch.progress_fraction = fraction;
-  return patch;
+}
+
+/**
+ * created, or running without a live lease → running: the processor is about to be
+ * called. A later attempt keeps the first start's time.
+ */
+export function begin(held: Held): Transition {
+  return transition(held, {
+    to: "running",
+    event: "started",
+    keepsLease: true,
+    attempts: 1,
+    patch: (at, traceText) => wasStarted(traceText) ? {} : startedPatch(at),
+  });
+}
+
+function wasStarted(traceText: string | null): boolean {
+  return traceText !== null && traceText.includes("auto_started_at") &&
+    parseTrace(traceText)?.auto_started_at !== undefined;
+}
+
+function startedPatch(at: Date): JsonObject {
+  return {
+    auto_started_at: traceTime(at),
+    auto_started_by: RUNNER_ACTOR,
+    progress: "Task started",
+  };
 }
 
 /** running → completed. */
 export function complete(
   claimed: Held,
-  now: Date,
-  outcome: { result?: JsonValue; message?: string } = {},
+  { message, result }: { result?: JsonValue; message?: string } = {},
 ): Transition {
-  const { message, result } = outcome;
-  const patch: JsonObject = {
-    completed_at: traceTime(now),
-    completed_by: RUNNER_ACTOR,
-    result: "success",
-  };
-  if (message !== undefined) patch.progress = message;
-  // Not HandsFree's: `result` says there that the task succeeded.
-  if (result !== undefined) patch.output = result;
   return transition(claimed, {
+    from: "running",
     to: "completed",
     event: "completed",
     detail: message,
-    patch,
+    patch: (at) => ({
+      completed_at: traceTime(at),
+      completed_by: RUNNER_ACTOR,
+      result: "success",
+      ...message === undefined ? {} : { progress: message },
+      // Not HandsFree's: `result` says there that the task succeeded.
+      ...result === undefined ? {} : { output: result },
+    }),
   });
 }
 
 /** running → failed. */
-export function fail(
-  claimed: Held,
-  now: Date,
-  error: string,
-): Transition {
+export function fail(claimed: Held, error: string): Transition {
   return transition(claimed, {
+    from: "running",
     to: "failed",
     event: "failed",
     detail: error,
-    patch: failedPatch(now, error),
+    patch: (at) => failedPatch(at, error),
   });
 }
 
-/** What a failure puts into the trace. */
-export function failedPatch(now: Date, error: string): JsonObject {
-  return { failed_at: traceTime(now), failed_by: RUNNER_ACTOR, error };
+function failedPatch(at: Date, error: string): JsonObject {
+  return { failed_at: traceTime(at), failed_by: RUNNER_ACTOR, error };
 }
 
 /**
  * Any state that is not final → failed, because somebody cancelled the task.
  * Without a lease, for a task that nobody works on.
  */
-export function cancel(held: Held, now: Date): Transition {
+export function cancel(held: Held, from: TaskState = held.task.state) {
   return transition(held, {
-    from: held.task.state,
+    from,
     to: "failed",
     event: "cancelled",
-    patch: {
-      ...failedPatch(now, "Cancelled"),
-      cancelled_at: traceTime(now),
+    patch: (at) => ({
+      ...failedPatch(at, "Cancelled"),
+      cancelled_at: traceTime(at),
       result: "cancelled",
-    },
+    }),
   });
 }
 
 /**
- * running → needs_input: the task waits, without a lease, for an answer. The
- * attempt goes on with the answer, so it is not counted twice.
+ * running → needs_input: the task waits, without a lease, for an answer. The run
+ * that goes on with it is another attempt; a question counts against no limit.
  */
 export function askInput(
-  claimed: ClaimedTask,
-  now: Date,
+  claimed: Held,
   question: string,
   { answerWithinMs }: { answerWithinMs?: number } = {},
 ): Transition {
-  const runAt = answerWithinMs === undefined
-    ? null
-    : new Date(now.getTime() + answerWithinMs);
   return transition(claimed, {
+    from: "running",
     to: "needs_input",
     event: "needs_input",
     detail: question,
-    returnsAttempt: true,
-    runAt,
+    isQuestion: true,
+    delayMs: answerWithinMs,
     // Not HandsFree's: it has no runner that asks.
-    patch: {
+    patch: (at) => ({
       question,
-      question_asked_at: traceTime(now),
-      ...(runAt ? { answer_by: traceTime(runAt) } : {}),
-    },
+      question_asked_at: traceTime(at),
+      ...answerWithinMs === undefined ? {} : {
+        answer_by: traceTime(new Date(at.getTime() + answerWithinMs)),
+      },
+    }),
   });
 }
 
 /** needs_input → running, without a lease: the next claim has the answer. */
-export function answer(held: Held, now: Date, text: string): Transition {
-  const trace = parseTrace(held.task.traceText) ?? {};
-  const before = trace.answers ?? [];
+export function answer(held: Held, text: string): Transition {
   return transition(held, {
     from: "needs_input",
     to: "running",
     event: "answered",
     detail: text,
-    patch: {
-      answers: [
-        // What somebody else put there is no answer, and stays.
-        ...(Array.isArray(before) ? before : [before]),
-        {
-          question: questionOf(trace) ?? "",
-          answer: text,
-          answered_at: traceTime(now),
-        },
-      ],
-      question: null,
-      ...(trace.answer_by === undefined ? {} : { answer_by: null }),
+    patch: (at, traceText) => {
+      const trace = parseTrace(traceText) ?? {};
+      const before = trace.answers ?? [];
+      return {
+        answers: [
+          // What somebody else put there is no answer, and stays.
+          ...(Array.isArray(before) ? before : [before]),
+          {
+            question: questionOf(trace) ?? "",
+            answer: text,
+            answered_at: traceTime(at),
+          },
+        ],
+        question: null,
+        ...(trace.answer_by === undefined ? {} : { answer_by: null }),
+      };
     },
   });
 }
@@ -210,34 +262,35 @@ export function questionOf(trace: JsonObject | undefined): string | undefined {
 }
 
 /** needs_input → failed: nobody answered in time. */
-export function expire(held: Held, now: Date): Transition {
-  const trace = parseTrace(held.task.traceText);
+export function expire(held: Held): Transition {
+  const { traceText, runAt, updatedAt } = held.task;
+  const trace = parseTrace(traceText);
   const askedAt = Date.parse(String(trace?.question_asked_at));
-  const waitMs = (held.task.runAt ?? now).getTime() - askedAt;
+  const waitMs = (runAt ?? updatedAt).getTime() - askedAt;
   const within = waitMs > 0
     ? `within ${formatDuration(waitMs, { ignoreZero: true })}`
     : "in time";
   const error = `Nobody answered ${within}: ${questionOf(trace) ?? ""}`;
-  return { ...fail(held, now, error), from: "needs_input" };
+  return { ...fail(held, error), from: "needs_input" };
 }
 
-/** Stays running, without a lease, until `runAt`. */
+/** Stays running, without a lease, until the delay is over. */
 export function retryLater(
-  claimed: ClaimedTask,
-  now: Date,
-  { error, runAt }: { error: string; runAt: Date },
+  claimed: Held,
+  { error, delayMs }: { readonly error: string; readonly delayMs: number },
 ): Transition {
   return transition(claimed, {
+    from: "running",
     to: "running",
     event: "retry_scheduled",
     detail: error,
-    runAt,
+    delayMs,
     // Not HandsFree's: it does not retry.
-    patch: {
+    patch: (at) => ({
       last_error: error,
-      last_failed_at: traceTime(now),
-      retry_at: traceTime(runAt),
-    },
+      last_failed_at: traceTime(at),
+      retry_at: traceTime(new Date(at.getTime() + delayMs)),
+    }),
   });
 }
 
@@ -249,7 +302,7 @@ export function answeredElsewhere(held: Held): Transition {
   return transition(held, {
     to: "running",
     event: "answered",
-    patch: { answer_by: null },
+    patch: () => ({ answer_by: null }),
   });
 }
 
@@ -261,30 +314,24 @@ export function isAnsweredElsewhere(
     parseTrace(traceText)?.answer_by === traceTime(runAt);
 }
 
-/** Gives a task back as if it had not been claimed; costs no attempt. */
-export function release(claimed: ClaimedTask, reason: string): Transition {
+/** Gives a begun task back as if it had not been claimed; costs no attempt. */
+export function release(claimed: Held, reason: string): Transition {
   return transition(claimed, {
+    from: "running",
     to: "running",
     event: "released",
     detail: reason,
-    returnsAttempt: true,
-    patch: {},
+    attempts: -1,
   });
 }
 
 /** Notes how far a run is; the run goes on. */
-export function noteProgress(
-  { task, lease }: ClaimedTask,
-  at: Date,
-  message: string,
-  { fraction }: { fraction?: number } = {},
-): Transition {
-  const note = { message, fraction, at };
-  return transition({ task, lease, note }, {
+export function noteProgress(claimed: Held, note: ProgressNote): Transition {
+  return transition({ ...claimed, note }, {
+    from: "running",
     to: "running",
     event: "progress",
     keepsLease: true,
     detail: progressText(note),
-    patch: {},
   });
 }
