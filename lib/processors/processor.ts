@@ -10,10 +10,7 @@ import type { AgentTask, Answer, JsonObject, Outcome } from "../task/task.ts";
 export interface ProcessorContext {
   /** Aborts when the run must stop: shutdown, cancel, timeout, lost lease. */
   readonly signal: AbortSignal;
-  /**
-   * `<task id>:<attempt>`, after n answers `<task id>:<attempt>.<n>`: the same
-   * for a request that is sent twice.
-   */
+  /** `<task id>:<attempt>`: the same for a request that is sent twice. */
   readonly idempotencyKey: string;
   /** The task's trace; empty where there is none. */
   readonly trace: JsonObject;
