@@ -42,7 +42,8 @@ export class Slots {
   #running = 0;
   #ahead = 0;
   #startsLeft = STARTS_PER_TURN;
-  #hasStopped = false;
+  #timing: Promise<void> | undefined;
+  readonly #stopped = new AbortController();
   #change = Promise.withResolvers<void>();
 
   constructor(options: SlotsOptions) {
@@ -75,26 +76,21 @@ export class Slots {
   add(runs: readonly Run[]): void {
     const until = this.#options.clock.monotonic() + HELD_MS;
     for (const run of runs) this.#held.push({ run, until });
-    // Where the last claim's runs took no time, the next may hold more.
-    if (runs.length > 0) {
-      this.#ahead = Math.min(
-        MOST_HELD,
-        Math.max(2 * this.#ahead, 4 * this.#options.concurrency),
-      );
-    }
     this.#start();
-    if (this.#held.length > 0) this.#giveBackLater();
+    if (this.#held.length > 0) this.#timing ??= this.#giveBackInTime();
   }
 
   /** Starts no more, and gives back what is held. */
   stop(): void {
-    this.#hasStopped = true;
+    this.#stopped.abort();
     this.#giveBack(() => true);
     this.#tell();
   }
 
   #start(): void {
-    while (this.#running < this.#options.concurrency && !this.#hasStopped) {
+    while (
+      this.#running < this.#options.concurrency && !this.#stopped.signal.aborted
+    ) {
       if (this.#startsLeft === 0) return;
       const next = this.#held.shift();
       if (!next) break;
@@ -114,8 +110,10 @@ export class Slots {
     this.#running++;
     await execute(run);
     this.#running--;
-    // The mean of past runs is no promise about the next one.
-    if (clock.monotonic() - startedAt > NO_TIME_MS) this.#ahead = 0;
+    const hasTakenTime = clock.monotonic() - startedAt > NO_TIME_MS;
+    this.#ahead = hasTakenTime
+      ? Math.floor(this.#ahead / 2)
+      : Math.min(this.#ahead + 2, MOST_HELD);
     this.#start();
     this.#tell();
   }
@@ -125,11 +123,16 @@ export class Slots {
     this.#change = Promise.withResolvers();
   }
 
-  async #giveBackLater(): Promise<void> {
+  /** The mean of past runs is no promise about the next one. */
+  async #giveBackInTime(): Promise<void> {
     const { clock } = this.#options;
-    await clock.sleep(HELD_MS);
-    const now = clock.monotonic();
-    this.#giveBack(({ run, until }) => until <= now && !run.isBegun);
+    for (let [first] = this.#held; first; [first] = this.#held) {
+      await clock.sleep(first.until - clock.monotonic(), this.#stopped.signal);
+      const now = clock.monotonic();
+      this.#giveBack(({ run, until }) => until <= now && !run.isBegun);
+      if (this.#held[0] === first) break;
+    }
+    this.#timing = undefined;
   }
 
   #giveBack(isOver: (held: { run: Run; until: number }) => boolean): void {
