@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { ProviderSettings } from "../processors/provider_settings.ts";
+import type { ProviderSettings } from "../processors/processor.ts";
 import type { Runs } from "./runs.ts";
 import { OTHERS } from "../store/contract.ts";
 
@@ -53,9 +53,9 @@ export function providerRoom(
   if (limits.size === 0) return undefined;
   return new Map(
     [...limits].map(([provider, limit]) => {
-      const count = provider === OTHERS
-        ? runs.countOfOthers(limits)
-        : runs.countOf(provider);
+      const count = runs.countOf(
+        provider === OTHERS ? (it) => !limits.has(it) : (it) => it === provider,
+      );
       return [provider, Math.max(0, limit - count)];
     }),
   );

@@ -53,9 +53,10 @@ export class CommandRun implements AsyncDisposable {
     this.outcome = this.again();
   }
 
-  /** Runs it once more. */
-  again(): Promise<Outcome> {
-    const { task, context } = this.#options;
+  /** Runs it once more: for the same task, or another. */
+  again(
+    { task, context }: CommandRunOptions = this.#options,
+  ): Promise<Outcome> {
     return this.processor.process(taskWith(task), {
       signal: this.stop.signal,
       idempotencyKey: `${TASK_ID}:1`,
@@ -120,9 +121,12 @@ export async function isAlive(pid: number): Promise<boolean> {
   return /^[^Z\s]/.test(new TextDecoder().decode(stdout).trim());
 }
 
-/** Waits until a process has ended; false where it takes too long. */
-export async function ended(pid: number, patienceMs = 3_000): Promise<boolean> {
-  const deadline = performance.now() + patienceMs;
+/** A test waits for what must happen; only a hang takes longer. */
+const PATIENCE_MS = 60_000;
+
+/** Waits until a process has ended; false where that never comes. */
+export async function ended(pid: number): Promise<boolean> {
+  const deadline = performance.now() + PATIENCE_MS;
   while (await isAlive(pid)) {
     if (performance.now() > deadline) return false;
     await new Promise((resolve) => setTimeout(resolve, 10));
