@@ -1,7 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
 import { type RetrySettings, transitionFor } from "../../lib/task/after_run.ts";
 import type { AgentTask, Outcome, Transition } from "../../lib/task/task.ts";
+import { parseTrace } from "../../lib/task/trace.ts";
 import {
+  apply,
   askInput,
   cancel,
   complete,
@@ -27,9 +29,17 @@ function after(
   return transitionFor(runOf(task), outcome, { attempts: 1, ...settings });
 }
 
-/** A transition as it is at that time, so that two can be compared. */
-function shown(transition: Transition | undefined) {
-  return transition && { ...transition, patch: transition.patch(AT, null) };
+/** A transition with what it makes of a row, so that two can be compared. */
+function shown(made: Transition | undefined) {
+  assert(made);
+  const { patch: _patch, ...rest } = made;
+  return { ...rest, row: rowAfter(made) };
+}
+
+function rowAfter(made: Transition) {
+  const { from: state, lease: { id: leaseId, attempt } } = made;
+  const rest = { traceText: null, questions: 0, runAt: null };
+  return apply({ state, leaseId, attempt, ...rest }, made, AT);
 }
 
 const SAME: readonly [name: string, outcome: Outcome, expected: Transition][] =
@@ -80,7 +90,9 @@ Deno.test("transitionFor() writes the last note with the outcome", () => {
     { kind: "completed" },
     { attempts: 1 },
   );
-  assertEquals(transition?.patch(AT, null).progress, "half");
+  assert(transition);
+  const trace = parseTrace(rowAfter(transition)?.traceText ?? null);
+  assertEquals(trace?.progress, "half");
 });
 
 const RETRIES: readonly (readonly [

@@ -18,7 +18,6 @@ import {
   complete,
   fail,
   noteProgress,
-  type ProgressNote,
   release,
   retryLater,
   traceTime,
@@ -51,7 +50,9 @@ export function testRecord(test: Test): void {
   testGroups(test);
 }
 
-function note(message: string, more: Partial<ProgressNote> = {}): ProgressNote {
+type Note = Parameters<typeof noteProgress>[1];
+
+function note(message: string, more: Partial<Note> = {}): Note {
   return { message, at: new Date("2026-01-02T03:04:05.678Z"), ...more };
 }
 
