@@ -28,7 +28,10 @@ export async function cancelTasks(
   const held = await readHeld(connection, ids);
   const having = (result: CancelResult) =>
     [...held.values()].filter((it) => cancelResultOf(it, at) === result);
-  const cancelled = having("cancelled").map((it) => cancel(it));
+  const cancelled = having("cancelled").map(({ task, lease }) =>
+    // It is no runner that does it, though one may hold the task.
+    cancel({ task, lease: lease.id === null ? lease : { ...lease, owner: "" } })
+  );
   await writeTransitions(connection, cancelled, at);
   await requestCancel(connection, having("requested"), at);
   return ids.map((id) => cancelResultOf(held.get(id.toLowerCase()), at));
