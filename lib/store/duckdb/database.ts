@@ -376,7 +376,7 @@ export class Database implements AsyncDisposable {
 
   #explained(error: unknown): unknown {
     const isDuckDbs = error instanceof Error &&
-      !(error instanceof DatabaseError) &&
+      error.name === "Error" &&
       /^[A-Z][\w ]* Error: /.test(error.message);
     return isDuckDbs ? explainDuckDbError(error, this.path) : error;
   }
