@@ -70,10 +70,7 @@ export function createSender(
   };
 }
 
-function resultOf(
-  { ok, status, headers }: Response,
-  now: Date,
-): SendResult {
+function resultOf({ ok, status, headers }: Response, now: Date): SendResult {
   const isRedirect = status >= 300 && status < 400;
   return {
     isDelivered: ok,
