@@ -71,7 +71,7 @@ export async function startService(
   const metrics = new Prometheus({
     clock,
     version,
-    readCounts: () => readCounts({ store, clock, reads }),
+    readCounts: () => readCounts({ store, reads }),
     inFlight: runner && (() => runner.runs.size),
   });
   const streams = new AbortController();

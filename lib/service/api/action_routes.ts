@@ -201,13 +201,13 @@ export function addActionRoutes(
   });
 
   api.openapi(cancelManyRoute, async (c) => {
-    const ids = distinct(c.req.valid("json").ids);
+    const { ids } = c.req.valid("json");
     return jsonResponse({ results: await admin.cancel(ids) });
   });
 
   api.openapi(answerManyRoute, async (c) => {
     const { ids, answer } = c.req.valid("json");
-    return jsonResponse({ results: await admin.answer(distinct(ids), answer) });
+    return jsonResponse({ results: await admin.answer(ids, answer) });
   });
 
   api.openapi(retryManyRoute, async (c) => {
@@ -240,7 +240,7 @@ function chosenToJson(tasks: readonly ChosenTask[]): JsonObject {
   };
 }
 
-/** No task is changed twice by one request. */
+/** No task is made anew twice by one request. */
 function distinct(ids: readonly string[]): string[] {
   const lower = ids.map((id) => id.toLowerCase());
   if (new Set(lower).size === lower.length) return lower;

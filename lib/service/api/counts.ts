@@ -4,32 +4,23 @@
  * @module
  */
 
-import type { Clock } from "../../base/clock.ts";
 import type { Admin, Counts, StateCount } from "../../store/contract.ts";
-import type { ReadCache } from "./read_cache.ts";
+import type { ReadCache, ReadOptions } from "./read_cache.ts";
 
-/** Counts of the whole table need not be younger. */
-const COUNTS_AGE_MS = 500;
-/** And not be older: what is due becomes claimable though nothing changes. */
-const MAX_COUNTS_AGE_MS = 10_000;
-
-/** What {@linkcode readCounts} is given. */
-export interface CountsSource {
-  readonly store: { readonly admin: Pick<Admin, "count"> };
-  readonly clock: Clock;
-  readonly reads: ReadCache;
-}
+/** Counts of the whole table need not be younger for those who look on. */
+export const WATCHED = { minAgeMs: 500, maxAgeMs: 10_000 };
+/** As they are, but for what time alone has changed within a second. */
+export const EXACT = { maxAgeMs: 1_000 };
 
 /** What there is in the store, read once for all who ask at about the same time. */
 export function readCounts(
-  { store, clock, reads }: CountsSource,
+  { store, reads }: {
+    readonly store: { readonly admin: Pick<Admin, "count"> };
+    readonly reads: ReadCache;
+  },
+  options: ReadOptions = WATCHED,
 ): Promise<Counts> {
-  const period = Math.floor(clock.monotonic() / MAX_COUNTS_AGE_MS);
-  return reads.get(
-    `counts ${period}`,
-    () => store.admin.count(),
-    COUNTS_AGE_MS,
-  );
+  return reads.get("counts", () => store.admin.count(), options);
 }
 
 /** How many there are together, and in each state that occurs. */

@@ -20,6 +20,7 @@ import {
   exportQuerySchema,
   prunableSchema,
   prunedSchema,
+  REFUSED,
   ROWS_HEADER,
 } from "./stats_schemas.ts";
 
@@ -113,7 +114,7 @@ export function addFileRoutes(
       // Another table may refer to a task, which no waiting ends.
       if (!(error instanceof DatabaseError)) throw error;
       if (error instanceof DatabaseBusyError) throw error;
-      throw new Problem(409, error.message);
+      throw new Problem(409, error.message, { reason: REFUSED });
     }
   });
 }

@@ -13,10 +13,25 @@ const MAX_CHARACTERS = 16 * 1024 * 1024;
 /** Where everything changes all the time, reading takes at most this share. */
 const MAX_SHARE = 0.1;
 
+/** How true what was read must still be. Durations are in milliseconds. */
+export interface ReadOptions {
+  /**
+   * What is no older need not be true any more; nor what took long to read, for a
+   * while. Default: it must be true.
+   */
+  readonly minAgeMs?: number;
+  /**
+   * What is older is read again though nothing was changed: what is due comes by
+   * time alone. @default {Infinity}
+   */
+  readonly maxAgeMs?: number;
+}
+
 interface Entry {
   /** How many changes there had been. */
   readonly changes: number;
   readonly value: Promise<unknown>;
+  readonly begunAt: number;
   /** Good until then, whatever changes. */
   freshUntil: number;
   /** In characters; 0 while it is read. */
@@ -38,24 +53,27 @@ export class ReadCache {
     this.#changes++;
   }
 
-  /**
-   * What `read` gives, or gave since the last change.
-   *
-   * @param minAgeMs what is no older need not be true any more. Default: it must.
-   */
+  /** What `read` gives, or gave since the last change. */
   async get<T>(
     key: string,
     read: () => Promise<T>,
-    minAgeMs?: number,
+    { minAgeMs, maxAgeMs = Infinity }: ReadOptions = {},
   ): Promise<T> {
     const begunAt = this.#clock.monotonic();
     const changes = this.#changes;
     const known = this.#entries.get(key);
-    const isFresh = known?.changes === changes ||
-      known && minAgeMs !== undefined && begunAt < known.freshUntil;
-    if (known && isFresh) return await known.value as T;
+    const isFresh = known && begunAt - known.begunAt < maxAgeMs &&
+      (known.changes === changes ||
+        minAgeMs !== undefined && begunAt < known.freshUntil);
+    if (isFresh) return await known.value as T;
     const value = read();
-    const entry: Entry = { changes, value, freshUntil: Infinity, size: 0 };
+    const entry: Entry = {
+      changes,
+      value,
+      begunAt,
+      freshUntil: Infinity,
+      size: 0,
+    };
     this.#entries.delete(key);
     this.#entries.set(key, entry);
     this.#dropOldest();

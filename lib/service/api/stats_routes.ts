@@ -18,7 +18,7 @@ import type {
 } from "../../store/contract.ts";
 import { timeToJson, traceToJson } from "../../task/json.ts";
 import { TASK_STATES } from "../../task/task.ts";
-import { readCounts, totalsOf } from "./counts.ts";
+import { EXACT, readCounts, totalsOf } from "./counts.ts";
 import { jsonResponse, Problem } from "./responses.ts";
 import { json, problems, type Service } from "./routing.ts";
 import {
@@ -31,7 +31,8 @@ import {
   statsSchema,
 } from "./stats_schemas.ts";
 
-const SERIES_AGE_MS = 2_000;
+/** Plots need not be younger. */
+const PLOTTED = { minAgeMs: 2_000 };
 const MAX_PROVIDERS = 100;
 const MAX_WINDOW_MS = 366 * 86_400_000;
 
@@ -84,7 +85,7 @@ export function addStatsRoutes(api: OpenAPIHono, service: Service): void {
     const stats = await reads.get(
       `series ${startMs} ${bucketMs}`,
       () => admin.stats({ start: new Date(startMs), bucketMs, buckets }),
-      SERIES_AGE_MS,
+      PLOTTED,
     );
     const { total, states } = totalsOf(counts.counts);
     const none = Object.fromEntries(TASK_STATES.map((state) => [state, 0]));
@@ -105,7 +106,7 @@ export function addStatsRoutes(api: OpenAPIHono, service: Service): void {
   });
 
   api.openapi(countsRoute, async () => {
-    const counts = await readCounts(service);
+    const counts = await readCounts(service, EXACT);
     return jsonResponse({ ...nowToJson(counts), tasks: countsToJson(counts) });
   });
 
@@ -120,7 +121,7 @@ export function addStatsRoutes(api: OpenAPIHono, service: Service): void {
         reasons,
       }));
     return jsonResponse({
-      tasks: countsToJson(await readCounts(service)),
+      tasks: countsToJson(await readCounts(service, EXACT)),
       ...figuresToJson(stats),
     });
   });
@@ -130,6 +131,7 @@ export function addStatsRoutes(api: OpenAPIHono, service: Service): void {
     const overview = await reads.get(
       c.req.url,
       () => admin.overview({ limit, recentMs: recent_seconds * 1_000 }),
+      EXACT,
     );
     return jsonResponse(overviewToJson(overview));
   });

@@ -21,6 +21,9 @@ import {
 /** The header of an export that says how many rows are in it. */
 export const ROWS_HEADER = "Agent-Runner-Rows";
 
+/** Why nothing was pruned: the database itself refuses it. */
+export const REFUSED = "refused by the database";
+
 const median = { p50: z.number(), p95: z.number() };
 const seconds = z.object(median).nullable();
 const milliseconds = z.object({ ...median, p99: z.number() }).nullable();

@@ -5,7 +5,7 @@
  */
 
 import type { z } from "@hono/zod-openapi";
-import { UsageError } from "../../base/errors.ts";
+import { DatabaseError, UsageError } from "../../base/errors.ts";
 import {
   type Admin,
   type AnswerResult,
@@ -51,6 +51,7 @@ import {
   overviewSchema,
   prunableSchema,
   prunedSchema,
+  REFUSED,
   ROWS_HEADER,
 } from "../api/stats_schemas.ts";
 import {
@@ -230,11 +231,13 @@ class ServiceAdmin implements Admin {
   }
 
   async prune(before: Date): Promise<Pruned> {
-    const { bytes_before, bytes, free_bytes, ...count } = await this.#api.json(
-      "api/v1/prune",
-      prunedSchema,
-      { body: { before: before.toISOString() } },
-    );
+    const body = { before: before.toISOString() };
+    const pruned = await this.#api.json("api/v1/prune", prunedSchema, { body })
+      .catch((error) => {
+        if (!hasReason(error, REFUSED)) throw error;
+        throw new DatabaseError(error.message, { cause: error });
+      });
+    const { bytes_before, bytes, free_bytes, ...count } = pruned;
     const isKnown = bytes_before !== null && bytes !== null &&
       free_bytes !== null;
     const size = isKnown
@@ -283,11 +286,13 @@ async function unlessMissing<T>(found: Promise<T>): Promise<T | undefined> {
   try {
     return await found;
   } catch (error) {
-    if (error instanceof Refusal && error.reason === "missing") {
-      return undefined;
-    }
+    if (hasReason(error, "missing")) return undefined;
     throw error;
   }
+}
+
+function hasReason(error: unknown, reason: string): error is Refusal {
+  return error instanceof Refusal && error.reason === reason;
 }
 
 function queryOf(

@@ -102,26 +102,30 @@ Deno.test("POST /tasks/answer gives many tasks the same answer", async () => {
   }
 });
 
-Deno.test("sets of tasks are bounded, and have each task once", async () => {
+Deno.test("sets of tasks are bounded, and a task is retried once", async () => {
   await using test = await TestService.start();
-  const wrong = [
-    [],
-    ["x"],
-    [NO_ID, NO_ID.toUpperCase()],
-    Array(10_001).fill(NO_ID),
-  ];
-  for (const ids of wrong) {
-    for (const path of ["cancel", "retry", "answer"]) {
-      const { status } = await test.post(`${TASKS}/${path}`, {
-        ids,
-        ...path === "answer" && { answer: "x" },
-      });
-      assertEquals(status, 422, `${path} ${ids.length}`);
+  const paths = ["cancel", "retry", "answer"];
+  const send = (path: string, ids: readonly string[]) =>
+    test.post(`${TASKS}/${path}`, {
+      ids,
+      ...path === "answer" && { answer: "x" },
+    });
+  for (const ids of [[], ["x"], Array(10_001).fill(NO_ID)]) {
+    for (const path of paths) {
+      assertEquals(
+        (await send(path, ids)).status,
+        422,
+        `${path} ${ids.length}`,
+      );
     }
   }
-  const huge = await test.post(`${TASKS}/cancel`, {
-    ids: ["x".repeat(1024 ** 2)],
-  });
+  const twice = [NO_ID, NO_ID.toUpperCase()];
+  assertEquals((await send("retry", twice)).status, 422);
+  for (const path of ["cancel", "answer"]) {
+    const { body } = await send(path, twice);
+    assertEquals(body.results, ["missing", "missing"]);
+  }
+  const huge = await send("cancel", ["x".repeat(1024 ** 2)]);
   assertEquals(huge.status, 413);
 });
 

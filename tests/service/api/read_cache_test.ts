@@ -1,18 +1,21 @@
 import { assertEquals } from "@std/assert";
-import { ReadCache } from "../../../lib/service/api/read_cache.ts";
+import {
+  ReadCache,
+  type ReadOptions,
+} from "../../../lib/service/api/read_cache.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
 
 /** Says whether it was read again for that, and not kept. */
 async function isRead(
   cache: ReadCache,
   key: string,
-  minAgeMs?: number,
+  options?: ReadOptions,
 ): Promise<boolean> {
   let wasRead = false;
   await cache.get(key, () => {
     wasRead = true;
     return Promise.resolve(null);
-  }, minAgeMs);
+  }, options);
   return wasRead;
 }
 
@@ -42,23 +45,36 @@ Deno.test("ReadCache reads again where the change came while it read", async () 
 Deno.test("ReadCache keeps for a time what need not be true any more", async () => {
   const clock = new FakeClock();
   const cache = new ReadCache(clock);
-  assertEquals(await isRead(cache, "a", 500), true);
+  assertEquals(await isRead(cache, "a", { minAgeMs: 500 }), true);
   cache.changed();
   await clock.advance(499);
-  assertEquals(await isRead(cache, "a", 500), false);
+  assertEquals(await isRead(cache, "a", { minAgeMs: 500 }), false);
   await clock.advance(1);
-  assertEquals(await isRead(cache, "a", 500), true);
+  assertEquals(await isRead(cache, "a", { minAgeMs: 500 }), true);
 });
 
 Deno.test("ReadCache reads for at most a tenth of the time what may be old", async () => {
   const clock = new FakeClock();
   const cache = new ReadCache(clock);
-  await cache.get("a", async () => await clock.advance(2_000), 500);
+  await cache.get("a", async () => await clock.advance(2_000), {
+    minAgeMs: 500,
+  });
   cache.changed();
   await clock.advance(19_999);
-  assertEquals(await isRead(cache, "a", 500), false);
+  assertEquals(await isRead(cache, "a", { minAgeMs: 500 }), false);
   await clock.advance(1);
-  assertEquals(await isRead(cache, "a", 500), true);
+  assertEquals(await isRead(cache, "a", { minAgeMs: 500 }), true);
+});
+
+Deno.test("ReadCache reads again what is too old, though nothing was changed", async () => {
+  const clock = new FakeClock();
+  const cache = new ReadCache(clock);
+  const options = { minAgeMs: 500, maxAgeMs: 10_000 };
+  assertEquals(await isRead(cache, "a", options), true);
+  await clock.advance(9_999);
+  assertEquals(await isRead(cache, "a", options), false);
+  await clock.advance(1);
+  assertEquals(await isRead(cache, "a", options), true);
 });
 
 Deno.test("ReadCache forgets what could not be read", async () => {
