@@ -8,6 +8,7 @@
 import { messageOf } from "../../base/errors.ts";
 import type { Connection, SqlValue } from "./connection.ts";
 import { TASK_FIELDS } from "./rows.ts";
+import { Values } from "./values.ts";
 
 /** The columns that are filled; `event` and `run` say what happened, and when. */
 const COLUMNS: Readonly<Record<string, string>> = {
@@ -99,6 +100,11 @@ export class Notifications {
     }
   }
 
+  /** Whether there is a table to write to. */
+  async isUsed(connection: Connection): Promise<boolean> {
+    return !this.#isOff && await this.#tableOf(connection) !== undefined;
+  }
+
   #tableOf(connection: Connection): Promise<Table | undefined> {
     let table = this.#tables.get(connection);
     if (!table) {
@@ -153,39 +159,44 @@ export function attachNotifications(
   byConnection.set(connection, notifications);
 }
 
-/** Notifies of the tasks that are about to be claimed; `at` is when. */
-export async function notifyStarted(
-  connection: Connection,
-  { condition, at, values }: {
-    readonly condition: string;
-    readonly at: string;
-    readonly values: readonly SqlValue[];
-  },
-): Promise<void> {
-  await byConnection.get(connection)?.write(
-    connection,
-    `SELECT * REPLACE (${at} AS updated_at), 'started' AS event,
-       coalesce(attempt, 0) + 1 AS run
-     FROM agent_tasks WHERE ${condition}`,
-    values,
-  );
+/** The events that are notified of, and what HandsFree calls them. */
+const NAMES: ReadonlyMap<string, string> = new Map([
+  ["started", "started"],
+  ["completed", "completed"],
+  ["failed", "failed"],
+  ["cancelled", "failed"],
+]);
+
+/** An event of a task. */
+interface NotifiedEvent {
+  readonly id: string;
+  readonly kind: string;
+  readonly attempt: number;
 }
 
-/**
- * Notifies of the tasks that are about to be ended; `staged` finds their rows
- * and outcomes, $2 is when.
- */
-export async function notifyEnded(
+/** Notifies of events, in the transaction that has written them. */
+export async function writeNotifications(
   connection: Connection,
-  staged: string,
-  values: readonly SqlValue[],
+  events: readonly NotifiedEvent[],
+  at: Date,
 ): Promise<void> {
-  await byConnection.get(connection)?.write(
+  const notifications = byConnection.get(connection);
+  if (!await notifications?.isUsed(connection)) return;
+  const notified = events.filter(({ kind }) => NAMES.has(kind));
+  if (notified.length === 0) return;
+  const values = new Values();
+  const updatedAt = values.time(at);
+  const rows = values.rows(notified.map(({ id }) => id), {
+    event: {
+      type: "TEXT",
+      values: notified.map(({ kind }) => NAMES.get(kind) ?? null),
+    },
+    run: { type: "INTEGER", values: notified.map(({ attempt }) => attempt) },
+  });
+  await notifications?.write(
     connection,
-    `SELECT t.* REPLACE ($2::TIMESTAMPTZ AS updated_at),
-       o.state AS event, o.attempt AS run
-     FROM agent_tasks t JOIN (${staged}) o ON t.rowid = o.place
-     WHERE o.state IN ('completed', 'failed')`,
-    values,
+    `SELECT t.* REPLACE (${updatedAt} AS updated_at), o.event, o.run
+     FROM agent_tasks t JOIN (SELECT ${rows}) o ON t.id = o.id`,
+    values.list,
   );
 }

@@ -1,15 +1,20 @@
 /**
- * What people ask of tasks.
+ * Stepping in: cancelling tasks, and answering their questions.
  *
  * @module
  */
 
-import type { AnswerResult, CancelResult } from "../contract.ts";
-import { isFinal, isKnownState } from "../../task/task.ts";
+import { isFinal, isKnownState, TASK_STATES } from "../../task/task.ts";
 import { answer, cancel, type Held } from "../../task/transitions.ts";
+import type { AnswerResult, CancelResult } from "../contract.ts";
 import type { Connection } from "./connection.ts";
-import { readHeld } from "./read_tasks.ts";
-import { applyTransitions } from "./record.ts";
+import { addEvents } from "./events.ts";
+import { readHeld, writeTransitions } from "./write.ts";
+
+/** Holds for the tasks that {@linkcode cancelTasks} ends or asks to end. */
+export const IS_CANCELLABLE = `status IN ('${
+  TASK_STATES.filter((state) => !isFinal(state)).join("', '")
+}')`;
 
 /**
  * Cancels tasks in the transaction that is open on the connection. Returns what
@@ -18,48 +23,43 @@ import { applyTransitions } from "./record.ts";
 export async function cancelTasks(
   connection: Connection,
   ids: readonly string[],
-  now: Date,
+  at: Date,
 ): Promise<CancelResult[]> {
   const held = await readHeld(connection, ids);
   const having = (result: CancelResult) =>
-    [...held.values()].filter((it) => cancelResultOf(it, now) === result);
-  const ended = having("cancelled").map((it) => cancel(it, now));
-  await applyTransitions(connection, ended, now);
-  await requestCancel(connection, having("requested"), now);
-  return ids.map((id) => cancelResultOf(held.get(id.toLowerCase()), now));
+    [...held.values()].filter((it) => cancelResultOf(it, at) === result);
+  const cancelled = having("cancelled").map((it) => cancel(it));
+  await writeTransitions(connection, cancelled, at);
+  await requestCancel(connection, having("requested"), at);
+  return ids.map((id) => cancelResultOf(held.get(id.toLowerCase()), at));
 }
 
-function cancelResultOf(held: Held | undefined, now: Date): CancelResult {
+function cancelResultOf(held: Held | undefined, at: Date): CancelResult {
   if (!held) return "missing";
   const { state, leaseExpiresAt } = held.task;
   if (isFinal(state)) return "ended";
   if (!isKnownState(state)) return "unknown state";
-  return leaseExpiresAt && leaseExpiresAt > now ? "requested" : "cancelled";
+  // What was not begun is only held: its runner learns that it lost the lease.
+  const isRun = state === "running" && leaseExpiresAt && leaseExpiresAt > at;
+  return isRun ? "requested" : "cancelled";
 }
 
 /** Their runners find out when they renew their leases. */
 async function requestCancel(
   connection: Connection,
   held: readonly Held[],
-  now: Date,
+  at: Date,
 ): Promise<void> {
   if (held.length === 0) return;
-  const values = [
-    JSON.stringify(held.map(({ task }) => task.id)),
-    now.toISOString(),
-  ];
-  const isAsked = "id IN (SELECT unnest($1::JSON::UUID[]))";
   await connection.run(
     `UPDATE agent_tasks SET cancel_requested_at = $2::TIMESTAMPTZ
-     WHERE ${isAsked}`,
-    values,
+     WHERE id IN (SELECT unnest($1::JSON::UUID[]))`,
+    [JSON.stringify(held.map(({ task }) => task.id)), at.toISOString()],
   );
-  await connection.run(
-    `INSERT INTO agent_task_events (task_id, kind, occurred_at, attempt)
-     SELECT id, 'cancel_requested', $2::TIMESTAMPTZ, coalesce(attempt, 0)
-     FROM agent_tasks WHERE ${isAsked}`,
-    values,
-  );
+  const events = held.map(({ task: { id: taskId, attempt } }) => (
+    { taskId, kind: "cancel_requested", attempt } as const
+  ));
+  await addEvents(connection, events, at);
 }
 
 /**
@@ -68,13 +68,14 @@ async function requestCancel(
  */
 export async function answerTasks(
   connection: Connection,
-  { ids, text, now }: { ids: readonly string[]; text: string; now: Date },
+  ids: readonly string[],
+  { text, at }: { readonly text: string; readonly at: Date },
 ): Promise<AnswerResult[]> {
   const held = await readHeld(connection, ids);
   const answered = [...held.values()]
     .filter((it) => answerResultOf(it) === "answered")
-    .map((it) => answer(it, now, text));
-  await applyTransitions(connection, answered, now);
+    .map((it) => answer(it, text));
+  await writeTransitions(connection, answered, at);
   return ids.map((id) => answerResultOf(held.get(id.toLowerCase())));
 }
 

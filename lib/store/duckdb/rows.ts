@@ -4,13 +4,9 @@
  * @module
  */
 
-import type {
-  AgentTask,
-  Lease,
-  NoLease,
-  TaskEvent,
-  TaskEventKind,
-} from "../../task/task.ts";
+import type { AgentTask, TaskEvent, TaskEventKind } from "../../task/task.ts";
+import type { Held } from "../../task/transitions.ts";
+import type { Connection } from "./connection.ts";
 
 /** How each field of a task is computed from its row; times as ms since 1970. */
 export const TASK_FIELDS = {
@@ -27,6 +23,7 @@ export const TASK_FIELDS = {
   priority: "coalesce(priority, 0)",
   runAt: "epoch_ms(run_at)",
   attempt: "coalesce(attempt, 0)",
+  questions: "coalesce(questions, 0)",
   maxAttempts: "max_attempts",
   timeoutMs: "timeout_ms",
   leaseOwner: "lease_owner",
@@ -56,11 +53,6 @@ export function taskStruct(fields: readonly TaskField[]): string {
   }}`;
 }
 
-/** The same fields, each as the list of its values. */
-export function taskLists(fields: readonly TaskField[]): string {
-  return fields.map((name) => `${name}: list(${TASK_FIELDS[name]})`).join(", ");
-}
-
 /** A task as {@linkcode TASK_ROW} gives it. */
 export interface TaskRow {
   readonly task: TaskJson;
@@ -74,20 +66,10 @@ export const TASK_ROW = `{task: ${TASK}}`;
 /** A task and its lease as {@linkcode HELD_ROW} gives them. */
 export interface HeldRow extends TaskRow {
   readonly leaseId: string | null;
-  readonly place: string;
-}
-
-/** Where a row is, as text: in its own transaction, no number is that exact. */
-export const PLACE = "rowid::TEXT";
-
-/** A place that was read as {@linkcode PLACE}. */
-export function parsePlace(text: string): number | bigint {
-  const place = Number(text);
-  return Number.isSafeInteger(place) ? place : BigInt(text);
 }
 
 /** A struct with a task and its lease. */
-export const HELD_ROW = `{task: ${TASK}, leaseId: lease_id, place: ${PLACE}}`;
+export const HELD_ROW = `{task: ${TASK}, leaseId: lease_id}`;
 
 /** The order in which tasks run; `rowid` keeps the order of one batch. */
 export const RUN_ORDER = "coalesce(priority, 0) DESC, created_at, rowid";
@@ -103,15 +85,15 @@ export function taskOf({ task }: TaskRow): AgentTask {
   });
 }
 
-/** The lease that a row has, or that it has none. */
-export function leaseOf(
-  { task, leaseId: id, place: text }: HeldRow,
-): Lease | NoLease {
-  const { id: taskId, attempt, leaseOwner: owner } = task;
-  const place = parsePlace(text);
-  return id === null
-    ? { taskId, id, owner: null, attempt, place }
-    : { taskId, id, owner: owner ?? "", attempt, place };
+/** A task and the lease that its row has, or that it has none. */
+export function heldOf(row: HeldRow): Held {
+  const { leaseId } = row;
+  const task = taskOf(row);
+  const { id: taskId, attempt, leaseOwner } = task;
+  const lease = leaseId === null
+    ? { taskId, id: null, owner: null, attempt }
+    : { taskId, id: leaseId, owner: leaseOwner ?? "", attempt };
+  return { task, lease };
 }
 
 function dateOf(ms: number | null): Date | null {
@@ -145,4 +127,76 @@ export function eventOf(row: EventRow): TaskEvent {
     runner: row.runner,
     detail: row.detail,
   };
+}
+
+/** What differs among tasks that were never begun, beside their ids. */
+const HELD_FIELDS = [
+  "id",
+  "userId",
+  "provider",
+  "targetType",
+  "targetRef",
+  "instruction",
+  "traceText",
+  "priority",
+  "attempt",
+  "questions",
+  "maxAttempts",
+  "timeoutMs",
+  "createdAt",
+] as const satisfies readonly TaskField[];
+
+type HeldColumns =
+  & {
+    readonly [name in (typeof HELD_FIELDS)[number]]: readonly TaskJson[name][];
+  }
+  & { readonly rowid: readonly number[] };
+
+/** A task that was never begun, and where its row is. */
+export interface HeldTask {
+  readonly task: AgentTask;
+  readonly rowid: number;
+}
+
+/** The tasks of a lease that were never begun, in the order to run them. */
+export async function readHeldTasks(
+  connection: Connection,
+  leaseId: string,
+): Promise<HeldTask[]> {
+  // A list for each column: reading them so takes half the time of rows.
+  const lists = HELD_FIELDS.map((name) =>
+    `${name}: list(${TASK_FIELDS[name]})`
+  );
+  const columns = await connection.json<HeldColumns>(
+    `SELECT to_json({${lists.join(", ")}, rowid: list(rowid)}) FROM (
+       SELECT *, rowid FROM agent_tasks WHERE lease_id = $1 AND status = 'created'
+       ORDER BY ${RUN_ORDER}) HAVING count(*) > 0`,
+    [leaseId],
+  );
+  return (columns?.id ?? []).map((id, index): HeldTask => {
+    const at = <T>(values: readonly T[] = []) => values[index] as T;
+    const createdAt = new Date(at(columns?.createdAt));
+    const task: AgentTask = {
+      id,
+      userId: at(columns?.userId),
+      provider: at(columns?.provider),
+      targetType: at(columns?.targetType),
+      targetRef: at(columns?.targetRef),
+      instruction: at(columns?.instruction),
+      state: "created",
+      traceText: at(columns?.traceText),
+      priority: at(columns?.priority),
+      runAt: null,
+      attempt: at(columns?.attempt),
+      questions: at(columns?.questions),
+      maxAttempts: at(columns?.maxAttempts),
+      timeoutMs: at(columns?.timeoutMs),
+      leaseOwner: null,
+      leaseExpiresAt: null,
+      cancelRequestedAt: null,
+      createdAt,
+      updatedAt: createdAt,
+    };
+    return { task, rowid: at(columns?.rowid) };
+  });
 }
