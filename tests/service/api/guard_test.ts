@@ -321,7 +321,7 @@ Deno.test("/ready tells strangers not why a runner beside it does not claim", as
       (await test.get("/ready", known)).body.runner,
     ];
   };
-  events.emit({ type: "claimed", tasks: [] });
+  events.emit({ type: "claimed" });
   assertEquals(await readings(), ["claiming", "claiming"]);
   const why = "Cannot open /srv/x.duckdb: another program (PID 7) holds it.";
   events.emit({ type: "pass failed", error: new Error(why) });
