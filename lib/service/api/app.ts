@@ -86,8 +86,8 @@ export function createApp(service: Service, options: AppOptions): OpenAPIHono {
 
   const api = createApi();
   addActionRoutes(api, service);
-  addTaskRoutes(api, service);
   addCreateRoutes(api, service);
+  addTaskRoutes(api, service);
   addStatsRoutes(api, service);
   addFileRoutes(api, service);
   addEventRoutes(api, service, options.stop);
@@ -131,7 +131,8 @@ function refuseOtherMethods(app: OpenAPIHono): void {
     methods.set(path, known.add(method));
   }
   for (const [path, known] of methods) {
-    const allowed = [...known, ...known.has("GET") ? ["HEAD"] : []].join(", ");
+    if (known.has("GET")) known.add("HEAD");
+    const allowed = [...known].sort().join(", ");
     app.all(path, (c: Context) => {
       throw new Problem(405, `${c.req.method} is not for ${c.req.path}.`, {
         headers: { Allow: allowed },
