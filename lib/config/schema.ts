@@ -20,7 +20,7 @@ import {
   SETTINGS,
   type UNITS,
 } from "./settings.ts";
-import { WEBHOOK_EVENTS } from "../webhooks/config.ts";
+import { DELIVERED_EVENTS } from "../webhooks/config.ts";
 
 const SECONDS: Setting = {
   kind: "seconds",
@@ -63,7 +63,7 @@ const webhook = z.strictObject({
   secretEnv: secretEnv.describe(
     "The environment variable with the secret, whsec_…, that signs",
   ),
-  on: z.array(z.enum(WEBHOOK_EVENTS)).min(1).describe(
+  on: z.array(z.enum(DELIVERED_EVENTS)).min(1).describe(
     "What is sent: changes of a task",
   ),
   providers: z.array(z.string().regex(/\S/, "expected a provider's name"))

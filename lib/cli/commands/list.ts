@@ -5,7 +5,8 @@
  */
 
 import { EXIT } from "../../base/errors.ts";
-import { renderJson, renderTable, taskToJson } from "../render.ts";
+import { taskToJson } from "../../task/json.ts";
+import { renderJson, renderTable } from "../render.ts";
 import { type CommandContext, textFlag } from "../context.ts";
 import { countFlag, statesFlag } from "../filter.ts";
 

@@ -5,7 +5,8 @@
  */
 
 import { EXIT, UsageError } from "../../base/errors.ts";
-import { eventToJson, renderJson, renderTask, taskToJson } from "../render.ts";
+import { eventToJson, taskToJson } from "../../task/json.ts";
+import { renderJson, renderTask } from "../render.ts";
 import type { CommandContext } from "../context.ts";
 import { findTask } from "../find_task.ts";
 
