@@ -4,26 +4,55 @@
  * @module
  */
 
-import { EXIT, UsageError, UserError } from "../../base/errors.ts";
-import { renderJson } from "../render.ts";
-import type { AnswerResult } from "../../store/contract.ts";
-import { type JsonObject, MAX_ANSWER_CHARACTERS } from "../../task/task.ts";
-import type { TaskDesk } from "../../store/task_admin.ts";
-import type { Terminal } from "../terminal.ts";
+import { EXIT, UsageError, UserError } from "../base/errors.ts";
+import type { Admin, AnswerResult } from "../store/contract.ts";
+import { type JsonObject, MAX_ANSWER_CHARACTERS } from "../task/task.ts";
 import {
   choiceOf,
   chooseTasks,
-  countTasks,
   type Deed,
+  findTask,
   refusalOf,
-} from "../choose.ts";
-import { type CommandContext, textFlag } from "../context.ts";
-import { findTask } from "../find_task.ts";
+  YES_FLAG,
+} from "./choose.ts";
+import {
+  CLIENT_SETTINGS,
+  type Command,
+  type CommandContext,
+  JSON_FLAG,
+  PROVIDER_FLAG,
+  STATE_FLAG,
+} from "./command.ts";
+import { textFlag } from "./flags.ts";
+import { countOf, renderJson } from "./render.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** Answers the questions of tasks: the last argument is the answer. */
+export const answer: Command = {
+  name: "answer",
+  args: "[ID…] ANSWER",
+  maxArgs: Infinity,
+  summary: "Answer tasks that wait for input, all the same (- for stdin)",
+  flags: [
+    { ...STATE_FLAG, summary: "needs_input", choices: ["needs_input"] },
+    PROVIDER_FLAG,
+    { name: "all", summary: "All that wait for input" },
+    YES_FLAG,
+    JSON_FLAG,
+  ],
+  settings: CLIENT_SETTINGS,
+  examples: [
+    'answer 550e8400 "The main branch"',
+    "answer 550e8400 -",
+    'answer --state needs_input --provider claude "Yes"',
+  ],
+  run: answerTasks,
+};
 
 const DEED: Deed = {
   verb: "answer",
   states: ["needs_input"],
-  find: ({ sets }, filter) => sets.findOpen(filter),
+  find: (admin, filter) => admin.cancellable(filter),
 };
 
 /** What the arguments say. */
@@ -33,11 +62,8 @@ interface Request {
   readonly given: string;
 }
 
-/**
- * Answers the questions of tasks: the last argument is the answer. Exit code 1
- * where one of the ids waits for none.
- */
-export async function answer(context: CommandContext): Promise<number> {
+/** Exit code 1 where one of the ids waits for no answer. */
+async function answerTasks(context: CommandContext): Promise<number> {
   const { args, flags } = context;
   const hasFilter = Boolean(flags.all) ||
     ["state", "provider"].some((name) => textFlag(flags, name) !== undefined);
@@ -62,13 +88,13 @@ export async function answer(context: CommandContext): Promise<number> {
 }
 
 async function answerOne(
-  { flags, clock, terminal, openDesk }: CommandContext,
+  { flags, terminal, openAdmin }: CommandContext,
   { prefixes: [prefix = ""], given }: Request,
 ): Promise<number> {
   const text = await readAnswer(given, terminal);
-  await using store = await openDesk();
-  const { id, state } = await findTask(store, prefix);
-  const result = await store.answer(id, text, clock.now());
+  await using store = await openAdmin();
+  const { id, state } = await findTask(store.admin, prefix);
+  const [result = "missing"] = await store.admin.answer([id], text);
   if (flags.json) {
     terminal.write(renderJson({ id, result }));
   } else if (result === "answered") {
@@ -89,14 +115,15 @@ async function answerMany(
   context: CommandContext,
   { prefixes, given }: Request,
 ): Promise<number> {
-  const { flags, clock, terminal, openDesk } = context;
+  const { flags, terminal, openAdmin } = context;
   refuseWords(prefixes);
   const choice = choiceOf({ args: prefixes, flags }, DEED);
   const text = await readAnswer(given, terminal);
-  await using store = await openDesk();
-  await refuseId(store, given);
-  const ids = await chooseTasks(context, store, { choice, deed: DEED });
-  const results = await store.sets.answer(ids, text, clock.now());
+  await using store = await openAdmin();
+  const { admin } = store;
+  await refuseId(admin, given);
+  const ids = await chooseTasks(context, admin, { choice, deed: DEED });
+  const results = await admin.answer(ids, text);
   const tasks = ids.map((id, index): Answered => ({
     id,
     result: results[index] ?? "missing",
@@ -110,7 +137,9 @@ async function answerMany(
     const answered = tasks.length - refused.length;
     if (answered > 0) {
       const go = answered === 1 ? "goes" : "go";
-      terminal.write(`${countTasks(answered)} ${go} on with your answer\n`);
+      terminal.write(
+        `${countOf(answered, "task")} ${go} on with your answer\n`,
+      );
     } else if (isDone) terminal.write("No such tasks.\n");
     if (!isDone) {
       throw refusalOf(
@@ -137,9 +166,9 @@ function refuseWords(prefixes: readonly string[]): void {
 }
 
 /** Who lists ids may forget the answer: the last of them is none. */
-async function refuseId(store: TaskDesk, given: string): Promise<void> {
+async function refuseId(admin: Admin, given: string): Promise<void> {
   if (!SHOWN_ID.test(given)) return;
-  const [task] = await store.findByPrefix(given, 1);
+  const [task] = await admin.find(given, 1);
   if (!task) return;
   throw new UsageError(
     `Cannot answer with "${given}": it is the id of a task. Give the answer ` +
@@ -178,13 +207,13 @@ function whyNot(result: AnswerResult, state?: string): string {
 
 /** Every result with its count, those that did not occur too. */
 function toJson(tasks: readonly Answered[]): JsonObject {
-  const countOf = (name: AnswerResult) =>
+  const count = (name: AnswerResult) =>
     tasks.filter(({ result }) => result === name).length;
   return {
-    answered: countOf("answered"),
-    not_asked: countOf("not asked"),
-    ended: countOf("ended"),
-    missing: countOf("missing"),
+    answered: count("answered"),
+    not_asked: count("not asked"),
+    ended: count("ended"),
+    missing: count("missing"),
     tasks: tasks.map(({ id, result }) => ({ id, result })),
   };
 }

@@ -4,11 +4,45 @@
  * @module
  */
 
-import { EXIT } from "../../base/errors.ts";
-import { renderJson } from "../render.ts";
-import type { CancelResult } from "../../store/contract.ts";
-import { choiceOf, chooseTasks, countTasks, type Deed } from "../choose.ts";
-import type { CommandContext } from "../context.ts";
+import { EXIT } from "../base/errors.ts";
+import type { CancelResult } from "../store/contract.ts";
+import { choiceOf, chooseTasks, type Deed, YES_FLAG } from "./choose.ts";
+import {
+  CLIENT_SETTINGS,
+  type Command,
+  type CommandContext,
+  JSON_FLAG,
+  PROVIDER_FLAG,
+  STATE_FLAG,
+} from "./command.ts";
+import { countOf, renderJson } from "./render.ts";
+
+/** Cancels tasks. */
+export const cancel: Command = {
+  name: "cancel",
+  args: "[ID…]",
+  maxArgs: Infinity,
+  summary: "Cancel tasks: at once, or within seconds where they run",
+  flags: [
+    STATE_FLAG,
+    PROVIDER_FLAG,
+    { name: "all", summary: "All that have not ended" },
+    YES_FLAG,
+    JSON_FLAG,
+  ],
+  settings: CLIENT_SETTINGS,
+  examples: [
+    "cancel 550e8400",
+    "cancel --state created --provider claude",
+  ],
+  run: cancelTasks,
+};
+
+const DEED: Deed = {
+  verb: "cancel",
+  states: ["created", "running", "needs_input"],
+  find: (admin, filter) => admin.cancellable(filter),
+};
 
 const MESSAGES: Readonly<Record<CancelResult, string>> = {
   cancelled: "is cancelled",
@@ -27,18 +61,14 @@ const COUNTED_MESSAGES: Readonly<Record<CancelResult, string>> = {
   missing: "not there",
 };
 
-/** Cancels tasks. Exit code 1 where one of the ids had ended already. */
-export async function cancel(context: CommandContext): Promise<number> {
-  const { args, flags, clock, terminal, openDesk } = context;
-  const deed: Deed = {
-    verb: "cancel",
-    states: ["created", "running", "needs_input"],
-    find: ({ sets }, filter) => sets.findOpen(filter),
-  };
-  const choice = choiceOf(context, deed);
-  await using store = await openDesk();
-  const ids = await chooseTasks(context, store, { choice, deed });
-  const results = await store.sets.cancel(ids, clock.now());
+/** Exit code 1 where one of the ids had ended already. */
+async function cancelTasks(context: CommandContext): Promise<number> {
+  const { args, flags, terminal, openAdmin } = context;
+  const choice = choiceOf(context, DEED);
+  await using store = await openAdmin();
+  const { admin } = store;
+  const ids = await chooseTasks(context, admin, { choice, deed: DEED });
+  const results = await admin.cancel(ids);
   const [id = "", result = "missing"] = [ids[0], results[0]];
   if (args.length === 1) {
     terminal.write(
@@ -60,7 +90,7 @@ function toJson(ids: readonly string[], results: readonly CancelResult[]) {
   const names = Object.keys(MESSAGES) as CancelResult[];
   return {
     ...Object.fromEntries(
-      names.map((name) => [name.replace(" ", "_"), countOf(results, name)]),
+      names.map((name) => [name.replace(" ", "_"), count(results, name)]),
     ),
     tasks: ids.map((id, index) => ({
       id,
@@ -69,15 +99,15 @@ function toJson(ids: readonly string[], results: readonly CancelResult[]) {
   };
 }
 
-function countOf(results: readonly CancelResult[], name: CancelResult): number {
+function count(results: readonly CancelResult[], name: CancelResult): number {
   return results.filter((result) => result === name).length;
 }
 
 function summaryOf(results: readonly CancelResult[]): string {
   if (results.length === 0) return "No such tasks.\n";
   const names = Object.keys(COUNTED_MESSAGES) as CancelResult[];
-  return names.filter((name) => countOf(results, name) > 0)
+  return names.filter((name) => results.includes(name))
     .map((name) =>
-      `${countTasks(countOf(results, name))} ${COUNTED_MESSAGES[name]}\n`
+      `${countOf(count(results, name), "task")} ${COUNTED_MESSAGES[name]}\n`
     ).join("");
 }

@@ -16,17 +16,7 @@ import {
   UNITS,
 } from "../config/settings.ts";
 import type { JsonObject, JsonValue } from "../task/task.ts";
-
-/** What would run for a provider. */
-export interface ProviderReport {
-  /** `*` for all that are not named. */
-  readonly provider: string;
-  readonly processor: string;
-  /** What it would do for a task; empty where the processor does not say. */
-  readonly does: string;
-  /** What is wrong, a sentence each. */
-  readonly problems: readonly string[];
-}
+import type { ProviderReport } from "./provider_reports.ts";
 
 /** What is known of a webhook. */
 export interface WebhookReport {

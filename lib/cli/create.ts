@@ -4,30 +4,103 @@
  * @module
  */
 
-import { DuplicateIdError, EXIT, UsageError } from "../../base/errors.ts";
-import type { IdList } from "../../store/id_list.ts";
-import { newTaskOf, TASK_FIELDS } from "../../task/new_task.ts";
-import { renderJson } from "../render.ts";
-import type { NewTask } from "../../task/task.ts";
-import type { TaskDesk } from "../../store/task_admin.ts";
-import { TaskFile } from "../task_file.ts";
-import type { Terminal } from "../terminal.ts";
-import { openText } from "../text_source.ts";
-import { type CommandContext, textFlag } from "../context.ts";
+import { DuplicateIdError, EXIT, UsageError } from "../base/errors.ts";
+import { type Admin, type IdList, newTasks } from "../store/contract.ts";
+import { newTaskOf, TASK_FIELDS } from "../task/new_task.ts";
+import type { NewTask } from "../task/task.ts";
+import {
+  CLIENT_SETTINGS,
+  type Command,
+  type CommandContext,
+  JSON_FLAG,
+} from "./command.ts";
+import { textFlag } from "./flags.ts";
+import { renderJson } from "./render.ts";
+import { TaskFile } from "./task_file.ts";
+import type { Terminal } from "./terminal.ts";
+import { openText } from "./text_source.ts";
 
 /** Creates a task, or one for each line of a file: all or none. */
-export async function create(context: CommandContext): Promise<number> {
-  const path = textFlag(context.flags, "file");
-  return path === undefined
-    ? await createOne(context)
-    : await createFromFile(context, path);
-}
+export const create: Command = {
+  name: "create",
+  args: "[INSTRUCTION | -]",
+  maxArgs: 1,
+  summary: "Create a task, or many from a file",
+  flags: [
+    {
+      name: "provider",
+      placeholder: "NAME",
+      summary: 'Who does the work (default "simulate")',
+    },
+    {
+      name: "user",
+      placeholder: "ID",
+      summary: 'Whose task it is: a UUID or any text (default "local")',
+    },
+    {
+      name: "target",
+      placeholder: "REF",
+      summary: "The issue or pull request: owner/repo#12",
+    },
+    {
+      name: "target-type",
+      placeholder: "TYPE",
+      summary: "issue or pr (default issue)",
+    },
+    {
+      name: "trace",
+      placeholder: "JSON",
+      summary: "A JSON object to start with",
+    },
+    {
+      name: "priority",
+      placeholder: "N",
+      summary: "Higher runs first (default 0)",
+    },
+    {
+      name: "run-at",
+      placeholder: "TIME",
+      summary: "Not before this time: 2026-12-31T08:00:00Z",
+    },
+    {
+      name: "attempts",
+      placeholder: "N",
+      summary:
+        "Try up to N times; a runner's death counts too (default --attempts of run)",
+    },
+    {
+      name: "timeout",
+      placeholder: "SECONDS",
+      summary: "Stop a run that takes longer (default --timeout of run)",
+    },
+    {
+      name: "file",
+      placeholder: "PATH",
+      summary: "Create one task per line of a JSON Lines file (- for stdin)",
+    },
+    JSON_FLAG,
+  ],
+  settings: CLIENT_SETTINGS,
+  makesDatabase: true,
+  examples: [
+    'create "Summarise the open issues" --provider simulate',
+    'create "Fix the flaky test" --target octo/app#12 --target-type pr',
+    "create --file tasks.jsonl",
+  ],
+  run: (context) => {
+    const path = textFlag(context.flags, "file");
+    return path === undefined
+      ? createOne(context)
+      : createFromFile(context, path);
+  },
+};
 
 async function createOne(context: CommandContext): Promise<number> {
-  const { flags, clock, terminal, openDesk } = context;
+  const { flags, terminal, openAdmin } = context;
   const task = await readTask(context);
-  await using store = await openDesk();
-  const [id = null] = await store.create([task], clock.now());
+  await using store = await openAdmin();
+  const ids = await store.admin.create(newTasks([task]));
+  const [id = null] = [...ids.sets()].flat();
   terminal.write(flags.json ? renderJson({ id }) : `Created task ${id}\n`);
   return EXIT.ok;
 }
@@ -36,11 +109,11 @@ async function createFromFile(
   context: CommandContext,
   path: string,
 ): Promise<number> {
-  const { flags, clock, terminal, openDesk } = context;
+  const { flags, terminal, openAdmin } = context;
   assertFileAlone(context);
   const file = await TaskFile.check(await openText(path, terminal));
-  await using store = await openDesk();
-  const ids = await createAll(store, file, clock.now());
+  await using store = await openAdmin();
+  const ids = await createAll(store.admin, file);
   if (flags.json) writeIds(ids, terminal);
   else {
     const tasks = ids.length === 1 ? "task" : "tasks";
@@ -49,13 +122,9 @@ async function createFromFile(
   return EXIT.ok;
 }
 
-async function createAll(
-  { sets }: TaskDesk,
-  file: TaskFile,
-  now: Date,
-): Promise<IdList> {
+async function createAll(admin: Admin, file: TaskFile): Promise<IdList> {
   try {
-    return await sets.create(file, now);
+    return await admin.create(file);
   } catch (error) {
     throw error instanceof DuplicateIdError ? file.explain(error) : error;
   }

@@ -5,92 +5,151 @@
  */
 
 import { dirname, resolve } from "node:path";
-import { EXIT, messageOf, UsageError } from "../../base/errors.ts";
-import { formatBytes, formatCount } from "../../base/figures.ts";
-import { EXPORT_FORMATS, type ExportFormat } from "../../store/history.ts";
-import { renderJson } from "../render.ts";
-import { printable } from "../../base/log.ts";
-import { type CommandContext, textFlag } from "../context.ts";
-import { pastFlag, statesFlag } from "../filter.ts";
+import { EXIT, messageOf, UsageError, UserError } from "../base/errors.ts";
+import { formatBytes, formatCount } from "../base/figures.ts";
+import { printable } from "../base/log.ts";
+import { EXPORT_FORMATS, type ExportFormat } from "../store/contract.ts";
+import {
+  CLIENT_SETTINGS,
+  type Command,
+  type CommandContext,
+  JSON_FLAG,
+  PROVIDER_FLAG,
+  STATE_FLAG,
+} from "./command.ts";
+import { filterFlags, pastFlag, textFlag } from "./flags.ts";
+import { printableOn, renderJson } from "./render.ts";
 
 /** Writes tasks, or their history, to a file or to standard output. */
-export async function exportTasks(context: CommandContext): Promise<number> {
-  const { args, flags, config } = context;
-  const [path = "-"] = args;
-  const isOutput = path === "-";
-  const format = formatOf(textFlag(flags, "format"), path);
-  if (!isOutput) {
-    assertFree(path, { isForced: Boolean(flags.force), dbPath: config.dbPath });
-  } else if (format === "parquet" || flags.json) {
-    throw new UsageError(
-      `Cannot export ${
-        format === "parquet" ? "Parquet" : "with --json"
-      } to standard output. Give a file: agent-runner export tasks.${format}`,
-    );
-  }
-  using part = new Part(isOutput ? undefined : path);
-  const rows = await writePart(context, part.path, format);
-  if (isOutput) await printFile(context, part.path);
-  else {
-    const bytes = Deno.statSync(part.path).size;
-    part.rename(path);
-    context.terminal.write(
-      flags.json
-        ? renderJson({ path, format, rows, bytes })
-        : `Exported ${formatCount(rows)} ${
-          flags.events ? "events" : "tasks"
-        } to ${printable(path)} (${formatBytes(bytes)})\n`,
-    );
-  }
-  return EXIT.ok;
-}
-
-/** Asks DuckDB to write, and lets go of the database. */
-async function writePart(
-  { flags, clock, openDesk }: CommandContext,
-  path: string,
-  format: ExportFormat,
-): Promise<number> {
-  const filter = {
-    states: statesFlag(flags),
-    provider: textFlag(flags, "provider"),
-    since: pastFlag(flags, "since", clock.now()),
-  };
-  await using store = await openDesk();
-  const events = Boolean(flags.events);
-  return await store.history.export({ ...filter, path, format, events });
-}
-
-/** A file that is gone after its use, unless it got its final name. */
-class Part implements Disposable {
-  readonly path: string;
-
-  /** Beside its final place, so that a rename is enough; else anywhere. */
-  constructor(target: string | undefined) {
-    try {
-      this.path = Deno.makeTempFileSync(
-        target === undefined
-          ? { prefix: "agent-runner-export-" }
-          : { dir: dirname(target), prefix: ".agent-runner-export-" },
+export const exportTasks: Command = {
+  name: "export",
+  args: "[FILE | -]",
+  maxArgs: 1,
+  summary: "Write tasks or their history as Parquet, CSV or JSON Lines",
+  flags: [
+    {
+      name: "format",
+      placeholder: "FORMAT",
+      summary: "parquet, csv or jsonl (default: by the file's name)",
+      choices: EXPORT_FORMATS,
+    },
+    { name: "events", summary: "The history instead of the tasks" },
+    STATE_FLAG,
+    PROVIDER_FLAG,
+    {
+      name: "since",
+      placeholder: "SPAN",
+      summary: "Created, or happened, within 24h, 7d, or since a date",
+    },
+    { name: "force", summary: "Replace the file if there is one" },
+    JSON_FLAG,
+  ],
+  settings: CLIENT_SETTINGS,
+  examples: [
+    "export tasks.parquet",
+    "export history.csv --events --since 7d",
+    "export --state failed --format csv",
+  ],
+  run: async (context) => {
+    const { args, flags, config } = context;
+    const [path = "-"] = args;
+    const format = formatOf(textFlag(flags, "format"), path);
+    if (path !== "-") {
+      assertFree(path, {
+        isForced: Boolean(flags.force),
+        dbPath: config.dbPath,
+      });
+      await exportToFile(context, { path, format });
+    } else if (format === "parquet" || flags.json) {
+      throw new UsageError(
+        `Cannot export ${
+          format === "parquet" ? "Parquet" : "with --json"
+        } to standard output. Give a file: agent-runner export tasks.${format}`,
       );
-      // Readable as any file that one makes; it was made for its owner only.
-      if (target !== undefined) Deno.removeSync(this.path);
+    } else await print(context, format);
+    return EXIT.ok;
+  },
+};
+
+/** What was asked for, as bytes. The store is free again. */
+async function read(
+  { flags, clock, openAdmin }: CommandContext,
+  format: ExportFormat,
+) {
+  const filter = filterFlags(flags);
+  const since = pastFlag(flags, "since", clock.now());
+  await using store = await openAdmin();
+  return await store.admin.export({
+    ...filter,
+    since,
+    format,
+    events: Boolean(flags.events),
+  });
+}
+
+async function print(
+  context: CommandContext,
+  format: ExportFormat,
+): Promise<void> {
+  const { terminal } = context;
+  const { body } = await read(context, format);
+  for await (const text of body.pipeThrough(new TextDecoderStream())) {
+    terminal.write(printableOn(terminal.screen, text));
+  }
+}
+
+async function exportToFile(
+  context: CommandContext,
+  { path, format }: { readonly path: string; readonly format: ExportFormat },
+): Promise<void> {
+  const { flags, terminal } = context;
+  using part = new Part(path);
+  const { rows, bytes, body } = await read(context, format);
+  await part.fill(body);
+  terminal.write(
+    flags.json
+      ? renderJson({ path, format, rows, bytes })
+      : `Exported ${formatCount(rows)} ${
+        flags.events ? "events" : "tasks"
+      } to ${printable(path)} (${formatBytes(bytes)})\n`,
+  );
+}
+
+/** A file that is gone after its use, unless it was filled and got its name. */
+class Part implements Disposable {
+  readonly #target: string;
+  readonly #path: string;
+
+  /** Beside its final place, so that a rename is enough. */
+  constructor(target: string) {
+    this.#target = target;
+    try {
+      this.#path = Deno.makeTempFileSync({
+        dir: dirname(target),
+        prefix: ".agent-runner-export-",
+      });
     } catch (error) {
-      throw cannotWrite(target ?? "a temporary file", error);
+      throw cannotWrite(target, error);
     }
   }
 
-  rename(path: string): void {
+  async fill(body: ReadableStream<Uint8Array>): Promise<void> {
     try {
-      Deno.renameSync(this.path, path);
+      // Readable as any file that one makes; it was made for its owner only.
+      Deno.removeSync(this.#path);
+      const file = await Deno.create(this.#path);
+      await body.pipeTo(file.writable);
+      Deno.renameSync(this.#path, this.#target);
     } catch (error) {
-      throw cannotWrite(path, error);
+      throw error instanceof UserError
+        ? error
+        : cannotWrite(this.#target, error);
     }
   }
 
   [Symbol.dispose](): void {
     try {
-      Deno.removeSync(this.path);
+      Deno.removeSync(this.#path);
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
@@ -169,24 +228,5 @@ function statOf(path: string): Deno.FileInfo | undefined {
     return Deno.statSync(path);
   } catch {
     return undefined; // Not there, or out of reach: writing says which.
-  }
-}
-
-/**
- * Prints a file. The database is not held meanwhile: who reads the output may
- * be a person.
- */
-async function printFile(
-  { terminal }: CommandContext,
-  path: string,
-): Promise<void> {
-  const isTerminal = terminal.screen.width !== undefined;
-  using file = await Deno.open(path);
-  // Its name at once, where a system allows that: nobody may come to do it later.
-  if (Deno.build.os !== "windows") Deno.removeSync(path);
-  for await (const text of file.readable.pipeThrough(new TextDecoderStream())) {
-    terminal.write(
-      isTerminal ? text.split("\n").map(printable).join("\n") : text,
-    );
   }
 }

@@ -5,12 +5,21 @@
  */
 
 import type { Clock } from "../base/clock.ts";
-import type { ProviderReport } from "./config_report.ts";
 import { messageOf } from "../base/errors.ts";
 import type { Processor } from "../processors/processor.ts";
-import { createProcessors } from "../processors/open.ts";
 import type { AgentTask } from "../task/task.ts";
-import type { CommandContext } from "./context.ts";
+import type { CommandContext } from "./command.ts";
+
+/** What would run for a provider. */
+export interface ProviderReport {
+  /** `*` for all that are not named. */
+  readonly provider: string;
+  readonly processor: string;
+  /** What it would do for a task; empty where the processor does not say. */
+  readonly does: string;
+  /** What is wrong, a sentence each. */
+  readonly problems: readonly string[];
+}
 
 /**
  * Tries what can be tried of each configured provider without doing work.
@@ -20,6 +29,7 @@ import type { CommandContext } from "./context.ts";
 export async function reportProviders(
   { config, clock, log }: Pick<CommandContext, "config" | "clock" | "log">,
 ): Promise<ProviderReport[]> {
+  const { createProcessors } = await import("../processors/open.ts");
   await using processors = await createProcessors(config, { clock, log });
   const providers = config.providers?.keys() ?? ["*"];
   return await Promise.all([...providers].map(async (provider) => {
@@ -46,6 +56,7 @@ const EXAMPLE: AgentTask = {
   priority: 0,
   runAt: null,
   attempt: 1,
+  questions: 0,
   maxAttempts: null,
   timeoutMs: null,
   leaseOwner: null,

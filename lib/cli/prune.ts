@@ -4,109 +4,117 @@
  * @module
  */
 
-import { EXIT, UsageError, UserError } from "../../base/errors.ts";
-import { formatBytes, formatCount } from "../../base/figures.ts";
-import type { PruneCount, StoreSize } from "../../store/history.ts";
-import { formatLocalTime } from "../../base/log.ts";
-import { renderJson } from "../render.ts";
-import { countTasks } from "../choose.ts";
-import type { CommandContext } from "../context.ts";
-import { pastFlag } from "../filter.ts";
+import { EXIT, UsageError } from "../base/errors.ts";
+import { formatBytes } from "../base/figures.ts";
+import { formatLocalTime } from "../base/log.ts";
+import type { PruneCount, StoreSize } from "../store/contract.ts";
+import { confirm, YES_FLAG } from "./choose.ts";
+import {
+  CLIENT_SETTINGS,
+  type Command,
+  type CommandContext,
+  JSON_FLAG,
+} from "./command.ts";
+import { pastFlag } from "./flags.ts";
+import { countOf, renderJson } from "./render.ts";
 
 /** Deletes tasks that ended long ago, with their history. */
-export async function prune(context: CommandContext): Promise<number> {
-  const { flags, clock, terminal, openDesk } = context;
+export const prune: Command = {
+  name: "prune",
+  summary: "Delete tasks that ended long ago, with their history",
+  flags: [
+    {
+      name: "older-than",
+      placeholder: "SPAN",
+      summary: "What ended before then: 24h, 30d, or a date",
+    },
+    { name: "dry-run", summary: "Only count what would be deleted" },
+    YES_FLAG,
+    JSON_FLAG,
+  ],
+  settings: CLIENT_SETTINGS,
+  examples: ["prune --older-than 30d --dry-run", "prune --older-than 30d"],
+  run: pruneTasks,
+};
+
+async function pruneTasks(context: CommandContext): Promise<number> {
+  const { flags, clock, terminal, openAdmin } = context;
   const before = pastFlag(flags, "older-than", clock.now());
   if (!before) {
     throw new UsageError(
       "Cannot prune without an age. Say what is old: --older-than 30d.",
     );
   }
-  await using store = await openDesk();
-  const { history } = store;
-  const found = await history.countPrunable(before);
+  await using store = await openAdmin();
+  const { admin } = store;
+  const found = await admin.prunable(before);
   const isDone = !flags["dry-run"] && found.tasks > 0;
-  let size: Sizes | undefined;
-  let deleted = found;
   if (isDone) {
-    await confirm(context, found, before);
-    const sizeBefore = await history.checkpoint();
-    deleted = await history.prune(before);
-    size = { before: sizeBefore, after: await history.checkpoint() };
+    await confirm(context, {
+      verb: "delete",
+      what: `${describe(found)}, ${age(before)}`,
+      more: ", for ever",
+    });
   }
+  const { size, ...count } = isDone
+    ? await admin.prune(before)
+    : { ...found, size: null };
   terminal.write(
     flags.json
       ? renderJson({
-        tasks: deleted.tasks,
-        events: deleted.events,
-        kept: deleted.kept,
+        tasks: count.tasks,
+        events: count.events,
+        kept: count.kept,
         before: before.toISOString(),
         deleted: isDone,
         ...size && {
-          bytes_before: size.before.bytes,
-          bytes: size.after.bytes,
-          free_bytes: size.after.freeBytes,
+          bytes_before: size.before,
+          bytes: size.after,
+          free_bytes: size.free,
         },
       })
-      : textOf(deleted, { before, size }),
+      : textOf(count, { before, isDone, size }),
   );
   return EXIT.ok;
 }
 
 function textOf(
   count: PruneCount,
-  { before, size }: { readonly before: Date; readonly size?: Sizes },
+  { before, isDone, size }: {
+    readonly before: Date;
+    readonly isDone: boolean;
+    readonly size: StoreSize | null;
+  },
 ): string {
   const kept = count.kept > 0
-    ? `${countTasks(count.kept)} kept: webhooks wait for their events\n`
+    ? `${countOf(count.kept, "task")} kept: webhooks wait for their events\n`
     : "";
-  const time = formatLocalTime(before);
-  if (size) return `Deleted ${describe(count)}\n${kept}${describeSize(size)}\n`;
-  return count.tasks > 0
-    ? `Would delete ${describe(count)}, all that ended before ${time}\n${kept}`
-    : `${kept}No ${kept ? "other " : ""}task ended before ${time}\n`;
-}
-
-async function confirm(
-  { flags, terminal }: CommandContext,
-  found: PruneCount,
-  before: Date,
-): Promise<void> {
-  if (flags.yes) return;
-  const what = `${describe(found)}, all that ended before ${
-    formatLocalTime(before)
-  }`;
-  const isConfirmed = await terminal.confirm(`Delete ${what}, for ever?`);
-  if (isConfirmed) return;
-  if (isConfirmed === undefined) {
-    throw new UsageError(
-      `Cannot delete ${what}: there is no terminal to ask on whether that is ` +
-        "meant. Give --yes.",
-    );
+  if (isDone) {
+    return `Deleted ${describe(count)}\n${kept}${
+      size ? describeSize(size) : ""
+    }`;
   }
-  throw new UserError("Nothing was deleted.");
+  return count.tasks > 0
+    ? `Would delete ${describe(count)}, ${age(before)}\n${kept}`
+    : `${kept}No ${kept ? "other " : ""}task ended before ${
+      formatLocalTime(before)
+    }\n`;
 }
 
 /** `12 tasks with 60 events` */
 function describe({ tasks, events }: PruneCount): string {
-  return `${countTasks(tasks)} with ${formatCount(events)} ${
-    events === 1 ? "event" : "events"
-  }`;
+  return `${countOf(tasks, "task")} with ${countOf(events, "event")}`;
 }
 
-/** What the file's size did. */
-interface Sizes {
-  readonly before: StoreSize;
-  readonly after: StoreSize;
+function age(before: Date): string {
+  return `all that ended before ${formatLocalTime(before)}`;
 }
 
-function describeSize({ before, after }: Sizes): string {
-  const change = after.bytes === before.bytes
-    ? `still has ${formatBytes(after.bytes)}`
-    : `has ${formatBytes(after.bytes)} now (before: ${
-      formatBytes(before.bytes)
-    })`;
+function describeSize({ before, after, free }: StoreSize): string {
+  const change = after === before
+    ? `still has ${formatBytes(after)}`
+    : `has ${formatBytes(after)} now (before: ${formatBytes(before)})`;
   return `The file ${change}; ${
-    formatBytes(after.freeBytes)
-  } of it are free for new tasks`;
+    formatBytes(free)
+  } of it are free for new tasks\n`;
 }

@@ -4,30 +4,36 @@
  * @module
  */
 
-import { EXIT, UsageError, UserError } from "../../base/errors.ts";
-import { printable } from "../../base/log.ts";
-import { renderJson } from "../render.ts";
-import type { AgentTask, JsonObject } from "../../task/task.ts";
-import { parseTrace } from "../../task/trace.ts";
-import type { CommandContext } from "../context.ts";
-import { findTask } from "../find_task.ts";
+import { EXIT, UserError } from "../base/errors.ts";
+import type { AgentTask, JsonObject } from "../task/task.ts";
+import { parseTrace } from "../task/trace.ts";
+import { findTask, prefixOf } from "./choose.ts";
+import {
+  CLIENT_SETTINGS,
+  type Command,
+  type CommandContext,
+} from "./command.ts";
+import { printableOn, renderJson } from "./render.ts";
 
-/**
- * Prints what a completed task returned, for a pipe: a text as it is, all else
- * as JSON. Exit code 1 where there is no result.
- */
-export async function result(
-  { args, flags, terminal, openDesk }: CommandContext,
+/** Prints what a completed task returned. */
+export const result: Command = {
+  name: "result",
+  args: "ID",
+  maxArgs: 1,
+  summary: "Print what a completed task returned: text as it is, else JSON",
+  flags: [{ name: "json", summary: "Print text as JSON too" }],
+  settings: CLIENT_SETTINGS,
+  examples: ["result 550e8400", "result 550e8400 --json"],
+  run: printResult,
+};
+
+/** Exit code 1 where there is no result. */
+async function printResult(
+  { args, flags, terminal, openAdmin }: CommandContext,
 ): Promise<number> {
-  const [prefix] = args;
-  if (prefix === undefined) {
-    throw new UsageError(
-      "Cannot print a result without its task's id. " +
-        "agent-runner list has the ids; the start of one is enough.",
-    );
-  }
-  await using store = await openDesk();
-  const task = await findTask(store, prefix);
+  const prefix = prefixOf(args, "print a result without its task's id");
+  await using store = await openAdmin();
+  const task = await findTask(store.admin, prefix);
   const trace = parseTrace(task.traceText);
   const output = trace?.output;
   if (task.state !== "completed" || output === undefined) {
@@ -39,11 +45,7 @@ export async function result(
     terminal.write(renderJson(output, 2));
   } else {
     const text = output.endsWith("\n") ? output : `${output}\n`;
-    // A file gets every byte; a terminal must not be steered.
-    const isTerminal = terminal.screen.width !== undefined;
-    terminal.write(
-      isTerminal ? text.split("\n").map(printable).join("\n") : text,
-    );
+    terminal.write(printableOn(terminal.screen, text));
   }
   return EXIT.ok;
 }

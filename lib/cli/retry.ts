@@ -4,19 +4,56 @@
  * @module
  */
 
-import { EXIT } from "../../base/errors.ts";
-import { renderJson } from "../render.ts";
-import type { JsonObject } from "../../task/task.ts";
-import type { RetryRefusal, RetryResult } from "../../store/task_sets.ts";
+import { EXIT } from "../base/errors.ts";
+import type { RetryRefusal, RetryResult } from "../store/contract.ts";
+import type { JsonObject } from "../task/task.ts";
 import {
   choiceOf,
   chooseTasks,
-  countTasks,
   type Deed,
   LISTED_TASKS,
   refusalOf,
-} from "../choose.ts";
-import type { CommandContext } from "../context.ts";
+  YES_FLAG,
+} from "./choose.ts";
+import {
+  CLIENT_SETTINGS,
+  type Command,
+  type CommandContext,
+  JSON_FLAG,
+  PROVIDER_FLAG,
+  STATE_FLAG,
+} from "./command.ts";
+import { countOf, renderJson } from "./render.ts";
+
+/** Runs tasks again. */
+export const retry: Command = {
+  name: "retry",
+  args: "[ID…]",
+  maxArgs: Infinity,
+  summary: "Run tasks again: ended ones as new tasks, waiting ones at once",
+  flags: [
+    STATE_FLAG,
+    PROVIDER_FLAG,
+    { name: "all", summary: "All that failed or wait, not retried before" },
+    YES_FLAG,
+    JSON_FLAG,
+  ],
+  settings: CLIENT_SETTINGS,
+  examples: [
+    "retry 550e8400",
+    "retry --state failed --provider claude --yes",
+  ],
+  run: retryTasks,
+};
+
+const DEED: Deed = {
+  verb: "retry",
+  // Of those that are running, the ones that wait for their next attempt.
+  states: ["running", "completed", "failed"],
+  // What completed is meant only where somebody says so.
+  usualStates: ["running", "failed"],
+  find: (admin, filter) => admin.retryable(filter),
+};
 
 /** Why not, and what to do. */
 const REFUSALS: Readonly<Record<RetryRefusal, string>> = {
@@ -37,21 +74,14 @@ interface Retried {
   readonly result: RetryResult;
 }
 
-/** Runs tasks again. Exit code 1 where one of the ids can't be. */
-export async function retry(context: CommandContext): Promise<number> {
-  const { args, flags, clock, terminal, openDesk } = context;
-  const deed: Deed = {
-    verb: "retry",
-    // Of those that are running, the ones that wait for their next attempt.
-    states: ["running", "completed", "failed"],
-    // What completed is meant only where somebody says so.
-    usualStates: ["running", "failed"],
-    find: ({ sets }, filter) => sets.findRetryable(filter, clock.now()),
-  };
-  const choice = choiceOf(context, deed);
-  await using store = await openDesk();
-  const ids = await chooseTasks(context, store, { choice, deed });
-  const results = await store.sets.retry(ids, clock.now());
+/** Exit code 1 where one of the ids can't be retried. */
+async function retryTasks(context: CommandContext): Promise<number> {
+  const { args, flags, terminal, openAdmin } = context;
+  const choice = choiceOf(context, DEED);
+  await using store = await openAdmin();
+  const { admin } = store;
+  const ids = await chooseTasks(context, admin, { choice, deed: DEED });
+  const results = await admin.retry(ids);
   const retried = ids.map((id, index): Retried => ({
     id,
     result: results[index] ?? { kind: "refused", why: "missing" },
@@ -104,12 +134,14 @@ function summaryOf(done: readonly Retried[]): string {
   const { created, due, again } = countsOf(done);
   return [
     created > 0
-      ? `${countTasks(created)} retried as ${
+      ? `${countOf(created, "task")} retried as ${
         created === 1 ? "a new one" : "new ones"
       }\n`
       : "",
-    due > 0 ? `${countTasks(due)} due now\n` : "",
-    again > 0 ? `${countTasks(again)} retried not for the first time\n` : "",
+    due > 0 ? `${countOf(due, "task")} due now\n` : "",
+    again > 0
+      ? `${countOf(again, "task")} retried not for the first time\n`
+      : "",
   ].join("");
 }
 

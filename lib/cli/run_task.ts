@@ -4,52 +4,46 @@
  * @module
  */
 
-import { EXIT, UsageError, UserError } from "../../base/errors.ts";
-import { formatLocalTime, type Log, printable } from "../../base/log.ts";
-import type { ProcessorLookup } from "../../processors/processor.ts";
-import { createProcessors } from "../../processors/open.ts";
-import { progressText } from "../../task/progress.ts";
-import {
-  assertEnabled,
-  autoStartCreatedTasks,
-  createRunner,
-  processRunningTask,
-} from "../../runner.ts";
-import { outputLines, type RunWatcher } from "../../runner/log.ts";
-import type { TaskStore } from "../../store/contract.ts";
-import { type AgentTask, isFinal, isKnownState } from "../../task/task.ts";
-import { OutputClosedError, type Terminal } from "../terminal.ts";
-import { parseTrace } from "../../task/trace.ts";
-import { questionOf } from "../../task/transitions.ts";
-import { type CommandContext, runnerName } from "../context.ts";
-import { findTask } from "../find_task.ts";
-import { listenForSignals } from "../signals.ts";
+import { EXIT, UserError } from "../base/errors.ts";
+import { formatLocalTime, type Log, printable } from "../base/log.ts";
+import type { ProcessorLookup } from "../processors/processor.ts";
+import type { RunWatcher } from "../runner/log.ts";
+import type { Store } from "../store/contract.ts";
+import { progressText } from "../task/progress.ts";
+import { type AgentTask, isFinal, isKnownState } from "../task/task.ts";
+import { parseTrace } from "../task/trace.ts";
+import { questionOf } from "../task/transitions.ts";
+import { findTask, prefixOf } from "./choose.ts";
+import { type Command, type CommandContext, runnerName } from "./command.ts";
+import { listenForSignals } from "./signals.ts";
+import { OutputClosedError, type Terminal } from "./terminal.ts";
 
-/** Runs the task that the user names. Exit code 0 where it completed. */
-export async function runTask(context: CommandContext): Promise<number> {
-  const { config, args, clock, log, openStore } = context;
-  const [prefix] = args;
-  if (prefix === undefined) {
-    throw new UsageError(
-      "Cannot run a task without its id. " +
-        "agent-runner list has the ids; the start of one is enough.",
-    );
-  }
-  assertEnabled(config);
-  await using processors = await createProcessors(config, { clock, log });
-  await using store = await openStore();
-  const task = await findTask(store, prefix);
-  return await runNow(task, {
-    ...context,
-    store,
-    processorFor: processors.for,
-  });
-}
+/** Runs the task that the user names. */
+export const runTask: Command = {
+  name: "run-task",
+  args: "ID",
+  maxArgs: 1,
+  summary: "Run one task now, with its output on the terminal",
+  settings: ["exclusive", "leaseMs", "maxAttempts", "attempts", "timeoutMs"],
+  examples: ["run-task 550e8400"],
+  run: async (context) => {
+    const { config, args, clock, log, openStore } = context;
+    const prefix = prefixOf(args, "run a task without its id");
+    const { assertEnabled } = await import("../runner.ts");
+    assertEnabled(config);
+    const { createProcessors } = await import("../processors/open.ts");
+    await using processors = await createProcessors(config, { clock, log });
+    await using store = await openStore();
+    const task = await findTask(store.admin, prefix);
+    const processorFor = processors.for;
+    return await runNow(task, { ...context, store, processorFor });
+  },
+};
 
 /** Options for {@linkcode runNow}. */
 export interface RunNowOptions
   extends Pick<CommandContext, "config" | "clock" | "log" | "terminal"> {
-  readonly store: TaskStore;
+  readonly store: Pick<Store, "queue" | "admin">;
   readonly processorFor: ProcessorLookup;
 }
 
@@ -71,14 +65,18 @@ export async function runNow(
     );
   }
   assertRunnable(task, clock.now());
+  const { autoStartCreatedTasks, createRunner, processRunningTask } =
+    await import("../runner.ts");
+  const { outputLines } = await import("../runner/log.ts");
   await using runner = createRunner({
-    store,
+    queue: store.queue,
+    admin: store.admin,
     processorFor,
     clock,
     log,
     owner: runnerName(),
     settings: config,
-    watcher: watcherOf(log, terminal),
+    watcher: watcherOf({ log, terminal, outputLines }),
   });
   using signals = listenForSignals(log, {
     drain: "Stopping: the task is given back",
@@ -88,7 +86,7 @@ export async function runNow(
   signals.drain.addEventListener("abort", stop);
   const [claimed] = await autoStartCreatedTasks(runner, 1, { taskId: task.id });
   if (!claimed) {
-    const now = await store.get(task.id);
+    const now = await store.admin.get(task.id);
     if (now) assertRunnable(now, clock.now());
     throw cannotRun(task, "somebody else has just changed it. Try again.");
   }
@@ -144,7 +142,13 @@ function howToAnswer({ id }: AgentTask): string {
   return `Answer it: agent-runner answer ${id.slice(0, 8)} "…"`;
 }
 
-function watcherOf(log: Log, terminal: Terminal): RunWatcher {
+function watcherOf(
+  { log, terminal, outputLines }: {
+    readonly log: Log;
+    readonly terminal: Terminal;
+    readonly outputLines: (line: unknown) => string[];
+  },
+): RunWatcher {
   let isClosed = false;
   return {
     progress: ({ id }, progress) =>

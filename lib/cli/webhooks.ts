@@ -4,23 +4,38 @@
  * @module
  */
 
-import type { Config } from "../../config/config.ts";
-import { EXIT, UsageError } from "../../base/errors.ts";
-import { printable } from "../../base/log.ts";
-import type { EndpointStatus } from "../../store/outbox.ts";
-import { renderJson } from "../render.ts";
-import type { JsonObject } from "../../task/task.ts";
-import type { WebhookSettings } from "../../webhooks/config.ts";
-import {
-  createReceivers,
-  shownUrl,
-  subscriptionOf,
-} from "../../webhooks/webhooks.ts";
-import { testMessage } from "../../webhooks/message.ts";
-import type { CommandContext } from "../context.ts";
+import { EXIT, UsageError } from "../base/errors.ts";
+import { printable } from "../base/log.ts";
+import type { Config } from "../config/config.ts";
+import type { EndpointStatus } from "../store/contract.ts";
+import { timeToJson } from "../task/json.ts";
+import type { JsonObject } from "../task/task.ts";
+import type { WebhookSettings } from "../webhooks/config.ts";
+import { type Command, type CommandContext, JSON_FLAG } from "./command.ts";
+import { renderJson } from "./render.ts";
 
-/** Sends a test event to each webhook. Exit code 1 where one does not take it. */
-export async function webhooksTest(
+/** Sends a test event to each webhook. */
+export const webhooksTest: Command = {
+  name: "webhooks test",
+  args: "[URL]",
+  maxArgs: 1,
+  summary: "Send a test event to each webhook; exit code 1 where one fails",
+  flags: [JSON_FLAG],
+  examples: ["webhooks test"],
+  run: sendTests,
+};
+
+/** Shows how each webhook does. */
+export const webhooksList: Command = {
+  name: "webhooks list",
+  summary: "Show webhooks: what waits, the last success, the last error",
+  flags: [JSON_FLAG],
+  examples: ["webhooks list"],
+  run: listWebhooks,
+};
+
+/** Exit code 1 where one does not take it. */
+async function sendTests(
   { config, args: [url], flags, clock, terminal }: CommandContext,
 ): Promise<number> {
   const webhooks = configured(config).filter((it) =>
@@ -32,6 +47,10 @@ export async function webhooksTest(
         "Give one that is there, or none to test all.",
     );
   }
+  const { createReceivers, shownUrl } = await import(
+    "../webhooks/webhooks.ts"
+  );
+  const { testMessage } = await import("../webhooks/message.ts");
   const receivers = await createReceivers(webhooks, Deno.env.get);
   const results = await Promise.all(
     receivers.map(async ({ settings, send }) => {
@@ -63,24 +82,23 @@ export async function webhooksTest(
   return isOk ? EXIT.ok : EXIT.failed;
 }
 
-/** Shows how each webhook does. */
-export async function webhooksList(
+async function listWebhooks(
   { config, flags, terminal, openStore }: CommandContext,
 ): Promise<number> {
   const webhooks = configured(config);
+  const { shownUrl, subscriptionOf } = await import("../webhooks/webhooks.ts");
   const subscriptions = await Promise.all(webhooks.map(subscriptionOf));
   await using store = await openStore();
   const statuses = new Map(
     (await store.outbox.status(subscriptions)).map((it) => [it.endpoint, it]),
   );
   const rows = webhooks.map((settings, index) => ({
+    url: shownUrl(settings),
     settings,
     status: statuses.get(subscriptions[index]?.endpoint ?? ""),
   }));
   terminal.write(
-    flags.json
-      ? renderJson(rows.map(({ settings, status }) => toJson(settings, status)))
-      : rows.map(({ settings, status }) => toText(settings, status)).join("\n"),
+    flags.json ? renderJson(rows.map(toJson)) : rows.map(toText).join("\n"),
   );
   return EXIT.ok;
 }
@@ -98,30 +116,31 @@ function configured(
   );
 }
 
-function toJson(
-  settings: WebhookSettings,
-  status: EndpointStatus | undefined,
-): JsonObject {
+/** A webhook, and how it does where a runner has served it. */
+interface Row {
+  /** Without what may be secret. */
+  readonly url: string;
+  readonly settings: WebhookSettings;
+  readonly status: EndpointStatus | undefined;
+}
+
+function toJson({ url, settings, status }: Row): JsonObject {
   const { on, providers } = settings;
-  const timeOf = (time: Date | null = null) => time?.toISOString() ?? null;
   return {
-    url: shownUrl(settings),
+    url,
     on: [...on],
     providers: providers ? [...providers] : null,
     served: status !== undefined,
     pending: status?.pending ?? 0,
     given_up: status?.givenUp ?? 0,
-    last_success_at: timeOf(status?.lastSuccessAt),
-    last_error_at: timeOf(status?.lastErrorAt),
+    last_success_at: timeToJson(status?.lastSuccessAt ?? null),
+    last_error_at: timeToJson(status?.lastErrorAt ?? null),
     last_error: status?.lastError ?? null,
-    gone_at: timeOf(status?.goneAt),
+    gone_at: timeToJson(status?.goneAt ?? null),
   };
 }
 
-function toText(
-  settings: WebhookSettings,
-  status: EndpointStatus | undefined,
-): string {
+function toText({ url, settings, status }: Row): string {
   const { on, providers } = settings;
   const lines = [
     ["on", on.join(", ")],
@@ -129,7 +148,7 @@ function toText(
     ...status ? statusLines(status) : [["", "No runner has served it yet."]],
   ];
   return [
-    shownUrl(settings),
+    url,
     ...lines.map(([name = "", value = ""]) =>
       printable(`  ${name.padEnd(13)} ${value}`)
     ),

@@ -11,11 +11,10 @@ import { parseHosts, parseListenAddress } from "./listen_address.ts";
 import type { LogFormat, LogLevel } from "../base/log.ts";
 import {
   expectedOf,
-  maxOf,
+  readNumber,
   type Setting,
   type SettingName,
   SETTINGS,
-  UNITS,
 } from "./settings.ts";
 import type { WebhookSettings } from "../webhooks/config.ts";
 
@@ -123,9 +122,7 @@ export function loadConfig(
     const { text, source } = originOf(name, { flags, env, file });
     const value = readValue(SETTINGS[name], text);
     if (value === undefined) {
-      const expected = expectedOf(SETTINGS[name], {
-        isTooLarge: isTooLarge(SETTINGS[name], text),
-      });
+      const expected = expectedOf(SETTINGS[name], text);
       mistakes.push(`${source} is "${text}": expected ${expected}.`);
     }
     values[name] = value;
@@ -190,7 +187,7 @@ function readValue(setting: Setting, text: string): unknown {
     case "counts":
       return readCounts(text);
     default:
-      return readNumber(setting.kind, setting.min ?? 0, text);
+      return readNumber(setting, text);
   }
 }
 
@@ -203,21 +200,4 @@ function readCounts(text: string): ReadonlyMap<string, number> | undefined {
     counts.set(name, Number(count));
   }
   return counts;
-}
-
-function readNumber(
-  kind: keyof typeof UNITS,
-  min: number,
-  text: string,
-): number | undefined {
-  const { size } = UNITS[kind];
-  const number = /^\s*(\d+(\.\d+)?|\.\d+)\s*$/.test(text) ? Number(text) : NaN;
-  const isWhole = kind !== "count" || Number.isInteger(number);
-  const isFit = number >= min && number <= maxOf(kind);
-  return isWhole && isFit ? Math.round(number * size) : undefined;
-}
-
-function isTooLarge({ kind }: Setting, text: string): boolean {
-  return Object.hasOwn(UNITS, kind) && Number.isFinite(Number(text)) &&
-    Number(text) > maxOf(kind as keyof typeof UNITS);
 }

@@ -1,24 +1,34 @@
 /**
- * The flags that choose tasks by what they have in common.
+ * What the flags of single commands say.
  *
  * @module
  */
 
 import { closestString } from "@std/text/closest-string";
 import type { FlagValues } from "../config/config.ts";
+import { expectedOf, readNumber, type ValueForm } from "../config/settings.ts";
 import { UsageError } from "../base/errors.ts";
 import { parseSpan } from "../base/figures.ts";
+import type { TaskFilter } from "../store/contract.ts";
 import { parseTime } from "../task/new_task.ts";
 import { TASK_STATES, type TaskState } from "../task/task.ts";
-import { textFlag } from "./context.ts";
+
+/** A flag's text; undefined where it was not given. */
+export function textFlag(flags: FlagValues, name: string): string | undefined {
+  const value = flags[name];
+  return typeof value === "string" ? value : undefined;
+}
 
 /**
- * What `--state` says; undefined where it was not given.
+ * What `--state` and `--provider` say.
  *
  * @throws {UsageError} that names the nearest state that there is.
  */
-export function statesFlag(flags: FlagValues): TaskState[] | undefined {
-  return textFlag(flags, "state")?.split(",").map(stateOf);
+export function filterFlags(flags: FlagValues): TaskFilter {
+  return {
+    states: textFlag(flags, "state")?.split(",").map(stateOf),
+    provider: textFlag(flags, "provider"),
+  };
 }
 
 function stateOf(text: string): TaskState {
@@ -62,13 +72,7 @@ export function pastFlag(
  * @throws {UsageError} where it is no whole number of 1 or more.
  */
 export function countFlag(flags: FlagValues, name: string): number | undefined {
-  const text = textFlag(flags, name);
-  if (text === undefined) return undefined;
-  const count = /^\d{1,9}$/.test(text) ? Number(text) : 0;
-  if (count > 0) return count;
-  throw new UsageError(
-    `--${name} is "${text}": expected a whole number, 1 or more.`,
-  );
+  return numberFlag(flags, name, { kind: "count", min: 1, max: 999_999_999 });
 }
 
 /**
@@ -80,12 +84,19 @@ export function secondsFlag(
   flags: FlagValues,
   name: string,
 ): number | undefined {
+  return numberFlag(flags, name, { kind: "seconds", min: 0.001, max: 86_400 });
+}
+
+function numberFlag(
+  flags: FlagValues,
+  name: string,
+  form: ValueForm,
+): number | undefined {
   const text = textFlag(flags, name);
   if (text === undefined) return undefined;
-  const seconds = /^(\d+(\.\d+)?|\.\d+)$/.test(text) ? Number(text) : 0;
-  if (seconds >= 0.001 && seconds <= 86_400) return seconds * 1_000;
+  const number = readNumber(form, text);
+  if (number !== undefined) return number;
   throw new UsageError(
-    `--${name} is "${text}": expected a number of seconds, more than 0, ` +
-      "at most 86400 (a day).",
+    `--${name} is "${text}": expected ${expectedOf(form, text)}.`,
   );
 }
