@@ -9,7 +9,8 @@ const HOUSE: Readonly<Record<string, RegExp>> = {
   processors: /^(task|base)\//,
   runner: /^(store\/contract\.ts|processors\/processor\.ts|(task|base)\/)/,
   webhooks: /^(store\/contract\.ts|(task|base)\/)/,
-  config: /^((processors\/\w+|webhooks)\/config\.ts|(task|base)\/)/,
+  config:
+    /^(processors\/(processor|\w+\/config)\.ts|webhooks\/config\.ts|(task|base)\/)/,
   service:
     /^(store\/contract\.ts|runner\/(events|metrics)\.ts|(webhooks|config|task|base)\/)/,
   cli: /./,

@@ -10,7 +10,7 @@ import { commandConfig } from "../processors/command/config.ts";
 import { httpConfig, secretEnv } from "../processors/http/config.ts";
 import { moduleConfig } from "../processors/module/config.ts";
 import { parseHosts, parseListenAddress } from "./listen_address.ts";
-import type { ProviderSettings } from "../processors/provider_settings.ts";
+import type { ProviderSettings } from "../processors/processor.ts";
 import {
   expectedOf,
   keyOf,

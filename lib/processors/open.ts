@@ -6,9 +6,10 @@
 
 import { dirname, resolve } from "node:path";
 import type { Clock } from "../base/clock.ts";
-import type { Config } from "../config/config.ts";
-import type { ProviderOptions } from "../config/schema.ts";
 import type { Log } from "../base/log.ts";
+import type { CommandConfig } from "./command/config.ts";
+import type { HttpConfig } from "./http/config.ts";
+import type { ModuleConfig } from "./module/config.ts";
 import type { Processor, ProcessorLookup } from "./processor.ts";
 import { createSimulateProcessor } from "./simulate.ts";
 
@@ -18,24 +19,44 @@ export interface Processors extends AsyncDisposable {
   readonly for: ProcessorLookup;
 }
 
+/** A processor's kind, with what is configured of it. */
+export type ProcessorOptions =
+  | { readonly processor: "simulate" }
+  | { readonly processor: "command" } & CommandConfig
+  | { readonly processor: "http" } & HttpConfig
+  | { readonly processor: "module" } & ModuleConfig;
+
+/** What processors are chosen by. */
+export interface ProcessorsConfig {
+  /** Paths start where this file stands; undefined: in the working folder. */
+  readonly configPath: string | undefined;
+  /** By provider. Undefined where none is configured: all are simulated. */
+  readonly providers?: ReadonlyMap<
+    string,
+    { readonly options: ProcessorOptions }
+  >;
+  /** How long a simulated task takes, in milliseconds. */
+  readonly completionDelayMs: number;
+  /** Every simulated task fails. */
+  readonly simulateFailure: boolean;
+}
+
 /** What processors are made with, beside the configuration. */
 export interface ProcessorParts {
   readonly clock: Clock;
   readonly log: Log;
 }
 
-/** Without a configuration of providers, every provider is simulated. */
+/** Makes the processors of all providers that are configured. */
 export async function createProcessors(
-  config: Config,
+  config: ProcessorsConfig,
   parts: ProcessorParts,
 ): Promise<Processors> {
-  if (!config.providers) {
-    const simulate = simulated(config, parts);
-    return { for: () => simulate, async [Symbol.asyncDispose]() {} };
-  }
+  const providers = config.providers ??
+    new Map([["*", { options: { processor: "simulate" } as const }]]);
   await using made = new AsyncDisposableStack();
   const processors = new Map<string, Processor>();
-  for (const [provider, { options }] of config.providers) {
+  for (const [provider, { options }] of providers) {
     const processor = await createProcessor(options, { config, ...parts });
     made.defer(async () => await processor[Symbol.asyncDispose]?.());
     processors.set(provider, processor);
@@ -50,14 +71,17 @@ export async function createProcessors(
 
 /** A kind is loaded where a provider uses it: a kind more is a case more. */
 async function createProcessor(
-  options: ProviderOptions,
-  { config, ...parts }: ProcessorParts & { readonly config: Config },
+  options: ProcessorOptions,
+  { config, ...parts }: ProcessorParts & { readonly config: ProcessorsConfig },
 ): Promise<Processor> {
-  // Where the file stands; paths in it are seen from there.
   const baseFolder = resolve(dirname(config.configPath ?? ""));
   switch (options.processor) {
     case "simulate":
-      return simulated(config, parts);
+      return createSimulateProcessor({
+        delayMs: config.completionDelayMs,
+        fails: config.simulateFailure,
+        clock: parts.clock,
+      });
     case "command": {
       const { createCommandProcessor } = await import("./command/command.ts");
       return createCommandProcessor(options, { baseFolder, ...parts });
@@ -71,15 +95,4 @@ async function createProcessor(
       return createModuleProcessor(options, { baseFolder, ...parts });
     }
   }
-}
-
-function simulated(
-  { completionDelayMs, simulateFailure }: Config,
-  { clock }: ProcessorParts,
-): Processor {
-  return createSimulateProcessor({
-    delayMs: completionDelayMs,
-    fails: simulateFailure,
-    clock,
-  });
 }

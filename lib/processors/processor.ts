@@ -1,5 +1,5 @@
 /**
- * What does a task's work.
+ * What does a task's work, and how the tasks of a provider are run.
  *
  * @module
  */
@@ -10,10 +10,7 @@ import type { AgentTask, Answer, JsonObject, Outcome } from "../task/task.ts";
 export interface ProcessorContext {
   /** Aborts when the run must stop: shutdown, cancel, timeout, lost lease. */
   readonly signal: AbortSignal;
-  /**
-   * `<task id>:<attempt>`, after n answers `<task id>:<attempt>.<n>`: the same
-   * for a request that is sent twice.
-   */
+  /** `<task id>:<attempt>`: the same for a request that is sent twice. */
   readonly idempotencyKey: string;
   /** The task's trace; empty where there is none. */
   readonly trace: JsonObject;
@@ -55,3 +52,18 @@ export interface Processor {
 
 /** Finds the processor of a provider. */
 export type ProcessorLookup = (provider: string) => Processor | undefined;
+
+/**
+ * Settings of one provider. What is left out is the runner's own setting; what
+ * a task sets for itself wins over both.
+ */
+export interface ProviderSettings {
+  /** How long one run may take, in milliseconds; 0 for ever. */
+  readonly timeoutMs?: number;
+  /** Attempts before a failure is final. */
+  readonly attempts?: number;
+  /** Tasks that run at the same time. */
+  readonly concurrency?: number;
+  /** Delays between the attempts, in milliseconds. */
+  readonly backoff?: { readonly baseMs: number; readonly maxMs: number };
+}

@@ -9,8 +9,10 @@ import { ClockJumps } from "./clock_jumps.ts";
 import { messageOf } from "../base/errors.ts";
 import { RunnerEvents } from "./events.ts";
 import type { Log } from "../base/log.ts";
-import type { ProcessorLookup } from "../processors/processor.ts";
-import type { ProviderSettings } from "../processors/provider_settings.ts";
+import type {
+  ProcessorLookup,
+  ProviderSettings,
+} from "../processors/processor.ts";
 import { claimedProvidersOf, limitsOf } from "./providers.ts";
 import { Recorder } from "./recorder.ts";
 import type { RunWatcher } from "./log.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { ProviderSettings } from "../processors/provider_settings.ts";
+import type { ProviderSettings } from "../processors/processor.ts";
 import type { Runs } from "./runs.ts";
 import { OTHERS } from "../store/contract.ts";
 

@@ -7,7 +7,7 @@ import {
 import { parseConfigFile, readConfigFile } from "../../lib/config/file.ts";
 import { FILE_SETTINGS } from "../../lib/config/schema.ts";
 import { UsageError } from "../../lib/base/errors.ts";
-import { PLACEHOLDERS } from "../../lib/processors/command/placeholders.ts";
+import { PLACEHOLDERS } from "../../lib/processors/command/config.ts";
 import { type Setting, SETTINGS } from "../../lib/config/settings.ts";
 import type { RunnerSettings } from "../../lib/runner.ts";
 

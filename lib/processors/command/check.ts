@@ -6,16 +6,10 @@
 
 import { delimiter, dirname, join, resolve } from "node:path";
 import { messageOf } from "../../base/errors.ts";
-import type { CommandConfig } from "./config.ts";
+import type { VariableLookup } from "../task_runs.ts";
+import { type CommandConfig, fillPlaceholders } from "./config.ts";
 import { folderProblem } from "./folder.ts";
-import {
-  hasSlash,
-  passedVariables,
-  SHELL,
-  type VariableLookup,
-} from "./input.ts";
-import { fillPlaceholders } from "./placeholders.ts";
-import { shortSecrets } from "./secrets.ts";
+import { hasSlash, passedVariables, SHELL, shortSecrets } from "./input.ts";
 
 /** What a command is checked with. */
 export interface CheckParts {

@@ -6,25 +6,31 @@
 
 import type { Clock } from "../../base/clock.ts";
 import type { Log } from "../../base/log.ts";
-import type { Processor, ProcessorContext } from "../processor.ts";
 import type { AgentTask, Outcome } from "../../task/task.ts";
+import type { Processor, ProcessorContext } from "../processor.ts";
+import {
+  RunError,
+  STOPPED,
+  TaskRuns,
+  type VariableLookup,
+  withAnswerTime,
+} from "../task_runs.ts";
 import { checkCommand } from "./check.ts";
 import type { CommandConfig } from "./config.ts";
 import { type FolderEnd, openFolder } from "./folder.ts";
 import {
   commandFor,
-  HopelessError,
   passedVariables,
   programOf,
+  secretsOf,
   SHELL,
+  shortSecrets,
   stdinOf,
   taskVariables,
-  type VariableLookup,
 } from "./input.ts";
-import { outcomeOf } from "./outcome.ts";
-import { runProgram } from "./run.ts";
-import { secretsOf, shortSecrets } from "./secrets.ts";
+import { Excerpt, MAX_QUOTED_CHARACTERS } from "./output.ts";
 import { ProcessGuard } from "./process_guard.ts";
+import { type RunEnd, runProgram } from "./run.ts";
 
 /** What {@linkcode createCommandProcessor} needs beside the configuration. */
 export interface CommandParts {
@@ -36,7 +42,6 @@ export interface CommandParts {
   readonly variable?: VariableLookup;
 }
 
-const STOPPED: Outcome = { kind: "failed", error: "Stopped", retryable: true };
 /** What a stop may take beside `killGrace`. */
 const STOP_MARGIN_MS = 3_000;
 /** How much of an argument `describe` shows. */
@@ -57,8 +62,7 @@ class CommandProcessor implements Processor {
   readonly #parts: Required<CommandParts>;
   readonly #killGraceMs: number;
   readonly #guard: ProcessGuard;
-  readonly #runs = new Set<Promise<unknown>>();
-  readonly #closed = new AbortController();
+  readonly #runs = new TaskRuns();
 
   constructor(config: CommandConfig, parts: CommandParts) {
     this.#config = config;
@@ -84,28 +88,20 @@ class CommandProcessor implements Processor {
     return checkCommand(this.#config, this.#parts);
   }
 
-  async process(task: AgentTask, context: ProcessorContext): Promise<Outcome> {
-    const run = this.#run(task, context);
-    this.#runs.add(run);
-    try {
-      return await run;
-    } catch (error) {
-      if (!(error instanceof HopelessError)) throw error;
-      return { kind: "failed", error: error.message, retryable: false };
-    } finally {
-      this.#runs.delete(run);
-    }
+  process(task: AgentTask, context: ProcessorContext): Promise<Outcome> {
+    return this.#runs.run(context, (stop) => this.#run(task, context, stop));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#closed.abort("shutdown");
-    await Promise.allSettled(this.#runs);
+    await this.#runs[Symbol.asyncDispose]();
     await this.#guard[Symbol.asyncDispose]();
   }
 
-  async #run(task: AgentTask, context: ProcessorContext): Promise<Outcome> {
-    const stop = AbortSignal.any([context.signal, this.#closed.signal]);
-    if (stop.aborted) return STOPPED;
+  async #run(
+    task: AgentTask,
+    context: ProcessorContext,
+    stop: AbortSignal,
+  ): Promise<Outcome> {
     const folder = await openFolder(task.id, this.#config, this.#parts);
     let outcome = STOPPED;
     try {
@@ -128,7 +124,9 @@ class CommandProcessor implements Processor {
     const { baseFolder, variable, clock, log } = this.#parts;
     const passed = passedVariables(config, variable);
     const tooShort = shortSecrets(config, passed);
-    if (tooShort.length > 0) throw new HopelessError(tooShort.join(" "));
+    if (tooShort.length > 0) {
+      throw new RunError(tooShort.join(" "), { retryable: false });
+    }
     const given = taskVariables(task, context);
     for (const sentence of given.omitted) context.output(sentence);
     const program = programOf(config, task, baseFolder);
@@ -171,4 +169,62 @@ function shownWord(word: string): string {
     ? `${word.slice(0, SHOWN_CHARACTERS)}…`
     : word;
   return /^[\w@%+=:,./{}-]+$/.test(shown) ? shown : JSON.stringify(shown);
+}
+
+type Ended = RunEnd & { readonly status: Deno.CommandStatus };
+
+/** The outcome of a program that ended by itself. */
+function outcomeOf(
+  { status, stdout, stderr, message }: Ended,
+  { exitCodes, answerWithin }: CommandConfig,
+): Outcome {
+  const meaning = meaningOf(status, exitCodes);
+  switch (meaning) {
+    case "completed":
+      if (message?.kind === "question") return ask(message.question);
+      if (message) return { kind: "completed", result: message.value };
+      return stdout === ""
+        ? { kind: "completed" }
+        : { kind: "completed", result: stdout };
+    case "needsInput":
+      if (message?.kind === "question") return ask(message.question);
+      return ask(stdout || "The program needs input, and does not say which");
+    default:
+      return {
+        kind: "failed",
+        error: errorOf(status, quoted(stderr || stdout)),
+        retryable: meaning === "retry",
+      };
+  }
+
+  function ask(question: string): Outcome {
+    return withAnswerTime({ kind: "needs_input", question }, answerWithin);
+  }
+}
+
+type ExitCodes = CommandConfig["exitCodes"];
+
+const MEANINGS = ["completed", "needsInput", "retry", "failed"] as const;
+
+function meaningOf(
+  { code, signal }: Deno.CommandStatus,
+  exitCodes: ExitCodes,
+): (typeof MEANINGS)[number] {
+  if (signal !== null) return exitCodes.others;
+  return MEANINGS.find((it) => exitCodes[it].includes(code)) ??
+    exitCodes.others;
+}
+
+function errorOf(
+  { code, signal }: Deno.CommandStatus,
+  output: string,
+): string {
+  const end = signal === null ? `Exit code ${code}` : `Killed by ${signal}`;
+  return output === "" ? end : `${end}: ${output}`;
+}
+
+function quoted(text: string): string {
+  const excerpt = new Excerpt(MAX_QUOTED_CHARACTERS);
+  excerpt.add(text);
+  return excerpt.toString();
 }

@@ -5,13 +5,12 @@
  */
 
 import { resolve } from "node:path";
-import { UserError } from "../../base/errors.ts";
-import type { ProcessorContext } from "../processor.ts";
 import type { AgentTask } from "../../task/task.ts";
 import { answersOf, parseTrace, stringifyJson } from "../../task/trace.ts";
-import type { CommandConfig } from "./config.ts";
-import { fillPlaceholders } from "./placeholders.ts";
-import { taskJson } from "../task_json.ts";
+import type { ProcessorContext } from "../processor.ts";
+import { MIN_SECRET_CHARACTERS, Secrets } from "../secrets.ts";
+import { RunError, taskJson, type VariableLookup } from "../task_runs.ts";
+import { type CommandConfig, fillPlaceholders } from "./config.ts";
 
 /** What runs a `shell` script. */
 export const SHELL = "/bin/sh";
@@ -20,7 +19,7 @@ export const SHELL = "/bin/sh";
  * The longest argument and the longest variable, in bytes. Linux takes 128 KiB
  * with the name, Windows 32,767 characters for all together.
  */
-export const MAX_INPUT_BYTES = Deno.build.os === "windows" ? 16_000 : 100_000;
+const MAX_INPUT_BYTES = Deno.build.os === "windows" ? 16_000 : 100_000;
 
 /** What every program gets of the runner's environment, where it is set. */
 const PASSED_VARIABLES = [
@@ -45,14 +44,6 @@ const PASSED_VARIABLES = [
   "LOCALAPPDATA",
 ];
 
-/** A run that can't succeed, however often it is tried. */
-export class HopelessError extends UserError {
-  override readonly name = "HopelessError";
-}
-
-/** Finds a variable of the runner's environment. */
-export type VariableLookup = (name: string) => string | undefined;
-
 /** A program to start. */
 export interface Program {
   readonly path: string;
@@ -62,7 +53,7 @@ export interface Program {
 /**
  * The program to start for a task. A path with a slash starts from `baseFolder`.
  *
- * @throws {HopelessError} for a text that can't be an argument.
+ * @throws {RunError} for a text that can't be an argument.
  */
 export function programOf(
   config: CommandConfig,
@@ -81,10 +72,11 @@ export function programOf(
       ? 'begins with "-", which would make it an option'
       : problemOf(argument);
     if (problem === undefined) return;
-    throw new HopelessError(
+    throw new RunError(
       `Cannot run ${path}: the argument ${template} ${problem}. ` +
         `${isOption ? 'Put "--" before it, or let' : "Let"} the program read ` +
         "the task from its stdin.",
+      { retryable: false },
     );
   });
   return { path: hasSlash(path) ? resolve(baseFolder, path) : path, args };
@@ -145,6 +137,28 @@ export function passedVariables(
     if (value !== undefined) passed[name] = value;
   }
   return { ...passed, ...setEnv };
+}
+
+/** The values that must not be shown, of the variables that a program gets. */
+export function secretsOf(
+  { secrets }: CommandConfig,
+  variables: Readonly<Record<string, string>>,
+): Secrets {
+  return new Secrets(secrets.flatMap((name) => variables[name] || []));
+}
+
+/** The secrets that are too short to be found in a text, a sentence each. */
+export function shortSecrets(
+  { secrets }: CommandConfig,
+  variables: Readonly<Record<string, string>>,
+): string[] {
+  return secrets.filter((name) => {
+    const value = variables[name] ?? "";
+    return value !== "" && value.length < MIN_SECRET_CHARACTERS;
+  }).map((name) =>
+    `The secret ${name} has less than ${MIN_SECRET_CHARACTERS} characters: ` +
+    "it can't be told from other text."
+  );
 }
 
 /** The variables that tell of a task. */

@@ -7,14 +7,14 @@
 import type { Clock } from "../../base/clock.ts";
 import { messageOf, UserError } from "../../base/errors.ts";
 import type { Log } from "../../base/log.ts";
-import type { ProcessorContext } from "../processor.ts";
 import type { AgentTask } from "../../task/task.ts";
-import { HopelessError, type Program } from "./input.ts";
-import type { End } from "./outcome.ts";
-import { CommandOutput } from "./output.ts";
+import type { ProcessorContext } from "../processor.ts";
+import type { Secrets } from "../secrets.ts";
+import { RunError } from "../task_runs.ts";
+import type { Program } from "./input.ts";
+import { CommandOutput, type LastMessage } from "./output.ts";
 import type { ProcessGuard } from "./process_guard.ts";
 import { ProcessTree } from "./process_tree.ts";
-import type { Secrets } from "../secrets.ts";
 
 /**
  * How long what a program leaves behind has to end by itself: the last of a
@@ -44,18 +44,21 @@ export interface RunOptions {
   readonly log: Log;
 }
 
-/** How a run of a program ended. */
-export interface RunEnd extends Omit<End, "status"> {
+/** How a program ended, and what it said until then. */
+export interface RunEnd {
   /** Undefined for a program that could not be killed. */
   readonly status: Deno.CommandStatus | undefined;
   /** It was told to stop before it ended. */
   readonly isStopped: boolean;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly message: LastMessage | undefined;
 }
 
 /**
  * Runs a program. Resolves when nothing is left of it.
  *
- * @throws {HopelessError} for a program that can't be started.
+ * @throws {RunError} for a program that can't be started.
  */
 export async function runProgram(
   program: Program,
@@ -156,7 +159,7 @@ function startError(program: string, error: unknown): Error {
     : undefined;
   return hint === undefined
     ? new UserError(`Cannot run ${program}: ${messageOf(error)}`)
-    : new HopelessError(`Cannot run ${program}: ${hint}`);
+    : new RunError(`Cannot run ${program}: ${hint}`, { retryable: false });
 }
 
 function codeOf(error: unknown): unknown {

@@ -1,11 +1,13 @@
 /**
- * Says which addresses may be connected to: public ones, and others only where
- * the configuration allows them.
+ * Finds the addresses of a URL's host that may be connected to: public ones, and
+ * others only where the configuration allows them.
  *
  * @module
  */
 
+import { lookup as systemLookup } from "node:dns/promises";
 import { BlockList, isIP } from "node:net";
+import { connectionProblem, hopeless, httpError } from "./error.ts";
 
 /** An address that a host has. */
 export interface Address {
@@ -80,6 +82,85 @@ export function isAllowEntry(text: string): boolean {
 /** The host of a URL as connections take it: an IPv6 address has no brackets. */
 export function hostOf({ hostname }: URL): string {
   return hostname.replace(/^\[|\]$/g, "");
+}
+
+/** Finds the addresses of a host. Rejects where it has none. */
+export type Lookup = (host: string) => Promise<readonly Address[]>;
+
+/** As the system resolves names: hosts file, then DNS. */
+export const resolveHost: Lookup = async (host) => {
+  const found = await systemLookup(host, { all: true });
+  return found.map(({ address, family }) => ({
+    address,
+    family: family === 6 ? 6 : 4,
+  }));
+};
+
+/** Options for {@linkcode addressesOf}. */
+export interface AddressOptions {
+  readonly allowed: AllowedAddresses;
+  readonly lookup: Lookup;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * The addresses that may be connected to for a URL. Connect to these, and do not
+ * resolve the host again: the next answer may be another one.
+ *
+ * @throws {RunError} where there are none, or one of them is refused.
+ */
+export async function addressesOf(
+  url: URL,
+  { allowed, lookup, signal }: AddressOptions,
+): Promise<readonly Address[]> {
+  const host = hostOf(url);
+  const family = isIP(host);
+  const addresses: readonly Address[] = family === 0
+    ? await resolve(host, { lookup, signal })
+    : [{ address: host, family: family === 6 ? 6 : 4 }];
+  const refused = addresses.find((it) =>
+    !isPublic(it) && !allowed.allows(url.hostname, it)
+  );
+  if (!refused) return addresses;
+  const what = family === 0
+    ? `${host} has the address ${refused.address}, which is not public`
+    : `${host} is not a public address`;
+  throw hopeless(
+    `Cannot connect to ${url.host}: ${what}. If it is meant, allow it with ` +
+      '"allowPrivate" in the configuration.',
+  );
+}
+
+async function resolve(
+  host: string,
+  { lookup, signal }: Pick<AddressOptions, "lookup" | "signal">,
+): Promise<readonly Address[]> {
+  try {
+    const addresses = await unlessAborted(lookup(host), signal);
+    if (addresses.length > 0) return addresses;
+  } catch (cause) {
+    signal.throwIfAborted();
+    throw httpError(`Cannot resolve ${host}: ${connectionProblem(cause)}.`, {
+      cause,
+    });
+  }
+  throw httpError(`Cannot resolve ${host}: it has no address.`);
+}
+
+/** Settles as the promise does, but rejects as soon as the signal aborts. */
+async function unlessAborted<T>(
+  promise: Promise<T>,
+  signal: AbortSignal,
+): Promise<T> {
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const stop = () => reject(signal.reason);
+  if (signal.aborted) stop();
+  signal.addEventListener("abort", stop, { once: true });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
 }
 
 type Entry =

@@ -6,7 +6,6 @@
 
 import { z } from "zod";
 import { isAllowEntry } from "./addresses.ts";
-import { nameProblem, valueProblem } from "./headers.ts";
 
 /** A text in which `problemOf` finds nothing wrong. */
 function text(problemOf: (text: string) => string | undefined) {
@@ -14,6 +13,38 @@ function text(problemOf: (text: string) => string | undefined) {
     const message = problemOf(value);
     if (message) context.addIssue({ code: "custom", message });
   });
+}
+
+/** Stands in a header's value for the value of a variable. */
+export const REFERENCE = /\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}/g;
+
+/** What a value may hold: a tab, and visible characters of Latin-1. */
+export const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
+
+/** A header's name. */
+const NAME = /^[!#$%&'*+.^_`|~\w-]+$/;
+
+/** What the runner sets by itself, or what decides where a request ends. */
+const OWN_NAMES =
+  /^(host|connection|content-(length|type|encoding)|transfer-encoding|accept-encoding|te|trailer|upgrade|expect|keep-alive|proxy-.*|idempotency-key|webhook-.*)$/i;
+
+/** What is wrong with a header in the configuration. */
+function nameProblem(name: string): string | undefined {
+  if (!NAME.test(name)) return "expected the name of a header";
+  return OWN_NAMES.test(name)
+    ? "expected another header: agent-runner sets this one itself"
+    : undefined;
+}
+
+/** What is wrong with a header's value in the configuration. */
+function valueProblem(value: string): string | undefined {
+  const rest = value.replaceAll(REFERENCE, "");
+  if (rest.includes("${")) {
+    return "expected ${env:NAME} where it has ${, for the variable NAME";
+  }
+  return VALUE.test(rest)
+    ? undefined
+    : "expected a text without line breaks and characters beyond Latin-1";
 }
 
 function urlProblem(value: string): string | undefined {

@@ -7,9 +7,8 @@
 
 import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
-import { messageOf } from "../../base/errors.ts";
 import { type Address, hostOf } from "./addresses.ts";
-import { hopeless, HttpError } from "./error.ts";
+import { connectionProblem, hopeless, httpError } from "./error.ts";
 
 /** Options for {@linkcode connect}. */
 export interface ConnectOptions {
@@ -24,7 +23,7 @@ export interface ConnectOptions {
  * Opens a connection for one request: with TLS, and the certificate checked
  * against the URL's host, for `https:`. The caller destroys it.
  *
- * @throws {HttpError} where that fails, or the signal's reason.
+ * @throws {RunError} where that fails, or the signal's reason.
  */
 export async function connect(
   url: URL,
@@ -71,9 +70,9 @@ export async function connect(
   } catch (cause) {
     socket?.destroy();
     signal.throwIfAborted();
-    throw new HttpError(
+    throw httpError(
       `Cannot connect to ${url.host}: ${connectionProblem(cause)}.`,
-      { retryable: true, cause },
+      { cause },
     );
   } finally {
     signal.removeEventListener("abort", stop);
@@ -86,23 +85,3 @@ function isPermitted({ address, family }: Address, port: number): boolean {
 }
 
 type Found = (error: null, addresses: Address[]) => void;
-
-const PROBLEMS: Readonly<Record<string, string>> = {
-  ECONNREFUSED: "the connection was refused",
-  ECONNRESET: "the server closed the connection",
-  EPIPE: "the server closed the connection",
-  EHOSTUNREACH: "the host can't be reached",
-  ENETUNREACH: "the network can't be reached",
-  ETIMEDOUT: "the host does not answer",
-  HPE_HEADER_OVERFLOW: "the headers of the answer are too long",
-};
-
-/** What went wrong with a connection, for people. */
-export function connectionProblem(error: unknown): string {
-  const code = String((error as { code?: unknown } | undefined)?.code ?? "");
-  const problem = PROBLEMS[code];
-  if (problem) return problem;
-  return code.startsWith("HPE_")
-    ? `the answer is not HTTP (${messageOf(error)})`
-    : messageOf(error);
-}

@@ -10,9 +10,12 @@ import {
   type Sign,
   type Signer,
 } from "../../base/signature.ts";
-import type { HttpConfig } from "./config.ts";
-import { fillHeaders, type VariableLookup } from "./headers.ts";
 import { MIN_SECRET_CHARACTERS, Secrets } from "../secrets.ts";
+import type { VariableLookup } from "../task_runs.ts";
+import { type HttpConfig, REFERENCE, VALUE } from "./config.ts";
+
+/** Headers whose values are secret, wherever they come from. */
+const SECRET_NAMES = /auth|cookie|token|secret|key|password/i;
 
 /** Headers and signature, as configured. */
 export interface Credentials {
@@ -39,6 +42,43 @@ export function credentialsOf(
     ),
     problems: problem === undefined ? problems : [...problems, problem],
   };
+}
+
+/** Headers to send, and what in them is secret. */
+interface FilledHeaders {
+  readonly headers: Readonly<Record<string, string>>;
+  /** The values of variables, and of headers like `Authorization`. */
+  readonly secrets: readonly string[];
+  /** What is wrong with the variables, a sentence each. */
+  readonly problems: readonly string[];
+}
+
+/** Puts the values of variables into headers. */
+function fillHeaders(
+  templates: Readonly<Record<string, string>>,
+  variable: VariableLookup,
+): FilledHeaders {
+  const headers: Record<string, string> = {};
+  const secrets: string[] = [];
+  const problems = new Set<string>();
+  for (const [name, template] of Object.entries(templates)) {
+    headers[name] = template.replaceAll(REFERENCE, (_, key: string) => {
+      const value = variable(key);
+      if (!value) problems.add(`The variable ${key} is not set.`);
+      else if (!VALUE.test(value)) {
+        problems.add(
+          `The variable ${key} can't be part of the header ${name}: it has a ` +
+            "line break or a character beyond Latin-1.",
+        );
+      } else secrets.push(value);
+      return value ?? "";
+    });
+    // Of `Bearer x`, x alone is secret too.
+    if (SECRET_NAMES.test(name)) {
+      secrets.push(headers[name], ...headers[name].split(/\s+/).slice(-1));
+    }
+  }
+  return { headers, secrets, problems: [...problems] };
 }
 
 function signerOf(

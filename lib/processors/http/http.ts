@@ -1,23 +1,38 @@
 /**
- * Sends each task to a URL.
+ * Sends each task to a URL, and follows work that takes longer than a request.
  *
  * @module
  */
 
 import manifest from "../../../deno.json" with { type: "json" };
 import type { Clock } from "../../base/clock.ts";
+import { retryAfterMs } from "../../base/retry_after.ts";
 import type { Processor, ProcessorContext } from "../processor.ts";
 import type { AgentTask, Outcome } from "../../task/task.ts";
-import { AllowedAddresses, hostOf } from "./addresses.ts";
-import { type Lookup, resolveHost } from "./resolve.ts";
+import type { Secrets } from "../secrets.ts";
+import {
+  RunError,
+  taskJson,
+  TaskRuns,
+  type VariableLookup,
+  withAnswerTime,
+} from "../task_runs.ts";
+import {
+  AllowedAddresses,
+  hostOf,
+  type Lookup,
+  resolveHost,
+} from "./addresses.ts";
 import type { HttpConfig } from "./config.ts";
 import { credentialsOf } from "./credentials.ts";
-import { hopeless, HttpError } from "./error.ts";
-import type { VariableLookup } from "./headers.ts";
-import { followWork } from "./poll.ts";
-import { openConnection, type RequestLimits } from "./request.ts";
-import { HttpSession, nameOf } from "./session.ts";
-import { taskJson } from "../task_json.ts";
+import { hopeless } from "./error.ts";
+import {
+  type HttpAnswer,
+  openConnection,
+  type RequestLimits,
+} from "./request.ts";
+import { type Meaning, meaningOf } from "./response.ts";
+import { HttpSession, nameOf, nextUrl } from "./session.ts";
 
 /** What {@linkcode createHttpProcessor} needs beside the configuration. */
 export interface HttpParts {
@@ -35,9 +50,17 @@ const OPEN_HEADERS = {
   "Accept": "application/json, */*",
   "User-Agent": `agent-runner/${manifest.version}`,
 };
-const STOPPED: Outcome = { kind: "failed", error: "Stopped", retryable: true };
 /** A check is waited for by a person. */
 const MAX_CHECK_MS = 5_000;
+/**
+ * How often in a row a status URL may fail. The work goes on meanwhile, so that
+ * one lost answer should not start it again.
+ */
+const MAX_FAILURES = 5;
+/** A service that wants to be asked again at once is asked after this. */
+const MIN_WAIT_MS = 100;
+/** How much longer each wait is than the one before. */
+const GROWTH = 1.5;
 
 /** Makes the processor. Dispose of it to stop its requests. */
 export function createHttpProcessor(
@@ -54,8 +77,7 @@ class HttpProcessor implements Processor {
   readonly #clock: Clock;
   readonly #variable: VariableLookup;
   readonly #limits: RequestLimits;
-  readonly #runs = new Set<Promise<unknown>>();
-  readonly #closed = new AbortController();
+  readonly #runs = new TaskRuns();
 
   constructor(config: HttpConfig, parts: HttpParts) {
     const { lookup = resolveHost, clock, ca } = parts;
@@ -89,40 +111,22 @@ class HttpProcessor implements Processor {
       const connection = await openConnection(this.#url, {
         ...this.#limits,
         connectTimeoutMs: Math.min(connectTimeoutMs, MAX_CHECK_MS),
-        signal: this.#closed.signal,
+        signal: this.#runs.closed,
       });
       connection.destroy();
       return problems;
     } catch (error) {
-      if (error instanceof HttpError) return [...problems, error.message];
+      if (error instanceof RunError) return [...problems, error.message];
       throw error;
     }
   }
 
-  async process(task: AgentTask, context: ProcessorContext): Promise<Outcome> {
-    const signal = AbortSignal.any([context.signal, this.#closed.signal]);
-    const run = this.#run(task, context, signal);
-    this.#runs.add(run);
-    try {
-      return await run;
-    } catch (error) {
-      if (signal.aborted) return STOPPED;
-      if (!(error instanceof HttpError)) throw error;
-      const { message, retryable, retryAfterMs } = error;
-      return {
-        kind: "failed",
-        error: message,
-        retryable,
-        ...retryAfterMs !== undefined && { retryAfterMs },
-      };
-    } finally {
-      this.#runs.delete(run);
-    }
+  process(task: AgentTask, context: ProcessorContext): Promise<Outcome> {
+    return this.#runs.run(context, (stop) => this.#run(task, context, stop));
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#closed.abort("shutdown");
-    await Promise.allSettled(this.#runs);
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#runs[Symbol.asyncDispose]();
   }
 
   async #run(
@@ -169,8 +173,70 @@ class HttpProcessor implements Processor {
       signal,
       onProgress: (...note) => context.progress(...note),
     });
-    return outcome.kind === "needs_input" && answerWithin !== undefined
-      ? { ...outcome, answerWithinMs: answerWithin * 1_000 }
-      : outcome;
+    return withAnswerTime(outcome, answerWithin);
+  }
+}
+
+/** What work is followed with. */
+interface FollowOptions {
+  readonly session: HttpSession;
+  readonly poll: HttpConfig["poll"];
+  readonly secrets: Secrets;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  readonly onProgress: (message: string, fraction?: number) => void;
+}
+
+/**
+ * Asks a service until the task that it took is done.
+ *
+ * @param answer what it said when it was sent the task
+ * @throws {RunError} where the task is not done, or the signal's reason.
+ */
+async function followWork(
+  answer: HttpAnswer,
+  { session, poll, secrets, clock, signal, onProgress }: FollowOptions,
+): Promise<Outcome> {
+  const maxIntervalMs = poll.maxInterval * 1_000;
+  let intervalMs = poll.interval * 1_000;
+  let statusUrl = answer.url;
+  let failures = 0;
+  let lastNote = "";
+
+  let meaning = meaningOf(answer, { secrets, now: clock.now() });
+  let wantedMs = retryAfterMs(answer.header("retry-after"), clock.now());
+  note(meaning, answer);
+  while (meaning.kind === "working") {
+    await clock.sleep(Math.max(wantedMs ?? intervalMs, MIN_WAIT_MS), signal);
+    signal.throwIfAborted();
+    if (wantedMs === undefined) {
+      intervalMs = Math.min(intervalMs * GROWTH, maxIntervalMs);
+    }
+    try {
+      const next = await session.send({ url: statusUrl, method: "GET" });
+      const now = clock.now();
+      meaning = meaningOf(next, { secrets, now });
+      wantedMs = retryAfterMs(next.header("retry-after"), now);
+      note(meaning, next);
+      failures = 0;
+    } catch (error) {
+      const isLost = error instanceof RunError && error.retryable;
+      if (!isLost || ++failures > MAX_FAILURES) throw error;
+      wantedMs = error.retryAfterMs;
+    }
+  }
+  return meaning.outcome;
+
+  function note(meaning: Meaning, answer: HttpAnswer): void {
+    if (meaning.kind !== "working") return;
+    const { progress, fraction } = meaning;
+    if (meaning.statusUrl !== undefined) {
+      statusUrl = nextUrl(meaning.statusUrl, answer);
+    }
+    const message = progress ?? (fraction === undefined ? "" : "Working");
+    const noted = `${message} ${fraction}`;
+    if (message === "" || noted === lastNote) return;
+    lastNote = noted;
+    onProgress(message, fraction);
   }
 }

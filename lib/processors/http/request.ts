@@ -7,11 +7,14 @@
 import { type IncomingMessage, request as sendOn } from "node:http";
 import type { Socket } from "node:net";
 import type { Clock } from "../../base/clock.ts";
-import { addressesOf, type Lookup } from "./resolve.ts";
-import type { AllowedAddresses } from "./addresses.ts";
-import { connect, connectionProblem } from "./connection.ts";
-import { hopeless, HttpError } from "./error.ts";
-import { TimeLimit } from "../time_limit.ts";
+import { RunError } from "../task_runs.ts";
+import {
+  addressesOf,
+  type AllowedAddresses,
+  type Lookup,
+} from "./addresses.ts";
+import { connect } from "./connection.ts";
+import { connectionProblem, hopeless, httpError } from "./error.ts";
 
 /** A request to send. */
 export interface HttpRequest {
@@ -33,7 +36,7 @@ export interface HttpAnswer {
   /** The body is longer than may be read, and the text its beginning. */
   readonly isCut: boolean;
   /** Why the rest of the text, or all of it, could not be read. */
-  readonly problem?: HttpError;
+  readonly problem?: RunError;
 }
 
 /** Where and for how long requests may be sent. */
@@ -57,7 +60,7 @@ const MAX_ERROR_BYTES = 16_384;
  * Sends a request and reads the answer. Follows no redirect. Whatever comes of
  * it, the connection is closed after it.
  *
- * @throws {HttpError} where there is no answer, or the signal's reason.
+ * @throws {RunError} where there is no answer, or the signal's reason.
  */
 export async function sendRequest(
   request: HttpRequest,
@@ -68,11 +71,7 @@ export async function sendRequest(
   using limit = new TimeLimit(
     clock,
     requestTimeoutMs,
-    () =>
-      new HttpError(
-        `${url.host} did not answer within ${requestTimeoutMs / 1_000} s.`,
-        { retryable: true },
-      ),
+    `${url.host} did not answer within ${requestTimeoutMs / 1_000} s.`,
   );
   const stop = AbortSignal.any([signal, limit.signal]);
   const socket = await openConnection(url, { ...limits, signal: stop });
@@ -93,10 +92,10 @@ export async function sendRequest(
     };
   } catch (cause) {
     stop.throwIfAborted();
-    if (cause instanceof HttpError) throw cause;
-    throw new HttpError(
+    if (cause instanceof RunError) throw cause;
+    throw httpError(
       `No answer from ${url.host}: ${connectionProblem(cause)}.`,
-      { retryable: true, cause },
+      { cause },
     );
   } finally {
     stop.removeEventListener("abort", close);
@@ -107,7 +106,7 @@ export async function sendRequest(
 /**
  * Connects to where a URL's host is.
  *
- * @throws {HttpError} where it can't, or may not, or the signal's reason.
+ * @throws {RunError} where it can't, or may not, or the signal's reason.
  */
 export async function openConnection(
   url: URL,
@@ -119,12 +118,8 @@ export async function openConnection(
   using limit = new TimeLimit(
     clock,
     connectTimeoutMs,
-    () =>
-      new HttpError(
-        `Cannot connect to ${url.host}: no connection within ` +
-          `${connectTimeoutMs / 1_000} s.`,
-        { retryable: true },
-      ),
+    `Cannot connect to ${url.host}: no connection within ` +
+      `${connectTimeoutMs / 1_000} s.`,
   );
   const stop = AbortSignal.any([signal, limit.signal]);
   const addresses = await addressesOf(url, { ...limits, signal: stop });
@@ -192,13 +187,33 @@ async function readBody(
     }
   } catch (cause) {
     // A time limit is a problem of the answer, any other stop is one of ours.
-    if (!(stop.reason instanceof HttpError)) stop.throwIfAborted();
-    const problem = stop.reason ?? new HttpError(
+    if (!(stop.reason instanceof RunError)) stop.throwIfAborted();
+    const problem = stop.reason ?? httpError(
       `The answer broke off after ${length.toLocaleString("en")} bytes: ` +
         `${connectionProblem(cause)}.`,
-      { retryable: true, cause },
+      { cause },
     );
     return { text, isCut: false, problem };
   }
   return { text: text + decoder.decode(), isCut: false };
+}
+
+/** Aborts its signal with an error after a time. Dispose of it to stop that. */
+class TimeLimit implements Disposable {
+  readonly #ended = new AbortController();
+  readonly #passed = new AbortController();
+
+  constructor(clock: Clock, ms: number, message: string) {
+    clock.sleep(ms, this.#ended.signal).then(() => {
+      if (!this.#ended.signal.aborted) this.#passed.abort(httpError(message));
+    });
+  }
+
+  get signal(): AbortSignal {
+    return this.#passed.signal;
+  }
+
+  [Symbol.dispose](): void {
+    this.#ended.abort();
+  }
 }

@@ -17,10 +17,11 @@
 import { STATUS_CODES } from "node:http";
 import type { JsonObject, JsonValue, Outcome } from "../../task/task.ts";
 import { parseJson } from "../../task/trace.ts";
-import { excerptOf } from "../excerpt.ts";
-import { HttpError } from "./error.ts";
-import type { HttpAnswer } from "./request.ts";
+import { retryAfterMs } from "../../base/retry_after.ts";
 import type { Secrets } from "../secrets.ts";
+import type { RunError } from "../task_runs.ts";
+import { excerptOf, httpError } from "./error.ts";
+import type { HttpAnswer } from "./request.ts";
 
 /** What an answer means. */
 export type Meaning =
@@ -43,12 +44,11 @@ export interface MeaningOptions {
 
 /** A value that is nested deeper is kept as text: not all can read it. */
 const MAX_DEPTH = 100;
-const MAX_RETRY_AFTER_MS = 24 * 60 * 60 * 1_000;
 
 /**
  * Reads an answer.
  *
- * @throws {HttpError} where the task is not done, or the answer not whole.
+ * @throws {RunError} where the task is not done, or the answer not whole.
  */
 export function meaningOf(
   answer: HttpAnswer,
@@ -92,37 +92,20 @@ export function meaningOf(
   };
 }
 
-/** When to ask again, as the server says: in milliseconds, at most a day. */
-export function retryAfterMs(
-  { header }: HttpAnswer,
-  now: Date,
-): number | undefined {
-  const text = header("retry-after")?.trim() ?? "";
-  const ms = /^\d+$/.test(text)
-    ? Number(text) * 1_000
-    : Date.parse(DATE.test(text) ? text : "") - now.getTime();
-  return Number.isNaN(ms)
-    ? undefined
-    : Math.min(Math.max(ms, 0), MAX_RETRY_AFTER_MS);
-}
-
-/** `Date.parse` takes -5 for a year. */
-const DATE = /\d\d:\d\d:\d\d/;
-
 const RETRYABLE: readonly number[] = [408, 425, 429];
 
 function failureOf(
   answer: HttpAnswer,
   { secrets, now }: { secrets: Secrets; now: Date },
-): HttpError {
-  const { url, status, text } = answer;
+): RunError {
+  const { url, status, text, header } = answer;
   const reason = excerptOf(secrets.mask(text));
   const name = [status, STATUS_CODES[status]].join(" ").trim();
-  return new HttpError(
+  return httpError(
     `${url.host} answered ${name}${reason === "" ? "." : `: ${reason}`}`,
     {
       retryable: status >= 500 || RETRYABLE.includes(status),
-      retryAfterMs: retryAfterMs(answer, now),
+      retryAfterMs: retryAfterMs(header("retry-after"), now),
     },
   );
 }

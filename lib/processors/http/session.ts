@@ -49,7 +49,7 @@ export class HttpSession {
   /**
    * Sends a message, to where redirects lead.
    *
-   * @throws {HttpError} where there is no answer, or the signal's reason.
+   * @throws {RunError} where there is no answer, or the signal's reason.
    */
   async send(message: Message): Promise<HttpAnswer> {
     const { maxRedirects } = this.#options;
@@ -120,15 +120,13 @@ function redirected(message: Message, answer: HttpAnswer): Message {
 /**
  * A URL that a server names, seen from its own.
  *
- * @throws {HttpError} where it is none that may follow.
+ * @throws {RunError} where it is none that may follow.
  */
 export function nextUrl(text: string, { url: base }: HttpAnswer): URL {
   const url = URL.parse(text, base);
   const isHttp = url?.protocol === "http:" || url?.protocol === "https:";
   if (!url || !isHttp) {
-    throw hopeless(
-      `${nameOf(base)} names ${text}, which is no http URL.`,
-    );
+    throw hopeless(`${nameOf(base)} names ${text}, which is no http URL.`);
   }
   if (base.protocol === "https:" && url.protocol === "http:") {
     throw hopeless(

@@ -1,7 +1,7 @@
 /**
  * The program of the guard: a worker with the plugin's permissions that starts
  * the plugin's thread, ends it, and says when it is gone. See
- * `module_messages.ts`.
+ * `messages.ts`.
  *
  * @module
  */

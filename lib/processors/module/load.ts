@@ -80,15 +80,3 @@ export function whereOf(error: unknown): string {
     .find((it) => it && !it.startsWith(import.meta.url));
   return place && !head.includes(place) ? `${head} (${place})` : head;
 }
-
-/** What an executable made by `deno compile` can't load, as Deno says it. */
-const NEEDS_PACKAGE =
-  /\b(npm|jsr|https?):|not found|not a dependency|find con/i;
-
-/** What to do about an error of loading, where that is not in its message. */
-export function loadAdvice(message: string, isExecutable: boolean): string {
-  return isExecutable && NEEDS_PACKAGE.test(message)
-    ? ". The executable loads files, but no packages. Make one file of the " +
-      "plugin and its packages: deno bundle plugin.ts -o plugin.js"
-    : "";
-}

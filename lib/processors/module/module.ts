@@ -15,8 +15,6 @@ import type { PluginTask } from "./plugin.ts";
 import type { Processor, ProcessorContext } from "../processor.ts";
 import type { AgentTask, Outcome } from "../../task/task.ts";
 import type { ModuleConfig } from "./config.ts";
-import { loadAdvice } from "./load.ts";
-import { ModuleLog } from "./log.ts";
 import { threadGrants } from "./open.ts";
 import {
   describePermissions,
@@ -31,7 +29,7 @@ export interface ModuleParts {
   /** Paths in the configuration start here. */
   readonly baseFolder: string;
   readonly clock: Clock;
-  readonly log?: Log;
+  readonly log: Log;
   /**
    * How long a run has to return after it was told to stop, in milliseconds.
    * Less than the executor gives, so that its end can be told from a refusal.
@@ -126,7 +124,6 @@ class ModuleProcessor implements Processor {
     const { options, permissions, memory, startTimeout } = this.#config;
     const plugin = pathToFileURL(this.#file);
     const startedMs = clock.monotonic();
-    const says = new ModuleLog(log, this.name);
     try {
       await this.#checkFile();
       const grants = await threadGrants(permissions, plugin);
@@ -142,9 +139,13 @@ class ModuleProcessor implements Processor {
         startTimeoutMs: startTimeout * 1_000,
         graceMs,
         clock,
-        log: says,
+        log,
         onLost: (reason) => {
-          says.ended(reason);
+          log.warning(`${this.name} was ended: ${reason}`, {
+            event: "module_ended",
+            module: this.name,
+            reason,
+          });
           this.#lost(clock.monotonic() - startedMs);
         },
       });
@@ -218,4 +219,16 @@ function pluginTaskOf(task: AgentTask): PluginTask {
     attempt,
     createdAt,
   };
+}
+
+/** What an executable made by `deno compile` can't load, as Deno says it. */
+const NEEDS_PACKAGE =
+  /\b(npm|jsr|https?):|not found|not a dependency|find con/i;
+
+/** What to do about an error of loading, where that is not in its message. */
+export function loadAdvice(message: string, isExecutable: boolean): string {
+  return isExecutable && NEEDS_PACKAGE.test(message)
+    ? ". The executable loads files, but no packages. Make one file of the " +
+      "plugin and its packages: deno bundle plugin.ts -o plugin.js"
+    : "";
 }

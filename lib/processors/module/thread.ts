@@ -1,17 +1,17 @@
 /**
  * A plugin's thread as the runner sees it: starts it, runs tasks in it, notices
- * what becomes of it, and ends it. See `module_messages.ts`.
+ * what becomes of it, and ends it. See `messages.ts`.
  *
  * @module
  */
 
 import type { Clock } from "../../base/clock.ts";
 import { messageOf } from "../../base/errors.ts";
+import type { Log } from "../../base/log.ts";
 import type { PluginTask } from "./plugin.ts";
 import type { ProcessorContext } from "../processor.ts";
 import type { Outcome } from "../../task/task.ts";
 import { parseTrace } from "../../task/trace.ts";
-import type { ModuleLog } from "./log.ts";
 import type { FromGuard, FromThread, ToThread } from "./messages.ts";
 import { openThread, type OpenThreadOptions } from "./open.ts";
 
@@ -29,7 +29,7 @@ export interface PluginThreadOptions extends OpenThreadOptions {
   /** How long a run has to return after it was told to stop. */
   readonly graceMs: number;
   readonly clock: Clock;
-  readonly log: ModuleLog;
+  readonly log: Log;
   /** Called where it was ready, and by its own fault takes no more runs. */
   readonly onLost: (reason: string) => void;
 }
@@ -159,10 +159,14 @@ export class PluginThread {
    * optimized: those that only call built-in functions.
    */
   async #awaitEnd(): Promise<void> {
-    const { clock, log } = this.#options;
+    const { label, clock, log } = this.#options;
     await clock.sleep(UNSTOPPABLE_MS, this.#gone.signal);
     if (!this.#gone.signal.aborted) {
-      log.stuck();
+      log.error(
+        `${label} can't be ended: it goes on in a loop that uses one ` +
+          "processor core, maybe more and more memory. Restart agent-runner.",
+        { event: "module_stuck", module: label },
+      );
     }
     this.#guardPort.close();
     this.#guard.terminate();
@@ -175,10 +179,16 @@ export class PluginThread {
 
   #take(message: FromThread): void {
     if (this.#endReason) return;
-    const { log } = this.#options;
+    const { label, log } = this.#options;
     switch (message.kind) {
       case "ready":
-        log.ready(message.name);
+        log.debug(
+          `${label} is ready${message.name ? `: ${message.name}` : ""}`,
+          {
+            event: "module_ready",
+            module: label,
+          },
+        );
         this.#isReady = true;
         this.#ready.resolve();
         break;
@@ -196,7 +206,12 @@ export class PluginThread {
       case "output": {
         const run = this.#runs.get(message.run ?? 0);
         if (run) run.context.output(message.line);
-        else log.printed(message.line);
+        else {
+          log.debug(`${label}: ${message.line}`, {
+            event: "output",
+            module: label,
+          });
+        }
         break;
       }
       case "outcome":
@@ -269,7 +284,7 @@ export class PluginThread {
 
   /** Notices while there are runs that the thread does not answer. */
   async #watchOver(): Promise<void> {
-    const { clock, log } = this.#options;
+    const { label, clock, log } = this.#options;
     const watch = this.#watch = new AbortController();
     let unanswered = 0;
     let ping = 0; // Most runs end before the first.
@@ -277,10 +292,20 @@ export class PluginThread {
       await clock.sleep(PING_MS, watch.signal);
       if (watch.signal.aborted) return;
       if (this.#lastPong >= ping) {
-        if (unanswered >= BLOCKED_PINGS) log.recovered();
+        if (unanswered >= BLOCKED_PINGS) {
+          log.info(`${label} answers again`, {
+            event: "module_recovered",
+            module: label,
+          });
+        }
         unanswered = 0;
       } else if (++unanswered === BLOCKED_PINGS) {
-        log.blocked({ seconds: unanswered, tasks: this.#runs.size });
+        const count = this.#runs.size;
+        log.warning(
+          `${label} has blocked its event loop for ${unanswered} s: its ` +
+            `${count} tasks can't go on, nor stop by themselves`,
+          { event: "module_blocked", module: label, count },
+        );
       }
       ping = this.#ping();
     }

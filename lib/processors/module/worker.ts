@@ -1,6 +1,6 @@
 /**
  * The program of a plugin's thread: loads the plugin and runs tasks in it,
- * several at the same time. See `module_messages.ts`.
+ * several at the same time. See `messages.ts`.
  *
  * @module
  */
@@ -142,9 +142,10 @@ async function runTask(given: RunOrder, plugin: Plugin): Promise<void> {
 function failureText(error: unknown): string {
   const isNonsense = error instanceof OutcomeError;
   if (error instanceof Error && !isNonsense) {
-    // As far as it is the plugin's own.
-    const [stack] = `${error.stack}`.split(/\n[^\n]*module_worker\.ts/);
-    print(`${stack}\n`);
+    const lines = `${error.stack}`.split("\n");
+    // What follows is this program's own.
+    const end = lines.findIndex((line) => line.includes(import.meta.url));
+    print(`${lines.slice(0, end < 0 ? undefined : end).join("\n")}\n`);
   }
   return outcomeText({
     kind: "failed",

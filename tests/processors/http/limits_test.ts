@@ -336,7 +336,9 @@ Deno.test("http says that a host has no address", async () => {
 });
 
 function fixture(name: string): string {
-  return Deno.readTextFileSync(new URL(`fixtures/${name}`, import.meta.url));
+  return Deno.readTextFileSync(
+    new URL(`../../support/fixtures/${name}`, import.meta.url),
+  );
 }
 
 const TLS = {

@@ -39,8 +39,8 @@ Deno.test("a plugin sees its task and gives a result", async () => {
 
 Deno.test("a plugin can be TypeScript, import its files and be made of options", async () => {
   await using bench = await PluginBench.create(
-    `import { greet } from "../../greet.ts";
-     import type { Plugin } from "../../nowhere.ts";
+    `import { greet } from "./greet.ts";
+     import type { Plugin } from "./nowhere.ts";
      export default (options: { name: string }): Plugin => ({
        name: "greeter" as const,
        process: () => ({ kind: "completed", result: greet(options.name) }),
@@ -295,7 +295,7 @@ const BUSY = `
   }
   if (task.instruction === "wait") {
     const names = () =>
-      [...Deno.readDirSync(new URL("../..", import.meta.url))].map((it) => it.name);
+      [...Deno.readDirSync(new URL(".", import.meta.url))].map((it) => it.name);
     while (!names().includes("go")) await new Promise((it) => setTimeout(it, 5));
   }
   globalThis.runs = (globalThis.runs ?? 0) + 1;
@@ -351,6 +351,19 @@ Deno.test("a run that ignores its signal costs no other run, and its thread ends
   Deno.writeTextFileSync(`${bench.folder}/go`, "");
   assertEquals(await other.outcome, { kind: "completed", result: 1 });
   assertMatch(bench.log.join(), /it ignored the signal that stops task task-2/);
+});
+
+Deno.test("the stack of a plugin's error is printed as far as it is the plugin's own", async () => {
+  await using bench = await PluginBench.create(pluginThat(
+    `function step() { throw new Error("no way"); }
+     step();`,
+  ));
+  const run = bench.run();
+  await run.outcome;
+  assertEquals(run.output[0], "Error: no way");
+  const places = run.output.slice(1).filter((line) => line !== "");
+  assert(places.length > 0);
+  assertEquals(places.filter((line) => !line.includes("plugin.ts")), []);
 });
 
 Deno.test("a blocked event loop is said in the log", async () => {

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { moduleConfig } from "../../../lib/processors/module/config.ts";
-import { loadAdvice } from "../../../lib/processors/module/load.ts";
+import { loadAdvice } from "../../../lib/processors/module/module.ts";
 import {
   OutcomeError,
   outcomeText,
