@@ -62,14 +62,14 @@ export const complete: Command = {
 const FILES = ":files";
 
 /** A word, and what it means. */
-type Candidate = readonly [word: string, meaning?: string];
+export type Candidate = readonly [word: string, meaning?: string];
 
 /**
  * What the last of the words may become.
  *
  * @param words after the program's name; the last may be empty
  */
-function candidatesFor(
+export function candidatesFor(
   words: readonly string[],
   commands: readonly Command[],
 ): readonly Candidate[] {
