@@ -21,7 +21,7 @@ import {
   summaryOf,
   type ValueForm,
 } from "./settings.ts";
-import { WEBHOOK_EVENTS } from "../webhooks/config.ts";
+import { DELIVERED_EVENTS } from "../webhooks/config.ts";
 
 const SECONDS: ValueForm = { kind: "seconds" };
 const COUNT: ValueForm = { kind: "count", min: 1 };
@@ -58,7 +58,7 @@ const webhook = z.strictObject({
   secretEnv: secretEnv.describe(
     "The environment variable with the secret, whsec_…, that signs",
   ),
-  on: z.array(z.enum(WEBHOOK_EVENTS)).min(1).describe(
+  on: z.array(z.enum(DELIVERED_EVENTS)).min(1).describe(
     "What is sent: changes of a task",
   ),
   providers: z.array(z.string().regex(/\S/, "expected a provider's name"))

@@ -34,7 +34,6 @@ const WAIT_BOUNDS = [
   43200,
 ];
 const RUN_BOUNDS = [0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14400];
-const HELD_BOUNDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10];
 const ROW_BOUNDS = [1, 2, 5, 10, 50, 100, 500, 1_000, 5_000, 10_000];
 
 /** Every metric by the name that the code uses. */
@@ -88,10 +87,6 @@ export const METRICS = {
   run: histogram("run_seconds", RUN_BOUNDS, {
     help: "From the start of runs to their outcome",
     labels: ["provider"],
-  }),
-  databaseHeld: histogram("database_held_seconds", HELD_BOUNDS, {
-    help: "For how long the file was held each time; never let go of " +
-      "with --exclusive",
   }),
   commitRows: histogram("commit_rows", ROW_BOUNDS, {
     help: "Outcomes and notes of progress that were committed at once",

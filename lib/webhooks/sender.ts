@@ -5,6 +5,7 @@
  */
 
 import { messageOf as messageOfError, UsageError } from "../base/errors.ts";
+import { retryAfterMs } from "../base/retry_after.ts";
 import { createSigner, SecretError, type Sign } from "../base/signature.ts";
 import type { WebhookSettings } from "./config.ts";
 import type { WebhookMessage } from "./message.ts";
@@ -18,7 +19,7 @@ export interface SendResult {
   readonly error: string;
   /** What the receiver answered; undefined where it did not. */
   readonly status: number | undefined;
-  /** The receiver asked for so much time. */
+  /** The receiver asked for so much time; 0 where it did not. */
   readonly retryAfterMs: number;
 }
 
@@ -54,7 +55,7 @@ export function createSender(
         },
       });
       await response.body?.cancel();
-      return resultOf(response);
+      return resultOf(response, now);
     } catch (error) {
       return {
         isDelivered: false,
@@ -69,8 +70,7 @@ export function createSender(
   };
 }
 
-function resultOf({ ok, status, headers }: Response): SendResult {
-  const seconds = Number(headers.get("retry-after"));
+function resultOf({ ok, status, headers }: Response, now: Date): SendResult {
   const isRedirect = status >= 300 && status < 400;
   return {
     isDelivered: ok,
@@ -79,7 +79,7 @@ function resultOf({ ok, status, headers }: Response): SendResult {
       ? ""
       : `HTTP ${status}${isRedirect ? ": redirects are not followed" : ""}`,
     status,
-    retryAfterMs: seconds > 0 ? seconds * 1_000 : 0,
+    retryAfterMs: retryAfterMs(headers.get("retry-after"), now) ?? 0,
   };
 }
 

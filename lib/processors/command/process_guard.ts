@@ -2,37 +2,46 @@
  * Ends what the runner's programs leave behind: processes that left their
  * group, and everything when the runner itself has died, in whatever way.
  *
- * Each program is marked by a variable in its environment, which its descendants
- * inherit. Linux shows the environment of processes in /proc. Deno may not read
- * it without --allow-all, so a shell does.
+ * Each program is marked, and Linux shows the marks of all processes in /proc.
+ * Deno may not read there without --allow-all, so a shell does.
  *
  * @module
  */
 
 import type { Log } from "../../base/log.ts";
+import { MARK_LIMIT, MARK_VARIABLE, ProcessMarks } from "./process_mark.ts";
 
-/** The variable that marks the processes of one program. */
-export const MARK_VARIABLE = "AGENT_RUNNER_RUN";
-
+const isLinux = Deno.build.os === "linux";
 const SHELL = "/bin/sh";
 const DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin";
 /** How long a shell may take to look through /proc. */
 const SCRIPT_MS = 10_000;
+
+/** What /proc says of a process. Its name, in brackets, may be anything. */
+const LOOK_AT = `
+look_at() {
+  read -r line 2>/dev/null < "/proc/$1/stat" || return 1
+  set -- \${line##*) }
+  state=$1 group=$3
+  [ "$state" != Z ] && [ "$state" != X ]
+}
+`;
 
 /**
  * Kills what is marked, again and again: a process may fork while it is killed.
  * One that forks and ends while /proc is read can be missed, so it must be
  * clean twice. Fails where something does not die, as a process in the kernel.
  */
-const KILL_MARKED = `
+const KILL_MARKED = `${LOOK_AT}
 kill_marked() {
   command -v grep >/dev/null || return 1
   clean=0 same=0 before=
   while [ $clean -lt 2 ]; do
     pids=
-    for file in $(grep -lsF "${MARK_VARIABLE}=$1" /proc/[0-9]*/environ); do
-      file=\${file%/environ}
-      pids="$pids \${file#/proc/}"
+    for file in $(grep -lsE "${MARK_VARIABLE}=$1|^${MARK_LIMIT} +$1" \
+        /proc/[0-9]*/environ /proc/[0-9]*/limits); do
+      pid=\${file#/proc/} pid=\${pid%/*}
+      look_at "$pid" && pids="$pids $pid"
     done
     if [ -z "$pids" ]; then clean=$((clean + 1)); continue; fi
     clean=0
@@ -47,12 +56,11 @@ kill_marked() {
 }
 `;
 
-/** Looks for a process of a group, in the state and group that /proc says. */
-const HAS_LIVING = `
+/** Looks for a process of a group. */
+const HAS_LIVING = `${LOOK_AT}
 for file in /proc/[0-9]*/stat; do
-  read -r line 2>/dev/null < "$file" || continue
-  set -- "$1" \${line##*) }
-  [ "$4" = "$1" ] && [ "$2" != Z ] && [ "$2" != X ] && exit 0
+  pid=\${file#/proc/}
+  look_at "\${pid%/stat}" && [ "$group" = "$1" ] && exit 0
 done
 exit 1
 `;
@@ -97,27 +105,42 @@ export interface ProcessGuardOptions {
 /** A guard of the programs of one runner. Dispose of it when all have ended. */
 export class ProcessGuard implements AsyncDisposable {
   readonly #options: ProcessGuardOptions;
-  readonly #id = crypto.randomUUID();
+  readonly #marks = new ProcessMarks();
   readonly #groups = new Set<number>();
-  #count = 0;
   #shell: Deno.ChildProcess | undefined;
   #orders: WritableStreamDefaultWriter<Uint8Array> | undefined;
   #hasShell = Deno.build.os !== "windows";
+  readonly #warned = new Set<string>();
 
   constructor(options: ProcessGuardOptions) {
     this.#options = options;
   }
 
-  /** Gets ready for a program: returns the mark of all its processes. */
-  prepare(): string {
-    if (this.#hasShell && !this.#shell) this.#start();
-    return `${this.#id}/${++this.#count}/`;
-  }
-
-  /** Ends this group, should the runner die. */
-  watch(group: number): void {
-    this.#groups.add(group);
-    this.#order(`watch ${group}`);
+  /**
+   * Starts a program, the first of its group. It is ended should the runner die.
+   *
+   * @param start is given the variables that it must have
+   * @returns the program, and the mark of all its processes.
+   */
+  start(
+    start: (env: Readonly<Record<string, string>>) => Deno.ChildProcess,
+  ): { readonly child: Deno.ChildProcess; readonly mark: string } {
+    if (this.#hasShell && !this.#shell) this.#startShell();
+    const mark = this.#marks.next();
+    const { started: child, isLimited } = this.#marks.startWith(
+      mark,
+      () => start({ [MARK_VARIABLE]: mark }),
+    );
+    if (!isLimited && isLinux) {
+      this.#warn(
+        "no_limits",
+        "Cannot mark programs by their limits (prlimit). What they leave behind " +
+          "with an empty environment, outside of their process group, goes on.",
+      );
+    }
+    this.#groups.add(child.pid);
+    this.#order(`watch ${child.pid}`);
+    return { child, mark };
   }
 
   /** Nothing of this group is left. */
@@ -144,46 +167,36 @@ export class ProcessGuard implements AsyncDisposable {
 
   /** Whether a script succeeds. */
   async #ask(script: string, argument: string): Promise<boolean | undefined> {
-    if (!this.#hasShell || Deno.build.os !== "linux") return undefined;
-    try {
-      const { success } = await this.#shellWith(script, {
-        args: [argument],
-        stdin: "null",
-        signal: AbortSignal.timeout(SCRIPT_MS),
-      }).output();
-      return success;
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-      this.#warnOfNoShell();
-      return undefined;
-    }
+    if (!this.#hasShell || !isLinux) return undefined;
+    const shell = this.#spawn(script, [argument], { stdin: "null" });
+    if (!shell) return undefined;
+    const limit = setTimeout(() => shell.kill("SIGKILL"), SCRIPT_MS);
+    const { success } = await shell.status;
+    clearTimeout(limit);
+    return success;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const shell = this.#shell;
-    if (!shell) return;
-    shell.ref();
+    this.#shell?.ref();
     await this.#orders?.close().catch(() => {});
-    await shell.status;
+    await this.#shell?.status;
+    this.#marks[Symbol.dispose]();
   }
 
-  #start(): void {
-    const { graceMs } = this.#options;
-    try {
-      const shell = this.#shellWith(GUARD, {
-        args: [`${this.#id}/`, String(Math.ceil(graceMs / 1_000))],
-        stdin: "piped",
-      }).spawn();
-      // It is there for the runner's end, so it must not put it off.
-      shell.unref();
-      this.#shell = shell;
-      this.#orders = shell.stdin.getWriter();
-      shell.status.then(() => this.#shell = this.#orders = undefined);
-      for (const group of this.#groups) this.#order(`watch ${group}`);
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-      this.#warnOfNoShell();
-    }
+  #startShell(): void {
+    const graceSeconds = Math.ceil(this.#options.graceMs / 1_000);
+    const shell = this.#spawn(
+      GUARD,
+      [this.#marks.runner, String(graceSeconds)],
+      { stdin: "piped" },
+    );
+    if (!shell) return;
+    // It is there for the runner's end, so it must not put it off.
+    shell.unref();
+    this.#shell = shell;
+    this.#orders = shell.stdin.getWriter();
+    shell.status.then(() => this.#shell = this.#orders = undefined);
+    for (const group of this.#groups) this.#order(`watch ${group}`);
   }
 
   #order(line: string): void {
@@ -191,12 +204,13 @@ export class ProcessGuard implements AsyncDisposable {
     this.#orders?.write(encoder.encode(`${line}\n`)).catch(() => {});
   }
 
-  #shellWith(
+  /** Starts a shell; undefined where there is none. */
+  #spawn(
     script: string,
-    { args, ...options }: Deno.CommandOptions & { args: string[] },
-  ): Deno.Command {
-    return new Deno.Command(SHELL, {
-      ...options,
+    args: readonly string[],
+    { stdin }: Pick<Deno.CommandOptions, "stdin">,
+  ): Deno.ChildProcess | undefined {
+    const shell = new Deno.Command(SHELL, {
       args: ["-c", script, "agent-runner-guard", ...args],
       // A session of its own: Ctrl-C on the terminal is not for it.
       detached: true,
@@ -204,19 +218,29 @@ export class ProcessGuard implements AsyncDisposable {
       // Without the mark of a runner that runs this runner.
       clearEnv: true,
       env: { PATH: this.#options.path ?? DEFAULT_PATH },
+      stdin,
       stdout: "null",
       stderr: "null",
     });
+    try {
+      return this.#marks.startWith(undefined, () => shell.spawn()).started;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+      this.#hasShell = false;
+      this.#warn(
+        "no_guard",
+        `Cannot guard programs: there is no ${SHELL}. What they leave behind ` +
+          "outside of their process group goes on.",
+      );
+      return undefined;
+    }
   }
 
-  #warnOfNoShell(): void {
-    if (!this.#hasShell) return;
-    this.#hasShell = false;
-    this.#options.log.warning(
-      `Cannot guard programs: there is no ${SHELL}. What they leave behind ` +
-        "outside of their process group goes on.",
-      { event: "no_guard" },
-    );
+  /** Says once what this system lacks. */
+  #warn(event: string, message: string): void {
+    if (this.#warned.has(event)) return;
+    this.#warned.add(event);
+    this.#options.log.warning(message, { event });
   }
 }
 

@@ -5,7 +5,7 @@
  */
 
 import type { Clock } from "../../base/clock.ts";
-import { MARK_VARIABLE, type ProcessGuard } from "./process_guard.ts";
+import type { ProcessGuard } from "./process_guard.ts";
 
 /** Pauses between two looks whether a group is still there; each is doubled. */
 const FIRST_PAUSE_MS = 10;
@@ -50,18 +50,20 @@ export class ProcessTree {
     parts: ProcessTreeParts,
   ) {
     this.#parts = parts;
-    this.#mark = parts.guard.prepare();
-    this.#child = new Deno.Command(program, {
-      args: [...args],
-      cwd,
-      clearEnv: true,
-      env: { ...env, [MARK_VARIABLE]: this.#mark },
-      detached: true,
-      stdin: hasStdin ? "piped" : "null",
-      stdout: "piped",
-      stderr: "piped",
-    }).spawn();
-    parts.guard.watch(this.#child.pid);
+    const { child, mark } = parts.guard.start((marks) =>
+      new Deno.Command(program, {
+        args: [...args],
+        cwd,
+        clearEnv: true,
+        env: { ...env, ...marks },
+        detached: true,
+        stdin: hasStdin ? "piped" : "null",
+        stdout: "piped",
+        stderr: "piped",
+      }).spawn()
+    );
+    this.#child = child;
+    this.#mark = mark;
     this.#child.status.then(() => this.#hasEnded = true);
   }
 

@@ -15,9 +15,9 @@
  */
 
 import { STATUS_CODES } from "node:http";
+import { retryAfterMs } from "../../base/retry_after.ts";
 import type { JsonObject, JsonValue, Outcome } from "../../task/task.ts";
 import { parseJson } from "../../task/trace.ts";
-import { retryAfterMs } from "../../base/retry_after.ts";
 import type { Secrets } from "../secrets.ts";
 import type { RunError } from "../task_runs.ts";
 import { excerptOf, httpError } from "./error.ts";

@@ -6,24 +6,17 @@
 
 import type { Clock } from "../../base/clock.ts";
 
-/** Answers that are kept. */
+/** Values that are kept. */
 const MAX_ENTRIES = 50;
 /** And how large they may be together, in characters: a trace may have a million. */
 const MAX_CHARACTERS = 16 * 1024 * 1024;
 /** Where everything changes all the time, reading takes at most this share. */
 const MAX_SHARE = 0.1;
 
-/** Options for {@linkcode ReadCache}. */
-export interface ReadCacheOptions {
-  readonly clock: Clock;
-  /** A text that changes with whatever is read. */
-  readonly version: () => string;
-}
-
 interface Entry {
-  readonly version: string;
+  /** How many changes there had been. */
+  readonly changes: number;
   readonly value: Promise<unknown>;
-  readonly begunAt: number;
   /** Good until then, whatever changes. */
   freshUntil: number;
   /** In characters; 0 while it is read. */
@@ -32,11 +25,17 @@ interface Entry {
 
 /** Keeps what was read until it changes. */
 export class ReadCache {
-  readonly #options: ReadCacheOptions;
+  readonly #clock: Clock;
   readonly #entries = new Map<string, Entry>();
+  #changes = 0;
 
-  constructor(options: ReadCacheOptions) {
-    this.#options = options;
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** What was read before may not be true any more. */
+  changed(): void {
+    this.#changes++;
   }
 
   /**
@@ -49,18 +48,15 @@ export class ReadCache {
     read: () => Promise<T>,
     minAgeMs?: number,
   ): Promise<T> {
-    const { clock, version: currentVersion } = this.#options;
-    const begunAt = clock.monotonic();
-    const version = currentVersion();
+    const begunAt = this.#clock.monotonic();
     const known = this.#entries.get(key);
-    const isFresh = known?.version === version ||
+    const isFresh = known?.changes === this.#changes ||
       known && minAgeMs !== undefined && begunAt < known.freshUntil;
     if (known && isFresh) return await known.value as T;
     const value = read();
     const entry: Entry = {
-      version,
+      changes: this.#changes,
       value,
-      begunAt,
       freshUntil: Infinity,
       size: 0,
     };
@@ -76,7 +72,7 @@ export class ReadCache {
       if (this.#entries.get(key) === entry) this.#entries.delete(key);
       throw error;
     } finally {
-      const now = clock.monotonic();
+      const now = this.#clock.monotonic();
       const restMs = (now - begunAt) / MAX_SHARE;
       entry.freshUntil = now + Math.max(minAgeMs ?? 0, restMs);
     }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { systemClock } from "../../../lib/base/clock.ts";
+import { type Clock, systemClock } from "../../../lib/base/clock.ts";
 import { createLog } from "../../../lib/base/log.ts";
 import type {
   Processor,
@@ -25,6 +25,7 @@ export interface CommandRunOptions {
   /** The runner's environment. Default: the PATH of the tests. */
   readonly variables?: Readonly<Record<string, string>>;
   readonly baseFolder?: string;
+  readonly clock?: Clock;
 }
 
 /** A run of a command. */
@@ -45,7 +46,7 @@ export class CommandRun implements AsyncDisposable {
     };
     this.processor = createCommandProcessor(commandConfig.parse(config), {
       baseFolder: options.baseFolder ?? Deno.cwd(),
-      clock: systemClock,
+      clock: options.clock ?? systemClock,
       log: createLog({ write: (text) => this.#log += text }),
       variable: (name) => variables[name],
     });
@@ -53,9 +54,10 @@ export class CommandRun implements AsyncDisposable {
     this.outcome = this.again();
   }
 
-  /** Runs it once more. */
-  again(): Promise<Outcome> {
-    const { task, context } = this.#options;
+  /** Runs it once more: for the same task, or another. */
+  again(
+    { task, context }: CommandRunOptions = this.#options,
+  ): Promise<Outcome> {
     return this.processor.process(taskWith(task), {
       signal: this.stop.signal,
       idempotencyKey: `${TASK_ID}:1`,
@@ -120,9 +122,12 @@ export async function isAlive(pid: number): Promise<boolean> {
   return /^[^Z\s]/.test(new TextDecoder().decode(stdout).trim());
 }
 
-/** Waits until a process has ended; false where it takes too long. */
-export async function ended(pid: number, patienceMs = 3_000): Promise<boolean> {
-  const deadline = performance.now() + patienceMs;
+/** A test waits for what must happen; only a hang takes longer. */
+const PATIENCE_MS = 60_000;
+
+/** Waits until a process has ended; false where that never comes. */
+export async function ended(pid: number): Promise<boolean> {
+  const deadline = performance.now() + PATIENCE_MS;
   while (await isAlive(pid)) {
     if (performance.now() > deadline) return false;
     await new Promise((resolve) => setTimeout(resolve, 10));

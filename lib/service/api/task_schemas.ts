@@ -1,13 +1,13 @@
 /**
- * What requests and answers look like. The OpenAPI document is made from it.
+ * What requests and responses about tasks look like. The OpenAPI document is made
+ * from it, and the client reads with it.
  *
  * @module
  */
 
 import { z } from "@hono/zod-openapi";
-import { MAX_LISTED_TEXT } from "../../store/feed.ts";
-import { MAX_ANSWER_CHARACTERS, TASK_STATES } from "../../task/task.ts";
-import { parseCursor } from "./cursor.ts";
+import { MAX_LISTED_TEXT } from "../../store/contract.ts";
+import { type JsonValue, TASK_STATES } from "../../task/task.ts";
 
 /** The most tasks in one batch. */
 export const MAX_BATCH_TASKS = 10_000;
@@ -27,8 +27,15 @@ export const time = z.iso.datetime({ offset: true });
 const state = z.enum(TASK_STATES).openapi("TaskState");
 /** Another program may have put anything into the table. */
 export const anyState = z.union([state, z.string()]);
-/** Not `z.json()`, which refuses an integer beyond 2^53. */
-export const json = z.unknown();
+/** Any JSON. Not `z.json()`, which refuses an integer beyond 2^53. */
+export const json = z.unknown() as z.ZodType<JsonValue>;
+/** How many. */
+export const count = z.int().min(0);
+/** A whole number in a query. */
+export const wholeNumber = (min: number, max = Number.MAX_SAFE_INTEGER) =>
+  z.coerce.number().pipe(z.int().min(min).max(max));
+/** A yes or no in a query. */
+export const flag = z.enum(["true", "false"]).default("false");
 const name = z.string().regex(/\S/, "Expected a text").max(200);
 
 /** A task to create. */
@@ -94,6 +101,11 @@ const commonTaskFields = {
   instruction: z.string().nullable(),
   priority: z.int(),
   attempt: z.int().openapi({ description: "Claims so far" }),
+  questions: z.int().openapi({
+    description:
+      "How many of those ended with a question: they count against " +
+      "no limit",
+  }),
   max_attempts: z.int().nullable(),
   timeout_seconds: z.number().nullable(),
   run_at: time.nullable().openapi({
@@ -133,14 +145,24 @@ export const listedTaskSchema = z.object({
   }),
 }).openapi("ListedTask");
 
-/** A page of tasks. */
-export const pageSchema = z.object({
-  tasks: z.array(listedTaskSchema),
-  total: z.int().openapi({ description: "Tasks on all pages" }),
+const pageFields = {
+  total: count.openapi({ description: "Tasks on all pages" }),
   next_cursor: z.string().nullable().openapi({
     description: "For ?cursor= of the next page. Null: this is the last",
   }),
+};
+
+/** A page of tasks. */
+export const pageSchema = z.object({
+  tasks: z.array(listedTaskSchema),
+  ...pageFields,
 }).openapi("TaskPage");
+
+/** A page of tasks with their traces. */
+export const wholePageSchema = z.object({
+  tasks: z.array(taskSchema),
+  ...pageFields,
+}).openapi("Tasks");
 
 /** What chooses tasks by what they have in common. */
 export const filterFields = {
@@ -159,16 +181,23 @@ export const listQuerySchema = z.object({
   q: z.string().max(200).optional().openapi({
     description: "Text in the instruction or target, or the start of an id",
   }),
-  limit: z.coerce.number().pipe(z.int().min(1).max(MAX_PAGE_TASKS))
-    .default(50),
-  cursor: z.string().transform((text, context) => {
-    const cursor = parseCursor(text);
-    if (cursor) return cursor;
-    context.addIssue({ code: "custom", message: "Not a cursor of this API" });
-    return z.NEVER;
-  }).optional().openapi({
-    type: "string",
+  limit: wholeNumber(1, MAX_PAGE_TASKS).default(50),
+  cursor: z.string().optional().openapi({
     description: "next_cursor of the page before",
+  }),
+});
+
+/** Which tasks to show with their traces. */
+export const wholeQuerySchema = listQuerySchema.extend({
+  id: z.string().min(1).max(36).optional().openapi({
+    description: "The start of an id; then only limit counts beside it",
+  }),
+  offset: wholeNumber(0).default(0).openapi({
+    description: "Leave out so many, the newest. A cursor is faster",
+  }),
+  brief: flag.openapi({
+    description: `Cut instructions to ${MAX_LISTED_TEXT} characters, and ` +
+      "leave out long traces",
   }),
 });
 
@@ -195,72 +224,6 @@ export const eventSchema = z.object({
 /** A task's history. */
 export const eventsSchema = z.object({ events: z.array(eventSchema) })
   .openapi("TaskEvents");
-
-/** The answer to a task's question. */
-export const answerSchema = z.strictObject({
-  answer: z.string().regex(/\S/, "Expected a text").max(MAX_ANSWER_CHARACTERS),
-}).openapi("Answer");
-
-/** What came of changing a task. */
-export const changeSchema = z.object({
-  id: uuid,
-  result: z.enum(["cancelled", "requested", "answered"]),
-}).openapi("Change");
-
-/** What came of retrying a task. */
-export const retrySchema = z.object({
-  id: uuid,
-  result: z.enum(["retried", "due"]),
-  new_id: uuid.nullable().openapi({
-    description: "The new task's; null where the same one is due now",
-  }),
-}).openapi("Retry");
-
-const percentiles = z.object({ p50: z.number(), p95: z.number() }).nullable();
-
-/** What there is now, and what happened over time. */
-export const statsSchema = z.object({
-  as_of: time,
-  total: z.int(),
-  states: z.record(z.string(), z.int()),
-  providers: z.array(
-    z.object({
-      provider: z.string(),
-      total: z.int(),
-      states: z.record(z.string(), z.int()),
-    }),
-  ).openapi({ description: "Most tasks first; at most 100" }),
-  waiting: z.int().openapi({ description: "Tasks that could be claimed now" }),
-  waiting_since: time.nullable().openapi({
-    description: "Since when the one that waits longest could be claimed",
-  }),
-  in_flight: z.int().openapi({ description: "Tasks that a runner works on" }),
-  window_seconds: z.number(),
-  bucket_seconds: z.number(),
-  buckets: z.array(z.object({
-    start: time,
-    created: z.int(),
-    started: z.int(),
-    completed: z.int(),
-    failed: z.int(),
-    cancelled: z.int(),
-    retried: z.int(),
-    wait_seconds: percentiles.openapi({
-      description: "From creation to first start. Null: none started",
-    }),
-    run_seconds: percentiles.openapi({
-      description: "From start to end. Null: none ended",
-    }),
-  })),
-}).openapi("Stats");
-
-/** What plots ask for. */
-export const statsQuerySchema = z.object({
-  window: z.string().regex(/^[1-9]\d{0,5}[smhd]$/).default("24h").openapi({
-    description: "How far back: 15m, 24h, 7d; 366d at most",
-  }),
-  buckets: z.coerce.number().pipe(z.int().min(1).max(500)).default(96),
-});
 
 /** Whether a token is needed, and whether it was given. */
 export const sessionSchema = z.object({
