@@ -52,10 +52,7 @@ async function openAdmin(
   if (service) {
     const { openServiceAdmin } = await import("../service/client/admin.ts");
     const admin = await openServiceAdmin({ ...service, clock });
-    return {
-      admin,
-      [Symbol.asyncDispose]: () => admin[Symbol.asyncDispose](),
-    };
+    return { admin, [Symbol.asyncDispose]: () => Promise.resolve() };
   }
   try {
     return await openStore();
@@ -74,7 +71,13 @@ const LOOK_MS = 500;
 /** Who waits is told again after this time. */
 const REMIND_MS = 30_000;
 
-async function openWhenFree(
+/**
+ * Opens a store as soon as no other program holds it, and says for whom it waits.
+ * Undefined where `stop` aborts before.
+ *
+ * @throws {DatabaseError} where it can't be used for another reason.
+ */
+export async function openWhenFree(
   open: (own?: { readonly dbWaitMs: number }) => Promise<Store>,
   { clock, log, stop }: {
     readonly clock: Clock;

@@ -117,7 +117,6 @@ export async function prepareRun(
     ));
   }
   const webhooks = parts.use(await receivers?.start({ store, clock, log }));
-  parts.use(webhooks?.follow(runner.events));
   const startedAt = clock.monotonic();
   // What is over when the last task has ended, before the result is printed.
   const beside = parts.use(new AsyncDisposableStack());

@@ -169,14 +169,9 @@ Deno.test("complete offers every command but those of our own, and every flag of
   }
 });
 
-for (
-  const words of [["show", ""], ["nonsense", "--x"], ["complete", "--"], []]
-) {
-  Deno.test(`complete offers nothing after ${JSON.stringify(words)} that is wrong there`, () => {
-    assertEquals(
-      candidates(words),
-      words.length === 0 ? candidates([""]) : [],
-    );
+for (const words of [["show", ""], ["nonsense", "--x"], ["complete", "--"]]) {
+  Deno.test(`complete offers nothing for ${JSON.stringify(words)}`, () => {
+    assertEquals(candidates(words), []);
   });
 }
 
