@@ -1,26 +1,38 @@
 /**
- * The runner: claims tasks, executes them, records what came of them. Once or
- * for ever, by the same path.
+ * The runner: claims tasks, executes them, records what came of them. Once or for
+ * ever, by the same path.
  *
  * @module
  */
 
-import { DatabaseBusyError, DisabledError, messageOf } from "./base/errors.ts";
-import { Idle } from "./runner/waiting.ts";
-import { runPool } from "./runner/slots.ts";
-import { executeRun, type RunListener } from "./runner/processing.ts";
-import { providerRoom } from "./runner/providers.ts";
-import type {
-  Runner,
-  RunSummary,
-  StopSignals,
-  TaskResult,
+import { DisabledError, messageOf } from "./base/errors.ts";
+import {
+  RESULTS,
+  type Runner,
+  type RunSummary,
+  type StopSignals,
+  type TaskResult,
 } from "./runner/context.ts";
-import { logTransition } from "./runner/log.ts";
-import type { ClaimedTask } from "./task/task.ts";
-import { release } from "./task/transitions.ts";
+import { execute } from "./runner/execute.ts";
+import {
+  logProgress,
+  logSkipped,
+  logStart,
+  logTransition,
+  logUnrecorded,
+  outputOf,
+} from "./runner/log.ts";
+import { providerRoom, settingsFor } from "./runner/providers.ts";
+import type { RecordResult } from "./runner/recorder.ts";
+import { Run } from "./runner/runs.ts";
+import { Slots } from "./runner/slots.ts";
+import { Waiting } from "./runner/waiting.ts";
+import type { Claim } from "./store/contract.ts";
+import { transitionFor } from "./task/after_run.ts";
+import { type Progress, progressOf } from "./task/progress.ts";
+import type { Transition } from "./task/task.ts";
+import { begin, release } from "./task/transitions.ts";
 
-export { updateProgress } from "./runner/processing.ts";
 export { createRunner } from "./runner/context.ts";
 export type {
   Runner,
@@ -30,6 +42,7 @@ export type {
   StopSignals,
   TaskResult,
 } from "./runner/context.ts";
+export type { Run } from "./runner/runs.ts";
 
 /**
  * Checks that the runner may run.
@@ -44,24 +57,44 @@ export function assertEnabled({ enabled }: { enabled: boolean }): void {
   );
 }
 
+/** Options for {@linkcode autoStartCreatedTasks}. */
+export interface ClaimRequest {
+  /** How many tasks to begin. */
+  readonly limit: number;
+  /** How many more to hold. @default {0} */
+  readonly ahead?: number;
+  /** Only this one, whatever its time and its provider's limit. */
+  readonly taskId?: string;
+  /** Ends the wait for the store. */
+  readonly signal?: AbortSignal;
+}
+
+/** What {@linkcode autoStartCreatedTasks} took in hand. */
+export interface Started extends Omit<Claim, "tasks"> {
+  /** In the order in which they are to run. */
+  readonly runs: readonly Run[];
+}
+
 /**
- * Claims up to `limit` tasks: higher priority first, then oldest first. With
- * `taskId`, that one only, whatever its time and its provider's limit.
+ * Claims tasks: higher priority first, then oldest first.
+ *
+ * @throws {DatabaseError} where the store can't be used.
  */
 export async function autoStartCreatedTasks(
   runner: Runner,
-  limit: number,
-  { taskId }: { readonly taskId?: string } = {},
-): Promise<readonly ClaimedTask[]> {
-  const { store, clock, log, owner, settings, events, runs } = runner;
-  const now = clock.now();
-  const { claimed, ended } = await store.claim({
+  { limit, ahead = 0, taskId, signal }: ClaimRequest,
+): Promise<Started> {
+  const { queue, clock, owner, settings, events, runs } = runner;
+  const { leaseMs, maxAttempts } = settings;
+  const sentAt = clock.monotonic();
+  const { tasks, ...claim } = await queue.claim({
     limit,
+    ahead,
     owner,
-    leaseMs: settings.leaseMs,
-    maxAttempts: settings.maxAttempts,
-    now,
-    leaseCutoff: runner.jumps.leaseCutoff(now),
+    leaseMs,
+    maxAttempts,
+    isIdle: runs.size === 0,
+    signal,
     ...(taskId === undefined
       ? {
         providerRoom: providerRoom(runner.limits, runs),
@@ -69,29 +102,127 @@ export async function autoStartCreatedTasks(
       }
       : { taskId }),
   });
-  for (const transition of ended) logTransition(log, transition);
-  if (ended.length > 0) events.emit({ type: "ended", transitions: ended });
-  events.emit({ type: "claimed", tasks: claimed });
-  return claimed.map((it) => runs.of(it));
+  // The wait for the store, however long, was before the lease.
+  const heldUntil = Math.max(sentAt, clock.monotonic() - 1_000) + leaseMs;
+  events.emit({ type: "claimed" });
+  const started = tasks.map((it) => new Run(it, heldUntil));
+  const begun = started.filter(({ isBegun }) => isBegun);
+  if (begun.length > 0) {
+    events.emit({ type: "begun", tasks: begun.map(({ task }) => task) });
+  }
+  return { runs: started, ...claim };
 }
 
 /**
- * Executes a claimed task and records its outcome. Resolves when that is
- * committed.
+ * Executes a claimed task and records its outcome. Resolves when that is committed,
+ * or known to be lost or refused.
  *
- * @throws {DatabaseError} where the outcome can't be recorded. The task then
- * keeps its lease until that runs out, and is claimed again.
+ * @param onOver called before, when the work is over and another run may start
  */
 export async function processRunningTask(
   runner: Runner,
-  claimed: ClaimedTask,
+  run: Run,
+  onOver: () => void = () => {},
 ): Promise<TaskResult> {
-  const { promise, resolve, reject } = Promise.withResolvers<TaskResult>();
-  await executeRun(runner, runner.runs.of(claimed), {
-    ended: resolve,
-    failed: reject,
+  const { clock, log, processorFor, recorder, runs, settings } = runner;
+  const { task } = run;
+  // A run of this task that has lost its lease is ended first.
+  await runs.add(run)?.gone;
+  if (!run.isBegun && !run.reason) {
+    recorder.add(begin({ task: run.claimed, lease: run.lease }), (result) => {
+      if (result === "lost") run.stop("lease lost");
+      else runner.events.emit({ type: "begun", tasks: [task] });
+    });
+  }
+  const own = settingsFor(task.provider, settings.providers);
+  const startedAt = clock.monotonic();
+  logStart(log, task);
+  const outcome = await execute(task, {
+    processorFor,
+    clock,
+    stop: run,
+    timeoutMs: task.timeoutMs ?? own?.timeoutMs ?? settings.timeoutMs,
+    onProgress: (message, fraction) =>
+      updateProgress(runner, run, progressOf(message, fraction)),
+    onOutput: outputOf(task, runner),
   });
-  return await promise;
+  run.end();
+  const transition = transitionFor(run, outcome, {
+    attempts: own?.attempts ?? settings.attempts,
+    backoff: own?.backoff,
+  });
+  const runMs = clock.monotonic() - startedAt;
+  const recorded = transition &&
+    new Promise<TaskResult>((resolve) =>
+      recorder.add(
+        transition,
+        (result, at) =>
+          resolve(ended(runner, run, { transition, result, at, runMs })),
+      )
+    );
+  onOver();
+  return await recorded ?? await skipped(runner, run);
+}
+
+interface Ending {
+  readonly transition: Transition;
+  readonly result: RecordResult;
+  readonly at: Date;
+  readonly runMs: number;
+}
+
+/** Says what came of a run. */
+function ended(
+  runner: Runner,
+  run: Run,
+  { transition, result, at, runMs }: Ending,
+): TaskResult | Promise<TaskResult> {
+  if (result === "lost") return skipped(runner, run);
+  const { runs, events, log } = runner;
+  runs.delete(run);
+  if (result !== "written") {
+    logUnrecorded(log, transition, result);
+    events.emit({ type: "pass failed", error: result });
+    return "skipped";
+  }
+  const { task } = run;
+  events.emit({ type: "recorded", task, transition, runMs });
+  logTransition(log, transition, { at, provider: task.provider, runMs });
+  return RESULTS[transition.event as keyof typeof RESULTS];
+}
+
+/** The lease was lost: says who has the task now. */
+async function skipped(
+  { runs, events, log, admin }: Runner,
+  run: Run,
+): Promise<TaskResult> {
+  runs.delete(run);
+  events.emit({ type: "lost", task: run.task });
+  try {
+    logSkipped(log, run.task, await admin.get(run.task.id));
+  } catch (error) {
+    log.error(`Task ${run.task.id} was skipped: ${messageOf(error)}`, {
+      event: "skipped",
+      task: run.task.id,
+      error: messageOf(error),
+    });
+  }
+  return "skipped";
+}
+
+/** Notes how far a run is; written with others within a second. */
+export function updateProgress(
+  { clock, log, watcher }: Runner,
+  run: Run,
+  { message, fraction }: Progress,
+): void {
+  run.note = {
+    message,
+    fraction: fraction ?? run.note?.fraction,
+    at: clock.now(),
+  };
+  if (watcher) watcher.progress(run.task, run.note);
+  else if (log.isDebug) logProgress(log, run.task, run.note);
 }
 
 /**
@@ -107,26 +238,22 @@ export async function runOnce(
 ): Promise<RunSummary> {
   assertEnabled(runner.settings);
   const failure = new AbortController();
-  const onError = (error: unknown) => failure.abort(error);
-  const summary = await runUntil(runner, signals, {
-    claim: async (limit) => {
-      try {
-        return await autoStartCreatedTasks(runner, limit);
-      } catch (error) {
-        onError(error);
-        return [];
-      }
-    },
-    onError,
-    failure: failure.signal,
+  const pass = new Pass(runner, signals, {
+    stop: AbortSignal.any([signals.drain, failure.signal]),
+    onError: (error) => failure.abort(error),
+  });
+  await pass.run(async () => {
+    if (pass.slots.isIdle) return false;
+    await pass.slots.changed;
+    return true;
   });
   if (failure.signal.aborted) throw failure.signal.reason;
-  return summary;
+  return pass.summary;
 }
 
 /**
- * Runs what is claimable, and what becomes so, until it is told to stop. An
- * error is logged, and the loop goes on.
+ * Runs what is claimable, and what becomes so, until it is told to stop. An error
+ * is logged, and the loop goes on.
  *
  * @throws {DisabledError} where the runner is not enabled.
  */
@@ -135,76 +262,67 @@ export async function runLoop(
   signals: StopSignals,
 ): Promise<RunSummary> {
   assertEnabled(runner.settings);
-  const { store, clock, log, settings } = runner;
+  const { queue, clock, log, settings } = runner;
   const { intervalMs } = settings;
-  const idle = new Idle({ store, clock, log, intervalMs, stop: signals.drain });
+  const stop = signals.drain;
+  using waiting = new Waiting({ queue, clock, log, intervalMs, stop });
   // A retry is due before what the wait began with, perhaps.
   using _retries = runner.events.subscribe((event) => {
-    if (event.type === "recorded" && event.transition.runAt) idle.wake();
+    if (event.type === "recorded" && event.transition.delayMs !== null) {
+      waiting.wake();
+    }
   });
-  const onError = (error: unknown) => {
-    log.error(`A pass failed: ${messageOf(error)}`, {
-      event: "pass_failed",
-      error: messageOf(error),
-    });
-    runner.events.emit({ type: "pass failed", error });
-  };
-  let claimedAt = clock.monotonic();
-  let isHeldUp = false;
-  return await runUntil(runner, signals, {
-    claim: async (limit) => {
-      try {
-        await idle.beforeClaim();
-        if (isHeldUp) runner.jumps.heldUp(clock.monotonic() - claimedAt);
-        const claimed = await autoStartCreatedTasks(runner, limit);
-        isHeldUp = false;
-        claimedAt = clock.monotonic();
-        return claimed;
-      } catch (error) {
-        isHeldUp ||= error instanceof DatabaseBusyError;
-        onError(error);
-        idle.failed();
-        return [];
-      }
+  const pass = new Pass(runner, signals, {
+    stop,
+    beforeClaim: () => waiting.beforeClaim(),
+    onError: (error) => {
+      log.error(`A pass failed: ${messageOf(error)}`, {
+        event: "pass_failed",
+        error: messageOf(error),
+      });
+      runner.events.emit({ type: "pass failed", error });
+      waiting.failed();
     },
-    onError,
-    waitForMore: (until) => idle.wait(until),
   });
+  await pass.run(async ({ at, isBlocked }) => {
+    const freed = new AbortController();
+    // More can be claimed as soon as a run ends.
+    if (isBlocked && !pass.slots.isIdle) {
+      pass.slots.changed.then(() => freed.abort());
+    }
+    await waiting.wait(at, freed.signal);
+    return true;
+  });
+  return pass.summary;
 }
 
-const PRUNE_INTERVAL_MS = 3_600_000;
+/** How often what dead runners left is looked for, and old history. */
+const ABANDONED_MS = 1_000;
+const PRUNE_MS = 3_600_000;
+/** Outcomes that may wait to be written before no more is claimed. */
+const MOST_UNWRITTEN = 20_000;
 
-async function pruneHistory(
-  { store, clock, log, settings }: Runner,
-): Promise<void> {
-  if (settings.eventRetentionMs === 0) return;
-  const before = new Date(clock.now().getTime() - settings.eventRetentionMs);
-  const count = await store.pruneEvents(before);
-  if (count === 0) return;
-  log.info(`Deleted ${count} old rows of history`, { event: "pruned", count });
-}
-
-interface Mode {
-  readonly claim: (limit: number) => Promise<readonly ClaimedTask[]>;
+interface PassOptions {
+  /** Ends the claiming. */
+  readonly stop: AbortSignal;
   readonly onError: (error: unknown) => void;
-  /** Ends the claiming, and lets the tasks in hand end. */
-  readonly failure?: AbortSignal;
-  readonly waitForMore?: (until: AbortSignal) => Promise<void>;
+  readonly beforeClaim?: () => void;
 }
 
-async function runUntil(
-  runner: Runner,
-  { drain, abort }: StopSignals,
-  { claim, onError, failure, waitForMore }: Mode,
-): Promise<RunSummary> {
-  const { clock, recorder, runs, settings } = runner;
-  const stop = AbortSignal.any(failure ? [drain, failure] : [drain]);
-  const giveUpLater = () =>
-    recorder.giveUpAt(clock.monotonic() + settings.leaseMs);
-  if (stop.aborted) giveUpLater();
-  stop.addEventListener("abort", giveUpLater, { once: true });
-  let pruneAt = clock.monotonic() + PRUNE_INTERVAL_MS;
-  const counts = {
+/** What a claim that found less than it wanted says. */
+interface Found {
+  readonly at: Date;
+  /** There may be more as soon as a run ends. */
+  readonly isBlocked: boolean;
+}
+
+/** One pass of a runner, be it long or short. */
+class Pass {
+  readonly slots: Slots;
+  readonly #runner: Runner;
+  readonly #signals: StopSignals;
+  readonly #options: PassOptions;
+  readonly #counts: Record<keyof RunSummary, number> = {
     started: 0,
     completed: 0,
     failed: 0,
@@ -214,64 +332,187 @@ async function runUntil(
     released: 0,
     skipped: 0,
   };
-  using _ended = runner.events.subscribe((event) => {
-    if (event.type !== "ended") return;
-    // By a claim: their runners died, or nobody answered.
-    counts.failed += event.transitions.filter(({ to, event }) =>
-      to === "failed" && event !== "cancelled"
-    ).length;
-  });
-  const listener: RunListener = {
-    ended: (result) => {
-      counts[result]++;
-    },
-    failed: (error) => {
-      counts.skipped++;
-      onError(error);
-    },
-  };
-  const { unstarted, settled } = await runPool<ClaimedTask>({
-    concurrency: settings.concurrency,
-    clock,
-    claim: async (limit) => {
-      if (clock.monotonic() >= pruneAt) {
-        pruneAt = clock.monotonic() + PRUNE_INTERVAL_MS;
-        await pruneHistory(runner).catch(onError);
+  readonly #unfinished = new Set<Promise<void>>();
+  #endAbandonedAt: number;
+  #pruneAt: number;
+  /** When the last claim was, by the store's clock. */
+  #claimedAt: Date;
+
+  constructor(runner: Runner, signals: StopSignals, options: PassOptions) {
+    this.#runner = runner;
+    this.#signals = signals;
+    this.#options = options;
+    const { clock, settings } = runner;
+    this.#endAbandonedAt = clock.monotonic();
+    this.#pruneAt = clock.monotonic() + PRUNE_MS;
+    this.#claimedAt = clock.now();
+    this.slots = new Slots({
+      concurrency: settings.concurrency,
+      clock,
+      execute: (run) => this.#execute(run),
+      giveBack: (runs) => this.#giveBack(runs),
+    });
+  }
+
+  get summary(): RunSummary {
+    return this.#counts;
+  }
+
+  /**
+   * Claims and executes until `waitForMore` says that there is no more, or the
+   * signal to stop comes.
+   */
+  async run(waitForMore: (found: Found) => Promise<boolean>): Promise<void> {
+    const { recorder } = this.#runner;
+    const { stop } = this.#options;
+    const stopped = Promise.withResolvers<void>();
+    const onStop = () => stopped.resolve();
+    if (stop.aborted) onStop();
+    stop.addEventListener("abort", onStop, { once: true });
+    while (!stop.aborted) {
+      const { free, ahead } = this.slots;
+      if (recorder.size > MOST_UNWRITTEN) await recorder.settled();
+      else if (free === 0 && ahead === 0) {
+        await Promise.race([this.slots.changed, stopped.promise]);
+      } else {
+        const found = await this.#claim(free, ahead);
+        if (found.isAll || stop.aborted) continue;
+        this.#endAbandonedAt = -Infinity;
+        if (!await Promise.race([waitForMore(found), stopped.promise])) break;
       }
-      const items = await claim(limit);
+    }
+    stop.removeEventListener("abort", onStop);
+    await this.#finish();
+  }
+
+  async #claim(
+    limit: number,
+    ahead: number,
+  ): Promise<Found & { readonly isAll: boolean }> {
+    const { limits, runs } = this.#runner;
+    const { stop, onError, beforeClaim } = this.#options;
+    try {
+      beforeClaim?.();
+      await this.#tidy();
+      const { runs: claimed, waitsForIdle, at } = await autoStartCreatedTasks(
+        this.#runner,
+        { limit, ahead, signal: stop },
+      );
+      this.slots.add(claimed);
+      if (stop.aborted) this.slots.stop();
+      this.#claimedAt = at;
       // A provider that has no room left may have more tasks.
-      const rooms = providerRoom(runner.limits, runs)?.values() ?? [];
-      return { items, isBlocked: [...rooms].includes(0) };
-    },
-    waitForMore,
-    stop,
-    run: (claimed) => {
-      counts.started++;
-      return executeRun(runner, runs.of(claimed), listener);
-    },
-    bookkeeping: recorder,
-  });
-  const done = new AbortController();
-  const stopRuns = async () => {
-    // Nobody asked to stop where a claim failed.
-    await aborted(AbortSignal.any([drain, abort, done.signal]));
-    await clock.sleep(settings.drainMs, AbortSignal.any([abort, done.signal]));
-    if (!done.signal.aborted) runs.stopAll("shutdown");
-  };
-  // First, so that a busy file does not add to the time of the drain.
-  const stopping = stopRuns();
-  await Promise.all(unstarted.map(async (claimed) => {
-    await recorder.record(release(claimed, "The runner was stopped"));
-    runs.delete(runs.of(claimed));
-  })).catch(onError);
-  await settled;
-  done.abort();
-  await stopping;
-  if (counts.started > 0) await pruneHistory(runner).catch(onError);
-  return counts;
+      const rooms = providerRoom(limits, runs)?.values() ?? [];
+      return {
+        at,
+        isAll: claimed.length > 0 && claimed.length >= limit,
+        isBlocked: waitsForIdle || [...rooms].includes(0),
+      };
+    } catch (error) {
+      if (!stop.aborted) onError(error);
+      return { at: this.#claimedAt, isAll: false, isBlocked: false };
+    }
+  }
+
+  /** Ends what dead runners left, and deletes old history. */
+  async #tidy(): Promise<void> {
+    const { queue, clock, log, settings, events } = this.#runner;
+    const now = clock.monotonic();
+    if (now >= this.#pruneAt) await this.#prune();
+    if (now < this.#endAbandonedAt) return;
+    this.#endAbandonedAt = now + ABANDONED_MS;
+    const ended = await queue.endAbandoned({
+      maxAttempts: settings.maxAttempts,
+      signal: this.#options.stop,
+    });
+    for (const { task, transition } of ended) {
+      const { provider } = task;
+      logTransition(log, transition, { at: clock.now(), provider });
+      if (transition.event === "failed") this.#counts.failed++;
+    }
+    if (ended.length > 0) events.emit({ type: "ended", ended });
+  }
+
+  async #prune(): Promise<void> {
+    const { admin, clock, log, settings } = this.#runner;
+    this.#pruneAt = clock.monotonic() + PRUNE_MS;
+    if (settings.eventRetentionMs === 0) return;
+    try {
+      const count = await admin.pruneHistory(settings.eventRetentionMs);
+      if (count === 0) return;
+      log.info(`Deleted ${count} old rows of history`, {
+        event: "pruned",
+        count,
+      });
+    } catch (error) {
+      this.#options.onError(error);
+    }
+  }
+
+  /** Resolves when the slot is free; the outcome may still be on its way. */
+  #execute(run: Run): Promise<void> {
+    this.#counts.started++;
+    return new Promise((free) => {
+      const recorded = processRunningTask(this.#runner, run, free)
+        .then((result) => {
+          this.#counts[result]++;
+        })
+        .catch((error) => {
+          this.#options.onError(error);
+          free();
+        })
+        .finally(() => this.#unfinished.delete(recorded));
+      this.#unfinished.add(recorded);
+    });
+  }
+
+  /** Gives back what was claimed and not begun by its processor. */
+  #giveBack(runs: readonly Run[]): void {
+    const { queue, recorder } = this.#runner;
+    const held = runs.filter(({ isBegun }) => !isBegun);
+    const given = queue.giveBack(held.map(({ lease }) => lease));
+    const released = runs.filter(({ isBegun }) => isBegun).map((run) =>
+      recorder.record(release(run, "The runner was stopped"))
+    );
+    const done: Promise<void> = Promise.all([given, ...released])
+      // What can't be given back is free when its lease runs out.
+      .then(() => {}, this.#options.onError)
+      .finally(() => this.#unfinished.delete(done));
+    this.#unfinished.add(done);
+  }
+
+  async #finish(): Promise<void> {
+    const { clock, recorder, runs, settings } = this.#runner;
+    const { drain, abort } = this.#signals;
+    this.slots.stop();
+    const done = new AbortController();
+    const giveUp = () =>
+      recorder.giveUpAt(clock.monotonic() + settings.leaseMs);
+    const abandon = () => {
+      runs.stopAll("shutdown");
+      clock.sleep(ABANDON_MS, done.signal).then(() => {
+        if (!done.signal.aborted) recorder.abandon();
+      });
+    };
+    const onAbort = () => abandon();
+    abort.addEventListener("abort", onAbort, { once: true });
+    if (abort.aborted) abandon();
+    else if (drain.aborted) {
+      giveUp();
+      clock.sleep(settings.drainMs, AbortSignal.any([abort, done.signal]))
+        .then(() => {
+          if (!done.signal.aborted) runs.stopAll("shutdown");
+        });
+    } else drain.addEventListener("abort", giveUp, { once: true });
+    while (this.#unfinished.size > 0) {
+      await Promise.all(this.#unfinished);
+    }
+    done.abort();
+    abort.removeEventListener("abort", onAbort);
+    drain.removeEventListener("abort", giveUp);
+    if (this.#counts.started > 0 && !drain.aborted) await this.#prune();
+  }
 }
 
-async function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return;
-  await new Promise((resolve) => signal.addEventListener("abort", resolve));
-}
+/** How long outcomes have to be written when the runner is to stop at once. */
+const ABANDON_MS = 500;

@@ -5,19 +5,20 @@
  */
 
 import type { Clock } from "../base/clock.ts";
-import { ClockJumps } from "./clock_jumps.ts";
 import { messageOf } from "../base/errors.ts";
-import { RunnerEvents } from "./events.ts";
 import type { Log } from "../base/log.ts";
 import type {
   ProcessorLookup,
   ProviderSettings,
 } from "../processors/processor.ts";
+import type { Admin, Queue } from "../store/contract.ts";
+import type { TaskEventKind } from "../task/task.ts";
+import { RunnerEvents } from "./events.ts";
+import { Heartbeats } from "./heartbeats.ts";
+import type { RunWatcher } from "./log.ts";
 import { claimedProvidersOf, limitsOf } from "./providers.ts";
 import { Recorder } from "./recorder.ts";
-import type { RunWatcher } from "./log.ts";
 import { Runs } from "./runs.ts";
-import type { TaskStore } from "../store/contract.ts";
 
 /** How a runner works. Durations are in milliseconds. */
 export interface RunnerSettings {
@@ -26,7 +27,7 @@ export interface RunnerSettings {
   readonly concurrency: number;
   /** How long a claim is good for without a renewal. */
   readonly leaseMs: number;
-  /** Claims of a task whose runner dies, before it is failed. */
+  /** Attempts of a task before its runner's death ends it. */
   readonly maxAttempts: number;
   /** Attempts before a failure is final, for a task that sets none. */
   readonly attempts: number;
@@ -42,7 +43,7 @@ export interface RunnerSettings {
    * only tasks of these providers are claimed.
    */
   readonly providers?: ReadonlyMap<string, ProviderSettings>;
-  /** The longest wait between two looks at the queue. */
+  /** The longest wait after a pass that failed. */
   readonly intervalMs: number;
   /** How long a shutdown waits for the tasks in hand. */
   readonly drainMs: number;
@@ -52,7 +53,8 @@ export interface RunnerSettings {
 
 /** What a runner is made of. */
 export interface RunnerParts {
-  readonly store: TaskStore;
+  readonly queue: Queue;
+  readonly admin: Pick<Admin, "get" | "pruneHistory">;
   readonly processorFor: ProcessorLookup;
   readonly clock: Clock;
   readonly log: Log;
@@ -67,7 +69,6 @@ export interface Runner extends RunnerParts, AsyncDisposable {
   readonly events: RunnerEvents;
   readonly recorder: Recorder;
   readonly runs: Runs;
-  readonly jumps: ClockJumps;
   /** How many tasks of a provider run at the same time, where that is limited. */
   readonly limits: ReadonlyMap<string, number>;
   /** The providers whose tasks are claimed; undefined for all. */
@@ -82,26 +83,27 @@ export interface StopSignals {
   readonly abort: AbortSignal;
 }
 
-/** What came of a task that was processed. */
-export type TaskResult =
-  | "completed"
-  | "failed"
-  | "needs_input"
+/** What a summary calls what came of a run, by its event. */
+export const RESULTS = {
+  completed: "completed",
+  failed: "failed",
+  needs_input: "needs_input",
   /** It failed, and is tried again later. */
-  | "retrying"
-  | "cancelled"
+  retry_scheduled: "retrying",
+  cancelled: "cancelled",
   /** It was given back, and costs no attempt. */
-  | "released"
-  /** The lease was lost: nothing was written. */
-  | "skipped";
+  released: "released",
+} as const satisfies { readonly [kind in TaskEventKind]?: string };
+
+/** What came of a run; `skipped` where nothing could be recorded of it. */
+export type TaskResult = (typeof RESULTS)[keyof typeof RESULTS] | "skipped";
 
 /** What a pass did: how many tasks it started, and what came of how many. */
 export type RunSummary = Readonly<Record<"started" | TaskResult, number>>;
 
 /** Puts a runner together. */
 export function createRunner(parts: RunnerParts): Runner {
-  const { store, clock, log, settings } = parts;
-  const { leaseMs } = settings;
+  const { queue, clock, log, settings } = parts;
   const events = new RunnerEvents((error) =>
     log.error(`A subscriber failed: ${messageOf(error)}`, {
       event: "subscriber_failed",
@@ -109,20 +111,27 @@ export function createRunner(parts: RunnerParts): Runner {
     })
   );
   const recorder = new Recorder({
-    store,
+    queue,
     clock,
     log,
     onCommit: (rows) => events.emit({ type: "committed", rows }),
   });
-  const runs = new Runs({ store, recorder, clock, log, leaseMs });
+  const runs = new Runs();
+  const heartbeats = new Heartbeats({
+    queue,
+    runs,
+    recorder,
+    clock,
+    log,
+    leaseMs: settings.leaseMs,
+  });
   return {
     ...parts,
     events,
     recorder,
     runs,
-    jumps: new ClockJumps(clock, leaseMs),
     limits: limitsOf(settings.limits, settings.providers),
     claimedProviders: claimedProvidersOf(settings.providers),
-    [Symbol.asyncDispose]: () => runs[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]: () => heartbeats[Symbol.asyncDispose](),
   };
 }

@@ -4,11 +4,15 @@
  * @module
  */
 
-import type { AgentTask, ClaimedTask, Transition } from "../task/task.ts";
+import type { EndedTask } from "../store/contract.ts";
+import type { AgentTask, Transition } from "../task/task.ts";
 
 /** Something that happened, to a task mostly; then it is committed. */
 export type RunnerEvent =
-  | { readonly type: "claimed"; readonly tasks: readonly ClaimedTask[] }
+  /** A claim went well. */
+  | { readonly type: "claimed" }
+  /** Runs were begun. */
+  | { readonly type: "begun"; readonly tasks: readonly AgentTask[] }
   | {
     readonly type: "recorded";
     readonly task: AgentTask;
@@ -17,8 +21,8 @@ export type RunnerEvent =
     readonly runMs: number;
   }
   | { readonly type: "lost"; readonly task: AgentTask }
-  /** Tasks that a claim ended instead of claiming them. */
-  | { readonly type: "ended"; readonly transitions: readonly Transition[] }
+  /** Tasks that were ended without a run. */
+  | { readonly type: "ended"; readonly ended: readonly EndedTask[] }
   /** One commit of outcomes and notes of progress. */
   | { readonly type: "committed"; readonly rows: number }
   | { readonly type: "pass failed"; readonly error: unknown };

@@ -12,9 +12,48 @@ import type {
   ProcessorContext,
   ProcessorLookup,
 } from "../processors/processor.ts";
-import type { StopSwitch } from "./stop_switch.ts";
-import type { AgentTask, Answer, JsonObject, Outcome } from "../task/task.ts";
+import type {
+  AgentTask,
+  Answer,
+  JsonObject,
+  Outcome,
+  StopReason,
+} from "../task/task.ts";
 import { answersOf, parseTrace } from "../task/trace.ts";
+
+/**
+ * Tells one run to stop. Its abort signal is made when somebody looks at it: making
+ * one for each of 100,000 short runs costs more than the runs.
+ */
+export class StopSwitch {
+  #reason: StopReason | undefined;
+  #controller: AbortController | undefined;
+
+  /** Why the run must stop; undefined while it may go on. */
+  get reason(): StopReason | undefined {
+    return this.#reason;
+  }
+
+  /** Aborts when the run must stop. */
+  get signal(): AbortSignal {
+    if (!this.#controller) {
+      this.#controller = new AbortController();
+      if (this.#reason) this.#controller.abort(this.#reason);
+    }
+    return this.#controller.signal;
+  }
+
+  /** Called when the run must stop; set by whoever executes it. */
+  onStop: (() => void) | undefined;
+
+  /** Stops the run; the first reason counts. */
+  stop(reason: StopReason): void {
+    if (this.#reason) return;
+    this.#reason = reason;
+    this.#controller?.abort(reason);
+    this.onStop?.();
+  }
+}
 
 /** Options for {@linkcode execute}. */
 export interface ExecuteOptions {
@@ -119,8 +158,7 @@ class TaskContext implements ProcessorContext {
 
   get idempotencyKey(): string {
     const { id, attempt } = this.#task;
-    const { length } = this.answers;
-    return length === 0 ? `${id}:${attempt}` : `${id}:${attempt}.${length}`;
+    return `${id}:${attempt}`;
   }
 
   get trace(): JsonObject {

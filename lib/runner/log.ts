@@ -64,17 +64,21 @@ export function outputLines(line: unknown): string[] {
 
 /** What is known of a run beside what was recorded. */
 export interface RunFacts {
-  readonly provider?: string;
+  /** When it was recorded. */
+  readonly at: Date;
+  readonly provider: string;
+  /** Undefined where it was ended without a run. */
   readonly runMs?: number;
 }
 
 /** Says what was recorded of a run, or of a task that nobody ran any more. */
 export function logTransition(
   log: Log,
-  { lease, event, detail, runAt }: Transition,
-  { provider, runMs }: RunFacts = {},
+  { lease, event, detail, delayMs }: Transition,
+  { at, provider, runMs }: RunFacts,
 ): void {
   const id = lease.taskId;
+  const retryAt = new Date(at.getTime() + (delayMs ?? 0)).toISOString();
   const fields = {
     event,
     task: id,
@@ -100,9 +104,8 @@ export function logTransition(
       break;
     case "retry_scheduled":
       log.warning(
-        `Task ${id} failed and is tried again at ${runAt?.toISOString()}: ` +
-          detail,
-        { ...fields, error: detail, retryAt: runAt?.toISOString() },
+        `Task ${id} failed and is tried again at ${retryAt}: ${detail}`,
+        { ...fields, error: detail, retryAt },
       );
       break;
     default:

@@ -38,7 +38,7 @@ const ROW_BOUNDS = [1, 2, 5, 10, 50, 100, 500, 1_000, 5_000, 10_000];
 
 /** Every metric by the name that the code uses. */
 export const METRICS = {
-  claimed: counter("tasks_claimed", "Tasks that were claimed", "provider"),
+  claimed: counter("tasks_claimed", "Tasks that were begun", "provider"),
   completed: counter("tasks_completed", "Tasks that completed", "provider"),
   failed: counter("tasks_failed", "Tasks that failed for good", "provider"),
   cancelled: counter(
@@ -121,10 +121,9 @@ export function measureRunner(events: RunnerEvents, meter: Meter): Disposable {
   const labelsOf = boundedLabels();
   return events.subscribe((event) => {
     switch (event.type) {
-      case "claimed": {
+      case "begun": {
         const counts = new Map<Labels, number>();
-        for (const { task } of event.tasks) {
-          const { provider, attempt, createdAt, updatedAt } = task;
+        for (const { provider, attempt, createdAt, updatedAt } of event.tasks) {
           const labels = labelsOf(provider);
           counts.set(labels, (counts.get(labels) ?? 0) + 1);
           if (attempt > 1) continue;
@@ -144,7 +143,7 @@ export function measureRunner(events: RunnerEvents, meter: Meter): Disposable {
         break;
       }
       case "ended":
-        meter.add("abandoned", event.transitions.length);
+        meter.add("abandoned", event.ended.length);
         break;
       case "committed":
         meter.observe("commitRows", event.rows);

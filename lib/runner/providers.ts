@@ -53,9 +53,9 @@ export function providerRoom(
   if (limits.size === 0) return undefined;
   return new Map(
     [...limits].map(([provider, limit]) => {
-      const count = provider === OTHERS
-        ? runs.countOfOthers(limits)
-        : runs.countOf(provider);
+      const count = runs.countOf(
+        provider === OTHERS ? (it) => !limits.has(it) : (it) => it === provider,
+      );
       return [provider, Math.max(0, limit - count)];
     }),
   );

@@ -1,6 +1,6 @@
 /**
- * Writes the outcomes of runs in groups: one commit for all that ended within a
- * few milliseconds.
+ * Writes what comes of runs in groups: one commit for all that ended within a few
+ * milliseconds.
  *
  * @module
  */
@@ -8,12 +8,10 @@
 import { backoffMs } from "../base/backoff.ts";
 import type { Clock } from "../base/clock.ts";
 import { DatabaseError, messageOf } from "../base/errors.ts";
-import type { Log } from "../base/log.ts";
-import type { RecordResult, TaskStore } from "../store/contract.ts";
-import type { Transition } from "../task/task.ts";
 import { nextTurn } from "../base/event_loop.ts";
-
-const NOT_APPLIED: RecordResult = { applied: false, traceText: null };
+import type { Log } from "../base/log.ts";
+import type { Queue } from "../store/contract.ts";
+import type { Transition } from "../task/task.ts";
 
 /** How long the first of a group waits for others. */
 const GROUP_DELAY_MS = 5;
@@ -24,32 +22,35 @@ const GROUP_DELAY_MS = 5;
 const BUSY_GROUP_MS = 60;
 const BUSY_ROWS = 100;
 /** A group of this size is written at once. */
-const GROUP_ROWS = 10_000;
-/** So many are told in one turn of the event loop. */
-const TOLD_PER_TURN = 250;
+const GROUP_ROWS = 20_000;
+/** So many are told in one go; then timers and signals have theirs. */
+const TOLD_AT_ONCE = 500;
 
-/** Something that waits to be written. */
-export interface Recordable {
+/**
+ * What came of a transition: it is committed, its lease was lost, or it can't be
+ * written.
+ */
+export type RecordResult = "written" | "lost" | Error;
+
+interface Entry {
   readonly transition: Transition;
-  /** Called when it is committed, or found to be too late. */
-  written(result: RecordResult): void | Promise<void>;
-  /** Called where it can't be written. */
-  failed(error: unknown): void;
+  readonly done: (result: RecordResult, at: Date) => void;
 }
 
 /** Options for {@linkcode Recorder}. */
 export interface RecorderOptions {
-  readonly store: TaskStore;
+  readonly queue: Pick<Queue, "record">;
   readonly clock: Clock;
   readonly log: Log;
   /** Called after each commit. */
   readonly onCommit?: (rows: number) => void;
 }
 
-/** Groups transitions and writes them. */
+/** Groups transitions and writes them in their order. */
 export class Recorder {
   readonly #options: RecorderOptions;
-  #waiting: Recordable[] = [];
+  readonly #abandoned = new AbortController();
+  #waiting: Entry[] = [];
   /** Taken from those that wait, and not told yet what came of it. */
   #takenCount = 0;
   #full = new AbortController();
@@ -81,12 +82,19 @@ export class Recorder {
    * whether it still counts.
    */
   giveUpAt(time: number): void {
-    this.#giveUpAt = time;
+    this.#giveUpAt = Math.min(this.#giveUpAt, time);
   }
 
-  /** Writes something with those of its group. */
-  add(item: Recordable): void {
-    const count = this.#waiting.push(item);
+  /** Ends the wait for the store: what can't be written at once is given up. */
+  abandon(): void {
+    this.giveUpAt(this.#options.clock.monotonic());
+    this.#abandoned.abort();
+    this.#full.abort();
+  }
+
+  /** Writes a transition with those of its group; `done` is told what came of it. */
+  add(transition: Transition, done: Entry["done"]): void {
+    const count = this.#waiting.push({ transition, done });
     if (count === 1) {
       const now = this.#options.clock.monotonic();
       this.#notBefore = Math.max(this.#notBefore, now + GROUP_DELAY_MS);
@@ -95,23 +103,15 @@ export class Recorder {
     this.#writing ??= this.#write();
   }
 
-  /**
-   * Applies a transition with those of its group.
-   *
-   * @throws {DatabaseError} where the store can't be written until the time to
-   * give up.
-   */
+  /** The same as {@linkcode Recorder.add}. */
   record(transition: Transition): Promise<RecordResult> {
-    return new Promise((written, failed) =>
-      this.add({ transition, written, failed })
-    );
+    return new Promise((resolve) => this.add(transition, resolve));
   }
 
   async #write(): Promise<void> {
     const { clock } = this.#options;
     await clock.sleep(this.#notBefore - clock.monotonic(), this.#full.signal);
-    // What waits for the store behind the last group has its turn first: then a
-    // large one is prepared while the store is at work.
+    // What waits for the store behind the last group has its turn first.
     if (this.#waiting.length >= BUSY_ROWS) await nextTurn();
     const group = this.#waiting;
     this.#waiting = [];
@@ -119,55 +119,49 @@ export class Recorder {
     this.#full = new AbortController();
     const isBusy = group.length >= BUSY_ROWS;
     this.#notBefore = isBusy ? clock.monotonic() + BUSY_GROUP_MS : 0;
-    let tell: (item: Recordable, index: number) => void | Promise<void>;
-    try {
-      const results = await this.#writeGroup(group);
-      tell = (item, index) => item.written(results[index] ?? NOT_APPLIED);
-    } catch (error) {
-      tell = (item) => item.failed(error);
-    }
+    const { at, results } = await this.#writeGroup(group);
     this.#writing = this.#waiting.length > 0 ? this.#write() : undefined;
-    this.#telling = this.#telling.then(() => this.#tell(group, tell));
-  }
-
-  /** Meanwhile, the next group is written. */
-  async #tell(
-    group: readonly Recordable[],
-    tell: (item: Recordable, index: number) => void | Promise<void>,
-  ): Promise<void> {
-    for (const [index, item] of group.entries()) {
-      if (index % TOLD_PER_TURN === TOLD_PER_TURN - 1) await nextTurn();
-      // Mostly it returns nothing, and then there is nothing to wait for.
-      const told = tell(item, index);
-      if (told) await told;
-      this.#takenCount--;
-    }
+    this.#telling = this.#telling.then(async () => {
+      // Meanwhile, the next group is written.
+      for (const [index, { done }] of group.entries()) {
+        if (index % TOLD_AT_ONCE === TOLD_AT_ONCE - 1) await nextTurn();
+        done(results[index] ?? "lost", at);
+        this.#takenCount--;
+      }
+    });
   }
 
   async #writeGroup(
-    group: readonly Recordable[],
-  ): Promise<readonly RecordResult[]> {
+    group: readonly Entry[],
+  ): Promise<{ readonly at: Date; readonly results: readonly RecordResult[] }> {
+    const { queue, clock, log } = this.#options;
     const transitions = group.map(({ transition }) => transition);
-    const { store, clock, log } = this.#options;
     for (let attempt = 1;; attempt++) {
       try {
-        const results = await store.record(transitions, clock.now());
+        const recorded = await queue.record(transitions, {
+          signal: this.#abandoned.signal,
+        });
         this.#options.onCommit?.(group.length);
-        return results;
-      } catch (error) {
+        return recorded;
+      } catch (thrown) {
+        const error = thrown instanceof Error
+          ? thrown
+          : new Error(messageOf(thrown));
         const isLate = clock.monotonic() >= this.#giveUpAt;
-        if (!(error instanceof DatabaseError) || isLate) throw error;
+        if (!(error instanceof DatabaseError) || isLate) {
+          return { at: clock.now(), results: group.map(() => error) };
+        }
         const waitMs = backoffMs(attempt, { baseMs: 100, maxMs: 5_000 });
         log.warning(
-          `Cannot record ${group.length} outcomes yet: ${messageOf(error)} ` +
+          `Cannot record ${group.length} outcomes yet: ${error.message} ` +
             `Next try in ${Math.round(waitMs)} ms.`,
           {
             event: "record_delayed",
             count: group.length,
-            error: messageOf(error),
+            error: error.message,
           },
         );
-        await clock.sleep(waitMs);
+        await clock.sleep(waitMs, this.#abandoned.signal);
       }
     }
   }

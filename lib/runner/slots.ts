@@ -1,169 +1,149 @@
 /**
- * Slots that are filled from a queue that is filled by claims. Knows nothing of
- * tasks.
+ * The slots of a runner: how many runs there may be, and which is next. Holds runs
+ * that are not begun only while that can't be noticed.
  *
  * @module
  */
 
 import type { Clock } from "../base/clock.ts";
 import { nextTurn } from "../base/event_loop.ts";
+import type { Run } from "./runs.ts";
 
-/** Options for {@linkcode runPool}. */
-export interface PoolOptions<T> {
-  /** How many items run at the same time. */
+/** Options for {@linkcode Slots}. */
+export interface SlotsOptions {
+  /** How many runs there may be at the same time. */
   readonly concurrency: number;
   readonly clock: Clock;
-  /** Claims at most `limit` items. */
-  readonly claim: (limit: number) => Promise<Claim<T>>;
-  /** Runs one item. Resolves when another may start; must not reject. */
-  readonly run: (item: T) => Promise<void>;
-  /** The bookkeeping of items whose run is over. */
-  readonly bookkeeping?: Bookkeeping;
-  /**
-   * Waits until there may be more to claim, or `until` aborts. Without it, the
-   * pool ends when there is nothing left.
-   */
-  readonly waitForMore?: (until: AbortSignal) => Promise<void>;
-  /** Ends the claiming. */
-  readonly stop: AbortSignal;
+  /** Executes a run. Resolves when another may start; never rejects. */
+  readonly execute: (run: Run) => Promise<void>;
+  /** Gives back runs that were held and not begun. */
+  readonly giveBack: (runs: readonly Run[]) => void;
 }
 
-/** What is left to do for items that run no more. */
-export interface Bookkeeping {
-  /** How many items it is behind. */
-  readonly size: number;
-  /** Resolves when it has dealt with those of now. */
-  settled(): Promise<void>;
-}
-
-/** What a claim found. */
-export interface Claim<T> {
-  /** Fewer than asked for means that there are no more now. */
-  readonly items: readonly T[];
-  /** There are more as soon as a running item ends. */
-  readonly isBlocked: boolean;
-}
-
-/** What {@linkcode runPool} leaves when it ends. */
-export interface PoolRest<T> {
-  /** Claimed, but not started. */
-  readonly unstarted: readonly T[];
-  /** Resolves when the last of the started ones is done. */
-  readonly settled: Promise<void>;
-}
-
+/** A run that took longer than this took time: none is held for such ones. */
+const NO_TIME_MS = 10;
+/** What was not begun within this time is given back. */
+const HELD_MS = 250;
 /**
- * Claims ahead what will start within this time. So a claim of 3 ms never limits
- * short tasks, and a long task is never kept from another runner.
+ * The most runs that are held, whatever their speed. At 50,000 tasks a second they
+ * start within a fifth of a second.
  */
-const READ_AHEAD_MS = 500;
-/** How much of the mean run time is the last run's. */
-const LAST_RUN_SHARE = 0.1;
+const MOST_HELD = 10_000;
 /**
- * The most items claimed ahead, whatever their speed. With 2,000 more, a drain
- * is 3% faster at best, and takes 20 MB more.
- */
-const READ_AHEAD_ITEMS = 15_000;
-/**
- * Items that start in one turn of the event loop. Ones that take no time would
+ * Runs that start in one turn of the event loop. Ones that take no time would
  * otherwise keep the store's answers, timers and signals waiting.
  */
 const STARTS_PER_TURN = 100;
 
-const NO_BOOKKEEPING: Bookkeeping = {
-  size: 0,
-  settled: () => Promise.resolve(),
-};
+/** Fills slots with runs. */
+export class Slots {
+  readonly #options: SlotsOptions;
+  #held: { readonly run: Run; readonly until: number }[] = [];
+  #running = 0;
+  #ahead = 0;
+  #startsLeft = STARTS_PER_TURN;
+  #timing: Promise<void> | undefined;
+  readonly #stopped = new AbortController();
+  #change = Promise.withResolvers<void>();
 
-/** Runs items until there are no more, or `stop` aborts. */
-export async function runPool<T>(
-  options: PoolOptions<T>,
-): Promise<PoolRest<T>> {
-  const { concurrency, clock, claim, run, waitForMore, stop } = options;
-  const { bookkeeping = NO_BOOKKEEPING } = options;
-  const queue: T[] = [];
-  let head = 0;
-  let running = 0;
-  let meanRunMs: number | undefined;
-  let startsLeft = STARTS_PER_TURN;
-  let wake = Promise.withResolvers<void>();
-  const onStop = () => wake.resolve();
-  stop.addEventListener("abort", onStop);
-
-  const waiting = () => queue.length - head;
-
-  /** As many as the slots take within the time, going by the last runs. */
-  function readAhead(): number {
-    if (meanRunMs === undefined) return 0;
-    const perSlot = READ_AHEAD_MS / Math.max(meanRunMs, 1e-3);
-    return Math.min(READ_AHEAD_ITEMS, Math.floor(concurrency * perSlot));
+  constructor(options: SlotsOptions) {
+    this.#options = options;
   }
 
-  function startWaiting(): void {
-    while (running < concurrency && head < queue.length && !stop.aborted) {
-      if (startsLeft === 0) return;
-      if (startsLeft-- === STARTS_PER_TURN) {
+  /** Slots that no run has or waits for. */
+  get free(): number {
+    const taken = this.#running + this.#held.length;
+    return Math.max(0, this.#options.concurrency - taken);
+  }
+
+  /** Nothing runs, and nothing is held. */
+  get isIdle(): boolean {
+    return this.#running === 0 && this.#held.length === 0;
+  }
+
+  /** How many runs may be held beside those that start at once. */
+  get ahead(): number {
+    const room = this.#ahead - this.#held.length;
+    return this.#held.length > this.#ahead / 2 ? 0 : Math.max(0, room);
+  }
+
+  /** Resolves when a slot is free, or what is held has become less. */
+  get changed(): Promise<void> {
+    return this.#change.promise;
+  }
+
+  /** Takes what was claimed: the first ones start at once, the rest in turn. */
+  add(runs: readonly Run[]): void {
+    const until = this.#options.clock.monotonic() + HELD_MS;
+    for (const run of runs) this.#held.push({ run, until });
+    this.#start();
+    if (this.#held.length > 0) this.#timing ??= this.#giveBackInTime();
+  }
+
+  /** Starts no more, and gives back what is held. */
+  stop(): void {
+    this.#stopped.abort();
+    this.#giveBack(() => true);
+    this.#tell();
+  }
+
+  #start(): void {
+    while (
+      this.#running < this.#options.concurrency && !this.#stopped.signal.aborted
+    ) {
+      if (this.#startsLeft === 0) return;
+      const next = this.#held.shift();
+      if (!next) break;
+      if (this.#startsLeft-- === STARTS_PER_TURN) {
         nextTurn().then(() => {
-          startsLeft = STARTS_PER_TURN;
-          startWaiting();
+          this.#startsLeft = STARTS_PER_TURN;
+          this.#start();
         });
       }
-      const item = queue[head++] as T;
-      running++;
-      const startedAt = clock.monotonic();
-      run(item).then(() => {
-        running--;
-        const runMs = clock.monotonic() - startedAt;
-        meanRunMs ??= runMs;
-        meanRunMs += LAST_RUN_SHARE * (runMs - meanRunMs);
-        startWaiting();
-        if (running === 0 || waiting() <= readAhead() / 2) wake.resolve();
-      });
-    }
-    if (head === queue.length) {
-      queue.length = 0;
-      head = 0;
+      this.#execute(next.run);
     }
   }
 
-  async function nextWake(): Promise<void> {
-    const current = wake;
-    await current.promise;
-    // Whoever else waited may have made a new one already.
-    if (wake === current) wake = Promise.withResolvers();
+  async #execute(run: Run): Promise<void> {
+    const { clock, execute } = this.#options;
+    const startedAt = clock.monotonic();
+    this.#running++;
+    await execute(run);
+    this.#running--;
+    const hasTakenTime = clock.monotonic() - startedAt > NO_TIME_MS;
+    this.#ahead = hasTakenTime
+      ? Math.floor(this.#ahead / 2)
+      : Math.min(this.#ahead + 2, MOST_HELD);
+    this.#start();
+    this.#tell();
   }
 
-  while (!stop.aborted) {
-    const ahead = readAhead();
-    const room = concurrency + ahead - waiting() - running;
-    if (bookkeeping.size > READ_AHEAD_ITEMS) {
-      await bookkeeping.settled();
-      continue;
-    }
-    if (room <= 0 || waiting() > ahead / 2) {
-      await nextWake();
-      continue;
-    }
-    const { items, isBlocked } = await claim(room);
-    for (const item of items) queue.push(item);
-    startWaiting();
-    if (items.length === room) continue;
-    const freed = new AbortController();
-    const next = isBlocked && (running > 0 || waiting() > 0)
-      ? nextWake().then(() => freed.abort())
-      : undefined;
-    if (waitForMore) await waitForMore(freed.signal);
-    else if (next) await next;
-    else {
-      while ((running > 0 || waiting() > 0) && !stop.aborted) await nextWake();
-      break;
-    }
+  #tell(): void {
+    this.#change.resolve();
+    this.#change = Promise.withResolvers();
   }
-  stop.removeEventListener("abort", onStop);
 
-  async function settle(): Promise<void> {
-    while (running > 0) await nextWake();
-    while (bookkeeping.size > 0) await bookkeeping.settled();
+  /** The mean of past runs is no promise about the next one. */
+  async #giveBackInTime(): Promise<void> {
+    const { clock } = this.#options;
+    for (let [first] = this.#held; first; [first] = this.#held) {
+      await clock.sleep(first.until - clock.monotonic(), this.#stopped.signal);
+      const now = clock.monotonic();
+      this.#giveBack(({ run, until }) => until <= now && !run.isBegun);
+      if (this.#held[0] === first) break;
+    }
+    this.#timing = undefined;
   }
-  return { unstarted: queue.slice(head), settled: settle() };
+
+  #giveBack(isOver: (held: { run: Run; until: number }) => boolean): void {
+    const { true: over = [], false: rest = [] } = Object.groupBy(
+      this.#held,
+      (it) => `${isOver(it)}` as const,
+    );
+    if (over.length === 0) return;
+    this.#held = rest;
+    this.#ahead = 0;
+    this.#options.giveBack(over.map(({ run }) => run));
+    this.#tell();
+  }
 }

@@ -79,8 +79,13 @@ export interface Queue {
    * Applies transitions in their order, several of one task included. Each is
    * fenced: written only while its task has its lease and its state. One that the
    * store refuses takes no other with it.
+   *
+   * @param options.signal ends the wait for the store
    */
-  record(transitions: readonly Transition[]): Promise<Recorded>;
+  record(
+    transitions: readonly Transition[],
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<Recorded>;
   /**
    * Gives back what was held and not begun, as if it had never been claimed. What
    * was cancelled meanwhile stays so.

@@ -1,297 +1,231 @@
 /**
- * Claiming tasks in sets.
+ * Claiming tasks, and what of them may be claimed.
  *
  * @module
  */
 
-import { type ClaimOptions, type ClaimResult, OTHERS } from "../contract.ts";
-import type { ClaimedTask, Transition } from "../../task/task.ts";
-import {
-  answeredElsewhere,
-  cancel,
-  expire,
-  fail,
-  type Held,
-  isAnsweredElsewhere,
-} from "../../task/transitions.ts";
-import type { Connection, SqlValue } from "./connection.ts";
-import { leaseRows } from "./leases.ts";
-import { applyTransitions } from "./record.ts";
-import { HELD_ROW, type HeldRow, leaseOf, RUN_ORDER, taskOf } from "./rows.ts";
-import { Stage } from "./stage.ts";
+import type { AgentTask, ClaimedTask } from "../../task/task.ts";
+import { begin } from "../../task/transitions.ts";
+import { type Claim, type ClaimOptions, OTHERS } from "../contract.ts";
+import type { Connection } from "./connection.ts";
+import { HELD_ROW, heldOf, type HeldRow, RUN_ORDER } from "./rows.ts";
+import { Values } from "./values.ts";
+import { Changes, isRefusal, RefusedRowsError } from "./write.ts";
 
-/**
- * Holds for a row that may be claimed. A CASE, because ORs keep DuckDB from
- * scanning only a set's rows: 20 ms a claim instead of 4.
- */
-export const claimable = (now: string, cutoff: string) => `
+/** The attempts that count, of those that its runner's death allows it. */
+const SPENT = "coalesce(attempt, 0) - coalesce(questions, 0)";
+const limitOf = (maxAttempts: string) =>
+  `coalesce(max_attempts, ${maxAttempts})`;
+
+/** Holds for a row whose lease, if it has one, is over. */
+export const isFree = (now: string) =>
+  `coalesce(lease_expires_at <= ${now}, true)`;
+
+/** Holds for a begun row whose runner died at its last attempt. */
+export const isDead = (now: string, maxAttempts: string) => `
+  status = 'running' AND lease_id IS NOT NULL AND ${isFree(now)}
+  AND ${SPENT} >= ${limitOf(maxAttempts)}`;
+
+/** Holds for a row that may be claimed; `due` is what its `run_at` must reach. */
+export const isClaimable = (now: string, due: string, maxAttempts: string) => `
   CASE status
-    WHEN 'created' THEN coalesce(run_at <= ${now}::TIMESTAMPTZ, true)
+    WHEN 'created' THEN coalesce(run_at <= ${due}, true) AND ${isFree(now)}
     WHEN 'running' THEN cancel_requested_at IS NULL
-      AND coalesce(run_at <= ${now}::TIMESTAMPTZ, true)
-      AND coalesce(lease_expires_at <= ${cutoff}::TIMESTAMPTZ, true)
+      AND coalesce(run_at <= ${due}, true) AND ${isFree(now)}
+      AND NOT (lease_id IS NOT NULL AND ${SPENT} >= ${limitOf(maxAttempts)})
     ELSE false
   END`;
 
 /**
- * Holds for a row that must be ended: its runner died at each attempt, or nobody
- * is there any more to see that it was cancelled.
+ * Holds for a claimable row that a runner died with, and that begins its last
+ * attempt: it may have been what killed the runner.
  */
-export const isDead = (cutoff: string, maxAttempts: string) => `
-  status IN ('running', 'needs_input')
-  AND coalesce(lease_expires_at <= ${cutoff}::TIMESTAMPTZ, true)
-  AND (cancel_requested_at IS NOT NULL OR (lease_id IS NOT NULL
-    AND status = 'running' AND attempt >= coalesce(max_attempts, ${maxAttempts})))`;
+const isSuspect = (maxAttempts: string) => `
+  status = 'running' AND (lease_id IS NOT NULL OR coalesce(rescues, 0) > 0)
+  AND ${SPENT} + 1 >= ${limitOf(maxAttempts)}`;
 
-/** Holds for a row whose question nobody answered in time. */
-export const isUnanswered = (now: string) => `
-  status = 'needs_input' AND cancel_requested_at IS NULL
-  AND run_at <= ${now}::TIMESTAMPTZ`;
+/** Holds for a row that may be held without being begun. */
+const MAY_BE_HELD = "status = 'created' AND lease_id IS NULL";
 
-/** Holds for a row that another program may have answered. */
-const mayBeAnswered = (now: string) => `
-  status = 'running' AND cancel_requested_at IS NULL AND lease_id IS NULL
-  AND run_at > ${now}::TIMESTAMPTZ AND contains(last_update, '"answer_by"')`;
-
-/** A part of the candidates. */
-interface Part {
-  /** Holds for its rows; without a scan of the others. */
-  readonly isIn: (start: string, end: string) => string;
-  readonly start: number;
-  readonly end: number;
+/** Options for {@linkcode claimTasks}. */
+export interface ClaimTasksOptions extends ClaimOptions {
+  readonly now: Date;
+  /** Ids of tasks that are left out. */
+  readonly except: readonly string[];
 }
 
-/** For candidates by their numbers in the window. */
-const inWindow = (start: string, end: string) => `
-  rowid IN (SELECT row FROM claim_window
-            WHERE number >= ${start} AND number < ${end})`;
-
-/** For rows that lie next to each other: a tenth faster, all in all. */
-const inRange = (start: string, end: string) =>
-  `rowid >= ${start} AND rowid < ${end}`;
-
-/** Candidates that are sorted and kept at a time. */
-const WINDOW_ROWS = 100_000;
-/** For how long a window's order counts, while the file stays open. */
-const WINDOW_AGE_MS = 1_000;
+interface Candidate extends HeldRow {
+  readonly isSuspect: boolean;
+  readonly mayBeHeld: boolean;
+  readonly isRescued: boolean;
+}
 
 /**
- * Claims tasks, a window of candidates at a time: sorting the whole backlog at
- * every claim would make a task of a long queue dearer than one of a short one.
+ * Claims in the transaction that is open on the connection.
+ *
+ * @throws {RefusedRowsError} where a row can't be written: roll back, and try
+ * fewer.
  */
-export class Claimer {
-  #connection: Connection | undefined;
-  #next = 0;
-  #end = 0;
-  /**
-   * What to add to a number for its row; null where that differs, or where it is
-   * no exact number: a row's place in its own transaction.
-   */
-  #offset: number | null = null;
-  #hasClaimed = false;
-  #filledAt = 0;
-  /** Which tasks the window is for. */
-  #filter = "";
-
-  /** Claims in the transaction that is open on the connection. */
-  async claim(
-    connection: Connection,
-    options: ClaimOptions,
-  ): Promise<ClaimResult> {
-    const ended: Transition[] = [];
-    const claimed: ClaimedTask[] = [];
-    let isFresh = false;
-    while (claimed.length < options.limit) {
-      if (this.#isSpent(connection, options)) {
-        if (isFresh) break;
-        ended.push(...await endOver(connection, options));
-        await this.#fill(connection, options);
-        isFresh = true;
-        if (this.#next === this.#end) break;
-      }
-      const limit = options.limit - claimed.length;
-      const more = await this.#lease(connection, {
-        ...options,
-        limit,
-      });
-      claimed.push(...more);
-    }
-    return { claimed, ended };
+export async function claimTasks(
+  connection: Connection,
+  options: ClaimTasksOptions,
+): Promise<Claim> {
+  const { now } = options;
+  const candidates = await findCandidates(connection, options);
+  const { begun, held, waitsForIdle } = choose(candidates, options);
+  const leaseId = crypto.randomUUID();
+  const all = [...begun, ...held];
+  if (all.length === 0) return { tasks: [], waitsForIdle, at: now };
+  await lease(connection, all, { ...options, leaseId });
+  const tasks = all.map((it): LeasedTask => leasedTask(it, leaseId, options));
+  const changes = new Changes(tasks, now);
+  for (const task of tasks.slice(0, begun.length)) {
+    changes.apply(begin({ task, lease: leaseOf(task, 1) }));
   }
-
-  /** The window was rolled back with its transaction. */
-  forget(): void {
-    this.#connection = undefined;
-  }
-
-  #isSpent(
-    connection: Connection,
-    { now, providerRoom, ...options }: ClaimOptions,
-  ): boolean {
-    if (filterOf(options) !== this.#filter) return true;
-    const age = now.getTime() - this.#filledAt;
-    // With limits, what may be claimed is another set each time.
-    return providerRoom !== undefined && this.#hasClaimed ||
-      connection !== this.#connection || this.#next >= this.#end ||
-      age < 0 || age >= WINDOW_AGE_MS;
-  }
-
-  async #fill(
-    connection: Connection,
-    options: ClaimOptions,
-  ): Promise<void> {
-    const { limit, now, leaseCutoff = now, providerRoom } = options;
-    const size = providerRoom ? limit : WINDOW_ROWS;
-    const first = await Stage.of(connection).reserve("claim_window", size);
-    const values: SqlValue[] = [dueBy(options), leaseCutoff.toISOString()];
-    const bind = (value: SqlValue) => `$${values.push(value)}`;
-    const isWanted = `${claimable("$1", "$2")} ${onlyWanted(options, bind)}`;
-    const candidates = providerRoom
-      ? withinRoom(isWanted, providerRoom, bind)
-      : `SELECT rowid, priority, created_at FROM agent_tasks WHERE ${isWanted}`;
-    const count = await connection.run(
-      // Numbers follow the order of the subquery: sorting again takes as long.
-      `INSERT INTO claim_window
-       SELECT row_number() OVER () - 1 + ${bind(first)}, rowid
-       FROM (${candidates} ORDER BY ${RUN_ORDER} LIMIT ${size})`,
-      values,
-    );
-    this.#connection = connection;
-    this.#offset = await connection.json<number>(
-      `SELECT to_json(min(row - number)) FROM claim_window
-       WHERE number >= $1
-       HAVING min(row - number) = max(row - number) AND max(row) <= $2`,
-      [first, Number.MAX_SAFE_INTEGER],
-    );
-    this.#hasClaimed = false;
-    this.#next = first;
-    this.#end = first + count;
-    this.#filledAt = now.getTime();
-    this.#filter = filterOf(options);
-  }
-
-  async #lease(
-    connection: Connection,
-    options: ClaimOptions,
-  ): Promise<ClaimedTask[]> {
-    const { limit, now, leaseCutoff = now } = options;
-    const next = Math.min(this.#next + limit, this.#end);
-    const { isIn, start, end } = this.#part(next);
-    const claimed = await leaseRows(connection, options, {
-      condition: `${isIn("$1", "$2")} AND ${claimable("$3", "$4")}`,
-      values: [start, end, dueBy(options), leaseCutoff.toISOString()],
-    });
-    this.#next = next;
-    this.#hasClaimed = true;
-    return claimed;
-  }
-
-  /** The window's part from the next candidate on. */
-  #part(end: number): Part {
-    const start = this.#next;
-    const offset = this.#offset;
-    return offset === null
-      ? { isIn: inWindow, start, end }
-      : { isIn: inRange, start: start + offset, end: end + offset };
-  }
+  await changes.write(connection);
+  return {
+    tasks: tasks.map(({ id }, index): ClaimedTask => {
+      const task = changes.get(id) as LeasedTask;
+      return { task, lease: leaseOf(task, index < begun.length ? 0 : 1) };
+    }),
+    waitsForIdle,
+    at: now,
+  };
 }
 
-/** A `run_at` of then or before has come. */
-function dueBy({ now, taskId }: ClaimOptions): string {
-  return taskId === undefined ? now.toISOString() : "infinity";
+interface LeasedTask extends AgentTask {
+  readonly leaseId: string;
 }
 
-/** The same text for the same tasks. */
-function filterOf({ taskId, providers }: Partial<ClaimOptions>): string {
-  return JSON.stringify([taskId, providers]);
+function leasedTask(
+  candidate: Candidate,
+  leaseId: string,
+  { owner, leaseMs, now }: ClaimTasksOptions,
+): LeasedTask {
+  const { task } = heldOf(candidate);
+  const leaseExpiresAt = new Date(now.getTime() + leaseMs);
+  return Object.assign(task, {
+    leaseId,
+    leaseOwner: owner,
+    leaseExpiresAt,
+    updatedAt: now,
+  });
 }
 
-/** Leaves out what is not asked for. */
-function onlyWanted(
-  { taskId, providers }: Partial<ClaimOptions>,
-  bind: (value: string) => string,
-): string {
-  const conditions: string[] = [];
-  if (taskId !== undefined) conditions.push(`id = ${bind(taskId)}::UUID`);
-  if (providers) conditions.push(isOneOf(bind(JSON.stringify(providers))));
-  return conditions.map((condition) => `AND ${condition}`).join(" ");
+function leaseOf(
+  { id, leaseId, leaseOwner, attempt }: LeasedTask,
+  more: 0 | 1,
+) {
+  const owner = leaseOwner ?? "";
+  return { taskId: id, id: leaseId, owner, attempt: attempt + more };
+}
+
+/** Which of the candidates are begun, and which held. */
+function choose(
+  candidates: readonly Candidate[],
+  { limit, ahead = 0, isIdle = false }: ClaimOptions,
+) {
+  const [first] = candidates;
+  if (first?.isSuspect) {
+    // By itself: whatever becomes of the runner, no other task falls with it.
+    const begun = isIdle && limit > 0 ? [first] : [];
+    return { begun, held: [], waitsForIdle: !isIdle };
+  }
+  const safe = candidates.filter((it) => !it.isSuspect);
+  const held = safe.slice(limit).filter((it) => it.mayBeHeld).slice(0, ahead);
+  return { begun: safe.slice(0, limit), held, waitsForIdle: false };
+}
+
+/** In the order in which they are to run. */
+async function findCandidates(
+  connection: Connection,
+  options: ClaimTasksOptions,
+): Promise<readonly Candidate[]> {
+  const { limit, ahead = 0, maxAttempts, now, except, taskId, providers } =
+    options;
+  const values = new Values();
+  const at = values.time(now);
+  const max = `${values.bind(maxAttempts)}::INTEGER`;
+  const due = taskId === undefined ? at : "'infinity'::TIMESTAMPTZ";
+  const wanted = [isClaimable(at, due, max)];
+  if (taskId !== undefined) wanted.push(`id = ${values.bind(taskId)}::UUID`);
+  if (providers) wanted.push(isOneOf(values.bind(JSON.stringify(providers))));
+  if (except.length > 0) wanted.push(`id NOT IN ${values.ids(except)}`);
+  const condition = wanted.join(" AND ");
+  const rows = withinRoom(condition, options, values);
+  return await connection.json<Candidate[]>(
+    `SELECT to_json(list(struct_insert(${HELD_ROW},
+       isSuspect := ${isSuspect(max)}, mayBeHeld := ${MAY_BE_HELD},
+       isRescued := status = 'running' AND lease_id IS NOT NULL)
+       ORDER BY ${RUN_ORDER}))
+     FROM (${rows} ORDER BY ${RUN_ORDER} LIMIT ${values.bind(limit + ahead)})`,
+    values.list,
+  ) ?? [];
 }
 
 /** Holds for a row of one of the providers, given as a JSON list. */
 export const isOneOf = (providers: string) =>
   `provider IN (SELECT unnest(${providers}::JSON::TEXT[]))`;
 
-/** The candidates that their providers have room for. */
+/** The candidates; with limits of providers, those that there is room for. */
 function withinRoom(
-  isWanted: string,
-  providerRoom: ReadonlyMap<string, number>,
-  bind: (value: string) => string,
+  condition: string,
+  { providerRoom }: ClaimOptions,
+  values: Values,
 ): string {
+  if (!providerRoom) {
+    return `SELECT *, rowid FROM agent_tasks WHERE ${condition}`;
+  }
   // JSON has no Infinity: it is null there, and in the query too.
   const { [OTHERS]: others = null, ...named } = Object.fromEntries(
     providerRoom,
   );
   const rooms = Object.entries(named).map(([name, room]) => ({ name, room }));
   return `
-    SELECT rowid, priority, created_at,
-      CASE WHEN name IS NULL THEN ${bind(JSON.stringify(others))}::JSON::BIGINT
-        ELSE room END AS places
-    FROM agent_tasks
-    LEFT JOIN (SELECT unnest(from_json(${bind(JSON.stringify(rooms))},
-      '[{"name": "TEXT", "room": "BIGINT"}]'), recursive := true))
-      ON provider = name
-    WHERE ${isWanted}
-    QUALIFY places IS NULL OR row_number() OVER (
-      PARTITION BY coalesce(name, '${OTHERS}') ORDER BY ${RUN_ORDER}) <= places`;
+    SELECT t.*, t.rowid FROM agent_tasks t
+    LEFT JOIN (SELECT unnest(from_json(${values.bind(JSON.stringify(rooms))},
+      '[{"name": "TEXT", "room": "BIGINT"}]'), recursive := true)) r
+      ON t.provider = r.name
+    WHERE ${condition}
+    QUALIFY coalesce(row_number() OVER (
+        PARTITION BY coalesce(r.name, '${OTHERS}') ORDER BY ${RUN_ORDER})
+      <= CASE WHEN r.name IS NULL
+        THEN ${values.bind(JSON.stringify(others))}::JSON::BIGINT
+        ELSE r.room END, true)`;
 }
 
-/**
- * Ends what must not be claimed again, and finds what another program answered
- * by setting it running.
- */
-async function endOver(
+/** Writes the leases; of what is only held, nothing else changes. */
+async function lease(
   connection: Connection,
-  { now, leaseCutoff = now, maxAttempts, taskId }: ClaimOptions,
-): Promise<Transition[]> {
-  // Apart from each other, because DuckDB then knows from its statistics that
-  // there are no such rows, mostly: 1 ms instead of 15.
-  const rows = await connection.json<{ row: HeldRow; isOver: boolean }[]>(
-    `SELECT to_json(list({row: ${HELD_ROW}, isOver: isOver})) FROM (
-       SELECT *, rowid, true AS isOver FROM agent_tasks
-       WHERE ${isDead("$2", "$3")}
-       UNION ALL
-       SELECT *, rowid, status = 'needs_input' AS isOver FROM agent_tasks
-       WHERE run_at IS NOT NULL
-         AND ((${isUnanswered("$1")}) OR (${mayBeAnswered("$1")})))
-     WHERE $4::UUID IS NULL OR id = $4::UUID`,
-    [
-      now.toISOString(),
-      leaseCutoff.toISOString(),
-      maxAttempts,
-      taskId ?? null,
-    ],
-  ) ?? [];
-  const ended: Transition[] = [];
-  const answered: Transition[] = [];
-  for (const { row, isOver } of rows) {
-    const held = { task: taskOf(row), lease: leaseOf(row) };
-    if (isOver) ended.push(endOf(held, now));
-    else if (isAnsweredElsewhere(held.task)) {
-      answered.push(answeredElsewhere(held));
+  candidates: readonly Candidate[],
+  { leaseId, owner, leaseMs, now }: ClaimTasksOptions & {
+    readonly leaseId: string;
+  },
+): Promise<void> {
+  const expiresAt = new Date(now.getTime() + leaseMs);
+  const rescued = candidates.filter((it) => it.isRescued)
+    .map(({ task }) => task.id);
+  try {
+    if (rescued.length > 0) {
+      await connection.run(
+        `UPDATE agent_tasks SET rescues = coalesce(rescues, 0) + 1
+         WHERE id IN (SELECT unnest($1::JSON::UUID[]))`,
+        [JSON.stringify(rescued)],
+      );
     }
+    await connection.run(
+      `UPDATE agent_tasks SET lease_id = $2, lease_owner = $3,
+         lease_expires_at = $4::TIMESTAMPTZ
+       WHERE id IN (SELECT unnest($1::JSON::UUID[]))`,
+      [
+        JSON.stringify(candidates.map(({ task }) => task.id)),
+        leaseId,
+        owner,
+        expiresAt.toISOString(),
+      ],
+    );
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    throw new RefusedRowsError(candidates.map(({ task }) => task.id), error);
   }
-  await applyTransitions(connection, [...ended, ...answered], now);
-  return ended;
-}
-
-function endOf(held: Held, now: Date): Transition {
-  const { state, attempt, leaseOwner, cancelRequestedAt } = held.task;
-  if (cancelRequestedAt) return cancel(held, now);
-  if (state === "needs_input") return expire(held, now);
-  return fail(
-    held,
-    now,
-    `The runner died at each of ${attempt} attempts; ` +
-      `the last one was ${leaseOwner}`,
-  );
 }

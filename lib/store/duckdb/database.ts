@@ -1,16 +1,17 @@
 /**
  * Shares the database file with other processes: holds it only while there is
- * something to say to it.
+ * something to say to it, and lets go in turn.
  *
  * @module
  */
 
+import { backoffMs } from "../../base/backoff.ts";
 import type { Clock } from "../../base/clock.ts";
-import { DatabaseError } from "../../base/errors.ts";
-import type { Connect, Connection } from "./connection.ts";
+import { DatabaseBusyError, DatabaseError } from "../../base/errors.ts";
+import { track } from "../../base/under_way.ts";
+import type { Connect, Connection, SqlValue } from "./connection.ts";
 import { explainDuckDbError } from "./explain.ts";
 import { fingerprintOf, inodeOf, logSize } from "./file.ts";
-import { whenFree, YIELD_MS } from "./turns.ts";
 
 /** Options for {@linkcode Database}. Durations are in milliseconds. */
 export interface DatabaseOptions {
@@ -22,6 +23,22 @@ export interface DatabaseOptions {
   readonly onOpen: (connection: Connection) => Promise<void>;
   /** Whether to run a transaction once more that failed so. @default {never} */
   readonly isWorthAnother?: (error: unknown) => boolean;
+}
+
+/** Options for {@linkcode Database.transaction}. */
+export interface TransactionOptions {
+  /** Goes before all that wait. @default {false} */
+  readonly isUrgent?: boolean;
+  /** Ends the wait for its turn and for the file. */
+  readonly signal?: AbortSignal;
+  /** How long to wait for them. @default {what the database waits} */
+  readonly waitMs?: number;
+}
+
+interface Request extends TransactionOptions {
+  readonly deadline: number;
+  readonly work: (connection: CountingConnection) => Promise<void>;
+  readonly refuse: (error: unknown) => void;
 }
 
 /**
@@ -38,7 +55,7 @@ const LINGER_SHARE = 0.25;
 const HOLD_MS = 2_000;
 /**
  * or after so many short transactions: they are no load that another runner
- * should wait two seconds for.
+ * should wait two seconds for;
  */
 const HOLD_TRANSACTIONS = 20;
 const SHORT_MS = 25;
@@ -47,18 +64,32 @@ const SHORT_MS = 25;
  * DuckDB keeps what is in it in memory too, and more. 100,000 tasks make 80 MB.
  */
 const HOLD_LOG_BYTES = 85_000_000;
+/** So long, others have the file; they may try a few times a second only. */
+const YIELD_MS = 60;
+/**
+ * Mostly who holds it has just written something, and lets go in a moment. At
+ * least two tries in the time that a busy runner leaves.
+ */
+const BUSY_BACKOFF = { baseMs: 4, maxMs: 0.4 * YIELD_MS };
+/**
+ * How often to look whether the file has changed: 40 looks a second take 1% of a
+ * processor; looking less often makes a new task wait longer.
+ */
+const LOOK_MS = 25;
 
 /** One database, used by one transaction at a time. */
 export class Database implements AsyncDisposable {
-  readonly #path: string;
-  readonly #clock: Clock;
+  readonly path: string;
+  readonly clock: Clock;
   readonly #connect: Connect;
   readonly #options: DatabaseOptions;
-  /** Called when the file was let go of. */
-  onRelease: ((heldMs: number) => void) | undefined;
-  #connection: Connection | undefined;
+  readonly #requests: Request[] = [];
+  readonly #listeners = new Set<{ readonly own: boolean; call(): void }>();
+  #serving: Promise<void> | undefined;
+  #isClosing = false;
+  #isToLetGo = false;
+  #connection: CountingConnection | undefined;
   #fingerprint: string | undefined;
-  #changeCount = 0;
   #inode: number | null | undefined;
   #openedAt = 0;
   #shortTransactions = 0;
@@ -66,157 +97,274 @@ export class Database implements AsyncDisposable {
   #keptLog = 0;
   #mayOpenAt = 0;
   #linger: ReturnType<typeof setTimeout> | undefined;
-  #last: Promise<unknown> = Promise.resolve();
+  #looking: ReturnType<typeof setInterval> | undefined;
 
   constructor(
     path: string,
-    dependencies: { clock: Clock; connect: Connect },
+    { clock, connect }: { readonly clock: Clock; readonly connect: Connect },
     options: DatabaseOptions,
   ) {
-    this.#path = path;
-    this.#clock = dependencies.clock;
-    this.#connect = dependencies.connect;
+    this.path = path;
+    this.clock = clock;
+    this.#connect = connect;
     this.#options = options;
+  }
+
+  /** The store's time. */
+  now(): Date {
+    return this.clock.now();
+  }
+
+  /** Other processes may have the file in turn. */
+  get isShared(): boolean {
+    return !this.#options.exclusive && this.path !== ":memory:";
+  }
+
+  /** When the file was opened last, by the clock that never jumps. */
+  get openedAt(): number {
+    return this.#openedAt;
   }
 
   /**
    * Runs `work` in a transaction, after those that were asked for before. Rolls
    * back where it throws.
    *
+   * @throws {DatabaseBusyError} where another process holds the file for all of
+   * the wait, or until the signal aborts.
    * @throws {DatabaseError} where the database can't be opened or written.
    */
-  async transaction<T>(
+  transaction<T>(
     work: (connection: Connection) => Promise<T>,
+    options: TransactionOptions = {},
   ): Promise<T> {
-    try {
-      return await this.#transaction(work);
-    } catch (error) {
-      if (!this.#options.isWorthAnother?.(error)) throw error;
+    if (this.#isClosing) {
+      return Promise.reject(
+        new DatabaseError(`Cannot use ${this.path}: it was closed.`),
+      );
     }
-    return await this.#transaction(work);
-  }
-
-  #transaction<T>(work: (connection: Connection) => Promise<T>): Promise<T> {
-    const result = this.#inTurn(async () => {
-      clearTimeout(this.#linger);
-      const connection = await this.#acquire();
-      const startedAt = this.#clock.monotonic();
-      try {
-        connection.defer("BEGIN TRANSACTION");
-        const result = await work(connection);
-        await connection.run("COMMIT");
-        this.#assertNotReplaced();
-        return result;
-      } catch (error) {
-        await this.#rollBack(connection);
-        throw error instanceof Error && !isDuckDbError(error)
-          ? error
-          : explainDuckDbError(error, this.#path);
-      } finally {
-        const tookMs = this.#clock.monotonic() - startedAt;
-        if (tookMs < SHORT_MS) this.#shortTransactions++;
-      }
-    });
-    this.#last = this.#last.then(() => this.#afterUse());
-    return result;
-  }
-
-  /** Writes what is committed from the write-ahead log into the file itself. */
-  checkpoint(): Promise<void> {
-    return this.#inTurn(async () => {
-      clearTimeout(this.#linger);
-      const connection = await this.#acquire();
-      try {
-        await connection.run("CHECKPOINT");
-      } catch (error) {
-        throw explainDuckDbError(error, this.#path);
-      } finally {
-        await this.#afterUse();
-      }
+    const { waitMs = this.#options.waitMs ?? 10_000 } = options;
+    return new Promise<T>((resolve, refuse) => {
+      this.#requests.push({
+        ...options,
+        deadline: this.clock.monotonic() + waitMs,
+        work: async (connection) => {
+          try {
+            resolve(await this.#runTwice(connection, work));
+          } catch (error) {
+            refuse(error);
+          }
+        },
+        refuse,
+      });
+      this.#serve();
     });
   }
 
-  /** How often another process was found to have changed the file. */
-  changeCount(): Promise<number> {
-    // In turn, so that closing the file here is not taken for a change.
-    return this.#inTurn(() => {
-      if (!this.#connection) this.#lookForChange();
-      return this.#changeCount;
-    });
+  /**
+   * Calls `listener` when another process changed the file; with `own`, after the
+   * commits of this one too.
+   */
+  onChange(
+    listener: () => void,
+    { own }: { readonly own: boolean },
+  ): Disposable {
+    const entry = { own, call: listener };
+    this.#listeners.add(entry);
+    if (this.isShared) {
+      this.#fingerprint ??= fingerprintOf(this.path);
+      this.#looking ??= setInterval(() => this.#lookForChange(), LOOK_MS);
+    }
+    return {
+      [Symbol.dispose]: () => {
+        this.#listeners.delete(entry);
+        if (this.#listeners.size === 0) this.#stopLooking();
+      },
+    };
   }
 
-  /** Counts a change that this process made as one by another. */
-  countChange(): void {
-    this.#changeCount++;
+  /** Tells all listeners of a change that this process has made. */
+  announce(): void {
+    for (const { call } of this.#listeners) call();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosing = true;
+    this.#stopLooking();
+    clearTimeout(this.#linger);
+    // What was asked for before is done, unless somebody else has the file.
+    await this.#serving;
+    await track(this.#close());
+  }
+
+  #stopLooking(): void {
+    clearInterval(this.#looking);
+    this.#looking = undefined;
   }
 
   #lookForChange(): void {
-    if (!this.#isShared || this.#fingerprint === undefined) return;
-    const fingerprint = fingerprintOf(this.#path);
+    // While it is open here, nobody else can write.
+    if (!this.isShared || this.#connection || this.#serving) return;
+    const fingerprint = fingerprintOf(this.path);
     if (fingerprint === this.#fingerprint) return;
     this.#fingerprint = fingerprint;
-    this.#changeCount++;
+    this.announce();
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.#inTurn(async () => {
-      await this.#close();
-      await this.#connect.dispose?.();
+  #serve(): void {
+    this.#serving ??= track(this.#serveAll()).finally(() => {
+      this.#serving = undefined;
+      if (this.#requests.length > 0) this.#serve();
     });
   }
 
-  get #isShared(): boolean {
-    return !this.#options.exclusive && this.#path !== ":memory:";
+  async #serveAll(): Promise<void> {
+    clearTimeout(this.#linger);
+    if (this.#isToLetGo && this.#requests.length === 0) await this.#close();
+    this.#isToLetGo = false;
+    while (this.#requests.length > 0) {
+      const connection = this.#connection ?? await this.#open();
+      if (!connection) continue;
+      const request = this.#next();
+      if (request) await request.work(connection);
+      if (this.#isLong()) {
+        await this.#close();
+        this.#mayOpenAt = this.clock.monotonic() + YIELD_MS;
+      }
+    }
+    if (!this.#connection || !this.isShared || this.#isClosing) return;
+    const heldMs = this.clock.monotonic() - this.#openedAt;
+    this.#linger = setTimeout(
+      () => {
+        this.#isToLetGo = true;
+        this.#serve();
+      },
+      Math.min(
+        Math.max(heldMs * LINGER_SHARE, LINGER_MS.least),
+        LINGER_MS.most,
+      ),
+    );
   }
 
-  #inTurn<T>(work: () => T | Promise<T>): Promise<T> {
-    const result = this.#last.then(work);
-    // A failure belongs to its caller; the next in turn starts all the same.
-    this.#last = result.catch(() => {});
-    return result;
+  #next(): Request | undefined {
+    this.#refuse(
+      (it) => it.signal?.aborted === true,
+      stoppedWaiting(this.path),
+    );
+    const urgent = this.#requests.findIndex(({ isUrgent }) => isUrgent);
+    return this.#requests.splice(Math.max(urgent, 0), 1)[0];
   }
 
-  async #acquire(): Promise<Connection> {
-    if (this.#connection) return this.#connection;
-    await this.#clock.sleep(this.#mayOpenAt - this.#clock.monotonic());
-    const connection = await this.#open();
+  #refuse(isRefused: (request: Request) => boolean, error: unknown): void {
+    const refused = this.#requests.filter(isRefused);
+    for (const request of refused) {
+      this.#requests.splice(this.#requests.indexOf(request), 1);
+      request.refuse(error);
+    }
+  }
+
+  /** Undefined where nobody waits for it any more. */
+  async #open(): Promise<CountingConnection | undefined> {
+    await this.#sleep(this.#mayOpenAt - this.clock.monotonic());
+    for (let attempt = 1; this.#requests.length > 0; attempt++) {
+      try {
+        return await this.#openNow();
+      } catch (error) {
+        if (!(error instanceof DatabaseBusyError)) {
+          this.#requests.shift()?.refuse(error);
+          return undefined;
+        }
+        const now = this.clock.monotonic();
+        this.#refuse(
+          ({ deadline, signal }) =>
+            now >= deadline || signal?.aborted === true || this.#isClosing,
+          error,
+        );
+      }
+      await this.#sleep(backoffMs(attempt, BUSY_BACKOFF));
+    }
+    return undefined;
+  }
+
+  async #openNow(): Promise<CountingConnection> {
+    const connection = new CountingConnection(await this.#connect(this.path));
     // Before anything is written: closing takes what differs for our own.
-    this.#lookForChange();
+    const fingerprint = this.isShared ? fingerprintOf(this.path) : undefined;
+    const isChanged = this.#fingerprint !== undefined &&
+      fingerprint !== this.#fingerprint;
+    this.#fingerprint = fingerprint;
     try {
       await this.#options.onOpen(connection);
     } catch (error) {
       connection.close();
-      throw isDuckDbError(error)
-        ? explainDuckDbError(error, this.#path)
-        : error;
+      throw this.#explained(error);
     }
-    this.#openedAt = this.#clock.monotonic();
+    this.#openedAt = this.clock.monotonic();
     this.#shortTransactions = 0;
-    this.#inode = inodeOf(this.#path);
+    this.#inode = inodeOf(this.path);
     this.#connection = connection;
+    if (isChanged) this.announce();
     return connection;
   }
 
-  #open(): Promise<Connection> {
-    const { waitMs = 10_000 } = this.#options;
-    return whenFree(() => this.#connect(this.#path), {
-      clock: this.#clock,
-      waitMs,
-    });
+  /** Wakes where one that waits gives up, so that it is told at once. */
+  async #sleep(ms: number): Promise<void> {
+    if (ms <= 0) return;
+    const signals = this.#requests.flatMap(({ signal }) => signal ?? []);
+    await this.clock.sleep(
+      ms,
+      signals.length === 0 ? undefined : AbortSignal.any(signals),
+    );
+  }
+
+  async #runTwice<T>(
+    connection: CountingConnection,
+    work: (connection: Connection) => Promise<T>,
+  ): Promise<T> {
+    try {
+      return await this.#run(connection, work);
+    } catch (error) {
+      const isOver = connection !== this.#connection;
+      if (isOver || !this.#options.isWorthAnother?.(error)) throw error;
+    }
+    return await this.#run(connection, work);
+  }
+
+  async #run<T>(
+    connection: CountingConnection,
+    work: (connection: Connection) => Promise<T>,
+  ): Promise<T> {
+    const startedAt = this.clock.monotonic();
+    const changed = connection.changed;
+    try {
+      await connection.run("BEGIN TRANSACTION");
+      const result = await work(connection);
+      await connection.run("COMMIT");
+      this.#assertNotReplaced();
+      if (connection.changed > changed) {
+        for (const { own, call } of this.#listeners) if (own) call();
+      }
+      return result;
+    } catch (error) {
+      await this.#rollBack(connection);
+      throw this.#explained(error);
+    } finally {
+      const tookMs = this.clock.monotonic() - startedAt;
+      if (tookMs < SHORT_MS) this.#shortTransactions++;
+    }
   }
 
   /** What is written to a file that has no name any more is lost. */
   #assertNotReplaced(): void {
-    if (this.#path === ":memory:") return;
-    if (inodeOf(this.#path) === this.#inode) return;
+    if (this.path === ":memory:" || inodeOf(this.path) === this.#inode) return;
     this.#drop();
     throw new DatabaseError(
-      `Cannot use ${this.#path}: another file was put in its place meanwhile. ` +
+      `Cannot use ${this.path}: another file was put in its place meanwhile. ` +
         "What was just written went to the old one. Try again.",
     );
   }
 
-  async #rollBack(connection: Connection): Promise<void> {
+  async #rollBack(connection: CountingConnection): Promise<void> {
+    if (connection !== this.#connection) return;
     try {
       await connection.run("ROLLBACK");
     } catch {
@@ -226,66 +374,72 @@ export class Database implements AsyncDisposable {
     }
   }
 
-  async #afterUse(): Promise<void> {
-    if (!this.#isShared || !this.#connection) return;
-    const heldMs = this.#clock.monotonic() - this.#openedAt;
-    const isLong = heldMs >= HOLD_MS ||
-      this.#shortTransactions >= HOLD_TRANSACTIONS ||
-      logSize(this.#path) - this.#keptLog >= HOLD_LOG_BYTES;
-    if (isLong) {
-      await this.#letGo();
-      this.#mayOpenAt = this.#clock.monotonic() + YIELD_MS;
-    } else {
-      this.#linger = setTimeout(
-        () => this.#inTurn(() => this.#letGo()),
-        clamp(heldMs * LINGER_SHARE, LINGER_MS),
-      );
-    }
+  #explained(error: unknown): unknown {
+    const isDuckDbs = error instanceof Error &&
+      !(error instanceof DatabaseError) &&
+      /^[A-Z][\w ]* Error: /.test(error.message);
+    return isDuckDbs ? explainDuckDbError(error, this.path) : error;
   }
 
-  /** Closes for a while. */
-  async #letGo(): Promise<void> {
-    await this.#close();
-    this.#connect.prepare?.();
+  #isLong(): boolean {
+    if (!this.isShared || !this.#connection) return false;
+    return this.clock.monotonic() - this.#openedAt >= HOLD_MS ||
+      this.#shortTransactions >= HOLD_TRANSACTIONS ||
+      logSize(this.path) - this.#keptLog >= HOLD_LOG_BYTES;
   }
 
   async #close(): Promise<void> {
     if (!this.#connection) return;
-    if (logSize(this.#path) > 0) {
+    if (logSize(this.path) > 0) {
       try {
         // Closing does it too, but holds up JavaScript meanwhile.
         await this.#connection.run("CHECKPOINT");
         this.#keptLog = 0;
       } catch {
         // The log stays, and with it all that was committed.
-        this.#keptLog = logSize(this.#path);
+        this.#keptLog = logSize(this.path);
       }
     }
     this.#drop();
   }
 
   #drop(): void {
-    clearTimeout(this.#linger);
-    if (!this.#connection) return;
-    this.#connection.close();
+    this.#connection?.close();
     this.#connection = undefined;
-    this.onRelease?.(this.#clock.monotonic() - this.#openedAt);
-    if (!this.#isShared) return;
+    if (!this.isShared) return;
     // What another process put there is not this one's doing.
-    if (inodeOf(this.#path) !== this.#inode) this.#changeCount++;
-    this.#fingerprint = fingerprintOf(this.#path);
+    const isReplaced = inodeOf(this.path) !== this.#inode;
+    this.#fingerprint = fingerprintOf(this.path);
+    if (isReplaced) this.announce();
   }
 }
 
-function clamp(
-  value: number,
-  { least, most }: { readonly least: number; readonly most: number },
-): number {
-  return Math.min(Math.max(value, least), most);
+function stoppedWaiting(path: string): DatabaseBusyError {
+  return new DatabaseBusyError(
+    `Cannot use ${path}: the wait for it was ended.`,
+  );
 }
 
-/** DuckDB's errors are plain ones that begin with their kind. */
-function isDuckDbError(error: unknown): boolean {
-  return error instanceof Error && !(error instanceof DatabaseError) &&
-    /^[A-Z][\w ]* Error: /.test(error.message);
+/** Counts the rows that were changed: what read only is told to nobody. */
+class CountingConnection implements Connection {
+  readonly #connection: Connection;
+  changed = 0;
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  async run(sql: string, values?: readonly SqlValue[]): Promise<number> {
+    const count = await this.#connection.run(sql, values);
+    this.changed += count;
+    return count;
+  }
+
+  json<T>(sql: string, values?: readonly SqlValue[]): Promise<T | null> {
+    return this.#connection.json(sql, values);
+  }
+
+  close(): void {
+    this.#connection.close();
+  }
 }

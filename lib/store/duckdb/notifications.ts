@@ -8,6 +8,7 @@
 import { messageOf } from "../../base/errors.ts";
 import type { Connection, SqlValue } from "./connection.ts";
 import { TASK_FIELDS } from "./rows.ts";
+import { Values } from "./values.ts";
 
 /** The columns that are filled; `event` and `run` say what happened, and when. */
 const COLUMNS: Readonly<Record<string, string>> = {
@@ -153,39 +154,41 @@ export function attachNotifications(
   byConnection.set(connection, notifications);
 }
 
-/** Notifies of the tasks that are about to be claimed; `at` is when. */
-export async function notifyStarted(
-  connection: Connection,
-  { condition, at, values }: {
-    readonly condition: string;
-    readonly at: string;
-    readonly values: readonly SqlValue[];
-  },
-): Promise<void> {
-  await byConnection.get(connection)?.write(
-    connection,
-    `SELECT * REPLACE (${at} AS updated_at), 'started' AS event,
-       coalesce(attempt, 0) + 1 AS run
-     FROM agent_tasks WHERE ${condition}`,
-    values,
-  );
+/** The events that are notified of, and what HandsFree calls them. */
+const NAMES: ReadonlyMap<SqlValue, string> = new Map([
+  ["started", "started"],
+  ["completed", "completed"],
+  ["failed", "failed"],
+  ["cancelled", "failed"],
+]);
+
+/** An event of a task. */
+interface NotifiedEvent {
+  readonly task_id: SqlValue;
+  readonly kind: SqlValue;
+  readonly attempt: SqlValue;
 }
 
-/**
- * Notifies of the tasks that are about to be ended; `staged` finds their rows
- * and outcomes, $2 is when.
- */
-export async function notifyEnded(
+/** Notifies of events, in the transaction that has written them. */
+export async function writeNotifications(
   connection: Connection,
-  staged: string,
-  values: readonly SqlValue[],
+  events: readonly NotifiedEvent[],
+  at: Date,
 ): Promise<void> {
-  await byConnection.get(connection)?.write(
+  const notifications = byConnection.get(connection);
+  const rows = events.flatMap(({ task_id, kind, attempt }) => {
+    const event = NAMES.get(kind);
+    return event ? { task_id, event, attempt } : [];
+  });
+  if (!notifications || rows.length === 0) return;
+  const values = new Values();
+  await notifications.write(
     connection,
-    `SELECT t.* REPLACE ($2::TIMESTAMPTZ AS updated_at),
-       o.state AS event, o.attempt AS run
-     FROM agent_tasks t JOIN (${staged}) o ON t.rowid = o.place
-     WHERE o.state IN ('completed', 'failed')`,
-    values,
+    `SELECT t.* REPLACE (${values.time(at)} AS updated_at),
+       o.event, o.attempt AS run
+     FROM agent_tasks t JOIN (${
+      values.rows({ event: "TEXT", attempt: "INTEGER", task_id: "UUID" }, rows)
+    }) o ON t.id = o.task_id`,
+    values.list,
   );
 }

@@ -5,14 +5,18 @@
  */
 
 import type { Preview, PreviewOptions } from "../contract.ts";
-import { claimable, isDead, isOneOf } from "./claim.ts";
+import { isClaimable, isOneOf } from "./claim.ts";
 import type { Connection } from "./connection.ts";
 import { RUN_ORDER, TASK_ROW, taskOf, type TaskRow } from "./rows.ts";
+
+const AT = "$1::TIMESTAMPTZ";
 
 /** Looks, in the transaction that is open on the connection; writes nothing. */
 export async function previewClaim(
   connection: Connection,
-  { limit, now, leaseCutoff = now, maxAttempts, providers }: PreviewOptions,
+  { limit, now, maxAttempts, providers }: PreviewOptions & {
+    readonly now: Date;
+  },
 ): Promise<Preview> {
   const rows = await connection.json<
     { row: TaskRow; isClaimable: boolean; count: number }[]
@@ -25,14 +29,12 @@ export async function previewClaim(
            AS position,
          count(*) OVER (PARTITION BY isClaimable) AS count
        FROM (
-         SELECT *, rowid, ${claimable("$1", "$2")}
-           AND NOT coalesce(${isDead("$2", "$3")}, false)
-           AND ($4::TEXT IS NULL OR ${isOneOf("$4")}) AS isClaimable
+         SELECT *, rowid, (${isClaimable(AT, AT, "$2::INTEGER")})
+           AND ($3::TEXT IS NULL OR ${isOneOf("$3")}) AS isClaimable
          FROM agent_tasks WHERE status NOT IN ('completed', 'failed'))
-       QUALIFY position <= $5)`,
+       QUALIFY position <= $4)`,
     [
       now.toISOString(),
-      leaseCutoff.toISOString(),
       maxAttempts,
       providers ? JSON.stringify(providers) : null,
       limit,

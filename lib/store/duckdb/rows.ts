@@ -4,13 +4,8 @@
  * @module
  */
 
-import type {
-  AgentTask,
-  Lease,
-  NoLease,
-  TaskEvent,
-  TaskEventKind,
-} from "../../task/task.ts";
+import type { AgentTask, TaskEvent, TaskEventKind } from "../../task/task.ts";
+import type { Held } from "../../task/transitions.ts";
 
 /** How each field of a task is computed from its row; times as ms since 1970. */
 export const TASK_FIELDS = {
@@ -27,6 +22,7 @@ export const TASK_FIELDS = {
   priority: "coalesce(priority, 0)",
   runAt: "epoch_ms(run_at)",
   attempt: "coalesce(attempt, 0)",
+  questions: "coalesce(questions, 0)",
   maxAttempts: "max_attempts",
   timeoutMs: "timeout_ms",
   leaseOwner: "lease_owner",
@@ -56,11 +52,6 @@ export function taskStruct(fields: readonly TaskField[]): string {
   }}`;
 }
 
-/** The same fields, each as the list of its values. */
-export function taskLists(fields: readonly TaskField[]): string {
-  return fields.map((name) => `${name}: list(${TASK_FIELDS[name]})`).join(", ");
-}
-
 /** A task as {@linkcode TASK_ROW} gives it. */
 export interface TaskRow {
   readonly task: TaskJson;
@@ -74,20 +65,10 @@ export const TASK_ROW = `{task: ${TASK}}`;
 /** A task and its lease as {@linkcode HELD_ROW} gives them. */
 export interface HeldRow extends TaskRow {
   readonly leaseId: string | null;
-  readonly place: string;
-}
-
-/** Where a row is, as text: in its own transaction, no number is that exact. */
-export const PLACE = "rowid::TEXT";
-
-/** A place that was read as {@linkcode PLACE}. */
-export function parsePlace(text: string): number | bigint {
-  const place = Number(text);
-  return Number.isSafeInteger(place) ? place : BigInt(text);
 }
 
 /** A struct with a task and its lease. */
-export const HELD_ROW = `{task: ${TASK}, leaseId: lease_id, place: ${PLACE}}`;
+export const HELD_ROW = `{task: ${TASK}, leaseId: lease_id}`;
 
 /** The order in which tasks run; `rowid` keeps the order of one batch. */
 export const RUN_ORDER = "coalesce(priority, 0) DESC, created_at, rowid";
@@ -103,15 +84,15 @@ export function taskOf({ task }: TaskRow): AgentTask {
   });
 }
 
-/** The lease that a row has, or that it has none. */
-export function leaseOf(
-  { task, leaseId: id, place: text }: HeldRow,
-): Lease | NoLease {
-  const { id: taskId, attempt, leaseOwner: owner } = task;
-  const place = parsePlace(text);
-  return id === null
-    ? { taskId, id, owner: null, attempt, place }
-    : { taskId, id, owner: owner ?? "", attempt, place };
+/** A task and the lease that its row has, or that it has none. */
+export function heldOf(row: HeldRow): Held {
+  const { leaseId } = row;
+  const task = taskOf(row);
+  const { id: taskId, attempt, leaseOwner } = task;
+  const lease = leaseId === null
+    ? { taskId, id: null, owner: null, attempt }
+    : { taskId, id: leaseId, owner: leaseOwner ?? "", attempt };
+  return { task, lease };
 }
 
 function dateOf(ms: number | null): Date | null {

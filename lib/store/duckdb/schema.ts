@@ -38,6 +38,9 @@ const RUNNER_COLUMNS = {
   lease_owner: "TEXT",
   lease_expires_at: "TIMESTAMPTZ",
   cancel_requested_at: "TIMESTAMPTZ",
+  // Attempts that ended with a question, and those that a runner died with.
+  questions: "INTEGER DEFAULT 0",
+  rescues: "INTEGER DEFAULT 0",
 };
 
 /** Every column that agent-runner needs, with its type. */
@@ -54,10 +57,15 @@ const EVENTS_TABLE = `
     detail TEXT
   )`;
 
+/** One row: when a runner last had the file. See `grace.ts`. */
+const RUNNERS_TABLE = `
+  CREATE TABLE IF NOT EXISTS agent_runner_file (last_used_at TIMESTAMPTZ)`;
+
 /** Fails where a table or a column is missing; reads nothing. */
 const PROBES = [
   `SELECT ${Object.keys(TASK_COLUMNS).join(", ")} FROM agent_tasks LIMIT 0`,
   "SELECT id FROM agent_task_events LIMIT 0",
+  "SELECT last_used_at FROM agent_runner_file LIMIT 0",
 ];
 
 async function isComplete(connection: Connection): Promise<boolean> {
@@ -84,7 +92,8 @@ export async function ensureSchema(
        FROM duckdb_columns()
        WHERE database_name = current_database()
          AND schema_name = current_schema()
-         AND table_name IN ('agent_tasks', 'agent_task_events')`,
+         AND table_name IN
+           ('agent_tasks', 'agent_task_events', 'agent_runner_file')`,
     ) ?? [],
   );
   const has = (name: string) => columns.has(`agent_tasks.${name}`);
@@ -98,8 +107,9 @@ export async function ensureSchema(
     );
   }
   const missing = Object.entries(RUNNER_COLUMNS).filter(([name]) => !has(name));
-  const hasEvents = columns.has("agent_task_events.id");
-  if (hasTable && hasEvents && missing.length === 0) return "complete";
+  const hasOthers = columns.has("agent_task_events.id") &&
+    columns.has("agent_runner_file.last_used_at");
+  if (hasTable && hasOthers && missing.length === 0) return "complete";
 
   await connection.run("BEGIN TRANSACTION");
   if (!hasTable) {
@@ -120,6 +130,7 @@ export async function ensureSchema(
     "CREATE SEQUENCE IF NOT EXISTS agent_task_event_ids",
   );
   await connection.run(EVENTS_TABLE);
+  await connection.run(RUNNERS_TABLE);
   await connection.run("COMMIT");
   return hasTable ? "upgraded" : "created";
 }
