@@ -84,14 +84,21 @@ export async function runNow(
   });
   const stop = () => runner.runs.stopAll("shutdown");
   signals.drain.addEventListener("abort", stop);
-  const [claimed] = await autoStartCreatedTasks(runner, 1, { taskId: task.id });
-  if (!claimed) {
+  const claim = { taskId: task.id, signal: signals.drain };
+  const { maxAttempts } = config;
+  await store.queue.endAbandoned({ maxAttempts, ...claim });
+  const { runs: [run] } = await autoStartCreatedTasks(runner, {
+    limit: 1,
+    ...claim,
+  });
+  if (!run) {
+    if (signals.drain.aborted) return EXIT.failed;
     const now = await store.admin.get(task.id);
     if (now) assertRunnable(now, clock.now());
     throw cannotRun(task, "somebody else has just changed it. Try again.");
   }
   if (signals.drain.aborted) stop();
-  const result = await processRunningTask(runner, claimed);
+  const result = await processRunningTask(runner, run);
   if (result === "needs_input") {
     log.info(howToAnswer(task), { event: "hint", task: task.id });
   }
