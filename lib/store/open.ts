@@ -1,30 +1,30 @@
 /**
- * Opens the store that the configuration names.
+ * Opens the store that the settings name. Only here is one chosen.
  *
  * @module
  */
 
-import type { Config } from "../config/config.ts";
-import { assertDatabaseExists } from "./duckdb/explain.ts";
-import { openDuckDbStore } from "./duckdb/store.ts";
-import type { TaskFeed } from "./feed.ts";
+import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
-import type { TaskHistory } from "./history.ts";
-import type { Outbox } from "./outbox.ts";
-import type { TaskStore } from "./contract.ts";
-import type { TaskSets } from "./task_sets.ts";
+import type { Diagnostics, Reader, Store } from "./contract.ts";
+import { DuckDbDiagnostics } from "./duckdb/diagnose.ts";
+import { assertDatabaseExists } from "./duckdb/explain.ts";
+import { openDuckDbReader } from "./duckdb/reader.ts";
+import { openDuckDbStore } from "./duckdb/store.ts";
 
-/** A store with what commands, the HTTP API and webhooks need of it. */
-export interface OpenStore extends TaskStore {
-  readonly sets: TaskSets;
-  readonly history: TaskHistory;
-  readonly feed: TaskFeed;
-  readonly outbox: Outbox;
+/** Where the tasks are, and how long to wait for them. */
+export interface StoreAddress {
+  /** The path of a DuckDB file, or `:memory:`. */
+  readonly dbPath: string;
+  readonly dbWaitMs: number;
 }
 
 /** What {@linkcode openStore} goes by. */
-export interface StoreSettings
-  extends Pick<Config, "dbPath" | "dbWaitMs" | "exclusive" | "notifications"> {
+export interface StoreSettings extends StoreAddress {
+  /** Keep the file from the first use to the end. */
+  readonly exclusive: boolean;
+  /** Fill HandsFree's table of notifications. */
+  readonly notifications: boolean;
   /** Whether the database must be there already. @default {false} */
   readonly mustExist?: boolean;
 }
@@ -40,7 +40,7 @@ const IN_MEMORY = ":memory:";
 export async function openStore(
   { dbPath, dbWaitMs, exclusive, notifications, mustExist }: StoreSettings,
   log: Log,
-): Promise<OpenStore> {
+): Promise<Store> {
   if (mustExist && dbPath !== IN_MEMORY) assertDatabaseExists(dbPath);
   return await openDuckDbStore(dbPath, {
     waitMs: dbWaitMs,
@@ -53,4 +53,24 @@ export async function openStore(
         database: dbPath,
       }),
   });
+}
+
+/** What looks at the store from outside. Opens nothing yet. */
+export function openDiagnostics(
+  { dbPath, dbWaitMs }: StoreAddress,
+  clock: Clock,
+): Diagnostics {
+  return new DuckDbDiagnostics(dbPath, { clock, waitMs: dbWaitMs });
+}
+
+/**
+ * Opens the store to be read only, as soon as nobody writes to it.
+ *
+ * @throws {DatabaseError} where it can't be used.
+ */
+export function openReader(
+  { dbPath, dbWaitMs }: StoreAddress,
+  clock: Clock,
+): Promise<Reader> {
+  return openDuckDbReader(dbPath, { clock, waitMs: dbWaitMs });
 }

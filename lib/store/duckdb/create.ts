@@ -5,10 +5,10 @@
  */
 
 import { DuplicateIdError, messageOf, UsageError } from "../../base/errors.ts";
-import { IdList } from "../id_list.ts";
 import { type NewTask, parseTargetRef } from "../../task/task.ts";
-import type { IncomingTasks } from "../task_sets.ts";
 import { stringifyJson } from "../../task/trace.ts";
+import type { NewTasks } from "../contract.ts";
+import { IdList } from "../id_list.ts";
 import type { Connection } from "./connection.ts";
 import type { Database } from "./database.ts";
 
@@ -19,15 +19,15 @@ import type { Database } from "./database.ts";
  */
 export async function createTasks(
   database: Database,
-  incoming: IncomingTasks,
-  now: Date,
+  incoming: NewTasks,
 ): Promise<IdList> {
   if (incoming.count === 0) return new IdList();
   try {
     return await database.transaction(async (connection) => {
+      const at = database.now();
       const ids = new IdList();
       for await (const tasks of oneAhead(incoming.sets())) {
-        ids.add(await insert(connection, tasks, now));
+        ids.add(await insert(connection, tasks, at));
       }
       return ids;
     });
@@ -91,7 +91,7 @@ const NAMES = Object.keys(COLUMNS) as (keyof Row)[];
 async function insert(
   connection: Connection,
   tasks: readonly NewTask[],
-  now: Date,
+  at: Date,
 ): Promise<string[]> {
   const ids = tasks.map(({ id }) => id ?? crypto.randomUUID());
   const rows = tasks.map((task, index) => rowOf(task, ids[index]));
@@ -111,7 +111,7 @@ async function insert(
       ? rows[0]?.[name] ?? null
       : JSON.stringify(rows.map((row) => row[name]))
   );
-  const time = now.toISOString();
+  const time = at.toISOString();
   await connection.run(
     `INSERT INTO agent_tasks
          (status, attempt, created_at, updated_at, ${NAMES.join(", ")})

@@ -1,82 +1,25 @@
 /**
- * What the doctor looks at in a database.
+ * What `doctor` looks at among the tasks.
  *
  * @module
  */
 
-import type {
-  ColumnState,
-  Inspection,
-  InspectOptions,
-  TaskCount,
-  TaskFindings,
-} from "../reader.ts";
 import { TASK_STATES } from "../../task/task.ts";
+import type { TaskCount, TaskFindings } from "../contract.ts";
 import type { Connection } from "./connection.ts";
-import { TASK_COLUMNS } from "./schema.ts";
 
-type Readable = Pick<Connection, "json">;
+/** What can be asked, and not written. */
+export type Readable = Pick<Connection, "json">;
 
 /** Clocks of machines differ by less. */
 const CLOCK_SLACK_MS = 60_000;
 /** A runner renews its leases long before. */
 const LONG_LEASES = 10;
 
-/** Looks at tables and tasks. Changes nothing. */
-export async function inspectDatabase(
+/** Looks at the tasks; `leaseMs` is the lease that a runner takes. */
+export async function findTasks(
   connection: Readable,
-  options: InspectOptions,
-): Promise<Inspection> {
-  const version = await connection.json<string>(
-    "SELECT to_json(library_version) FROM pragma_version()",
-  ) ?? "";
-  const types = await connection.json<Record<string, Record<string, string>>>(
-    `SELECT to_json(map_from_entries(list((table_name, columns)))) FROM (
-       SELECT table_name,
-         map_from_entries(list((column_name, data_type))) AS columns
-       FROM duckdb_columns()
-       WHERE database_name = current_database()
-         AND schema_name = current_schema()
-         AND table_name IN ('agent_tasks', 'agent_task_events')
-       GROUP BY table_name)`,
-  ) ?? {};
-  const { agent_tasks: own, agent_task_events: events } = types;
-  const taskColumns = own && Object.entries(TASK_COLUMNS)
-    .map(([name, type]) => columnState(name, type, own[name]));
-  const isComplete = taskColumns?.every(({ state }) => state === "right");
-  return {
-    version,
-    taskColumns,
-    hasEvents: events !== undefined,
-    tasks: isComplete ? await findTasks(connection, options) : undefined,
-  };
-}
-
-function columnState(
-  name: string,
-  wanted: string,
-  type: string | undefined,
-): ColumnState {
-  const [expected = ""] = wanted.split(" ");
-  if (type === undefined) return { name, state: "missing", what: name };
-  // Some databases of HandsFree have times without a zone, which are UTC.
-  return NAMES[expected]?.includes(type)
-    ? { name, state: "right", what: "" }
-    : { name, state: "wrong", what: `${name} is ${type}, not ${expected}` };
-}
-
-/** What DuckDB calls the types that the tables are made with. */
-const NAMES: Readonly<Record<string, readonly string[]>> = {
-  UUID: ["UUID"],
-  TEXT: ["VARCHAR"],
-  INTEGER: ["INTEGER", "BIGINT"],
-  BIGINT: ["BIGINT"],
-  TIMESTAMPTZ: ["TIMESTAMP WITH TIME ZONE", "TIMESTAMP"],
-};
-
-async function findTasks(
-  connection: Readable,
-  { now, leaseMs }: InspectOptions,
+  { now, leaseMs }: { readonly now: Date; readonly leaseMs: number },
 ): Promise<TaskFindings> {
   const aged = (condition: string, since: string) =>
     `{

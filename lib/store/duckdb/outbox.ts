@@ -11,11 +11,17 @@ import type {
   ExchangeOptions,
   Outbox,
   Subscription,
-} from "../outbox.ts";
+} from "../contract.ts";
 import type { Connection } from "./connection.ts";
 import type { Database } from "./database.ts";
-import { findDue, isWanted, lease, take, wantedOf } from "./outbox_queue.ts";
-import { recordResults } from "./outbox_results.ts";
+import {
+  findDue,
+  isWanted,
+  leaseDue,
+  takeNew,
+  wantedOf,
+} from "./deliveries.ts";
+import { recordResults } from "./delivery_results.ts";
 
 const TABLES = [
   `CREATE TABLE IF NOT EXISTS agent_webhook_endpoints (
@@ -47,11 +53,12 @@ export class DuckDbOutbox implements Outbox {
     this.#database = database;
   }
 
-  register(subscriptions: readonly Subscription[], now: Date): Promise<void> {
+  register(subscriptions: readonly Subscription[]): Promise<void> {
     const endpoints = JSON.stringify(
       subscriptions.map(({ endpoint }) => endpoint),
     );
     return this.#database.transaction(async (connection) => {
+      const at = this.#database.now().toISOString();
       for (const table of TABLES) await connection.run(table);
       await connection.run(
         `DELETE FROM agent_webhook_endpoints WHERE gone_at IS NOT NULL
@@ -64,12 +71,12 @@ export class DuckDbOutbox implements Outbox {
            $2::TIMESTAMPTZ
          FROM (SELECT unnest($1::JSON::TEXT[]) AS endpoint)
          WHERE endpoint NOT IN (SELECT endpoint FROM agent_webhook_endpoints)`,
-        [endpoints, now.toISOString()],
+        [endpoints, at],
       );
       await connection.run(
         `UPDATE agent_webhook_endpoints SET seen_at = $2::TIMESTAMPTZ
          WHERE endpoint IN (SELECT unnest($1::JSON::TEXT[]))`,
-        [endpoints, now.toISOString()],
+        [endpoints, at],
       );
     });
   }
@@ -80,17 +87,19 @@ export class DuckDbOutbox implements Outbox {
   ): Promise<Exchange> {
     const { endpoint } = subscription;
     return this.#database.transaction(async (connection) => {
-      await take(connection, subscription, options.now);
-      const givenUp = await recordResults(connection, endpoint, options);
+      const at = this.#database.now();
+      const exchanging = { ...options, connection, endpoint, at };
+      await takeNew(exchanging, subscription);
+      const givenUp = await recordResults(exchanging);
       const failures = await connection.json<number>(
         `SELECT to_json(max(failures)) FROM agent_webhook_endpoints
          WHERE endpoint = $1`,
         [endpoint],
       ) ?? 0;
-      const due = await findDue(connection, endpoint, options);
-      const deliveries = await lease(connection, { endpoint, due, ...options });
-      const nextAt = due.nextAt === null ? null : new Date(due.nextAt);
-      return { deliveries, nextAt, failures, givenUp };
+      const { ids, nextAt } = await findDue(exchanging);
+      const deliveries = await leaseDue(exchanging, ids);
+      const nextMs = nextAt === null ? null : nextAt - at.getTime();
+      return { deliveries, nextMs, failures, givenUp };
     });
   }
 

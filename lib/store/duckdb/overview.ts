@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Overview, OverviewOptions, ShownTask } from "../history.ts";
+import type { Overview, OverviewOptions, ShownTask } from "../contract.ts";
 import type { TaskState } from "../../task/task.ts";
 import type { Connection } from "./connection.ts";
 
@@ -25,12 +25,11 @@ const WITH_START = `
   SELECT *, (SELECT max(occurred_at) FROM agent_task_events
     WHERE task_id = shown.id AND kind = 'started') AS started_at FROM shown`;
 
-/** Reads it in the transaction that is open on the connection. */
+/** Reads it, as it is at a time, in the transaction that is open on the connection. */
 export async function readOverview(
   connection: Connection,
-  { now, limit, recentMs }: OverviewOptions,
+  { at, limit, recentMs }: OverviewOptions & { readonly at: Date },
 ): Promise<Overview> {
-  const at = now.toISOString();
   const counts = await connection.json<{ state: TaskState; n: number }[]>(
     `SELECT to_json(list(t)) FROM (
        SELECT status AS state, count(*) AS n FROM agent_tasks GROUP BY ALL) t`,
@@ -42,7 +41,7 @@ export async function readOverview(
      shown AS (SELECT * FROM live ORDER BY updated_at LIMIT $2)
      SELECT to_json(list({shown: ${SHOWN}, count: live_count}
        ORDER BY started_at, id)) FROM (${WITH_START})`,
-    [at, limit],
+    [at.toISOString(), limit],
   ) ?? [];
   const ended = await connection.json<ShownRow[]>(
     `WITH shown AS (
@@ -59,7 +58,7 @@ export async function readOverview(
        WHERE occurred_at >= $1::TIMESTAMPTZ
          AND kind IN ('completed', 'failed', 'cancelled')
        GROUP BY ALL) t`,
-    [new Date(now.getTime() - recentMs).toISOString()],
+    [new Date(at.getTime() - recentMs).toISOString()],
   ) ?? [];
   return {
     counts: Object.fromEntries(counts.map(({ state, n }) => [state, n])),

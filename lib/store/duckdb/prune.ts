@@ -5,66 +5,78 @@
  */
 
 import { DatabaseError, messageOf } from "../../base/errors.ts";
-import type { PruneCount } from "../history.ts";
+import type { PruneCount, Pruned } from "../contract.ts";
 import type { Connection } from "./connection.ts";
+import type { Database } from "./database.ts";
 import { deliveredCondition, pruneOutbox } from "./outbox.ts";
 
 /** Nothing that has not ended, however old. */
 const IS_OLD = `status IN ('completed', 'failed')
   AND updated_at < $1::TIMESTAMPTZ`;
 
-/** Notes which tasks to delete. Webhooks still wait for events of the others. */
-async function choose(
-  connection: Connection,
-  before: Date,
-): Promise<Omit<PruneCount, "events">> {
+/** Finds the old tasks but for those that webhooks still wait for. */
+async function prunableTasks(connection: Connection): Promise<string> {
   const isDelivered = await deliveredCondition(connection);
-  await connection.run(
-    `CREATE OR REPLACE TEMP TABLE old_tasks AS
-     SELECT id FROM agent_tasks WHERE ${IS_OLD}`,
-    [before.toISOString()],
-  );
-  const kept = isDelivered === "true" ? 0 : await connection.run(
-    `DELETE FROM old_tasks WHERE id IN (
-       SELECT task_id FROM agent_task_events WHERE NOT (${isDelivered}))`,
-  );
-  const tasks = await connection.json<number>(
-    "SELECT to_json(count(*)) FROM old_tasks",
-  );
-  return { tasks: tasks ?? 0, kept };
+  const old = `SELECT id FROM agent_tasks WHERE ${IS_OLD}`;
+  return isDelivered === "true" ? old : `${old} AND id NOT IN (
+    SELECT task_id FROM agent_task_events WHERE NOT (${isDelivered}))`;
 }
-
-const IS_OF_OLD = "task_id IN (SELECT id FROM old_tasks)";
 
 /** Counts in the transaction that is open on the connection. */
 export async function countOld(
   connection: Connection,
   before: Date,
 ): Promise<PruneCount> {
-  const chosen = await choose(connection, before);
-  const events = await connection.json<number>(
-    `SELECT to_json(count(*)) FROM agent_task_events WHERE ${IS_OF_OLD}`,
-  ) ?? 0;
-  await connection.run("DROP TABLE old_tasks");
-  return { ...chosen, events };
+  const prunable = await prunableTasks(connection);
+  const count = await connection.json<PruneCount & { old: number }>(
+    `SELECT to_json({
+       old: (SELECT count(*) FROM agent_tasks WHERE ${IS_OLD}),
+       tasks: (SELECT count(*) FROM (${prunable})),
+       events: (SELECT count(*) FROM agent_task_events
+         WHERE task_id IN (${prunable}))})`,
+    [before.toISOString()],
+  );
+  const { old = 0, tasks = 0, events = 0 } = count ?? {};
+  return { tasks, events, kept: old - tasks };
 }
 
-/** Deletes in the transaction that is open on the connection. */
-export async function deleteOld(
+/** Deletes in one transaction, and measures the file in others. */
+export async function prune(
+  database: Database,
+  before: Date,
+): Promise<Pruned> {
+  const sizeBefore = await measure(database);
+  const count = await database.transaction((connection) =>
+    deleteOld(connection, before)
+  );
+  const sizeAfter = await measure(database);
+  const size = sizeBefore && sizeAfter && {
+    before: sizeBefore.bytes,
+    after: sizeAfter.bytes,
+    free: sizeAfter.freeBytes,
+  };
+  return { ...count, size };
+}
+
+async function deleteOld(
   connection: Connection,
   before: Date,
 ): Promise<PruneCount> {
-  const chosen = await choose(connection, before);
-  const events = await connection.run(
-    `DELETE FROM agent_task_events WHERE ${IS_OF_OLD}`,
-  );
+  const count = await countOld(connection, before);
+  const prunable = await prunableTasks(connection);
+  const values = [before.toISOString()];
   const referring = await connection.json<string[]>(
     `SELECT to_json(list(DISTINCT table_name)) FROM duckdb_constraints()
      WHERE constraint_type = 'FOREIGN KEY' AND referenced_table = 'agent_tasks'`,
   );
+  await connection.run(
+    `DELETE FROM agent_task_events WHERE task_id IN (${prunable})`,
+    values,
+  );
   try {
     await connection.run(
-      "DELETE FROM agent_tasks WHERE id IN (SELECT id FROM old_tasks)",
+      `DELETE FROM agent_tasks WHERE id IN (${prunable})`,
+      values,
     );
   } catch (error) {
     if (!/foreign key/i.test(messageOf(error))) throw error;
@@ -76,8 +88,24 @@ export async function deleteOld(
       { cause: error },
     );
   }
-  await connection.run("DROP TABLE old_tasks");
-  return { ...chosen, events };
+  return count;
+}
+
+interface Measured {
+  readonly bytes: number;
+  readonly freeBytes: number;
+}
+
+/** Has all that is committed in the file itself; null where there is no file. */
+function measure(database: Database): Promise<Measured | null> {
+  return database.transaction(async (connection) => {
+    await connection.run("CHECKPOINT");
+    return await connection.json<Measured>(
+      `SELECT to_json({bytes: total_blocks * block_size,
+         freeBytes: free_blocks * block_size}) FROM pragma_database_size()
+       WHERE database_name = current_database() AND total_blocks > 0`,
+    );
+  });
 }
 
 /**

@@ -14,35 +14,61 @@ import {
   type DuckDBValueConverter,
   JsonDuckDBValueConverter,
 } from "duckdb";
-import { messageOf, UsageError } from "../../base/errors.ts";
+import { backoffMs } from "../../base/backoff.ts";
+import type { Clock } from "../../base/clock.ts";
+import {
+  DatabaseBusyError,
+  messageOf,
+  UsageError,
+} from "../../base/errors.ts";
 import { formatSpan } from "../../base/figures.ts";
-import type {
-  DatabaseReader,
-  Inspection,
-  InspectOptions,
-  QueryOptions,
-  QueryResult,
-} from "../reader.ts";
+import { track } from "../../base/under_way.ts";
 import type { JsonValue } from "../../task/task.ts";
+import type { QueryOptions, QueryResult, Reader } from "../contract.ts";
 import type { SqlValue } from "./connection.ts";
 import { assertDatabaseExists, explainDuckDbError } from "./explain.ts";
 import { assertWalIsOne } from "./file.ts";
-import { inspectDatabase } from "./inspect.ts";
+
+/** Options for {@linkcode openDuckDbReader}. */
+export interface ReaderOptions {
+  readonly clock: Clock;
+  /** How long to wait while another process holds the file. */
+  readonly waitMs: number;
+}
+
+/** Mostly a runner has just written something, and lets go in a moment. */
+const BUSY_BACKOFF = { baseMs: 4, maxMs: 24 };
 
 /**
- * Opens the database at a path to be read.
+ * Opens the database at a path to be read, as soon as nobody writes to it.
  *
- * @throws {DatabaseBusyError} where another process holds the file.
+ * @throws {DatabaseBusyError} where another process holds the file for longer.
  * @throws {DatabaseError} where it can't be opened for another reason.
  */
-export async function openDuckDbReader(path: string): Promise<DatabaseReader> {
+export async function openDuckDbReader(
+  path: string,
+  { clock, waitMs }: ReaderOptions,
+): Promise<DuckDbReader> {
+  const deadline = clock.monotonic() + waitMs;
+  for (let attempt = 1;; attempt++) {
+    try {
+      return await open(path);
+    } catch (error) {
+      const isLate = clock.monotonic() >= deadline;
+      if (!(error instanceof DatabaseBusyError) || isLate) throw error;
+    }
+    await clock.sleep(backoffMs(attempt, BUSY_BACKOFF));
+  }
+}
+
+async function open(path: string): Promise<DuckDbReader> {
   assertDatabaseExists(path);
   let instance: DuckDBInstance | undefined;
   // Of its own: two that read at the same time would share the usual folder.
   const spill = await Deno.makeTempDir({ prefix: "agent-runner-sql-" });
   try {
     await assertWalIsOne(path);
-    instance = await DuckDBInstance.create(path, {
+    instance = await track(DuckDBInstance.create(path, {
       access_mode: "READ_ONLY",
       memory_limit: "256MB",
       threads: "1",
@@ -50,13 +76,13 @@ export async function openDuckDbReader(path: string): Promise<DatabaseReader> {
       max_temp_directory_size: "2GB",
       autoinstall_known_extensions: "false",
       autoload_known_extensions: "false",
-    });
-    const connection = await instance.connect();
+    }));
+    const connection = await track(instance.connect());
     // The last, which nobody can take back, shuts the others in.
-    await connection.run(
+    await track(connection.run(
       `SET TimeZone = 'UTC'; SET allow_persistent_secrets = false;
        SET enable_external_access = false; SET lock_configuration = true`,
-    );
+    ));
     return new DuckDbReader(instance, connection, spill);
   } catch (error) {
     instance?.closeSync();
@@ -65,7 +91,8 @@ export async function openDuckDbReader(path: string): Promise<DatabaseReader> {
   }
 }
 
-class DuckDbReader implements DatabaseReader {
+/** The {@linkcode Reader} of a DuckDB file. */
+export class DuckDbReader implements Reader {
   readonly #instance: DuckDBInstance;
   readonly #connection: DuckDBConnection;
   readonly #spill: string;
@@ -81,7 +108,7 @@ class DuckDbReader implements DatabaseReader {
   }
 
   async query(
-    sql: string,
+    question: string,
     { limit, timeoutMs }: QueryOptions,
   ): Promise<QueryResult> {
     let isLate = false;
@@ -90,8 +117,10 @@ class DuckDbReader implements DatabaseReader {
       this.#connection.interrupt();
     }, timeoutMs);
     try {
-      await this.#assertOneStatement(sql);
-      const reader = await this.#connection.streamAndReadUntil(sql, limit + 1);
+      await track(this.#assertMayBeAsked(question));
+      const reader = await track(
+        this.#connection.streamAndReadUntil(question, limit + 1),
+      );
       return resultOf(reader, limit);
     } catch (error) {
       throw explainQueryError(error, isLate ? timeoutMs : undefined);
@@ -100,22 +129,21 @@ class DuckDbReader implements DatabaseReader {
     }
   }
 
-  async #assertOneStatement(sql: string): Promise<void> {
-    const { count } = await this.#connection.extractStatements(sql);
+  async #assertMayBeAsked(question: string): Promise<void> {
+    const { count } = await this.#connection.extractStatements(question);
     if (count === 1) return;
     throw new UsageError(
       `Cannot ask ${count} questions at once. Ask one after the other.`,
     );
   }
 
-  inspect(options: InspectOptions): Promise<Inspection> {
-    return inspectDatabase({
-      json: async <T>(sql: string, values: readonly SqlValue[] = []) => {
-        const reader = await this.#connection.runAndReadAll(sql, [...values]);
-        const text = reader.getRows()[0]?.[0];
-        return typeof text === "string" ? JSON.parse(text) as T : null;
-      },
-    }, options);
+  /** Runs a query of our own whose only value is a JSON text, and parses that. */
+  async json<T>(sql: string, values: readonly SqlValue[] = []) {
+    const reader = await track(
+      this.#connection.runAndReadAll(sql, [...values]),
+    );
+    const text = reader.getRows()[0]?.[0];
+    return typeof text === "string" ? JSON.parse(text) as T : null;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -5,24 +5,29 @@
  */
 
 import { TASK_STATES } from "../../task/task.ts";
-import type { RetryRefusal, RetryResult } from "../task_sets.ts";
-import { stringifyJson } from "../../task/trace.ts";
+import type { RetryRefusal, RetryResult } from "../contract.ts";
 import type { Connection } from "./connection.ts";
+import { addEvents } from "./events.ts";
 
-/** The key of a new task's trace that names the one it repeats. */
-const RETRY_OF = "retry_of";
+/** A first look at a trace: reading each as JSON would take ten times as long. */
+const MAY_BE_RETRY = `contains(last_update, '"retry_of"')`;
 
-/** The id in a trace of the task that its own repeats; empty for none. */
-const RETRIED_ID = `
-  regexp_extract(last_update, '"${RETRY_OF}":\\s*"([-0-9a-f]{36})"', 1)`;
+/** `\\\\` or half a character, which JavaScript writes and DuckDB can't read. */
+const HALF = String.raw`(\\\\)|\\u[dD][89a-fA-F][0-9a-fA-F]{2}`;
 
-/** A first look at a trace: a regular expression for each takes ten times as long. */
-const IS_RETRY = `contains(last_update, '"${RETRY_OF}"')`;
+/**
+ * The id of the task that another repeats, as that one's trace names it; null where
+ * it does not. A trace may be any text.
+ */
+const RETRIED_ID = String.raw`TRY_CAST(TRY(json_extract_string(
+  regexp_replace(last_update, '${HALF}', '\1', 'g'), '$.retry_of')) AS UUID)`;
 
 /** Holds for a task that has ended and that no other repeats. */
 export const NEVER_RETRIED = `
-  status IN ('completed', 'failed') AND id::TEXT NOT IN (
-    SELECT ${RETRIED_ID} FROM agent_tasks WHERE ${IS_RETRY})`;
+  status IN ('completed', 'failed') AND id NOT IN (
+    SELECT of_id FROM (
+      SELECT ${RETRIED_ID} AS of_id FROM agent_tasks WHERE ${MAY_BE_RETRY})
+    WHERE of_id IS NOT NULL)`;
 
 /** Holds for a task that waits for its next attempt. */
 export const awaitsAttempt = (now: string) => `
@@ -30,10 +35,9 @@ export const awaitsAttempt = (now: string) => `
   AND coalesce(lease_expires_at <= ${now}::TIMESTAMPTZ, true)
   AND run_at > ${now}::TIMESTAMPTZ`;
 
-/** What is to be done with a task: a result, or why it can't be retried. */
-const VERDICT = `
-  CASE WHEN id IS NULL THEN 'missing'
-    WHEN status IN ('completed', 'failed') THEN 'new'
+/** What is to be done with a task, or why it can't be retried. */
+const WAY = `
+  CASE WHEN status IN ('completed', 'failed') THEN 'created again'
     WHEN status NOT IN ('${TASK_STATES.join("', '")}') THEN 'unknown state'
     WHEN status <> 'running' THEN status
     WHEN cancel_requested_at IS NOT NULL THEN 'cancelling'
@@ -41,102 +45,116 @@ const VERDICT = `
     WHEN run_at > $1::TIMESTAMPTZ THEN 'due'
     ELSE 'claimable' END`;
 
-interface VerdictRow {
-  readonly verdict: "new" | "due" | RetryRefusal;
-  readonly new_id: string;
-  readonly earlier_id: string | null;
+interface FoundRow {
+  readonly id: string;
+  readonly way: "created again" | "due" | RetryRefusal;
+  readonly attempt: number;
+  readonly updatedAt: number;
+}
+
+/** A task, and the id of the one that repeats it. */
+interface Again extends FoundRow {
+  readonly newId: string;
 }
 
 /** Retries tasks in the transaction that is open on the connection. */
 export async function retryTasks(
   connection: Connection,
   ids: readonly string[],
-  now: Date,
+  at: Date,
 ): Promise<RetryResult[]> {
-  const at = now.toISOString();
-  await connection.run(
-    `CREATE OR REPLACE TEMP TABLE asked (
-       position INTEGER, task_id UUID, new_id UUID)`,
-  );
-  await connection.append("asked", [
-    { type: "integer", values: ids.map((_, index) => index) },
-    { type: "text", values: ids },
-    { type: "text", values: ids.map(() => crypto.randomUUID()) },
-  ]);
-  await connection.run(
-    `CREATE OR REPLACE TEMP TABLE judged AS
-     SELECT position, task_id, new_id, attempt, updated_at, ${VERDICT} AS verdict
-     FROM asked LEFT JOIN agent_tasks ON id = task_id`,
-    [at],
-  );
-  const rows = await readVerdicts(connection);
-  await createAgain(connection, at);
-  await makeDue(connection, at);
-  await connection.run("DROP TABLE asked; DROP TABLE judged");
-  return rows.map(({ verdict, new_id: newId, earlier_id: earlierId }) => {
-    if (verdict === "new") return { kind: "created", newId, earlierId };
-    if (verdict === "due") return { kind: "due" };
-    return { kind: "refused", why: verdict };
+  const rows = await connection.json<FoundRow[]>(
+    `SELECT to_json(list({id: id, way: ${WAY}, attempt: coalesce(attempt, 0),
+       updatedAt: coalesce(epoch_ms(updated_at), 0)}))
+     FROM agent_tasks WHERE id IN (SELECT unnest($2::JSON::UUID[]))`,
+    [at.toISOString(), JSON.stringify(ids)],
+  ) ?? [];
+  const byId = new Map(rows.map((row) => [row.id, row]));
+  const found = ids.map((id) => {
+    const row = byId.get(id.toLowerCase());
+    return row && { ...row, newId: crypto.randomUUID() };
+  });
+  const having = (way: FoundRow["way"]) =>
+    found.flatMap((it) => it?.way === way ? it : []);
+  const earlier = await readEarlier(connection, having("created again"));
+  await createAgain(connection, having("created again"), at);
+  await makeDue(connection, having("due"), at);
+  return found.map((it): RetryResult => {
+    if (!it) return { kind: "refused", why: "missing" };
+    const { id, way, newId } = it;
+    if (way === "due") return { kind: "due" };
+    return way === "created again"
+      ? { kind: "created", newId, earlierId: earlier.get(id) ?? null }
+      : { kind: "refused", why: way };
   });
 }
 
-async function readVerdicts(connection: Connection): Promise<VerdictRow[]> {
+/** The last task that repeats each, by the id of the one that it repeats. */
+async function readEarlier(
+  connection: Connection,
+  again: readonly Again[],
+): Promise<Map<string, string>> {
+  if (again.length === 0) return new Map();
   // A retry is younger than what it repeats: DuckDB skips what is older.
-  const since = await connection.json<string>(
-    `SELECT to_json(min(updated_at)::TIMESTAMPTZ::TEXT)
-     FROM judged WHERE verdict = 'new'`,
-  );
-  return await connection.json<VerdictRow[]>(
-    `SELECT to_json(list({verdict: verdict, new_id: new_id,
-       earlier_id: earlier_id} ORDER BY position))
-     FROM judged LEFT JOIN (
-       SELECT ${RETRIED_ID} AS of_id, arg_max(id, created_at) AS earlier_id
+  const since = Math.min(...again.map(({ updatedAt }) => updatedAt));
+  const pairs = await connection.json<[string, string][]>(
+    `SELECT to_json(list([of_id, id])) FROM (
+       SELECT ${RETRIED_ID} AS of_id, arg_max(id, created_at) AS id
        FROM agent_tasks
-       WHERE created_at >= $1::TIMESTAMPTZ AND ${IS_RETRY} GROUP BY of_id)
-       ON of_id = task_id::TEXT`,
-    [since],
+       WHERE created_at >= $1::TIMESTAMPTZ AND ${MAY_BE_RETRY} GROUP BY of_id)
+     WHERE of_id IN (SELECT unnest($2::JSON::UUID[]))`,
+    [
+      new Date(since).toISOString(),
+      JSON.stringify(again.map(({ id }) => id)),
+    ],
   ) ?? [];
+  return new Map(pairs);
 }
 
-async function createAgain(connection: Connection, at: string): Promise<void> {
-  const [start, end] = stringifyJson({ [RETRY_OF]: "|" }).split("|");
+async function createAgain(
+  connection: Connection,
+  again: readonly Again[],
+  at: Date,
+): Promise<void> {
+  if (again.length === 0) return;
+  const rows = again.map(({ id, newId }, position) => (
+    { position, old_id: id, new_id: newId }
+  ));
   await connection.run(
     `INSERT INTO agent_tasks
        (id, user_id, provider, repo_full_name, issue_number, pr_number,
         instruction, status, last_update, created_at, updated_at,
         priority, attempt, max_attempts, timeout_ms)
-     SELECT new_id, user_id, provider, repo_full_name, issue_number, pr_number,
-       instruction, 'created', concat($2::TEXT, id, $3::TEXT),
-       $1::TIMESTAMPTZ, $1::TIMESTAMPTZ, priority, 0, max_attempts, timeout_ms
-     FROM judged JOIN agent_tasks ON id = task_id
-     WHERE verdict = 'new' ORDER BY position`,
-    [at, start ?? "", end ?? ""],
+     SELECT a.new_id, t.user_id, t.provider, t.repo_full_name, t.issue_number,
+       t.pr_number, t.instruction, 'created', to_json({retry_of: t.id})::TEXT,
+       $2::TIMESTAMPTZ, $2::TIMESTAMPTZ, t.priority, 0, t.max_attempts,
+       t.timeout_ms
+     FROM (SELECT unnest(from_json($1, '[{"position": "INTEGER",
+         "old_id": "UUID", "new_id": "UUID"}]'), recursive := true)) a
+     JOIN agent_tasks t ON t.id = a.old_id
+     ORDER BY a.position`,
+    [JSON.stringify(rows), at.toISOString()],
   );
-  await connection.run(
-    `INSERT INTO agent_task_events (task_id, kind, occurred_at, attempt, detail)
-     SELECT task_id, 'retried', $1::TIMESTAMPTZ, coalesce(attempt, 0),
-       concat('as task ', new_id)
-     FROM judged WHERE verdict = 'new' ORDER BY position`,
-    [at],
-  );
-  await connection.run(
-    `INSERT INTO agent_task_events (task_id, kind, occurred_at, attempt, detail)
-     SELECT new_id, 'created', $1::TIMESTAMPTZ, 0, concat('retry of ', task_id)
-     FROM judged WHERE verdict = 'new' ORDER BY position`,
-    [at],
-  );
+  const events = again.flatMap(({ id, newId, attempt }) => [
+    { taskId: id, kind: "retried", attempt, detail: `as task ${newId}` },
+    { taskId: newId, kind: "created", attempt: 0, detail: `retry of ${id}` },
+  ] as const);
+  await addEvents(connection, events, at);
 }
 
-async function makeDue(connection: Connection, at: string): Promise<void> {
+async function makeDue(
+  connection: Connection,
+  due: readonly FoundRow[],
+  at: Date,
+): Promise<void> {
+  if (due.length === 0) return;
   await connection.run(
-    `UPDATE agent_tasks SET run_at = NULL, updated_at = $1::TIMESTAMPTZ
-     WHERE id IN (SELECT task_id FROM judged WHERE verdict = 'due')`,
-    [at],
+    `UPDATE agent_tasks SET run_at = NULL, updated_at = $2::TIMESTAMPTZ
+     WHERE id IN (SELECT unnest($1::JSON::UUID[]))`,
+    [JSON.stringify(due.map(({ id }) => id)), at.toISOString()],
   );
-  await connection.run(
-    `INSERT INTO agent_task_events (task_id, kind, occurred_at, attempt, detail)
-     SELECT task_id, 'retried', $1::TIMESTAMPTZ, coalesce(attempt, 0), 'at once'
-     FROM judged WHERE verdict = 'due' ORDER BY position`,
-    [at],
-  );
+  const events = due.map(({ id: taskId, attempt }) => (
+    { taskId, kind: "retried", attempt, detail: "at once" } as const
+  ));
+  await addEvents(connection, events, at);
 }

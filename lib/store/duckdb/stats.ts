@@ -1,5 +1,6 @@
 /**
- * Figures about all tasks, from their table and their history.
+ * What happened over time, how long it took, and why tasks failed: from the
+ * history.
  *
  * @module
  */
@@ -8,110 +9,147 @@ import type {
   Bucket,
   FailureReason,
   Percentiles,
-  ProviderCount,
-  ProviderTimes,
   Stats,
   StatsOptions,
-} from "../history.ts";
+  Times,
+} from "../contract.ts";
 import type { Connection, SqlValue } from "./connection.ts";
 
-const COUNTED = [
-  "created",
-  "started",
-  "completed",
-  "failed",
-  "cancelled",
-] as const;
+/** What is counted of each kind of event. */
+const COUNTED = {
+  created: "created",
+  started: "started",
+  completed: "completed",
+  failed: "failed",
+  cancelled: "cancelled",
+  retry_scheduled: "retried",
+} as const;
+
+type Count = (typeof COUNTED)[keyof typeof COUNTED];
+
+/**
+ * Where more than so many things happened, times are measured of a share of the
+ * tasks: a million events take 200 ms, and percentiles change by little.
+ */
+const MEASURED_EVENTS = 200_000;
 
 /** Reads the figures in the transaction that is open on the connection. */
 export async function readStats(
   connection: Connection,
-  { start, bucketMs, buckets, reasons }: StatsOptions,
+  { start, bucketMs, buckets, reasons = 0 }: StatsOptions,
 ): Promise<Stats> {
-  const since = start.toISOString();
-  const end = new Date(start.getTime() + bucketMs * buckets).toISOString();
-  const list = async <T>(sql: string, values: readonly SqlValue[] = []) =>
+  const list = async <T>(sql: string, values: readonly SqlValue[]) =>
     await connection.json<T[]>(
       `SELECT to_json(list(t)) FROM (${sql}) t`,
       values,
     ) ?? [];
-  const kinds = await list<KindRow>(KINDS, [
-    since,
-    end,
-    start.getTime(),
-    bucketMs,
-  ]);
-  const times = await list<TimesRow>(TIMES, [since, end]);
+  const startMs = start.getTime();
+  const end = new Date(startMs + bucketMs * buckets);
+  const window = [start.toISOString(), end.toISOString()];
+  const inBuckets = [...window, startMs, bucketMs];
+  const counts = await list<CountRow>(COUNTS, inBuckets);
+  const total = counts.reduce((sum, { count }) => sum + count, 0);
+  const share = Math.max(1, Math.ceil(total / MEASURED_EVENTS));
+  const times = await list<TimesRow>(TIMES, [...inBuckets, share]);
+  const failures = reasons === 0
+    ? []
+    : await list<FailureReason>(FAILURES, [...window, reasons]);
+  const countsOf = Map.groupBy(counts, ({ bucket }) => bucket);
+  const timesOf = new Map(times.map((row) => [row.bucket, row]));
   return {
-    counts: await list<ProviderCount>(COUNTS),
-    buckets: Array.from({ length: buckets }, (_, index) => {
-      const own = kinds.filter(({ bucket }) => bucket === index);
-      return Object.fromEntries(
-        COUNTED.map((kind) => [
-          kind,
-          own.find((row) => row.kind === kind)?.count ?? 0,
-        ]),
-      ) as unknown as Bucket;
-    }),
-    times: times.map(({ provider, is_all, wait, run }): ProviderTimes => ({
-      provider: is_all ? null : provider,
-      wait: percentilesOf(wait),
-      run: percentilesOf(run),
+    buckets: Array.from({ length: buckets }, (_, index): Bucket => ({
+      ...countedOf(countsOf.get(index) ?? []),
+      ...measuredOf(timesOf.get(index)),
     })),
-    failures: await list<FailureReason>(FAILURES, [since, end, reasons]),
+    times: times.filter(({ bucket }) => bucket === null)
+      .map((row) => ({ provider: row.provider, ...measuredOf(row) })),
+    failures,
   };
 }
-
-const COUNTS = `
-  SELECT provider, status AS state, count(*) AS count
-  FROM agent_tasks GROUP BY ALL ORDER BY provider, state`;
 
 /** Bounds that are constants: DuckDB skips what lies outside, and casts no row. */
 const IN_TIME = `occurred_at >= $1::TIMESTAMPTZ
   AND occurred_at < $2::TIMESTAMPTZ`;
 
-const KINDS = `
+const COUNTS = `
   SELECT (epoch_ms(occurred_at) - $3) // $4 AS bucket, kind, count(*) AS count
   FROM agent_task_events WHERE ${IN_TIME} GROUP BY ALL`;
 
-interface KindRow {
+interface CountRow {
   readonly bucket: number;
   readonly kind: string;
   readonly count: number;
 }
 
+function countedOf(rows: readonly CountRow[]): Record<Count, number> {
+  return Object.fromEntries(
+    Object.entries(COUNTED).map(([kind, name]) => [
+      name,
+      rows.find((row) => row.kind === kind)?.count ?? 0,
+    ]),
+  ) as Record<Count, number>;
+}
+
 /**
- * Of the whole history: what ended in this time may have begun before. A million
- * events take 150 ms.
+ * An attempt begins with its last start (what was given back begins again as the
+ * same one) and ends with the first event that ends one: a task may be cancelled
+ * long after. What ended in this time may have begun before. A question gave its
+ * attempt back once, so that old histories have two runs of one number: the first
+ * of them counts.
  */
 const TIMES = `
-  WITH runs AS (
-    SELECT task_id,
+  WITH attempts AS (
+    SELECT task_id, attempt,
       min(occurred_at) FILTER (kind = 'started') AS first_start,
       max(occurred_at) FILTER (kind = 'started') AS last_start,
-      max(occurred_at) FILTER (kind <> 'started') AS end_
+      min(occurred_at) FILTER (kind <> 'started') AS end_
     FROM agent_task_events
-    WHERE kind IN ('started', 'completed', 'failed', 'cancelled')
+    WHERE kind IN ('started', 'completed', 'failed', 'cancelled',
+        'retry_scheduled', 'needs_input')
       AND occurred_at < $2::TIMESTAMPTZ
-    GROUP BY task_id),
+      AND hash(task_id) % $5::UBIGINT = 0
+      AND task_id IN (SELECT task_id FROM agent_task_events WHERE ${IN_TIME})
+    GROUP BY task_id, attempt),
+  spans AS (
+    SELECT task_id, true AS is_run, end_ AS moment,
+      CASE WHEN last_start <= end_ THEN last_start ELSE first_start END AS since
+    FROM attempts WHERE first_start <= end_ AND end_ >= $1::TIMESTAMPTZ
+    UNION ALL
+    SELECT task_id, false, first_start, NULL
+    FROM attempts WHERE attempt = 1 AND first_start >= $1::TIMESTAMPTZ),
   times AS (
-    SELECT provider,
-      CASE WHEN first_start >= $1::TIMESTAMPTZ
-        THEN epoch_ms(first_start) - epoch_ms(created_at) END AS wait,
-      CASE WHEN end_ >= $1::TIMESTAMPTZ
-        THEN epoch_ms(end_) - epoch_ms(last_start) END AS run
-    FROM runs JOIN agent_tasks ON id = task_id)
-  SELECT provider, grouping(provider) = 1 AS is_all,
-    quantile_cont(wait, [0.5, 0.95, 0.99]) FILTER (wait >= 0) AS wait,
-    quantile_cont(run, [0.5, 0.95, 0.99]) FILTER (run >= 0) AS run
-  FROM times WHERE wait >= 0 OR run >= 0
-  GROUP BY GROUPING SETS ((provider), ()) HAVING count(*) > 0 ORDER BY is_all, provider`;
+    SELECT provider, is_run, (epoch_ms(moment) - $3) // $4 AS bucket,
+      epoch_ms(moment) - epoch_ms(coalesce(since, created_at)) AS ms
+    FROM spans JOIN agent_tasks ON id = task_id)
+  SELECT bucket, provider,
+    quantile_cont(ms, [0.5, 0.95, 0.99]) FILTER (NOT is_run) AS wait,
+    quantile_cont(ms, [0.5, 0.95, 0.99]) FILTER (is_run) AS run
+  FROM times WHERE ms >= 0
+  GROUP BY GROUPING SETS ((bucket), (provider), ()) HAVING count(*) > 0
+  ORDER BY provider NULLS LAST`;
 
+/** Of a bucket, of a provider, or, with neither, of all. */
 interface TimesRow {
-  readonly provider: string;
-  readonly is_all: boolean;
+  readonly bucket: number | null;
+  readonly provider: string | null;
   readonly wait: readonly number[] | null;
   readonly run: readonly number[] | null;
+}
+
+function measuredOf(row: TimesRow | undefined): Times {
+  return {
+    wait: percentilesOf(row?.wait),
+    run: percentilesOf(row?.run),
+  };
+}
+
+function percentilesOf(
+  values: readonly number[] | null | undefined,
+): Percentiles | null {
+  const [p50, p95, p99] = values ?? [];
+  return p50 === undefined || p95 === undefined || p99 === undefined
+    ? null
+    : { p50, p95, p99 };
 }
 
 /** What is the same but for ids and numbers is one reason. */
@@ -132,10 +170,3 @@ const FAILURES = `
   FROM agent_task_events
   WHERE kind = 'failed' AND ${IN_TIME}
   GROUP BY reason ORDER BY count DESC, reason LIMIT $3`;
-
-function percentilesOf(values: readonly number[] | null): Percentiles | null {
-  const [p50, p95, p99] = values ?? [];
-  return p50 === undefined || p95 === undefined || p99 === undefined
-    ? null
-    : { p50, p95, p99 };
-}

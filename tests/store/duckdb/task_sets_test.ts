@@ -1,8 +1,7 @@
-import { assert, assertEquals } from "@std/assert";
-import {
-  type DuckDbTaskStore,
-  openDuckDbStore,
-} from "../../../lib/store/duckdb/store.ts";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { DatabaseError } from "../../../lib/base/errors.ts";
+import { type Admin, newTasks } from "../../../lib/store/contract.ts";
+import { connectDuckDb } from "../../../lib/store/duckdb/connection.ts";
 import type { ClaimedTask, NewTask } from "../../../lib/task/task.ts";
 import {
   askInput,
@@ -10,30 +9,17 @@ import {
   fail,
   retryLater,
 } from "../../../lib/task/transitions.ts";
+import { at, TimedStore, USER } from "./timed_store.ts";
 
-const START = Date.UTC(2026, 0, 1);
-const USER = "6ba7b810-9dad-41d1-80b4-00c04fd430c8";
-
-/** Seconds after the start of the tests' time. */
-function at(seconds: number): Date {
-  return new Date(START + seconds * 1_000);
-}
-
+/** Creates tasks at 0 and begins them at 1, in their order. */
 async function createAndClaim(
-  store: DuckDbTaskStore,
+  timed: TimedStore,
   tasks: readonly Partial<NewTask>[],
 ): Promise<ClaimedTask[]> {
-  const ids = await store.create(
-    tasks.map((task) => ({ userId: USER, provider: "claude", ...task })),
-    at(0),
-  );
-  const { claimed } = await store.claim({
-    limit: 100,
-    owner: "runner",
-    leaseMs: 60_000,
-    maxAttempts: 3,
-    now: at(1),
-  });
+  timed.setTo(0);
+  const ids = await timed.create(...tasks);
+  timed.setTo(1);
+  const claimed = await timed.claim();
   return ids.map((id) => {
     const found = claimed.find(({ task }) => task.id === id);
     assert(found, `task ${id} was not claimed`);
@@ -42,20 +28,21 @@ async function createAndClaim(
 }
 
 /** One task of each kind, by what it is. */
-async function createEach(store: DuckDbTaskStore) {
-  const claimed = await createAndClaim(store, Array(6).fill({}));
+async function createEach(timed: TimedStore) {
+  const claimed = await createAndClaim(timed, Array(6).fill({}));
   const [completed, failed, waiting, asking, running, cancelled] = claimed;
   assert(completed && failed && waiting && asking && running && cancelled);
-  await store.record([
-    complete(completed, at(2)),
-    fail(failed, at(2), "no"),
-    retryLater(waiting, at(2), { error: "busy", runAt: at(500) }),
-    askInput(asking, at(2), "Which?"),
-  ], at(2));
-  await store.cancel(cancelled.task.id, at(2));
-  const [created = ""] = await store.create([
-    { userId: USER, provider: "claude" },
-  ], at(3));
+  timed.setTo(2);
+  await timed.store.queue.record([
+    complete(completed),
+    fail(failed, "no"),
+    retryLater(waiting, { error: "busy", delayMs: 498_000 }),
+    askInput(asking, "Which?"),
+  ]);
+  await timed.store.admin.cancel([cancelled.task.id]);
+  timed.setTo(3);
+  const [created = ""] = await timed.create({});
+  timed.setTo(9);
   const idOf = ({ task }: ClaimedTask) => task.id;
   return {
     completed: idOf(completed),
@@ -68,14 +55,14 @@ async function createEach(store: DuckDbTaskStore) {
   };
 }
 
-async function kindsOf(store: DuckDbTaskStore, id: string) {
-  return (await store.events(id)).map(({ kind, detail }) => [kind, detail]);
+async function kindsOf(admin: Admin, id: string) {
+  return (await admin.history(id)).map(({ kind, detail }) => [kind, detail]);
 }
 
 Deno.test("retry() makes a new task with the content of an ended one", async () => {
-  await using store = await openDuckDbStore(":memory:");
-  const task: NewTask = {
-    userId: USER,
+  await using timed = await TimedStore.open();
+  const { admin, queue } = timed.store;
+  const task: Partial<NewTask> = {
     provider: "codex",
     instruction: "Mend it\nnow",
     targetType: "pr",
@@ -85,90 +72,100 @@ Deno.test("retry() makes a new task with the content of an ended one", async () 
     maxAttempts: 4,
     timeoutMs: 1_500,
   };
-  const [claimed] = await createAndClaim(store, [task]);
+  const [claimed] = await createAndClaim(timed, [task]);
   assert(claimed);
-  await store.record([fail(claimed, at(5), "no")], at(5));
+  timed.setTo(5);
+  await queue.record([fail(claimed, "no")]);
   const { id } = claimed.task;
-  const before = await store.get(id);
+  const before = await admin.get(id);
 
-  const [result] = await store.sets.retry([id], at(9));
+  timed.setTo(9);
+  const [result] = await admin.retry([id.toUpperCase()]);
   assert(result?.kind === "created");
   assertEquals(result.earlierId, null);
-  assertEquals(await store.get(id), before);
-  const again = await store.get(result.newId);
+  assertEquals(await admin.get(id), before);
+  const again = await admin.get(result.newId);
   assert(again && before);
-  const { userId, provider, instruction, targetType, targetRef } = before;
-  const { priority, maxAttempts, timeoutMs } = before;
   assertEquals(again, {
-    ...{ userId, provider, instruction, targetType, targetRef },
-    ...{ priority, maxAttempts, timeoutMs },
+    ...before,
     id: result.newId,
     state: "created",
     traceText: `{"retry_of":"${id}"}`,
     attempt: 0,
-    runAt: null,
-    leaseOwner: null,
-    leaseExpiresAt: null,
-    cancelRequestedAt: null,
     createdAt: at(9),
     updatedAt: at(9),
   });
-  assertEquals((await kindsOf(store, id)).at(-1), [
+  assertEquals((await kindsOf(admin, id)).at(-1), [
     "retried",
     `as task ${result.newId}`,
   ]);
-  assertEquals(await kindsOf(store, result.newId), [
+  assertEquals(await kindsOf(admin, result.newId), [
     ["created", `retry of ${id}`],
   ]);
 });
 
 Deno.test("retry() makes a task that waits for its next attempt due", async () => {
-  await using store = await openDuckDbStore(":memory:");
-  const { waiting } = await createEach(store);
-  const before = await store.get(waiting);
-  assertEquals(await store.sets.retry([waiting], at(9)), [{ kind: "due" }]);
-  const task = await store.get(waiting);
+  await using timed = await TimedStore.open();
+  const { admin } = timed.store;
+  const { waiting } = await createEach(timed);
+  const before = await admin.get(waiting);
+  assertEquals(await admin.retry([waiting]), [{ kind: "due" }]);
+  const task = await admin.get(waiting);
   assert(before && task);
   assertEquals(task, { ...before, runAt: null, updatedAt: at(9) });
-  assertEquals((await kindsOf(store, waiting)).at(-1), ["retried", "at once"]);
-  const { claimed } = await store.claim({
-    limit: 100,
-    owner: "runner",
-    leaseMs: 60_000,
-    maxAttempts: 3,
-    now: at(9),
-  });
+  assertEquals((await kindsOf(admin, waiting)).at(-1), ["retried", "at once"]);
+  const claimed = await timed.claim();
   assert(claimed.some(({ task }) => task.id === waiting));
 });
 
 Deno.test("retry() refuses what need not or can't be retried, and changes nothing", async () => {
-  await using store = await openDuckDbStore(":memory:");
-  const { created, running, asking, cancelling } = await createEach(store);
+  await using timed = await TimedStore.open();
+  const { admin } = timed.store;
+  const { created, running, asking, cancelling } = await createEach(timed);
   const missing = crypto.randomUUID();
   const ids = [created, running, asking, cancelling, missing];
-  const before = await Promise.all(ids.map((id) => store.get(id)));
-  const results = await store.sets.retry(ids, at(9));
+  const before = await Promise.all(ids.map((id) => admin.get(id)));
+  const results = await admin.retry(ids);
   assertEquals(
     results.map((result) => result.kind === "refused" && result.why),
     ["created", "running", "needs_input", "cancelling", "missing"],
   );
-  assertEquals(await Promise.all(ids.map((id) => store.get(id))), before);
+  assertEquals(await Promise.all(ids.map((id) => admin.get(id))), before);
 });
 
 Deno.test("retry() refuses what any runner takes over at once", async () => {
-  await using store = await openDuckDbStore(":memory:");
-  const { running } = await createEach(store);
-  assertEquals(await store.sets.retry([running], at(3_600)), [
+  await using timed = await TimedStore.open();
+  const { admin } = timed.store;
+  const { running } = await createEach(timed);
+  timed.setTo(3_600);
+  assertEquals(await admin.retry([running]), [
     { kind: "refused", why: "claimable" },
   ]);
 });
 
+Deno.test("retry() makes new tasks that run in the order of their ids", async () => {
+  await using timed = await TimedStore.open();
+  const { admin, queue } = timed.store;
+  const claimed = await createAndClaim(timed, Array(20).fill({}));
+  await queue.record(claimed.map((it) => fail(it, "no")));
+  const ids = claimed.map(({ task }) => task.id).toReversed();
+  const results = await admin.retry(ids);
+  assertEquals(
+    (await timed.claim()).map(({ task }) => task.id),
+    results.map((it) => it.kind === "created" ? it.newId : ""),
+  );
+});
+
 Deno.test("retry() says which task the last retry made", async () => {
-  await using store = await openDuckDbStore(":memory:");
-  const { failed } = await createEach(store);
-  const [first] = await store.sets.retry([failed], at(10));
-  const [second] = await store.sets.retry([failed], at(20));
-  const [third] = await store.sets.retry([failed], at(30));
+  await using timed = await TimedStore.open();
+  const { admin } = timed.store;
+  const { failed } = await createEach(timed);
+  const results = [];
+  for (const seconds of [10, 20, 30]) {
+    timed.setTo(seconds);
+    results.push(...await admin.retry([failed]));
+  }
+  const [first, second, third] = results;
   assert(first?.kind === "created" && second?.kind === "created");
   assert(third?.kind === "created");
   assertEquals(
@@ -177,36 +174,83 @@ Deno.test("retry() says which task the last retry made", async () => {
   );
 });
 
-Deno.test("findRetryable() leaves out what was retried, also where its trace was rewritten", async () => {
-  await using store = await openDuckDbStore(":memory:");
-  const { failed, completed, waiting } = await createEach(store);
+Deno.test("retryable() leaves out what was retried, also where its trace was rewritten", async () => {
+  await using timed = await TimedStore.open();
+  const { admin, queue } = timed.store;
+  const { failed, completed, waiting } = await createEach(timed);
   const find = async (filter = {}) =>
-    (await store.sets.findRetryable(filter, at(9))).map(({ id }) => id);
-  assertEquals(
-    (await find()).sort(),
-    [failed, completed, waiting].sort(),
-  );
+    (await admin.retryable(filter)).map(({ id }) => id);
+  assertEquals((await find()).sort(), [failed, completed, waiting].sort());
   assertEquals(await find({ states: ["failed"] }), [failed]);
   assertEquals(await find({ provider: "codex" }), []);
-  const [result] = await store.sets.retry([failed], at(10));
+  const [result] = await admin.retry([failed]);
   assert(result?.kind === "created");
-  const { claimed } = await store.claim({
-    limit: 100,
-    owner: "runner",
-    leaseMs: 60_000,
-    maxAttempts: 3,
-    now: at(11),
-  });
+  const claimed = await timed.claim();
   const again = claimed.find(({ task }) => task.id === result.newId);
   assert(again);
-  await store.record([fail(again, at(12), "no")], at(12));
+  await queue.record([fail(again, "no")]);
   // Of the chain, only its last one; else each retry would double them.
   assertEquals(await find({ states: ["failed"] }), [result.newId]);
 });
 
+/** Traces in which another task's trace is quoted, or what looks like it. */
+const QUOTING: readonly ((id: string) => string)[] = [
+  (id) => JSON.stringify({ output: { retry_of: id } }),
+  (id) => JSON.stringify({ output: [{ retry_of: id }] }),
+  (id) => JSON.stringify({ output: `it says "retry_of": "${id}"` }),
+  (id) => `no JSON at all: "retry_of":"${id}"`,
+  (id) => `{"retry_of": "${id}`,
+  (id) => JSON.stringify(["retry_of", id]),
+  (id) => JSON.stringify(`"retry_of":"${id}"`),
+  () => '{"retry_of": 3}',
+  () => '{"retry_of": null}',
+];
+
+Deno.test("retryable() takes a trace that quotes another's for no retry of it", async () => {
+  await using folder = new TempFolder();
+  let ids: string[];
+  {
+    await using timed = await TimedStore.open(folder.database);
+    const claimed = await createAndClaim(timed, Array(QUOTING.length).fill({}));
+    await timed.store.queue.record(claimed.map((it) => fail(it, "no")));
+    ids = claimed.map(({ task }) => task.id);
+  }
+  const connection = await connectDuckDb(folder.database);
+  for (const [index, quote] of QUOTING.entries()) {
+    await connection.run(
+      "UPDATE agent_tasks SET last_update = $2 WHERE id = $1::UUID",
+      [ids[index] ?? "", quote(ids[0] ?? "")],
+    );
+  }
+  connection.close();
+  await using timed = await TimedStore.open(folder.database);
+  const { admin } = timed.store;
+  const found = await admin.retryable({ states: ["failed"] });
+  assertEquals(found.map(({ id }) => id), ids);
+  const [result] = await admin.retry(ids.slice(0, 1));
+  assert(result?.kind === "created");
+  assertEquals(result.earlierId, null);
+});
+
+Deno.test("retryable() knows a retry by its trace, whatever else is in that", async () => {
+  await using timed = await TimedStore.open();
+  const { admin, queue } = timed.store;
+  const { failed } = await createEach(timed);
+  const [result] = await admin.retry([failed]);
+  assert(result?.kind === "created");
+  const again = (await timed.claim())
+    .find(({ task }) => task.id === result.newId);
+  assert(again);
+  // Half a character, which DuckDB's JSON does not know.
+  await queue.record([complete(again, { result: 'a \ud800 and "\\udfff"' })]);
+  const found = await admin.retryable({ states: ["failed"] });
+  assertEquals(found.map(({ id }) => id), []);
+});
+
 Deno.test("cancel() says of each task, in their order, what came of it", async () => {
-  await using store = await openDuckDbStore(":memory:");
-  const tasks = await createEach(store);
+  await using timed = await TimedStore.open();
+  const { admin } = timed.store;
+  const tasks = await createEach(timed);
   const missing = crypto.randomUUID();
   const ids = [
     tasks.created,
@@ -217,7 +261,7 @@ Deno.test("cancel() says of each task, in their order, what came of it", async (
     tasks.created.toUpperCase(),
     tasks.waiting,
   ];
-  assertEquals(await store.sets.cancel(ids, at(9)), [
+  assertEquals(await admin.cancel(ids), [
     "cancelled",
     "requested",
     "missing",
@@ -226,30 +270,71 @@ Deno.test("cancel() says of each task, in their order, what came of it", async (
     "cancelled",
     "cancelled",
   ]);
-  assertEquals(await kindsOf(store, tasks.created), [
+  assertEquals(await kindsOf(admin, tasks.created), [
     ["created", null],
     ["cancelled", null],
   ]);
-  assertEquals((await store.get(tasks.running))?.cancelRequestedAt, at(9));
-  assertEquals((await store.get(tasks.running))?.state, "running");
+  const { cancelRequestedAt, state } = (await admin.get(tasks.running))!;
+  assertEquals([cancelRequestedAt, state], [at(9), "running"]);
+});
+
+Deno.test("cancel() ends at once what a runner holds and has not begun", async () => {
+  await using timed = await TimedStore.open();
+  const { admin, queue } = timed.store;
+  const [id = ""] = await timed.create({});
+  const { tasks: [held] } = await queue.claim({
+    owner: "runner",
+    limit: 0,
+    ahead: 1,
+    leaseMs: 60_000,
+    maxAttempts: 3,
+  });
+  assert(held);
+  assertEquals((await admin.get(id))?.state, "created");
+  assertEquals(await admin.cancel([id]), ["cancelled"]);
+  const { state, leaseOwner, leaseExpiresAt } = (await admin.get(id))!;
+  assertEquals([state, leaseOwner, leaseExpiresAt], ["failed", null, null]);
+  assertEquals(await queue.heartbeat([held.lease], { leaseMs: 60_000 }), [
+    "lost",
+  ]);
+});
+
+Deno.test("cancel() cancels the others where DuckDB refuses one row", async () => {
+  await using folder = new TempFolder();
+  let ids: string[];
+  {
+    await using timed = await TimedStore.open(folder.database);
+    ids = await timed.create({}, {}, {}, {}, {});
+  }
+  const connection = await connectDuckDb(folder.database);
+  await connection.run("CREATE INDEX by_status ON agent_tasks (status)");
+  await connection.run(
+    "CREATE TABLE reviews (task UUID REFERENCES agent_tasks (id))",
+  );
+  await connection.run("INSERT INTO reviews VALUES ($1)", [ids[2] ?? ""]);
+  connection.close();
+  await using timed = await TimedStore.open(folder.database);
+  const { admin } = timed.store;
+  await assertRejects(
+    () => admin.cancel(ids),
+    DatabaseError,
+    "a foreign key refers to",
+  );
+  const tasks = await Promise.all(ids.map((id) => admin.get(id)));
+  assertEquals(
+    tasks.map((task) => String(task?.state)),
+    ["failed", "failed", "created", "failed", "failed"],
+  );
 });
 
 Deno.test("answer() says of each task what came of it, also of more text than one transaction takes", async () => {
-  await using store = await openDuckDbStore(":memory:");
-  const tasks = await createEach(store);
-  const more = await store.create(
-    Array(20).fill({ userId: USER, provider: "claude" }),
-    at(3),
-  );
-  const { claimed } = await store.claim({
-    limit: 100,
-    owner: "runner",
-    leaseMs: 60_000,
-    maxAttempts: 3,
-    now: at(3),
-  });
+  await using timed = await TimedStore.open();
+  const { admin, queue } = timed.store;
+  const tasks = await createEach(timed);
+  const more = await timed.create(...Array(20).fill({}));
+  const claimed = await timed.claim();
   const asked = claimed.filter(({ task }) => more.includes(task.id));
-  await store.record(asked.map((it) => askInput(it, at(3), "Which?")), at(3));
+  await queue.record(asked.map((it) => askInput(it, "Which?")));
   const asking = [tasks.asking, ...more];
   const ids = [
     ...asking,
@@ -259,7 +344,7 @@ Deno.test("answer() says of each task what came of it, also of more text than on
     tasks.asking,
   ];
   const text = "x".repeat(1_000_000);
-  assertEquals(await store.sets.answer(ids, text, at(9)), [
+  assertEquals(await admin.answer(ids, text), [
     ...Array(21).fill("answered"),
     "ended",
     "not asked",
@@ -268,44 +353,60 @@ Deno.test("answer() says of each task what came of it, also of more text than on
     "not asked",
   ]);
   for (const id of asking) {
-    assertEquals((await kindsOf(store, id)).at(-1)?.[0], "answered");
-    assertEquals((await store.get(id))?.state, "running");
+    assertEquals((await kindsOf(admin, id)).at(-1)?.[0], "answered");
+    assertEquals((await admin.get(id))?.state, "running");
   }
-  assertEquals(await store.sets.findOpen({ states: ["needs_input"] }), []);
+  assertEquals(await admin.cancellable({ states: ["needs_input"] }), []);
 });
 
-Deno.test("findOpen() finds what has not ended, oldest first", async () => {
-  await using store = await openDuckDbStore(":memory:");
-  const { created, running, asking } = await createEach(store);
-  const open = await store.sets.findOpen({});
+Deno.test("cancellable() finds what cancel() ends, oldest first", async () => {
+  await using timed = await TimedStore.open();
+  const { admin } = timed.store;
+  const { created, running, asking } = await createEach(timed);
+  const open = await admin.cancellable({});
   assertEquals(open.at(-1), { id: created, state: "created" });
   assertEquals(open.length, 5);
-  assertEquals(await store.sets.findOpen({ states: ["needs_input"] }), [
+  assertEquals(await admin.cancellable({ states: ["needs_input"] }), [
     { id: asking, state: "needs_input" },
   ]);
   assert(open.some(({ id }) => id === running));
-  assertEquals(await store.sets.findOpen({ provider: "none" }), []);
+  assertEquals(await admin.cancellable({ provider: "none" }), []);
 });
 
 Deno.test("cancel() and retry() take more tasks than one transaction does", async () => {
-  await using store = await openDuckDbStore(":memory:");
+  await using timed = await TimedStore.open();
+  const { admin } = timed.store;
   const count = 20_001;
   const tasks: NewTask[] = Array.from({ length: count }, (_, n) => ({
     userId: USER,
     provider: "bulk",
     trace: { n },
   }));
-  const ids = await store.create(tasks, at(0));
-  const cancelled = await store.sets.cancel(ids, at(1));
+  const ids = [...(await admin.create(newTasks(tasks))).sets()].flat();
+  timed.setTo(1);
+  const cancelled = await admin.cancel(ids);
   assertEquals(cancelled, Array(count).fill("cancelled"));
-  const found = await store.sets.findRetryable({ provider: "bulk" }, at(2));
+  timed.setTo(2);
+  const found = await admin.retryable({ provider: "bulk" });
   assertEquals(found.length, count);
-  const retried = await store.sets.retry(ids, at(2));
+  const retried = await admin.retry(ids);
   assertEquals(retried.filter(({ kind }) => kind === "created").length, count);
   const newIds = retried.map((it) => it.kind === "created" ? it.newId : "");
   assertEquals(new Set(newIds).size, count);
-  assertEquals(await store.countByState(), { created: count, failed: count });
-  const last = await store.get(newIds.at(-1) ?? "");
+  assertEquals((await admin.count()).counts, [
+    { provider: "bulk", state: "created", count },
+    { provider: "bulk", state: "failed", count },
+  ]);
+  const last = await admin.get(newIds.at(-1) ?? "");
   assertEquals(last?.traceText, `{"retry_of":"${ids.at(-1)}"}`);
-  assertEquals(await store.sets.findRetryable({}, at(3)), []);
+  assertEquals(await admin.retryable({}), []);
 });
+
+class TempFolder implements AsyncDisposable {
+  readonly path = Deno.makeTempDirSync({ prefix: "task_sets_test_" });
+  readonly database = `${this.path}/tasks.duckdb`;
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Deno.remove(this.path, { recursive: true });
+  }
+}

@@ -4,8 +4,8 @@
  * @module
  */
 
-import type { DeliveryResult, ExchangeOptions } from "../outbox.ts";
-import type { Connection } from "./connection.ts";
+import type { DeliveryResult } from "../contract.ts";
+import { ARE_OF, type Exchanging } from "./deliveries.ts";
 
 type Failed = Extract<DeliveryResult, { readonly error: string }>;
 
@@ -13,46 +13,40 @@ type Failed = Extract<DeliveryResult, { readonly error: string }>;
  * Records results in the transaction that is open on the connection. Returns how
  * many events were given up because the receiver was away for too long.
  */
-export async function recordResults(
-  connection: Connection,
-  endpoint: string,
-  options: ExchangeOptions,
-): Promise<number> {
-  const { results } = options;
+export async function recordResults(exchanging: Exchanging): Promise<number> {
+  const { connection, endpoint, results } = exchanging;
   if (results.length === 0) return 0;
   const idsOf = (kind: DeliveryResult["kind"]) =>
     JSON.stringify(
       results.filter((it) => it.kind === kind).map(({ eventId }) => eventId),
     );
   await connection.run(
-    `DELETE FROM agent_webhook_deliveries
-     WHERE endpoint = $1 AND event_id IN (SELECT unnest($2::JSON::BIGINT[]))`,
+    `DELETE FROM agent_webhook_deliveries WHERE ${ARE_OF}`,
     [endpoint, idsOf("delivered")],
   );
   await connection.run(
     `UPDATE agent_webhook_deliveries SET leased_until = NULL, tries = tries - 1
-     WHERE endpoint = $1 AND event_id IN (SELECT unnest($2::JSON::BIGINT[]))`,
+     WHERE ${ARE_OF}`,
     [endpoint, idsOf("returned")],
   );
   const failed = results.filter((it): it is Failed => "error" in it);
-  if (failed.length > 0) {
-    await recordFailures(connection, endpoint, { ...options, failed });
-  }
-  await recordHealth(connection, endpoint, options);
+  if (failed.length > 0) await recordFailures(exchanging, failed);
+  await recordHealth(exchanging);
   const gone = failed.find(({ kind }) => kind === "gone");
-  if (gone) await endService(connection, endpoint, { ...options, ...gone });
-  return failed.length > 0 ? await giveUp(connection, endpoint, options) : 0;
+  if (gone) await endService(exchanging, gone.error);
+  return failed.length > 0 ? await giveUp(exchanging) : 0;
 }
 
 async function recordFailures(
-  connection: Connection,
-  endpoint: string,
-  { failed, now }: ExchangeOptions & { readonly failed: readonly Failed[] },
+  { connection, endpoint, at }: Exchanging,
+  failed: readonly Failed[],
 ): Promise<void> {
   const rows = failed.map((it) => ({
     id: it.eventId,
     error: it.error,
-    next: it.kind === "failed" ? it.nextAt?.getTime() ?? null : null,
+    next: it.kind === "failed" && it.retryMs !== null
+      ? at.getTime() + it.retryMs
+      : null,
   }));
   await connection.run(
     `UPDATE agent_webhook_deliveries d
@@ -62,14 +56,12 @@ async function recordFailures(
        '[{"id": "BIGINT", "error": "TEXT", "next": "BIGINT"}]'),
        recursive := true)) r
      WHERE d.endpoint = $1 AND d.event_id = r.id`,
-    [endpoint, JSON.stringify(rows), now.toISOString()],
+    [endpoint, JSON.stringify(rows), at.toISOString()],
   );
 }
 
 async function recordHealth(
-  connection: Connection,
-  endpoint: string,
-  { results, now }: ExchangeOptions,
+  { connection, endpoint, results, at }: Exchanging,
 ): Promise<void> {
   const success = results.findLastIndex(({ kind }) => kind === "delivered");
   const since = results.slice(success + 1)
@@ -81,7 +73,7 @@ async function recordHealth(
        last_success_at = CASE WHEN $4 THEN $2::TIMESTAMPTZ
          ELSE last_success_at END
      WHERE endpoint = $1`,
-    [endpoint, now.toISOString(), since.length, success >= 0],
+    [endpoint, at.toISOString(), since.length, success >= 0],
   );
   const last = results.findLast((it): it is Failed => "error" in it);
   if (!last) return;
@@ -91,36 +83,33 @@ async function recordHealth(
          THEN coalesce(failing_since, $2::TIMESTAMPTZ) END,
        last_error_at = $2::TIMESTAMPTZ, last_error = $3
      WHERE endpoint = $1`,
-    [endpoint, now.toISOString(), last.error],
+    [endpoint, at.toISOString(), last.error],
   );
 }
 
 /** The receiver said that it wants no more. */
 async function endService(
-  connection: Connection,
-  endpoint: string,
-  { now, error }: ExchangeOptions & { readonly error: string },
+  { connection, endpoint, at }: Exchanging,
+  error: string,
 ): Promise<void> {
   await connection.run(
     `UPDATE agent_webhook_endpoints SET gone_at = $2::TIMESTAMPTZ
      WHERE endpoint = $1`,
-    [endpoint, now.toISOString()],
+    [endpoint, at.toISOString()],
   );
   await connection.run(
     `UPDATE agent_webhook_deliveries
      SET given_up_at = $2::TIMESTAMPTZ, error = $3
      WHERE endpoint = $1 AND given_up_at IS NULL`,
-    [endpoint, now.toISOString(), error],
+    [endpoint, at.toISOString(), error],
   );
 }
 
 /** A receiver that stays away must not keep the history for ever. */
 async function giveUp(
-  connection: Connection,
-  endpoint: string,
-  { now, patience }: ExchangeOptions,
+  { connection, endpoint, at, patience }: Exchanging,
 ): Promise<number> {
-  const since = new Date(now.getTime() - patience.ms).toISOString();
+  const since = new Date(at.getTime() - patience.ms).toISOString();
   return await connection.run(
     `UPDATE agent_webhook_deliveries d
      SET given_up_at = $2::TIMESTAMPTZ,
@@ -129,6 +118,6 @@ async function giveUp(
      WHERE d.endpoint = $1 AND p.endpoint = $1 AND e.id = d.event_id
        AND d.given_up_at IS NULL AND p.failing_since <= $3::TIMESTAMPTZ
        AND p.failures >= $4 AND e.occurred_at <= $3::TIMESTAMPTZ`,
-    [endpoint, now.toISOString(), since, patience.tries],
+    [endpoint, at.toISOString(), since, patience.tries],
   );
 }

@@ -9,7 +9,7 @@ import type {
   Delivery,
   ExchangeOptions,
   Subscription,
-} from "../outbox.ts";
+} from "../contract.ts";
 import type { Connection } from "./connection.ts";
 import { taskStruct } from "./rows.ts";
 
@@ -19,6 +19,17 @@ const MAX_PENDING = 10_000;
 const MAX_TEXT = 10_000;
 /** How often a receiver for which nothing happens is noted as still wanted. */
 const SEEN_INTERVAL_MS = 3_600_000;
+
+/** An exchange with one receiver, in the transaction that is open. */
+export interface Exchanging extends ExchangeOptions {
+  readonly connection: Connection;
+  readonly endpoint: string;
+  readonly at: Date;
+}
+
+/** Holds for deliveries to a receiver, $1, of the events in the JSON list $2. */
+export const ARE_OF = `endpoint = $1
+  AND event_id IN (SELECT unnest($2::JSON::BIGINT[]))`;
 
 /** Holds for an event that a receiver wants: its kinds and providers are JSON. */
 export const isWanted = (events: string, providers: string) => `
@@ -35,13 +46,11 @@ export function wantedOf({ events, providers }: Subscription) {
 }
 
 /** Notes which of the new events are to be delivered. */
-export async function take(
-  connection: Connection,
+export async function takeNew(
+  { connection, endpoint, at }: Exchanging,
   subscription: Subscription,
-  now: Date,
 ): Promise<void> {
-  const { endpoint } = subscription;
-  const at = await connection.json<
+  const place = await connection.json<
     { last: number; newest: number | null; room: number; seenMs: number }
   >(
     `SELECT to_json({last: last_event_id, seenMs: epoch_ms(seen_at),
@@ -51,57 +60,56 @@ export async function take(
      FROM agent_webhook_endpoints WHERE endpoint = $1 AND gone_at IS NULL`,
     [endpoint],
   );
-  if (!at) return;
-  const newest = at.newest ?? 0;
-  const isNew = newest > at.last && at.room > 0;
-  if (!isNew && now.getTime() - at.seenMs < SEEN_INTERVAL_MS) return;
-  let last = at.last;
+  if (!place) return;
+  const newest = place.newest ?? 0;
+  const isNew = newest > place.last && place.room > 0;
+  if (!isNew && at.getTime() - place.seenMs < SEEN_INTERVAL_MS) return;
+  let last = place.last;
   if (isNew) {
     const count = await connection.run(
       `INSERT INTO agent_webhook_deliveries (endpoint, event_id, task_id)
        SELECT $1, id, task_id FROM agent_task_events
        WHERE id > $2 AND ${isWanted("$3", "$4")} ORDER BY id LIMIT $5`,
-      [endpoint, at.last, ...wantedOf(subscription), at.room],
+      [endpoint, place.last, ...wantedOf(subscription), place.room],
     );
-    last = count < at.room ? newest : await connection.json<number>(
+    last = count < place.room ? newest : await connection.json<number>(
       `SELECT to_json(max(event_id)) FROM agent_webhook_deliveries
          WHERE endpoint = $1`,
       [endpoint],
-    ) ?? at.last;
+    ) ?? place.last;
   }
   await connection.run(
     `UPDATE agent_webhook_endpoints
      SET last_event_id = $2, seen_at = $3::TIMESTAMPTZ WHERE endpoint = $1`,
-    [endpoint, last, now.toISOString()],
+    [endpoint, last, at.toISOString()],
   );
 }
 
 /** What may be tried now. */
 export interface Due {
-  readonly ids: readonly number[] | null;
+  readonly ids: readonly number[];
+  /** When the next of those that wait is due, by its time. */
   readonly nextAt: number | null;
 }
 
 /** The oldest event of each task, where it may be tried now. */
 export async function findDue(
-  connection: Connection,
-  endpoint: string,
-  { now, limit }: ExchangeOptions,
+  { connection, endpoint, at, limit }: Exchanging,
 ): Promise<Due> {
   const due = await connection.json<Due>(
     `SELECT to_json({
-       ids: list(event_id ORDER BY event_id)
-         FILTER (coalesce(due <= $2::TIMESTAMPTZ, true)),
+       ids: coalesce(list(event_id ORDER BY event_id)
+         FILTER (coalesce(due <= $2::TIMESTAMPTZ, true)), []),
        nextAt: epoch_ms(min(due) FILTER (due > $2::TIMESTAMPTZ))})
      FROM (
        SELECT event_id, greatest(next_at, leased_until) AS due
        FROM agent_webhook_deliveries
        WHERE endpoint = $1 AND given_up_at IS NULL
        QUALIFY row_number() OVER (PARTITION BY task_id ORDER BY event_id) = 1)`,
-    [endpoint, now.toISOString()],
+    [endpoint, at.toISOString()],
   );
   return {
-    ids: due?.ids?.slice(0, limit) ?? [],
+    ids: due?.ids.slice(0, limit) ?? [],
     nextAt: due?.nextAt ?? null,
   };
 }
@@ -113,22 +121,26 @@ interface DeliveryRow extends Omit<Delivery, "occurredAt" | "task"> {
     | null;
 }
 
+const TASK = taskStruct([
+  "userId",
+  "provider",
+  "targetType",
+  "targetRef",
+  "instruction",
+  "createdAt",
+]);
+
 /** Leases what is due, and reads it. */
-export async function lease(
-  connection: Connection,
-  { endpoint, due, now, leaseMs }: ExchangeOptions & {
-    readonly endpoint: string;
-    readonly due: Due;
-  },
+export async function leaseDue(
+  { connection, endpoint, at, leaseMs }: Exchanging,
+  due: readonly number[],
 ): Promise<Delivery[]> {
-  if (!due.ids?.length) return [];
-  const ids = JSON.stringify(due.ids);
-  const until = new Date(now.getTime() + leaseMs);
+  if (due.length === 0) return [];
+  const ids = JSON.stringify(due);
   await connection.run(
     `UPDATE agent_webhook_deliveries
-     SET leased_until = $3::TIMESTAMPTZ, tries = tries + 1
-     WHERE endpoint = $1 AND event_id IN (SELECT unnest($2::JSON::BIGINT[]))`,
-    [endpoint, ids, until.toISOString()],
+     SET leased_until = $3::TIMESTAMPTZ, tries = tries + 1 WHERE ${ARE_OF}`,
+    [endpoint, ids, new Date(at.getTime() + leaseMs).toISOString()],
   );
   const rows = await connection.json<DeliveryRow[]>(
     `SELECT to_json(list({eventId: e.id, event: e.kind,
@@ -137,28 +149,17 @@ export async function lease(
        taskId: e.task_id, tries: d.tries, task: t.task} ORDER BY e.id))
      FROM agent_task_events e
      JOIN agent_webhook_deliveries d ON d.event_id = e.id AND d.endpoint = $1
-     LEFT JOIN (
-       SELECT id, ${
-      taskStruct([
-        "userId",
-        "provider",
-        "targetType",
-        "targetRef",
-        "instruction",
-        "createdAt",
-      ])
-    } AS task
+     LEFT JOIN (SELECT id, ${TASK} AS task
        FROM (SELECT * REPLACE (left(instruction, ${MAX_TEXT}) AS instruction)
              FROM agent_tasks)) t ON t.id = e.task_id
      WHERE e.id IN (SELECT unnest($2::JSON::BIGINT[]))`,
     [endpoint, ids],
   ) ?? [];
-  if (rows.length < due.ids.length) {
+  if (rows.length < due.length) {
     // Somebody has deleted history by hand: there is nothing to deliver.
     const found = rows.map(({ eventId }) => eventId);
     await connection.run(
-      `DELETE FROM agent_webhook_deliveries
-       WHERE endpoint = $1 AND event_id IN (SELECT unnest($2::JSON::BIGINT[]))
+      `DELETE FROM agent_webhook_deliveries WHERE ${ARE_OF}
          AND event_id NOT IN (SELECT unnest($3::JSON::BIGINT[]))`,
       [endpoint, ids, JSON.stringify(found)],
     );

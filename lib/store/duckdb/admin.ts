@@ -1,0 +1,211 @@
+/**
+ * What people need of tasks in a DuckDB file.
+ *
+ * @module
+ */
+
+import type { AgentTask, TaskEvent } from "../../task/task.ts";
+import {
+  type Admin,
+  type AnswerResult,
+  type CancelResult,
+  type ChosenTask,
+  type Counts,
+  type Exported,
+  type ExportOptions,
+  type IdList,
+  inSets,
+  type NewTasks,
+  type Overview,
+  type OverviewOptions,
+  type PageOptions,
+  type PruneCount,
+  type Pruned,
+  type RetryResult,
+  type Stats,
+  type StatsOptions,
+  type TaskFilter,
+  type TaskPage,
+} from "../contract.ts";
+import type { Connection } from "./connection.ts";
+import { createTasks } from "./create.ts";
+import type { Database } from "./database.ts";
+import { readEvents } from "./events.ts";
+import { explainDuckDbError } from "./explain.ts";
+import { exportTable } from "./export.ts";
+import { readOverview } from "./overview.ts";
+import { countOld, deleteOldEvents, prune } from "./prune.ts";
+import { chooseTasks, countTasks, readPage, readTasks } from "./read_tasks.ts";
+import { answerTasks, cancelTasks, IS_CANCELLABLE } from "./requests.ts";
+import { awaitsAttempt, NEVER_RETRIED, retryTasks } from "./retry.ts";
+import { readStats } from "./stats.ts";
+import { RefusedRowsError } from "./write.ts";
+
+/**
+ * Tasks of one transaction. 10,000 take well under a second, after which others
+ * get their turn at the file.
+ */
+const SET_SIZE = 10_000;
+/** Text that one transaction writes into tasks, be those ever so many. */
+const SET_CHARACTERS = 16 * 1024 ** 2;
+
+type WorkOnSet<T> = (
+  connection: Connection,
+  set: string[],
+  at: Date,
+) => Promise<T[]>;
+
+/** The {@linkcode Admin} of a DuckDB file. Its changes wake the queue's listeners. */
+export class DuckDbAdmin implements Admin {
+  readonly #database: Database;
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  async create(tasks: NewTasks): Promise<IdList> {
+    const ids = await createTasks(this.#database, tasks);
+    this.#database.announce();
+    return ids;
+  }
+
+  async get(id: string): Promise<AgentTask | undefined> {
+    const [task] = await this.#transaction((connection) =>
+      readTasks(connection, "WHERE id = $1::UUID", [id])
+    );
+    return task;
+  }
+
+  find(prefix: string, limit: number): Promise<AgentTask[]> {
+    return this.#transaction((connection) =>
+      readTasks(
+        connection,
+        "WHERE starts_with(id::TEXT, $1) ORDER BY id LIMIT $2",
+        [prefix.toLowerCase(), limit],
+      )
+    );
+  }
+
+  page(options: PageOptions): Promise<TaskPage> {
+    return this.#transaction((connection) => readPage(connection, options));
+  }
+
+  count(): Promise<Counts> {
+    return this.#transaction((connection, at) => countTasks(connection, at));
+  }
+
+  history(taskId: string): Promise<TaskEvent[]> {
+    return this.#transaction((connection) =>
+      readEvents(connection, "WHERE task_id = $1::UUID", [taskId])
+    );
+  }
+
+  cancellable(filter: TaskFilter): Promise<ChosenTask[]> {
+    return this.#transaction((connection) =>
+      chooseTasks(connection, filter, { condition: IS_CANCELLABLE })
+    );
+  }
+
+  retryable(filter: TaskFilter): Promise<ChosenTask[]> {
+    return this.#transaction((connection, at) =>
+      chooseTasks(connection, filter, {
+        condition: `${NEVER_RETRIED} OR ${awaitsAttempt("$3")}`,
+        values: [at.toISOString()],
+      })
+    );
+  }
+
+  cancel(ids: readonly string[]): Promise<CancelResult[]> {
+    return this.#inSets(ids, cancelTasks);
+  }
+
+  answer(ids: readonly string[], text: string): Promise<AnswerResult[]> {
+    const fitting = Math.floor(SET_CHARACTERS / Math.max(text.length, 1));
+    return this.#inSets(
+      ids,
+      (connection, set, at) => answerTasks(connection, set, { text, at }),
+      { size: Math.min(Math.max(fitting, 1), SET_SIZE) },
+    );
+  }
+
+  retry(ids: readonly string[]): Promise<RetryResult[]> {
+    return this.#inSets(ids, retryTasks);
+  }
+
+  stats(options: StatsOptions): Promise<Stats> {
+    return this.#transaction((connection) => readStats(connection, options));
+  }
+
+  overview(options: OverviewOptions): Promise<Overview> {
+    return this.#transaction((connection, at) =>
+      readOverview(connection, { ...options, at })
+    );
+  }
+
+  export(options: ExportOptions): Promise<Exported> {
+    return exportTable(this.#database, options);
+  }
+
+  prunable(before: Date): Promise<PruneCount> {
+    return this.#transaction((connection) => countOld(connection, before));
+  }
+
+  async prune(before: Date): Promise<Pruned> {
+    const pruned = await prune(this.#database, before);
+    this.#database.announce();
+    return pruned;
+  }
+
+  /** Wakes nobody: runners do it themselves, and it makes nothing claimable. */
+  pruneHistory(retentionMs: number): Promise<number> {
+    return this.#transaction((connection, at) =>
+      deleteOldEvents(connection, new Date(at.getTime() - retentionMs))
+    );
+  }
+
+  #transaction<T>(
+    work: (connection: Connection, at: Date) => Promise<T>,
+  ): Promise<T> {
+    // The time after the wait for the file, not before.
+    return this.#database.transaction((connection) =>
+      work(connection, this.#database.now())
+    );
+  }
+
+  #inSets<T>(
+    ids: readonly string[],
+    work: WorkOnSet<T>,
+    { size = SET_SIZE }: { readonly size?: number } = {},
+  ): Promise<T[]> {
+    return inSets(ids, size, async (set) => {
+      try {
+        return await this.#inParts(set, work);
+      } finally {
+        this.#database.announce();
+      }
+    });
+  }
+
+  /** A row that DuckDB refuses takes no other with it, and is told of then. */
+  async #inParts<T>(set: string[], work: WorkOnSet<T>): Promise<T[]> {
+    try {
+      return await this.#transaction((connection, at) =>
+        work(connection, set, at)
+      );
+    } catch (error) {
+      if (!(error instanceof RefusedRowsError)) throw error;
+      if (set.length === 1) {
+        throw explainDuckDbError(error.cause, this.#database.path);
+      }
+    }
+    const middle = Math.ceil(set.length / 2);
+    const halves = await Promise.allSettled(
+      [set.slice(0, middle), set.slice(middle)]
+        .map((half) => this.#inParts(half, work)),
+    );
+    return halves.flatMap((half) => {
+      if (half.status === "rejected") throw half.reason;
+      return half.value;
+    });
+  }
+}

@@ -1,0 +1,251 @@
+/**
+ * What `doctor` looks at: the place of the file, who has it, and its tables.
+ *
+ * @module
+ */
+
+import { accessSync, constants, statfsSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import type { Clock } from "../../base/clock.ts";
+import {
+  DatabaseBusyError,
+  DatabaseError,
+  messageOf,
+} from "../../base/errors.ts";
+import { formatBytes, formatSpan } from "../../base/figures.ts";
+import type { Check, Diagnosis, Diagnostics } from "../contract.ts";
+import { logSize, statOf } from "./file.ts";
+import { findTasks, type Readable } from "./inspect.ts";
+import { type DuckDbReader, openDuckDbReader } from "./reader.ts";
+import { TASK_COLUMNS } from "./schema.ts";
+
+/** Options for {@linkcode DuckDbDiagnostics}. */
+export interface DiagnosticsOptions {
+  readonly clock: Clock;
+  /** How long to wait while another process holds the file. */
+  readonly waitMs: number;
+}
+
+/** The {@linkcode Diagnostics} of a DuckDB file. Only DuckDB ever opens it. */
+export class DuckDbDiagnostics implements Diagnostics {
+  readonly #path: string;
+  readonly #options: DiagnosticsOptions;
+
+  constructor(path: string, options: DiagnosticsOptions) {
+    this.#path = path;
+    this.#options = options;
+  }
+
+  async diagnose(
+    { leaseMs }: { readonly leaseMs: number },
+  ): Promise<Diagnosis> {
+    const { clock } = this.#options;
+    const place = [
+      checkFolder(this.#path),
+      checkFile(this.#path, clock.now()),
+      checkDisk(this.#path),
+    ];
+    const nothing = { checks: place, tasks: undefined, engine: undefined };
+    if (!statOf(this.#path)) return nothing;
+    try {
+      const { reader, access } = await this.#open();
+      await using _reader = reader;
+      const { check, isReadable } = await checkTables(reader);
+      return {
+        checks: [...place, access, check],
+        tasks: isReadable
+          ? await findTasks(reader, { now: clock.now(), leaseMs })
+          : undefined,
+        engine: `DuckDB ${await versionOf(reader)}`,
+      };
+    } catch (error) {
+      if (!(error instanceof DatabaseError)) throw error;
+      return { ...nothing, checks: [...place, this.#accessFailure(error)] };
+    }
+  }
+
+  /** Opens it as soon as it is free, and says who held it. */
+  async #open(): Promise<{ reader: DuckDbReader; access: Check }> {
+    const { clock, waitMs } = this.#options;
+    const startedAt = clock.monotonic();
+    const name = "access";
+    try {
+      const reader = await openDuckDbReader(this.#path, { clock, waitMs: 0 });
+      const message = "nobody holds the file";
+      return { reader, access: { name, level: "ok", message } };
+    } catch (error) {
+      if (!(error instanceof DatabaseBusyError)) throw error;
+      const reader = await openDuckDbReader(this.#path, { clock, waitMs });
+      const waited = formatSpan(clock.monotonic() - startedAt);
+      const message = `${error.holder} shares ${this.#path}: free after ${waited}`;
+      return { reader, access: { name, level: "ok", message } };
+    }
+  }
+
+  #accessFailure(error: DatabaseError): Check {
+    const name = "access";
+    if (!(error instanceof DatabaseBusyError)) {
+      return { name, level: "fail", message: error.message };
+    }
+    return {
+      name,
+      level: "warn",
+      message: `${error.holder} held the file for all of ${
+        formatSpan(this.#options.waitMs)
+      }; the tasks were not looked at`,
+      advice: "A runner with --exclusive does that, or another program. " +
+        "Other commands fail meanwhile: stop it, or run it without --exclusive.",
+    };
+  }
+}
+
+/** A check that gives its advice only where something is wrong. */
+function checkOf(
+  { advice, ...check }: Check & { readonly advice: string },
+): Check {
+  return check.level === "ok" ? check : { ...check, advice };
+}
+
+function checkFolder(path: string): Check {
+  const folder = resolve(dirname(path));
+  const problem = accessProblem(folder, constants.W_OK | constants.X_OK);
+  return checkOf({
+    name: "folder",
+    level: problem ? "fail" : "ok",
+    message: problem ? `${folder} can't be used: ${problem}` : folder,
+    advice: "Make it, let its owner run agent-runner, or give another " +
+      "--db-path. DuckDB writes beside its file too.",
+  });
+}
+
+function accessProblem(path: string, mode: number): string | undefined {
+  try {
+    accessSync(path, mode);
+    return undefined;
+  } catch (error) {
+    const { code } = error as { code?: string };
+    return code === "ENOENT"
+      ? "it does not exist"
+      : code === "EACCES" || code === "EPERM" || code === "EROFS"
+      ? "no permission to write there"
+      : messageOf(error);
+  }
+}
+
+function checkFile(path: string, now: Date): Check {
+  const name = "file";
+  const info = statOf(path);
+  if (!info) {
+    return {
+      name,
+      level: "warn",
+      message: `there is no ${path} yet`,
+      advice:
+        "agent-runner create, run or serve makes it, or give another --db-path.",
+    };
+  }
+  const problem = info.isFile
+    ? accessProblem(path, constants.R_OK | constants.W_OK)
+    : "it is no file";
+  const logBytes = logSize(path);
+  const ageMs = info.mtime && Math.max(0, now.getTime() - info.mtime.getTime());
+  return checkOf({
+    name,
+    level: problem ? "fail" : "ok",
+    message: problem
+      ? `${path} can't be used: ${problem}`
+      : `${path} has ${formatBytes(info.size)}` +
+        (ageMs === null ? "" : `, written ${formatSpan(ageMs)} ago`) +
+        (logBytes > 0 ? `, and ${formatBytes(logBytes)} in its .wal` : ""),
+    advice: "Run as the file's owner, or give another --db-path.",
+  });
+}
+
+const LITTLE_BYTES = 1e9;
+const TOO_LITTLE_BYTES = 1e8;
+
+function checkDisk(path: string): Check {
+  const name = "disk";
+  try {
+    const { bavail, bsize } = statfsSync(dirname(path));
+    const free = bavail * bsize;
+    const level = free < TOO_LITTLE_BYTES
+      ? "fail"
+      : free < LITTLE_BYTES
+      ? "warn"
+      : "ok";
+    return checkOf({
+      name,
+      level,
+      message: `${formatBytes(free)} free`,
+      advice: "Free some space: agent-runner prune, or another --db-path.",
+    });
+  } catch (error) {
+    const message = `can't be measured: ${messageOf(error)}`;
+    return { name, level: "warn", message };
+  }
+}
+
+async function versionOf(reader: Readable): Promise<string> {
+  return await reader.json<string>(
+    "SELECT to_json(library_version) FROM pragma_version()",
+  ) ?? "";
+}
+
+/** What DuckDB calls the types that the tables are made with. */
+const TYPES: Readonly<Record<string, readonly string[]>> = {
+  UUID: ["UUID"],
+  TEXT: ["VARCHAR"],
+  INTEGER: ["INTEGER", "BIGINT"],
+  BIGINT: ["BIGINT"],
+  // Some databases of HandsFree have times without a zone, which are UTC.
+  TIMESTAMPTZ: ["TIMESTAMP WITH TIME ZONE", "TIMESTAMP"],
+};
+
+/** Looks at the tables, and says whether the tasks can be looked at. */
+async function checkTables(
+  reader: Readable,
+): Promise<{ check: Check; isReadable: boolean }> {
+  const found = await reader.json<Record<string, Record<string, string>>>(
+    `SELECT to_json(map_from_entries(list((table_name, columns)))) FROM (
+       SELECT table_name,
+         map_from_entries(list((column_name, data_type))) AS columns
+       FROM duckdb_columns()
+       WHERE database_name = current_database()
+         AND schema_name = current_schema()
+         AND table_name IN ('agent_tasks', 'agent_task_events')
+       GROUP BY table_name)`,
+  );
+  const { agent_tasks: own, agent_task_events: events } = found ?? {};
+  const name = "tables";
+  const advice = "The next command makes what is missing.";
+  const ok = (message: string, advice?: string): Check => (
+    { name, level: "ok", message, ...advice && { advice } }
+  );
+  if (!own) {
+    return { check: ok("there are none yet", advice), isReadable: false };
+  }
+  const columns = Object.entries(TASK_COLUMNS).map(([column, definition]) => {
+    const [expected = ""] = definition.split(" ");
+    return { column, expected, type: own[column] };
+  });
+  const wrong = columns.filter(({ expected, type }) =>
+    type !== undefined && !TYPES[expected]?.includes(type)
+  ).map(({ column, expected, type }) => `${column} is ${type}, not ${expected}`);
+  if (wrong.length > 0) {
+    const check: Check = {
+      name,
+      level: "fail",
+      message: `agent_tasks is another program's: ${wrong.join(", ")}`,
+      advice: "Give another --db-path.",
+    };
+    return { check, isReadable: false };
+  }
+  const missing = columns.filter(({ type }) => type === undefined)
+    .map(({ column }) => column).join(", ");
+  const lacks = missing || (events ? "" : "its history");
+  return {
+    check: lacks ? ok(`agent_tasks lacks ${lacks}`, advice) : ok("complete"),
+    isReadable: missing === "",
+  };
+}
