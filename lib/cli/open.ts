@@ -33,7 +33,7 @@ export function openersOf(
     mustExist: !command.makesDatabase,
   };
   // Each way in takes longer to load than all the rest.
-  const openStore = async (own: Partial<typeof settings> = {}) => {
+  const openStore = async (own?: { readonly openWaitMs: number }) => {
     const { openStore } = await import("../store/open.ts");
     return await openStore({ ...settings, ...own }, log);
   };
@@ -78,7 +78,7 @@ const REMIND_MS = 30_000;
  * @throws {DatabaseError} where it can't be used for another reason.
  */
 export async function openWhenFree(
-  open: (own?: { readonly dbWaitMs: number }) => Promise<Store>,
+  open: (own: { readonly openWaitMs: number }) => Promise<Store>,
   { clock, log, stop }: {
     readonly clock: Clock;
     readonly log: Log;
@@ -89,10 +89,7 @@ export async function openWhenFree(
   let saidAt = -Infinity;
   while (!stop.aborted) {
     try {
-      // The store itself waits as long as it is told to, whatever it waits for.
-      const looked = await open({ dbWaitMs: LOOK_MS });
-      await looked[Symbol.asyncDispose]();
-      return await open();
+      return await open({ openWaitMs: LOOK_MS });
     } catch (error) {
       if (!(error instanceof DatabaseBusyError)) throw error;
       const now = clock.monotonic();

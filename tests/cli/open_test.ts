@@ -5,7 +5,7 @@ import { openWhenFree } from "../../lib/cli/open.ts";
 import type { Store } from "../../lib/store/contract.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 
-const STORE = { async [Symbol.asyncDispose]() {} } as Store;
+const STORE = {} as Store;
 
 /** Waits for a store that `open` opens; each try takes as long as it is let. */
 async function wait(
@@ -17,7 +17,7 @@ async function wait(
   let tries = 0;
   const log = createLog({ write: (text) => logged += text });
   const opening = openWhenFree(async (own) => {
-    await clock.advance(own?.dbWaitMs ?? 0);
+    await clock.advance(own.openWaitMs);
     return open(++tries);
   }, { clock, log, stop: stop.signal });
   const store = await opening.finally(() => log.flush());
@@ -45,15 +45,6 @@ Deno.test("openWhenFree() says at once for whom it waits, and every half minute 
     ),
     ["1", "31", "61"],
   );
-});
-
-Deno.test("openWhenFree() waits on where somebody else is faster", async () => {
-  let isLooking = true;
-  const { store } = await wait((tries) => {
-    isLooking = !isLooking;
-    return tries === 2 ? busy() : STORE;
-  });
-  assertEquals([store, isLooking], [STORE, true]);
 });
 
 Deno.test("openWhenFree() gives up when it is stopped", async () => {
