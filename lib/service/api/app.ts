@@ -86,8 +86,8 @@ export function createApp(service: Service, options: AppOptions): OpenAPIHono {
 
   const api = createApi();
   addActionRoutes(api, service);
-  addCreateRoutes(api, service);
   addTaskRoutes(api, service);
+  addCreateRoutes(api, service);
   addStatsRoutes(api, service);
   addFileRoutes(api, service);
   addEventRoutes(api, service, options.stop);

@@ -49,17 +49,13 @@ export class ReadCache {
     minAgeMs?: number,
   ): Promise<T> {
     const begunAt = this.#clock.monotonic();
+    const changes = this.#changes;
     const known = this.#entries.get(key);
-    const isFresh = known?.changes === this.#changes ||
+    const isFresh = known?.changes === changes ||
       known && minAgeMs !== undefined && begunAt < known.freshUntil;
     if (known && isFresh) return await known.value as T;
     const value = read();
-    const entry: Entry = {
-      changes: this.#changes,
-      value,
-      freshUntil: Infinity,
-      size: 0,
-    };
+    const entry: Entry = { changes, value, freshUntil: Infinity, size: 0 };
     this.#entries.delete(key);
     this.#entries.set(key, entry);
     this.#dropOldest();

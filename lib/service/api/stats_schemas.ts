@@ -153,17 +153,20 @@ export const ageSchema = z.strictObject({
   before: time.openapi({ description: "What ended before then" }),
 }).openapi("Age");
 
-/** How much would be deleted. */
-export const prunableSchema = z.object({
+const pruned = {
   tasks: count,
   events: count,
   kept: count.openapi({
     description: "Tasks as old, but webhooks still wait for their events",
   }),
-}).openapi("Prunable");
+};
+
+/** How much would be deleted. */
+export const prunableSchema = z.object(pruned).openapi("Prunable");
 
 /** How much was deleted, and what the store takes; null where it can't say. */
-export const prunedSchema = prunableSchema.extend({
+export const prunedSchema = z.object({
+  ...pruned,
   bytes_before: count.nullable(),
   bytes: count.nullable(),
   free_bytes: count.nullable().openapi({
