@@ -10,22 +10,19 @@ import { choiceOf, chooseTasks, type Deed, YES_FLAG } from "./choose.ts";
 import {
   CLIENT_SETTINGS,
   type Command,
-  type CommandContext,
+  FILTER_FLAGS,
   JSON_FLAG,
-  PROVIDER_FLAG,
-  STATE_FLAG,
 } from "./command.ts";
 import { countOf, renderJson } from "./render.ts";
 
-/** Cancels tasks. */
+/** Cancels tasks. Exit code 1 where one of the ids had ended already. */
 export const cancel: Command = {
   name: "cancel",
   args: "[ID…]",
   maxArgs: Infinity,
   summary: "Cancel tasks: at once, or within seconds where they run",
   flags: [
-    STATE_FLAG,
-    PROVIDER_FLAG,
+    ...FILTER_FLAGS,
     { name: "all", summary: "All that have not ended" },
     YES_FLAG,
     JSON_FLAG,
@@ -35,7 +32,28 @@ export const cancel: Command = {
     "cancel 550e8400",
     "cancel --state created --provider claude",
   ],
-  run: cancelTasks,
+  run: async (context) => {
+    const { args, flags, terminal, openAdmin } = context;
+    const choice = choiceOf(context, DEED);
+    await using store = await openAdmin();
+    const { admin } = store;
+    const ids = await chooseTasks(context, admin, { choice, deed: DEED });
+    const results = await admin.cancel(ids);
+    const [id = "", result = "missing"] = [ids[0], results[0]];
+    if (args.length === 1) {
+      terminal.write(
+        flags.json
+          ? renderJson({ id, result })
+          : `Task ${id} ${MESSAGES[result]}\n`,
+      );
+    } else if (flags.json) {
+      terminal.write(renderJson(toJson(ids, results)));
+    } else terminal.write(summaryOf(results));
+    // What was chosen by its state may have ended meanwhile; an id is one's word.
+    const isDone = args.length === 0 ||
+      results.every((it) => it === "cancelled" || it === "requested");
+    return isDone ? EXIT.ok : EXIT.failed;
+  },
 };
 
 const DEED: Deed = {
@@ -60,30 +78,6 @@ const COUNTED_MESSAGES: Readonly<Record<CancelResult, string>> = {
   "unknown state": "left alone: their state is another program's",
   missing: "not there",
 };
-
-/** Exit code 1 where one of the ids had ended already. */
-async function cancelTasks(context: CommandContext): Promise<number> {
-  const { args, flags, terminal, openAdmin } = context;
-  const choice = choiceOf(context, DEED);
-  await using store = await openAdmin();
-  const { admin } = store;
-  const ids = await chooseTasks(context, admin, { choice, deed: DEED });
-  const results = await admin.cancel(ids);
-  const [id = "", result = "missing"] = [ids[0], results[0]];
-  if (args.length === 1) {
-    terminal.write(
-      flags.json
-        ? renderJson({ id, result })
-        : `Task ${id} ${MESSAGES[result]}\n`,
-    );
-  } else if (flags.json) {
-    terminal.write(renderJson(toJson(ids, results)));
-  } else terminal.write(summaryOf(results));
-  // What was chosen by its state may have ended meanwhile; an id is one's word.
-  const isDone = args.length === 0 ||
-    results.every((it) => it === "cancelled" || it === "requested");
-  return isDone ? EXIT.ok : EXIT.failed;
-}
 
 /** Every result with its count, those that did not occur too. */
 function toJson(ids: readonly string[], results: readonly CancelResult[]) {

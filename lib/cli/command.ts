@@ -122,6 +122,9 @@ export function flagsOf(command: Command): readonly Flag[] {
   ];
 }
 
+/** Of commands that choose tasks by what they have in common. */
+export const FILTER_FLAGS: readonly Flag[] = [STATE_FLAG, PROVIDER_FLAG];
+
 /** What a command is given. */
 export interface CommandContext {
   /** All of them. */

@@ -20,41 +20,38 @@ import {
 import { reportProviders } from "./provider_reports.ts";
 import { renderJson } from "./render.ts";
 
-/** Looks at everything that agent-runner needs, and changes nothing. */
+/** Looks at everything that agent-runner needs, and changes nothing. Exit code 1 where something does not work. */
 export const doctor: Command = {
   name: "doctor",
   summary: "Look for what is wrong, and say what to do",
   flags: [JSON_FLAG],
   settings: ["leaseMs"],
   examples: ["doctor"],
-  run: lookAtEverything,
+  run: async (context) => {
+    const { config, clock, flags, terminal } = context;
+    const { leaseMs } = config;
+    const { openDiagnostics } = await import("../store/open.ts");
+    const { checks: placeChecks, tasks, engine } = await openDiagnostics(
+      config,
+      clock,
+    ).diagnose({ leaseMs });
+    const served = claimedProvidersOf(config.providers);
+    const checks = [
+      checkSettings(config),
+      checkEnabled(config),
+      await checkProviders(context),
+      versionOf(engine),
+      ...placeChecks,
+      ...tasks ? checkTasks(tasks, { leaseMs, served }) : [],
+    ];
+    terminal.write(
+      flags.json
+        ? renderJson(checksToJson(checks), 2)
+        : renderChecks(checks, terminal.screen),
+    );
+    return isHealthy(checks) ? EXIT.ok : EXIT.failed;
+  },
 };
-
-/** Exit code 1 where something does not work. */
-async function lookAtEverything(context: CommandContext): Promise<number> {
-  const { config, clock, flags, terminal } = context;
-  const { leaseMs } = config;
-  const { openDiagnostics } = await import("../store/open.ts");
-  const { checks: placeChecks, tasks, engine } = await openDiagnostics(
-    config,
-    clock,
-  ).diagnose({ leaseMs });
-  const served = claimedProvidersOf(config.providers);
-  const checks = [
-    checkSettings(config),
-    checkEnabled(config),
-    await checkProviders(context),
-    versionOf(engine),
-    ...placeChecks,
-    ...tasks ? checkTasks(tasks, { leaseMs, served }) : [],
-  ];
-  terminal.write(
-    flags.json
-      ? renderJson(checksToJson(checks), 2)
-      : renderChecks(checks, terminal.screen),
-  );
-  return isHealthy(checks) ? EXIT.ok : EXIT.failed;
-}
 
 /** Wrong ones are reported before any command begins. */
 function checkSettings({ sources }: Config): Check {

@@ -13,9 +13,8 @@ import {
   CLIENT_SETTINGS,
   type Command,
   type CommandContext,
+  FILTER_FLAGS,
   JSON_FLAG,
-  PROVIDER_FLAG,
-  STATE_FLAG,
 } from "./command.ts";
 import { filterFlags, pastFlag, textFlag } from "./flags.ts";
 import { printableOn, renderJson } from "./render.ts";
@@ -34,8 +33,7 @@ export const exportTasks: Command = {
       choices: EXPORT_FORMATS,
     },
     { name: "events", summary: "The history instead of the tasks" },
-    STATE_FLAG,
-    PROVIDER_FLAG,
+    ...FILTER_FLAGS,
     {
       name: "since",
       placeholder: "SPAN",

@@ -12,10 +12,8 @@ import { parseTrace } from "../task/trace.ts";
 import {
   CLIENT_SETTINGS,
   type Command,
-  type CommandContext,
+  FILTER_FLAGS,
   JSON_FLAG,
-  PROVIDER_FLAG,
-  STATE_FLAG,
 } from "./command.ts";
 import { countFlag, filterFlags } from "./flags.ts";
 import {
@@ -31,49 +29,46 @@ export const list: Command = {
   name: "list",
   summary: "List tasks, newest first",
   flags: [
-    STATE_FLAG,
-    PROVIDER_FLAG,
+    ...FILTER_FLAGS,
     { name: "limit", placeholder: "N", summary: "At most N (default 50)" },
     JSON_FLAG,
   ],
   settings: CLIENT_SETTINGS,
   examples: ["list --state failed", "list --json --limit 10"],
-  run: listTasks,
+  run: async ({ flags, clock, terminal, openAdmin }) => {
+    const filter = filterFlags(flags);
+    const limit = countFlag(flags, "limit") ?? DEFAULT_LIMIT;
+    await using store = await openAdmin();
+    const { tasks, total } = await store.admin.page({
+      ...filter,
+      limit,
+      isWhole: true,
+    });
+    if (flags.json) {
+      terminal.write(renderJson(tasks.map(taskToJson), 2));
+    } else if (tasks.length === 0) {
+      const isAll = !filter.states && filter.provider === undefined;
+      terminal.write(isAll ? "There are no tasks yet.\n" : "No such tasks.\n");
+    } else {
+      terminal.write(renderTable(tasks, clock.now(), terminal.screen));
+      const asking = tasks.filter(({ state }) =>
+        state === "needs_input"
+      ).length;
+      if (asking > 0) {
+        terminal.write(
+          `${asking} ${asking === 1 ? "waits" : "wait"} for an answer; ` +
+            "agent-runner show ID has the question.\n",
+        );
+      }
+      if (total > tasks.length) {
+        terminal.write(`… and older ones; --limit ${limit * 10} shows more.\n`);
+      }
+    }
+    return EXIT.ok;
+  },
 };
 
 const DEFAULT_LIMIT = 50;
-
-async function listTasks(
-  { flags, clock, terminal, openAdmin }: CommandContext,
-): Promise<number> {
-  const filter = filterFlags(flags);
-  const limit = countFlag(flags, "limit") ?? DEFAULT_LIMIT;
-  await using store = await openAdmin();
-  const { tasks, total } = await store.admin.page({
-    ...filter,
-    limit,
-    isWhole: true,
-  });
-  if (flags.json) {
-    terminal.write(renderJson(tasks.map(taskToJson), 2));
-  } else if (tasks.length === 0) {
-    const isAll = !filter.states && filter.provider === undefined;
-    terminal.write(isAll ? "There are no tasks yet.\n" : "No such tasks.\n");
-  } else {
-    terminal.write(renderTable(tasks, clock.now(), terminal.screen));
-    const asking = tasks.filter(({ state }) => state === "needs_input").length;
-    if (asking > 0) {
-      terminal.write(
-        `${asking} ${asking === 1 ? "waits" : "wait"} for an answer; ` +
-          "agent-runner show ID has the question.\n",
-      );
-    }
-    if (total > tasks.length) {
-      terminal.write(`… and older ones; --limit ${limit * 10} shows more.\n`);
-    }
-  }
-  return EXIT.ok;
-}
 
 /** A table of tasks. */
 export function renderTable(

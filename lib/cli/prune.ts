@@ -9,12 +9,7 @@ import { formatBytes } from "../base/figures.ts";
 import { formatLocalTime } from "../base/log.ts";
 import type { PruneCount, StoreSize } from "../store/contract.ts";
 import { confirm, YES_FLAG } from "./choose.ts";
-import {
-  CLIENT_SETTINGS,
-  type Command,
-  type CommandContext,
-  JSON_FLAG,
-} from "./command.ts";
+import { CLIENT_SETTINGS, type Command, JSON_FLAG } from "./command.ts";
 import { pastFlag } from "./flags.ts";
 import { countOf, renderJson } from "./render.ts";
 
@@ -34,49 +29,47 @@ export const prune: Command = {
   ],
   settings: CLIENT_SETTINGS,
   examples: ["prune --older-than 30d --dry-run", "prune --older-than 30d"],
-  run: pruneTasks,
-};
-
-async function pruneTasks(context: CommandContext): Promise<number> {
-  const { flags, clock, terminal, openAdmin } = context;
-  const before = pastFlag(flags, "older-than", clock.now());
-  if (!before) {
-    throw new UsageError(
-      "Cannot prune without an age. Say what is old: --older-than 30d.",
+  run: async (context) => {
+    const { flags, clock, terminal, openAdmin } = context;
+    const before = pastFlag(flags, "older-than", clock.now());
+    if (!before) {
+      throw new UsageError(
+        "Cannot prune without an age. Say what is old: --older-than 30d.",
+      );
+    }
+    await using store = await openAdmin();
+    const { admin } = store;
+    const found = await admin.prunable(before);
+    const isDone = !flags["dry-run"] && found.tasks > 0;
+    if (isDone) {
+      await confirm(context, {
+        verb: "delete",
+        what: `${describe(found)}, ${age(before)}`,
+        more: ", for ever",
+      });
+    }
+    const { size, ...count } = isDone
+      ? await admin.prune(before)
+      : { ...found, size: null };
+    terminal.write(
+      flags.json
+        ? renderJson({
+          tasks: count.tasks,
+          events: count.events,
+          kept: count.kept,
+          before: before.toISOString(),
+          deleted: isDone,
+          ...size && {
+            bytes_before: size.before,
+            bytes: size.after,
+            free_bytes: size.free,
+          },
+        })
+        : textOf(count, { before, isDone, size }),
     );
-  }
-  await using store = await openAdmin();
-  const { admin } = store;
-  const found = await admin.prunable(before);
-  const isDone = !flags["dry-run"] && found.tasks > 0;
-  if (isDone) {
-    await confirm(context, {
-      verb: "delete",
-      what: `${describe(found)}, ${age(before)}`,
-      more: ", for ever",
-    });
-  }
-  const { size, ...count } = isDone
-    ? await admin.prune(before)
-    : { ...found, size: null };
-  terminal.write(
-    flags.json
-      ? renderJson({
-        tasks: count.tasks,
-        events: count.events,
-        kept: count.kept,
-        before: before.toISOString(),
-        deleted: isDone,
-        ...size && {
-          bytes_before: size.before,
-          bytes: size.after,
-          free_bytes: size.free,
-        },
-      })
-      : textOf(count, { before, isDone, size }),
-  );
-  return EXIT.ok;
-}
+    return EXIT.ok;
+  },
+};
 
 function textOf(
   count: PruneCount,

@@ -8,14 +8,10 @@ import { EXIT, UserError } from "../base/errors.ts";
 import type { AgentTask, JsonObject } from "../task/task.ts";
 import { parseTrace } from "../task/trace.ts";
 import { findTask, prefixOf } from "./choose.ts";
-import {
-  CLIENT_SETTINGS,
-  type Command,
-  type CommandContext,
-} from "./command.ts";
+import { CLIENT_SETTINGS, type Command } from "./command.ts";
 import { printableOn, renderJson } from "./render.ts";
 
-/** Prints what a completed task returned. */
+/** Prints what a completed task returned. Exit code 1 where there is no result. */
 export const result: Command = {
   name: "result",
   args: "ID",
@@ -24,31 +20,26 @@ export const result: Command = {
   flags: [{ name: "json", summary: "Print text as JSON too" }],
   settings: CLIENT_SETTINGS,
   examples: ["result 550e8400", "result 550e8400 --json"],
-  run: printResult,
+  run: async ({ args, flags, terminal, openAdmin }) => {
+    const prefix = prefixOf(args, "print a result without its task's id");
+    await using store = await openAdmin();
+    const task = await findTask(store.admin, prefix);
+    const trace = parseTrace(task.traceText);
+    const output = trace?.output;
+    if (task.state !== "completed" || output === undefined) {
+      throw new UserError(
+        `Cannot print the result of task ${task.id}: ${whyNone(task, trace)}`,
+      );
+    }
+    if (flags.json || typeof output !== "string") {
+      terminal.write(renderJson(output, 2));
+    } else {
+      const text = output.endsWith("\n") ? output : `${output}\n`;
+      terminal.write(printableOn(terminal.screen, text));
+    }
+    return EXIT.ok;
+  },
 };
-
-/** Exit code 1 where there is no result. */
-async function printResult(
-  { args, flags, terminal, openAdmin }: CommandContext,
-): Promise<number> {
-  const prefix = prefixOf(args, "print a result without its task's id");
-  await using store = await openAdmin();
-  const task = await findTask(store.admin, prefix);
-  const trace = parseTrace(task.traceText);
-  const output = trace?.output;
-  if (task.state !== "completed" || output === undefined) {
-    throw new UserError(
-      `Cannot print the result of task ${task.id}: ${whyNone(task, trace)}`,
-    );
-  }
-  if (flags.json || typeof output !== "string") {
-    terminal.write(renderJson(output, 2));
-  } else {
-    const text = output.endsWith("\n") ? output : `${output}\n`;
-    terminal.write(printableOn(terminal.screen, text));
-  }
-  return EXIT.ok;
-}
 
 function whyNone(
   { id, state }: AgentTask,

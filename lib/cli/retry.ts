@@ -18,22 +18,19 @@ import {
 import {
   CLIENT_SETTINGS,
   type Command,
-  type CommandContext,
+  FILTER_FLAGS,
   JSON_FLAG,
-  PROVIDER_FLAG,
-  STATE_FLAG,
 } from "./command.ts";
 import { countOf, renderJson } from "./render.ts";
 
-/** Runs tasks again. */
+/** Runs tasks again. Exit code 1 where one of the ids can't be retried. */
 export const retry: Command = {
   name: "retry",
   args: "[ID…]",
   maxArgs: Infinity,
   summary: "Run tasks again: ended ones as new tasks, waiting ones at once",
   flags: [
-    STATE_FLAG,
-    PROVIDER_FLAG,
+    ...FILTER_FLAGS,
     { name: "all", summary: "All that failed or wait, not retried before" },
     YES_FLAG,
     JSON_FLAG,
@@ -43,7 +40,43 @@ export const retry: Command = {
     "retry 550e8400",
     "retry --state failed --provider claude --yes",
   ],
-  run: retryTasks,
+  run: async (context) => {
+    const { args, flags, terminal, openAdmin } = context;
+    const choice = choiceOf(context, DEED);
+    await using store = await openAdmin();
+    const { admin } = store;
+    const ids = await chooseTasks(context, admin, { choice, deed: DEED });
+    const results = await admin.retry(ids);
+    const retried = ids.map((id, index): Retried => ({
+      id,
+      result: results[index] ?? { kind: "refused", why: "missing" },
+    }));
+    const { refused, done } = split(retried);
+    if (flags.json) {
+      const [first] = retried;
+      terminal.write(
+        renderJson(
+          args.length === 1 && first ? taskToJson(first) : toJson(retried),
+        ),
+      );
+    } else {
+      terminal.write(
+        args.length > 0 && done.length <= LISTED_TASKS
+          ? done.map(lineOf).join("")
+          : summaryOf(done),
+      );
+      if (refused.length > 0 && args.length > 0) {
+        throw refusalOf(
+          "retry",
+          refused.map(({ id, result }) => ({
+            id,
+            why: result.kind === "refused" ? REFUSALS[result.why] : "",
+          })),
+        );
+      }
+    }
+    return refused.length > 0 && args.length > 0 ? EXIT.failed : EXIT.ok;
+  },
 };
 
 const DEED: Deed = {
@@ -72,45 +105,6 @@ const REFUSALS: Readonly<Record<RetryRefusal, string>> = {
 interface Retried {
   readonly id: string;
   readonly result: RetryResult;
-}
-
-/** Exit code 1 where one of the ids can't be retried. */
-async function retryTasks(context: CommandContext): Promise<number> {
-  const { args, flags, terminal, openAdmin } = context;
-  const choice = choiceOf(context, DEED);
-  await using store = await openAdmin();
-  const { admin } = store;
-  const ids = await chooseTasks(context, admin, { choice, deed: DEED });
-  const results = await admin.retry(ids);
-  const retried = ids.map((id, index): Retried => ({
-    id,
-    result: results[index] ?? { kind: "refused", why: "missing" },
-  }));
-  const { refused, done } = split(retried);
-  if (flags.json) {
-    const [first] = retried;
-    terminal.write(
-      renderJson(
-        args.length === 1 && first ? taskToJson(first) : toJson(retried),
-      ),
-    );
-  } else {
-    terminal.write(
-      args.length > 0 && done.length <= LISTED_TASKS
-        ? done.map(lineOf).join("")
-        : summaryOf(done),
-    );
-    if (refused.length > 0 && args.length > 0) {
-      throw refusalOf(
-        "retry",
-        refused.map(({ id, result }) => ({
-          id,
-          why: result.kind === "refused" ? REFUSALS[result.why] : "",
-        })),
-      );
-    }
-  }
-  return refused.length > 0 && args.length > 0 ? EXIT.failed : EXIT.ok;
 }
 
 function split(retried: readonly Retried[]) {

@@ -16,12 +16,7 @@ import type {
 import { parseTrace, stringifyJson } from "../task/trace.ts";
 import { questionOf } from "../task/transitions.ts";
 import { findTask, prefixOf } from "./choose.ts";
-import {
-  CLIENT_SETTINGS,
-  type Command,
-  type CommandContext,
-  JSON_FLAG,
-} from "./command.ts";
+import { CLIENT_SETTINGS, type Command, JSON_FLAG } from "./command.ts";
 import { stateOf } from "./list.ts";
 import { ageOf, paintOf, renderJson, type Screen } from "./render.ts";
 
@@ -34,25 +29,21 @@ export const show: Command = {
   flags: [JSON_FLAG],
   settings: CLIENT_SETTINGS,
   examples: ["show 550e8400"],
-  run: showTask,
+  run: async ({ args, flags, clock, terminal, openAdmin }) => {
+    const prefix = prefixOf(args, "show a task without its id");
+    await using store = await openAdmin();
+    const task = await findTask(store.admin, prefix);
+    const events = await store.admin.history(task.id);
+    if (flags.json) {
+      const json = { ...taskToJson(task), events: events.map(eventToJson) };
+      terminal.write(renderJson(json, 2));
+    } else {
+      const { screen } = terminal;
+      terminal.write(renderTask(task, events, { now: clock.now(), screen }));
+    }
+    return EXIT.ok;
+  },
 };
-
-async function showTask(
-  { args, flags, clock, terminal, openAdmin }: CommandContext,
-): Promise<number> {
-  const prefix = prefixOf(args, "show a task without its id");
-  await using store = await openAdmin();
-  const task = await findTask(store.admin, prefix);
-  const events = await store.admin.history(task.id);
-  if (flags.json) {
-    const json = { ...taskToJson(task), events: events.map(eventToJson) };
-    terminal.write(renderJson(json, 2));
-  } else {
-    const { screen } = terminal;
-    terminal.write(renderTask(task, events, { now: clock.now(), screen }));
-  }
-  return EXIT.ok;
-}
 
 /** Everything about one task. */
 export function renderTask(

@@ -18,12 +18,7 @@ import type {
   Times,
 } from "../store/contract.ts";
 import { type JsonObject, TASK_STATES } from "../task/task.ts";
-import {
-  CLIENT_SETTINGS,
-  type Command,
-  type CommandContext,
-  JSON_FLAG,
-} from "./command.ts";
+import { CLIENT_SETTINGS, type Command, JSON_FLAG } from "./command.ts";
 import { pastFlag } from "./flags.ts";
 import { alignRows, renderJson, type Screen } from "./render.ts";
 
@@ -41,30 +36,29 @@ export const stats: Command = {
   ],
   settings: CLIENT_SETTINGS,
   examples: ["stats", "stats --since 7d"],
-  run: printStats,
+  run: async ({ flags, clock, terminal, openAdmin }) => {
+    const now = clock.now();
+    const since = pastFlag(flags, "since", now) ??
+      new Date(now.getTime() - DEFAULT_SPAN_MS);
+    const window = windowOf(since, now);
+    await using store = await openAdmin();
+    const { counts } = await store.admin.count();
+    const stats = await store.admin.stats({
+      ...window,
+      reasons: SHOWN_REASONS,
+    });
+    const report = { counts, stats, window, now };
+    terminal.write(
+      flags.json
+        ? renderJson(statsToJson(report), 2)
+        : renderStats(report, terminal.screen),
+    );
+    return EXIT.ok;
+  },
 };
 
 const DEFAULT_SPAN_MS = 86_400_000;
 const SHOWN_REASONS = 10;
-
-async function printStats(
-  { flags, clock, terminal, openAdmin }: CommandContext,
-): Promise<number> {
-  const now = clock.now();
-  const since = pastFlag(flags, "since", now) ??
-    new Date(now.getTime() - DEFAULT_SPAN_MS);
-  const window = windowOf(since, now);
-  await using store = await openAdmin();
-  const { counts } = await store.admin.count();
-  const stats = await store.admin.stats({ ...window, reasons: SHOWN_REASONS });
-  const report = { counts, stats, window, now };
-  terminal.write(
-    flags.json
-      ? renderJson(statsToJson(report), 2)
-      : renderStats(report, terminal.screen),
-  );
-  return EXIT.ok;
-}
 
 /** The figures, and the time that they are about. */
 interface StatsReport {

@@ -11,10 +11,10 @@ import type { EndpointStatus } from "../store/contract.ts";
 import { timeToJson } from "../task/json.ts";
 import type { JsonObject } from "../task/task.ts";
 import type { WebhookSettings } from "../webhooks/config.ts";
-import { type Command, type CommandContext, JSON_FLAG } from "./command.ts";
+import { type Command, JSON_FLAG } from "./command.ts";
 import { renderJson } from "./render.ts";
 
-/** Sends a test event to each webhook. */
+/** Sends a test event to each webhook. Exit code 1 where one does not take it. */
 export const webhooksTest: Command = {
   name: "webhooks test",
   args: "[URL]",
@@ -22,7 +22,50 @@ export const webhooksTest: Command = {
   summary: "Send a test event to each webhook; exit code 1 where one fails",
   flags: [JSON_FLAG],
   examples: ["webhooks test"],
-  run: sendTests,
+  run: async ({ config, args: [url], flags, clock, terminal }) => {
+    const webhooks = configured(config).filter((it) =>
+      url === undefined || it.url === url
+    );
+    if (webhooks.length === 0) {
+      throw new UsageError(
+        "Cannot test this webhook: its URL is not in the configuration file. " +
+          "Give one that is there, or none to test all.",
+      );
+    }
+    const { createReceivers, shownUrl } = await import(
+      "../webhooks/webhooks.ts"
+    );
+    const { testMessage } = await import("../webhooks/message.ts");
+    const receivers = await createReceivers(webhooks, Deno.env.get);
+    const results = await Promise.all(
+      receivers.map(async ({ settings, send }) => {
+        const now = clock.now();
+        const startedAt = clock.monotonic();
+        const sent = await send(testMessage(now), { now });
+        const ms = Math.round(clock.monotonic() - startedAt);
+        return { ...sent, url: shownUrl(settings), ms };
+      }),
+    );
+    terminal.write(
+      flags.json
+        ? renderJson(
+          results.map(({ url, isDelivered, status = null, ms, error }) => ({
+            url,
+            ok: isDelivered,
+            status,
+            ms,
+            error: error || null,
+          })),
+        )
+        : results.map(({ url, isDelivered, status, ms, error }) =>
+          isDelivered
+            ? `ok      ${url}  HTTP ${status} in ${ms} ms\n`
+            : `FAILED  ${url}  ${printable(error)} (${ms} ms)\n`
+        ).join(""),
+    );
+    const isOk = results.every(({ isDelivered }) => isDelivered);
+    return isOk ? EXIT.ok : EXIT.failed;
+  },
 };
 
 /** Shows how each webhook does. */
@@ -31,77 +74,27 @@ export const webhooksList: Command = {
   summary: "Show webhooks: what waits, the last success, the last error",
   flags: [JSON_FLAG],
   examples: ["webhooks list"],
-  run: listWebhooks,
-};
-
-/** Exit code 1 where one does not take it. */
-async function sendTests(
-  { config, args: [url], flags, clock, terminal }: CommandContext,
-): Promise<number> {
-  const webhooks = configured(config).filter((it) =>
-    url === undefined || it.url === url
-  );
-  if (webhooks.length === 0) {
-    throw new UsageError(
-      "Cannot test this webhook: its URL is not in the configuration file. " +
-        "Give one that is there, or none to test all.",
+  run: async ({ config, flags, terminal, openStore }) => {
+    const webhooks = configured(config);
+    const { shownUrl, subscriptionOf } = await import(
+      "../webhooks/webhooks.ts"
     );
-  }
-  const { createReceivers, shownUrl } = await import(
-    "../webhooks/webhooks.ts"
-  );
-  const { testMessage } = await import("../webhooks/message.ts");
-  const receivers = await createReceivers(webhooks, Deno.env.get);
-  const results = await Promise.all(
-    receivers.map(async ({ settings, send }) => {
-      const now = clock.now();
-      const startedAt = clock.monotonic();
-      const sent = await send(testMessage(now), { now });
-      const ms = Math.round(clock.monotonic() - startedAt);
-      return { ...sent, url: shownUrl(settings), ms };
-    }),
-  );
-  terminal.write(
-    flags.json
-      ? renderJson(
-        results.map(({ url, isDelivered, status = null, ms, error }) => ({
-          url,
-          ok: isDelivered,
-          status,
-          ms,
-          error: error || null,
-        })),
-      )
-      : results.map(({ url, isDelivered, status, ms, error }) =>
-        isDelivered
-          ? `ok      ${url}  HTTP ${status} in ${ms} ms\n`
-          : `FAILED  ${url}  ${printable(error)} (${ms} ms)\n`
-      ).join(""),
-  );
-  const isOk = results.every(({ isDelivered }) => isDelivered);
-  return isOk ? EXIT.ok : EXIT.failed;
-}
-
-async function listWebhooks(
-  { config, flags, terminal, openStore }: CommandContext,
-): Promise<number> {
-  const webhooks = configured(config);
-  const { shownUrl, subscriptionOf } = await import("../webhooks/webhooks.ts");
-  const subscriptions = await Promise.all(webhooks.map(subscriptionOf));
-  await using store = await openStore();
-  const statuses = new Map(
-    (await store.outbox.status(subscriptions)).map((it) => [it.endpoint, it]),
-  );
-  const rows = webhooks.map((settings, index) => ({
-    url: shownUrl(settings),
-    settings,
-    status: statuses.get(subscriptions[index]?.endpoint ?? ""),
-  }));
-  terminal.write(
-    flags.json ? renderJson(rows.map(toJson)) : rows.map(toText).join("\n"),
-  );
-  return EXIT.ok;
-}
+    const subscriptions = await Promise.all(webhooks.map(subscriptionOf));
+    await using store = await openStore();
+    const statuses = new Map(
+      (await store.outbox.status(subscriptions)).map((it) => [it.endpoint, it]),
+    );
+    const rows = webhooks.map((settings, index) => ({
+      url: shownUrl(settings),
+      settings,
+      status: statuses.get(subscriptions[index]?.endpoint ?? ""),
+    }));
+    terminal.write(
+      flags.json ? renderJson(rows.map(toJson)) : rows.map(toText).join("\n"),
+    );
+    return EXIT.ok;
+  },
+};
 
 function configured(
   { webhooks, configPath }: Config,
