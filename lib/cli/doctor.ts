@@ -17,7 +17,7 @@ import {
   isHealthy,
   renderChecks,
 } from "./diagnosis.ts";
-import { reportProviders } from "./provider_reports.ts";
+import { reportProviders } from "./config.ts";
 import { renderJson } from "./render.ts";
 
 /** Looks at everything that agent-runner needs, and changes nothing. Exit code 1 where something does not work. */

@@ -7,7 +7,7 @@
 import type { Clock } from "../base/clock.ts";
 import { DatabaseBusyError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
-import { clientSettings } from "../config/client.ts";
+import { clientSettings } from "../config/service.ts";
 import type { Config } from "../config/config.ts";
 import type { Store } from "../store/contract.ts";
 import type { Command, CommandContext, OpenAdmin } from "./command.ts";

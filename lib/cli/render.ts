@@ -50,6 +50,27 @@ export function alignRows(
   });
 }
 
+/**
+ * A line for each row of a name, a value, and what else there is. All but a row's
+ * last cell line up; what stands last in short rows makes no room.
+ */
+export function factLines(rows: readonly (readonly string[])[]): string[] {
+  const longest = Math.max(...rows.map(({ length }) => length));
+  const widths = Array.from({ length: longest - 1 }, (_, column) =>
+    Math.max(
+      ...rows.filter(({ length }) => length > column + 1)
+        .map((row) => unicodeWidth(row[column] ?? "")),
+    ));
+  return rows.map((row) => {
+    const cells = row.map((cell, column) =>
+      column === row.length - 1
+        ? cell
+        : cell + " ".repeat((widths[column] ?? 0) - unicodeWidth(cell))
+    );
+    return `  ${cells.join("  ")}`;
+  });
+}
+
 /** Cuts a text to the columns that it may have. */
 export function fit(text: string, width: number | undefined): string {
   if (width === undefined || unicodeWidth(text) <= width) return text;

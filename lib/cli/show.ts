@@ -18,7 +18,13 @@ import { questionOf } from "../task/transitions.ts";
 import { findTask, prefixOf } from "./choose.ts";
 import { CLIENT_SETTINGS, type Command, JSON_FLAG } from "./command.ts";
 import { stateOf } from "./list.ts";
-import { ageOf, paintOf, renderJson, type Screen } from "./render.ts";
+import {
+  ageOf,
+  factLines,
+  paintOf,
+  renderJson,
+  type Screen,
+} from "./render.ts";
 
 /** Shows one task with its history. */
 export const show: Command = {
@@ -99,18 +105,17 @@ function questionFacts(
   ];
 }
 
-function attemptOf({ attempt, maxAttempts }: AgentTask): string {
+/** To go on with an answer is another attempt, and counts against no limit. */
+function attemptOf({ attempt, maxAttempts, questions }: AgentTask): string {
   return maxAttempts === null
     ? String(attempt)
-    : `${attempt} of ${maxAttempts}`;
+    : `${attempt} of ${maxAttempts + questions}`;
 }
 
 function section(rows: readonly (readonly [string, string | null])[]): string {
-  const given = rows.filter(([, value]) => value);
-  if (given.length === 0) return "  (none)\n";
-  const width = Math.max(...given.map(([name]) => name.length));
-  return given.map(([name, value]) => `  ${name.padEnd(width)}  ${value}\n`)
-    .join("");
+  const given = rows.flatMap(([name, value]) => value ? [[name, value]] : []);
+  const lines = given.length > 0 ? factLines(given) : ["  (none)"];
+  return lines.map((line) => `${line}\n`).join("");
 }
 
 /** No line break of a task's may look like one of ours. */

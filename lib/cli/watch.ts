@@ -6,7 +6,7 @@
 
 import type { Clock } from "../base/clock.ts";
 import { DatabaseError, EXIT } from "../base/errors.ts";
-import { placeOf } from "../config/client.ts";
+import { placeOf } from "../config/service.ts";
 import type { Admin, Overview } from "../store/contract.ts";
 import {
   CLIENT_SETTINGS,

@@ -12,7 +12,7 @@ import { timeToJson } from "../task/json.ts";
 import type { JsonObject } from "../task/task.ts";
 import type { WebhookSettings } from "../webhooks/config.ts";
 import { type Command, JSON_FLAG } from "./command.ts";
-import { renderJson } from "./render.ts";
+import { factLines, renderJson } from "./render.ts";
 
 /** Sends a test event to each webhook. Exit code 1 where one does not take it. */
 export const webhooksTest: Command = {
@@ -140,13 +140,7 @@ function toText({ url, settings, status }: Row): string {
     ...providers ? [["providers", providers.join(", ")]] : [],
     ...status ? statusLines(status) : [["", "No runner has served it yet."]],
   ];
-  return [
-    url,
-    ...lines.map(([name = "", value = ""]) =>
-      printable(`  ${name.padEnd(13)} ${value}`)
-    ),
-    "",
-  ].join("\n");
+  return [url, ...factLines(lines).map(printable), ""].join("\n");
 }
 
 function statusLines(

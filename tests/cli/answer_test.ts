@@ -44,7 +44,7 @@ Deno.test("a task asks, is answered, goes on, and its result is printed", async 
   const { state, attempt, trace, events } = await shown(folder);
   assertEquals([state, attempt, trace.output], [
     "completed",
-    1,
+    2,
     "The main one",
   ]);
   assertEquals(

@@ -77,7 +77,8 @@ export class DuckDbDiagnostics implements Diagnostics {
       if (!(error instanceof DatabaseBusyError)) throw error;
       const reader = await openDuckDbReader(this.#path, { clock, waitMs });
       const waited = formatSpan(clock.monotonic() - startedAt);
-      const message = `${error.holder} shares ${this.#path}: free after ${waited}`;
+      const message =
+        `${error.holder} shares ${this.#path}: free after ${waited}`;
       return { reader, access: { name, level: "ok", message } };
     }
   }
@@ -231,7 +232,9 @@ async function checkTables(
   });
   const wrong = columns.filter(({ expected, type }) =>
     type !== undefined && !TYPES[expected]?.includes(type)
-  ).map(({ column, expected, type }) => `${column} is ${type}, not ${expected}`);
+  ).map(({ column, expected, type }) =>
+    `${column} is ${type}, not ${expected}`
+  );
   if (wrong.length > 0) {
     const check: Check = {
       name,

@@ -16,11 +16,7 @@ import {
 } from "duckdb";
 import { backoffMs } from "../../base/backoff.ts";
 import type { Clock } from "../../base/clock.ts";
-import {
-  DatabaseBusyError,
-  messageOf,
-  UsageError,
-} from "../../base/errors.ts";
+import { DatabaseBusyError, messageOf, UsageError } from "../../base/errors.ts";
 import { formatSpan } from "../../base/figures.ts";
 import { track } from "../../base/under_way.ts";
 import type { JsonValue } from "../../task/task.ts";

@@ -135,10 +135,12 @@ async function createAgain(
      ORDER BY a.position`,
     [JSON.stringify(rows), at.toISOString()],
   );
-  const events = again.flatMap(({ id, newId, attempt }) => [
-    { taskId: id, kind: "retried", attempt, detail: `as task ${newId}` },
-    { taskId: newId, kind: "created", attempt: 0, detail: `retry of ${id}` },
-  ] as const);
+  const events = again.flatMap(({ id, newId, attempt }) =>
+    [
+      { taskId: id, kind: "retried", attempt, detail: `as task ${newId}` },
+      { taskId: newId, kind: "created", attempt: 0, detail: `retry of ${id}` },
+    ] as const
+  );
   await addEvents(connection, events, at);
 }
 

@@ -5,7 +5,7 @@ import {
   assertRejects,
   assertStringIncludes,
 } from "@std/assert";
-import { clientSettings } from "../../../lib/config/client.ts";
+import { clientSettings } from "../../../lib/config/service.ts";
 import { loadConfig } from "../../../lib/config/config.ts";
 import {
   ServiceError,
