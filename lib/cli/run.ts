@@ -9,7 +9,6 @@ import { EXIT, UsageError } from "../base/errors.ts";
 import type { Config, ProviderConfigs } from "../config/config.ts";
 import { serviceSettings } from "../config/service.ts";
 import type { Runner, RunSummary, StopSignals } from "../runner.ts";
-import type { Store } from "../store/contract.ts";
 import type { WebhooksOptions } from "../webhooks/webhooks.ts";
 import {
   type Command,
@@ -20,7 +19,7 @@ import {
 } from "./command.ts";
 import { renderJson } from "./render.ts";
 import { renderSummary, showProgress, summaryToJson } from "./run_report.ts";
-import { openLogged, startService } from "./serve.ts";
+import { logConnected, startService } from "./serve.ts";
 import { listenForSignals } from "./signals.ts";
 
 /** Runs tasks, once or for ever; main.ts does it. */
@@ -90,8 +89,13 @@ export async function prepareRun(
   const receivers = await receiversOf(config);
   const { createProcessors } = await import("../processors/open.ts");
   const processors = parts.use(await createProcessors(config, { clock, log }));
-  const store = parts.use(await openFor(context, signals));
+  const { openStore, openStoreWhenFree } = context;
+  // A single pass says at once that the store can't be used.
+  const store = parts.use(
+    flags.loop ? await openStoreWhenFree(signals.drain) : await openStore(),
+  );
   if (!store) return undefined;
+  logConnected(context);
   if (config.providers) {
     log.info(providersLine(config.providers), { event: "providers" });
   }
@@ -173,16 +177,6 @@ export function assertFlags({ flags }: Pick<CommandContext, "flags">): void {
       "Cannot serve the HTTP API in a single pass. Give --loop too.",
     );
   }
-}
-
-/** A single pass says at once that the store can't be used. */
-async function openFor(
-  context: CommandContext,
-  signals: StopSignals,
-): Promise<Store | undefined> {
-  const { flags, openStore } = context;
-  const own = flags.loop ? {} : { openStoreWhenFree: () => openStore() };
-  return await openLogged({ ...context, ...own }, signals);
 }
 
 /** Who is to be told, checked before anything is opened. */

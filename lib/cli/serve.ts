@@ -31,8 +31,9 @@ export const serve: Command = {
       drain: "Stopping: finishing the requests in hand; once more stops now",
       abort: "Stopping now",
     });
-    await using store = await openLogged(context, signals);
+    await using store = await context.openStoreWhenFree(signals.drain);
     if (!store) return EXIT.ok; // It was stopped before it could begin.
+    logConnected(context);
     await using service = await startService(context, {
       store,
       settings,
@@ -45,19 +46,12 @@ export const serve: Command = {
 
 const DEFAULT_ADDRESS = "127.0.0.1:8080";
 
-/** Opens the store for long, and says so; not where a signal comes before. */
-export async function openLogged(
-  { config, log, openStoreWhenFree }: CommandContext,
-  { drain }: StopSignals,
-): Promise<Store | undefined> {
-  const store = await openStoreWhenFree(drain);
-  if (store) {
-    log.info(`Connected to database: ${config.dbPath}`, {
-      event: "connected",
-      database: config.dbPath,
-    });
-  }
-  return store;
+/** Says that the store is open, for long. */
+export function logConnected({ config, log }: CommandContext): void {
+  log.info(`Connected to database: ${config.dbPath}`, {
+    event: "connected",
+    database: config.dbPath,
+  });
 }
 
 /** Options for {@linkcode startService}. */
