@@ -1,192 +1,180 @@
-import { assert, assertEquals, assertMatch } from "@std/assert";
-import { assertStringIncludes } from "@std/assert";
-import { DuckDBInstance } from "duckdb";
-import { AT_ONCE, Folder } from "../../cli/cli.ts";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertNotEquals,
+  assertRejects,
+} from "@std/assert";
+import {
+  EXPORT_FORMATS,
+  type ExportFormat,
+  type ExportOptions,
+} from "../../../lib/store/contract.ts";
+import {
+  connectDuckDb,
+  type Connection,
+} from "../../../lib/store/duckdb/connection.ts";
+import { fail } from "../../../lib/task/transitions.ts";
+import { at, TimedStore } from "./timed_store.ts";
 
-const DATABASE = "handsfree.duckdb";
 /** A text that breaks lines, fields and terminals that take it as it is. */
 const HOSTILE = 'a "quoted", text\nwith\tü, 🦆, \x1b[31m and \x7f';
 
-/** A folder with a completed, a failed and a waiting task. */
-async function filledFolder(): Promise<Folder> {
-  const folder = new Folder();
-  await folder.create([
-    { provider: "claude", instruction: HOSTILE },
-    { provider: "http", trace: { simulate_failure: "no" } },
-  ]);
-  await folder.run(["run", "--once"], { env: AT_ONCE });
-  await folder.create([{
-    provider: "http",
-    instruction: "later",
-    run_at: "2999-01-01T00:00:00Z",
-  }]);
-  return folder;
+/** A store with a failed task and one that waits. */
+async function openFilled(
+  watch: (sql: string, path: string) => void = () => {},
+): Promise<TimedStore> {
+  const timed = await TimedStore.open(":memory:", {
+    connect: async (path) => watched(await connectDuckDb(path), watch),
+  });
+  await timed.create({ provider: "http", instruction: HOSTILE });
+  const [claimed] = await timed.claim();
+  assert(claimed);
+  timed.setTo(1);
+  await timed.store.queue.record([fail(claimed, "no")]);
+  timed.setTo(60);
+  await timed.create({ runAt: new Date("2999-01-01") });
+  return timed;
 }
 
-/** Reads an exported file with a DuckDB of its own. */
-async function read(
-  folder: Folder,
-  source: string,
-): Promise<Record<string, unknown>[]> {
-  if (/jsonl?$/i.test(source)) {
-    return folder.read(source).trimEnd().split("\n")
-      .map((line) => JSON.parse(line));
-  }
-  const instance = await DuckDBInstance.create(":memory:");
-  const connection = await instance.connect();
+/** Tells of each statement with its last value before it is run, and after. */
+function watched(
+  connection: Connection,
+  watch: (sql: string, path: string) => void,
+): Connection {
+  return {
+    async run(sql, values) {
+      watch(sql, String(values?.at(-1)));
+      const count = await connection.run(sql, values);
+      watch(sql, String(values?.at(-1)));
+      return count;
+    },
+    json: (sql, values) => connection.json(sql, values),
+    close: () => connection.close(),
+  };
+}
+
+const ALL: ExportOptions = { format: "jsonl", events: false };
+
+type Row = Readonly<Record<string, unknown>>;
+
+/** Reads what was exported with a DuckDB of its own. */
+async function read(bytes: Uint8Array, format: ExportFormat): Promise<Row[]> {
+  const path = await Deno.makeTempFile();
+  const connection = await connectDuckDb(":memory:");
   try {
-    await connection.run("SET TimeZone = 'UTC'");
-    const sql = source.endsWith(".parquet")
-      ? "FROM read_parquet($1)"
-      : "FROM read_csv($1, header = true, all_varchar = true)";
-    const path = `${folder.path}/${source}`;
-    return (await connection.runAndReadAll(sql, [path])).getRowObjectsJson();
+    await Deno.writeFile(path, bytes);
+    const source = {
+      parquet: "read_parquet($1)",
+      csv: "read_csv($1, header = true, all_varchar = true)",
+      jsonl: "read_json($1, format = 'newline_delimited')",
+    }[format];
+    return await connection.json<Row[]>(
+      `SELECT to_json(list(t)) FROM ${source} t`,
+      [path],
+    ) ?? [];
   } finally {
-    connection.closeSync();
-    instance.closeSync();
+    connection.close();
+    await Deno.remove(path);
   }
 }
 
-for (const name of ["t.parquet", "t.csv", "t.jsonl", "t.NDJSON"]) {
-  Deno.test(`export ${name} writes the table as it is`, async () => {
-    using folder = await filledFolder();
-    assertMatch(
-      await folder.ok(["export", name]),
-      new RegExp(`^Exported 3 tasks to ${name} \\([\\d.]+ k?B\\)\n$`),
-    );
-    const rows = await folder.rows(
-      `SELECT id::TEXT AS id, provider, status, instruction, last_update,
-         attempt, epoch_us(created_at)::TEXT AS created,
-         epoch_us(run_at)::TEXT AS run FROM agent_tasks`,
-    );
-    const exported = await read(folder, name);
-    const microsOf = (time: unknown) =>
-      time === null ? null : Temporal.Instant.from(
-        String(time).replace(" ", "T").replace(/\+00$/, "Z"),
-      ).epochNanoseconds / 1000n;
+for (const format of EXPORT_FORMATS) {
+  Deno.test(`export() writes the table as it is, as ${format}`, async () => {
+    await using timed = await openFilled();
+    const { admin } = timed.store;
+    const { rows, bytes, body } = await admin.export({ ...ALL, format });
+    const content = await new Response(body).bytes();
+    assertEquals([rows, bytes], [2, content.length]);
+    const found = await read(content, format);
+    const { tasks } = await admin.page({ limit: 9, isWhole: true });
     assertEquals(
-      exported.map((row) => ({
-        id: row.id,
-        provider: row.provider,
-        status: row.status,
-        instruction: row.instruction,
-        last_update: row.last_update,
-        attempt: Number(row.attempt),
-        created: String(microsOf(row.created_at)),
-        run: row.run_at === null ? null : String(microsOf(row.run_at)),
-      })),
-      rows.map((row) => ({ ...row, attempt: Number(row.attempt) })),
+      found.map((row) => [row.id, row.instruction, row.last_update]),
+      tasks.toReversed().map((it) => [it.id, it.instruction, it.traceText]),
     );
-    assertEquals(folder.names().filter((it) => it.startsWith(".")), []);
+    assert("lease_id" in found[0]!);
   });
 }
 
-Deno.test("export has the times in ISO 8601", async () => {
-  using folder = await filledFolder();
-  const lines = (await folder.ok(["export"])).trimEnd().split("\n");
-  assertEquals(lines.length, 3);
-  const task = JSON.parse(lines[2] ?? "");
+Deno.test("export() has the times in ISO 8601", async () => {
+  await using timed = await openFilled();
+  const { body } = await timed.store.admin.export(ALL);
+  const lines = (await new Response(body).text()).trimEnd().split("\n");
+  const task = JSON.parse(lines[1] ?? "");
   assertEquals(task.run_at, "2999-01-01T00:00:00.000000Z");
-  assertMatch(task.created_at, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/);
-  assertEquals(JSON.parse(lines[0] ?? "").instruction, HOSTILE);
+  assertEquals(task.created_at, "2026-01-01T12:01:00.000000Z");
 });
 
-Deno.test("export --events writes the history, filtered by its tasks", async () => {
-  using folder = await filledFolder();
-  await folder.ok(["export", "all.csv", "--events"]);
-  const all = await read(folder, "all.csv");
-  assertEquals(
-    all.map(({ kind }) => kind).filter((kind) => kind === "created").length,
-    3,
-  );
-  await folder.ok(["export", "few.csv", "--events", "--state", "failed"]);
-  const few = await read(folder, "few.csv");
-  assertEquals(new Set(few.map(({ task_id }) => task_id)).size, 1);
-  assertEquals(few.at(-1)?.kind, "failed");
-  assertEquals(few.at(-1)?.detail, "no");
+Deno.test("export() filters tasks, and the history by its tasks", async () => {
+  await using timed = await openFilled();
+  const { admin } = timed.store;
+  const count = async (options: Partial<ExportOptions>) => {
+    const { rows, body } = await admin.export({ ...ALL, ...options });
+    await body.cancel();
+    return rows;
+  };
+  assertEquals(await count({ states: ["created", "failed"] }), 2);
+  assertEquals(await count({ states: ["failed"] }), 1);
+  assertEquals(await count({ states: [] }), 0);
+  assertEquals(await count({ provider: "http" }), 1);
+  assertEquals(await count({ provider: "x' OR '1'='1" }), 0);
+  assertEquals(await count({ since: at(60) }), 1);
+  assertEquals(await count({ events: true }), 4);
+  assertEquals(await count({ events: true, states: ["failed"] }), 3);
+  assertEquals(await count({ events: true, since: at(1) }), 2);
 });
 
-Deno.test("export filters by state, provider and time, and says how many", async () => {
-  using folder = await filledFolder();
-  const count = async (...args: string[]) =>
-    JSON.parse(
-      await folder.ok(["export", "x.csv", "--force", "--json", ...args]),
-    ).rows;
-  assertEquals(await count(), 3);
-  assertEquals(await count("--state", "created,failed"), 2);
-  assertEquals(await count("--provider", "http"), 2);
-  assertEquals(await count("--provider", "http", "--state", "failed"), 1);
-  assertEquals(await count("--provider", "x' OR '1'='1"), 0);
-  assertEquals(await count("--since", "1h"), 3);
-  await folder.rows(
-    "UPDATE agent_tasks SET created_at = '2020-01-01' WHERE provider = 'claude'",
-  );
-  assertEquals(await count("--since", "1h"), 2);
-  assertEquals(await count("--since", "2019-12-31"), 3);
-});
+/** The permissions of the files that were there at each COPY, and their paths. */
+function watchFiles() {
+  const modes: (number | null | undefined)[] = [];
+  const paths: string[] = [];
+  const watch = (sql: string, path: string) => {
+    if (!sql.startsWith("COPY")) return;
+    paths.push(path);
+    modes.push(Deno.statSync(path).mode);
+  };
+  return { modes, paths, watch };
+}
 
-Deno.test("export replaces a file only where it is told to", async () => {
-  using folder = await filledFolder();
-  folder.write("t.csv", "mine");
-  const stderr = await folder.fails(2, ["export", "t.csv"]);
-  assertStringIncludes(stderr, "there is a file already");
-  assertStringIncludes(stderr, "--force");
-  assertEquals(folder.read("t.csv"), "mine");
-  await folder.ok(["export", "t.csv", "--force"]);
-  assertEquals((await read(folder, "t.csv")).length, 3);
-});
-
-Deno.test("export never writes to the database, whatever it is called", async () => {
-  using folder = await filledFolder();
-  const inFolder = (name: string) => `${folder.path}/${name}`;
-  Deno.symlinkSync(DATABASE, inFolder("symbolic.csv"));
-  Deno.linkSync(inFolder(DATABASE), inFolder("hard.csv"));
-  const before = Deno.statSync(inFolder(DATABASE));
-  const names = [
-    DATABASE,
-    `./${DATABASE}`,
-    inFolder(DATABASE),
-    `${DATABASE}.wal`,
-    "symbolic.csv",
-    "hard.csv",
-  ];
-  for (const name of names) {
-    const stderr = await folder.fails(2, [
-      ...["export", name, "--format", "csv", "--force"],
-    ]);
-    assertStringIncludes(stderr, "the tasks themselves are there");
+Deno.test("export() leaves no file behind, and lets nobody else read it", async () => {
+  const { modes, paths, watch } = watchFiles();
+  await using timed = await openFilled(watch);
+  const { admin } = timed.store;
+  const { body } = await admin.export(ALL);
+  if (Deno.build.os !== "windows") {
+    assertEquals(modes.map((mode) => (mode ?? 0) & 0o777), [0o600, 0o600]);
+    assertEquals(await exists(paths[0]), false);
   }
-  const after = Deno.statSync(inFolder(DATABASE));
-  assertEquals([after.ino, after.size], [before.ino, before.size]);
-  assertEquals((await folder.rows("FROM agent_tasks")).length, 3);
+  // Nobody has read it, and others have the store.
+  const { counts } = await admin.count();
+  assertNotEquals(counts, []);
+  assertMatch(await new Response(body).text(), /^{"id":/);
+  assertEquals(await exists(paths[0]), false);
+  await (await admin.export(ALL)).body.cancel();
+  assertEquals(await exists(paths[2]), false);
 });
 
-Deno.test("export takes a name with quotes", async () => {
-  using folder = await filledFolder();
-  await folder.ok(["export", 'it\'s "mine"; --.csv']);
-  assert(folder.names().includes('it\'s "mine"; --.csv'));
-});
-
-Deno.test("export | head -1 ends quietly and leaves nothing behind", async () => {
-  using folder = new Folder();
-  await folder.create(Array(3_000).fill({ instruction: "x".repeat(1_000) }));
-  const temporary = `${folder.path}/tmp`;
-  Deno.mkdirSync(temporary);
-  await using process = folder.start(["export"], {
-    env: { TMPDIR: temporary },
+Deno.test("export() that fails leaves no file behind", async () => {
+  const { paths, watch } = watchFiles();
+  await using timed = await openFilled((sql, path) => {
+    watch(sql, path);
+    if (paths.length > 0) throw new Error("no more");
   });
-  process.closeOutput();
-  const { code, stderr } = await process.ended();
-  assertEquals([code, stderr], [0, ""]);
-  assertEquals([...Deno.readDirSync(temporary)], []);
+  await assertRejects(
+    () => timed.store.admin.export(ALL),
+    Error,
+    "no more",
+  );
+  assertEquals(paths.length, 1);
+  assertEquals(await exists(paths[0]), false);
 });
 
-Deno.test("export works beside a runner that shares the file", async () => {
-  using folder = await filledFolder();
-  await using runner = folder.start(["run", "--loop"], { env: AT_ONCE });
-  await runner.line(/Running until stopped/);
-  await folder.ok(["export", "t.parquet"]);
-  assertEquals((await read(folder, "t.parquet")).length, 3);
-  runner.signal("SIGTERM");
-  await runner.ended();
-});
+async function exists(path = ""): Promise<boolean> {
+  try {
+    await Deno.stat(path);
+    return true;
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    return false;
+  }
+}

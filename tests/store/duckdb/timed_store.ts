@@ -5,9 +5,11 @@
  */
 
 import { assert } from "@std/assert";
-import type { Store } from "../../../lib/store/contract.ts";
-import { newTasks } from "../../../lib/store/contract.ts";
-import { openDuckDbStore } from "../../../lib/store/duckdb/store.ts";
+import { newTasks, type Store } from "../../../lib/store/contract.ts";
+import {
+  type DuckDbStoreOptions,
+  openDuckDbStore,
+} from "../../../lib/store/duckdb/store.ts";
 import type { ClaimedTask, NewTask } from "../../../lib/task/task.ts";
 import { complete, fail } from "../../../lib/task/transitions.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
@@ -41,9 +43,13 @@ export class TimedStore implements AsyncDisposable {
     this.#clock = clock;
   }
 
-  static async open(path = ":memory:"): Promise<TimedStore> {
+  static async open(
+    path = ":memory:",
+    options: DuckDbStoreOptions = {},
+  ): Promise<TimedStore> {
     const clock = new FakeClock({ start: at(0) });
-    return new TimedStore(await openDuckDbStore(path, { clock }), clock);
+    const store = await openDuckDbStore(path, { clock, ...options });
+    return new TimedStore(store, clock);
   }
 
   /** Sets the store's time. */
