@@ -8,6 +8,7 @@ import { parseArgs } from "@std/cli/parse-args";
 import { systemClock } from "./lib/base/clock.ts";
 import { EXIT, messageOf, UserError } from "./lib/base/errors.ts";
 import { createLog, printable } from "./lib/base/log.ts";
+import { settled } from "./lib/base/under_way.ts";
 import type { CommandContext } from "./lib/cli/command.ts";
 import { COMMANDS } from "./lib/cli/commands.ts";
 import { openersOf } from "./lib/cli/open.ts";
@@ -103,4 +104,21 @@ function report(error: unknown): number {
   return EXIT.internal;
 }
 
-if (import.meta.main) Deno.exit(await main(Deno.args));
+/** How long native work that is under way has to end before the process does. */
+const SETTLE_MS = 30_000;
+
+/** Ends the process when nothing native is under way any more. */
+async function exit(code: number): Promise<never> {
+  if (!await settled(SETTLE_MS)) {
+    console.error("error: agent-runner ends while the database is at work");
+  }
+  Deno.exit(code);
+}
+
+if (import.meta.main) {
+  globalThis.addEventListener("unhandledrejection", (event) => {
+    event.preventDefault();
+    exit(report(event.reason));
+  });
+  await exit(await main(Deno.args));
+}
