@@ -78,7 +78,6 @@ export function logTransition(
   { at, provider, runMs }: RunFacts,
 ): void {
   const id = lease.taskId;
-  const retryAt = new Date(at.getTime() + (delayMs ?? 0)).toISOString();
   const fields = {
     event,
     task: id,
@@ -102,12 +101,14 @@ export function logTransition(
         question: detail,
       });
       break;
-    case "retry_scheduled":
+    case "retry_scheduled": {
+      const retryAt = new Date(at.getTime() + (delayMs ?? 0)).toISOString();
       log.warning(
         `Task ${id} failed and is tried again at ${retryAt}: ${detail}`,
         { ...fields, error: detail, retryAt },
       );
       break;
+    }
     default:
       log.info(`Task ${id} was given back: ${detail}`, {
         ...fields,

@@ -15,13 +15,9 @@ import {
   readHeldTasks,
   RUN_ORDER,
 } from "./rows.ts";
+import { PlacedLease } from "./places.ts";
 import { Values } from "./values.ts";
-import {
-  Changes,
-  isRefusal,
-  RefusedRowsError,
-  rememberPlace,
-} from "./write.ts";
+import { Changes, isRefusal, RefusedRowsError } from "./write.ts";
 
 /** The attempts that count, of those that its runner's death allows it. */
 const SPENT = "coalesce(attempt, 0) - coalesce(questions, 0)";
@@ -138,7 +134,7 @@ async function beginTasks(
     leaseExpiresAt: expiresAt,
     updatedAt: now,
   }));
-  const changes = new Changes(rows, now);
+  const changes = new Changes(new Map(rows.map((it) => [it.id, it])), now);
   const tasks = rows.map((task): ClaimedTask => {
     const { id: taskId, attempt } = task;
     const lease = { taskId, id: leaseId, owner, attempt: attempt + 1 };
@@ -235,8 +231,7 @@ async function holdTasks(
       updatedAt: now,
     });
     const lease = { taskId, id: leaseId, owner, attempt: attempt + 1 };
-    rememberPlace(lease, held.rowid);
-    return { task, lease };
+    return { task, lease: new PlacedLease(lease, held.rowid) };
   });
 }
 

@@ -6,10 +6,11 @@
  */
 
 import { messageOf } from "../../base/errors.ts";
-import type { Lease, NoLease, Transition } from "../../task/task.ts";
+import type { Transition } from "../../task/task.ts";
 import { apply, type Held, type TaskRow } from "../../task/transitions.ts";
 import type { Connection, SqlValue } from "./connection.ts";
 import { writeNotifications } from "./notifications.ts";
+import { isIn, type Range, rangeOf } from "./places.ts";
 import { HELD_ROW, heldOf, type HeldRow } from "./rows.ts";
 import { type Column, Values } from "./values.ts";
 
@@ -49,11 +50,10 @@ export async function writeTransitions(
   transitions: readonly Transition[],
   at: Date,
 ): Promise<("written" | "lost")[]> {
-  const leases = new Map(transitions.map(({ lease }) => [lease.taskId, lease]));
-  const ids = [...leases.keys()];
-  let range = rangeOf([...leases.values()]);
+  const ids = [...new Set(transitions.map(({ lease }) => lease.taskId))];
+  let range = rangeOf(transitions);
   let rows = await readRows(connection, ids, range);
-  if (range && rows.length < ids.length) {
+  if (range && rows.size < ids.length) {
     range = undefined;
     rows = await readRows(connection, ids, range);
   }
@@ -63,76 +63,36 @@ export async function writeTransitions(
   return results;
 }
 
-/**
- * Where claims found their rows. Only a hint, which DuckDB's checkpoints may make
- * wrong: rows are found by their ids. Without it, each group of outcomes looks
- * through the whole table twice, and a task of a million takes three times as long.
- */
-const places = new WeakMap<Lease | NoLease, number>();
-
-/** Remembers where the row of a lease is. */
-export function rememberPlace(lease: Lease, rowid: number): void {
-  places.set(lease, rowid);
-}
-
-/** The part of the table that the rows are in. */
-type Range = readonly [first: number, last: number];
-
-function rangeOf(leases: readonly (Lease | NoLease)[]): Range | undefined {
-  let [first, last] = [Infinity, -Infinity];
-  for (const lease of leases) {
-    const place = places.get(lease);
-    if (place === undefined) return undefined;
-    first = Math.min(first, place);
-    last = Math.max(last, place);
-  }
-  return leases.length === 0 ? undefined : [first, last];
-}
-
-function isIn(range: Range | undefined, rowid: string, values: Values): string {
-  if (!range) return "true";
-  const [first, last] = range;
-  return `${rowid} BETWEEN ${values.bind(first)} AND ${values.bind(last)}`;
-}
-
-/** What {@linkcode Changes} need of a row. */
-export interface StoredRow extends TaskRow {
-  readonly id: string;
-}
-
 /** Rows that are alike in all that transitions read. */
-interface AlikeRows {
+interface AlikeRows extends Omit<TaskRow, "runAt"> {
   readonly count: number;
   readonly ids: readonly string[] | null;
-  readonly state: string;
-  readonly leaseId: string | null;
-  readonly traceText: string | null;
-  readonly attempt: number;
-  readonly questions: number;
   readonly runAt: number | null;
 }
 
 /**
- * Those of a busy runner are mostly alike: then their ids need not be read, which
- * takes two thirds of the time.
+ * The rows by their ids. Those of a busy runner are mostly alike: then their ids
+ * need not be read, which takes half of the time.
  */
 async function readRows(
   connection: Connection,
   ids: readonly string[],
   range: Range | undefined,
-): Promise<StoredRow[]> {
+): Promise<Map<string, TaskRow>> {
+  const rows = new Map<string, TaskRow>();
   const [first, ...others] = await readAlike(connection, ids, {
     list: "NULL",
     range,
   });
-  if (!first) return [];
+  if (!first) return rows;
   const alike = others.length === 0 && first.count === ids.length
     ? [{ ...first, ids }]
     : await readAlike(connection, ids, { list: "list(id)", range });
-  return alike.flatMap(({ ids, count: _, runAt: ms, ...row }) => {
-    const runAt = ms === null ? null : new Date(ms);
-    return (ids ?? []).map((id) => ({ ...row, runAt, id }));
-  });
+  for (const { ids, count: _, runAt, ...rest } of alike) {
+    const row = { ...rest, runAt: runAt === null ? null : new Date(runAt) };
+    for (const id of ids ?? []) rows.set(id, row);
+  }
+  return rows;
 }
 
 async function readAlike(
@@ -156,7 +116,7 @@ async function readAlike(
 
 /** The columns that a transition may change, and what a row has there. */
 const COLUMNS: Readonly<
-  Record<string, readonly [type: string, of: (row: StoredRow) => SqlValue]>
+  Record<string, readonly [type: string, of: (row: TaskRow) => SqlValue]>
 > = {
   status: ["TEXT", (row) => row.state],
   last_update: ["TEXT", (row) => row.traceText],
@@ -175,31 +135,46 @@ interface WrittenEvent {
   readonly detail: string | null;
 }
 
-/** Rows as they were read, and what transitions make of them. */
-export class Changes<Row extends StoredRow = StoredRow> {
-  readonly #before: ReadonlyMap<string, Row>;
-  readonly #after = new Map<string, Row>();
-  readonly #at: Date;
-  readonly #events: WrittenEvent[] = [];
+interface Change<Row> {
+  readonly id: string;
+  readonly before: Row;
+  after: Row;
+  /** How many events it has. */
+  events: number;
+}
 
-  constructor(rows: readonly Row[], at: Date) {
-    this.#before = new Map(rows.map((row) => [row.id, row]));
+/** Rows as they were read, and what transitions make of them. */
+export class Changes<Row extends TaskRow> {
+  readonly #rows: ReadonlyMap<string, Row>;
+  readonly #changes = new Map<string, Change<Row>>();
+  readonly #at: Date;
+  /** In order, so that no round has two events of one task. */
+  readonly #rounds: WrittenEvent[][] = [];
+
+  constructor(rows: ReadonlyMap<string, Row>, at: Date) {
+    this.#rows = rows;
     this.#at = at;
   }
 
   /** A row as it is now. */
   get(id: string): Row | undefined {
-    return this.#after.get(id) ?? this.#before.get(id);
+    return this.#changes.get(id)?.after ?? this.#rows.get(id);
   }
 
   apply(transition: Transition): "written" | "lost" {
     const { event: kind, detail, lease: { taskId: id, owner, attempt } } =
       transition;
-    const row = this.get(id);
-    const next = row && apply(row, transition, this.#at);
-    if (!next) return "lost";
-    this.#after.set(id, next);
-    this.#events.push({ id, kind, attempt, runner: owner || null, detail });
+    const change = this.#changes.get(id);
+    const before = change?.after ?? this.#rows.get(id);
+    const after = before && apply(before, transition, this.#at);
+    if (!after) return "lost";
+    const round = change?.events ?? 0;
+    (this.#rounds[round] ??= [])
+      .push({ id, kind, attempt, runner: owner || null, detail });
+    if (change) {
+      change.after = after;
+      change.events++;
+    } else this.#changes.set(id, { id, before, after, events: 1 });
     return "written";
   }
 
@@ -209,42 +184,37 @@ export class Changes<Row extends StoredRow = StoredRow> {
    * @throws {RefusedRowsError} where a row can't be written.
    */
   async write(connection: Connection, range?: Range): Promise<void> {
-    const ids = [...this.#after.keys()];
-    if (ids.length === 0) return;
+    if (this.#changes.size === 0) return;
+    const changes = [...this.#changes.values()];
     try {
-      await this.#writeRows(connection, ids, range);
+      await this.#writeRows(connection, changes, range);
     } catch (error) {
       if (!isRefusal(error)) throw error;
-      throw new RefusedRowsError(ids, error);
+      throw new RefusedRowsError(changes.map(({ id }) => id), error);
     }
-    for (const events of roundsOf(this.#events)) {
+    for (const events of this.#rounds) {
       await writeEvents(connection, events, this.#at);
     }
-    await writeNotifications(connection, this.#events, this.#at);
+    await writeNotifications(connection, this.#rounds.flat(), this.#at);
   }
 
   async #writeRows(
     connection: Connection,
-    ids: string[],
+    changes: readonly Change<Row>[],
     range: Range | undefined,
   ): Promise<void> {
-    const rows = [...this.#after.values()];
     const values = new Values();
-    const at = values.time(this.#at);
-    const set: string[] = [`updated_at = ${at}`];
+    const set = [`updated_at = ${values.time(this.#at)}`];
     const columns: Record<string, Column> = {};
     for (const [name, [type, of]] of Object.entries(COLUMNS)) {
-      const column = { type, values: rows.map(of) };
       // Each column that is written takes its time, and may have an index.
-      const isChanged = ids.some((id, index) => {
-        const before = this.#before.get(id);
-        return before === undefined || of(before) !== column.values[index];
-      });
-      if (!isChanged) continue;
-      columns[name] = column;
+      if (changes.every(({ before, after }) => of(before) === of(after))) {
+        continue;
+      }
+      columns[name] = { type, values: changes.map(({ after }) => of(after)) };
       set.push(`${name} = o.${name}`);
     }
-    const keeps = rows.map(({ leaseId }) => leaseId !== null);
+    const keeps = changes.map(({ after }) => after.leaseId !== null);
     if (!keeps.includes(true)) set.push(...LEASE.map((it) => `${it} = NULL`));
     else if (keeps.includes(false)) {
       columns.keeps = { type: "BOOLEAN", values: keeps };
@@ -252,25 +222,13 @@ export class Changes<Row extends StoredRow = StoredRow> {
         ...LEASE.map((it) => `${it} = CASE WHEN o.keeps THEN t.${it} END`),
       );
     }
+    const rows = values.rows(changes.map(({ id }) => id), columns);
     await connection.run(
-      `UPDATE agent_tasks t SET ${set.join(", ")}
-       FROM (SELECT ${values.rows(ids, columns)}) o
+      `UPDATE agent_tasks t SET ${set.join(", ")} FROM (SELECT ${rows}) o
        WHERE t.id = o.id AND ${isIn(range, "t.rowid", values)}`,
       values.list,
     );
   }
-}
-
-/** In order, so that no round has two events of one task. */
-function roundsOf(events: readonly WrittenEvent[]): WrittenEvent[][] {
-  const counts = new Map<string, number>();
-  const rounds: WrittenEvent[][] = [];
-  for (const event of events) {
-    const round = counts.get(event.id) ?? 0;
-    counts.set(event.id, round + 1);
-    (rounds[round] ??= []).push(event);
-  }
-  return rounds;
 }
 
 async function writeEvents(
