@@ -35,7 +35,7 @@ export async function findTasks(
        longLeases: count(*) FILTER (status = 'running' AND lease > $3),
        waiting: ${
       aged(
-        "status = 'created' AND coalesce(run <= $1, true)",
+        `status = 'created' AND NOT ${isLive} AND coalesce(run <= $1, true)`,
         "greatest(created, run)",
       )
     },
