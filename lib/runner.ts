@@ -23,14 +23,13 @@ import {
   outputOf,
 } from "./runner/log.ts";
 import { providerRoom, settingsFor } from "./runner/providers.ts";
-import type { RecordResult } from "./runner/recorder.ts";
 import { Run } from "./runner/runs.ts";
 import { Slots } from "./runner/slots.ts";
 import { Waiting } from "./runner/waiting.ts";
 import type { Claim } from "./store/contract.ts";
 import { transitionFor } from "./task/after_run.ts";
 import { type Progress, progressOf } from "./task/progress.ts";
-import type { Transition } from "./task/task.ts";
+import type { AgentTask } from "./task/task.ts";
 import { begin, release } from "./task/transitions.ts";
 
 export { createRunner } from "./runner/context.ts";
@@ -116,22 +115,39 @@ export async function autoStartCreatedTasks(
 /**
  * Executes a claimed task and records its outcome. Resolves when that is committed,
  * or known to be lost or refused.
- *
- * @param onOver called before, when the work is over and another run may start
  */
-export async function processRunningTask(
+export function processRunningTask(
   runner: Runner,
   run: Run,
-  onOver: () => void = () => {},
 ): Promise<TaskResult> {
-  const { clock, log, processorFor, recorder, runs, settings } = runner;
+  return new Promise((onResult) =>
+    executeRun(runner, run, { onOver: () => {}, onResult })
+  );
+}
+
+/** Is told of a run. */
+interface RunListener {
+  /** The work is over; another run may start. Called first. */
+  readonly onOver: () => void;
+  /** What came of it is committed, or nothing can be. */
+  readonly onResult: (result: TaskResult) => void;
+}
+
+/** Never rejects. */
+async function executeRun(
+  runner: Runner,
+  run: Run,
+  { onOver, onResult }: RunListener,
+): Promise<void> {
+  const { clock, log, processorFor, recorder, events, runs, settings } = runner;
   const { task } = run;
   // A run of this task that has lost its lease is ended first.
-  await runs.add(run)?.gone;
+  const before = runs.add(run);
+  if (before) await before.gone();
   if (!run.isBegun && !run.reason) {
-    recorder.add(begin({ task: run.claimed, lease: run.lease }), (result) => {
+    recorder.add(begin(run, run.claimedState), (result) => {
       if (result === "lost") run.stop("lease lost");
-      else runner.events.emit({ type: "begun", tasks: [task] });
+      else events.emit({ type: "begun", tasks: [task] });
     });
   }
   const own = settingsFor(task.provider, settings.providers);
@@ -147,67 +163,50 @@ export async function processRunningTask(
     onOutput: outputOf(task, runner),
   });
   run.end();
+  const runMs = clock.monotonic() - startedAt;
   const transition = transitionFor(run, outcome, {
     attempts: own?.attempts ?? settings.attempts,
     backoff: own?.backoff,
   });
-  const runMs = clock.monotonic() - startedAt;
-  const recorded = transition &&
-    new Promise<TaskResult>((resolve) =>
-      recorder.add(
-        transition,
-        (result, at) =>
-          resolve(ended(runner, run, { transition, result, at, runMs })),
-      )
-    );
+  const lost = () => tellLost(runner, run).then(() => onResult("skipped"));
   onOver();
-  return await recorded ?? await skipped(runner, run);
+  if (!transition) return await lost();
+  recorder.add(transition, (result, at) => {
+    if (result === "lost") {
+      lost();
+      return;
+    }
+    runs.delete(run);
+    if (result === "written") {
+      events.emit({ type: "recorded", task, transition, runMs });
+      logTransition(log, transition, { at, provider: task.provider, runMs });
+      onResult(RESULTS[transition.event as keyof typeof RESULTS]);
+    } else {
+      logUnrecorded(log, transition, result);
+      events.emit({ type: "pass failed", error: result });
+      onResult("skipped");
+    }
+  });
 }
 
-interface Ending {
-  readonly transition: Transition;
-  readonly result: RecordResult;
-  readonly at: Date;
-  readonly runMs: number;
-}
-
-/** Says what came of a run. */
-function ended(
-  runner: Runner,
-  run: Run,
-  { transition, result, at, runMs }: Ending,
-): TaskResult | Promise<TaskResult> {
-  if (result === "lost") return skipped(runner, run);
-  const { runs, events, log } = runner;
-  runs.delete(run);
-  if (result !== "written") {
-    logUnrecorded(log, transition, result);
-    events.emit({ type: "pass failed", error: result });
-    return "skipped";
-  }
-  const { task } = run;
-  events.emit({ type: "recorded", task, transition, runMs });
-  logTransition(log, transition, { at, provider: task.provider, runMs });
-  return RESULTS[transition.event as keyof typeof RESULTS];
-}
-
-/** The lease was lost: says who has the task now. */
-async function skipped(
+/** Somebody else has the task, or had it: says who. */
+async function tellLost(
   { runs, events, log, admin }: Runner,
   run: Run,
-): Promise<TaskResult> {
+): Promise<void> {
   runs.delete(run);
   events.emit({ type: "lost", task: run.task });
+  let now: AgentTask | undefined;
   try {
-    logSkipped(log, run.task, await admin.get(run.task.id));
+    now = await admin.get(run.task.id);
   } catch (error) {
-    log.error(`Task ${run.task.id} was skipped: ${messageOf(error)}`, {
-      event: "skipped",
+    log.warning(`Cannot look up task ${run.task.id}: ${messageOf(error)}`, {
+      event: "lookup_failed",
       task: run.task.id,
       error: messageOf(error),
     });
   }
-  return "skipped";
+  logSkipped(log, run.task, now);
 }
 
 /** Notes how far a run is; written with others within a second. */
@@ -332,7 +331,9 @@ class Pass {
     released: 0,
     skipped: 0,
   };
-  readonly #unfinished = new Set<Promise<void>>();
+  /** What is not recorded yet. */
+  #unfinished = 0;
+  #finished: (() => void) | undefined;
   #endAbandonedAt: number;
   #pruneAt: number;
   /** When the last claim was, by the store's clock. */
@@ -349,7 +350,7 @@ class Pass {
     this.slots = new Slots({
       concurrency: settings.concurrency,
       clock,
-      execute: (run) => this.#execute(run),
+      execute: (run, onOver) => this.#execute(run, onOver),
       giveBack: (runs) => this.#giveBack(runs),
     });
   }
@@ -449,21 +450,21 @@ class Pass {
     }
   }
 
-  /** Resolves when the slot is free; the outcome may still be on its way. */
-  #execute(run: Run): Promise<void> {
+  #execute(run: Run, onOver: () => void): void {
     this.#counts.started++;
-    return new Promise((free) => {
-      const recorded = processRunningTask(this.#runner, run, free)
-        .then((result) => {
-          this.#counts[result]++;
-        })
-        .catch((error) => {
-          this.#options.onError(error);
-          free();
-        })
-        .finally(() => this.#unfinished.delete(recorded));
-      this.#unfinished.add(recorded);
+    this.#unfinished++;
+    executeRun(this.#runner, run, {
+      onOver,
+      onResult: (result) => {
+        this.#counts[result]++;
+        this.#finishOne();
+      },
     });
+  }
+
+  #finishOne(): void {
+    this.#unfinished--;
+    if (this.#unfinished === 0) this.#finished?.();
   }
 
   /** Gives back what was claimed and not begun by its processor. */
@@ -474,11 +475,11 @@ class Pass {
     const released = runs.filter(({ isBegun }) => isBegun).map((run) =>
       recorder.record(release(run, "The runner was stopped"))
     );
-    const done: Promise<void> = Promise.all([given, ...released])
+    this.#unfinished++;
+    Promise.all([given, ...released])
       // What can't be given back is free when its lease runs out.
-      .then(() => {}, this.#options.onError)
-      .finally(() => this.#unfinished.delete(done));
-    this.#unfinished.add(done);
+      .catch(this.#options.onError)
+      .finally(() => this.#finishOne());
   }
 
   async #finish(): Promise<void> {
@@ -504,8 +505,8 @@ class Pass {
           if (!done.signal.aborted) runs.stopAll("shutdown");
         });
     } else drain.addEventListener("abort", giveUp, { once: true });
-    while (this.#unfinished.size > 0) {
-      await Promise.all(this.#unfinished);
+    if (this.#unfinished > 0) {
+      await new Promise<void>((resolve) => this.#finished = resolve);
     }
     done.abort();
     abort.removeEventListener("abort", onAbort);

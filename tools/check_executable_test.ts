@@ -28,7 +28,7 @@ Deno.test("problems() names a missing library", () => {
 });
 
 Deno.test("problems() names a missing program of a worker", () => {
-  const files = sound.filter((path) => !path.endsWith("_worker.ts"));
+  const files = sound.filter((path) => !path.endsWith("/worker.ts"));
   assertEquals(found(...files), ["lib/processors/module/worker.ts is missing"]);
 });
 

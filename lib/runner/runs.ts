@@ -4,47 +4,54 @@
  * @module
  */
 
-import type { AgentTask, ClaimedTask, Lease } from "../task/task.ts";
-import type { Held, ProgressNote } from "../task/transitions.ts";
+import type {
+  AgentTask,
+  ClaimedTask,
+  Lease,
+  ProgressNote,
+  TaskState,
+} from "../task/task.ts";
+import type { Held } from "../task/transitions.ts";
 import { StopSwitch } from "./execute.ts";
 
 /** One claimed task in this process, and what stops its run. */
 export class Run extends StopSwitch implements Held {
-  /** As the store has it: before it is begun, not running yet. */
-  readonly claimed: AgentTask;
   /** As its processor sees it: running, at the attempt of this run. */
   readonly task: AgentTask;
   readonly lease: Lease;
+  /** The state that the store has it in since its claim. */
+  readonly claimedState: TaskState;
   /** What the processor noted and nobody has written yet. */
   note: ProgressNote | undefined;
   /** The work is over: what is left is to write its outcome. */
   isOver = false;
   /** Until then, by the clock that never jumps, nobody else can have the task. */
   heldUntil: number;
-  readonly #gone = Promise.withResolvers<void>();
+  #onGone: (() => void) | undefined;
 
   constructor({ task, lease }: ClaimedTask, heldUntil: number) {
     super();
+    this.claimedState = task.state;
     const { attempt } = lease;
-    this.claimed = task;
-    this.task = this.isBegun ? task : { ...task, state: "running", attempt };
+    this.task = Object.assign(task, { state: "running", attempt });
     this.lease = lease;
     this.heldUntil = heldUntil;
   }
 
   /** The store has it as begun since its claim. */
   get isBegun(): boolean {
-    return this.claimed.state === "running";
+    return this.claimedState === "running";
   }
 
   /** Resolves when the work is over. */
-  get gone(): Promise<void> {
-    return this.#gone.promise;
+  gone(): Promise<void> {
+    if (this.isOver) return Promise.resolve();
+    return new Promise((resolve) => this.#onGone = resolve);
   }
 
   end(): void {
     this.isOver = true;
-    this.#gone.resolve();
+    this.#onGone?.();
   }
 }
 
@@ -76,8 +83,7 @@ export class Runs {
 
   /**
    * Takes a claim in hand. A run of the same task that is still there has lost its
-   * lease: it is told, and {@linkcode Run.gone} of what `before` returns is to be
-   * waited for.
+   * lease: it is told, and returned, and the new one must wait until it is gone.
    */
   add(run: Run): Run | undefined {
     const { id } = run.task;

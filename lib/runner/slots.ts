@@ -14,8 +14,8 @@ export interface SlotsOptions {
   /** How many runs there may be at the same time. */
   readonly concurrency: number;
   readonly clock: Clock;
-  /** Executes a run. Resolves when another may start; never rejects. */
-  readonly execute: (run: Run) => Promise<void>;
+  /** Executes a run, and calls `onOver` when another may start. */
+  readonly execute: (run: Run, onOver: () => void) => void;
   /** Gives back runs that were held and not begun. */
   readonly giveBack: (runs: readonly Run[]) => void;
 }
@@ -104,18 +104,19 @@ export class Slots {
     }
   }
 
-  async #execute(run: Run): Promise<void> {
+  #execute(run: Run): void {
     const { clock, execute } = this.#options;
     const startedAt = clock.monotonic();
     this.#running++;
-    await execute(run);
-    this.#running--;
-    const hasTakenTime = clock.monotonic() - startedAt > NO_TIME_MS;
-    this.#ahead = hasTakenTime
-      ? Math.floor(this.#ahead / 2)
-      : Math.min(this.#ahead + 2, MOST_HELD);
-    this.#start();
-    this.#tell();
+    execute(run, () => {
+      this.#running--;
+      const hasTakenTime = clock.monotonic() - startedAt > NO_TIME_MS;
+      this.#ahead = hasTakenTime
+        ? Math.floor(this.#ahead / 2)
+        : Math.min(this.#ahead + 2, MOST_HELD);
+      this.#start();
+      this.#tell();
+    });
   }
 
   #tell(): void {

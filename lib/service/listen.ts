@@ -15,8 +15,7 @@ import {
 import type { AddressInfo, Socket } from "node:net";
 import { messageOf, UsageError } from "../base/errors.ts";
 import { formatAddress, type ListenAddress } from "../config/listen_address.ts";
-import { Problem } from "./api/problem.ts";
-import { secured } from "./api/secured.ts";
+import { Problem, secured } from "./api/responses.ts";
 import { requestOf, sendResponse } from "./node_http.ts";
 
 /** What clients may take of the server. */
@@ -40,7 +39,7 @@ const LIMITS: ConnectionLimits = {
   checkMs: 2_000,
 };
 
-/** How long a client that still sends what nobody wants has for its answer. */
+/** How long a client that still sends what nobody wants has for its response. */
 const LINGER_MS = 500;
 
 /** Options for {@linkcode listen}. */
@@ -68,7 +67,7 @@ export class Listener {
       keepAliveTimeout: limits.idleMs,
       connectionsCheckingInterval: limits.checkMs,
     }, (request, response) => {
-      this.#answer(request, response, respond)
+      this.#respond(request, response, respond)
         .catch(() => response.destroy());
     });
     this.#server.maxConnections = limits.maxConnections;
@@ -95,7 +94,7 @@ export class Listener {
     return (this.#server.address() as AddressInfo).port;
   }
 
-  /** Accepts no more. Resolves when the requests in hand are answered. */
+  /** Accepts no more. Resolves when the requests in hand have their responses. */
   close(): Promise<void> {
     this.#isClosing = true;
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -109,7 +108,7 @@ export class Listener {
     this.#server.closeAllConnections();
   }
 
-  async #answer(
+  async #respond(
     incoming: IncomingMessage,
     outgoing: ServerResponse,
     respond: ListenOptions["respond"],
@@ -126,7 +125,7 @@ export class Listener {
       : secured(new Problem(400, "This is no request for this API.").response);
     if (this.#isClosing) outgoing.setHeader("Connection", "close");
     await sendResponse(outgoing, response);
-    // Not at once: a client that still sends would not see the answer.
+    // Not at once: a client that still sends would not see the response.
     if (!incoming.complete) {
       setTimeout(() => {
         if (!incoming.complete) incoming.socket.destroy();

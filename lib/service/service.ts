@@ -1,25 +1,24 @@
 /**
- * The HTTP service: listens, answers, and ends gracefully.
+ * The HTTP service: listens, responds, and ends gracefully.
  *
  * @module
  */
 
 import type { Clock } from "../base/clock.ts";
 import { messageOf } from "../base/errors.ts";
-import type { RunnerEvents } from "../runner/events.ts";
-import { formatAddress } from "../config/listen_address.ts";
 import type { Log } from "../base/log.ts";
-import { measureRunner } from "../runner/metrics.ts";
-import type { OpenStore } from "../store/open.ts";
+import { formatAddress } from "../config/listen_address.ts";
 import type { ServiceSettings } from "../config/service.ts";
+import type { RunnerEvents } from "../runner/events.ts";
+import { measureRunner } from "../runner/metrics.ts";
+import type { Store } from "../store/contract.ts";
 import { createApp } from "./api/app.ts";
+import { readCounts } from "./api/counts.ts";
 import { EventHub } from "./api/event_hub.ts";
-import { listen } from "./listen.ts";
+import { Access } from "./api/guard.ts";
 import { Prometheus } from "./api/prometheus.ts";
 import { ReadCache } from "./api/read_cache.ts";
-import { RunnerHealth } from "./api/runner_health.ts";
-import { Access } from "./api/session.ts";
-import { readCounts } from "./api/stats_routes.ts";
+import { listen } from "./listen.ts";
 
 /** A runner in the same process. */
 export interface ServedRunner {
@@ -32,7 +31,7 @@ export interface ServedRunner {
 
 /** What the service is made of. */
 export interface ServiceParts {
-  readonly store: OpenStore;
+  readonly store: Pick<Store, "admin" | "events">;
   readonly clock: Clock;
   readonly log: Log;
   /** The program's. */
@@ -67,27 +66,31 @@ export async function startService(
   parts: ServiceParts,
 ): Promise<RunningService> {
   const { store, clock, log, version, settings, runner } = parts;
-  const reads = new ReadCache({ clock, version: () => store.feed.version() });
+  const reads = new ReadCache(clock);
+  const onNews = () => reads.changed();
   const metrics = new Prometheus({
     clock,
     version,
-    readCounts: async () => (await readCounts({ store, clock, reads })).counts,
+    readCounts: () => readCounts({ store, reads }),
     inFlight: runner && (() => runner.runs.size),
   });
-  const health = runner && new RunnerHealth(runner);
-  const measuring = runner && measureRunner(runner.events, metrics);
   const streams = new AbortController();
-  const app = createApp({
+  using starting = new DisposableStack();
+  starting.use(store.events.onChange(onNews));
+  const service = {
     store,
     clock,
     log,
     version,
     access: new Access(settings.token),
     reads,
-    hub: new EventHub({ feed: store.feed, clock, log }),
+    hub: new EventHub({ events: store.events, clock, log, onNews }),
     metrics,
-    runner: health,
-  }, { ...settings, ...settings.address, stop: streams.signal });
+    runnerProblem: runner && watchRunner(runner, starting),
+  };
+  if (runner) starting.use(measureRunner(runner.events, metrics));
+  const options = { ...settings, ...settings.address, stop: streams.signal };
+  const app = createApp(service, options);
   const listener = await listen({
     address: settings.address,
     respond: (request) => app.fetch(request),
@@ -98,10 +101,8 @@ export async function startService(
       });
     },
   });
-  store.feed.onRelease((heldMs) =>
-    metrics.observe("databaseHeld", heldMs / 1_000)
-  );
   const { port } = listener;
+  const running = starting.move();
   return {
     url: `http://${formatAddress({ ...settings.address, port })}`,
     async stop(options) {
@@ -117,8 +118,20 @@ export async function startService(
         listener.abort();
       }
       await closed;
-      measuring?.[Symbol.dispose]();
-      health?.[Symbol.dispose]();
+      running.dispose();
     },
   };
+}
+
+/** Says by its last claim why a runner does not claim. */
+function watchRunner(
+  { events, drain }: ServedRunner,
+  stack: DisposableStack,
+): () => string | undefined {
+  let problem: string | undefined = "it has not claimed yet";
+  stack.use(events.subscribe((event) => {
+    if (event.type === "claimed") problem = undefined;
+    if (event.type === "pass failed") problem = messageOf(event.error);
+  }));
+  return () => drain.aborted ? "it is stopping" : problem;
 }

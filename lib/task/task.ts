@@ -252,6 +252,16 @@ export interface Transition {
   readonly delayMs: number | null;
   /** Keys to set in the trace, at that time, where it reads so. */
   readonly patch: (at: Date, traceText: string | null) => JsonObject;
+  /** What the run noted last and nobody has written yet. */
+  readonly note: ProgressNote | undefined;
+}
+
+/** How far a run is, in its own words. */
+export interface ProgressNote {
+  readonly message: string;
+  /** How much is done, from 0 to 1, where that is known. */
+  readonly fraction?: number | undefined;
+  readonly at: Date;
 }
 
 const TARGET = /^(?:([^\s/#]+\/[^\s/#]+))?#([1-9]\d{0,9})$/;

@@ -7,7 +7,7 @@
  */
 
 import { format as formatDuration } from "@std/fmt/duration";
-import { fractionAfter, type Progress, progressText } from "./progress.ts";
+import { fractionAfter, progressText } from "./progress.ts";
 import {
   type AgentTask,
   canTransition,
@@ -15,6 +15,7 @@ import {
   type JsonValue,
   type Lease,
   type NoLease,
+  type ProgressNote,
   type TaskState,
   type Transition,
 } from "./task.ts";
@@ -43,11 +44,6 @@ export interface Held {
   readonly note?: ProgressNote | undefined;
 }
 
-/** How far a run is, in its own words. */
-export interface ProgressNote extends Progress {
-  readonly at: Date;
-}
-
 /** What a transition reads of a task's row, and changes. */
 export interface TaskRow {
   readonly state: string;
@@ -69,26 +65,62 @@ export function apply<Row extends TaskRow>(
 ): Row | undefined {
   const { from, lease, keepsLease, delayMs } = transition;
   if (row.state !== from || row.leaseId !== lease.id) return undefined;
-  const patch = transition.patch(at, row.traceText);
-  const isEmpty = Object.keys(patch).length === 0;
   return {
     ...row,
     state: transition.to,
     leaseId: keepsLease ? row.leaseId : null,
-    traceText: isEmpty ? row.traceText : mergeTrace(row.traceText, patch),
+    traceText: traceAfter(row.traceText, transition, at),
     attempt: row.attempt + transition.attempts,
     questions: row.questions + (transition.isQuestion ? 1 : 0),
     runAt: delayMs === null ? null : new Date(at.getTime() + delayMs),
   };
 }
 
+function traceAfter(
+  traceText: string | null,
+  { event, note, patch: patchOf }: Transition,
+  at: Date,
+): string | null {
+  const own = patchOf(at, traceText);
+  const fraction = fractionAfter(event, traceText, note);
+  const patch = !note && fraction === undefined ? own : {
+    ...note && notePatch(note),
+    ...own,
+    ...fraction === undefined ? {} : { progress_fraction: fraction },
+  };
+  if (patch === NOTHING) return traceText;
+  // A busy runner's outcomes are mostly alike.
+  if (traceText !== lastMerge.traceText || patch !== lastMerge.patch) {
+    lastMerge = { traceText, patch, merged: mergeTrace(traceText, patch) };
+  }
+  return lastMerge.merged;
+}
+
+let lastMerge: {
+  readonly traceText: string | null;
+  readonly patch: JsonObject | undefined;
+  readonly merged: string;
+} = { traceText: null, patch: undefined, merged: "" };
+
+const NOTHING: JsonObject = {};
+const noPatch = () => NOTHING;
+
+/** The same object for the same moment. */
+function patchAt(make: (time: string) => JsonObject): (at: Date) => JsonObject {
+  let last = { ms: NaN, patch: NOTHING };
+  return (at) => {
+    const ms = at.getTime();
+    if (ms !== last.ms) last = { ms, patch: make(traceTime(at)) };
+    return last.patch;
+  };
+}
+
 type Rest =
   & Pick<Transition, "to" | "event">
-  & Partial<Omit<Transition, "lease" | "patch">>
-  & { readonly patch?: (at: Date, traceText: string | null) => JsonObject };
+  & Partial<Omit<Transition, "lease" | "note">>;
 
 function transition({ task, lease, note }: Held, rest: Rest): Transition {
-  const { to, event, patch = () => ({}), from = task.state } = rest;
+  const { to, event, from = task.state } = rest;
   if (from !== to && !canTransition(from, to)) {
     throw new TypeError(`Cannot take a task from ${from} to ${to}`);
   }
@@ -102,14 +134,8 @@ function transition({ task, lease, note }: Held, rest: Rest): Transition {
     attempts: rest.attempts ?? 0,
     isQuestion: rest.isQuestion ?? false,
     delayMs: rest.delayMs ?? null,
-    patch: (at, traceText) => {
-      const own = patch(at, traceText);
-      const all = note ? { ...notePatch(note), ...own } : own;
-      const fraction = fractionAfter(event, traceText, note);
-      return fraction === undefined
-        ? all
-        : { ...all, progress_fraction: fraction };
-    },
+    patch: rest.patch ?? noPatch,
+    note,
   };
 }
 
@@ -126,14 +152,28 @@ function notePatch({ message, fraction, at }: ProgressNote): JsonObject {
  * created, or running without a live lease → running: the processor is about to be
  * called. A later attempt keeps the first start's time.
  */
-export function begin(held: Held): Transition {
+export function begin(
+  held: Held,
+  from: TaskState = held.task.state,
+): Transition {
   return transition(held, {
+    from,
     to: "running",
     event: "started",
     keepsLease: true,
     attempts: 1,
-    patch: (at, traceText) => wasStarted(traceText) ? {} : startedPatch(at),
+    patch: startedPatch,
   });
+}
+
+const startedAt = patchAt((time) => ({
+  auto_started_at: time,
+  auto_started_by: RUNNER_ACTOR,
+  progress: "Task started",
+}));
+
+function startedPatch(at: Date, traceText: string | null): JsonObject {
+  return wasStarted(traceText) ? NOTHING : startedAt(at);
 }
 
 function wasStarted(traceText: string | null): boolean {
@@ -141,34 +181,31 @@ function wasStarted(traceText: string | null): boolean {
     parseTrace(traceText)?.auto_started_at !== undefined;
 }
 
-function startedPatch(at: Date): JsonObject {
-  return {
-    auto_started_at: traceTime(at),
-    auto_started_by: RUNNER_ACTOR,
-    progress: "Task started",
-  };
-}
-
 /** running → completed. */
 export function complete(
   claimed: Held,
   { message, result }: { result?: JsonValue; message?: string } = {},
 ): Transition {
+  const isBare = message === undefined && result === undefined;
   return transition(claimed, {
     from: "running",
     to: "completed",
     event: "completed",
     detail: message,
-    patch: (at) => ({
-      completed_at: traceTime(at),
-      completed_by: RUNNER_ACTOR,
-      result: "success",
+    patch: isBare ? completedAt : (at) => ({
+      ...completedAt(at),
       ...message === undefined ? {} : { progress: message },
       // Not HandsFree's: `result` says there that the task succeeded.
       ...result === undefined ? {} : { output: result },
     }),
   });
 }
+
+const completedAt = patchAt((time) => ({
+  completed_at: time,
+  completed_by: RUNNER_ACTOR,
+  result: "success",
+}));
 
 /** running → failed. */
 export function fail(claimed: Held, error: string): Transition {
@@ -189,7 +226,10 @@ function failedPatch(at: Date, error: string): JsonObject {
  * Any state that is not final → failed, because somebody cancelled the task.
  * Without a lease, for a task that nobody works on.
  */
-export function cancel(held: Held, from: TaskState = held.task.state) {
+export function cancel(
+  held: Held,
+  from: TaskState = held.task.state,
+): Transition {
   return transition(held, {
     from,
     to: "failed",

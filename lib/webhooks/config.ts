@@ -4,17 +4,9 @@
  * @module
  */
 
-/** The kinds of event that a webhook can be sent for. */
-export const WEBHOOK_EVENTS = [
-  "completed",
-  "failed",
-  "needs_input",
-  "retry_scheduled",
-  "cancelled",
-] as const;
+import type { DeliveredEvent } from "../store/contract.ts";
 
-/** One of {@linkcode WEBHOOK_EVENTS}. */
-export type WebhookEvent = (typeof WEBHOOK_EVENTS)[number];
+export { DELIVERED_EVENTS } from "../store/contract.ts";
 
 /** Where events are sent, and which. */
 export interface WebhookSettings {
@@ -22,7 +14,7 @@ export interface WebhookSettings {
   readonly url: string;
   /** The environment variable with the secret that signs. */
   readonly secretEnv: string;
-  readonly on: readonly WebhookEvent[];
+  readonly on: readonly DeliveredEvent[];
   /** Only events of tasks of these; undefined: of all. */
   readonly providers?: readonly string[];
   /** How long one request may take. */

@@ -9,14 +9,15 @@ import { backoffMs } from "../base/backoff.ts";
 import type { Clock } from "../base/clock.ts";
 import { messageOf as messageOfError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
+import { Wake } from "../base/wake.ts";
 import type {
   Delivery,
   DeliveryResult,
   Exchange,
   Outbox,
   Subscription,
-} from "../store/outbox.ts";
-import { CourierLog } from "./log.ts";
+} from "../store/contract.ts";
+import { DeliveryLog } from "./log.ts";
 import { messageOf } from "./message.ts";
 import type { Send } from "./sender.ts";
 
@@ -26,8 +27,6 @@ const CONCURRENCY = 8;
 const MAX_IN_HAND = 32;
 /** The shortest time between two uses of the store. */
 const PAUSE_MS = 100;
-/** How often to look whether another process has changed the store. */
-const LOOK_MS = 1_000;
 /** The longest time between two uses of the store: says that this one lives. */
 const MAX_WAIT_MS = 3_600_000;
 
@@ -40,11 +39,9 @@ const MAX_FAILURES = CONCURRENCY;
 const PROBE = { baseMs: 1_000, maxMs: 300_000 };
 const AFTER_ERROR = { baseMs: 500, maxMs: 60_000 };
 
-/** Options for {@linkcode Courier}. */
-export interface CourierOptions {
+/** Options for {@linkcode Deliveries}. */
+export interface DeliveriesOptions {
   readonly outbox: Outbox;
-  /** See {@linkcode TaskStore.changeCount}. */
-  readonly changeCount: () => Promise<number>;
   readonly subscription: Subscription;
   readonly send: Send;
   readonly timeoutMs: number;
@@ -61,15 +58,14 @@ interface Leased {
 }
 
 /** Delivers what the outbox holds for one receiver. */
-export class Courier {
-  readonly #options: CourierOptions;
-  readonly #log: CourierLog;
+export class Deliveries {
+  readonly #options: DeliveriesOptions;
+  readonly #log: DeliveryLog;
   readonly #stop = new AbortController();
   readonly #inFlight = new Set<Promise<void>>();
+  readonly #wake = new Wake();
   #queue: Leased[] = [];
   #finished: DeliveryResult[] = [];
-  #seenChanges = 0;
-  #wake = new AbortController();
   #hasNews = true;
   #isFinishing = false;
   #isGone = false;
@@ -77,9 +73,9 @@ export class Courier {
   #failures = 0;
   #probeAt = 0;
 
-  constructor(options: CourierOptions) {
+  constructor(options: DeliveriesOptions) {
     this.#options = options;
-    this.#log = new CourierLog(options.log, options.name);
+    this.#log = new DeliveryLog(options.log, options.name);
   }
 
   /** Delivers until it is told to stop, or the receiver wants no more. */
@@ -102,19 +98,19 @@ export class Courier {
   /** There may be new events. */
   notify(): void {
     this.#hasNews = true;
-    this.#wake.abort();
+    this.#wake.wake();
   }
 
   /** Delivers what is due, and then stops. */
   finish(): void {
     this.#isFinishing = true;
-    this.#wake.abort();
+    this.#wake.wake();
   }
 
   /** Gives back what was not delivered yet, and stops. */
   stop(): void {
     this.#stop.abort();
-    this.#wake.abort();
+    this.#wake.wake();
   }
 
   #isIdle(): boolean {
@@ -133,22 +129,18 @@ export class Courier {
 
   /** Undefined where the store can't be used now; nothing is lost by that. */
   async #exchange(limit: number): Promise<Exchange | undefined> {
-    const { outbox, changeCount, subscription, clock, timeoutMs } =
-      this.#options;
+    const { outbox, subscription, clock, timeoutMs } = this.#options;
     const results = [...this.#finished];
     const leaseMs = (MAX_IN_HAND / CONCURRENCY + 1) * timeoutMs + 5_000;
     this.#hasNews = false;
     try {
-      const now = clock.now();
-      // The tables may be gone with the file that they were in.
-      if (this.#errors > 0) await outbox.register([subscription], now);
-      this.#seenChanges = await changeCount();
+      // What the store knew of it may be gone with the file that it was in.
+      if (this.#errors > 0) await outbox.register([subscription]);
       const until = clock.monotonic() + leaseMs;
       const exchange = await outbox.exchange(subscription, {
         results,
         limit,
         leaseMs,
-        now,
         patience: PATIENCE,
       });
       this.#finished = this.#finished.slice(results.length);
@@ -183,14 +175,14 @@ export class Courier {
         this.#log.unsendable(delivery, messageOfError(error));
         const { eventId } = delivery;
         const text = messageOfError(error);
-        return { eventId, kind: "failed", error: text, nextAt: null };
+        return { eventId, kind: "failed", error: text, retryMs: null };
       };
       const sending = this.#deliver(leased).catch(broken).then((result) => {
         this.#inFlight.delete(sending);
         this.#finished.push(result);
         this.#isGone ||= result.kind === "gone";
         this.#sendMore();
-        this.#wake.abort();
+        this.#wake.wake();
       });
       this.#inFlight.add(sending);
     }
@@ -218,43 +210,36 @@ export class Courier {
       this.#log.gone(delivery, sent);
       return { eventId, kind: "gone", error };
     }
-    const waitMs = Math.max(
+    const retryMs = tries >= MAX_TRIES ? null : Math.max(
       Math.min(sent.retryAfterMs, RETRY.maxMs),
       backoffMs(tries, RETRY),
     );
-    const nextAt = tries >= MAX_TRIES
+    const nextAt = retryMs === null
       ? null
-      : new Date(clock.now().getTime() + waitMs);
+      : new Date(clock.now().getTime() + retryMs);
     this.#log.failed(delivery, { ...sent, runMs, nextAt });
-    return { eventId, kind: "failed", error, nextAt };
+    return { eventId, kind: "failed", error, retryMs };
   }
 
   /** Until there is something to say to the store. */
   async #wait(exchange: Exchange | undefined): Promise<void> {
     const { clock } = this.#options;
-    const wait = async (ms: number) => {
-      await clock.sleep(ms, this.#wake.signal);
-      if (this.#wake.signal.aborted) this.#wake = new AbortController();
-    };
+    const startedAt = clock.monotonic();
     if (!exchange) {
       if (this.#isFinishing) return this.stop();
-      const until = clock.monotonic() + backoffMs(this.#errors, AFTER_ERROR);
+      const until = startedAt + backoffMs(this.#errors, AFTER_ERROR);
       while (this.#mustWait(until) && !this.#isFinishing) {
-        await wait(until - clock.monotonic());
+        await this.#wake.wait(clock, until - clock.monotonic());
       }
       return;
     }
-    const startedAt = clock.monotonic();
-    const nextMs = this.#untilNext(exchange);
-    const end = startedAt + Math.min(nextMs, MAX_WAIT_MS);
+    const nextMs = Math.min(this.#untilNext(exchange), MAX_WAIT_MS);
+    const end = startedAt + nextMs;
     while (this.#mustWait(end) && !this.#mayGoOn()) {
       const isSettled = this.#hasNews || this.#finished.length > 0;
-      const settledAt = isSettled ? startedAt + PAUSE_MS : Infinity;
-      const until = Math.min(end, settledAt, clock.monotonic() + LOOK_MS);
-      await wait(until - clock.monotonic());
-      if (clock.monotonic() >= settledAt) return;
-      const changes = await this.#options.changeCount();
-      if (changes !== this.#seenChanges) this.#hasNews = true;
+      const until = Math.min(end, isSettled ? startedAt + PAUSE_MS : Infinity);
+      if (clock.monotonic() >= until) return;
+      await this.#wake.wait(clock, until - clock.monotonic());
     }
   }
 
@@ -270,12 +255,10 @@ export class Courier {
       this.#isFinishing && !this.#hasNews);
   }
 
-  #untilNext({ nextAt, deliveries }: Exchange): number {
-    const { clock } = this.#options;
+  #untilNext({ nextMs, deliveries }: Exchange): number {
     const isProbing = this.#failures >= MAX_FAILURES;
-    const dueMs = nextAt ? nextAt.getTime() - clock.now().getTime() : Infinity;
-    if (!isProbing) return Math.max(dueMs, PAUSE_MS);
+    if (!isProbing) return Math.max(nextMs ?? Infinity, PAUSE_MS);
     if (deliveries.length > 0) return Infinity;
-    return Math.max(this.#probeAt - clock.monotonic(), PAUSE_MS);
+    return Math.max(this.#probeAt - this.#options.clock.monotonic(), PAUSE_MS);
   }
 }

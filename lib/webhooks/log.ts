@@ -5,11 +5,11 @@
  */
 
 import type { Log, LogFields } from "../base/log.ts";
-import type { Delivery } from "../store/outbox.ts";
+import type { Delivery } from "../store/contract.ts";
 import type { SendResult } from "./sender.ts";
 
 /** Writes a line for each delivery that went wrong, and for each recovery. */
-export class CourierLog {
+export class DeliveryLog {
   readonly #log: Log;
   readonly #name: string;
   #isFailing = false;

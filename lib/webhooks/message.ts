@@ -4,9 +4,8 @@
  * @module
  */
 
-import type { Delivery } from "../store/outbox.ts";
+import type { DeliveredEvent, Delivery } from "../store/contract.ts";
 import type { TaskState } from "../task/task.ts";
-import type { WebhookEvent } from "./config.ts";
 
 /** A message with the id that stays the same however often it is sent. */
 export interface WebhookMessage {
@@ -16,7 +15,7 @@ export interface WebhookMessage {
 }
 
 /** The state that a task has after each event, whatever became of it since. */
-const STATES: Readonly<Record<WebhookEvent, TaskState>> = {
+const STATES: Readonly<Record<DeliveredEvent, TaskState>> = {
   completed: "completed",
   failed: "failed",
   needs_input: "needs_input",

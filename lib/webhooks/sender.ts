@@ -19,7 +19,7 @@ export interface SendResult {
   readonly error: string;
   /** What the receiver answered; undefined where it did not. */
   readonly status: number | undefined;
-  /** The receiver asked for so much time. */
+  /** The receiver asked for so much time; 0 where it did not. */
   readonly retryAfterMs: number;
 }
 

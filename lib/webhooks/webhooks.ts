@@ -6,11 +6,10 @@
  */
 
 import type { Clock } from "../base/clock.ts";
-import type { RunnerEvents } from "../runner/events.ts";
 import type { Log } from "../base/log.ts";
-import type { Outbox, Subscription } from "../store/outbox.ts";
+import type { Store, Subscription } from "../store/contract.ts";
 import type { WebhookSettings } from "./config.ts";
-import { Courier } from "./deliveries.ts";
+import { Deliveries } from "./deliveries.ts";
 import { endpointOf } from "./message.ts";
 import { createSender, type Send } from "./sender.ts";
 
@@ -65,18 +64,13 @@ export async function subscriptionOf(
 /** Options for {@linkcode startWebhooks}. */
 export interface WebhooksOptions {
   readonly receivers: readonly Receiver[];
-  readonly store: {
-    readonly outbox: Outbox;
-    changeCount(): Promise<number>;
-  };
+  readonly store: Pick<Store, "outbox" | "events">;
   readonly clock: Clock;
   readonly log: Log;
 }
 
 /** Webhooks at work; dispose of them to stop at once. */
 export interface Webhooks extends AsyncDisposable {
-  /** Delivers sooner what the runner of this process does. */
-  follow(events: RunnerEvents): Disposable;
   /**
    * Delivers what is due for at most so long. What is left is delivered at the
    * next start.
@@ -94,33 +88,21 @@ export interface Webhooks extends AsyncDisposable {
 export async function startWebhooks(
   { receivers, store, clock, log }: WebhooksOptions,
 ): Promise<Webhooks> {
-  const { outbox } = store;
-  await outbox.register(
-    receivers.map(({ subscription }) => subscription),
-    clock.now(),
+  const { outbox, events } = store;
+  await outbox.register(receivers.map(({ subscription }) => subscription));
+  const all = receivers.map(({ settings: { timeoutMs }, ...receiver }) =>
+    new Deliveries({ ...receiver, timeoutMs, outbox, clock, log })
   );
-  const couriers = receivers.map(({ settings: { timeoutMs }, ...receiver }) =>
-    new Courier({
-      ...receiver,
-      timeoutMs,
-      outbox,
-      changeCount: () => store.changeCount(),
-      clock,
-      log,
-    })
-  );
-  const done = Promise.all(couriers.map((courier) => courier.run()));
+  const listening = events.onChange(() => all.forEach((it) => it.notify()));
+  const done = Promise.all(all.map((it) => it.run()));
   const stop = async () => {
-    for (const courier of couriers) courier.stop();
+    listening[Symbol.dispose]();
+    all.forEach((it) => it.stop());
     await done;
   };
   return {
-    follow: (events) =>
-      events.subscribe(() => {
-        for (const courier of couriers) courier.notify();
-      }),
     async finish({ withinMs, signal }) {
-      for (const courier of couriers) courier.finish();
+      all.forEach((it) => it.finish());
       const finished = new AbortController();
       const end = signal
         ? AbortSignal.any([signal, finished.signal])

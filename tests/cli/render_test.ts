@@ -7,17 +7,11 @@ import {
   assertMatch,
   assertStringIncludes,
 } from "@std/assert";
-import {
-  ageOf,
-  eventToJson,
-  renderTable,
-  renderTask,
-  taskToJson,
-} from "../../lib/cli/render.ts";
-import type { Screen } from "../../lib/cli/table.ts";
+import { renderTable } from "../../lib/cli/list.ts";
+import { ageOf, type Screen } from "../../lib/cli/render.ts";
+import { renderTask } from "../../lib/cli/show.ts";
 import type { AgentTask, TaskEvent, TaskState } from "../../lib/task/task.ts";
 import { sampleTask } from "../support/sample_task.ts";
-import { stringifyJson } from "../../lib/task/trace.ts";
 
 const NOW = new Date("2026-01-19T18:30:00Z");
 const PLAIN: Screen = { width: undefined, hasColor: false };
@@ -413,61 +407,4 @@ Deno.test("renderTask() colours only where there is colour", () => {
   const painted = show({ state: "failed" }, [], screen);
   assertHarmless(plain);
   assertEquals(stripAnsiCode(painted), plain);
-});
-
-Deno.test("taskToJson() uses the names of the table", () => {
-  const json = taskToJson(taskWith({
-    traceText: '{"n": 1}',
-    runAt: NOW,
-    maxAttempts: 3,
-    timeoutMs: 1_500,
-    leaseOwner: "r1",
-  }));
-  assertEquals(json, {
-    id: "550e8400-e29b-41d4-a716-446655440000",
-    state: "completed",
-    user_id: "e2895575-a786-551f-ac71-b2530bbc877e",
-    provider: "simulate",
-    target_type: "issue",
-    target_ref: "octo/app#12",
-    instruction: "Fix it",
-    trace: { n: 1 },
-    priority: 0,
-    attempt: 1,
-    max_attempts: 3,
-    timeout_seconds: 1.5,
-    run_at: "2026-01-19T18:30:00.000Z",
-    lease_owner: "r1",
-    lease_expires_at: null,
-    cancel_requested_at: null,
-    created_at: "2026-01-19T18:28:00.000Z",
-    updated_at: "2026-01-19T18:29:00.000Z",
-  });
-});
-
-const JSON_TRACES: [text: string | null, json: string][] = [
-  [null, "null"],
-  ["oops", '"oops"'],
-  ["[1]", '"[1]"'],
-  ['{"id": 9007199254740993}', '{"id":9007199254740993}'],
-  ['{"n": NaN, "i": Infinity}', '{"n":null,"i":null}'],
-];
-
-for (const [traceText, json] of JSON_TRACES) {
-  Deno.test(`taskToJson() gives the trace ${traceText} as ${json}`, () => {
-    const { trace = null } = taskToJson(taskWith({ traceText }));
-    assertEquals(stringifyJson(trace), json);
-  });
-}
-
-Deno.test("eventToJson() uses the names of the table", () => {
-  const event = eventWith({ id: 7, kind: "failed", runner: "r1", detail: "x" });
-  assertEquals(eventToJson(event), {
-    id: 7,
-    kind: "failed",
-    occurred_at: "2026-01-19T18:28:00.000Z",
-    attempt: 0,
-    runner: "r1",
-    detail: "x",
-  });
 });

@@ -8,14 +8,10 @@ import {
   type MetricName,
   METRICS,
 } from "../../lib/runner/metrics.ts";
-import type {
-  AgentTask,
-  ClaimedTask,
-  TaskEventKind,
-} from "../../lib/task/task.ts";
+import type { AgentTask, TaskEventKind } from "../../lib/task/task.ts";
 import type { Transition } from "../../lib/task/task.ts";
-import { FakeClock } from "../support/fake_clock.ts";
-import { NO_ID, TestService } from "../service/service.ts";
+import type { EndedTask } from "../../lib/store/contract.ts";
+import { sampleTask } from "../support/sample_task.ts";
 
 class TestMeter implements Meter {
   readonly lines: string[] = [];
@@ -39,14 +35,13 @@ function events(): RunnerEvents {
   });
 }
 
-function claimed(
+function begun(
   provider: string,
   { attempt = 1, waitedMs = 0 } = {},
-): ClaimedTask {
-  const now = new Date("2026-11-23T00:00:00Z");
-  const createdAt = new Date(now.getTime() - waitedMs);
-  const task = { id: NO_ID, provider, attempt, createdAt, updatedAt: now };
-  return { task, lease: {} } as unknown as ClaimedTask;
+): AgentTask {
+  const updatedAt = new Date("2026-11-23T00:00:00Z");
+  const createdAt = new Date(updatedAt.getTime() - waitedMs);
+  return sampleTask({ provider, attempt, createdAt, updatedAt });
 }
 
 function recorded(provider: string, event: TaskEventKind, runMs = 250) {
@@ -55,17 +50,17 @@ function recorded(provider: string, event: TaskEventKind, runMs = 250) {
   return { type: "recorded", task, transition, runMs } as const;
 }
 
-Deno.test("measureRunner() counts what is claimed, and how long it waited first", () => {
+Deno.test("measureRunner() counts what is begun, and how long it waited first", () => {
   const meter = new TestMeter();
   const runner = events();
   using _measuring = measureRunner(runner, meter);
   runner.emit({
-    type: "claimed",
+    type: "begun",
     tasks: [
-      claimed("a", { waitedMs: 1_500 }),
-      claimed("b"),
-      claimed("a", { attempt: 2, waitedMs: 9_000 }),
-      claimed("b", { waitedMs: -5 }),
+      begun("a", { waitedMs: 1_500 }),
+      begun("b"),
+      begun("a", { attempt: 2, waitedMs: 9_000 }),
+      begun("b", { waitedMs: -5 }),
     ],
   });
   assertEquals(meter.lines, [
@@ -102,7 +97,7 @@ Deno.test("measureRunner() counts leases lost, commits, and what fails or ends u
   const measuring = measureRunner(runner, meter);
   runner.emit({ type: "lost", task: { provider: "a" } as AgentTask });
   runner.emit({ type: "committed", rows: 17 });
-  runner.emit({ type: "ended", transitions: [{}, {}] as Transition[] });
+  runner.emit({ type: "ended", ended: [{}, {}] as EndedTask[] });
   runner.emit({ type: "pass failed", error: new Error("no") });
   assertEquals(meter.lines, [
     "leasesLost +1",
@@ -135,104 +130,6 @@ Deno.test("metrics have names, units and labels as Prometheus wants them", () =>
     assertEquals(metric.bounds !== undefined, metric.kind === "histogram");
     assertEquals(metric.bounds, metric.bounds?.toSorted((a, b) => a - b));
   }
-});
-
-/** The samples of a page: `name{labels}` and value. */
-function samplesOf(text: string): Map<string, number> {
-  const lines = text.split("\n").filter((line) => /^[a-z]/.test(line));
-  return new Map(lines.map((line): [string, number] => {
-    const [, name = "", value] = /^(.*) (\S+)$/.exec(line) ?? [];
-    return [name, Number(value)];
-  }));
-}
-
-Deno.test("GET /metrics shows the store, and no runner's metrics where there is none", async () => {
-  await using test = await TestService.start();
-  const created = new Date(Date.now() - 90_000);
-  await test.store.create([{ userId: NO_ID, provider: "p" }], created);
-  await test.create({ run_at: "2126-01-01T00:00:00Z" });
-  const { headers, body } = await test.get("/metrics");
-  assertMatch(headers.get("Content-Type") ?? "", /^text\/plain; version=0.0.4/);
-  const samples = samplesOf(body);
-  assertEquals(samples.get('agent_runner_queue_depth{state="created"}'), 2);
-  assertEquals(samples.get("agent_runner_database_up"), 1);
-  assertEquals(samples.get('agent_runner_build_info{version="1.2.3"}'), 1);
-  const age = samples.get("agent_runner_oldest_waiting_seconds") ?? 0;
-  assert(age >= 90 && age < 120, `${age} s`);
-  assert((samples.get("agent_runner_resident_memory_bytes") ?? 0) > 1e7);
-  const started = samples.get("agent_runner_start_time_seconds") ?? 0;
-  assert(Math.abs(Date.now() / 1_000 - started) < 600);
-  assert(!body.includes("tasks_claimed"));
-});
-
-Deno.test("GET /metrics shows what a runner beside it did, and for how long the file was held", async () => {
-  const runner = events();
-  const drain = new AbortController();
-  await using test = await TestService.start({
-    runner: () => ({ events: runner, runs: { size: 7 }, drain: drain.signal }),
-  });
-  assertEquals(
-    (await test.get("/ready")).body.runner,
-    "it has not claimed yet",
-  );
-  runner.emit({
-    type: "claimed",
-    tasks: [claimed('say "hi"\n', { waitedMs: 40 })],
-  });
-  assertEquals((await test.ok("/ready")).runner, "claiming");
-  runner.emit(recorded('say "hi"\n', "completed", 40));
-  runner.emit({ type: "committed", rows: 3 });
-  await test.create();
-  await test.released();
-  const samples = samplesOf((await test.get("/metrics")).body);
-  const provider = 'provider="say \\"hi\\"\\n"';
-  for (
-    const [name, value] of [
-      [`agent_runner_tasks_claimed_total{${provider}}`, 1],
-      [`agent_runner_tasks_completed_total{${provider}}`, 1],
-      [`agent_runner_wait_seconds_bucket{le="0.05",${provider}}`, 1],
-      [`agent_runner_wait_seconds_bucket{le="0.01",${provider}}`, 0],
-      [`agent_runner_run_seconds_sum{${provider}}`, 0.04],
-      ["agent_runner_commit_rows_sum", 3],
-      ["agent_runner_tasks_in_flight", 7],
-      ["agent_runner_leases_lost_total", 0],
-    ] as const
-  ) assertEquals(samples.get(name), value, name);
-  assert((samples.get("agent_runner_database_held_seconds_count") ?? 0) >= 1);
-
-  runner.emit({ type: "pass failed", error: new Error("The disk is full") });
-  const failing = await test.get("/ready");
-  assertEquals([failing.status, failing.body.runner], [
-    503,
-    "The disk is full",
-  ]);
-  runner.emit({ type: "claimed", tasks: [] });
-  drain.abort();
-  const stopping = await test.get("/ready");
-  assertEquals([stopping.status, stopping.body.runner], [
-    503,
-    "it is stopping",
-  ]);
-});
-
-Deno.test("GET /metrics leaves out what can't be read", async () => {
-  const clock = new FakeClock();
-  await using test = await TestService.start({ clock });
-  await test.create();
-  await test.get("/metrics");
-  await clock.advance(10_000);
-  await test.store[Symbol.asyncDispose]();
-  Deno.removeSync(test.path);
-  Deno.mkdirSync(test.path);
-  const { status, body } = await test.get("/metrics");
-  assertEquals(status, 200);
-  const samples = samplesOf(body);
-  assertEquals(samples.get("agent_runner_database_up"), 0);
-  assertEquals(
-    [...samples.keys()].filter((name) => /queue|oldest/.test(name)),
-    [],
-  );
-  Deno.removeSync(test.path);
 });
 
 /** Every expression of the dashboard, wherever it is. */

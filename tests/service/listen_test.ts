@@ -8,12 +8,14 @@ import {
   type ListenOptions,
 } from "../../lib/service/listen.ts";
 import { requestOf } from "../../lib/service/node_http.ts";
+import { LIMIT_MS, until, within } from "../support/until.ts";
 
+/** No times but those that a test is about. */
 const LIMITS: ConnectionLimits = {
   maxConnections: 4,
-  headersMs: 150,
-  requestMs: 300,
-  idleMs: 200,
+  headersMs: LIMIT_MS,
+  requestMs: LIMIT_MS,
+  idleMs: LIMIT_MS,
   checkMs: 20,
 };
 
@@ -47,7 +49,10 @@ async function talk(listener: Listener, text: string): Promise<string> {
   const decoder = new TextDecoder();
   const buffer = new Uint8Array(65_536);
   while (true) {
-    const length = await connection.read(buffer).catch(() => null);
+    const length = await within(
+      "the connection is closed",
+      connection.read(buffer).catch(() => null),
+    );
     if (length === null) return answer;
     answer += decoder.decode(buffer.subarray(0, length));
   }
@@ -55,39 +60,55 @@ async function talk(listener: Listener, text: string): Promise<string> {
 
 const GET = "GET / HTTP/1.1\r\nHost: x\r\n";
 
-const SILENT: [what: string, text: string, answer: RegExp][] = [
-  ["sends nothing", "", /^(HTTP\/1.1 408 [^]*)?$/],
-  ["does not end its headers", GET, /^(HTTP\/1.1 408 [^]*)?$/],
-  ["sends no second request", `${GET}\r\n`, /^HTTP\/1.1 200 [^]*hello/],
+const SILENT: [
+  what: string,
+  text: string,
+  answer: RegExp,
+  limits: Partial<ConnectionLimits>,
+][] = [
+  ["sends nothing", "", /^(HTTP\/1.1 408 [^]*)?$/, { headersMs: 150 }],
+  [
+    "does not end its headers",
+    GET,
+    /^(HTTP\/1.1 408 [^]*)?$/,
+    { headersMs: 150 },
+  ],
+  [
+    "sends no second request",
+    `${GET}\r\n`,
+    /^HTTP\/1.1 200 [^]*hello/,
+    { idleMs: 200 },
+  ],
   [
     "does not send its body",
     "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n",
     /^HTTP\/1.1 (408|200) /,
+    { headersMs: 300, requestMs: 300 },
   ],
 ];
 
-for (const [what, text, answer] of SILENT) {
+for (const [what, text, answer, limits] of SILENT) {
   Deno.test(`a client that ${what} is let go`, async () => {
     await using listener = await start(async (request) => {
       await request.text().catch(() => {});
       return new Response("hello");
-    });
+    }, limits);
     assertMatch(await talk(listener, text), answer);
   });
 }
 
 Deno.test("connections are bounded, and a closed one makes room", async () => {
-  await using listener = await start(undefined, {
-    headersMs: 5_000,
-    requestMs: 5_000,
-  });
+  await using listener = await start();
   const held = [];
   for (let n = 0; n < 4; n++) held.push(await connect(listener));
   const close = "Connection: close\r\n\r\n";
   assertEquals(await talk(listener, GET + close), "");
   held.pop()?.close();
   let answer = "";
-  while (answer === "") answer = await talk(listener, GET + close);
+  await until("there is room", async () => {
+    answer = await talk(listener, GET + close);
+    return answer !== "";
+  });
   assertMatch(answer, /^HTTP\/1.1 200 /);
   for (const connection of held) connection.close();
 });
@@ -113,9 +134,15 @@ Deno.test("a stream goes on for longer than a request may take", async () => {
         },
       }),
     );
+  }, { headersMs: 300, requestMs: 300 });
+  let text = "";
+  // Where the request itself comes too late, it is refused.
+  await until("the request is there in time", async () => {
+    const response = await fetch(`http://127.0.0.1:${listener.port}`);
+    text = await response.text();
+    return response.ok;
   });
-  const response = await fetch(`http://127.0.0.1:${listener.port}`);
-  assertEquals(await response.text(), "0 1 2 3 4 5 6 7 ");
+  assertEquals(text, "0 1 2 3 4 5 6 7 ");
 });
 
 Deno.test("a client that goes away ends its stream", async () => {
@@ -130,7 +157,7 @@ Deno.test("a client that goes away ends its stream", async () => {
   );
   const response = await fetch(`http://127.0.0.1:${listener.port}`);
   await response.body?.cancel();
-  await cancelled.promise;
+  await within("the stream ends", cancelled.promise);
 });
 
 Deno.test("a stream that fails breaks the connection, and not the server", async () => {
@@ -225,10 +252,10 @@ Deno.test("close() answers what is in hand, and abort() ends it", async () => {
 
 Deno.test("close() ends idle connections, however many requests they had", async () => {
   for (const count of [1, 2, 3, 4]) {
-    const listener = await start(undefined, { idleMs: 60_000 });
+    const listener = await start();
     for (let n = 0; n < count; n++) {
       await (await fetch(`http://127.0.0.1:${listener.port}`)).text();
     }
-    await listener.close();
+    await within("all is closed", listener.close());
   }
 });

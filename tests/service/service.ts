@@ -14,7 +14,8 @@ import {
 } from "../../lib/store/duckdb/connection.ts";
 import { openDuckDbStore } from "../../lib/store/duckdb/store.ts";
 import { createLog } from "../../lib/base/log.ts";
-import type { OpenStore } from "../../lib/store/open.ts";
+import { newTasks, type Store } from "../../lib/store/contract.ts";
+import type { ClaimedTask, NewTask, Transition } from "../../lib/task/task.ts";
 import {
   type RunningService,
   type ServedRunner,
@@ -27,10 +28,12 @@ export interface TestServiceOptions {
   /** As a runner with --exclusive has it. */
   readonly exclusive?: boolean;
   readonly allowedHosts?: readonly string[];
-  /** The service's; the database has the system's. */
+  /** The service's. @default {systemClock} */
   readonly clock?: Clock;
+  /** The database's. @default {systemClock} */
+  readonly storeClock?: Clock;
   /** Makes the runner beside the service. */
-  readonly runner?: (store: OpenStore) => ServedRunner;
+  readonly runner?: (store: Store) => ServedRunner;
 }
 
 // deno-lint-ignore no-explicit-any -- what JSON gives; the test looks at it
@@ -50,7 +53,7 @@ export const NO_ID = "00000000-0000-4000-8000-000000000000";
 export class TestService implements AsyncDisposable {
   readonly folder = Deno.makeTempDirSync({ prefix: "agent-runner-service-" });
   readonly log: string[] = [];
-  readonly store!: OpenStore;
+  readonly store!: Store;
   readonly service!: RunningService;
   /** How often the database's file was opened. */
   opened = 0;
@@ -64,9 +67,10 @@ export class TestService implements AsyncDisposable {
       level: "DEBUG",
       write: (text) => test.log.push(text),
     });
-    const { exclusive } = options;
+    const { exclusive, storeClock } = options;
     const store = await openDuckDbStore(test.path, {
       exclusive,
+      clock: storeClock,
       connect: (path) => test.#connect(path),
     });
     const service = await startService({
@@ -171,6 +175,24 @@ export class TestService implements AsyncDisposable {
     return answer.body.id;
   }
 
+  /** Creates tasks of the provider "p" beside the API. Returns their ids. */
+  async add(tasks: readonly Partial<NewTask>[]): Promise<string[]> {
+    const given = { userId: NO_ID, provider: "p" };
+    const all = tasks.map((task) => ({ ...given, ...task }));
+    return [...(await this.store.admin.create(newTasks(all))).sets()].flat();
+  }
+
+  /** Claims as a runner does. */
+  async claim(limit = 1_000, owner = "tester"): Promise<ClaimedTask[]> {
+    const options = { limit, owner, leaseMs: 60_000, maxAttempts: 3 };
+    return [...(await this.store.queue.claim(options)).tasks];
+  }
+
+  /** Claims what there is, and ends it so. */
+  async run(end: (claimed: ClaimedTask) => Transition): Promise<void> {
+    await this.store.queue.record((await this.claim()).map(end));
+  }
+
   async document(): Promise<Document> {
     if (!this.#document) {
       const { body, status } = await this.get("/openapi.json");
@@ -181,7 +203,7 @@ export class TestService implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.service.stop({ drainMs: 5_000, abort: this.#never });
+    await this.service.stop({ drainMs: 60_000, abort: this.#never });
     await this.store[Symbol.asyncDispose]();
     Deno.removeSync(this.folder, { recursive: true });
   }

@@ -20,6 +20,7 @@ export function sampleTask(given: Partial<AgentTask> = {}): AgentTask {
     priority: 0,
     runAt: null,
     attempt: 1,
+    questions: 0,
     maxAttempts: null,
     timeoutMs: null,
     leaseOwner: null,

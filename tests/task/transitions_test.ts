@@ -1,16 +1,24 @@
-import { assert, assertEquals } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertObjectMatch,
+  assertThrows,
+} from "@std/assert";
 import type {
   AgentTask,
   ClaimedTask,
   JsonObject,
   JsonValue,
   Lease,
-  Outcome,
+  NoLease,
   Transition,
 } from "../../lib/task/task.ts";
 import {
   answer,
+  answeredElsewhere,
+  apply,
   askInput,
+  begin,
   cancel,
   complete,
   expire,
@@ -18,192 +26,391 @@ import {
   type Held,
   isAnsweredElsewhere,
   noteProgress,
+  questionOf,
   release,
   retryLater,
-  startedPatch,
+  type TaskRow,
   traceTime,
 } from "../../lib/task/transitions.ts";
-import { transitionFor } from "../../lib/task/after_run.ts";
+import { parseTrace } from "../../lib/task/trace.ts";
+import { sampleTask } from "../support/sample_task.ts";
 
-const NOW = new Date("2026-11-22T14:29:55.730Z");
-const NOW_TEXT = "2026-11-22T14:29:55.730+00:00";
+const AT = new Date("2026-11-22T14:29:55.730Z");
+const AT_TEXT = "2026-11-22T14:29:55.730+00:00";
 const LATER = new Date("2026-11-22T14:30:00Z");
+const LATER_TEXT = "2026-11-22T14:30:00.000+00:00";
+/** From one to the other. */
+const DELAY_MS = 4_270;
+const TRACE = '{"a": 1}';
 const LEASE: Lease = { taskId: "t1", id: "l1", owner: "r1", attempt: 2 };
+const NO_LEASE: NoLease = { taskId: "t1", id: null, owner: null, attempt: 2 };
 
 function claimed(task: Partial<AgentTask> = {}): ClaimedTask {
-  const defaults = { id: "t1", attempt: 2, maxAttempts: null };
+  const known = { id: "t1", attempt: 2, traceText: TRACE };
+  return { task: sampleTask({ ...known, ...task }), lease: LEASE };
+}
+
+/** The row of a running task. */
+function row(more: Partial<TaskRow> = {}): TaskRow {
   return {
-    task: {
-      ...defaults,
-      traceText: '{"a": 1}',
-      state: "running",
-      ...task,
-    } as AgentTask,
-    lease: LEASE,
+    state: "running",
+    leaseId: "l1",
+    traceText: TRACE,
+    attempt: 2,
+    questions: 0,
+    runAt: null,
+    ...more,
   };
 }
 
-const COMMON = {
-  lease: LEASE,
-  traceText: '{"a": 1}',
-  from: "running",
-  detail: null,
-  keepsLease: false,
-  returnsAttempt: false,
-  runAt: null,
-};
-
 const COMPLETED = {
-  completed_at: NOW_TEXT,
+  completed_at: AT_TEXT,
   completed_by: "runner_loop",
   result: "success",
 };
-
-const CANCELLED = {
-  failed_at: NOW_TEXT,
-  failed_by: "runner_loop",
-  error: "Cancelled",
-  cancelled_at: NOW_TEXT,
-  result: "cancelled",
+const FAILED = { failed_at: AT_TEXT, failed_by: "runner_loop" };
+const STARTED = {
+  auto_started_at: AT_TEXT,
+  auto_started_by: "runner_loop",
+  progress: "Task started",
 };
 
-const MADE: [name: string, made: Transition, expected: Partial<Transition>][] =
+/** What a transition says, and what it adds to a trace at that time. */
+interface Made extends Partial<Omit<Transition, "patch">> {
+  readonly patch: JsonObject;
+}
+
+/** The row after a transition whose fence holds. */
+function after(made: Transition, traceText: string | null = TRACE): TaskRow {
+  const { from, lease } = made;
+  const before = row({ state: from, leaseId: lease.id, traceText });
+  const next = apply(before, made, AT);
+  assert(next);
+  return next;
+}
+
+/** What it adds to a trace, or changes there. */
+function patchOf(made: Transition, traceText: string | null = TRACE) {
+  const before = parseTrace(traceText) ?? {};
+  return Object.fromEntries(
+    Object.entries(parseTrace(after(made, traceText).traceText) ?? {})
+      .filter(([key, value]) => before[key] !== value),
+  );
+}
+
+const MADE: readonly (readonly [
+  name: string,
+  made: Transition,
+  expected: Made,
+])[] = [
   [
-    ["complete() writes HandsFree's keys", complete(claimed(), NOW), {
+    "begin() spends an attempt and keeps the lease",
+    begin(claimed({ state: "created" })),
+    {
+      from: "created",
+      to: "running",
+      event: "started",
+      attempts: 1,
+      keepsLease: true,
+      patch: STARTED,
+    },
+  ],
+  [
+    "begin() takes what is running, for another attempt",
+    begin(claimed()),
+    {
+      to: "running",
+      event: "started",
+      attempts: 1,
+      keepsLease: true,
+      patch: STARTED,
+    },
+  ],
+  ["complete() writes HandsFree's keys", complete(claimed()), {
+    to: "completed",
+    event: "completed",
+    patch: COMPLETED,
+  }],
+  [
+    "complete() keeps the message and the result apart from HandsFree's keys",
+    complete(claimed(), { message: "PR opened", result: { pr: 5 } }),
+    {
       to: "completed",
       event: "completed",
-      patch: COMPLETED,
-    }],
-    [
-      "complete() keeps the message and the result apart from HandsFree's keys",
-      complete(claimed(), NOW, { message: "PR opened", result: { pr: 5 } }),
-      {
-        to: "completed",
-        event: "completed",
-        detail: "PR opened",
-        patch: { ...COMPLETED, progress: "PR opened", output: { pr: 5 } },
-      },
-    ],
-    [
-      "complete() keeps a result that is null",
-      complete(claimed(), NOW, { result: null }),
-      {
-        to: "completed",
-        event: "completed",
-        patch: { ...COMPLETED, output: null },
-      },
-    ],
-    ["fail() writes HandsFree's keys", fail(claimed(), NOW, "broken"), {
-      to: "failed",
-      event: "failed",
-      detail: "broken",
-      patch: { failed_at: NOW_TEXT, failed_by: "runner_loop", error: "broken" },
-    }],
-    ["noteProgress() keeps the lease", noteProgress(claimed(), NOW, "half"), {
+      detail: "PR opened",
+      patch: { ...COMPLETED, progress: "PR opened", output: { pr: 5 } },
+    },
+  ],
+  [
+    "complete() keeps a result that is null",
+    complete(claimed(), { result: null }),
+    {
+      to: "completed",
+      event: "completed",
+      patch: { ...COMPLETED, output: null },
+    },
+  ],
+  [
+    "complete() ends a run that was only held when it was claimed",
+    complete(claimed({ state: "created" })),
+    { to: "completed", event: "completed", patch: COMPLETED },
+  ],
+  ["fail() writes HandsFree's keys", fail(claimed(), "broken"), {
+    to: "failed",
+    event: "failed",
+    detail: "broken",
+    patch: { ...FAILED, error: "broken" },
+  }],
+  [
+    "noteProgress() keeps the lease, and the time of the note",
+    noteProgress(claimed(), { message: "half", at: LATER }),
+    {
       to: "running",
       event: "progress",
       detail: "half",
       keepsLease: true,
-      patch: { last_progress_at: NOW_TEXT, progress: "half" },
-    }],
-    [
-      "noteProgress() keeps how much is done",
-      noteProgress(claimed(), NOW, "half", { fraction: 0.5 }),
-      {
-        to: "running",
-        event: "progress",
-        detail: "50%: half",
-        keepsLease: true,
-        patch: {
-          last_progress_at: NOW_TEXT,
-          progress: "half",
-          progress_fraction: 0.5,
-        },
-      },
-    ],
-    [
-      "askInput() gives the lease and the attempt up",
-      askInput(claimed(), NOW, "Which?"),
-      {
-        to: "needs_input",
-        event: "needs_input",
-        detail: "Which?",
-        returnsAttempt: true,
-        patch: { question: "Which?", question_asked_at: NOW_TEXT },
-      },
-    ],
-    [
-      "askInput() says until when it waits",
-      askInput(claimed(), NOW, "Which?", { answerWithinMs: 4_270 }),
-      {
-        to: "needs_input",
-        event: "needs_input",
-        detail: "Which?",
-        returnsAttempt: true,
-        runAt: LATER,
-        patch: {
-          question: "Which?",
-          question_asked_at: NOW_TEXT,
-          answer_by: "2026-11-22T14:30:00.000+00:00",
-        },
-      },
-    ],
-    [
-      "retryLater() stays running until its time",
-      retryLater(claimed(), NOW, { error: "busy", runAt: LATER }),
-      {
-        to: "running",
-        event: "retry_scheduled",
-        detail: "busy",
-        runAt: LATER,
-        patch: {
-          last_error: "busy",
-          last_failed_at: NOW_TEXT,
-          retry_at: "2026-11-22T14:30:00.000+00:00",
-        },
-      },
-    ],
-    ["release() gives the attempt back", release(claimed(), "stopped"), {
+      patch: { last_progress_at: LATER_TEXT, progress: "half" },
+    },
+  ],
+  [
+    "noteProgress() keeps how much is done",
+    noteProgress(claimed(), { message: "half", fraction: 0.5, at: LATER }),
+    {
       to: "running",
-      event: "released",
-      detail: "stopped",
-      returnsAttempt: true,
-      patch: {},
-    }],
-  ];
+      event: "progress",
+      detail: "50%: half",
+      keepsLease: true,
+      patch: {
+        last_progress_at: LATER_TEXT,
+        progress: "half",
+        progress_fraction: 0.5,
+      },
+    },
+  ],
+  [
+    "askInput() gives the lease up, and counts as a question",
+    askInput(claimed(), "Which?"),
+    {
+      to: "needs_input",
+      event: "needs_input",
+      detail: "Which?",
+      isQuestion: true,
+      patch: { question: "Which?", question_asked_at: AT_TEXT },
+    },
+  ],
+  [
+    "askInput() says until when it waits",
+    askInput(claimed(), "Which?", { answerWithinMs: DELAY_MS }),
+    {
+      to: "needs_input",
+      event: "needs_input",
+      detail: "Which?",
+      isQuestion: true,
+      delayMs: DELAY_MS,
+      patch: {
+        question: "Which?",
+        question_asked_at: AT_TEXT,
+        answer_by: LATER_TEXT,
+      },
+    },
+  ],
+  [
+    "retryLater() stays running until its time",
+    retryLater(claimed(), { error: "busy", delayMs: DELAY_MS }),
+    {
+      to: "running",
+      event: "retry_scheduled",
+      detail: "busy",
+      delayMs: DELAY_MS,
+      patch: {
+        last_error: "busy",
+        last_failed_at: AT_TEXT,
+        retry_at: LATER_TEXT,
+      },
+    },
+  ],
+  ["release() gives the attempt back", release(claimed(), "stopped"), {
+    to: "running",
+    event: "released",
+    detail: "stopped",
+    attempts: -1,
+    patch: {},
+  }],
+  [
+    "cancel() expects the state and no lease where nobody works",
+    cancel({ task: claimed({ state: "created" }).task, lease: NO_LEASE }),
+    {
+      lease: NO_LEASE,
+      from: "created",
+      to: "failed",
+      event: "cancelled",
+      patch: {
+        ...FAILED,
+        error: "Cancelled",
+        cancelled_at: AT_TEXT,
+        result: "cancelled",
+      },
+    },
+  ],
+  [
+    "answeredElsewhere() stays running, and takes back until when it was waited for",
+    answeredElsewhere({ task: claimed().task, lease: NO_LEASE }),
+    {
+      lease: NO_LEASE,
+      to: "running",
+      event: "answered",
+      patch: { answer_by: null },
+    },
+  ],
+];
 
 for (const [name, made, expected] of MADE) {
   Deno.test(name, () => {
-    assertEquals(made, { ...COMMON, ...expected } as Transition);
+    const { patch, ...rest } = expected;
+    assertObjectMatch({ ...made }, {
+      lease: LEASE,
+      from: "running",
+      detail: null,
+      keepsLease: false,
+      attempts: 0,
+      isQuestion: false,
+      delayMs: null,
+      ...rest,
+    });
+    assertEquals(patchOf(made), patch);
   });
 }
 
-const ANSWERED = {
-  answer: "main",
-  answered_at: NOW_TEXT,
-};
+Deno.test("begin() keeps the first start's time", () => {
+  const before = JSON.stringify({ ...STARTED, auto_started_at: "then" });
+  assertEquals(after(begin(claimed()), before).traceText, before);
+  for (const text of ['{"text": "auto_started_at"}', null]) {
+    assertEquals(patchOf(begin(claimed()), text), STARTED);
+  }
+});
+
+Deno.test("begin() refuses a task that has ended", () => {
+  assertThrows(
+    () => begin(claimed({ state: "completed" })),
+    TypeError,
+    "Cannot take a task from completed to running",
+  );
+});
+
+Deno.test("apply() makes the row that is to be written", () => {
+  const begun = apply(
+    row({ state: "created", attempt: 0, runAt: AT }),
+    begin(claimed({ state: "created" })),
+    AT,
+  );
+  assert(begun);
+  assertEquals(
+    { ...begun, traceText: JSON.parse(begun.traceText ?? "") },
+    { ...row({ attempt: 1 }), traceText: { a: 1, ...STARTED } },
+  );
+  const asked = apply(
+    begun,
+    askInput(claimed(), "Which?", { answerWithinMs: DELAY_MS }),
+    AT,
+  );
+  assert(asked);
+  const { state, leaseId, attempt, questions, runAt } = asked;
+  assertEquals(
+    { state, leaseId, attempt, questions, runAt },
+    {
+      state: "needs_input",
+      leaseId: null,
+      attempt: 1,
+      questions: 1,
+      runAt: LATER,
+    },
+  );
+});
+
+Deno.test("apply() gives an attempt back, and leaves a trace alone to which nothing is added", () => {
+  const text = '{ "a" : NaN }';
+  const released = apply(
+    row({ traceText: text }),
+    release(claimed(), "stopped"),
+    AT,
+  );
+  assertEquals(released, row({ traceText: text, attempt: 1, leaseId: null }));
+});
+
+Deno.test("apply() keeps what else a row has, and merges into the trace that is there now", () => {
+  const more = { ...row({ traceText: '{"theirs": 1.0}' }), provider: "http" };
+  const after = apply(more, complete(claimed()), AT);
+  assertEquals(after?.provider, "http");
+  assertEquals(
+    after?.traceText,
+    `{"theirs": 1.0, ${JSON.stringify(COMPLETED).slice(1)}`,
+  );
+});
+
+const REFUSED: readonly Partial<TaskRow>[] = [
+  { leaseId: "l2" },
+  { leaseId: null },
+  { state: "created" },
+  { state: "completed" },
+  { state: "paused" },
+];
+
+for (const more of REFUSED) {
+  Deno.test(`apply() writes nothing into a row with ${JSON.stringify(more)}`, () => {
+    assertEquals(apply(row(more), complete(claimed()), AT), undefined);
+  });
+}
+
+Deno.test("apply() takes no lease for one that it expects", () => {
+  const held = { task: claimed().task, lease: NO_LEASE };
+  assertEquals(apply(row(), cancel(held), AT), undefined);
+  assertEquals(
+    apply(row({ leaseId: null }), cancel(held), AT)?.state,
+    "failed",
+  );
+});
+
+Deno.test("apply() takes the transitions of one run in their order", () => {
+  const run = claimed({ state: "created" });
+  const created = row({ state: "created", attempt: 0 });
+  assertEquals(apply(created, complete(run), AT), undefined);
+  const begun = apply(created, begin(run), AT);
+  const noted = begun &&
+    apply(begun, noteProgress(run, { message: "half", at: AT }), AT);
+  const completed = noted && apply(noted, complete(run), AT);
+  assertEquals([completed?.state, completed?.attempt], ["completed", 1]);
+  assertEquals(completed && apply(completed, begin(run), AT), undefined);
+});
+
+const ANSWERED = { answer: "main", answered_at: AT_TEXT };
 
 /** A task that waits for an answer, with this in its trace. */
 function asking(trace: JsonObject, runAt: Date | null = null): Held {
   const traceText = JSON.stringify(trace);
   const { task } = claimed({ state: "needs_input", traceText, runAt });
-  return { task, lease: { taskId: "t1", id: null, owner: null, attempt: 1 } };
+  return { task, lease: NO_LEASE };
+}
+
+/** What the answer "main" puts into the trace. */
+function answerPatch(trace: JsonObject): JsonObject {
+  return patchOf(answer(asking(trace), "main"), JSON.stringify(trace));
 }
 
 Deno.test("answer() makes a task claimable again, and keeps the answer", () => {
-  const held = asking({ question: "Which?" });
-  assertEquals(answer(held, NOW, "main"), {
-    ...COMMON,
-    lease: held.lease,
-    traceText: '{"question":"Which?"}',
+  assertObjectMatch({ ...answer(asking({ question: "Which?" }), "main") }, {
+    lease: NO_LEASE,
     from: "needs_input",
     to: "running",
     event: "answered",
     detail: "main",
-    patch: {
-      answers: [{ question: "Which?", ...ANSWERED }],
-      question: null,
-    },
+    keepsLease: false,
+    attempts: 0,
+    isQuestion: false,
+    delayMs: null,
+  });
+  assertEquals(answerPatch({ question: "Which?" }), {
+    answers: [{ question: "Which?", ...ANSWERED }],
+    question: null,
   });
 });
 
@@ -216,20 +423,31 @@ const ANSWERS_BEFORE: [name: string, before: JsonObject, after: JsonValue[]][] =
 
 for (const [name, before, after] of ANSWERS_BEFORE) {
   Deno.test(`answer() keeps ${name} that is there already`, () => {
-    const { patch } = answer(asking({ question: "Q", ...before }), NOW, "main");
-    assertEquals(patch.answers, [...after, { question: "Q", ...ANSWERED }]);
+    const { answers } = answerPatch({ question: "Q", ...before });
+    assertEquals(answers, [...after, { question: "Q", ...ANSWERED }]);
   });
 }
 
 Deno.test("answer() takes a task that another program made wait, without a question", () => {
-  const { patch } = answer(asking({}), NOW, "main");
-  assertEquals(patch.answers, [{ question: "", ...ANSWERED }]);
+  const { answers } = answerPatch({});
+  assertEquals(answers, [{ question: "", ...ANSWERED }]);
 });
 
 Deno.test("answer() takes back until when it was waited for", () => {
-  const asked = asking({ question: "Q", answer_by: "then" }, LATER);
-  const { patch, runAt } = answer(asked, NOW, "main");
-  assertEquals([patch.answer_by, runAt], [null, null]);
+  assertEquals(answerPatch({ answer_by: "then" }).answer_by, null);
+  assertEquals(answer(asking({}, LATER), "main").delayMs, null);
+});
+
+Deno.test("answer() begins again, with nothing done", () => {
+  assertEquals(answerPatch({ progress_fraction: 0.4 }).progress_fraction, null);
+});
+
+Deno.test("questionOf() reads what a task waits with", () => {
+  assertEquals(questionOf({ question: "Which?" }), "Which?");
+  const others: JsonObject[] = [{}, { question: null }, { question: 5 }];
+  for (const trace of [undefined, ...others]) {
+    assertEquals(questionOf(trace), undefined);
+  }
 });
 
 const EXPIRED: [trace: JsonObject, error: string][] = [
@@ -250,25 +468,24 @@ const EXPIRED: [trace: JsonObject, error: string][] = [
 
 for (const [trace, error] of EXPIRED) {
   Deno.test(`expire() fails a task: ${error}`, () => {
-    const { from, to, event, detail, patch, runAt } = expire(
-      asking(trace, LATER),
-      NOW,
-    );
+    const expired = expire(asking(trace, LATER));
+    const { from, to, event, detail, delayMs } = expired;
     assertEquals([from, to, event], ["needs_input", "failed", "failed"]);
-    assertEquals([detail, patch.error, runAt], [error, error, null]);
+    assertEquals([detail, delayMs], [error, null]);
+    assertEquals(patchOf(expired).error, error);
   });
 }
 
 Deno.test("isAnsweredElsewhere() knows the time of a question from that of a retry", () => {
-  const at = { answer_by: traceTime(LATER) };
-  const [asked, retried] = [at, { answer_by: null }].map((trace) => ({
+  const by = { answer_by: traceTime(LATER) };
+  const [asked, retried] = [by, { answer_by: null }].map((trace) => ({
     ...asking(trace, LATER).task,
     state: "running" as const,
   }));
   assert(asked && retried);
   assertEquals(isAnsweredElsewhere(asked), true);
   assertEquals(isAnsweredElsewhere(retried), false);
-  assertEquals(isAnsweredElsewhere({ ...asked, runAt: NOW }), false);
+  assertEquals(isAnsweredElsewhere({ ...asked, runAt: AT }), false);
   assertEquals(isAnsweredElsewhere({ ...asked, runAt: null }), false);
   assertEquals(
     isAnsweredElsewhere({ ...asked, state: "needs_input" }),
@@ -276,178 +493,54 @@ Deno.test("isAnsweredElsewhere() knows the time of a question from that of a ret
   );
 });
 
+const NOTED: Held = {
+  ...claimed(),
+  note: { message: "x", fraction: 0.4, at: LATER },
+};
+
 const FRACTIONS: [made: Transition, fraction: JsonValue | undefined][] = [
-  [complete(noted(), NOW), 1],
-  [release(noted(), "stopped"), null],
-  [retryLater(noted(), NOW, { error: "busy", runAt: LATER }), null],
-  [fail(noted(), NOW, "broken"), 0.4],
-  [askInput(noted(), NOW, "Which?"), 0.4],
-  [cancel(noted(), NOW), 0.4],
+  [complete(NOTED), 1],
+  [release(NOTED, "stopped"), null],
+  [retryLater(NOTED, { error: "busy", delayMs: DELAY_MS }), null],
+  [fail(NOTED, "broken"), 0.4],
+  [askInput(NOTED, "Which?"), 0.4],
+  [cancel(NOTED), 0.4],
 ];
 
-function noted(): ClaimedTask & Held {
-  return { ...claimed(), note: { message: "x", fraction: 0.4, at: NOW } };
-}
-
-for (const [{ event, patch }, fraction] of FRACTIONS) {
-  Deno.test(`a task that was 40% done has ${fraction} after ${event}`, () => {
-    assertEquals(patch.progress_fraction, fraction);
+for (const [made, fraction] of FRACTIONS) {
+  Deno.test(`a task that was 40% done has ${fraction} after ${made.event}`, () => {
+    assertEquals(patchOf(made).progress_fraction, fraction);
   });
 }
-
-Deno.test("answer() begins again, with nothing done", () => {
-  const { patch } = answer(asking({ progress_fraction: 0.4 }), NOW, "main");
-  assertEquals(patch.progress_fraction, null);
-});
 
 Deno.test("complete() is 100% of what was noted before", () => {
-  const traceText = '{"progress_fraction": 0.4}';
-  const { patch } = complete(claimed({ traceText }), NOW);
-  assertEquals(patch.progress_fraction, 1);
+  const done = complete(claimed());
+  assertEquals(
+    patchOf(done, '{"progress_fraction": 0.4}').progress_fraction,
+    1,
+  );
+  assertEquals(patchOf(done).progress_fraction, undefined);
 });
 
-Deno.test("cancel() expects the state and no lease where nobody works", () => {
-  const { task } = claimed({ state: "created" });
-  const lease = { taskId: "t1", id: null, owner: null, attempt: 0 };
-  assertEquals(cancel({ task, lease }, NOW), {
-    ...COMMON,
-    lease,
-    from: "created",
-    to: "failed",
-    event: "cancelled",
-    patch: CANCELLED,
-  });
-});
-
-Deno.test("startedPatch() writes HandsFree's keys", () => {
-  assertEquals(startedPatch(NOW), {
-    auto_started_at: NOW_TEXT,
-    auto_started_by: "runner_loop",
-    progress: "Task started",
+Deno.test("complete() writes the last note, but not over its own keys", () => {
+  const done = complete(
+    { ...claimed(), note: { message: "half", at: LATER } },
+    { message: "done" },
+  );
+  assertEquals(patchOf(done), {
+    ...COMPLETED,
+    last_progress_at: LATER_TEXT,
+    progress: "done",
   });
 });
 
 Deno.test("traceTime() gives each time its own text", () => {
-  const times = [NOW, LATER, NOW, new Date(0), new Date(0)];
+  const times = [AT, LATER, AT, new Date(0), new Date(0)];
   assertEquals(times.map(traceTime), [
-    NOW_TEXT,
-    "2026-11-22T14:30:00.000+00:00",
-    NOW_TEXT,
+    AT_TEXT,
+    LATER_TEXT,
+    AT_TEXT,
     "1970-01-01T00:00:00.000+00:00",
     "1970-01-01T00:00:00.000+00:00",
   ]);
-});
-
-function verdict(
-  outcome: Outcome,
-  task: Partial<AgentTask> = {},
-  attempts = 1,
-): Transition | undefined {
-  return transitionFor(claimed(task), outcome, {
-    now: NOW,
-    attempts,
-  });
-}
-
-Deno.test("transitionFor() completes with message and result", () => {
-  const outcome = { kind: "completed", message: "done", result: 1 } as const;
-  assertEquals(verdict(outcome), complete(claimed(), NOW, outcome));
-});
-
-Deno.test("transitionFor() asks", () => {
-  assertEquals(
-    verdict({ kind: "needs_input", question: "Which?" }),
-    askInput(claimed(), NOW, "Which?"),
-  );
-});
-
-Deno.test("transitionFor() asks for no longer than it is to", () => {
-  const outcome = {
-    kind: "needs_input",
-    question: "Which?",
-    answerWithinMs: 60_000,
-  } as const;
-  assertEquals(verdict(outcome), askInput(claimed(), NOW, "Which?", outcome));
-});
-
-Deno.test("transitionFor() waits as long as a failure asks for, or as the backoff says", () => {
-  function waitMs(retryAfterMs: number): number {
-    const transition = transitionFor(
-      claimed({ attempt: 1 }),
-      { kind: "failed", error: "busy", retryable: true, retryAfterMs },
-      { now: NOW, attempts: 9, backoff: { baseMs: 2_000, maxMs: 2_000 } },
-    );
-    return (transition?.runAt?.getTime() ?? 0) - NOW.getTime();
-  }
-  assertEquals(waitMs(90_000), 90_000);
-  const short = waitMs(10);
-  assert(short >= 1_000 && short <= 2_000, `${short}`);
-});
-
-Deno.test("transitionFor() gives back what a shutdown stopped", () => {
-  const transition = verdict({ kind: "aborted", reason: "shutdown" });
-  assertEquals(transition, release(claimed(), "The runner was stopped"));
-});
-
-Deno.test("transitionFor() cancels what was cancelled while it ran", () => {
-  const transition = verdict({ kind: "aborted", reason: "cancelled" });
-  assertEquals(transition, cancel(claimed(), NOW));
-});
-
-Deno.test("transitionFor() writes nothing where the lease was lost", () => {
-  assertEquals(verdict({ kind: "aborted", reason: "lease lost" }), undefined);
-});
-
-const RETRIES: [
-  attempt: number,
-  maxAttempts: number | null,
-  attempts: number,
-  retryable: boolean,
-  event: Transition["event"],
-][] = [
-  [1, null, 1, true, "failed"],
-  [1, null, 2, true, "retry_scheduled"],
-  [2, null, 2, true, "failed"],
-  [1, 1, 3, true, "failed"],
-  [1, 2, 1, true, "retry_scheduled"],
-  [2, 2, 3, true, "failed"],
-  [3, 2, 3, true, "failed"],
-  [1, 2, 3, false, "failed"],
-];
-
-for (const [attempt, maxAttempts, attempts, retryable, event] of RETRIES) {
-  const may = retryable ? "retryable" : "final";
-  const limit = maxAttempts ?? `${attempts} by default`;
-  Deno.test(`transitionFor() takes a ${may} failure at attempt ${attempt} of ${limit} for ${event}`, () => {
-    const outcome = { kind: "failed", error: "broken", retryable } as const;
-    const transition = verdict(outcome, { attempt, maxAttempts }, attempts);
-    assertEquals(transition?.event, event);
-    assertEquals(transition?.detail, "broken");
-  });
-}
-
-Deno.test("transitionFor() waits longer after each attempt, 5 minutes at most", () => {
-  const outcome = { kind: "failed", error: "x", retryable: true } as const;
-  const bounds = [[1, 500, 1_000], [2, 1_000, 2_000], [30, 150_000, 300_000]];
-  for (const [attempt = 0, least = 0, most = 0] of bounds) {
-    const { runAt } = verdict(outcome, { attempt, maxAttempts: 99 }) ?? {};
-    const waitMs = (runAt?.getTime() ?? 0) - NOW.getTime();
-    assert(waitMs >= least && waitMs <= most, `${attempt}: ${waitMs}`);
-  }
-});
-
-Deno.test("transitionFor() writes the last note, but not over its own keys", () => {
-  const note = { message: "half", at: new Date(0) };
-  const transition = transitionFor(
-    { ...claimed(), note },
-    { kind: "completed", message: "done" },
-    { now: NOW, attempts: 1 },
-  );
-  assertEquals(transition?.patch, {
-    last_progress_at: "1970-01-01T00:00:00.000+00:00",
-    progress: "done",
-    completed_at: NOW_TEXT,
-    completed_by: "runner_loop",
-    result: "success",
-  });
 });

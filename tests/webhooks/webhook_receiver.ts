@@ -6,6 +6,7 @@
 
 import { assertEquals } from "@std/assert";
 import { Webhook } from "standardwebhooks";
+import { LIMIT_MS } from "../support/until.ts";
 
 /** A secret as Standard Webhooks has it. */
 export const SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -85,7 +86,7 @@ export class Receiver implements AsyncDisposable {
 
   /** Waits until so many messages came in. */
   async has(count: number): Promise<void> {
-    const late = AbortSignal.timeout(8_000);
+    const late = AbortSignal.timeout(LIMIT_MS);
     while (this.received.length < count) {
       await new Promise<void>((resolve, reject) => {
         late.onabort = () =>

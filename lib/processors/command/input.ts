@@ -5,6 +5,7 @@
  */
 
 import { resolve } from "node:path";
+import { formatCount } from "../../base/figures.ts";
 import type { AgentTask } from "../../task/task.ts";
 import { answersOf, parseTrace, stringifyJson } from "../../task/trace.ts";
 import type { ProcessorContext } from "../processor.ts";
@@ -115,8 +116,8 @@ function problemOf(text: string): string | undefined {
   if (text.includes("\0")) return "has a NUL character";
   const { length } = new TextEncoder().encode(text);
   if (length <= MAX_INPUT_BYTES) return undefined;
-  return `has ${length.toLocaleString("en")} bytes, more than ` +
-    MAX_INPUT_BYTES.toLocaleString("en");
+  return `has ${formatCount(length)} bytes, more than ` +
+    formatCount(MAX_INPUT_BYTES);
 }
 
 /** The environment of a program, and what was left out of it. */

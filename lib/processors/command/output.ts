@@ -9,6 +9,7 @@
  * @module
  */
 
+import { formatCount } from "../../base/figures.ts";
 import type { JsonObject, JsonValue } from "../../task/task.ts";
 import { parseTrace } from "../../task/trace.ts";
 import type { ProcessorContext } from "../processor.ts";
@@ -219,7 +220,7 @@ export class Excerpt {
     const cut = this.#length - this.#head.length - this.#tail.length;
     const middle = cut === 0
       ? ""
-      : `\n… (cut: ${cut.toLocaleString("en")} characters left out) …\n`;
+      : `\n… (cut: ${formatCount(cut)} characters left out) …\n`;
     return (this.#head + middle + this.#tail).toWellFormed().trimEnd();
   }
 

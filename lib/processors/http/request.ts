@@ -7,6 +7,7 @@
 import { type IncomingMessage, request as sendOn } from "node:http";
 import type { Socket } from "node:net";
 import type { Clock } from "../../base/clock.ts";
+import { formatCount } from "../../base/figures.ts";
 import { RunError } from "../task_runs.ts";
 import {
   addressesOf,
@@ -189,7 +190,7 @@ async function readBody(
     // A time limit is a problem of the answer, any other stop is one of ours.
     if (!(stop.reason instanceof RunError)) stop.throwIfAborted();
     const problem = stop.reason ?? httpError(
-      `The answer broke off after ${length.toLocaleString("en")} bytes: ` +
+      `The answer broke off after ${formatCount(length)} bytes: ` +
         `${connectionProblem(cause)}.`,
       { cause },
     );

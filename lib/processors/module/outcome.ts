@@ -36,109 +36,81 @@ export function outcomeText(outcome: unknown): string {
   }
 }
 
+/** Gives what is kept of a field, or throws. */
+type Check = (value: unknown, name: string) => JsonValue | undefined;
+
+const durationMs = optional(
+  "milliseconds",
+  (it): it is number =>
+    typeof it === "number" && it >= 0 && Number.isFinite(it),
+);
+const text = optional("a text", (it) => typeof it === "string");
+const flag = optional("true or false", (it) => typeof it === "boolean");
+
+/** The fields of each kind of outcome, in the order in which they are read. */
+const FIELDS = new Map<unknown, Readonly<Record<string, Check>>>([
+  ["completed", { result: json, message: text }],
+  ["failed", {
+    error: (value, name) => inModuleTerms(requiredText(value, name)),
+    retryable: (value, name) => flag(value, name) ?? true,
+    retryAfterMs: durationMs,
+  }],
+  ["needs_input", { question: requiredText, answerWithinMs: durationMs }],
+]);
+
 function readOutcome(outcome: unknown): JsonObject {
   if (typeof outcome !== "object" || outcome === null) {
     throw new OutcomeError(
       `The plugin returned ${describe(outcome)}: ${EXPECTED}`,
     );
   }
-  const fields = new Fields(outcome);
-  const kind = fields.read("kind");
-  switch (kind) {
-    case "completed":
-      return given({
-        kind,
-        result: resultOf(fields.read("result")),
-        message: fields.text("message"),
-      });
-    case "failed":
-      return given({
-        kind,
-        error: inModuleTerms(fields.requiredText("error")),
-        retryable: fields.boolean("retryable") ?? true,
-        retryAfterMs: fields.durationMs("retryAfterMs"),
-      });
-    case "needs_input":
-      return given({
-        kind,
-        question: fields.requiredText("question"),
-        answerWithinMs: fields.durationMs("answerWithinMs"),
-      });
-    default:
-      throw new OutcomeError(
-        `The plugin returned an object whose "kind" is ${describe(kind)}: ` +
-          EXPECTED,
-      );
-  }
-}
-
-function resultOf(result: unknown): JsonValue | undefined {
-  const isJson = result === undefined ||
-    stringifyJson(result as JsonValue) !== undefined;
-  if (isJson) return result as JsonValue | undefined;
-  throw new OutcomeError(
-    `The plugin returned ${describe(result)} as "result": expected JSON`,
-  );
-}
-
-function given(fields: Record<string, JsonValue | undefined>): JsonObject {
-  return Object.fromEntries(
-    Object.entries(fields).filter(([, value]) => value !== undefined),
-  ) as JsonObject;
-}
-
-/** Reads the fields of an outcome, each of which may be anything. */
-class Fields {
-  readonly #outcome: object;
-
-  constructor(outcome: object) {
-    this.#outcome = outcome;
-  }
-
-  read(name: string): unknown {
-    return Reflect.get(this.#outcome, name);
-  }
-
-  text(name: string): string | undefined {
-    return this.#typed(name, "a text", (it) => typeof it === "string");
-  }
-
-  requiredText(name: string): string {
-    const text = this.text(name);
-    if (text) return text;
-    const what = text === undefined ? "without" : "with an empty";
-    throw new OutcomeError(`The plugin returned an outcome ${what} "${name}"`);
-  }
-
-  boolean(name: string): boolean | undefined {
-    return this.#typed(
-      name,
-      "true or false",
-      (it) => typeof it === "boolean",
-    );
-  }
-
-  durationMs(name: string): number | undefined {
-    return this.#typed(
-      name,
-      "milliseconds",
-      (it): it is number =>
-        typeof it === "number" && it >= 0 && Number.isFinite(it),
-    );
-  }
-
-  #typed<T>(
-    name: string,
-    expected: string,
-    fits: (value: unknown) => value is T,
-  ): T | undefined {
-    const value = this.read(name);
-    if (value === undefined || fits(value)) return value;
+  const kind = Reflect.get(outcome, "kind");
+  const fields = FIELDS.get(kind);
+  if (!fields) {
     throw new OutcomeError(
-      `The plugin returned ${describe(value)} as "${name}": ` +
-        `expected ${expected}`,
+      `The plugin returned an object whose "kind" is ${describe(kind)}: ` +
+        EXPECTED,
     );
   }
+  const read: Record<string, JsonValue> = { kind };
+  for (const [name, check] of Object.entries(fields)) {
+    const value = check(Reflect.get(outcome, name), name);
+    if (value !== undefined) read[name] = value;
+  }
+  return read;
+}
+
+function optional<T extends JsonValue>(
+  expected: string,
+  fits: (value: unknown) => value is T,
+) {
+  return (value: unknown, name: string): T | undefined => {
+    if (value === undefined || fits(value)) return value;
+    throw wrongField(value, { name, expected });
+  };
+}
+
+function requiredText(value: unknown, name: string): string {
+  const given = text(value, name);
+  if (given) return given;
+  const what = given === undefined ? "without" : "with an empty";
+  throw new OutcomeError(`The plugin returned an outcome ${what} "${name}"`);
+}
+
+function json(value: unknown, name: string): JsonValue | undefined {
+  const isJson = value === undefined ||
+    stringifyJson(value as JsonValue) !== undefined;
+  if (isJson) return value as JsonValue | undefined;
+  throw wrongField(value, { name, expected: "JSON" });
+}
+
+function wrongField(
+  value: unknown,
+  { name, expected }: { readonly name: string; readonly expected: string },
+): OutcomeError {
+  return new OutcomeError(
+    `The plugin returned ${describe(value)} as "${name}": expected ${expected}`,
+  );
 }
 
 /** Says what to do where Deno says what it would do on its command line. */

@@ -1,27 +1,43 @@
 /**
- * Stepping in: cancelling, retrying and answering.
+ * Stepping in: cancelling, retrying and answering, of one task or of many at once.
  *
  * @module
  */
 
 import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
-import { answer } from "./answer.ts";
-import { jsonBody } from "./body.ts";
-import { json, jsonRequest, problems } from "./documented.ts";
-import { Problem } from "./problem.ts";
+import type {
+  AnswerResult,
+  CancelResult,
+  ChosenTask,
+  RetryRefusal,
+  RetryResult,
+} from "../../store/contract.ts";
+import { type JsonObject, MAX_ANSWER_CHARACTERS } from "../../task/task.ts";
 import {
+  answeredSchema,
   answerSchema,
+  answerSetSchema,
+  cancelledSchema,
   changeSchema,
-  idParamSchema,
+  chosenSchema,
+  filterQuerySchema,
+  retriedSchema,
   retrySchema,
-} from "./schemas.ts";
-import { MAX_ANSWER_CHARACTERS } from "../../task/task.ts";
-import type { RetryRefusal } from "../../store/task_sets.ts";
-import type { Service } from "./context.ts";
+  setSchema,
+} from "./action_schemas.ts";
+import { jsonResponse, Problem } from "./responses.ts";
+import {
+  json,
+  jsonBody,
+  jsonRequest,
+  problems,
+  type Service,
+} from "./routing.ts";
+import { idParamSchema } from "./task_schemas.ts";
 
 const MAX_BODY_BYTES = 1024 ** 2;
 /** JSON may take six bytes for a character. */
-const MAX_ANSWER_BYTES = 6 * MAX_ANSWER_CHARACTERS + 1_024;
+const MAX_ANSWER_BYTES = 6 * MAX_ANSWER_CHARACTERS;
 
 const cancelRoute = createRoute({
   method: "post",
@@ -59,9 +75,61 @@ const answerRoute = createRoute({
   },
 });
 
+const cancellableRoute = createRoute({
+  method: "get",
+  path: "/tasks/cancellable",
+  summary: "The tasks that could be cancelled: those that have not ended",
+  request: { query: filterQuerySchema },
+  responses: { 200: json(chosenSchema, "The tasks"), ...problems(400) },
+});
+
+const retryableRoute = createRoute({
+  method: "get",
+  path: "/tasks/retryable",
+  summary: "The tasks that could be retried, and were not before",
+  request: { query: filterQuerySchema },
+  responses: { 200: json(chosenSchema, "The tasks"), ...problems(400) },
+});
+
+const cancelManyRoute = createRoute({
+  method: "post",
+  path: "/tasks/cancel",
+  summary: "Cancel many tasks",
+  request: { body: jsonRequest(setSchema) },
+  responses: {
+    200: json(cancelledSchema, "What came of each"),
+    ...problems(400, 413, 415, 422),
+  },
+});
+
+const answerManyRoute = createRoute({
+  method: "post",
+  path: "/tasks/answer",
+  summary: "Give the same answer to many tasks that need input",
+  request: { body: jsonRequest(answerSetSchema) },
+  responses: {
+    200: json(answeredSchema, "What came of each"),
+    ...problems(400, 413, 415, 422),
+  },
+});
+
+const retryManyRoute = createRoute({
+  method: "post",
+  path: "/tasks/retry",
+  summary: "Run many tasks again",
+  request: { body: jsonRequest(setSchema) },
+  responses: {
+    200: json(retriedSchema, "What came of each"),
+    ...problems(400, 413, 415, 422),
+  },
+});
+
 /** Why nothing was changed. */
-const REFUSALS: Readonly<Record<string, string>> = {
+const REFUSALS: {
+  readonly [result in CancelResult | AnswerResult]?: string;
+} = {
   ended: "has ended already",
+  missing: "is not there",
   "not asked": "has asked nothing",
   "unknown state": "has a state that only another program knows",
 };
@@ -77,58 +145,119 @@ const RETRY_REFUSALS: Readonly<Record<RetryRefusal, string>> = {
   "unknown state": "has a state that only another program knows",
 };
 
-/** Adds the routes. */
+/** Adds the routes. Before those of single tasks, whose ids some look like. */
 export function addActionRoutes(
   api: OpenAPIHono,
-  { store, clock }: Service,
+  { store: { admin } }: Service,
 ): void {
   const isOptional = true;
   for (const route of [cancelRoute, retryRoute]) {
     api.use(route.getRoutingPath(), jsonBody(MAX_BODY_BYTES, { isOptional }));
   }
-  api.use(answerRoute.getRoutingPath(), jsonBody(MAX_ANSWER_BYTES));
-
-  /** The answer where a task was changed; a problem where it was not. */
-  function changed(id: string, result: string) {
-    const problem = { reason: result, taskId: id };
-    if (result === "missing") {
-      throw new Problem(404, `There is no task ${id}.`, problem);
-    }
-    const refusal = REFUSALS[result];
-    if (refusal) throw new Problem(409, `Task ${id} ${refusal}.`, problem);
-    store.feed.announceChange();
-    return answer({ id, result }, {
-      status: result === "requested" ? 202 : 200,
-    });
+  for (const route of [cancelManyRoute, retryManyRoute]) {
+    api.use(route.getRoutingPath(), jsonBody(MAX_BODY_BYTES));
+  }
+  for (const route of [answerRoute, answerManyRoute]) {
+    const bytes = MAX_BODY_BYTES + MAX_ANSWER_BYTES;
+    api.use(route.getRoutingPath(), jsonBody(bytes));
   }
 
   api.openapi(cancelRoute, async (c) => {
     const { id } = c.req.valid("param");
-    return changed(id, await store.cancel(id, clock.now()));
-  });
-
-  api.openapi(retryRoute, async (c) => {
-    const { id } = c.req.valid("param");
-    const [result] = await store.sets.retry([id], clock.now());
-    if (!result || result.kind === "refused") {
-      const why = result?.why ?? "missing";
-      const status = why === "missing" ? 404 : 409;
-      throw new Problem(status, `Task ${id} ${RETRY_REFUSALS[why]}.`, {
-        reason: why,
-        taskId: id,
-      });
-    }
-    store.feed.announceChange();
-    return result.kind === "due"
-      ? answer({ id, result: "due", new_id: null })
-      : answer({ id, result: "retried", new_id: result.newId }, {
-        status: 201,
-      });
+    const [result] = await admin.cancel([id]);
+    return changed(id, result);
   });
 
   api.openapi(answerRoute, async (c) => {
     const { id } = c.req.valid("param");
-    const { answer } = c.req.valid("json");
-    return changed(id, await store.answer(id, answer, clock.now()));
+    const [result] = await admin.answer([id], c.req.valid("json").answer);
+    return changed(id, result);
   });
+
+  api.openapi(retryRoute, async (c) => {
+    const { id } = c.req.valid("param");
+    const [result] = await admin.retry([id]);
+    if (!result || result.kind === "refused") {
+      const why = result?.why ?? "missing";
+      throw refused(id, why, RETRY_REFUSALS[why]);
+    }
+    return result.kind === "due"
+      ? jsonResponse({ id, result: "due", new_id: null })
+      : jsonResponse({ id, result: "retried", new_id: result.newId }, {
+        status: 201,
+      });
+  });
+
+  api.openapi(cancellableRoute, async (c) => {
+    const { state, provider } = c.req.valid("query");
+    const tasks = await admin.cancellable({ states: state, provider });
+    return jsonResponse(chosenToJson(tasks));
+  });
+
+  api.openapi(retryableRoute, async (c) => {
+    const { state, provider } = c.req.valid("query");
+    const tasks = await admin.retryable({ states: state, provider });
+    return jsonResponse(chosenToJson(tasks));
+  });
+
+  api.openapi(cancelManyRoute, async (c) => {
+    const { ids } = c.req.valid("json");
+    return jsonResponse({ results: await admin.cancel(ids) });
+  });
+
+  api.openapi(answerManyRoute, async (c) => {
+    const { ids, answer } = c.req.valid("json");
+    return jsonResponse({ results: await admin.answer(ids, answer) });
+  });
+
+  api.openapi(retryManyRoute, async (c) => {
+    const ids = distinct(c.req.valid("json").ids);
+    const results = await admin.retry(ids);
+    return jsonResponse({ results: results.map(retriedToJson) });
+  });
+}
+
+/** What was changed; a problem where it was not. */
+function changed(id: string, result: CancelResult | AnswerResult = "missing") {
+  const why = REFUSALS[result];
+  if (why !== undefined) throw refused(id, result, why);
+  return jsonResponse({ id, result }, {
+    status: result === "requested" ? 202 : 200,
+  });
+}
+
+function refused(id: string, reason: string, why: string): Problem {
+  const options = { reason, taskId: id };
+  return reason === "missing"
+    ? new Problem(404, `There is no task ${id}.`, options)
+    : new Problem(409, `Task ${id} ${why}.`, options);
+}
+
+function chosenToJson(tasks: readonly ChosenTask[]): JsonObject {
+  return {
+    count: tasks.length,
+    tasks: tasks.map(({ id, state }) => ({ id, state })),
+  };
+}
+
+/** No task is made anew twice by one request. */
+function distinct(ids: readonly string[]): string[] {
+  const lower = ids.map((id) => id.toLowerCase());
+  if (new Set(lower).size === lower.length) return lower;
+  throw new Problem(422, "One of the ids is there twice.");
+}
+
+function retriedToJson(result: RetryResult): JsonObject {
+  switch (result.kind) {
+    case "created":
+      return {
+        result: "created",
+        new_id: result.newId,
+        earlier_id: result.earlierId,
+      };
+    case "due":
+      return { result: "due" };
+    default:
+      return { result: "refused", reason: result.why };
+  }
 }

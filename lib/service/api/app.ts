@@ -13,20 +13,21 @@ import {
   messageOf,
   UsageError,
 } from "../../base/errors.ts";
-import { addActionRoutes } from "./action_routes.ts";
 import { addDashboardRoutes, isDashboardPath } from "../dashboard/routes.ts";
-import { createApi } from "./documented.ts";
-import { addEventRoutes } from "./event_routes.ts";
-import { authorized, type HostOptions, ownRequests } from "./guard.ts";
-import { addExportRoutes } from "./export_routes.ts";
+import { addActionRoutes } from "./action_routes.ts";
+import { addCreateRoutes } from "./create_routes.ts";
+import { addEventRoutes } from "./event_stream.ts";
+import { addFileRoutes } from "./file_routes.ts";
+import {
+  authorized,
+  bounded,
+  type HostOptions,
+  ownRequests,
+  SESSION_COOKIE,
+} from "./guard.ts";
 import { addHealthRoutes } from "./health_routes.ts";
-import { addHistoryRoutes } from "./history_routes.ts";
-import { bounded } from "./limits.ts";
-import { Problem } from "./problem.ts";
-import { secured } from "./secured.ts";
-import type { Service } from "./context.ts";
-import { addSetRoutes } from "./set_routes.ts";
-import { SESSION_COOKIE } from "./session.ts";
+import { Problem, secured } from "./responses.ts";
+import { createApi, type Service } from "./routing.ts";
 import { addSessionRoutes } from "./session_routes.ts";
 import { addStatsRoutes } from "./stats_routes.ts";
 import { addTaskRoutes } from "./task_routes.ts";
@@ -53,7 +54,7 @@ export interface AppOptions extends HostOptions {
 
 /** Makes the API. */
 export function createApp(service: Service, options: AppOptions): OpenAPIHono {
-  const { clock, log, access, version } = service;
+  const { clock, log, access, version, reads } = service;
   const app = createApi();
   app.onError((error) => secured(problemOf(error, service).response));
   app.notFound((c) => {
@@ -61,11 +62,13 @@ export function createApp(service: Service, options: AppOptions): OpenAPIHono {
   });
   app.use(async (c, next) => {
     const begunAt = clock.monotonic();
+    const { method, path } = c.req;
     await next();
+    // The store says so too, but later: who writes and then reads sees it.
+    if (method !== "GET" && method !== "HEAD") reads.changed();
     secured(c.res);
     if (log.isDebug) {
       const ms = Math.round(clock.monotonic() - begunAt);
-      const { method, path } = c.req;
       const { status } = c.res;
       log.debug(`${method} ${path} ${status} in ${ms} ms`, {
         event: "request",
@@ -82,12 +85,11 @@ export function createApp(service: Service, options: AppOptions): OpenAPIHono {
   }));
 
   const api = createApi();
-  addSetRoutes(api, service);
-  addTaskRoutes(api, service);
   addActionRoutes(api, service);
+  addCreateRoutes(api, service);
+  addTaskRoutes(api, service);
   addStatsRoutes(api, service);
-  addHistoryRoutes(api, service);
-  addExportRoutes(api, service);
+  addFileRoutes(api, service);
   addEventRoutes(api, service, options.stop);
   addSessionRoutes(api, service);
   app.route(API_PATH, api);
@@ -129,7 +131,8 @@ function refuseOtherMethods(app: OpenAPIHono): void {
     methods.set(path, known.add(method));
   }
   for (const [path, known] of methods) {
-    const allowed = [...known, ...known.has("GET") ? ["HEAD"] : []].join(", ");
+    if (known.has("GET")) known.add("HEAD");
+    const allowed = [...known].sort().join(", ");
     app.all(path, (c: Context) => {
       throw new Problem(405, `${c.req.method} is not for ${c.req.path}.`, {
         headers: { Allow: allowed },

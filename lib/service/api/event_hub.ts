@@ -1,51 +1,62 @@
 /**
- * Follows the events of all tasks for all who watch: one look at whether
- * anything changed for all of them, and one read where it did. Nothing is done
- * while nobody watches.
+ * Follows the events of all tasks for all who watch: where anything changed, one
+ * read for all of them. Nothing is done while nobody watches.
  *
  * @module
  */
 
 import type { Clock } from "../../base/clock.ts";
 import { messageOf } from "../../base/errors.ts";
-import type { TaskFeed } from "../../store/feed.ts";
 import type { Log } from "../../base/log.ts";
-import type { TaskEvent } from "../../task/task.ts";
+import { Wake } from "../../base/wake.ts";
+import type { Events, StoredEvent } from "../../store/contract.ts";
 
-/** How often to look whether anything changed. */
-const LOOK_MS = 200;
+/** The shortest time between two reads. */
+const PAUSE_MS = 200;
 /** Where everything changes all the time, reading takes at most this share. */
 const MAX_SHARE = 0.1;
 const AFTER_FAILURE_MS = 1_000;
-/** Events that are read at once. */
+/** Events that are read, or handed on, at once. */
 const READ_EVENTS = 1_000;
 /** Events that are kept for those who are a little behind. */
-const KEPT_EVENTS = 5_000;
+export const KEPT_EVENTS = 5_000;
 
 /** Options for {@linkcode EventHub}. */
 export interface EventHubOptions {
-  readonly feed: TaskFeed;
+  readonly events: Events;
   readonly clock: Clock;
   readonly log: Log;
+  /** Called where there are new events, before those who watch are. */
+  readonly onNews?: () => void;
+}
+
+/** What is wanted of {@linkcode EventHub.after}. */
+export interface AfterOptions {
+  /** Only events of this task. */
+  readonly taskId?: string;
+  /** Nothing where more than so many wait; at most {@linkcode KEPT_EVENTS}. */
+  readonly maxLag?: number;
 }
 
 /** Events after a place. */
 export interface EventBatch {
-  readonly events: readonly TaskEvent[];
-  /** Where to go on: up to here, there are no others. */
-  readonly reached: number;
+  readonly events: readonly StoredEvent[];
+  /** Where to go on. */
+  readonly place: string;
+  /** More waited than were wanted: they are skipped, up to `place`. */
+  readonly isGap: boolean;
 }
 
-/** Hands on events, with their ids as places. */
+/** Hands on events. A place in them is a cursor of the store. */
 export class EventHub {
   readonly #options: EventHubOptions;
   readonly #watchers = new Set<() => void>();
   #stop = new AbortController();
   #started: Promise<void> | undefined;
-  #kept: TaskEvent[] = [];
-  /** All events after this one and up to `#last` are kept. */
-  #first = 0;
-  #last = 0;
+  #kept: StoredEvent[] = [];
+  /** All events after this place and up to `#last` are kept. */
+  #first = "";
+  #last = "";
 
   constructor(options: EventHubOptions) {
     this.#options = options;
@@ -56,8 +67,8 @@ export class EventHub {
     return this.#watchers.size;
   }
 
-  /** The newest event that is known. */
-  get last(): number {
+  /** The place of the newest event that is known. */
+  get last(): string {
     return this.#last;
   }
 
@@ -84,78 +95,107 @@ export class EventHub {
     return { [Symbol.dispose]: leave };
   }
 
-  /** The next events after a place. */
-  async after(place: number, taskId?: string): Promise<EventBatch> {
+  /** The place itself; the newest one where it is still to come. */
+  async known(place: string): Promise<string> {
     const last = this.#last;
-    const isKept = place >= this.#first;
-    const events = isKept
-      ? this.#keptAfter(place)
-      : await this.#options.feed.eventsAfter(place, {
-        limit: READ_EVENTS,
-        taskId,
-      });
-    const lastRead = events.at(-1)?.id ?? place;
-    return {
-      events: isKept && taskId !== undefined
-        ? events.filter((it) => it.taskId === taskId)
-        : events,
-      reached: events.length < READ_EVENTS
-        ? Math.max(lastRead, last)
-        : lastRead,
-    };
+    if (this.#indexAfter(place) !== undefined) return place;
+    const { events } = await this.#options.events.after(place, { limit: 1 });
+    return events.length > 0 ? place : last;
   }
 
-  #keptAfter(place: number): TaskEvent[] {
-    const start = this.#kept.findIndex(({ id }) => id > place);
-    return start < 0 ? [] : this.#kept.slice(start, start + READ_EVENTS);
+  /** The next events after a place. */
+  async after(
+    place: string,
+    { taskId, maxLag = Infinity }: AfterOptions = {},
+  ): Promise<EventBatch> {
+    const index = this.#indexAfter(place);
+    if (index !== undefined) {
+      const waiting = this.#kept.slice(index);
+      const events = taskId === undefined
+        ? waiting
+        : waiting.filter((it) => it.taskId === taskId);
+      return this.#batchOf(events, this.#last, events.length > maxLag);
+    }
+    const { events: store } = this.#options;
+    const most = Number.isFinite(maxLag) ? Math.min(maxLag, KEPT_EVENTS) : 0;
+    const limit = Math.max(READ_EVENTS, most + 1);
+    const { events, cursor } = await store.after(place, { limit, taskId });
+    return events.length > most && most > 0
+      ? this.#batchOf(events, await store.last(), true)
+      : this.#batchOf(events, cursor, false);
+  }
+
+  #batchOf(
+    events: readonly StoredEvent[],
+    place: string,
+    isGap: boolean,
+  ): EventBatch {
+    if (isGap) return { events: [], place, isGap };
+    const some = events.slice(0, READ_EVENTS);
+    const isAll = some.length === events.length;
+    return { events: some, place: isAll ? place : some.at(-1)!.cursor, isGap };
+  }
+
+  /** Undefined where it is not known which of those that are kept come after. */
+  #indexAfter(place: string): number | undefined {
+    if (place === this.#last) return this.#kept.length;
+    if (place === this.#first) return 0;
+    const index = this.#kept.findIndex(({ cursor }) => cursor === place);
+    return index < 0 ? undefined : index + 1;
   }
 
   async #start(): Promise<void> {
-    const stop = this.#stop = new AbortController();
-    const { feed } = this.#options;
-    const version = feed.version();
-    const last = await feed.lastEventId();
+    const { signal: stop } = this.#stop = new AbortController();
+    const { events } = this.#options;
+    const wake = new Wake();
+    // Before it is looked up which event is the newest: none may fall between.
+    const listening = events.onChange(() => wake.wake());
+    stop.addEventListener("abort", () => {
+      listening[Symbol.dispose]();
+      wake.wake();
+    });
+    const last = await events.last();
     this.#kept = [];
     this.#first = this.#last = last;
-    this.#follow(version, stop.signal);
+    this.#follow(wake, stop);
   }
 
-  async #follow(startVersion: string, stop: AbortSignal): Promise<void> {
-    const { feed, clock, log } = this.#options;
-    let seen = startVersion;
-    let waitMs = LOOK_MS;
+  async #follow(wake: Wake, stop: AbortSignal): Promise<void> {
+    const { clock, log } = this.#options;
     while (!stop.aborted) {
-      await clock.sleep(waitMs, stop);
-      waitMs = LOOK_MS;
-      const version = feed.version();
-      if (stop.aborted || version === seen) continue;
+      await wake.wait(clock);
+      if (stop.aborted) return;
       const begunAt = clock.monotonic();
+      let pauseMs = PAUSE_MS;
       try {
-        const isAll = await this.#read(stop);
-        if (isAll) seen = version;
-        const readMs = clock.monotonic() - begunAt;
-        waitMs = Math.max(isAll ? LOOK_MS : 0, readMs / MAX_SHARE);
+        if (!await this.#read(stop)) {
+          wake.wake();
+          pauseMs = 0;
+        }
       } catch (error) {
         log.debug(`Cannot read events: ${messageOf(error)}`, {
           event: "events_delayed",
           error: messageOf(error),
         });
-        waitMs = AFTER_FAILURE_MS;
+        wake.wake();
+        pauseMs = AFTER_FAILURE_MS;
       }
+      const readMs = clock.monotonic() - begunAt;
+      await clock.sleep(Math.max(pauseMs, readMs / MAX_SHARE), stop);
     }
   }
 
   /** Says whether there was no more to read. */
   async #read(stop: AbortSignal): Promise<boolean> {
-    const events = await this.#options.feed.eventsAfter(this.#last, {
-      limit: READ_EVENTS,
-    });
+    const { events: store, onNews } = this.#options;
+    const { events } = await store.after(this.#last, { limit: READ_EVENTS });
     const last = events.at(-1);
     if (!last || stop.aborted) return true;
     this.#kept.push(...events);
     const dropped = this.#kept.splice(0, this.#kept.length - KEPT_EVENTS);
-    this.#first = dropped.at(-1)?.id ?? this.#first;
-    this.#last = last.id;
+    this.#first = dropped.at(-1)?.cursor ?? this.#first;
+    this.#last = last.cursor;
+    onNews?.();
     for (const onNews of this.#watchers) onNews();
     return events.length < READ_EVENTS;
   }

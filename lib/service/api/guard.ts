@@ -1,14 +1,16 @@
 /**
  * Refuses what no honest caller sends: requests by a name that is not this
- * service's (DNS rebinding), from another site's page, or without the token.
+ * service's (DNS rebinding), from another site's page, or without the token; and
+ * what is too much at a time, or takes too long.
  *
  * @module
  */
 
+import { createHash, createHmac, timingSafeEqual } from "node:crypto";
 import type { MiddlewareHandler } from "hono";
+import type { Clock } from "../../base/clock.ts";
 import { isIpAddress, isLoopback } from "../../config/listen_address.ts";
-import { Problem } from "./problem.ts";
-import type { Access } from "./session.ts";
+import { Problem } from "./responses.ts";
 
 /** Options for {@linkcode ownRequests}. */
 export interface HostOptions {
@@ -61,6 +63,74 @@ function isNavigation(headers: Headers, method: string): boolean {
     headers.get("Sec-Fetch-Dest") === "document";
 }
 
+/** The name of the cookie. */
+export const SESSION_COOKIE = "agent_runner_session";
+
+/** For how long a browser is let in without the token. */
+export const SESSION_MS = 12 * 3_600_000;
+
+/**
+ * Who is let in: who knows the token, or has the cookie that a browser gets for
+ * it: an end time with a signature made with the token. So nothing is kept here, a
+ * restart ends no session, and another token ends all.
+ */
+export class Access {
+  readonly #token: string;
+
+  /** @param token empty where everybody is let in. */
+  constructor(token: string) {
+    this.#token = token;
+  }
+
+  /** Whether a token is needed at all. */
+  get needsToken(): boolean {
+    return this.#token !== "";
+  }
+
+  /** Says whether this is the token; how long that takes tells nothing of it. */
+  isToken(text: string): boolean {
+    return isSame(text, this.#token);
+  }
+
+  /** Says whether a request with these headers is let in. */
+  allows(headers: Headers, now: Date): boolean {
+    if (!this.needsToken) return true;
+    const [, token] = /^Bearer +(\S+) *$/i.exec(
+      headers.get("Authorization") ?? "",
+    ) ?? [];
+    if (token !== undefined) return this.isToken(token);
+    return cookiesOf(headers).some((it) => this.#isSession(it, now));
+  }
+
+  /** What a browser's cookie is to hold. */
+  session(now: Date): string {
+    const end = String(now.getTime() + SESSION_MS);
+    return `${end}.${this.#sign(end)}`;
+  }
+
+  #isSession(value: string, now: Date): boolean {
+    const [end = "", signature = ""] = value.split(".");
+    return isSame(signature, this.#sign(end)) && Number(end) > now.getTime();
+  }
+
+  #sign(end: string): string {
+    return createHmac("sha256", this.#token).update(`session ${end}`)
+      .digest("hex");
+  }
+}
+
+/** There may be several: those of other ports and paths come along. */
+function cookiesOf(headers: Headers): string[] {
+  return (headers.get("Cookie") ?? "").split(/; */)
+    .filter((it) => it.startsWith(`${SESSION_COOKIE}=`))
+    .map((it) => it.slice(SESSION_COOKIE.length + 1));
+}
+
+function isSame(left: string, right: string): boolean {
+  const digest = (text: string) => createHash("sha256").update(text).digest();
+  return timingSafeEqual(digest(left), digest(right));
+}
+
 /** Demands the token, or a session that was begun with it. */
 export function authorized(
   access: Access,
@@ -78,5 +148,45 @@ export function authorized(
       );
     }
     await next();
+  };
+}
+
+/** Options for {@linkcode bounded}. */
+export interface LimitOptions {
+  readonly clock: Clock;
+  /** Requests at the same time; streams count until they are open. */
+  readonly maxRequests: number;
+  readonly timeoutMs: number;
+}
+
+/** Refuses what is too much at a time, and gives up on what takes too long. */
+export function bounded(
+  { clock, maxRequests, timeoutMs }: LimitOptions,
+): MiddlewareHandler {
+  let requests = 0;
+  return async (_c, next) => {
+    if (requests >= maxRequests) {
+      throw new Problem(503, "Too many requests at a time. Try again soon.", {
+        headers: { "Retry-After": "1" },
+      });
+    }
+    requests++;
+    const done = new AbortController();
+    const tooLate = clock.sleep(timeoutMs, done.signal).then(() => {
+      if (done.signal.aborted) return;
+      throw new Problem(
+        504,
+        `The request took longer than ${timeoutMs / 1_000} s. ` +
+          "What it was to change may have been changed.",
+      );
+    });
+    // What goes on after the response must not be counted as over.
+    const work = next().finally(() => requests--);
+    try {
+      await Promise.race([work, tooLate]);
+    } finally {
+      done.abort();
+      work.catch(() => {});
+    }
   };
 }

@@ -6,12 +6,11 @@
 
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import { messageOf } from "../../base/errors.ts";
-import { answer } from "./answer.ts";
-import { json, problems } from "./documented.ts";
-import type { Service } from "./context.ts";
-import { readCounts } from "./stats_routes.ts";
+import { readCounts } from "./counts.ts";
+import { jsonResponse } from "./responses.ts";
+import { json, problems, type Service } from "./routing.ts";
 
-/** Whoever asks for readiness does not wait long for an answer. */
+/** Whoever asks for readiness does not wait for long. */
 const READY_MS = 5_000;
 
 const healthRoute = createRoute({
@@ -67,28 +66,28 @@ const metricsRoute = createRoute({
 
 /** Adds the routes. */
 export function addHealthRoutes(api: OpenAPIHono, service: Service): void {
-  const { version, runner, metrics, access, clock } = service;
+  const { version, runnerProblem, metrics, access, clock } = service;
 
-  api.openapi(healthRoute, () => answer({ status: "ok", version }));
+  api.openapi(healthRoute, () => jsonResponse({ status: "ok", version }));
 
   api.openapi(readyRoute, async (c) => {
     const wrong = await databaseProblem(service);
-    const runnerProblem = runner?.problem();
-    const isReady = wrong === undefined && runnerProblem === undefined;
+    const notClaiming = runnerProblem?.();
+    const isReady = wrong === undefined && notClaiming === undefined;
     const isKnown = access.allows(c.req.raw.headers, clock.now());
     // Strangers need not know paths and process ids.
     const shown = (problem: string, forStrangers: string) =>
       isKnown ? problem : forStrangers;
-    return answer({
+    return jsonResponse({
       status: isReady ? "ready" : "not ready",
       database: wrong === undefined
         ? "reachable"
         : shown(wrong, "not reachable"),
-      runner: !runner
+      runner: !runnerProblem
         ? "none"
-        : runnerProblem === undefined
+        : notClaiming === undefined
         ? "claiming"
-        : shown(runnerProblem, "not claiming"),
+        : shown(notClaiming, "not claiming"),
     }, { status: isReady ? 200 : 503 });
   });
 

@@ -6,7 +6,6 @@
 
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { Clock } from "../../base/clock.ts";
-import type { TaskCounts } from "../../store/feed.ts";
 import {
   type Labels,
   type Meter,
@@ -14,41 +13,33 @@ import {
   type MetricName,
   METRICS,
 } from "../../runner/metrics.ts";
-import type { MetricsPage } from "./context.ts";
-import { statesOf } from "./stats_routes.ts";
+import type { Counts } from "../../store/contract.ts";
+import { totalsOf } from "./counts.ts";
 
-/** Whoever scrapes does not wait long for an answer. */
+/** Whoever scrapes does not wait for long. */
 const READ_MS = 4_000;
 
-/** What can only be measured of a runner in this process. */
-const RUNNER_METRICS: ReadonlySet<string> = new Set<MetricName>([
-  "claimed",
-  "completed",
-  "failed",
-  "cancelled",
-  "retried",
-  "asked",
-  "released",
-  "abandoned",
-  "leasesLost",
-  "passesFailed",
-  "inFlight",
-  "wait",
-  "run",
-  "commitRows",
+/** What is measured here; all else, of a runner in this process. */
+const OWN_METRICS: ReadonlySet<string> = new Set<MetricName>([
+  "oldestWaiting",
+  "queueDepth",
+  "databaseUp",
+  "buildInfo",
+  "memory",
+  "startTime",
 ]);
 
 /** Options for {@linkcode Prometheus}. */
 export interface PrometheusOptions {
   readonly clock: Clock;
   readonly version: string;
-  readonly readCounts: () => Promise<TaskCounts>;
+  readonly readCounts: () => Promise<Counts>;
   /** How many tasks the runner has in hand; undefined where there is none. */
   readonly inFlight: (() => number) | undefined;
 }
 
 /** Takes what is measured, and shows it. */
-export class Prometheus implements Meter, MetricsPage {
+export class Prometheus implements Meter {
   readonly #options: PrometheusOptions;
   readonly #registry = new Registry();
   readonly #counters = new Map<string, Counter>();
@@ -58,7 +49,7 @@ export class Prometheus implements Meter, MetricsPage {
   constructor(options: PrometheusOptions) {
     this.#options = options;
     for (const [key, metric] of Object.entries<Metric>(METRICS)) {
-      if (!options.inFlight && RUNNER_METRICS.has(key)) continue;
+      if (!options.inFlight && !OWN_METRICS.has(key)) continue;
       const { name, kind, help, labels, bounds = [] } = metric;
       const registers = [this.#registry];
       const config = { name, help, labelNames: [...labels], registers };
@@ -73,6 +64,7 @@ export class Prometheus implements Meter, MetricsPage {
     this.#set("startTime", performance.timeOrigin / 1_000);
   }
 
+  /** What {@linkcode Prometheus.text} is. */
   get contentType(): string {
     return this.#registry.contentType;
   }
@@ -85,6 +77,7 @@ export class Prometheus implements Meter, MetricsPage {
     this.#histograms.get(metric)?.observe(labels, value);
   }
 
+  /** All metrics as they are now. */
   async text(): Promise<string> {
     const { inFlight } = this.#options;
     if (inFlight) this.#set("inFlight", inFlight());
@@ -110,11 +103,13 @@ export class Prometheus implements Meter, MetricsPage {
     this.#gauges.get("oldestWaiting")?.remove();
     this.#set("databaseUp", counts ? 1 : 0);
     if (!counts) return;
-    const { waitingSince: since } = counts;
-    for (const [state, count] of Object.entries(statesOf(counts.counts))) {
+    const { waitingSince: since, at } = counts;
+    for (
+      const [state, count] of Object.entries(totalsOf(counts.counts).states)
+    ) {
       this.#set("queueDepth", count, { state });
     }
-    const ageMs = since ? clock.now().getTime() - since.getTime() : 0;
+    const ageMs = since ? at.getTime() - since.getTime() : 0;
     this.#set("oldestWaiting", Math.max(0, ageMs / 1_000));
   }
 }

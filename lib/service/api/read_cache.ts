@@ -6,22 +6,30 @@
 
 import type { Clock } from "../../base/clock.ts";
 
-/** Answers that are kept. */
+/** Values that are kept. */
 const MAX_ENTRIES = 50;
 /** And how large they may be together, in characters: a trace may have a million. */
 const MAX_CHARACTERS = 16 * 1024 * 1024;
 /** Where everything changes all the time, reading takes at most this share. */
 const MAX_SHARE = 0.1;
 
-/** Options for {@linkcode ReadCache}. */
-export interface ReadCacheOptions {
-  readonly clock: Clock;
-  /** A text that changes with whatever is read. */
-  readonly version: () => string;
+/** How true what was read must still be. Durations are in milliseconds. */
+export interface ReadOptions {
+  /**
+   * What is no older need not be true any more; nor what took long to read, for a
+   * while. Default: it must be true.
+   */
+  readonly minAgeMs?: number;
+  /**
+   * What is older is read again though nothing was changed: what is due comes by
+   * time alone. @default {Infinity}
+   */
+  readonly maxAgeMs?: number;
 }
 
 interface Entry {
-  readonly version: string;
+  /** How many changes there had been. */
+  readonly changes: number;
   readonly value: Promise<unknown>;
   readonly begunAt: number;
   /** Good until then, whatever changes. */
@@ -32,33 +40,35 @@ interface Entry {
 
 /** Keeps what was read until it changes. */
 export class ReadCache {
-  readonly #options: ReadCacheOptions;
+  readonly #clock: Clock;
   readonly #entries = new Map<string, Entry>();
+  #changes = 0;
 
-  constructor(options: ReadCacheOptions) {
-    this.#options = options;
+  constructor(clock: Clock) {
+    this.#clock = clock;
   }
 
-  /**
-   * What `read` gives, or gave since the last change.
-   *
-   * @param minAgeMs what is no older need not be true any more. Default: it must.
-   */
+  /** What was read before may not be true any more. */
+  changed(): void {
+    this.#changes++;
+  }
+
+  /** What `read` gives, or gave since the last change. */
   async get<T>(
     key: string,
     read: () => Promise<T>,
-    minAgeMs?: number,
+    { minAgeMs, maxAgeMs = Infinity }: ReadOptions = {},
   ): Promise<T> {
-    const { clock, version: currentVersion } = this.#options;
-    const begunAt = clock.monotonic();
-    const version = currentVersion();
+    const begunAt = this.#clock.monotonic();
+    const changes = this.#changes;
     const known = this.#entries.get(key);
-    const isFresh = known?.version === version ||
-      known && minAgeMs !== undefined && begunAt < known.freshUntil;
-    if (known && isFresh) return await known.value as T;
+    const isFresh = known && begunAt - known.begunAt < maxAgeMs &&
+      (known.changes === changes ||
+        minAgeMs !== undefined && begunAt < known.freshUntil);
+    if (isFresh) return await known.value as T;
     const value = read();
     const entry: Entry = {
-      version,
+      changes,
       value,
       begunAt,
       freshUntil: Infinity,
@@ -76,7 +86,7 @@ export class ReadCache {
       if (this.#entries.get(key) === entry) this.#entries.delete(key);
       throw error;
     } finally {
-      const now = clock.monotonic();
+      const now = this.#clock.monotonic();
       const restMs = (now - begunAt) / MAX_SHARE;
       entry.freshUntil = now + Math.max(minAgeMs ?? 0, restMs);
     }

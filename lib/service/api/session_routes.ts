@@ -5,13 +5,16 @@
  */
 
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
-import { answer } from "./answer.ts";
-import { jsonBody } from "./body.ts";
-import { json, jsonRequest, problems } from "./documented.ts";
-import { Problem } from "./problem.ts";
-import { sessionSchema } from "./schemas.ts";
-import type { Service } from "./context.ts";
-import { SESSION_COOKIE, SESSION_MS } from "./session.ts";
+import { SESSION_COOKIE, SESSION_MS } from "./guard.ts";
+import { jsonResponse, Problem } from "./responses.ts";
+import {
+  json,
+  jsonBody,
+  jsonRequest,
+  problems,
+  type Service,
+} from "./routing.ts";
+import { sessionSchema } from "./task_schemas.ts";
 
 const MAX_BODY_BYTES = 4_096;
 const PATH = "/session";
@@ -54,7 +57,7 @@ export function addSessionRoutes(
   api.use(PATH, jsonBody(MAX_BODY_BYTES));
 
   api.openapi(getRoute, (c) =>
-    answer({
+    jsonResponse({
       token_needed: access.needsToken,
       authorized: access.allows(c.req.raw.headers, clock.now()),
     }));
@@ -65,7 +68,7 @@ export function addSessionRoutes(
       throw new Problem(401, "This is not the token.");
     }
     const isSecure = c.req.header("Origin")?.startsWith("https:");
-    return answer({ token_needed: access.needsToken, authorized: true }, {
+    return jsonResponse({ token_needed: access.needsToken, authorized: true }, {
       headers: access.needsToken
         ? { "Set-Cookie": cookieOf(access.session(clock.now()), isSecure) }
         : {},

@@ -1,31 +1,39 @@
 /**
- * What there is now and what happened over time.
+ * What there is now, what happened over time, and how fast.
  *
  * @module
  */
 
 import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
-import type { Bucket, StateCount, TaskCounts } from "../../store/feed.ts";
-import { type JsonObject, TASK_STATES } from "../../task/task.ts";
-import { answer } from "./answer.ts";
-import { json, problems } from "./documented.ts";
-import { Problem } from "./problem.ts";
-import { statsQuerySchema, statsSchema } from "./schemas.ts";
-import type { Service } from "./context.ts";
+import { parseSpan } from "../../base/figures.ts";
+import type {
+  Bucket,
+  Counts,
+  Overview,
+  Percentiles,
+  ShownTask,
+  StateCount,
+  Stats,
+  Times,
+} from "../../store/contract.ts";
+import { timeToJson, traceToJson } from "../../task/json.ts";
+import { TASK_STATES } from "../../task/task.ts";
+import { EXACT, readCounts, totalsOf } from "./counts.ts";
+import { jsonResponse, Problem } from "./responses.ts";
+import { json, problems, type Service } from "./routing.ts";
+import {
+  countsSchema,
+  figuresQuerySchema,
+  figuresSchema,
+  overviewQuerySchema,
+  overviewSchema,
+  statsQuerySchema,
+  statsSchema,
+} from "./stats_schemas.ts";
 
-/** Counts of the whole table need not be younger. */
-const COUNTS_AGE_MS = 500;
-const SERIES_AGE_MS = 2_000;
-/** And not be older: what is due becomes claimable though nothing changes. */
-const MAX_COUNTS_AGE_MS = 10_000;
+/** Plots need not be younger. */
+const PLOTTED = { minAgeMs: 2_000 };
 const MAX_PROVIDERS = 100;
-
-const UNITS_MS: Readonly<Record<string, number>> = {
-  s: 1_000,
-  m: 60_000,
-  h: 3_600_000,
-  d: 86_400_000,
-};
 const MAX_WINDOW_MS = 366 * 86_400_000;
 
 const statsRoute = createRoute({
@@ -36,96 +44,164 @@ const statsRoute = createRoute({
   responses: { 200: json(statsSchema, "Statistics"), ...problems(400) },
 });
 
-/** Adds the route. */
+const countsRoute = createRoute({
+  method: "get",
+  path: "/stats/counts",
+  summary: "Counts of all states of all providers",
+  responses: { 200: json(countsSchema, "The counts"), ...problems() },
+});
+
+const figuresRoute = createRoute({
+  method: "get",
+  path: "/stats/figures",
+  summary: "How fast tasks ran in a time, and why they failed",
+  request: { query: figuresQuerySchema },
+  responses: { 200: json(figuresSchema, "The figures"), ...problems(400) },
+});
+
+const overviewRoute = createRoute({
+  method: "get",
+  path: "/stats/overview",
+  summary: "What runs now and what ended last",
+  request: { query: overviewQuerySchema },
+  responses: { 200: json(overviewSchema, "The overview"), ...problems(400) },
+});
+
+/** Adds the routes. */
 export function addStatsRoutes(api: OpenAPIHono, service: Service): void {
-  const { store, clock, reads } = service;
+  const { store: { admin }, reads } = service;
 
   api.openapi(statsRoute, async (c) => {
     const { window, buckets } = c.req.valid("query");
-    const windowMs = parseInt(window) * (UNITS_MS[window.slice(-1)] ?? 0);
-    const bucketMs = Math.ceil(windowMs / buckets);
+    const windowMs = parseSpan(window) ?? Infinity;
     if (windowMs > MAX_WINDOW_MS) {
       throw new Problem(400, "query.window: At most 366 days.");
     }
+    const counts = await readCounts(service);
+    const bucketMs = Math.ceil(windowMs / buckets);
     // The same buckets for a while, so that a plot does not jitter.
-    const last = Math.floor(clock.now().getTime() / bucketMs);
-    const start = new Date((last + 1 - buckets) * bucketMs);
-    const [{ counts, at }, series] = await Promise.all([
-      readCounts(service),
-      reads.get(
-        `series ${start.getTime()} ${bucketMs}`,
-        () => store.feed.series({ start, bucketMs, buckets }),
-        SERIES_AGE_MS,
-      ),
-    ]);
-    return answer({
-      as_of: at.toISOString(),
-      ...countsToJson(counts),
+    const last = Math.floor(counts.at.getTime() / bucketMs);
+    const startMs = (last + 1 - buckets) * bucketMs;
+    const stats = await reads.get(
+      `series ${startMs} ${bucketMs}`,
+      () => admin.stats({ start: new Date(startMs), bucketMs, buckets }),
+      PLOTTED,
+    );
+    const { total, states } = totalsOf(counts.counts);
+    const none = Object.fromEntries(TASK_STATES.map((state) => [state, 0]));
+    return jsonResponse({
+      ...nowToJson(counts),
+      total,
+      states: { ...none, ...states },
+      providers: providersOf(counts.counts),
       window_seconds: bucketMs * buckets / 1_000,
       bucket_seconds: bucketMs / 1_000,
-      buckets: series.map((bucket, index) =>
-        bucketToJson(bucket, new Date(start.getTime() + index * bucketMs))
-      ),
+      buckets: stats.buckets.map(({ wait, run, ...happened }, index) => ({
+        start: new Date(startMs + index * bucketMs).toISOString(),
+        ...happened,
+        wait_seconds: inSeconds(wait),
+        run_seconds: inSeconds(run),
+      })),
     });
+  });
+
+  api.openapi(countsRoute, async () => {
+    const counts = await readCounts(service, EXACT);
+    return jsonResponse({ ...nowToJson(counts), tasks: countsToJson(counts) });
+  });
+
+  api.openapi(figuresRoute, async (c) => {
+    const query = c.req.valid("query");
+    const { start, bucket_seconds, buckets, reasons } = query;
+    const stats = await reads.get(c.req.url, () =>
+      admin.stats({
+        start: new Date(start),
+        bucketMs: bucket_seconds * 1_000,
+        buckets,
+        reasons,
+      }));
+    return jsonResponse({
+      tasks: countsToJson(await readCounts(service, EXACT)),
+      ...figuresToJson(stats),
+    });
+  });
+
+  api.openapi(overviewRoute, async (c) => {
+    const { limit, recent_seconds } = c.req.valid("query");
+    const overview = await reads.get(
+      c.req.url,
+      () => admin.overview({ limit, recentMs: recent_seconds * 1_000 }),
+      EXACT,
+    );
+    return jsonResponse(overviewToJson(overview));
   });
 }
 
-/** What there is in the store, read once for all who ask at about the same time. */
-export function readCounts(
-  { store, clock, reads }: Pick<Service, "store" | "clock" | "reads">,
-): Promise<{ readonly counts: TaskCounts; readonly at: Date }> {
-  const period = Math.floor(clock.monotonic() / MAX_COUNTS_AGE_MS);
-  return reads.get(`counts ${period}`, async () => {
-    const at = clock.now();
-    return { counts: await store.feed.counts(at), at };
-  }, COUNTS_AGE_MS);
-}
-
-function countsToJson(
-  { counts, waiting, waitingSince, inFlight }: TaskCounts,
-): JsonObject {
-  const byProvider = Map.groupBy(counts, ({ provider }) => provider);
-  const providers = [...byProvider].map(([provider, own]) => ({
-    provider,
-    total: totalOf(own),
-    states: statesOf(own),
-  }));
+function nowToJson({ at, waiting, waitingSince, inFlight }: Counts) {
   return {
-    total: totalOf(counts),
-    states: {
-      ...Object.fromEntries(TASK_STATES.map((state) => [state, 0])),
-      ...statesOf(counts),
-    },
-    providers: providers.sort((a, b) => b.total - a.total)
-      .slice(0, MAX_PROVIDERS),
+    as_of: at.toISOString(),
     waiting,
-    waiting_since: waitingSince?.toISOString() ?? null,
+    waiting_since: timeToJson(waitingSince),
     in_flight: inFlight,
   };
 }
 
-function totalOf(counts: readonly StateCount[]): number {
-  return counts.reduce((sum, { count }) => sum + count, 0);
+function countsToJson({ counts }: Counts) {
+  return counts.map((it) => ({ ...it }));
 }
 
-/** How many there are in each state that occurs. */
-export function statesOf(
-  counts: readonly StateCount[],
-): Record<string, number> {
-  const states: Record<string, number> = {};
-  for (const { state, count } of counts) {
-    states[state] = (states[state] ?? 0) + count;
-  }
-  return states;
+function providersOf(counts: readonly StateCount[]) {
+  return [...Map.groupBy(counts, ({ provider }) => provider)]
+    .map(([provider, own]) => ({ provider, ...totalsOf(own) }))
+    .sort((a, b) => b.total - a.total)
+    .slice(0, MAX_PROVIDERS);
 }
 
-function bucketToJson({ wait, run, ...counts }: Bucket, start: Date) {
-  const inSeconds = (times: Bucket["run"]) =>
-    times && { p50: times.p50 / 1_000, p95: times.p95 / 1_000 };
+function inSeconds(times: Percentiles | null) {
+  return times && { p50: times.p50 / 1_000, p95: times.p95 / 1_000 };
+}
+
+function timesToJson<T extends Times | Bucket>({ wait, run, ...rest }: T) {
   return {
-    start: start.toISOString(),
-    ...counts,
-    wait_seconds: inSeconds(wait),
-    run_seconds: inSeconds(run),
+    ...rest,
+    wait_ms: wait && { ...wait },
+    run_ms: run && { ...run },
+  };
+}
+
+function figuresToJson({ buckets, times, failures }: Stats) {
+  return {
+    buckets: buckets.map(timesToJson),
+    times: times.map(timesToJson),
+    failures: failures.map(({ exampleId, ...rest }) => ({
+      ...rest,
+      example_id: exampleId,
+    })),
+  };
+}
+
+function overviewToJson(overview: Overview) {
+  return {
+    states: { ...overview.counts },
+    running: overview.running.map(shownToJson),
+    running_count: overview.runningCount,
+    ended: overview.ended.map(shownToJson),
+    ended_by_second: [...overview.endedBySecond].map(([second, count]) => ({
+      second,
+      count,
+    })),
+  };
+}
+
+function shownToJson(task: ShownTask) {
+  return {
+    id: task.id,
+    provider: task.provider,
+    instruction: task.instruction,
+    state: task.state,
+    trace: traceToJson(task.traceText),
+    started_at: timeToJson(task.startedAt),
+    lease_expires_at: timeToJson(task.leaseExpiresAt),
+    updated_at: task.updatedAt.toISOString(),
   };
 }

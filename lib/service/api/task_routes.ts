@@ -1,47 +1,31 @@
 /**
- * Creating and finding tasks.
+ * Finding tasks, and looking at them.
  *
  * @module
  */
 
-import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
-import { DuplicateIdError } from "../../base/errors.ts";
-import { newTaskOf } from "../../task/new_task.ts";
-import { taskToJson } from "../../cli/render.ts";
-import type { AgentTask, JsonValue, NewTask } from "../../task/task.ts";
+import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
+import { UsageError } from "../../base/errors.ts";
+import type { Admin, PageOptions, TaskPage } from "../../store/contract.ts";
+import { eventToJson, taskToJson } from "../../task/json.ts";
+import { fractionOf } from "../../task/progress.ts";
+import type { AgentTask, JsonObject, JsonValue } from "../../task/task.ts";
 import { parseTrace } from "../../task/trace.ts";
-import { answer } from "./answer.ts";
-import { jsonBody } from "./body.ts";
-import { formatCursor } from "./cursor.ts";
-import { wholeQuerySchema, wholeTasksSchema } from "./admin_schemas.ts";
-import { json, jsonRequest, problems } from "./documented.ts";
-import { DIGEST_KEY, digestOf, withKey } from "./idempotency.ts";
-import { Problem } from "./problem.ts";
+import { jsonResponse, Problem, wrongPlace } from "./responses.ts";
+import { json, problems, type Service } from "./routing.ts";
 import {
-  batchSchema,
-  createdSchema,
   eventsSchema,
   idParamSchema,
   listQuerySchema,
-  MAX_BATCH_BYTES,
-  newTaskSchema,
+  MAX_PAGE_TASKS,
   pageSchema,
   taskSchema,
-} from "./schemas.ts";
-import type { Service } from "./context.ts";
-import { listedTaskToJson, taskEventToJson } from "./task_json.ts";
+  wholePageSchema,
+  wholeQuerySchema,
+} from "./task_schemas.ts";
 
-const MAX_BODY_BYTES = 1024 ** 2;
-
-const headers = z.object({
-  "idempotency-key": z.string().min(1).max(255).optional().openapi({
-    description: "The same key creates the same task once, however often " +
-      "it is asked for. With another body it is refused",
-  }),
-  traceparent: z.string().max(200).optional().openapi({
-    description: "W3C Trace Context: the task's runs continue this trace",
-  }),
-});
+/** The most characters of a text of the trace in a list. */
+const MAX_LENGTH = 500;
 
 const listRoute = createRoute({
   method: "get",
@@ -56,31 +40,7 @@ const wholeRoute = createRoute({
   path: "/tasks/whole",
   summary: "Tasks with their whole instructions and traces, newest first",
   request: { query: wholeQuerySchema },
-  responses: { 200: json(wholeTasksSchema, "The tasks"), ...problems(400) },
-});
-
-const createTaskRoute = createRoute({
-  method: "post",
-  path: "/tasks",
-  summary: "Create a task",
-  request: { headers, body: jsonRequest(newTaskSchema) },
-  responses: {
-    201: json(taskSchema, "Created"),
-    200: json(taskSchema, "Created before with this Idempotency-Key"),
-    ...problems(409, 413, 415, 422),
-  },
-});
-
-const createBatchRoute = createRoute({
-  method: "post",
-  path: "/tasks/batch",
-  summary: "Create many tasks, all or none",
-  request: { headers, body: jsonRequest(batchSchema) },
-  responses: {
-    201: json(createdSchema, "Created"),
-    200: json(createdSchema, "Created before with this Idempotency-Key"),
-    ...problems(409, 413, 415, 422),
-  },
+  responses: { 200: json(wholePageSchema, "The tasks"), ...problems(400) },
 });
 
 const getRoute = createRoute({
@@ -101,81 +61,50 @@ const eventsRoute = createRoute({
 
 /** Adds the routes. */
 export function addTaskRoutes(api: OpenAPIHono, service: Service): void {
-  const { store, reads } = service;
-  api.use(createTaskRoute.getRoutingPath(), jsonBody(MAX_BODY_BYTES));
-  api.use(createBatchRoute.getRoutingPath(), jsonBody(MAX_BATCH_BYTES));
+  const { store: { admin }, reads } = service;
 
   api.openapi(listRoute, async (c) => {
-    const { state, provider, q, limit, cursor } = c.req.valid("query");
-    const page = await reads.get(c.req.url, () =>
-      store.feed.page({
-        states: state,
-        provider,
-        text: q?.trim() || undefined,
-        limit,
-        after: cursor,
-      }));
-    return answer({
-      tasks: page.tasks.map(listedTaskToJson),
-      total: page.total,
-      next_cursor: page.next ? formatCursor(page.next) : null,
-    });
+    const query = c.req.valid("query");
+    const page = await reads.get(
+      c.req.url,
+      () => readPage(admin, pageOptions(query)),
+    );
+    return jsonResponse(pageToJson(page, listedToJson));
   });
 
   api.openapi(wholeRoute, async (c) => {
-    const { id, state, provider, limit, offset } = c.req.valid("query");
+    const { id, brief, offset, ...query } = c.req.valid("query");
+    const { limit } = query;
+    if (id !== undefined) {
+      const tasks = await admin.find(id, limit);
+      const page = { tasks, total: tasks.length, next: undefined };
+      return jsonResponse(pageToJson(page, taskToJson));
+    }
+    const options = { ...pageOptions(query), isWhole: brief === "false" };
     // Not kept for others: they may be large.
-    const tasks = id === undefined
-      ? await store.list({ states: state, provider, limit, offset })
-      : await store.findByPrefix(id, limit);
-    return answer({ tasks: tasks.map(taskToJson) });
-  });
-
-  api.openapi(createTaskRoute, async (c) => {
-    const body = c.req.valid("json");
-    const { isNew, ids: [id = ""] } = await createOnce(
-      service,
-      [await newTaskOf(body)],
-      { ...c.req.valid("header"), body: body as JsonValue },
-    );
-    return answer(taskToJson(await found(service, id)), {
-      status: isNew ? 201 : 200,
-      headers: { Location: `/api/v1/tasks/${id}` },
-    });
-  });
-
-  api.openapi(createBatchRoute, async (c) => {
-    const body = c.req.valid("json");
-    const tasks: NewTask[] = [];
-    for (const task of body.tasks) tasks.push(await newTaskOf(task));
-    const { isNew, ids } = await createOnce(service, tasks, {
-      ...c.req.valid("header"),
-      body: body as JsonValue,
-    });
-    return answer({ count: ids.length, ids: [...ids] }, {
-      status: isNew ? 201 : 200,
-    });
+    const page = await readPage(admin, await skipped(admin, options, offset));
+    return jsonResponse(pageToJson(page, taskToJson));
   });
 
   api.openapi(getRoute, async (c) => {
     const { id } = c.req.valid("param");
-    return answer(taskToJson(await found(service, id)));
+    return jsonResponse(taskToJson(await found(service, id)));
   });
 
   api.openapi(eventsRoute, async (c) => {
     const { id } = c.req.valid("param");
-    const events = await reads.get(c.req.url, () => store.events(id));
+    const events = await reads.get(c.req.url, () => admin.history(id));
     if (events.length === 0) await found(service, id);
-    return answer({ events: events.map(taskEventToJson) });
+    return jsonResponse({ events: events.map(eventToJson) });
   });
 }
 
 /** The task; a problem where there is none. */
 export async function found(
-  { store, reads }: Service,
+  { store: { admin }, reads }: Service,
   id: string,
 ): Promise<AgentTask> {
-  const task = await reads.get(`task ${id.toLowerCase()}`, () => store.get(id));
+  const task = await reads.get(`task ${id.toLowerCase()}`, () => admin.get(id));
   if (task) return task;
   throw new Problem(404, `There is no task ${id}.`, {
     reason: "missing",
@@ -183,52 +112,70 @@ export async function found(
   });
 }
 
-interface CreateRequest {
-  readonly "idempotency-key"?: string;
-  readonly traceparent?: string;
-  readonly body: JsonValue;
+interface PageQuery extends Pick<PageOptions, "limit" | "provider"> {
+  readonly state?: PageOptions["states"];
+  readonly q?: string;
+  readonly cursor?: string;
 }
 
-async function createOnce(
-  { store, clock }: Service,
-  given: readonly NewTask[],
-  { "idempotency-key": key, traceparent, body }: CreateRequest,
-): Promise<{ readonly isNew: boolean; readonly ids: readonly string[] }> {
-  const seen = new Set<string>();
-  const twin = given.find(({ id }) =>
-    id !== undefined && seen.size === seen.add(id).size
-  )?.id;
-  if (twin !== undefined) {
-    throw new Problem(422, `Two of the tasks have the id ${twin}.`);
-  }
-  const digest = await digestOf(body);
-  const keyed = key === undefined
-    ? given
-    : await withKey(given, { key, digest });
-  const tasks = traceparent === undefined
-    ? keyed
-    : keyed.map((task) => ({ ...task, trace: { traceparent, ...task.trace } }));
+function pageOptions(
+  { state, provider, q, limit, cursor }: PageQuery,
+): PageOptions {
+  const text = q?.trim() || undefined;
+  return { states: state, provider, text, limit, after: cursor };
+}
+
+async function readPage(
+  admin: Admin,
+  options: PageOptions | undefined,
+): Promise<TaskPage> {
+  if (!options) return { tasks: [], next: undefined, total: 0 };
   try {
-    const ids = await store.create(tasks, clock.now());
-    store.feed.announceChange();
-    return { isNew: true, ids };
+    return await admin.page(options);
   } catch (error) {
-    if (!(error instanceof DuplicateIdError)) throw error;
-    const known = key === undefined ? undefined : await store.get(error.id);
-    if (parseTrace(known?.traceText ?? null)?.[DIGEST_KEY] !== digest) {
-      // An id that was given says nothing about the key.
-      if (key === undefined || given.some(({ id }) => id === error.id)) {
-        throw new Problem(409, error.message, {
-          reason: "duplicate id",
-          taskId: error.id,
-        });
-      }
-      throw new Problem(
-        422,
-        "This Idempotency-Key was used before for something else.",
-      );
-    }
-    // All or none: where one of them is there, all are.
-    return { isNew: false, ids: tasks.map(({ id = "" }) => id) };
+    // Its cursor is the only thing that may still be wrong with it.
+    if (!(error instanceof UsageError)) throw error;
+    throw wrongPlace("query.cursor");
   }
+}
+
+/** Options for the page after so many more; undefined where there are none. */
+async function skipped(
+  admin: Admin,
+  options: PageOptions,
+  offset: number,
+): Promise<PageOptions | undefined> {
+  let after = options.after;
+  for (let rest = offset; rest > 0; rest -= MAX_PAGE_TASKS) {
+    const limit = Math.min(rest, MAX_PAGE_TASKS);
+    const page = { ...options, isWhole: false, limit, after };
+    after = (await readPage(admin, page)).next;
+    if (after === undefined) return undefined;
+  }
+  return { ...options, after };
+}
+
+function pageToJson(
+  { tasks, total, next }: TaskPage,
+  toJson: (task: AgentTask) => JsonObject,
+): JsonObject {
+  return { tasks: tasks.map(toJson), total, next_cursor: next ?? null };
+}
+
+/** A task in a list: of its trace, only what a person looks for first. */
+function listedToJson(task: AgentTask): JsonObject {
+  const { trace: _, ...rest } = taskToJson(task);
+  const trace = parseTrace(task.traceText);
+  const { progress, error, question } = trace ?? {};
+  return {
+    ...rest,
+    progress: textOf(progress),
+    progress_fraction: fractionOf(trace) ?? null,
+    error: task.state === "failed" ? textOf(error) : null,
+    question: textOf(question),
+  };
+}
+
+function textOf(value: JsonValue | undefined): string | null {
+  return typeof value === "string" ? value.slice(0, MAX_LENGTH) : null;
 }

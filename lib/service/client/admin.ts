@@ -4,23 +4,65 @@
  * @module
  */
 
-import type { TaskHistory } from "../../store/history.ts";
-import { wholeTasksSchema } from "../api/admin_schemas.ts";
+import type { z } from "@hono/zod-openapi";
+import { DatabaseError, UsageError } from "../../base/errors.ts";
 import {
-  changeSchema,
+  type Admin,
+  type AnswerResult,
+  type Bucket,
+  type CancelResult,
+  type ChosenTask,
+  type Counts,
+  type Exported,
+  type ExportOptions,
+  inSets,
+  type NewTasks,
+  type Overview,
+  type OverviewOptions,
+  type PageOptions,
+  type PruneCount,
+  type Pruned,
+  type RetryResult,
+  type ShownTask,
+  type Stats,
+  type StatsOptions,
+  type TaskFilter,
+  type TaskPage,
+  type Times,
+} from "../../store/contract.ts";
+import type { IdList } from "../../store/id_list.ts";
+import {
+  eventFromJson,
+  taskFromJson,
+  timeFromJson,
+  traceFromJson,
+} from "../../task/json.ts";
+import type { AgentTask, TaskEvent, TaskState } from "../../task/task.ts";
+import {
+  answeredSchema,
+  cancelledSchema,
+  chosenSchema,
+  MAX_SET_TASKS,
+  retriedSchema,
+} from "../api/action_schemas.ts";
+import {
+  countsSchema,
+  figuresSchema,
+  overviewSchema,
+  prunableSchema,
+  prunedSchema,
+  REFUSED,
+  ROWS_HEADER,
+} from "../api/stats_schemas.ts";
+import {
   eventsSchema,
   MAX_PAGE_TASKS,
   sessionSchema,
-} from "../api/schemas.ts";
-import type { AnswerResult, ListOptions } from "../../store/contract.ts";
-import type { AgentTask, NewTask, TaskEvent } from "../../task/task.ts";
-import type { TaskDesk } from "../../store/task_admin.ts";
-import { oneSetOf, type TaskSets } from "../../store/task_sets.ts";
+  taskSchema,
+  wholePageSchema,
+} from "../api/task_schemas.ts";
 import { Api, type ApiOptions, Refusal } from "./api.ts";
 import { createTasks } from "./create.ts";
-import { ServiceHistory } from "./history.ts";
-import { ServiceSets } from "./sets.ts";
-import { eventOf, taskOf } from "./task_json.ts";
 
 /**
  * Opens the tasks behind a service.
@@ -28,106 +70,266 @@ import { eventOf, taskOf } from "./task_json.ts";
  * @throws {ServiceError} where there is no service of agent-runner.
  * @throws {UsageError} where it does not know the token.
  */
-export async function openServiceDesk(options: ApiOptions): Promise<TaskDesk> {
+export async function openServiceAdmin(options: ApiOptions): Promise<Admin> {
   const api = new Api(options);
   const { authorized } = await api.json("api/v1/session", sessionSchema);
   if (!authorized) throw api.unauthorized();
-  return new ServiceDesk(api);
+  return new ServiceAdmin(api);
 }
 
-/** A {@linkcode TaskDesk} behind a service, whose clock counts. */
-class ServiceDesk implements TaskDesk {
-  readonly sets: TaskSets;
-  readonly history: TaskHistory;
+/** An {@linkcode Admin} behind a service. */
+class ServiceAdmin implements Admin {
   readonly #api: Api;
-  #looks = 0;
 
   constructor(api: Api) {
     this.#api = api;
-    this.sets = new ServiceSets(api);
-    this.history = new ServiceHistory(api);
   }
 
-  async create(tasks: readonly NewTask[]): Promise<string[]> {
-    const ids = await createTasks(this.#api, oneSetOf(tasks));
-    return [...ids.sets()].flat();
+  create(tasks: NewTasks): Promise<IdList> {
+    return createTasks(this.#api, tasks);
   }
 
-  async findByPrefix(prefix: string, limit: number): Promise<AgentTask[]> {
+  async get(id: string): Promise<AgentTask | undefined> {
+    const path = `api/v1/tasks/${encodeURIComponent(id)}`;
+    const task = await unlessMissing(this.#api.json(path, taskSchema));
+    return task && taskFromJson(task);
+  }
+
+  async find(prefix: string, limit: number): Promise<AgentTask[]> {
     // No id is longer, and none has anything else in it.
     if (!/^[0-9a-f-]{1,36}$/i.test(prefix)) return [];
-    const { tasks } = await this.#api.json(
-      "api/v1/tasks/whole",
-      wholeTasksSchema,
-      { query: { id: prefix, limit } },
+    const { tasks } = await this.#whole({ id: prefix, limit });
+    return tasks.map(taskFromJson);
+  }
+
+  async page(options: PageOptions): Promise<TaskPage> {
+    const { limit, text, isWhole = false } = options;
+    const query = { ...queryOf(options), q: text, brief: !isWhole };
+    const tasks: AgentTask[] = [];
+    let next = options.after;
+    let total: number | undefined;
+    do {
+      const rest = Math.min(MAX_PAGE_TASKS, limit - tasks.length);
+      const page = await this.#whole({ ...query, limit: rest, cursor: next });
+      for (const task of page.tasks) tasks.push(taskFromJson(task));
+      total ??= page.total;
+      next = page.next_cursor ?? undefined;
+    } while (next !== undefined && tasks.length < limit);
+    return { tasks, next, total };
+  }
+
+  async count(): Promise<Counts> {
+    const counts = await this.#api.json("api/v1/stats/counts", countsSchema);
+    return {
+      counts: counts.tasks.map(withState),
+      waiting: counts.waiting,
+      waitingSince: timeFromJson(counts.waiting_since),
+      inFlight: counts.in_flight,
+      at: new Date(counts.as_of),
+    };
+  }
+
+  async history(taskId: string): Promise<TaskEvent[]> {
+    const path = `api/v1/tasks/${encodeURIComponent(taskId)}/events`;
+    const found = await unlessMissing(this.#api.json(path, eventsSchema));
+    return found?.events.map(eventFromJson) ?? [];
+  }
+
+  cancellable(filter: TaskFilter): Promise<ChosenTask[]> {
+    return this.#choose("api/v1/tasks/cancellable", filter);
+  }
+
+  retryable(filter: TaskFilter): Promise<ChosenTask[]> {
+    return this.#choose("api/v1/tasks/retryable", filter);
+  }
+
+  cancel(ids: readonly string[]): Promise<CancelResult[]> {
+    return this.#change("api/v1/tasks/cancel", cancelledSchema, { ids });
+  }
+
+  answer(ids: readonly string[], answer: string): Promise<AnswerResult[]> {
+    return this.#change("api/v1/tasks/answer", answeredSchema, { ids, answer });
+  }
+
+  async retry(ids: readonly string[]): Promise<RetryResult[]> {
+    const path = "api/v1/tasks/retry";
+    const results = await this.#change(path, retriedSchema, { ids });
+    return results.map((it): RetryResult =>
+      it.result === "created"
+        ? { kind: "created", newId: it.new_id, earlierId: it.earlier_id }
+        : it.result === "due"
+        ? { kind: "due" }
+        : { kind: "refused", why: it.reason }
     );
-    return tasks.map(taskOf);
   }
 
-  async list(
-    { states, provider, limit, offset = 0 }: ListOptions,
-  ): Promise<AgentTask[]> {
-    // By their ids: tasks that are created meanwhile move the others back.
-    const found = new Map<string, AgentTask>();
-    for (let at = offset;; at += MAX_PAGE_TASKS) {
-      const size = Math.min(MAX_PAGE_TASKS, offset + limit - at);
-      if (size <= 0) break;
-      const { tasks } = await this.#api.json(
-        "api/v1/tasks/whole",
-        wholeTasksSchema,
-        {
-          query: {
-            state: states?.join(","),
-            provider,
-            limit: size,
-            offset: at,
-          },
+  async stats(
+    { start, bucketMs, buckets, reasons = 0 }: StatsOptions,
+  ): Promise<Stats> {
+    const figures = await this.#api.json(
+      "api/v1/stats/figures",
+      figuresSchema,
+      {
+        query: {
+          start: start.toISOString(),
+          bucket_seconds: bucketMs / 1_000,
+          buckets,
+          reasons,
         },
-      );
-      for (const task of tasks) found.set(task.id, taskOf(task));
-      if (tasks.length < size) break;
-    }
-    return [...found.values()];
+      },
+    );
+    return {
+      buckets: figures.buckets.map(timesFromJson),
+      times: figures.times.map(timesFromJson),
+      failures: figures.failures.map(({ example_id, ...rest }) => ({
+        ...rest,
+        exampleId: example_id,
+      })),
+    };
   }
 
-  async events(taskId: string): Promise<TaskEvent[]> {
-    try {
-      const { events } = await this.#api.json(
-        `api/v1/tasks/${taskId}/events`,
-        eventsSchema,
-      );
-      return events.map(eventOf);
-    } catch (error) {
-      if (reasonOf(error) === "missing") return [];
-      throw error;
-    }
+  async overview({ limit, recentMs }: OverviewOptions): Promise<Overview> {
+    const overview = await this.#api.json(
+      "api/v1/stats/overview",
+      overviewSchema,
+      { query: { limit, recent_seconds: recentMs / 1_000 } },
+    );
+    return {
+      counts: overview.states as Partial<Record<TaskState, number>>,
+      running: overview.running.map(shownFromJson),
+      runningCount: overview.running_count,
+      ended: overview.ended.map(shownFromJson),
+      endedBySecond: new Map(
+        overview.ended_by_second.map(({ second, count }) => [second, count]),
+      ),
+    };
   }
 
-  async answer(id: string, answer: string): Promise<AnswerResult> {
-    try {
-      await this.#api.json(`api/v1/tasks/${id}/answer`, changeSchema, {
-        body: { answer },
+  async export(
+    { format, events, since, ...filter }: ExportOptions,
+  ): Promise<Exported> {
+    const query = {
+      ...queryOf(filter),
+      format,
+      events,
+      since: since?.toISOString(),
+    };
+    const { headers, body } = await this.#api.stream("api/v1/export", {
+      query,
+    });
+    return {
+      rows: Number(headers.get(ROWS_HEADER)),
+      bytes: Number(headers.get("Content-Length")),
+      body,
+    };
+  }
+
+  async prunable(before: Date): Promise<PruneCount> {
+    return await this.#api.json("api/v1/prunable", prunableSchema, {
+      query: { before: before.toISOString() },
+    });
+  }
+
+  async prune(before: Date): Promise<Pruned> {
+    const body = { before: before.toISOString() };
+    const pruned = await this.#api.json("api/v1/prune", prunedSchema, { body })
+      .catch((error) => {
+        if (!hasReason(error, REFUSED)) throw error;
+        throw new DatabaseError(error.message, { cause: error });
       });
-      return "answered";
-    } catch (error) {
-      const result = REFUSED.find((it) => it === reasonOf(error));
-      if (result) return result;
-      throw error;
-    }
+    const { bytes_before, bytes, free_bytes, ...count } = pruned;
+    const isKnown = bytes_before !== null && bytes !== null &&
+      free_bytes !== null;
+    const size = isKnown
+      ? { before: bytes_before, after: bytes, free: free_bytes }
+      : null;
+    return { ...count, size };
   }
 
-  /** The service knows cheaply whether anything is new; so it is asked. */
-  changeCount(): Promise<number> {
-    return Promise.resolve(++this.#looks);
+  pruneHistory(): Promise<number> {
+    const error = new UsageError(
+      "Cannot delete the history alone through a service: its runner does " +
+        "that by itself. Start that with --event-retention.",
+    );
+    return Promise.reject(error);
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return Promise.resolve();
+  #change<T>(
+    path: string,
+    schema: z.ZodType<{ results: T[] }>,
+    { ids, ...rest }: {
+      readonly ids: readonly string[];
+      readonly answer?: string;
+    },
+  ): Promise<T[]> {
+    return inSets(ids, MAX_SET_TASKS, async (set) => {
+      const body = { ids: set, ...rest };
+      return (await this.#api.json(path, schema, { body })).results;
+    });
+  }
+
+  async #choose(path: string, filter: TaskFilter): Promise<ChosenTask[]> {
+    const query = queryOf(filter);
+    const { tasks } = await this.#api.json(path, chosenSchema, { query });
+    return tasks.map(withState);
+  }
+
+  #whole(
+    query: Readonly<Record<string, string | number | boolean | undefined>>,
+  ) {
+    return this.#api.json("api/v1/tasks/whole", wholePageSchema, { query });
   }
 }
 
-const REFUSED: readonly AnswerResult[] = ["not asked", "ended", "missing"];
+/** What was found; undefined where the service says that there is no such task. */
+async function unlessMissing<T>(found: Promise<T>): Promise<T | undefined> {
+  try {
+    return await found;
+  } catch (error) {
+    if (hasReason(error, "missing")) return undefined;
+    throw error;
+  }
+}
 
-function reasonOf(error: unknown): string | undefined {
-  return error instanceof Refusal ? error.reason : undefined;
+function hasReason(error: unknown, reason: string): error is Refusal {
+  return error instanceof Refusal && error.reason === reason;
+}
+
+function queryOf(
+  { states, provider }: TaskFilter,
+): { readonly state: string | undefined; readonly provider?: string } {
+  return { state: states?.join(","), provider };
+}
+
+/** Another program may have made a state up, as in the table itself. */
+function withState<T extends { readonly state: string }>(
+  json: T,
+): T & { readonly state: TaskState } {
+  return json as T & { readonly state: TaskState };
+}
+
+type TimesJson<T> = Omit<T, keyof Times> & {
+  readonly wait_ms: Times["wait"];
+  readonly run_ms: Times["run"];
+};
+
+function timesFromJson<T extends TimesJson<Times | Bucket>>(
+  { wait_ms, run_ms, ...rest }: T,
+) {
+  return { ...rest, wait: wait_ms, run: run_ms };
+}
+
+type ShownJson = z.infer<typeof overviewSchema>["running"][number];
+
+function shownFromJson(json: ShownJson): ShownTask {
+  return {
+    id: json.id,
+    provider: json.provider,
+    instruction: json.instruction,
+    state: json.state as TaskState,
+    traceText: traceFromJson(json.trace),
+    startedAt: timeFromJson(json.started_at),
+    leaseExpiresAt: timeFromJson(json.lease_expires_at),
+    updatedAt: new Date(json.updated_at),
+  };
 }

@@ -6,13 +6,11 @@
 
 import type { z } from "@hono/zod-openapi";
 import type { Clock } from "../../base/clock.ts";
-import type { ClientSettings } from "../../config/client.ts";
-import { ServiceError, UsageError } from "../../base/errors.ts";
-import { problemSchema } from "../api/schemas.ts";
+import { messageOf, ServiceError, UsageError } from "../../base/errors.ts";
+import type { ClientSettings } from "../../config/service.ts";
 import type { JsonValue } from "../../task/task.ts";
 import { parseJson, stringifyJson } from "../../task/trace.ts";
-import { connectionProblem } from "./connection_problem.ts";
-import { Silence } from "./silence.ts";
+import { problemSchema } from "../api/task_schemas.ts";
 
 /** The service gives up after half a minute itself. */
 const SILENCE_MS = 45_000;
@@ -31,11 +29,21 @@ export interface ApiOptions extends ClientSettings {
 /** What is asked of the service. */
 export interface ApiRequest {
   /** What stands after `?`; what is undefined is left out. */
-  readonly query?: Readonly<Record<string, string | number | undefined>>;
+  readonly query?: Readonly<
+    Record<string, string | number | boolean | undefined>
+  >;
   /** Makes it a POST. */
   readonly body?: JsonValue;
   /** With it, a POST may be sent again. */
   readonly idempotencyKey?: string;
+}
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+/** What the service sends. */
+export interface Reply {
+  readonly headers: Headers;
+  readonly body: ReadableStream<Bytes>;
 }
 
 /** A problem that the service names in a word, for who asked to understand. */
@@ -56,6 +64,9 @@ export class Refusal extends UsageError {
   }
 }
 
+/** What may be over in a moment. */
+class PassingError extends ServiceError {}
+
 /** A service's HTTP API. */
 export class Api {
   readonly #options: ApiOptions;
@@ -65,20 +76,20 @@ export class Api {
   }
 
   /**
-   * What the service answers.
+   * The JSON that the service sends.
    *
    * @throws {Refusal} where it says no.
    * @throws {UsageError} where it does not know the token.
    * @throws {ServiceError} where it can't be reached, or is another program.
    */
-  async json<T extends z.ZodType>(
+  json<T extends z.ZodType>(
     path: string,
     schema: T,
     request: ApiRequest = {},
   ): Promise<z.output<T>> {
-    return await this.#send(path, request, async (response, again) => {
-      const text = await textOf(response, again);
-      const parsed = schema.safeParse(parseJson(text));
+    return this.#repeated(request, async () => {
+      const reply = await this.#send(path, request);
+      const parsed = schema.safeParse(parseJson(await textOf(reply)));
       if (parsed.success) return parsed.data;
       const [issue] = parsed.error.issues;
       throw this.#failed(
@@ -91,25 +102,12 @@ export class Api {
     });
   }
 
-  /** Gives the answer's body, as it comes, to `take`. */
-  async download(
-    path: string,
-    request: ApiRequest,
-    take: (body: ReadableStream<Uint8Array>) => Promise<void>,
-  ): Promise<Headers> {
-    return await this.#send(path, request, async (response, again) => {
-      await take(
-        (response.body ?? new Blob([]).stream()).pipeThrough(
-          new TransformStream({
-            transform(chunk, controller) {
-              again();
-              controller.enqueue(chunk);
-            },
-          }),
-        ),
-      );
-      return response.headers;
-    });
+  /**
+   * What the service sends, as it comes. Throws as {@linkcode Api.json} does, and
+   * so does its body.
+   */
+  stream(path: string, request: ApiRequest = {}): Promise<Reply> {
+    return this.#repeated(request, () => this.#send(path, request));
   }
 
   /** What to throw where the service does not know the token. */
@@ -123,42 +121,38 @@ export class Api {
     );
   }
 
-  async #send<T>(
-    path: string,
-    request: ApiRequest,
-    read: (response: Response, again: () => void) => Promise<T>,
+  async #repeated<T>(
+    { body, idempotencyKey }: ApiRequest,
+    work: () => Promise<T>,
   ): Promise<T> {
-    const { clock } = this.#options;
-    const isRepeatable = request.body === undefined ||
-      request.idempotencyKey !== undefined;
+    const isRepeatable = body === undefined || idempotencyKey !== undefined;
     for (const waitMs of isRepeatable ? RETRY_MS : []) {
       try {
-        return await this.#sendOnce(path, request, read);
+        return await work();
       } catch (error) {
         if (!(error instanceof PassingError)) throw error;
       }
-      await clock.sleep(waitMs);
+      await this.#options.clock.sleep(waitMs);
     }
-    return await this.#sendOnce(path, request, read);
+    return await work();
   }
 
-  async #sendOnce<T>(
-    path: string,
-    { query = {}, body, idempotencyKey }: ApiRequest,
-    read: (response: Response, again: () => void) => Promise<T>,
-  ): Promise<T> {
-    const { url, token, silenceMs = SILENCE_MS } = this.#options;
+  async #send(path: string, request: ApiRequest): Promise<Reply> {
+    const { url, token } = this.#options;
+    const { query = {}, body, idempotencyKey } = request;
     const target = new URL(path, url);
     for (const [name, value] of Object.entries(query)) {
       if (value !== undefined) target.searchParams.set(name, String(value));
     }
-    const silence = new Silence(silenceMs);
-    try {
-      const response = await fetch(target, {
+    const end = new AbortController();
+    const heard = <T>(work: () => Promise<T>) =>
+      this.#heard(work, { end, isChange: body !== undefined });
+    const response = await heard(() =>
+      fetch(target, {
         method: body === undefined ? "GET" : "POST",
         // Another host must not be told the token.
         redirect: "manual",
-        signal: silence.signal,
+        signal: end.signal,
         headers: {
           Accept: "application/json",
           ...token !== "" && { Authorization: `Bearer ${token}` },
@@ -166,14 +160,33 @@ export class Api {
           ...body !== undefined && { "Content-Type": "application/json" },
         },
         body: body === undefined ? undefined : stringifyJson(body),
-      });
-      silence.again();
-      if (!response.ok) {
-        throw await this.#problemOf(response, path, () => silence.again());
-      }
-      return await read(response, () => silence.again());
+      })
+    );
+    const { status, headers, ok } = response;
+    const reply = {
+      headers,
+      body: ReadableStream.from(chunksOf(response, heard)),
+    };
+    if (ok) return reply;
+    throw status >= 300 && status < 400
+      ? await this.#redirected(reply)
+      : await this.#problemOf(reply, { status, path });
+  }
+
+  /** Gives up on what takes too long, and says what its failure means. */
+  async #heard<T>(
+    work: () => Promise<T>,
+    { end, isChange }: {
+      readonly end: AbortController;
+      readonly isChange: boolean;
+    },
+  ): Promise<T> {
+    const { url, silenceMs = SILENCE_MS } = this.#options;
+    const timer = setTimeout(() => end.abort(), silenceMs);
+    try {
+      return await work();
     } catch (error) {
-      if (silence.signal.aborted) {
+      if (end.signal.aborted) {
         throw this.#failed(
           `it said nothing for ${silenceMs / 1_000} s`,
           "Try again; what was to be changed may have been changed.",
@@ -184,7 +197,7 @@ export class Api {
       const { reason, isUnheard } = connectionProblem(error);
       throw new PassingError(
         `Cannot reach the service at ${url.href}: ${reason}. ` +
-          (isUnheard || body === undefined
+          (isUnheard || !isChange
             ? "Is it running there? Start it with run --listen or serve, or " +
               "give another --server."
             : "What was to be changed may have been changed: look before you " +
@@ -192,7 +205,7 @@ export class Api {
         { cause: error },
       );
     } finally {
-      silence[Symbol.dispose]();
+      clearTimeout(timer);
     }
   }
 
@@ -203,23 +216,20 @@ export class Api {
     );
   }
 
-  async #problemOf(
-    response: Response,
-    path: string,
-    again: () => void,
-  ): Promise<Error> {
-    const { status } = response;
-    if (status >= 300 && status < 400) {
-      await response.body?.cancel();
-      const to = response.headers.get("Location");
-      return this.#failed(
-        `it sends its callers ${to ? `to ${to.slice(0, 200)}` : "elsewhere"}`,
-        "Give the address that it has itself.",
-      );
-    }
-    const problem = problemSchema.safeParse(
-      parseJson(await textOf(response, again)),
+  async #redirected({ headers, body }: Reply): Promise<Error> {
+    await body.cancel();
+    const to = headers.get("Location");
+    return this.#failed(
+      `it sends its callers ${to ? `to ${to.slice(0, 200)}` : "elsewhere"}`,
+      "Give the address that it has itself.",
     );
+  }
+
+  async #problemOf(
+    reply: Reply,
+    { status, path }: { readonly status: number; readonly path: string },
+  ): Promise<Error> {
+    const problem = problemSchema.safeParse(parseJson(await textOf(reply)));
     if (!problem.success) {
       return this.#failed(
         `it answers as no agent-runner does (status ${status})`,
@@ -235,7 +245,8 @@ export class Api {
       : `Cannot use the service at ${href}: ${detail}`;
     if (status === 503) return new PassingError(message);
     if (status >= 500) return new ServiceError(message);
-    if (problem.data.reason === undefined && isUnknownPath(status)) {
+    const isUnknownPath = status === 404 || status === 405;
+    if (problem.data.reason === undefined && isUnknownPath) {
       return this.#failed(
         `it does not know ${path}`,
         "It is another version of agent-runner, or the address has a path " +
@@ -246,25 +257,56 @@ export class Api {
   }
 }
 
-/** What may be over in a moment. */
-class PassingError extends ServiceError {}
+type Heard = <T>(work: () => Promise<T>) => Promise<T>;
 
-function isUnknownPath(status: number): boolean {
-  return status === 404 || status === 405;
+async function* chunksOf({ body }: Response, heard: Heard) {
+  const reader = body?.getReader();
+  if (!reader) return;
+  try {
+    while (true) {
+      const { done, value } = await heard(() => reader.read());
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    await reader.cancel().catch(() => {}); // It has failed by itself.
+  }
 }
 
 /** The text of JSON; of anything else, nothing is read. */
-async function textOf(response: Response, again: () => void): Promise<string> {
-  const type = response.headers.get("Content-Type") ?? "";
-  if (!/^application\/(problem\+)?json\b/i.test(type)) {
-    await response.body?.cancel();
-    return "";
+async function textOf({ headers, body }: Reply): Promise<string> {
+  const type = headers.get("Content-Type") ?? "";
+  if (/^application\/(problem\+)?json\b/i.test(type)) {
+    return await new Response(body).text();
   }
-  const decoder = new TextDecoder();
-  let text = "";
-  for await (const chunk of response.body ?? []) {
-    again();
-    text += decoder.decode(chunk, { stream: true });
-  }
-  return text + decoder.decode();
+  await body.cancel();
+  return "";
+}
+
+const UNHEARD: readonly (readonly [RegExp, string])[] = [
+  [/refused/i, "the connection was refused"],
+  [/dns error|lookup address/i, "there is no host of that name"],
+  [/certificate/i, "its certificate is not trusted"],
+  [/unreachable/i, "the network does not lead there"],
+  [/corrupt message|InvalidContentType|wrong version/i, "it speaks no TLS"],
+];
+
+const HUNG_UP =
+  /reset|closed before|broken pipe|reading a body|incomplete|eof/i;
+
+/**
+ * Says for people what a failed `fetch`, or the body of its response, failed of,
+ * and whether the other side can't have read anything.
+ */
+function connectionProblem(
+  error: TypeError,
+): { readonly reason: string; readonly isUnheard: boolean } {
+  // What was asked for stands before it.
+  const text = messageOf(error.cause ?? error);
+  const known = UNHEARD.find(([pattern]) => pattern.test(text));
+  if (known) return { reason: known[1], isUnheard: true };
+  const reason = HUNG_UP.test(text)
+    ? "it hung up"
+    : text.split("\n")[0]?.slice(0, 200) ?? "";
+  return { reason, isUnheard: false };
 }

@@ -1,15 +1,24 @@
 /**
- * Adding tasks through a service.
+ * Adding tasks through a service, in as few requests as its API allows.
  *
  * @module
  */
 
 import { DuplicateIdError, messageOf, UserError } from "../../base/errors.ts";
+import type { NewTasks } from "../../store/contract.ts";
 import { IdList } from "../../store/id_list.ts";
-import { createdSchema } from "../api/schemas.ts";
-import type { IncomingTasks } from "../../store/task_sets.ts";
+import { newTaskToJson } from "../../task/json.ts";
+import type { JsonObject } from "../../task/task.ts";
+import { stringifyJson } from "../../task/trace.ts";
+import {
+  createdSchema,
+  MAX_BATCH_BYTES,
+  MAX_BATCH_TASKS,
+} from "../api/task_schemas.ts";
 import { type Api, Refusal } from "./api.ts";
-import { batchesOf } from "./batches.ts";
+
+/** What stands around the tasks of a request. */
+const FRAME_BYTES = 100;
 
 /**
  * Adds tasks and returns their ids in the same order. All or none where they
@@ -19,17 +28,14 @@ import { batchesOf } from "./batches.ts";
  * and none was created.
  * @throws {UserError} that says how many were created before one could not be.
  */
-export async function createTasks(
-  api: Api,
-  incoming: IncomingTasks,
-): Promise<IdList> {
+export async function createTasks(api: Api, tasks: NewTasks): Promise<IdList> {
   const ids = new IdList();
   try {
-    for await (const tasks of batchesOf(incoming)) {
+    for await (const batch of batchesOf(tasks)) {
       const created = await api.json(
         "api/v1/tasks/batch",
         createdSchema,
-        { body: { tasks }, idempotencyKey: crypto.randomUUID() },
+        { body: { tasks: batch }, idempotencyKey: crypto.randomUUID() },
       );
       ids.add(created.ids);
     }
@@ -37,13 +43,36 @@ export async function createTasks(
     const cause = explained(error);
     if (ids.length === 0) throw cause;
     throw new UserError(
-      `Cannot create all ${incoming.count} tasks: ${messageOf(cause)} ` +
+      `Cannot create all ${tasks.count} tasks: ${messageOf(cause)} ` +
         `The first ${ids.length} were created. Leave them out when you ` +
         "try again.",
       { cause },
     );
   }
   return ids;
+}
+
+/** The tasks in their order, in requests that are not too large. */
+async function* batchesOf(tasks: NewTasks): AsyncGenerator<JsonObject[]> {
+  const encoder = new TextEncoder();
+  let batch: JsonObject[] = [];
+  let bytes = FRAME_BYTES;
+  for await (const set of tasks.sets()) {
+    for (const task of set) {
+      const json = newTaskToJson(task);
+      const more = encoder.encode(stringifyJson(json)).length + 1;
+      const isFull = batch.length === MAX_BATCH_TASKS ||
+        bytes + more > MAX_BATCH_BYTES;
+      if (isFull && batch.length > 0) {
+        yield batch;
+        batch = [];
+        bytes = FRAME_BYTES;
+      }
+      batch.push(json);
+      bytes += more;
+    }
+  }
+  if (batch.length > 0) yield batch;
 }
 
 function explained(error: unknown): unknown {

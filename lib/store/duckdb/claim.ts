@@ -4,13 +4,24 @@
  * @module
  */
 
-import type { AgentTask, ClaimedTask } from "../../task/task.ts";
+import type { ClaimedTask } from "../../task/task.ts";
 import { begin } from "../../task/transitions.ts";
 import { type Claim, type ClaimOptions, OTHERS } from "../contract.ts";
 import type { Connection } from "./connection.ts";
-import { HELD_ROW, heldOf, type HeldRow, RUN_ORDER } from "./rows.ts";
+import {
+  HELD_ROW,
+  heldOf,
+  type HeldRow,
+  readHeldTasks,
+  RUN_ORDER,
+} from "./rows.ts";
 import { Values } from "./values.ts";
-import { Changes, isRefusal, RefusedRowsError } from "./write.ts";
+import {
+  Changes,
+  isRefusal,
+  RefusedRowsError,
+  rememberPlace,
+} from "./write.ts";
 
 /** The attempts that count, of those that its runner's death allows it. */
 const SPENT = "coalesce(attempt, 0) - coalesce(questions, 0)";
@@ -54,10 +65,9 @@ export interface ClaimTasksOptions extends ClaimOptions {
   readonly except: readonly string[];
 }
 
-interface Candidate extends HeldRow {
-  readonly isSuspect: boolean;
-  readonly mayBeHeld: boolean;
-  readonly isRescued: boolean;
+interface LeaseOptions extends ClaimTasksOptions {
+  readonly leaseId: string;
+  readonly expiresAt: Date;
 }
 
 /**
@@ -68,72 +78,76 @@ interface Candidate extends HeldRow {
  */
 export async function claimTasks(
   connection: Connection,
-  options: ClaimTasksOptions,
+  given: ClaimTasksOptions,
 ): Promise<Claim> {
-  const { now } = options;
-  const candidates = await findCandidates(connection, options);
-  const { begun, held, waitsForIdle } = choose(candidates, options);
-  const leaseId = crypto.randomUUID();
-  const all = [...begun, ...held];
-  if (all.length === 0) return { tasks: [], waitsForIdle, at: now };
-  await lease(connection, all, { ...options, leaseId });
-  const tasks = all.map((it): LeasedTask => leasedTask(it, leaseId, options));
-  const changes = new Changes(tasks, now);
-  for (const task of tasks.slice(0, begun.length)) {
-    changes.apply(begin({ task, lease: leaseOf(task, 1) }));
-  }
-  await changes.write(connection);
-  return {
-    tasks: tasks.map(({ id }, index): ClaimedTask => {
-      const task = changes.get(id) as LeasedTask;
-      return { task, lease: leaseOf(task, index < begun.length ? 0 : 1) };
-    }),
-    waitsForIdle,
-    at: now,
+  const { now: at, limit, ahead = 0 } = given;
+  const options = {
+    ...given,
+    leaseId: crypto.randomUUID(),
+    expiresAt: new Date(at.getTime() + given.leaseMs),
   };
+  const begun = limit > 0
+    ? await beginTasks(connection, options)
+    : { tasks: [], waitsForIdle: false };
+  const { tasks, waitsForIdle } = begun;
+  // Fewer than wanted: there are no others.
+  if (ahead === 0 || waitsForIdle || tasks.length < limit) {
+    return { tasks, waitsForIdle, at };
+  }
+  const providerRoom = roomAfter(tasks, options);
+  const held = await holdTasks(connection, { ...options, providerRoom });
+  return { tasks: [...tasks, ...held], waitsForIdle, at };
 }
 
-interface LeasedTask extends AgentTask {
-  readonly leaseId: string;
+function roomAfter(
+  tasks: readonly ClaimedTask[],
+  { providerRoom }: ClaimOptions,
+): ClaimOptions["providerRoom"] {
+  if (!providerRoom) return undefined;
+  const rooms = new Map(providerRoom);
+  for (const { task: { provider } } of tasks) {
+    const name = rooms.has(provider) ? provider : OTHERS;
+    const room = rooms.get(name);
+    if (room !== undefined) rooms.set(name, room - 1);
+  }
+  return rooms;
 }
 
-function leasedTask(
-  candidate: Candidate,
-  leaseId: string,
-  { owner, leaseMs, now }: ClaimTasksOptions,
-): LeasedTask {
-  const { task } = heldOf(candidate);
-  const leaseExpiresAt = new Date(now.getTime() + leaseMs);
-  return Object.assign(task, {
+interface Candidate extends HeldRow {
+  readonly isSuspect: boolean;
+}
+
+async function beginTasks(
+  connection: Connection,
+  options: LeaseOptions,
+): Promise<Pick<Claim, "tasks" | "waitsForIdle">> {
+  const { now, isIdle = false, leaseId, owner, expiresAt } = options;
+  const candidates = await findCandidates(connection, options);
+  const [first] = candidates;
+  if (first?.isSuspect && !isIdle) return { tasks: [], waitsForIdle: true };
+  // By itself: whatever becomes of the runner, no other task falls with it.
+  const chosen = first?.isSuspect
+    ? [first]
+    : candidates.filter(({ isSuspect }) => !isSuspect);
+  if (chosen.length === 0) return { tasks: [], waitsForIdle: false };
+  await lease(connection, chosen.map(({ task }) => task.id), options);
+  const rows = chosen.map((candidate) => ({
+    ...heldOf(candidate).task,
     leaseId,
     leaseOwner: owner,
-    leaseExpiresAt,
+    leaseExpiresAt: expiresAt,
     updatedAt: now,
+  }));
+  const changes = new Changes(rows, now);
+  const tasks = rows.map((task): ClaimedTask => {
+    const { id: taskId, attempt } = task;
+    const lease = { taskId, id: leaseId, owner, attempt: attempt + 1 };
+    changes.apply(begin({ task, lease }));
+    const { leaseId: _, ...begun } = changes.get(taskId) ?? task;
+    return { task: begun, lease };
   });
-}
-
-function leaseOf(
-  { id, leaseId, leaseOwner, attempt }: LeasedTask,
-  more: 0 | 1,
-) {
-  const owner = leaseOwner ?? "";
-  return { taskId: id, id: leaseId, owner, attempt: attempt + more };
-}
-
-/** Which of the candidates are begun, and which held. */
-function choose(
-  candidates: readonly Candidate[],
-  { limit, ahead = 0, isIdle = false }: ClaimOptions,
-) {
-  const [first] = candidates;
-  if (first?.isSuspect) {
-    // By itself: whatever becomes of the runner, no other task falls with it.
-    const begun = isIdle && limit > 0 ? [first] : [];
-    return { begun, held: [], waitsForIdle: !isIdle };
-  }
-  const safe = candidates.filter((it) => !it.isSuspect);
-  const held = safe.slice(limit).filter((it) => it.mayBeHeld).slice(0, ahead);
-  return { begun: safe.slice(0, limit), held, waitsForIdle: false };
+  await changes.write(connection);
+  return { tasks, waitsForIdle: false };
 }
 
 /** In the order in which they are to run. */
@@ -141,26 +155,89 @@ async function findCandidates(
   connection: Connection,
   options: ClaimTasksOptions,
 ): Promise<readonly Candidate[]> {
-  const { limit, ahead = 0, maxAttempts, now, except, taskId, providers } =
-    options;
   const values = new Values();
-  const at = values.time(now);
-  const max = `${values.bind(maxAttempts)}::INTEGER`;
-  const due = taskId === undefined ? at : "'infinity'::TIMESTAMPTZ";
-  const wanted = [isClaimable(at, due, max)];
-  if (taskId !== undefined) wanted.push(`id = ${values.bind(taskId)}::UUID`);
-  if (providers) wanted.push(isOneOf(values.bind(JSON.stringify(providers))));
-  if (except.length > 0) wanted.push(`id NOT IN ${values.ids(except)}`);
-  const condition = wanted.join(" AND ");
-  const rows = withinRoom(condition, options, values);
+  const { rows, maxAttempts } = wantedRows(options, values);
   return await connection.json<Candidate[]>(
     `SELECT to_json(list(struct_insert(${HELD_ROW},
-       isSuspect := ${isSuspect(max)}, mayBeHeld := ${MAY_BE_HELD},
-       isRescued := status = 'running' AND lease_id IS NOT NULL)
-       ORDER BY ${RUN_ORDER}))
-     FROM (${rows} ORDER BY ${RUN_ORDER} LIMIT ${values.bind(limit + ahead)})`,
+       isSuspect := ${isSuspect(maxAttempts)}) ORDER BY ${RUN_ORDER}))
+     FROM (${rows} ORDER BY ${RUN_ORDER} LIMIT ${values.bind(options.limit)})`,
     values.list,
   ) ?? [];
+}
+
+/** A SELECT of the rows that may be claimed. */
+function wantedRows(options: ClaimTasksOptions, values: Values) {
+  const { now, except, taskId, providers } = options;
+  const at = values.time(now);
+  const maxAttempts = `${values.bind(options.maxAttempts)}::INTEGER`;
+  const due = taskId === undefined ? at : "'infinity'::TIMESTAMPTZ";
+  const wanted = [isClaimable(at, due, maxAttempts)];
+  if (taskId !== undefined) wanted.push(`id = ${values.bind(taskId)}::UUID`);
+  if (providers) wanted.push(isOneOf(values.bind(JSON.stringify(providers))));
+  if (except.length > 0) {
+    wanted.push(`id NOT IN (SELECT ${values.ids(except)})`);
+  }
+  return {
+    maxAttempts,
+    rows: withinRoom(wanted.join(" AND "), options, values),
+  };
+}
+
+async function lease(
+  connection: Connection,
+  ids: readonly string[],
+  { leaseId, owner, expiresAt }: LeaseOptions,
+): Promise<void> {
+  const values = new Values();
+  const isChosen = `id IN (SELECT ${values.ids(ids)})`;
+  try {
+    await connection.run(
+      `UPDATE agent_tasks SET rescues = coalesce(rescues, 0) + 1
+       WHERE ${isChosen} AND status = 'running' AND lease_id IS NOT NULL`,
+      values.list,
+    );
+    await connection.run(
+      `UPDATE agent_tasks SET lease_id = ${values.bind(leaseId)},
+         lease_owner = ${values.bind(owner)},
+         lease_expires_at = ${values.time(expiresAt)}
+       WHERE ${isChosen}`,
+      values.list,
+    );
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    throw new RefusedRowsError(ids, error);
+  }
+}
+
+/** Leases tasks, and changes nothing else of them. */
+async function holdTasks(
+  connection: Connection,
+  options: LeaseOptions,
+): Promise<ClaimedTask[]> {
+  const { ahead = 0, now, leaseId, owner, expiresAt } = options;
+  const values = new Values();
+  const { rows } = wantedRows(options, values);
+  // By rowid, which nobody remembers: by id, DuckDB would look through all rows
+  // again.
+  await connection.run(
+    `UPDATE agent_tasks SET lease_id = ${values.bind(leaseId)},
+       lease_owner = ${values.bind(owner)},
+       lease_expires_at = ${values.time(expiresAt)}
+     WHERE rowid IN (SELECT rowid FROM (${rows} AND ${MAY_BE_HELD}
+       ORDER BY ${RUN_ORDER} LIMIT ${values.bind(ahead)}))`,
+    values.list,
+  );
+  return (await readHeldTasks(connection, leaseId)).map((held): ClaimedTask => {
+    const { id: taskId, attempt } = held.task;
+    const task = Object.assign(held.task, {
+      leaseOwner: owner,
+      leaseExpiresAt: expiresAt,
+      updatedAt: now,
+    });
+    const lease = { taskId, id: leaseId, owner, attempt: attempt + 1 };
+    rememberPlace(lease, held.rowid);
+    return { task, lease };
+  });
 }
 
 /** Holds for a row of one of the providers, given as a JSON list. */
@@ -192,40 +269,4 @@ function withinRoom(
       <= CASE WHEN r.name IS NULL
         THEN ${values.bind(JSON.stringify(others))}::JSON::BIGINT
         ELSE r.room END, true)`;
-}
-
-/** Writes the leases; of what is only held, nothing else changes. */
-async function lease(
-  connection: Connection,
-  candidates: readonly Candidate[],
-  { leaseId, owner, leaseMs, now }: ClaimTasksOptions & {
-    readonly leaseId: string;
-  },
-): Promise<void> {
-  const expiresAt = new Date(now.getTime() + leaseMs);
-  const rescued = candidates.filter((it) => it.isRescued)
-    .map(({ task }) => task.id);
-  try {
-    if (rescued.length > 0) {
-      await connection.run(
-        `UPDATE agent_tasks SET rescues = coalesce(rescues, 0) + 1
-         WHERE id IN (SELECT unnest($1::JSON::UUID[]))`,
-        [JSON.stringify(rescued)],
-      );
-    }
-    await connection.run(
-      `UPDATE agent_tasks SET lease_id = $2, lease_owner = $3,
-         lease_expires_at = $4::TIMESTAMPTZ
-       WHERE id IN (SELECT unnest($1::JSON::UUID[]))`,
-      [
-        JSON.stringify(candidates.map(({ task }) => task.id)),
-        leaseId,
-        owner,
-        expiresAt.toISOString(),
-      ],
-    );
-  } catch (error) {
-    if (!isRefusal(error)) throw error;
-    throw new RefusedRowsError(candidates.map(({ task }) => task.id), error);
-  }
 }

@@ -100,6 +100,11 @@ export class Notifications {
     }
   }
 
+  /** Whether there is a table to write to. */
+  async isUsed(connection: Connection): Promise<boolean> {
+    return !this.#isOff && await this.#tableOf(connection) !== undefined;
+  }
+
   #tableOf(connection: Connection): Promise<Table | undefined> {
     let table = this.#tables.get(connection);
     if (!table) {
@@ -155,7 +160,7 @@ export function attachNotifications(
 }
 
 /** The events that are notified of, and what HandsFree calls them. */
-const NAMES: ReadonlyMap<SqlValue, string> = new Map([
+const NAMES: ReadonlyMap<string, string> = new Map([
   ["started", "started"],
   ["completed", "completed"],
   ["failed", "failed"],
@@ -164,9 +169,9 @@ const NAMES: ReadonlyMap<SqlValue, string> = new Map([
 
 /** An event of a task. */
 interface NotifiedEvent {
-  readonly task_id: SqlValue;
-  readonly kind: SqlValue;
-  readonly attempt: SqlValue;
+  readonly id: string;
+  readonly kind: string;
+  readonly attempt: number;
 }
 
 /** Notifies of events, in the transaction that has written them. */
@@ -176,19 +181,22 @@ export async function writeNotifications(
   at: Date,
 ): Promise<void> {
   const notifications = byConnection.get(connection);
-  const rows = events.flatMap(({ task_id, kind, attempt }) => {
-    const event = NAMES.get(kind);
-    return event ? { task_id, event, attempt } : [];
-  });
-  if (!notifications || rows.length === 0) return;
+  if (!await notifications?.isUsed(connection)) return;
+  const notified = events.filter(({ kind }) => NAMES.has(kind));
+  if (notified.length === 0) return;
   const values = new Values();
-  await notifications.write(
+  const updatedAt = values.time(at);
+  const rows = values.rows(notified.map(({ id }) => id), {
+    event: {
+      type: "TEXT",
+      values: notified.map(({ kind }) => NAMES.get(kind) ?? null),
+    },
+    run: { type: "INTEGER", values: notified.map(({ attempt }) => attempt) },
+  });
+  await notifications?.write(
     connection,
-    `SELECT t.* REPLACE (${values.time(at)} AS updated_at),
-       o.event, o.attempt AS run
-     FROM agent_tasks t JOIN (${
-      values.rows({ event: "TEXT", attempt: "INTEGER", task_id: "UUID" }, rows)
-    }) o ON t.id = o.task_id`,
+    `SELECT t.* REPLACE (${updatedAt} AS updated_at), o.event, o.run
+     FROM agent_tasks t JOIN (SELECT ${rows}) o ON t.id = o.id`,
     values.list,
   );
 }

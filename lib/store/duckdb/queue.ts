@@ -31,6 +31,7 @@ import type { Database, TransactionOptions } from "./database.ts";
 import { Grace, GRACE_MS } from "./grace.ts";
 import { previewClaim } from "./preview.ts";
 import { HELD_ROW, heldOf, type HeldRow } from "./rows.ts";
+import { Values } from "./values.ts";
 import { isRefusal, RefusedRowsError, writeTransitions } from "./write.ts";
 
 /** Options for {@linkcode DuckDbQueue}. */
@@ -217,10 +218,12 @@ export class DuckDbQueue implements Queue {
       leases,
       (part) =>
         this.#transaction(async (connection) => {
+          const values = new Values();
           await connection.run(
             `UPDATE agent_tasks SET lease_id = NULL, lease_owner = NULL,
-               lease_expires_at = NULL WHERE status = 'created' AND ${IS_HELD}`,
-            heldValues(part),
+               lease_expires_at = NULL
+             WHERE status = 'created' AND ${isLeased(part, values)}`,
+            values.list,
           );
           return part;
         }),
@@ -321,14 +324,12 @@ export class DuckDbQueue implements Queue {
 
 const WAIT = Symbol("wait");
 
-const IS_HELD = `lease_id IN (SELECT unnest($1::JSON::UUID[]))
-  AND id IN (SELECT unnest($2::JSON::UUID[]))`;
-
-function heldValues(leases: readonly Lease[]): [string, string] {
-  return [
-    JSON.stringify([...new Set(leases.map(({ id }) => id))]),
-    JSON.stringify(leases.map(({ taskId }) => taskId)),
-  ];
+/** Holds for the rows that have one of the leases. */
+function isLeased(leases: readonly Lease[], values: Values): string {
+  const ids = [...new Set(leases.map(({ id }) => id))];
+  const tasks = leases.map(({ taskId }) => taskId);
+  return `lease_id IN (SELECT ${values.ids(ids)})
+    AND id IN (SELECT ${values.ids(tasks)})`;
 }
 
 async function renew(
@@ -336,26 +337,28 @@ async function renew(
   leases: readonly Lease[],
   expiresAt: Date,
 ): Promise<LeaseState[]> {
-  const isHeld = `status IN ('created', 'running') AND ${IS_HELD}`;
-  const values = heldValues(leases);
-  try {
-    await connection.run(
-      `UPDATE agent_tasks SET lease_expires_at = $3::TIMESTAMPTZ
-       WHERE ${isHeld}`,
-      [...values, expiresAt.toISOString()],
-    );
-  } catch (error) {
-    if (!isRefusal(error)) throw error;
-    throw new RefusedRowsError(leases.map(({ taskId }) => taskId), error);
-  }
+  const values = new Values();
+  const isHeld = `status IN ('created', 'running') AND ${
+    isLeased(leases, values)
+  }`;
   const rows = await connection.json<
     { id: string; lease: string; isWanted: boolean }[]
   >(
     `SELECT to_json(list({id: id, lease: lease_id,
        isWanted: cancel_requested_at IS NULL}))
      FROM agent_tasks WHERE ${isHeld}`,
-    values,
+    values.list,
   ) ?? [];
+  try {
+    await connection.run(
+      `UPDATE agent_tasks SET lease_expires_at = ${values.time(expiresAt)}
+       WHERE ${isHeld}`,
+      values.list,
+    );
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    throw new RefusedRowsError(leases.map(({ taskId }) => taskId), error);
+  }
   const held = new Map(rows.map((row) => [row.id, row]));
   return leases.map(({ taskId, id }) => {
     const row = held.get(taskId);

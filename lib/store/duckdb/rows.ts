@@ -6,6 +6,7 @@
 
 import type { AgentTask, TaskEvent, TaskEventKind } from "../../task/task.ts";
 import type { Held } from "../../task/transitions.ts";
+import type { Connection } from "./connection.ts";
 
 /** How each field of a task is computed from its row; times as ms since 1970. */
 export const TASK_FIELDS = {
@@ -126,4 +127,76 @@ export function eventOf(row: EventRow): TaskEvent {
     runner: row.runner,
     detail: row.detail,
   };
+}
+
+/** What differs among tasks that were never begun, beside their ids. */
+const HELD_FIELDS = [
+  "id",
+  "userId",
+  "provider",
+  "targetType",
+  "targetRef",
+  "instruction",
+  "traceText",
+  "priority",
+  "attempt",
+  "questions",
+  "maxAttempts",
+  "timeoutMs",
+  "createdAt",
+] as const satisfies readonly TaskField[];
+
+type HeldColumns =
+  & {
+    readonly [name in (typeof HELD_FIELDS)[number]]: readonly TaskJson[name][];
+  }
+  & { readonly rowid: readonly number[] };
+
+/** A task that was never begun, and where its row is. */
+export interface HeldTask {
+  readonly task: AgentTask;
+  readonly rowid: number;
+}
+
+/** The tasks of a lease that were never begun, in the order to run them. */
+export async function readHeldTasks(
+  connection: Connection,
+  leaseId: string,
+): Promise<HeldTask[]> {
+  // A list for each column: reading them so takes half the time of rows.
+  const lists = HELD_FIELDS.map((name) =>
+    `${name}: list(${TASK_FIELDS[name]})`
+  );
+  const columns = await connection.json<HeldColumns>(
+    `SELECT to_json({${lists.join(", ")}, rowid: list(rowid)}) FROM (
+       SELECT *, rowid FROM agent_tasks WHERE lease_id = $1 AND status = 'created'
+       ORDER BY ${RUN_ORDER}) HAVING count(*) > 0`,
+    [leaseId],
+  );
+  return (columns?.id ?? []).map((id, index): HeldTask => {
+    const at = <T>(values: readonly T[] = []) => values[index] as T;
+    const createdAt = new Date(at(columns?.createdAt));
+    const task: AgentTask = {
+      id,
+      userId: at(columns?.userId),
+      provider: at(columns?.provider),
+      targetType: at(columns?.targetType),
+      targetRef: at(columns?.targetRef),
+      instruction: at(columns?.instruction),
+      state: "created",
+      traceText: at(columns?.traceText),
+      priority: at(columns?.priority),
+      runAt: null,
+      attempt: at(columns?.attempt),
+      questions: at(columns?.questions),
+      maxAttempts: at(columns?.maxAttempts),
+      timeoutMs: at(columns?.timeoutMs),
+      leaseOwner: null,
+      leaseExpiresAt: null,
+      cancelRequestedAt: null,
+      createdAt,
+      updatedAt: createdAt,
+    };
+    return { task, rowid: at(columns?.rowid) };
+  });
 }

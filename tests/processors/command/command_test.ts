@@ -259,7 +259,7 @@ for (const [command, error] of OPTIONS) {
 }
 
 const CONTEXT = {
-  idempotencyKey: `${TASK_ID}:2.1`,
+  idempotencyKey: `${TASK_ID}:2`,
   trace: { big: 9_007_199_254_740_993n, note: "é" },
   answers: [{ question: "Which?", answer: "main", answered_at: "then" }],
 };
@@ -284,7 +284,7 @@ Deno.test("command gives the task as JSON on stdin", async () => {
     target_ref: "octo/app#12",
     instruction: "Fix é",
     attempt: 2,
-    idempotency_key: `${TASK_ID}:2.1`,
+    idempotency_key: `${TASK_ID}:2`,
     answers: CONTEXT.answers,
     trace: { big: 9_007_199_254_740_992, note: "é" },
   });
@@ -340,7 +340,7 @@ Deno.test("command passes a few variables, those allowed, and those of the task"
     'AGENT_TASK_ANSWERS=[{"question":"Which?","answer":"main","answered_at":"then"}]',
     "AGENT_TASK_ATTEMPT=2",
     `AGENT_TASK_ID=${TASK_ID}`,
-    `AGENT_TASK_IDEMPOTENCY_KEY=${TASK_ID}:2.1`,
+    `AGENT_TASK_IDEMPOTENCY_KEY=${TASK_ID}:2`,
     "AGENT_TASK_INSTRUCTION=Fix é",
     "AGENT_TASK_PROVIDER=claude",
     "AGENT_TASK_TARGET=octo/app#12",

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { systemClock } from "../../../lib/base/clock.ts";
+import { type Clock, systemClock } from "../../../lib/base/clock.ts";
 import { createLog } from "../../../lib/base/log.ts";
 import type {
   Processor,
@@ -25,6 +25,7 @@ export interface CommandRunOptions {
   /** The runner's environment. Default: the PATH of the tests. */
   readonly variables?: Readonly<Record<string, string>>;
   readonly baseFolder?: string;
+  readonly clock?: Clock;
 }
 
 /** A run of a command. */
@@ -45,7 +46,7 @@ export class CommandRun implements AsyncDisposable {
     };
     this.processor = createCommandProcessor(commandConfig.parse(config), {
       baseFolder: options.baseFolder ?? Deno.cwd(),
-      clock: systemClock,
+      clock: options.clock ?? systemClock,
       log: createLog({ write: (text) => this.#log += text }),
       variable: (name) => variables[name],
     });

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { systemClock } from "../../../lib/base/clock.ts";
 import type { Address } from "../../../lib/processors/http/addresses.ts";
 import type { Outcome } from "../../../lib/task/task.ts";
+import { FakeClock } from "../../support/fake_clock.ts";
 import {
   contextWith,
   failed,
@@ -174,10 +175,20 @@ const RUDE: [
 
 for (const [name, talk, expected] of RUDE) {
   Deno.test(`http copes with a server that ${name}`, async () => {
-    await using server = new RawServer(async (say) => void await talk(say));
+    const clock = new FakeClock();
     const isSlow = /waits|nothing|trickles|for ever/.test(name);
+    let said = 0;
+    const pass = () => clock.advance(500);
+    await using server = new RawServer(async (say) => {
+      await talk((what) => {
+        if (isSlow && ++said === 20) pass();
+        return say(what);
+      });
+      if (isSlow) await pass();
+    });
     const outcome = await send(server.url, {
-      fields: { requestTimeout: isSlow ? 0.5 : 30 },
+      fields: { requestTimeout: 0.5 },
+      parts: { clock },
     });
     await server.closedByAll();
     assertEquals(server.connections, 1);

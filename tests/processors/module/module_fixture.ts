@@ -25,6 +25,8 @@ export interface PluginBenchOptions {
   /** Further files beside the plugin, by name. */
   readonly files?: Readonly<Record<string, string>>;
   readonly clock?: Clock;
+  /** How long a run has to heed its signal. @default {60_000} */
+  readonly graceMs?: number;
 }
 
 /** One run of a task, and what was seen of it. */
@@ -59,7 +61,8 @@ export class PluginBench implements AsyncDisposable {
   /** Writes `plugin.ts`; without a text, there is no such file. */
   static async create(
     text: string | undefined,
-    { config, files = {}, clock = systemClock }: PluginBenchOptions = {},
+    { config, files = {}, clock = systemClock, graceMs = 60_000 }:
+      PluginBenchOptions = {},
   ): Promise<PluginBench> {
     const folder = await Deno.makeTempDir({ prefix: "module test " });
     const texts = {
@@ -75,7 +78,7 @@ export class PluginBench implements AsyncDisposable {
       {
         baseFolder: folder,
         clock,
-        graceMs: 200,
+        graceMs,
         log: createLog({
           level: "DEBUG",
           write: (text) => log.push(...text.trimEnd().split("\n")),
@@ -115,6 +118,13 @@ export class PluginBench implements AsyncDisposable {
         else waiting.set(line, resolve);
       });
     return { stop, outcome, progress, output, printed };
+  }
+
+  /** Resolves when the processor has logged such a line. */
+  async logged(line: RegExp): Promise<void> {
+    while (!this.log.some((it) => line.test(it))) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
   }
 
   /** Runs a task and says why it failed. */

@@ -1,4 +1,9 @@
-import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertStringIncludes,
+} from "@std/assert";
 import { askInput, fail } from "../../../lib/task/transitions.ts";
 import { Folder } from "../../cli/cli.ts";
 import { NO_ID, TestService } from "../service.ts";
@@ -10,17 +15,7 @@ const TASKS = `${API}/tasks`;
 async function start() {
   const test = await TestService.start({ exclusive: true });
   const failed = await test.create({ provider: "claude" });
-  const { claimed: [claimed] } = await test.store.claim({
-    limit: 1,
-    owner: "runner",
-    leaseMs: 60_000,
-    maxAttempts: 3,
-    now: new Date(),
-  });
-  await test.store.record(
-    [fail(claimed!, new Date(), "Exit code 3")],
-    new Date(),
-  );
+  await test.run((claimed) => fail(claimed, "Exit code 3"));
   const waiting = await test.create({ provider: "http", trace: { a: 1 } });
   return { test, failed, waiting };
 }
@@ -32,12 +27,37 @@ Deno.test("GET /tasks/whole shows traces, by page and by the start of an id", as
   assertEquals(tasks.map(({ id }: { id: string }) => id), [waiting, failed]);
   assertEquals(tasks[0].trace, { a: 1 });
   const page = await test.ok(`${TASKS}/whole?limit=1&offset=1&state=failed`);
-  assertEquals(page.tasks, []);
+  assertEquals([page.tasks, page.next_cursor], [[], null]);
+  const older = await test.ok(`${TASKS}/whole?limit=1&offset=1`);
+  assertEquals([older.tasks, older.total], [[tasks[1]], 2]);
   const found = await test.ok(`${TASKS}/whole?id=${failed.slice(0, 13)}`);
   assertEquals(found.tasks, [tasks[1]]);
-  for (const query of ["limit=501", "limit=0", "offset=-1", "id=", "state=x"]) {
-    assertEquals((await test.get(`${TASKS}/whole?${query}`)).status, 400);
+  const wrong = ["limit=501", "offset=-1", "id=", "state=x", "cursor=x"];
+  for (const query of wrong) {
+    const { status } = await test.get(`${TASKS}/whole?${query}`);
+    assertEquals(status, 400, query);
   }
+});
+
+Deno.test("GET /tasks/whole goes on at a cursor, and cuts what is long on demand", async () => {
+  await using test = await TestService.start({ exclusive: true });
+  const long = { a: "x".repeat(20_000) };
+  const instruction = "i".repeat(1_001);
+  const older = await test.create({ instruction, trace: long });
+  const newer = await test.create({ trace: { a: 1 } });
+  const path = `${TASKS}/whole?limit=1`;
+  const first = await test.ok(path);
+  assertEquals([first.tasks[0].id, first.total], [newer, 2]);
+  const second = await test.ok(`${path}&cursor=${first.next_cursor}`);
+  assertEquals([second.tasks[0].id, second.next_cursor], [older, null]);
+  assertEquals(second.tasks[0].instruction, instruction);
+  assertEquals(second.tasks[0].trace, long);
+  const { tasks } = await test.ok(`${TASKS}/whole?brief=true`);
+  assertEquals(tasks[0].trace, { a: 1 });
+  assertEquals(tasks[1].instruction, instruction.slice(0, 1_000));
+  assertEquals(tasks[1].trace, null);
+  const found = await test.ok(`${TASKS}/whole?q=DO%20SOME`);
+  assertEquals(found.tasks.map(({ id }: { id: string }) => id), [newer]);
 });
 
 Deno.test("sets of tasks are found, cancelled and retried", async () => {
@@ -67,16 +87,9 @@ Deno.test("POST /tasks/answer gives many tasks the same answer", async () => {
   const { test, failed } = await start();
   await using _ = test;
   const asking = await test.create();
-  const now = new Date();
-  const { claimed } = await test.store.claim({
-    limit: 9,
-    owner: "runner",
-    leaseMs: 60_000,
-    maxAttempts: 3,
-    now,
-  });
+  const claimed = await test.claim();
   const asked = claimed.filter(({ task }) => task.id === asking);
-  await test.store.record(asked.map((it) => askInput(it, now, "Which?")), now);
+  await test.store.queue.record(asked.map((it) => askInput(it, "Which?")));
   const created = await test.create();
   const ids = [failed, asking.toUpperCase(), created, NO_ID];
   const { body } = await test.post(`${TASKS}/answer`, { ids, answer: "Main" });
@@ -89,26 +102,30 @@ Deno.test("POST /tasks/answer gives many tasks the same answer", async () => {
   }
 });
 
-Deno.test("sets of tasks are bounded, and have each task once", async () => {
+Deno.test("sets of tasks are bounded, and a task is retried once", async () => {
   await using test = await TestService.start();
-  const wrong = [
-    [],
-    ["x"],
-    [NO_ID, NO_ID.toUpperCase()],
-    Array(10_001).fill(NO_ID),
-  ];
-  for (const ids of wrong) {
-    for (const path of ["cancel", "retry", "answer"]) {
-      const { status } = await test.post(`${TASKS}/${path}`, {
-        ids,
-        ...path === "answer" && { answer: "x" },
-      });
-      assertEquals(status, 422, `${path} ${ids.length}`);
+  const paths = ["cancel", "retry", "answer"];
+  const send = (path: string, ids: readonly string[]) =>
+    test.post(`${TASKS}/${path}`, {
+      ids,
+      ...path === "answer" && { answer: "x" },
+    });
+  for (const ids of [[], ["x"], Array(10_001).fill(NO_ID)]) {
+    for (const path of paths) {
+      assertEquals(
+        (await send(path, ids)).status,
+        422,
+        `${path} ${ids.length}`,
+      );
     }
   }
-  const huge = await test.post(`${TASKS}/cancel`, {
-    ids: ["x".repeat(1024 ** 2)],
-  });
+  const twice = [NO_ID, NO_ID.toUpperCase()];
+  assertEquals((await send("retry", twice)).status, 422);
+  for (const path of ["cancel", "answer"]) {
+    const { body } = await send(path, twice);
+    assertEquals(body.results, ["missing", "missing"]);
+  }
+  const huge = await send("cancel", ["x".repeat(1024 ** 2)]);
   assertEquals(huge.status, 413);
 });
 
@@ -123,6 +140,10 @@ Deno.test("GET /stats/figures and /stats/overview say what happened", async () =
     { reason: "Exit code <n>", count: 1, example_id: failed },
   ]);
   assertEquals(figures.buckets[1].created + figures.buckets[0].created, 2);
+  assertEquals(figures.tasks.length, 2);
+  const counts = await test.ok(`${API}/stats/counts`);
+  assertEquals(counts.tasks, figures.tasks);
+  assertEquals([counts.waiting, counts.in_flight], [1, 0]);
   const overview = await test.ok(`${API}/stats/overview`);
   assertEquals(overview.states, { created: 1, failed: 1 });
   assertEquals([overview.running, overview.running_count], [[], 0]);
@@ -145,10 +166,10 @@ Deno.test("POST /prune deletes what GET /prunable counts", async () => {
   const count = await test.ok(`${API}/prunable?before=${before}`);
   assertEquals(count, { tasks: 1, events: 3, kept: 0 });
   const pruned = await test.post(`${API}/prune`, { before });
-  assertEquals([pruned.status, pruned.body], [200, count]);
+  const { bytes_before, bytes, free_bytes, ...rest } = pruned.body;
+  assertEquals([pruned.status, rest], [200, count]);
+  assert(bytes_before > 0 && bytes > 0 && free_bytes >= 0);
   assertEquals((await test.get(`${TASKS}/${failed}`)).status, 404);
-  const size = await test.post(`${API}/checkpoint`);
-  assertEquals([size.status, size.body.bytes > 0], [200, true]);
   assertEquals((await test.post(`${API}/prune`, {})).status, 422);
   assertEquals((await test.get(`${API}/prunable`)).status, 400);
 });

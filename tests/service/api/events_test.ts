@@ -1,7 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { complete } from "../../../lib/task/transitions.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
-import { NO_ID, TestService } from "../service.ts";
+import { until, within } from "../../support/until.ts";
+import { TestService } from "../service.ts";
 
 const EVENTS = "/api/v1/events";
 
@@ -38,7 +39,7 @@ class Client implements AsyncDisposable {
   /** The next message; undefined where the stream has ended. */
   async next(): Promise<Message | undefined> {
     while (!this.#text.includes("\n\n")) {
-      const { done, value } = await this.#reader.read();
+      const { done, value } = await within("a message", this.#reader.read());
       if (done) return undefined;
       this.#text += value;
     }
@@ -69,18 +70,6 @@ class Client implements AsyncDisposable {
   }
 }
 
-async function run(test: TestService): Promise<void> {
-  const now = new Date();
-  const { claimed } = await test.store.claim({
-    limit: 100,
-    owner: "tester",
-    leaseMs: 60_000,
-    maxAttempts: 3,
-    now,
-  });
-  await test.store.record(claimed.map((it) => complete(it, now)), now);
-}
-
 Deno.test("GET /events says where it begins, then what happens, as it happens", async () => {
   await using test = await TestService.start();
   await test.create();
@@ -92,10 +81,10 @@ Deno.test("GET /events says where it begins, then what happens, as it happens", 
     retry: "2000",
     event: "hello",
     id: "1",
-    data: { last_event_id: 1 },
+    data: { last_event_id: "1" },
   });
   const id = await test.create();
-  await run(test);
+  await test.run((claimed) => complete(claimed));
   const events = await client.events(5);
   assertEquals(
     events.filter(({ task_id }) => task_id === id).map(({ kind }) => kind),
@@ -145,11 +134,7 @@ Deno.test("a stream that broke and comes back misses nothing", async () => {
 
 Deno.test("a stream has every event once and in order, however many there are", async () => {
   await using test = await TestService.start();
-  const create = (count: number) =>
-    test.store.create(
-      Array.from({ length: count }, () => ({ userId: NO_ID, provider: "p" })),
-      new Date(),
-    );
+  const create = (count: number) => test.add(Array(count).fill({}));
   await create(3_500);
   await using early = await Client.open(test, "?after=0");
   await using live = await Client.open(test);
@@ -170,7 +155,7 @@ Deno.test("a client that wants no more than some lag is told of the gap", async 
   assertEquals(await client.next(), {
     event: "gap",
     id: "5",
-    data: { after: 1, up_to: 5 },
+    data: { after: "1", up_to: "5" },
   });
   await using other = await Client.open(test, "?after=1&max_lag=4");
   await other.next();
@@ -219,13 +204,13 @@ Deno.test("streams are bounded in number, and a closed one makes room", async ()
   const { status, headers } = await test.get(EVENTS);
   assertEquals([status, headers.get("Retry-After")], [503, "5"]);
   for (const client of clients) await client[Symbol.asyncDispose]();
-  let answer: Response;
-  do {
-    answer = await fetch(test.url + EVENTS);
-    if (answer.status === 503) await answer.body?.cancel();
-  } while (answer.status === 503);
-  assertEquals(answer.status, 200);
-  await answer.body?.cancel();
+  let response: Response | undefined;
+  await until("there is room", async () => {
+    await response?.body?.cancel();
+    response = await fetch(test.url + EVENTS);
+    return response.status === 200;
+  });
+  await response?.body?.cancel();
 });
 
 Deno.test("a quiet stream sends a comment now and then", async () => {
@@ -240,16 +225,14 @@ Deno.test("a quiet stream sends a comment now and then", async () => {
 Deno.test("a client that takes nothing is let go", async () => {
   const clock = new FakeClock();
   await using test = await TestService.start({ clock });
-  const tasks = Array.from({ length: 10_000 }, () => ({
-    userId: NO_ID,
-    provider: "p",
-  }));
   // More than the buffers of both sockets take.
-  for (let n = 0; n < 5; n++) await test.store.create(tasks, new Date());
+  for (let n = 0; n < 5; n++) await test.add(Array(10_000).fill({}));
   await using client = await Client.open(test, "?after=0");
   assertEquals((await client.next())?.event, "hello");
-  const isSlow = () => /took nothing/.test(test.log.join(""));
-  while (!isSlow()) await clock.advance(1_000);
+  await until("it is let go", async () => {
+    await clock.advance(1_000);
+    return /took nothing/.test(test.log.join(""));
+  });
   let count = 0;
   while (await client.next()) count++;
   assert(count > 0 && count < 50_000, `${count} events`);
@@ -285,11 +268,6 @@ Deno.test("while nobody watches, or nothing happens, the file is left alone", as
   assertEquals(test.opened, opened);
   await test.create();
   let message: Message | undefined;
-  const read = async () => {
-    do message = await client.next(); while (message?.comment);
-  };
-  const reading = read();
-  while (!message || message.comment) await clock.advance(200);
-  await reading;
-  assertEquals(message.data.kind, "created");
+  do message = await client.next(); while (message?.comment);
+  assertEquals(message?.data.kind, "created");
 });

@@ -1,8 +1,9 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { RunnerEvents } from "../../../lib/runner/events.ts";
-import { bounded } from "../../../lib/service/api/limits.ts";
-import { Problem } from "../../../lib/service/api/problem.ts";
+import { bounded } from "../../../lib/service/api/guard.ts";
+import { Problem } from "../../../lib/service/api/responses.ts";
 import { FakeClock, turn } from "../../support/fake_clock.ts";
+import { until } from "../../support/until.ts";
 import { TestService } from "../service.ts";
 
 const TASKS = "/api/v1/tasks";
@@ -293,7 +294,7 @@ Deno.test("without a token, there is no session to begin", async () => {
 
 Deno.test("/ready tells strangers no path", async () => {
   await using test = await TestService.start({ token: TOKEN });
-  await test.store[Symbol.asyncDispose]();
+  await test.released();
   Deno.removeSync(test.path);
   Deno.mkdirSync(test.path);
   const stranger = await test.get("/ready");
@@ -320,7 +321,7 @@ Deno.test("/ready tells strangers not why a runner beside it does not claim", as
       (await test.get("/ready", known)).body.runner,
     ];
   };
-  events.emit({ type: "claimed", tasks: [] });
+  events.emit({ type: "claimed" });
   assertEquals(await readings(), ["claiming", "claiming"]);
   const why = "Cannot open /srv/x.duckdb: another program (PID 7) holds it.";
   events.emit({ type: "pass failed", error: new Error(why) });
@@ -338,10 +339,7 @@ Deno.test("a client that goes away within its body is no defect", async () => {
       "Content-Type: application/json\r\nContent-Length: 99\r\n\r\n";
     await connection.write(new TextEncoder().encode(`${head}{"instr`));
   }
-  const deadline = performance.now() + 5_000;
-  while (!test.log.join().includes("POST") && performance.now() < deadline) {
-    await turn();
-  }
+  await until("it is logged", () => test.log.join().includes("POST"));
   assertMatch(test.log.join(), / DEBUG - POST \/api\/v1\/tasks 400 in /);
   assertEquals(test.log.join().match(/ERROR.*/), null);
 });

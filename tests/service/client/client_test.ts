@@ -5,15 +5,16 @@ import {
   assertRejects,
   assertStringIncludes,
 } from "@std/assert";
-import { clientSettings } from "../../../lib/config/client.ts";
+import { systemClock } from "../../../lib/base/clock.ts";
+import { clientSettings } from "../../../lib/config/service.ts";
 import { loadConfig } from "../../../lib/config/config.ts";
 import {
   ServiceError,
   UsageError,
   UserError,
 } from "../../../lib/base/errors.ts";
-import type { TaskDesk } from "../../../lib/store/task_admin.ts";
-import { deskAt, runOn } from "../../cli/service_commands.ts";
+import { openServiceAdmin } from "../../../lib/service/client/admin.ts";
+import { type Admin, newTasks } from "../../../lib/store/contract.ts";
 import { NO_ID, TestService } from "../service.ts";
 
 const TOKEN = "a-token-of-20-letters";
@@ -59,6 +60,17 @@ function problem(status: number, detail: string): Response {
 }
 
 const SESSION = { token_needed: false, authorized: true };
+const NO_TASKS = { tasks: [], total: 0, next_cursor: null };
+const NO_PAGE = { tasks: [], total: 0, next: undefined };
+
+/** The tasks behind a service. */
+function adminAt(
+  url: string,
+  { token = "", silenceMs }: { token?: string; silenceMs?: number } = {},
+): Promise<Admin> {
+  const clock = systemClock;
+  return openServiceAdmin({ url: new URL(url), token, clock, silenceMs });
+}
 
 /** Says of a session what it should, and of all else what the test wants. */
 function afterSession(
@@ -113,7 +125,7 @@ const STRANGERS: Readonly<
 for (const [what, [answer, says]] of Object.entries(STRANGERS)) {
   Deno.test(`a service that answers with ${what} is an error that says so`, async () => {
     await using server = new Impostor(answer);
-    const error = await failure(() => deskAt(server.url, { token: TOKEN }));
+    const error = await failure(() => adminAt(server.url, { token: TOKEN }));
     assertStringIncludes(error.message, `the service at ${server.url}/: `);
     assertStringIncludes(error.message, says);
     assert(!error.message.includes(TOKEN));
@@ -128,14 +140,14 @@ Deno.test("the token is not taken along where a service sends elsewhere", async 
   await using server = new Impostor(() =>
     Response.redirect(`${other.url}/api/v1/session`, 302)
   );
-  await failure(() => deskAt(server.url, { token: TOKEN }));
+  await failure(() => adminAt(server.url, { token: TOKEN }));
   assertEquals(other.requests, []);
 });
 
 Deno.test("a service that nobody runs is an error with exit code 3, after a second try", async () => {
   const closed = new Impostor(() => json(SESSION));
   await closed[Symbol.asyncDispose]();
-  const error = await failure(() => deskAt(closed.url));
+  const error = await failure(() => adminAt(closed.url));
   assertStringIncludes(
     error.message,
     `Cannot reach the service at ${closed.url}/`,
@@ -147,7 +159,7 @@ Deno.test("a service that nobody runs is an error with exit code 3, after a seco
 Deno.test("a service that says nothing is given up", async () => {
   const { promise, resolve } = Promise.withResolvers<Response>();
   await using server = new Impostor(() => promise);
-  const error = await failure(() => deskAt(server.url, { silenceMs: 50 }));
+  const error = await failure(() => adminAt(server.url, { silenceMs: 50 }));
   assertStringIncludes(error.message, "it said nothing for 0.05 s");
   assertEquals([error.exitCode, server.requests.length], [3, 1]);
   resolve(json(SESSION));
@@ -155,7 +167,7 @@ Deno.test("a service that says nothing is given up", async () => {
 
 Deno.test("a service that stops in the middle of its answer is given up", async () => {
   const stop = new AbortController();
-  await using server = afterSession(() =>
+  await using server = new Impostor(() =>
     new Response(
       new ReadableStream({
         start(controller) {
@@ -166,19 +178,18 @@ Deno.test("a service that stops in the middle of its answer is given up", async 
       { headers: { "Content-Type": "application/json" } },
     )
   );
-  const desk = await deskAt(server.url, { silenceMs: 100 });
-  const error = await failure(() => desk.list({ limit: 1 }));
-  assertStringIncludes(error.message, "it said nothing for 0.1 s");
+  const error = await failure(() => adminAt(server.url, { silenceMs: 500 }));
+  assertStringIncludes(error.message, "it said nothing for 0.5 s");
   stop.abort();
 });
 
 Deno.test("what changes nothing is asked again where the database is busy", async () => {
   let count = 0;
   await using server = afterSession(() =>
-    count++ === 0 ? problem(503, "Try again.") : json({ tasks: [] })
+    count++ === 0 ? problem(503, "Try again.") : json(NO_TASKS)
   );
-  const desk = await deskAt(server.url);
-  assertEquals(await desk.list({ limit: 1 }), []);
+  const admin = await adminAt(server.url);
+  assertEquals(await admin.page({ limit: 1 }), NO_PAGE);
   assertEquals(count, 2);
 });
 
@@ -190,51 +201,53 @@ Deno.test("what changes tasks is asked once; create again, with the same key", a
       ? json({ count: 1, ids: [NO_ID] }, 201)
       : problem(503, "Try again.");
   });
-  const desk = await deskAt(server.url);
-  const now = new Date();
+  const admin = await adminAt(server.url);
   const task = { userId: NO_ID, provider: "p", instruction: "x" };
-  assertEquals(await desk.create([task], now), [NO_ID]);
+  const ids = await admin.create(newTasks([task]));
+  assertEquals([...ids.sets()], [[NO_ID]]);
   assertEquals(keys.length, 2);
   assertEquals(keys[0], keys[1]);
   assertMatch(keys[0] ?? "", /^[0-9a-f-]{36}$/);
-  const changes: ((desk: TaskDesk) => Promise<unknown>)[] = [
-    (desk) => desk.sets.retry([NO_ID], now),
-    (desk) => desk.sets.cancel([NO_ID], now),
-    (desk) => desk.answer(NO_ID, "x", now),
-    (desk) => desk.history.prune(now),
+  const changes: ((admin: Admin) => Promise<unknown>)[] = [
+    (admin) => admin.retry([NO_ID]),
+    (admin) => admin.cancel([NO_ID]),
+    (admin) => admin.answer([NO_ID], "x"),
+    (admin) => admin.prune(new Date()),
   ];
   for (const [index, change] of changes.entries()) {
-    const error = await failure(() => change(desk));
+    const error = await failure(() => change(admin));
     assert(error instanceof ServiceError);
     assertEquals(keys.length, 3 + index);
   }
 });
 
 Deno.test("what does not fit is an error that names the place", async () => {
-  await using server = afterSession(() => json({ tasks: [{ id: "x" }] }));
-  const desk = await deskAt(server.url);
-  const error = await failure(() => desk.list({ limit: 1 }));
+  await using server = afterSession(() =>
+    json({ ...NO_TASKS, tasks: [{ id: "x" }] })
+  );
+  const admin = await adminAt(server.url);
+  const error = await failure(() => admin.page({ limit: 1 }));
   assertStringIncludes(error.message, "(tasks.0.id)");
   assertStringIncludes(error.message, "the same version");
 });
 
-Deno.test("an answer that is cut off is an error; an export leaves no file, a change is in doubt", async () => {
+Deno.test("what is cut off is an error; a change is in doubt", async () => {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const serving = serveHalf(listener);
-  const folder = Deno.makeTempDirSync();
-  const desk = await deskAt(`http://127.0.0.1:${listener.addr.port}`);
-  const { code, error } = await runOn(["export", `${folder}/a.jsonl`], {
-    desk,
+  const admin = await adminAt(`http://127.0.0.1:${listener.addr.port}`);
+  const { rows, bytes, body } = await admin.export({
+    format: "jsonl",
+    events: false,
   });
-  assertEquals(code, 3);
-  assertStringIncludes(error, "Cannot reach the service");
-  const change = await failure(() => desk.sets.cancel([NO_ID], new Date()));
+  assertEquals([rows, bytes], [2, 12]);
+  const cut = await failure(() => new Response(body).text());
+  assertStringIncludes(cut.message, "Cannot reach the service");
+  assertEquals(cut.exitCode, 3);
+  const change = await failure(() => admin.cancel([NO_ID]));
   assertStringIncludes(
     change.message,
     "it hung up. What was to be changed may",
   );
-  assertEquals([...Deno.readDirSync(folder)], []);
-  Deno.removeSync(folder);
   listener.close();
   await serving;
 });
@@ -260,15 +273,15 @@ async function serveHalf(listener: Deno.TcpListener): Promise<void> {
 
 Deno.test("a service with a token wants it, and no other", async () => {
   await using service = await TestService.start({ token: TOKEN });
-  const none = await failure(() => deskAt(service.url));
+  const none = await failure(() => adminAt(service.url));
   assertStringIncludes(none.message, "it wants a token. Set HANDSFREE_AGENT_T");
   const wrong = "another-token-of-26-letters";
-  const other = await failure(() => deskAt(service.url, { token: wrong }));
+  const other = await failure(() => adminAt(service.url, { token: wrong }));
   assertStringIncludes(other.message, "it has another token");
   assertEquals([none.exitCode, other.exitCode], [2, 2]);
   assert(!other.message.includes(wrong));
-  const desk = await deskAt(service.url, { token: TOKEN });
-  assertEquals(await desk.list({ limit: 1 }), []);
+  const admin = await adminAt(service.url, { token: TOKEN });
+  assertEquals(await admin.page({ limit: 1 }), NO_PAGE);
 });
 
 Deno.test("a service behind a path is found there", async () => {
@@ -277,8 +290,8 @@ Deno.test("a service behind a path is found there", async () => {
     const { pathname, search } = new URL(request.url);
     return fetch(service.url + pathname.replace(/^\/runner/, "") + search);
   });
-  const desk = await deskAt(`${proxy.url}/runner/`);
-  assertEquals(await desk.list({ limit: 1 }), []);
+  const admin = await adminAt(`${proxy.url}/runner/`);
+  assertEquals(await admin.page({ limit: 1 }), NO_PAGE);
 });
 
 function settingsOf(flags: Record<string, string>, env = {}) {

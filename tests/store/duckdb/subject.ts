@@ -1,9 +1,11 @@
 /**
- * A DuckDB store for the suite of all stores, with a way in for another program.
+ * A DuckDB store for the suite of all stores, with a clock of its own and a way in
+ * for other programs.
  *
  * @module
  */
 
+import { systemClock } from "../../../lib/base/clock.ts";
 import {
   connectDuckDb,
   type Connection,
@@ -11,22 +13,59 @@ import {
 } from "../../../lib/store/duckdb/connection.ts";
 import {
   type DuckDbStoreOptions,
-  type DuckDbTaskStore,
   openDuckDbStore,
 } from "../../../lib/store/duckdb/store.ts";
-import type { StoreUnderTest } from "../conformance.ts";
+import { FakeClock } from "../../support/fake_clock.ts";
+import type { StoreUnderTest } from "../conformance/subject.ts";
 
-/** A store in DuckDB that is tested. */
-export interface DuckDbSubject extends StoreUnderTest {
-  readonly store: DuckDbTaskStore;
+/** The types that HandsFree's tables have had for their times. */
+export const TIME_TYPES = ["TIMESTAMPTZ", "TIMESTAMP"] as const;
+
+/** The table as HandsFree makes it. */
+export function handsFreeTable(type: (typeof TIME_TYPES)[number]): string {
+  return `CREATE TABLE agent_tasks (
+    id UUID PRIMARY KEY,
+    user_id UUID NOT NULL,
+    provider TEXT NOT NULL,
+    repo_full_name TEXT,
+    issue_number INTEGER,
+    pr_number INTEGER,
+    instruction TEXT,
+    status TEXT NOT NULL,
+    last_update TEXT,
+    created_at ${type} NOT NULL DEFAULT now(),
+    updated_at ${type} NOT NULL DEFAULT now()
+  )`;
+}
+
+/**
+ * Stands still until a test moves it. A store that waits for its file, or for
+ * others to have it, waits all the same; a hundred times as fast.
+ */
+class StoreClock extends FakeClock {
+  override sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    return systemClock.sleep(ms / 100, signal);
+  }
+}
+
+/** Options for {@linkcode openInFolder}. */
+export interface FolderOptions extends DuckDbStoreOptions {
+  /** Makes the table before the store is opened. */
+  readonly table?: string;
 }
 
 /** A store in a file of its own. */
 export async function openInFolder(
-  options: DuckDbStoreOptions,
-): Promise<DuckDbSubject> {
+  { table, ...options }: FolderOptions = {},
+): Promise<StoreUnderTest> {
   const folder = await Deno.makeTempDir({ prefix: "duckdb_store_test_" });
-  const subject = await openSubject(`${folder}/tasks.duckdb`, options);
+  const path = `${folder}/tasks.duckdb`;
+  if (table !== undefined) {
+    const connection = await connectDuckDb(path);
+    await connection.run(table);
+    connection.close();
+  }
+  const subject = await openSubject(path, options);
   return {
     ...subject,
     async [Symbol.asyncDispose]() {
@@ -39,23 +78,40 @@ export async function openInFolder(
 /** A store there. */
 export async function openSubject(
   path: string,
-  options: DuckDbStoreOptions,
-): Promise<DuckDbSubject> {
+  options: DuckDbStoreOptions = {},
+): Promise<StoreUnderTest> {
+  const clock = new StoreClock();
   const backdoor = new Backdoor();
+  const problems: string[] = [];
   const store = await openDuckDbStore(path, {
+    clock,
+    onProblem: (message) => problems.push(message),
     ...options,
     connect: async (path) => backdoor.behind(await connectDuckDb(path)),
   });
+  /** What others do happens in the transaction of a read. */
   async function ask(
     sql: string,
-    values: readonly SqlValue[],
+    values: readonly SqlValue[] = [],
   ): Promise<string> {
-    const answer = backdoor.ask(sql, values);
-    await store.countByState();
-    return await answer;
+    const [answer] = await Promise.all([
+      backdoor.ask(sql, values),
+      store.admin.count(),
+    ]);
+    return answer;
+  }
+  async function referTo(id: string): Promise<void> {
+    await ask(
+      `CREATE TABLE IF NOT EXISTS reviews
+         (task UUID REFERENCES agent_tasks (id))`,
+    );
+    await ask("INSERT INTO reviews VALUES ($1::UUID)", [id]);
   }
   return {
     store,
+    problems,
+    elapse: (ms) => clock.advance(ms),
+    now: () => Promise.resolve(clock.now()),
     async changeTask(id, { state, traceText }) {
       await ask(
         `UPDATE agent_tasks SET
@@ -64,6 +120,17 @@ export async function openSubject(
          WHERE id = $1::UUID`,
         [id, state ?? null, traceText !== undefined, traceText ?? null],
       );
+    },
+    referTo,
+    async refuseWrites(id) {
+      // DuckDB replaces a row whose indexed column changes, and so refuses to
+      // change one that another table refers to.
+      await referTo(id);
+      for (const column of ["status", "lease_id"]) {
+        await ask(
+          `CREATE INDEX IF NOT EXISTS by_${column} ON agent_tasks (${column})`,
+        );
+      }
     },
     storedTextOf: (id) =>
       ask(

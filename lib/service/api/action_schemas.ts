@@ -1,0 +1,93 @@
+/**
+ * What requests that change tasks and their responses look like.
+ *
+ * @module
+ */
+
+import { z } from "@hono/zod-openapi";
+import { MAX_ANSWER_CHARACTERS } from "../../task/task.ts";
+import { anyState, count, filterFields, uuid } from "./task_schemas.ts";
+
+/** The most tasks that are changed by one request. */
+export const MAX_SET_TASKS = 10_000;
+
+/** The answer to a task's question. */
+export const answerSchema = z.strictObject({
+  answer: z.string().regex(/\S/, "Expected a text").max(MAX_ANSWER_CHARACTERS),
+}).openapi("Answer");
+
+/** What came of changing a task. */
+export const changeSchema = z.object({
+  id: uuid,
+  result: z.enum(["cancelled", "requested", "answered"]),
+}).openapi("Change");
+
+/** What came of retrying a task. */
+export const retrySchema = z.object({
+  id: uuid,
+  result: z.enum(["retried", "due"]),
+  new_id: uuid.nullable().openapi({
+    description: "The new task's; null where the same one is due now",
+  }),
+}).openapi("Retry");
+
+/** What chooses tasks to be changed. */
+export const filterQuerySchema = z.object(filterFields);
+
+/** Tasks that could be changed. */
+export const chosenSchema = z.object({
+  count,
+  tasks: z.array(z.object({ id: uuid, state: anyState })).openapi({
+    description: "Oldest first",
+  }),
+}).openapi("ChosenTasks");
+
+/** Tasks to change. */
+export const setSchema = z.strictObject({
+  ids: z.array(uuid).min(1).max(MAX_SET_TASKS),
+}).openapi("TaskIds");
+
+/** What came of cancelling many. */
+export const cancelledSchema = z.object({
+  results: z.array(
+    z.enum(["cancelled", "requested", "ended", "unknown state", "missing"]),
+  ).openapi({ description: "In the order of the ids" }),
+}).openapi("Cancelled");
+
+/** Tasks to give the same answer. */
+export const answerSetSchema = z.strictObject({
+  ...setSchema.shape,
+  ...answerSchema.shape,
+}).openapi("AnswerToMany");
+
+/** What came of answering many. */
+export const answeredSchema = z.object({
+  results: z.array(z.enum(["answered", "not asked", "ended", "missing"]))
+    .openapi({ description: "In the order of the ids" }),
+}).openapi("Answered");
+
+/** What came of retrying many. */
+export const retriedSchema = z.object({
+  results: z.array(z.discriminatedUnion("result", [
+    z.object({
+      result: z.literal("created"),
+      new_id: uuid,
+      earlier_id: uuid.nullable().openapi({
+        description: "The task that an earlier retry made",
+      }),
+    }),
+    z.object({ result: z.literal("due") }),
+    z.object({
+      result: z.literal("refused"),
+      reason: z.enum([
+        "missing",
+        "created",
+        "running",
+        "claimable",
+        "needs_input",
+        "cancelling",
+        "unknown state",
+      ]),
+    }),
+  ])).openapi({ description: "In the order of the ids" }),
+}).openapi("Retried");

@@ -1,0 +1,178 @@
+/**
+ * Creating tasks; with an `Idempotency-Key` once, however often that is asked for:
+ * the key decides the task's id, and the trace has a digest of what was asked for.
+ * So nothing else is kept, and it holds for as long as the task is there.
+ *
+ * @module
+ */
+
+import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { generate as uuidV5 } from "@std/uuid/v5";
+import { DuplicateIdError } from "../../base/errors.ts";
+import { newTasks } from "../../store/contract.ts";
+import { taskToJson } from "../../task/json.ts";
+import { newTaskOf } from "../../task/new_task.ts";
+import type { JsonValue, NewTask } from "../../task/task.ts";
+import { parseTrace, stringifyJson } from "../../task/trace.ts";
+import { jsonResponse, Problem } from "./responses.ts";
+import {
+  json,
+  jsonBody,
+  jsonRequest,
+  problems,
+  type Service,
+} from "./routing.ts";
+import { found } from "./task_routes.ts";
+import {
+  batchSchema,
+  createdSchema,
+  MAX_BATCH_BYTES,
+  newTaskSchema,
+  taskSchema,
+} from "./task_schemas.ts";
+
+const MAX_BODY_BYTES = 1024 ** 2;
+
+/** Where the trace has the digest. */
+const DIGEST_KEY = "request_digest";
+
+/** Of this project alone: ids of other makers can't be met. */
+const NAMESPACE = "c8f1f0a2-6d0e-5f5b-9d39-6a0b1a4b5c7e";
+
+const headers = z.object({
+  "idempotency-key": z.string().min(1).max(255).optional().openapi({
+    description: "The same key creates the same task once, however often " +
+      "it is asked for. With another body it is refused",
+  }),
+  traceparent: z.string().max(200).optional().openapi({
+    description: "W3C Trace Context: the task's runs continue this trace",
+  }),
+});
+
+const createTaskRoute = createRoute({
+  method: "post",
+  path: "/tasks",
+  summary: "Create a task",
+  request: { headers, body: jsonRequest(newTaskSchema) },
+  responses: {
+    201: json(taskSchema, "Created"),
+    200: json(taskSchema, "Created before with this Idempotency-Key"),
+    ...problems(409, 413, 415, 422),
+  },
+});
+
+const createBatchRoute = createRoute({
+  method: "post",
+  path: "/tasks/batch",
+  summary: "Create many tasks, all or none",
+  request: { headers, body: jsonRequest(batchSchema) },
+  responses: {
+    201: json(createdSchema, "Created"),
+    200: json(createdSchema, "Created before with this Idempotency-Key"),
+    ...problems(409, 413, 415, 422),
+  },
+});
+
+/** Adds the routes. */
+export function addCreateRoutes(api: OpenAPIHono, service: Service): void {
+  api.use(createTaskRoute.getRoutingPath(), jsonBody(MAX_BODY_BYTES));
+  api.use(createBatchRoute.getRoutingPath(), jsonBody(MAX_BATCH_BYTES));
+
+  api.openapi(createTaskRoute, async (c) => {
+    const body = c.req.valid("json");
+    const { isNew, ids: [id = ""] } = await createOnce(
+      service,
+      [await newTaskOf(body)],
+      { ...c.req.valid("header"), body: body as JsonValue },
+    );
+    return jsonResponse(taskToJson(await found(service, id)), {
+      status: isNew ? 201 : 200,
+      headers: { Location: `/api/v1/tasks/${id}` },
+    });
+  });
+
+  api.openapi(createBatchRoute, async (c) => {
+    const body = c.req.valid("json");
+    const tasks: NewTask[] = [];
+    for (const task of body.tasks) tasks.push(await newTaskOf(task));
+    const { isNew, ids } = await createOnce(service, tasks, {
+      ...c.req.valid("header"),
+      body: body as JsonValue,
+    });
+    return jsonResponse({ count: ids.length, ids: [...ids] }, {
+      status: isNew ? 201 : 200,
+    });
+  });
+}
+
+interface CreateRequest {
+  readonly "idempotency-key"?: string;
+  readonly traceparent?: string;
+  readonly body: JsonValue;
+}
+
+async function createOnce(
+  { store: { admin }, reads }: Service,
+  given: readonly NewTask[],
+  { "idempotency-key": key, traceparent, body }: CreateRequest,
+): Promise<{ readonly isNew: boolean; readonly ids: readonly string[] }> {
+  const seen = new Set<string>();
+  const twin = given.find(({ id }) =>
+    id !== undefined && seen.size === seen.add(id).size
+  )?.id;
+  if (twin !== undefined) {
+    throw new Problem(422, `Two of the tasks have the id ${twin}.`);
+  }
+  const digest = await digestOf(body);
+  const keyed = key === undefined
+    ? given
+    : await withKey(given, { key, digest });
+  const tasks = traceparent === undefined
+    ? keyed
+    : keyed.map((task) => ({ ...task, trace: { traceparent, ...task.trace } }));
+  try {
+    const ids = await admin.create(newTasks(tasks));
+    reads.changed();
+    return { isNew: true, ids: [...ids.sets()].flat() };
+  } catch (error) {
+    if (!(error instanceof DuplicateIdError)) throw error;
+    const known = key === undefined ? undefined : await admin.get(error.id);
+    if (parseTrace(known?.traceText ?? null)?.[DIGEST_KEY] !== digest) {
+      // An id that was given says nothing about the key.
+      if (key === undefined || given.some(({ id }) => id === error.id)) {
+        throw new Problem(409, error.message, {
+          reason: "duplicate id",
+          taskId: error.id,
+        });
+      }
+      throw new Problem(
+        422,
+        "This Idempotency-Key was used before for something else.",
+      );
+    }
+    // All or none: where one of them is there, all are.
+    return { isNew: false, ids: tasks.map(({ id = "" }) => id) };
+  }
+}
+
+/** The SHA-256 of a request's body, in hexadecimal digits. */
+async function digestOf(body: JsonValue): Promise<string> {
+  const bytes = new TextEncoder().encode(stringifyJson(body));
+  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return hash.toHex();
+}
+
+/** Gives tasks the ids that a key stands for; one that has an id keeps it. */
+async function withKey(
+  tasks: readonly NewTask[],
+  { key, digest }: { readonly key: string; readonly digest: string },
+): Promise<NewTask[]> {
+  return await Promise.all(tasks.map(async (task, index): Promise<NewTask> => {
+    const name = `${task.userId}\n${index}\n${key}`;
+    return {
+      ...task,
+      id: task.id ?? await uuidV5(NAMESPACE, new TextEncoder().encode(name)),
+      trace: { ...task.trace, [DIGEST_KEY]: digest },
+    };
+  }));
+}

@@ -1,0 +1,249 @@
+/**
+ * What requests and responses about tasks look like. The OpenAPI document is made
+ * from it, and the client reads with it.
+ *
+ * @module
+ */
+
+import { z } from "@hono/zod-openapi";
+import { MAX_LISTED_TEXT } from "../../store/contract.ts";
+import { type JsonValue, TASK_STATES } from "../../task/task.ts";
+
+/** The most tasks in one batch. */
+export const MAX_BATCH_TASKS = 10_000;
+/** The most bytes of one batch. */
+export const MAX_BATCH_BYTES = 16 * 1024 ** 2;
+/** The most tasks on one page. */
+export const MAX_PAGE_TASKS = 500;
+
+const MAX_INTEGER = 2_147_483_647;
+
+/** Not `z.uuid()`, which refuses what DuckDB takes: other versions and variants. */
+export const uuid = z.string()
+  .regex(/^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$/, "Invalid UUID")
+  .openapi({ format: "uuid" });
+/** A time. */
+export const time = z.iso.datetime({ offset: true });
+const state = z.enum(TASK_STATES).openapi("TaskState");
+/** Another program may have put anything into the table. */
+export const anyState = z.union([state, z.string()]);
+/** Any JSON. Not `z.json()`, which refuses an integer beyond 2^53. */
+export const json = z.unknown() as z.ZodType<JsonValue>;
+/** How many. */
+export const count = z.int().min(0);
+/** A whole number in a query. */
+export const wholeNumber = (min: number, max = Number.MAX_SAFE_INTEGER) =>
+  z.coerce.number().pipe(z.int().min(min).max(max));
+/** A yes or no in a query. */
+export const flag = z.enum(["true", "false"]).default("false");
+const name = z.string().regex(/\S/, "Expected a text").max(200);
+
+/** A task to create. */
+export const newTaskSchema = z.strictObject({
+  id: uuid.optional().openapi({
+    description: "Default: a new one. A second task with one id is refused.",
+  }),
+  instruction: z.string().regex(/\S/, "Expected a text").openapi({
+    description: "What to do",
+    example: "Summarise the open issues",
+  }),
+  provider: name.optional().openapi({
+    description: 'Who does the work. Default: "simulate"',
+  }),
+  user: name.optional().openapi({
+    description: 'Whose task it is: a UUID or any text. Default: "local"',
+  }),
+  target: z.string().regex(/^([^\s/#]+\/[^\s/#]+)?#[1-9]\d{0,9}$/).optional()
+    .openapi({
+      description: "The issue or pull request that it is about",
+      example: "octo/app#12",
+    }),
+  target_type: z.enum(["issue", "pr"]).optional().openapi({
+    description: 'Only with a target. Default: "issue"',
+  }),
+  trace: z.record(z.string(), json).optional().openapi({
+    description: "What the task's trace begins with",
+  }),
+  priority: z.int().min(-MAX_INTEGER).max(MAX_INTEGER).optional().openapi({
+    description: "Higher runs first. Default: 0",
+  }),
+  run_at: time.optional().openapi({ description: "Not before this time" }),
+  attempts: z.int().min(1).max(MAX_INTEGER).optional().openapi({
+    description: "Tries of a task that fails. Default: the runner's",
+  }),
+  timeout: z.number().positive().max(MAX_INTEGER).optional().openapi({
+    description: "Seconds that a run may take. Default: the runner's",
+  }),
+}).openapi("NewTask");
+
+/** One of many tasks to create. */
+const batchTaskSchema = newTaskSchema.partial({ instruction: true })
+  .openapi("BatchTask");
+
+/** Many tasks to create. */
+export const batchSchema = z.strictObject({
+  tasks: z.array(batchTaskSchema).min(1).max(MAX_BATCH_TASKS),
+}).openapi("NewTasks");
+
+/** What creating many gives. */
+export const createdSchema = z.object({
+  count: z.int(),
+  ids: z.array(uuid).openapi({ description: "In the order of the tasks" }),
+}).openapi("CreatedTasks");
+
+const commonTaskFields = {
+  id: uuid,
+  state: anyState,
+  user_id: uuid,
+  provider: z.string(),
+  target_type: z.enum(["issue", "pr"]).nullable(),
+  target_ref: z.string().nullable(),
+  instruction: z.string().nullable(),
+  priority: z.int(),
+  attempt: z.int().openapi({ description: "Claims so far" }),
+  questions: z.int().openapi({
+    description:
+      "How many of those ended with a question: they count against " +
+      "no limit",
+  }),
+  max_attempts: z.int().nullable(),
+  timeout_seconds: z.number().nullable(),
+  run_at: time.nullable().openapi({
+    description: "Not before this time; of a task that needs input: the end " +
+      "of the time for an answer",
+  }),
+  lease_owner: z.string().nullable().openapi({
+    description: "The runner that works on it, or did last",
+  }),
+  lease_expires_at: time.nullable(),
+  cancel_requested_at: time.nullable(),
+  created_at: time,
+  updated_at: time,
+};
+
+/** A task with its trace. */
+export const taskSchema = z.object({
+  ...commonTaskFields,
+  trace: json.openapi({
+    description: "An object; a text where another program left no JSON object",
+  }),
+}).openapi("Task");
+
+/** A task in a list. */
+export const listedTaskSchema = z.object({
+  ...commonTaskFields,
+  instruction: z.string().max(MAX_LISTED_TEXT).nullable().openapi({
+    description: `The first ${MAX_LISTED_TEXT} characters`,
+  }),
+  progress: z.string().nullable().openapi({
+    description: "What its run noted last. Null too where the trace is long",
+  }),
+  progress_fraction: z.number().min(0).max(1).nullable(),
+  error: z.string().nullable().openapi({ description: "Why it failed" }),
+  question: z.string().nullable().openapi({
+    description: "What it asked; it waits for an answer while needs_input",
+  }),
+}).openapi("ListedTask");
+
+const pageFields = {
+  total: count.openapi({ description: "Tasks on all pages" }),
+  next_cursor: z.string().nullable().openapi({
+    description: "For ?cursor= of the next page. Null: this is the last",
+  }),
+};
+
+/** A page of tasks. */
+export const pageSchema = z.object({
+  tasks: z.array(listedTaskSchema),
+  ...pageFields,
+}).openapi("TaskPage");
+
+/** A page of tasks with their traces. */
+export const wholePageSchema = z.object({
+  tasks: z.array(taskSchema),
+  ...pageFields,
+}).openapi("Tasks");
+
+/** What chooses tasks by what they have in common. */
+export const filterFields = {
+  state: z.string().transform((text) => text.split(",").map((it) => it.trim()))
+    .pipe(z.array(z.enum(TASK_STATES))).optional().openapi({
+      type: "string",
+      description: `States, separated by commas: ${TASK_STATES.join(", ")}`,
+      example: "failed,needs_input",
+    }),
+  provider: z.string().max(200).optional(),
+};
+
+/** What filters a list. */
+export const listQuerySchema = z.object({
+  ...filterFields,
+  q: z.string().max(200).optional().openapi({
+    description: "Text in the instruction or target, or the start of an id",
+  }),
+  limit: wholeNumber(1, MAX_PAGE_TASKS).default(50),
+  cursor: z.string().optional().openapi({
+    description: "next_cursor of the page before",
+  }),
+});
+
+/** Which tasks to show with their traces. */
+export const wholeQuerySchema = listQuerySchema.extend({
+  id: z.string().min(1).max(36).optional().openapi({
+    description: "The start of an id; then only limit counts beside it",
+  }),
+  offset: wholeNumber(0).default(0).openapi({
+    description: "Leave out so many, the newest. A cursor is faster",
+  }),
+  brief: flag.openapi({
+    description: `Cut instructions to ${MAX_LISTED_TEXT} characters, and ` +
+      "leave out long traces",
+  }),
+});
+
+/** The id of a task in a path. */
+export const idParamSchema = z.object({
+  id: uuid.openapi({ param: { name: "id", in: "path" } }),
+});
+
+/** A row of a task's history. */
+export const eventSchema = z.object({
+  id: z.int().openapi({ description: "Grows with every event" }),
+  task_id: uuid,
+  kind: z.string().openapi({
+    description: "created, started, progress, completed, failed, " +
+      "needs_input, retry_scheduled, released, answered, retried, " +
+      "cancel_requested, cancelled",
+  }),
+  occurred_at: time,
+  attempt: z.int(),
+  runner: z.string().nullable(),
+  detail: z.string().nullable(),
+}).openapi("TaskEvent");
+
+/** A task's history. */
+export const eventsSchema = z.object({ events: z.array(eventSchema) })
+  .openapi("TaskEvents");
+
+/** Whether a token is needed, and whether it was given. */
+export const sessionSchema = z.object({
+  token_needed: z.boolean(),
+  authorized: z.boolean(),
+}).openapi("Session");
+
+/** A refusal or failure. */
+export const problemSchema = z.object({
+  type: z.literal("about:blank"),
+  title: z.string(),
+  status: z.int(),
+  detail: z.string(),
+  errors: z.array(z.object({ path: z.string(), message: z.string() }))
+    .optional(),
+  reason: z.string().optional().openapi({
+    description: "Why, in a word for programs: missing, ended, not asked, " +
+      "duplicate id, …",
+  }),
+  task_id: uuid.optional().openapi({
+    description: "The task that it is about",
+  }),
+}).openapi("Problem");

@@ -1,0 +1,145 @@
+/**
+ * Tasks and their events as JSON: the one form that commands print, that the HTTP
+ * API speaks, and that its client reads.
+ *
+ * @module
+ */
+
+import type {
+  AgentTask,
+  JsonObject,
+  JsonValue,
+  NewTask,
+  TaskEvent,
+  TaskEventKind,
+  TaskState,
+} from "./task.ts";
+import { parseTrace, stringifyJson } from "./trace.ts";
+
+/** A task with the names of its table. */
+export type TaskJson = ReturnType<typeof taskToJson>;
+
+/** An event with the names of its table. */
+export type EventJson = ReturnType<typeof eventToJson>;
+
+/** A task with the names of its table. */
+export function taskToJson(task: AgentTask) {
+  return {
+    id: task.id,
+    state: task.state as string,
+    user_id: task.userId,
+    provider: task.provider,
+    target_type: task.targetType,
+    target_ref: task.targetRef,
+    instruction: task.instruction,
+    trace: traceToJson(task.traceText),
+    priority: task.priority,
+    attempt: task.attempt,
+    questions: task.questions,
+    max_attempts: task.maxAttempts,
+    timeout_seconds: task.timeoutMs === null ? null : task.timeoutMs / 1_000,
+    run_at: timeToJson(task.runAt),
+    lease_owner: task.leaseOwner,
+    lease_expires_at: timeToJson(task.leaseExpiresAt),
+    cancel_requested_at: timeToJson(task.cancelRequestedAt),
+    created_at: task.createdAt.toISOString(),
+    updated_at: task.updatedAt.toISOString(),
+  };
+}
+
+/** The task that {@linkcode taskToJson} wrote. */
+export function taskFromJson(json: TaskJson): AgentTask {
+  const { timeout_seconds: seconds } = json;
+  return {
+    id: json.id,
+    userId: json.user_id,
+    provider: json.provider,
+    targetType: json.target_type,
+    targetRef: json.target_ref,
+    instruction: json.instruction,
+    // Another program may have made one up, as in the table itself.
+    state: json.state as TaskState,
+    traceText: traceFromJson(json.trace),
+    priority: json.priority,
+    runAt: timeFromJson(json.run_at),
+    attempt: json.attempt,
+    questions: json.questions,
+    maxAttempts: json.max_attempts,
+    timeoutMs: seconds === null ? null : Math.round(seconds * 1_000),
+    leaseOwner: json.lease_owner,
+    leaseExpiresAt: timeFromJson(json.lease_expires_at),
+    cancelRequestedAt: timeFromJson(json.cancel_requested_at),
+    createdAt: new Date(json.created_at),
+    updatedAt: new Date(json.updated_at),
+  };
+}
+
+/** An event with the names of its table. */
+export function eventToJson(event: TaskEvent) {
+  return {
+    id: event.id,
+    task_id: event.taskId,
+    kind: event.kind as string,
+    occurred_at: event.occurredAt.toISOString(),
+    attempt: event.attempt,
+    runner: event.runner,
+    detail: event.detail,
+  };
+}
+
+/** The event that {@linkcode eventToJson} wrote. */
+export function eventFromJson(json: EventJson): TaskEvent {
+  return {
+    id: json.id,
+    taskId: json.task_id,
+    // A later version may know more kinds; they are shown as they are.
+    kind: json.kind as TaskEventKind,
+    occurredAt: new Date(json.occurred_at),
+    attempt: json.attempt,
+    runner: json.runner,
+    detail: json.detail,
+  };
+}
+
+/** A new task with the fields of {@linkcode TASK_FIELDS}; what is not set is left out. */
+export function newTaskToJson(task: NewTask): JsonObject {
+  const fields: Readonly<Record<string, JsonValue | undefined>> = {
+    id: task.id,
+    instruction: task.instruction,
+    provider: task.provider,
+    user: task.userId,
+    target: task.targetRef,
+    target_type: task.targetType,
+    trace: task.trace,
+    priority: task.priority,
+    run_at: task.runAt?.toISOString(),
+    attempts: task.maxAttempts,
+    timeout: task.timeoutMs && task.timeoutMs / 1_000,
+  };
+  const json: JsonObject = {};
+  for (const [name, value] of Object.entries(fields)) {
+    if (value !== undefined && value !== null) json[name] = value;
+  }
+  return json;
+}
+
+/** The text of a trace as an object; as the text that it is, where it is none. */
+export function traceToJson(text: string | null): JsonValue {
+  return parseTrace(text) ?? text;
+}
+
+/** The text of a trace: of an object, or whatever text stood there. */
+export function traceFromJson(trace: JsonValue): string | null {
+  if (trace === null || typeof trace === "string") return trace;
+  return stringifyJson(trace);
+}
+
+/** A time that may be missing. */
+export function timeToJson(time: Date | null): string | null {
+  return time && time.toISOString();
+}
+
+/** A time that may be missing. */
+export function timeFromJson(text: string | null): Date | null {
+  return text === null ? null : new Date(text);
+}
