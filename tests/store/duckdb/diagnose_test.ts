@@ -109,6 +109,25 @@ Deno.test("diagnose() tells another program's table from one that lacks somethin
   assertMatch(messageOf(old, "tables"), /^agent_tasks lacks user_id, /);
 });
 
+Deno.test("diagnose() looks at the tasks of an older version", async () => {
+  await using folder = new TempFolder();
+  {
+    await using timed = await TimedStore.open(folder.database);
+    await timed.create({});
+  }
+  await runChild([
+    ...["sql", folder.database],
+    "ALTER TABLE agent_tasks DROP COLUMN questions",
+    "ALTER TABLE agent_tasks DROP COLUMN rescues",
+  ]);
+  const diagnosis = await diagnose(folder.database);
+  assertEquals(
+    messageOf(diagnosis, "tables"),
+    "agent_tasks lacks questions, rescues",
+  );
+  assertEquals(diagnosis.tasks?.total, 1);
+});
+
 Deno.test("diagnose() says who keeps the file, or shares it", async () => {
   await using folder = new TempFolder();
   {
