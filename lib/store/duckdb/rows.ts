@@ -96,7 +96,8 @@ export function heldOf(row: HeldRow): Held {
   return { task, lease };
 }
 
-function dateOf(ms: number | null): Date | null {
+/** A time that may be missing. */
+export function dateOf(ms: number | null): Date | null {
   return ms === null ? null : new Date(ms);
 }
 

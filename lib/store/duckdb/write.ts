@@ -6,7 +6,7 @@
  */
 
 import { messageOf } from "../../base/errors.ts";
-import type { Transition } from "../../task/task.ts";
+import type { TaskEventKind, Transition } from "../../task/task.ts";
 import { apply, type Held, type TaskRow } from "../../task/transitions.ts";
 import type { Connection, SqlValue } from "./connection.ts";
 import { writeNotifications } from "./notifications.ts";
@@ -127,12 +127,15 @@ const COLUMNS: Readonly<
 
 const LEASE = ["lease_id", "lease_owner", "lease_expires_at"];
 
-interface WrittenEvent {
+/** A row of a task's history that is to be written. */
+export interface WrittenEvent {
   readonly id: string;
-  readonly kind: string;
+  readonly kind: TaskEventKind;
   readonly attempt: number;
-  readonly runner: string | null;
-  readonly detail: string | null;
+  /** @default {null} */
+  readonly runner?: string | null;
+  /** @default {null} */
+  readonly detail?: string | null;
 }
 
 interface Change<Row> {
@@ -231,7 +234,8 @@ export class Changes<Row extends TaskRow> {
   }
 }
 
-async function writeEvents(
+/** Writes history, in the transaction that is open on the connection. */
+export async function writeEvents(
   connection: Connection,
   events: readonly WrittenEvent[],
   at: Date,
@@ -240,7 +244,7 @@ async function writeEvents(
   const occurredAt = values.time(at);
   const column = (type: string, name: keyof WrittenEvent): Column => ({
     type,
-    values: events.map((event) => event[name]),
+    values: events.map((event) => event[name] ?? null),
   });
   const rows = values.rows(events.map(({ id }) => id), {
     kind: column("TEXT", "kind"),
