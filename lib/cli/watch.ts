@@ -147,7 +147,7 @@ async function showScreen(
     if (frame) screen.draw(renderFrame(frame, { ...screen.size, hasColor }));
   };
   const failed = Promise.withResolvers<never>();
-  using screen = new LiveScreen({ onResize: draw });
+  using screen = new LiveScreen(terminal, draw);
   const ended = AbortSignal.any([stopped, screen.stopped]);
   let isLooking = false;
   const look = () => {
