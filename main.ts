@@ -4,46 +4,23 @@
  * @module
  */
 
-import manifest from "./deno.json" with { type: "json" };
+import { parseArgs } from "@std/cli/parse-args";
 import { systemClock } from "./lib/base/clock.ts";
-import type { RunCommand } from "./lib/cli/context.ts";
-import { findConfigFile, loadConfig } from "./lib/config/config.ts";
 import { EXIT, messageOf, UserError } from "./lib/base/errors.ts";
 import { createLog, printable } from "./lib/base/log.ts";
+import type { CommandContext } from "./lib/cli/command.ts";
+import { COMMANDS } from "./lib/cli/commands.ts";
+import { openersOf } from "./lib/cli/open.ts";
+import { showPlan } from "./lib/cli/plan.ts";
+import { prepareRun } from "./lib/cli/run.ts";
 import { OutputClosedError, systemTerminal } from "./lib/cli/terminal.ts";
-import { commandHelp, parseRequest, programHelp } from "./lib/cli/usage.ts";
-
-/** Loaded when they run, so that `--help` does not wait for DuckDB. */
-const COMMANDS: Readonly<Record<string, () => Promise<RunCommand>>> = {
-  run: async () => (await import("./lib/cli/commands/run.ts")).run,
-  create: async () => (await import("./lib/cli/commands/create.ts")).create,
-  list: async () => (await import("./lib/cli/commands/list.ts")).list,
-  serve: async () => (await import("./lib/cli/commands/serve.ts")).serve,
-  answer: async () => (await import("./lib/cli/commands/answer.ts")).answer,
-  result: async () => (await import("./lib/cli/commands/result.ts")).result,
-  "run-task": async () =>
-    (await import("./lib/cli/commands/run_task.ts")).runTask,
-  cancel: async () => (await import("./lib/cli/commands/cancel.ts")).cancel,
-  retry: async () => (await import("./lib/cli/commands/retry.ts")).retry,
-  stats: async () => (await import("./lib/cli/commands/stats.ts")).stats,
-  export: async () =>
-    (await import("./lib/cli/commands/export.ts")).exportTasks,
-  prune: async () => (await import("./lib/cli/commands/prune.ts")).prune,
-  sql: async () => (await import("./lib/cli/commands/sql.ts")).sql,
-  doctor: async () => (await import("./lib/cli/commands/doctor.ts")).doctor,
-  watch: async () => (await import("./lib/cli/commands/watch.ts")).watch,
-  completions: async () =>
-    (await import("./lib/cli/commands/completions.ts")).completions,
-  show: async () => (await import("./lib/cli/commands/show.ts")).show,
-  "webhooks test": async () =>
-    (await import("./lib/cli/commands/webhooks.ts")).webhooksTest,
-  "webhooks list": async () =>
-    (await import("./lib/cli/commands/webhooks.ts")).webhooksList,
-  "config check": async () =>
-    (await import("./lib/cli/commands/config.ts")).configCheck,
-  "config schema": async () =>
-    (await import("./lib/cli/commands/config.ts")).configSchema,
-};
+import {
+  joinDashedValues,
+  parseOptions,
+  type Request,
+  requestOf,
+} from "./lib/cli/usage.ts";
+import { findConfigFile, loadConfig } from "./lib/config/config.ts";
 
 /**
  * Runs the program.
@@ -52,19 +29,11 @@ const COMMANDS: Readonly<Record<string, () => Promise<RunCommand>>> = {
  * @returns the exit code
  */
 export async function main(argv: readonly string[]): Promise<number> {
-  const terminal = systemTerminal();
   try {
-    const { command, args, flags, settings } = parseRequest(argv);
-    if (flags.version) {
-      terminal.write(`agent-runner ${manifest.version}\n`);
-      return EXIT.ok;
-    }
-    if (flags.help) {
-      const isProgram = argv.every((word) => word.startsWith("-")) ||
-        argv.join() === "help";
-      terminal.write(
-        isProgram ? programHelp(manifest.version) : commandHelp(command),
-      );
+    const terminal = systemTerminal();
+    const { command, args, flags, settings, text } = parse(argv);
+    if (text !== undefined) {
+      terminal.write(text);
       return EXIT.ok;
     }
     const path = command.ignoresConfigFile
@@ -75,35 +44,47 @@ export async function main(argv: readonly string[]): Promise<number> {
       : await (await import("./lib/config/file.ts")).readConfigFile(path);
     const config = loadConfig(settings, Deno.env.get, file);
     using log = createLog({ level: config.logLevel, format: config.logFormat });
-    const mustExist = !command.makesDatabase;
-    const load = COMMANDS[command.name] as () => Promise<RunCommand>;
-    return await (await load())({
-      config,
+    const parts = { config, clock: systemClock, log };
+    return await (command.run ?? runTasks)({
+      ...parts,
+      ...openersOf(command, parts),
+      commands: COMMANDS,
       args,
       flags,
-      clock: systemClock,
-      log,
       terminal,
-      openDesk: async () => {
-        const { openDesk } = await import("./lib/cli/open_admin.ts");
-        return await openDesk({ ...config, mustExist }, {
-          clock: systemClock,
-          log,
-        });
-      },
-      openStore: async () => {
-        const { openStore } = await import("./lib/store/open.ts");
-        // All others are done in a moment, and may ask a person meanwhile.
-        const exclusive = config.exclusive &&
-          command.settings.includes("exclusive");
-        return await openStore({ ...config, exclusive, mustExist }, log);
-      },
     });
   } catch (error) {
     return report(error);
   }
 }
 
+/**
+ * Reads the words after the program's name.
+ *
+ * @throws {UsageError} where they are wrong.
+ */
+export function parse(argv: readonly string[]): Request {
+  const unknown: string[] = [];
+  const options = parseOptions((flag) => unknown.push(flag));
+  return requestOf(parseArgs(joinDashedValues(argv), options), unknown);
+}
+
+/** `agent-runner run`: once or for ever. */
+async function runTasks(context: CommandContext): Promise<number> {
+  const { flags } = context;
+  if (flags["dry-run"]) return await showPlan(context);
+  // Loaded where it is needed: it takes longer than all that is above.
+  const { runLoop, runOnce } = await import("./lib/runner.ts");
+  await using run = await prepareRun(context);
+  if (!run) return EXIT.ok; // It was stopped before it could begin.
+  const { runner, signals } = run;
+  const summary = flags.loop
+    ? await runLoop(runner, signals)
+    : await runOnce(runner, signals);
+  return await run.finish(summary);
+}
+
+/** Says what went wrong. Returns the exit code. */
 function report(error: unknown): number {
   // `| head` has seen enough; that is no error.
   if (error instanceof OutputClosedError) return EXIT.ok;

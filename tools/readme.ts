@@ -9,7 +9,11 @@ import { type Setting, SETTINGS } from "../lib/config/settings.ts";
 function commandTable(): string {
   return table(
     ["command", "what it does"],
-    COMMANDS.map(({ name, args, summary }) => [
+    COMMANDS.filter(({ isHidden }) => !isHidden).map(({
+      name,
+      args = "",
+      summary,
+    }) => [
       `\`${`${name} ${args}`.trim()}\``,
       summary,
     ]),

@@ -1,10 +1,10 @@
 /**
- * Bounds for texts that come from elsewhere.
+ * Texts that come from elsewhere: how they are read, and their bounds.
  *
  * @module
  */
 
-import { messageOf } from "./errors.ts";
+import { messageOf, UsageError } from "./errors.ts";
 
 const ENDS_IN_HALF_A_CHARACTER = /[\ud800-\udbff]$/;
 
@@ -19,4 +19,19 @@ export function cut(value: unknown, max: number): string {
   return `${head}… (cut: ${
     text.length.toLocaleString("en")
   } characters in all)`;
+}
+
+/**
+ * Reads bytes as UTF-8, with or without a byte order mark.
+ *
+ * @throws {UsageError} where they are something else.
+ */
+export function decodeText(bytes: Uint8Array, source: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new UsageError(`Cannot read ${source}: it is not UTF-8 text.`, {
+      cause,
+    });
+  }
 }

@@ -1,8 +1,11 @@
 /**
- * Spans of time as people write and read them.
+ * Spans of time, sizes and counts as people write and read them.
  *
  * @module
  */
+
+/** `512 B`, `1.5 MB`. */
+export { format as formatBytes } from "@std/fmt/bytes";
 
 const UNITS_MS: Readonly<Record<string, number>> = {
   s: 1_000,
@@ -43,20 +46,6 @@ export function formatSpan(ms: number): string {
   if (ms < 3_599_500) return pair(60_000, 1_000, "ms");
   if (ms < 86_370_000) return pair(3_600_000, 60_000, "hm");
   return pair(86_400_000, 3_600_000, "dh");
-}
-
-const SIZES = ["B", "kB", "MB", "GB", "TB"];
-
-/** `512 B`, `1.5 MB`. */
-export function formatBytes(bytes: number): string {
-  let size = bytes;
-  let unit = 0;
-  while (size >= 999.5 && unit < SIZES.length - 1) {
-    size /= 1_000;
-    unit++;
-  }
-  const text = unit === 0 || size >= 99.95 ? size.toFixed(0) : size.toFixed(1);
-  return `${text} ${SIZES[unit]}`;
 }
 
 /** `1,234,567` */

@@ -1,18 +1,20 @@
 /**
- * Which tasks a command is to work on: those with the ids that were given, or
- * those that have something in common, after a question.
+ * Which tasks a command is to work on: the one that an id names, those with the ids
+ * that were given, or those that have something in common, after a question.
  *
  * @module
  */
 
 import { UsageError, UserError } from "../base/errors.ts";
 import { formatCount } from "../base/figures.ts";
-import { TASK_STATES, type TaskState } from "../task/task.ts";
-import type { TaskDesk } from "../store/task_admin.ts";
-import type { ChosenTask, TaskFilter } from "../store/task_sets.ts";
-import { type CommandContext, textFlag } from "./context.ts";
-import { statesFlag } from "./filter.ts";
-import { findTask } from "./find_task.ts";
+import type { Admin, ChosenTask, TaskFilter } from "../store/contract.ts";
+import { type AgentTask, TASK_STATES, type TaskState } from "../task/task.ts";
+import type { CommandContext, Flag } from "./command.ts";
+import { filterFlags } from "./flags.ts";
+import { countOf } from "./render.ts";
+
+/** Of commands that ask on a terminal whether many tasks are meant. */
+export const YES_FLAG: Flag = { name: "yes", summary: "Do it without asking" };
 
 /** What a command does with the tasks, for its messages. */
 export interface Deed {
@@ -23,10 +25,7 @@ export interface Deed {
   /** Those that are meant without it. @default {states} */
   readonly usualStates?: readonly TaskState[];
   /** Finds the tasks that have something in common. */
-  readonly find: (
-    store: TaskDesk,
-    filter: TaskFilter,
-  ) => Promise<ChosenTask[]>;
+  readonly find: (admin: Admin, filter: TaskFilter) => Promise<ChosenTask[]>;
 }
 
 /** Ids, or what the tasks have in common. */
@@ -43,8 +42,7 @@ export function choiceOf(
   { args, flags }: Pick<CommandContext, "args" | "flags">,
   { verb, states: allowed, usualStates = allowed }: Omit<Deed, "find">,
 ): Choice {
-  const states = statesFlag(flags);
-  const provider = textFlag(flags, "provider");
+  const { states, provider } = filterFlags(flags);
   const isFilter = Boolean(states || provider !== undefined || flags.all);
   if (args.length > 0 && isFilter) {
     throw new UsageError(
@@ -86,19 +84,22 @@ export function choiceOf(
  */
 export async function chooseTasks(
   context: CommandContext,
-  store: TaskDesk,
+  admin: Admin,
   { choice, deed }: { readonly choice: Choice; readonly deed: Deed },
 ): Promise<readonly string[]> {
-  if (choice.kind === "ids") return await idsOf(store, choice.prefixes);
-  const tasks = await deed.find(store, choice.filter);
-  if (tasks.length > 0) await confirm(context, tasks, deed);
+  if (choice.kind === "ids") return await idsOf(admin, choice.prefixes);
+  const tasks = await deed.find(admin, choice.filter);
+  if (tasks.length > 0) {
+    const what = `${countOf(tasks.length, "task")} (${statesOf(tasks)})`;
+    await confirm(context, { verb: deed.verb, what });
+  }
   return tasks.map(({ id }) => id);
 }
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 async function idsOf(
-  store: TaskDesk,
+  admin: Admin,
   prefixes: readonly string[],
 ): Promise<string[]> {
   const ids = new Set<string>();
@@ -106,24 +107,79 @@ async function idsOf(
     const id = prefix.toLowerCase();
     // A whole id needs no look through the table, which has no index for it.
     const isWhole = prefixes.length > 1 && UUID.test(id);
-    ids.add(isWhole ? id : (await findTask(store, prefix)).id);
+    ids.add(isWhole ? id : (await findTask(admin, prefix)).id);
   }
   return [...ids];
 }
 
 /**
- * Asks whether so many are meant.
+ * The id, or the start of one, that is a command's only argument.
+ *
+ * @param what for the message: `show a task without its id`
+ * @throws {UsageError} where there is none.
+ */
+export function prefixOf([prefix]: readonly string[], what: string): string {
+  if (prefix !== undefined) return prefix;
+  throw new UsageError(
+    `Cannot ${what}. ` +
+      "agent-runner list has the ids; the start of one is enough.",
+  );
+}
+
+const SHOWN_MATCHES = 5;
+
+/**
+ * The task whose id begins with the prefix.
+ *
+ * @throws {UsageError} where there is none, or more than one.
+ */
+export async function findTask(
+  admin: Pick<Admin, "find">,
+  prefix: string,
+): Promise<AgentTask> {
+  if (prefix.trim() === "") {
+    throw new UsageError(
+      "Cannot find a task without its id. agent-runner list has the ids.",
+    );
+  }
+  const matches = await admin.find(prefix, SHOWN_MATCHES + 1);
+  const [task, other] = matches;
+  if (task && !other) return task;
+  if (!task) {
+    throw new UsageError(
+      `There is no task whose id begins with "${prefix}". ` +
+        "agent-runner list has the ids.",
+    );
+  }
+  const ids = matches.slice(0, SHOWN_MATCHES).map(({ id }) => id);
+  if (matches.length > SHOWN_MATCHES) ids.push("…");
+  throw new UsageError(
+    `More than one task's id begins with "${prefix}":\n  ${ids.join("\n  ")}`,
+  );
+}
+
+/** What a person is asked. */
+export interface Question {
+  /** `cancel` */
+  readonly verb: string;
+  /** `3 tasks (3 created)` */
+  readonly what: string;
+  /** What else the question says. */
+  readonly more?: string;
+}
+
+/**
+ * Asks whether so much is meant, but where `--yes` says so.
  *
  * @throws {UserError} where the answer is no, or nobody can be asked.
  */
-async function confirm(
-  { flags, terminal }: CommandContext,
-  tasks: readonly ChosenTask[],
-  { verb }: Deed,
+export async function confirm(
+  { flags, terminal }: Pick<CommandContext, "flags" | "terminal">,
+  { verb, what, more = "" }: Question,
 ): Promise<void> {
   if (flags.yes) return;
-  const what = `${countTasks(tasks.length)} (${statesOf(tasks)})`;
-  const isConfirmed = await terminal.confirm(`${capitalised(verb)} ${what}?`);
+  const begin = verb.charAt(0).toUpperCase() + verb.slice(1);
+  const isConfirmed = await terminal.confirm(`${begin} ${what}${more}?`);
   if (isConfirmed) return;
   if (isConfirmed === undefined) {
     throw new UsageError(
@@ -132,11 +188,6 @@ async function confirm(
     );
   }
   throw new UserError("Nothing was done.");
-}
-
-/** `1,234 tasks` */
-export function countTasks(count: number): string {
-  return `${formatCount(count)} ${count === 1 ? "task" : "tasks"}`;
 }
 
 /** More are counted and not listed. */
@@ -151,7 +202,7 @@ export function refusalOf(
     `Cannot ${verb} task ${id}: ${why}`
   );
   if (refused.length > LISTED_TASKS) {
-    shown.push(`… and ${countTasks(refused.length - LISTED_TASKS)} more.`);
+    shown.push(`… and ${countOf(refused.length - LISTED_TASKS, "task")} more.`);
   }
   return new UserError(shown.join("\n"));
 }
@@ -163,8 +214,4 @@ function statesOf(tasks: readonly ChosenTask[]): string {
   );
   return counts.filter(([, count]) => count > 0)
     .map(([state, count]) => `${formatCount(count)} ${state}`).join(", ");
-}
-
-function capitalised(word: string): string {
-  return word.charAt(0).toUpperCase() + word.slice(1);
 }

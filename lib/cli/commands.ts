@@ -1,20 +1,53 @@
 /**
- * The one table of commands and their flags. Parsing, `--help` and README's
- * table are made from it.
+ * The one table of commands. Parsing, `--help`, completion and README's table are
+ * made from it.
  *
  * @module
  */
 
-import type { Command } from "./command_table/command.ts";
-import { OPERATING_COMMANDS } from "./command_table/operate.ts";
-import { RUN_COMMANDS } from "./command_table/run.ts";
-import { SETUP_COMMANDS } from "./command_table/setup.ts";
-import { TASK_COMMANDS } from "./command_table/tasks.ts";
+import { answer } from "./answer.ts";
+import { cancel } from "./cancel.ts";
+import type { Command } from "./command.ts";
+import { complete, completions } from "./completions.ts";
+import { configCheck, configSchema } from "./config.ts";
+import { create } from "./create.ts";
+import { doctor } from "./doctor.ts";
+import { exportTasks } from "./export.ts";
+import { list } from "./list.ts";
+import { prune } from "./prune.ts";
+import { result } from "./result.ts";
+import { retry } from "./retry.ts";
+import { run } from "./run.ts";
+import { runTask } from "./run_task.ts";
+import { serve } from "./serve.ts";
+import { show } from "./show.ts";
+import { sql } from "./sql.ts";
+import { stats } from "./stats.ts";
+import { watch } from "./watch.ts";
+import { webhooksList, webhooksTest } from "./webhooks.ts";
 
 /** Every command. The first is what runs when none is named. */
 export const COMMANDS: readonly [Command, ...Command[]] = [
-  ...RUN_COMMANDS,
-  ...TASK_COMMANDS,
-  ...OPERATING_COMMANDS,
-  ...SETUP_COMMANDS,
+  run,
+  serve,
+  runTask,
+  create,
+  list,
+  show,
+  result,
+  answer,
+  cancel,
+  retry,
+  watch,
+  stats,
+  exportTasks,
+  prune,
+  sql,
+  doctor,
+  completions,
+  webhooksTest,
+  webhooksList,
+  configCheck,
+  configSchema,
+  complete,
 ];

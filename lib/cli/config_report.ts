@@ -5,7 +5,6 @@
  * @module
  */
 
-import { unicodeWidth } from "@std/cli/unicode-width";
 import type { Config } from "../config/config.ts";
 import { printable } from "../base/log.ts";
 import {
@@ -16,6 +15,7 @@ import {
   UNITS,
 } from "../config/settings.ts";
 import type { JsonObject, JsonValue } from "../task/task.ts";
+import { factLines } from "./render.ts";
 
 /** What would run for a provider. */
 export interface ProviderReport {
@@ -185,25 +185,8 @@ function conclusion(
       "enables it.\n";
 }
 
-/** Rows of a name, a value and, for most, what it was given by. */
 function section(title: string, rows: readonly string[][]): string {
-  const width = (column: number) =>
-    Math.max(
-      ...rows.filter((row) => row.length > 2)
-        .map((row) => unicodeWidth(row[column] ?? "")),
-    );
-  const widths = [width(0), width(1)];
-  const lines = rows.map((row) =>
-    row.map((cell, column) =>
-      column === row.length - 1 ? cell : padded(cell, widths[column] ?? 0)
-    ).join("  ")
-  );
-  return [printable(title), ...lines.map((line) => `  ${printable(line)}`), ""]
-    .join("\n");
-}
-
-function padded(text: string, width: number): string {
-  return text + " ".repeat(Math.max(0, width - unicodeWidth(text)));
+  return [title, ...factLines(rows), ""].map(printable).join("\n");
 }
 
 function textOf(value: JsonValue, unit: string): string {

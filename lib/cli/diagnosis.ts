@@ -1,5 +1,5 @@
 /**
- * What the doctor makes of what was found.
+ * What the doctor makes of what was found, and how that looks.
  *
  * @module
  */
@@ -9,30 +9,17 @@ import { formatCount, formatSpan } from "../base/figures.ts";
 import { printable } from "../base/log.ts";
 import type {
   Aged,
-  ColumnState,
-  Inspection,
+  Check,
   TaskCount,
   TaskFindings,
-} from "../store/reader.ts";
-import type { Screen } from "./table.ts";
+} from "../store/contract.ts";
 import type { JsonObject } from "../task/task.ts";
-
-/** How bad it is. */
-export type Level = "ok" | "warn" | "fail";
-
-/** One thing that was looked at. */
-export interface Check {
-  readonly name: string;
-  readonly level: Level;
-  readonly message: string;
-  /** What to do. */
-  readonly advice?: string;
-}
+import { countOf, type Screen } from "./render.ts";
 
 /** A check that warns or not, and gives its advice only where it does. */
 export function checkOf(
   name: string,
-  level: Level,
+  level: Check["level"],
   { message, advice }: { readonly message: string; readonly advice: string },
 ): Check {
   return level === "ok" ? { name, level, message } : {
@@ -41,36 +28,6 @@ export function checkOf(
     message,
     advice,
   };
-}
-
-/** Looks at the tables. */
-export function checkTables({ taskColumns, hasEvents }: Inspection): Check {
-  const name = "tables";
-  const advice = "The next command makes what is missing.";
-  if (!taskColumns) {
-    return { name, level: "ok", message: "there are none yet", advice };
-  }
-  const having = (state: ColumnState["state"]) =>
-    taskColumns.filter((column) => column.state === state)
-      .map(({ what }) => what).join(", ");
-  const wrong = having("wrong");
-  if (wrong) {
-    return {
-      name,
-      level: "fail",
-      message: `agent_tasks is another program's: ${wrong}`,
-      advice: "Give another --db-path.",
-    };
-  }
-  const missing = having("missing");
-  return missing || !hasEvents
-    ? {
-      name,
-      level: "ok",
-      message: `agent_tasks lacks ${missing || "its history"}`,
-      advice,
-    }
-    : { name, level: "ok", message: "complete" };
 }
 
 /** Shorter waits are usual. */
@@ -173,11 +130,6 @@ function aged(
     `the oldest for ${formatSpan(Math.max(0, oldestMs))}`;
 }
 
-/** `1 task`, `1,234 tasks` */
-function countOf(count: number, word: string): string {
-  return `${formatCount(count)} ${word}${count === 1 ? "" : "s"}`;
-}
-
 function checkClock({ inFuture, longLeases }: TaskFindings): Check {
   const found = [
     inFuture > 0
@@ -235,17 +187,17 @@ export function renderChecks(checks: readonly Check[], screen: Screen): string {
       ...rest.map((line) => indent + line),
     ];
   });
-  const countOf = (level: Level) =>
-    checks.filter((check) => check.level === level).length;
-  const [failures, warnings] = [countOf("fail"), countOf("warn")];
-  const verdict = failures > 0
+  const [failures = 0, warnings = 0] = ["fail", "warn"].map((level) =>
+    checks.filter((check) => check.level === level).length
+  );
+  const summary = failures > 0
     ? `${failures} ${failures === 1 ? "thing does" : "things do"} not work.`
     : warnings > 0
     ? `It works; ${warnings} ${
       warnings === 1 ? "thing wants" : "things want"
     } a look.`
     : "All is well.";
-  return [...lines, "", screen.hasColor ? bold(verdict) : verdict, ""]
+  return [...lines, "", screen.hasColor ? bold(summary) : summary, ""]
     .join("\n");
 }
 

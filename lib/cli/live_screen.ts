@@ -11,28 +11,8 @@ const HOME = "\x1b[H";
 const CLEAR_LINE = "\x1b[K";
 const CLEAR_BELOW = "\x1b[J";
 
-/** SIGHUP: the terminal's window was closed. */
-const STOP_SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
-  ? ["SIGINT", "SIGBREAK"]
-  : ["SIGINT", "SIGTERM", "SIGHUP"];
-
 /** Ctrl-C, which is no signal while keys are read one by one; and Ctrl-D. */
 const STOP_KEYS = new Set(["q", "Q", "\x03", "\x04"]);
-
-/** Says when somebody wants the program to stop, until it is disposed of. */
-export function untilStopped(): { readonly signal: AbortSignal } & Disposable {
-  const controller = new AbortController();
-  const stop = () => controller.abort();
-  for (const signal of STOP_SIGNALS) Deno.addSignalListener(signal, stop);
-  return {
-    signal: controller.signal,
-    [Symbol.dispose]() {
-      for (const signal of STOP_SIGNALS) {
-        Deno.removeSignalListener(signal, stop);
-      }
-    },
-  };
-}
 
 /** A terminal that a program has for itself. */
 export class LiveScreen implements Disposable {

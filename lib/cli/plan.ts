@@ -1,11 +1,11 @@
 /**
- * What a run would do, for people and for scripts: a dry run.
+ * `agent-runner run --dry-run`: what a run would do.
  *
  * @module
  */
 
 import type { Clock } from "../base/clock.ts";
-import { messageOf } from "../base/errors.ts";
+import { EXIT, messageOf } from "../base/errors.ts";
 import { formatLocalTime } from "../base/log.ts";
 import type { Processor, ProcessorLookup } from "../processors/processor.ts";
 import {
@@ -14,10 +14,37 @@ import {
   type ProviderMap,
 } from "../runner/providers.ts";
 import { OTHERS, type Preview } from "../store/contract.ts";
-import { alignRows, type Screen } from "./table.ts";
 import { type AgentTask, isKnownState, type JsonObject } from "../task/task.ts";
 import { parseTrace } from "../task/trace.ts";
 import { questionOf } from "../task/transitions.ts";
+import type { CommandContext } from "./command.ts";
+import { alignRows, renderJson, type Screen } from "./render.ts";
+import { assertFlags } from "./run.ts";
+
+/** How many tasks of each kind are shown. */
+const SHOWN_TASKS = 100;
+
+/** Shows what would run. Changes nothing, and needs no permission to run. */
+export async function showPlan(context: CommandContext): Promise<number> {
+  assertFlags(context);
+  const { config, flags, clock, log, terminal, openStore } = context;
+  const { createProcessors } = await import("../processors/open.ts");
+  await using processors = await createProcessors(config, { clock, log });
+  await using store = await openStore();
+  const preview = await store.queue.preview({
+    limit: SHOWN_TASKS,
+    maxAttempts: config.maxAttempts,
+    providers: claimedProvidersOf(config.providers),
+  });
+  const processorFor = processors.for;
+  const plan = planOf(preview, { settings: config, processorFor, clock });
+  terminal.write(
+    flags.json
+      ? renderJson(planToJson(plan), 2)
+      : renderPlan(plan, terminal.screen),
+  );
+  return EXIT.ok;
+}
 
 /** What would run, and what would not. */
 export interface Plan {

@@ -5,12 +5,28 @@
  */
 
 import type { Log } from "../base/log.ts";
-import type { StopSignals } from "../runner/context.ts";
+import type { StopSignals } from "../runner.ts";
 
 /** SIGTERM does not exist on Windows. */
 const STOP_SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
   ? ["SIGINT", "SIGBREAK"]
   : ["SIGINT", "SIGTERM"];
+/** The terminal's window was closed. */
+const HANG_UP: readonly Deno.Signal[] = Deno.build.os === "windows"
+  ? []
+  : ["SIGHUP"];
+
+function listen(
+  signals: readonly Deno.Signal[],
+  listener: () => void,
+): Disposable {
+  for (const signal of signals) Deno.addSignalListener(signal, listener);
+  return {
+    [Symbol.dispose]() {
+      for (const signal of signals) Deno.removeSignalListener(signal, listener);
+    },
+  };
+}
 
 /** What is said at the first signal and at the second. */
 export interface StopMessages {
@@ -25,7 +41,7 @@ export function listenForSignals(
 ): StopSignals & Disposable {
   const drain = new AbortController();
   const abort = new AbortController();
-  const listener = () => {
+  const listening = listen(STOP_SIGNALS, () => {
     if (drain.signal.aborted) {
       log.warning(messages.abort, { event: "stopping" });
       abort.abort();
@@ -33,15 +49,13 @@ export function listenForSignals(
       log.info(messages.drain, { event: "stopping" });
       drain.abort();
     }
-  };
-  for (const signal of STOP_SIGNALS) Deno.addSignalListener(signal, listener);
-  return {
-    drain: drain.signal,
-    abort: abort.signal,
-    [Symbol.dispose]() {
-      for (const signal of STOP_SIGNALS) {
-        Deno.removeSignalListener(signal, listener);
-      }
-    },
-  };
+  });
+  return { drain: drain.signal, abort: abort.signal, ...listening };
+}
+
+/** Says when somebody wants a view to end, until it is disposed of. */
+export function untilStopped(): { readonly signal: AbortSignal } & Disposable {
+  const stop = new AbortController();
+  const listening = listen([...STOP_SIGNALS, ...HANG_UP], () => stop.abort());
+  return { signal: stop.signal, ...listening };
 }

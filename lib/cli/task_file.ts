@@ -8,7 +8,7 @@ import { cut } from "../base/cut.ts";
 import { DuplicateIdError, messageOf, UsageError } from "../base/errors.ts";
 import { checkedTask, newTaskOf } from "../task/new_task.ts";
 import type { JsonObject, NewTask } from "../task/task.ts";
-import type { IncomingTasks } from "../store/task_sets.ts";
+import type { NewTasks } from "../store/contract.ts";
 import type { TextSource } from "./text_source.ts";
 import { parseTrace } from "../task/trace.ts";
 
@@ -24,7 +24,7 @@ const TOLD_LENGTH = 300;
  * The tasks of a JSON Lines file. All lines are checked before the first task is
  * handed out; it keeps one set at a time, and the ids that were given.
  */
-export class TaskFile implements IncomingTasks {
+export class TaskFile implements NewTasks {
   readonly #source: TextSource;
   readonly #lineOfId = new Map<string, number>();
   #count = 0;

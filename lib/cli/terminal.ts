@@ -4,9 +4,10 @@
  * @module
  */
 
-import { messageOf, UsageError, UserError } from "../base/errors.ts";
+import { decodeText } from "../base/cut.ts";
+import { messageOf, UserError } from "../base/errors.ts";
 import { printable } from "../base/log.ts";
-import type { Screen } from "./table.ts";
+import type { Screen } from "./render.ts";
 
 /** What commands read and write. */
 export interface Terminal {
@@ -66,19 +67,4 @@ export function systemTerminal(): Terminal {
       return /^y(es)?$/i.test(answer);
     },
   };
-}
-
-/**
- * Reads bytes as UTF-8, with or without a byte order mark.
- *
- * @throws {UsageError} where they are something else.
- */
-export function decodeText(bytes: Uint8Array, source: string): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch (cause) {
-    throw new UsageError(`Cannot read ${source}: it is not UTF-8 text.`, {
-      cause,
-    });
-  }
 }

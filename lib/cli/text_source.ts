@@ -4,8 +4,9 @@
  * @module
  */
 
+import { decodeText } from "../base/cut.ts";
 import { messageOf, UsageError } from "../base/errors.ts";
-import { decodeText, type Terminal } from "./terminal.ts";
+import type { Terminal } from "./terminal.ts";
 
 /** A text that can be read more than once. */
 export interface TextSource {

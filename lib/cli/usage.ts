@@ -1,24 +1,18 @@
 /**
- * The commands with their flags: how they are parsed, and what `--help` says.
+ * What can be typed: the commands' flags and how they are read, and what `--help`
+ * says of them.
  *
  * @module
  */
 
-import { parseArgs } from "@std/cli/parse-args";
+import type { ParseOptions } from "@std/cli/parse-args";
 import { closestString } from "@std/text/closest-string";
-import { COMMANDS } from "./commands.ts";
-import {
-  type Command,
-  COMMON_SETTINGS,
-  type Flag,
-} from "./command_table/command.ts";
-import type { FlagValues } from "../config/config.ts";
+import manifest from "../../deno.json" with { type: "json" };
 import { UsageError } from "../base/errors.ts";
-import {
-  type Setting,
-  type SettingName,
-  SETTINGS,
-} from "../config/settings.ts";
+import type { FlagValues } from "../config/config.ts";
+import { type Setting, SETTINGS } from "../config/settings.ts";
+import { type Command, flagsOf, settingsOf } from "./command.ts";
+import { COMMANDS } from "./commands.ts";
 
 /** What the user asked for. */
 export interface Request {
@@ -27,127 +21,22 @@ export interface Request {
   readonly flags: FlagValues;
   /** Those of the flags that are settings. */
   readonly settings: FlagValues;
+  /** What is printed in place of running: help, or the version. */
+  readonly text?: string;
 }
 
-function settingsOf(command: Command): readonly SettingName[] {
-  return [...command.settings, ...COMMON_SETTINGS];
-}
-
-/** Every flag of a command, those of settings included. */
-export function flagsOf(command: Command): readonly Flag[] {
-  return [
-    ...command.flags,
-    ...settingsOf(command).map((name): Flag => {
-      const setting: Setting = SETTINGS[name];
-      const isSet = setting.kind === "boolean";
-      return {
-        name: setting.flag ?? name,
-        placeholder: isSet ? undefined : setting.placeholder,
-        summary: isSet || setting.default === ""
-          ? setting.summary
-          : `${setting.summary} (default ${setting.default})`,
-        ...setting.choices && { choices: setting.choices },
-      };
-    }),
-    { name: "help", summary: "Show this help (-h)" },
-    { name: "version", summary: "Show the version (-V)" },
-  ];
-}
+/** What was parsed: the words in `_`, and each flag's value. */
+export type Parsed = FlagValues & { readonly _: readonly (string | number)[] };
 
 /**
- * Finds out what the user asked for.
- *
- * @throws {UsageError} that names the unknown flag or command and the nearest
- * one that there is.
+ * How `parseArgs` is to read the words after the program's name: with the flags
+ * of all commands, since any word may be the command. In no two commands has a
+ * flag a value in one and none in the other.
  */
-export function parseRequest(argv: readonly string[]): Request {
-  // Once with the flags of all commands, to find which word is the command.
-  const words = parse(argv, COMMANDS.flatMap(flagsOf))._.map(String);
-  const name = nameIn(words);
-  if (name === "version") return parseRequest(["--version"]);
-  const command = name === undefined || name === "help"
-    ? COMMANDS[0]
-    : COMMANDS.find((it) => it.name === name);
-  if (!command) {
-    const names = COMMANDS.map((it) => it.name);
-    const pairs = names.filter((it) => it.startsWith(`${words[0]} `));
-    throw new UsageError(
-      `Unknown command "${name}". Did you mean "${
-        closestString(name ?? "", pairs.length > 0 ? pairs : names)
-      }"? Commands: ${names.join(", ")}.`,
-    );
-  }
-  if (name === "help") return helpRequest(words.slice(1));
-  const flags = flagsOf(command);
-  const { _: all, ...rest } = parse(argv, flags, (flag) => {
-    if (flag === "--server") throw notThroughService(command);
-    const names = flags.map((it) => `--${it.name}`);
-    const owner = COMMANDS.find((it) =>
-      flagsOf(it).some(({ name }) => `--${name}` === flag)
-    );
-    throw new UsageError(
-      `Unknown flag ${flag} for "${command.name}". ` +
-        (owner
-          ? `It belongs to "${owner.name}".`
-          : `Did you mean ${closestString(flag, names)}?`),
-    );
-  });
-  const values: FlagValues = rest;
-  for (const { name, placeholder } of flags) {
-    if (placeholder && values[name] === "") {
-      throw new UsageError(`The flag --${name} needs a value: ${placeholder}.`);
-    }
-  }
-  const nameLength = name?.split(" ").length ?? 0;
-  const args = all.slice(nameLength).map(String);
-  if (args.length > command.maxArgs && !values.help) {
-    throw new UsageError(
-      `Unexpected argument "${args[command.maxArgs]}" for "${command.name}". ` +
-        (command.maxArgs === 0
-          ? "It takes only flags."
-          : `It takes ${command.maxArgs === 1 ? "one" : command.maxArgs}; ` +
-            "put quotes around a text with blanks."),
-    );
-  }
-  const settings = Object.fromEntries(
-    settingsOf(command).map((name) => {
-      const { flag = name }: Setting = SETTINGS[name];
-      return [flag, values[flag]];
-    }),
-  );
-  return { command, args, flags: values, settings };
-}
-
-function notThroughService({ name }: Command): UsageError {
-  const others = COMMANDS.filter(({ settings }) => settings.includes("server"))
-    .map((it) => it.name);
-  return new UsageError(
-    `Cannot use --server with "${name}": it works where the database file is. ` +
-      `Commands that take it: ${others.join(", ")}.`,
-  );
-}
-
-/** The command's name: the first word, or two where there are such commands. */
-function nameIn([first, second]: readonly string[]): string | undefined {
-  const isPair = COMMANDS.some(({ name }) => name.startsWith(`${first} `));
-  return isPair && second !== undefined ? `${first} ${second}` : first;
-}
-
-function helpRequest(words: readonly string[]): Request {
-  if (words.length === 0) {
-    const flags = { help: true };
-    return { command: COMMANDS[0], args: [], flags, settings: {} };
-  }
-  return parseRequest([...words, "--help"]);
-}
-
-function parse(
-  argv: readonly string[],
-  flags: readonly Flag[],
-  onUnknown?: (flag: string) => void,
-) {
+export function parseOptions(onUnknown: (flag: string) => void): ParseOptions {
+  const flags = COMMANDS.flatMap(flagsOf);
   const switches = flags.filter((it) => !it.placeholder).map((it) => it.name);
-  return parseArgs(joinDashedValues(argv, flags), {
+  return {
     alias: { help: "h", version: "V" },
     boolean: switches,
     // Not false, which is what `--exclusive=false` says.
@@ -157,21 +46,18 @@ function parse(
       "_",
       ...flags.filter((it) => it.placeholder).map((it) => it.name),
     ],
-    unknown: (flag: string, key?: string) => {
-      if (key !== undefined) onUnknown?.(flag.split("=")[0] ?? flag);
-      return true;
+    unknown: (flag, key) => {
+      if (key !== undefined) onUnknown(flag.split("=")[0] ?? flag);
     },
-  });
+  };
 }
 
 /**
  * `--file -` as `--file=-`, `--priority -5` as `--priority=-5`: `parseArgs` takes
  * no word with a dash for a value.
  */
-function joinDashedValues(
-  argv: readonly string[],
-  flags: readonly Flag[],
-): string[] {
+export function joinDashedValues(argv: readonly string[]): string[] {
+  const flags = COMMANDS.flatMap(flagsOf);
   const words: string[] = [];
   const end = argv.indexOf("--");
   for (const [index, word] of argv.entries()) {
@@ -184,12 +70,126 @@ function joinDashedValues(
   return words;
 }
 
+/**
+ * Finds out what the user asked for.
+ *
+ * @param unknown the flags that no command has
+ * @throws {UsageError} that names the unknown flag or command and the nearest
+ * one that there is.
+ */
+export function requestOf(
+  { _: parsed, ...flags }: Parsed,
+  unknown: readonly string[],
+): Request {
+  const words = parsed.map(String);
+  const help = words[0] === "help" || flags.help === true;
+  while (words[0] === "help") words.shift();
+  const name = nameIn(words);
+  if (flags.version || name === "version") {
+    const text = `agent-runner ${manifest.version}\n`;
+    return { command: COMMANDS[0], args: [], flags, settings: {}, text };
+  }
+  const command = name === undefined ? COMMANDS[0] : commandOf(name);
+  const args = words.slice(name?.split(" ").length ?? 0);
+  assertKnown(flags, unknown, command);
+  if (!help) assertRightArgs(args, command);
+  const settings = Object.fromEntries(
+    settingsOf(command).map(({ flag = "" }) => [flag, flags[flag]]),
+  );
+  return {
+    command,
+    args,
+    flags: { ...flags, help },
+    settings,
+    ...help && {
+      text: name === undefined ? programHelp() : commandHelp(command),
+    },
+  };
+}
+
+/** The command's name: the first word, or two where there are such commands. */
+function nameIn([first, second]: readonly string[]): string | undefined {
+  const isPair = COMMANDS.some(({ name }) => name.startsWith(`${first} `));
+  return isPair && second !== undefined ? `${first} ${second}` : first;
+}
+
+function commandOf(name: string): Command {
+  const command = COMMANDS.find((it) => it.name === name);
+  if (command) return command;
+  const names = shown().map((it) => it.name);
+  const pairs = names.filter((it) => it.startsWith(`${name.split(" ")[0]} `));
+  throw new UsageError(
+    `Unknown command "${name}". Did you mean "${
+      closestString(name, pairs.length > 0 ? pairs : names)
+    }"? Commands: ${names.join(", ")}.`,
+  );
+}
+
+function shown(): readonly Command[] {
+  return COMMANDS.filter(({ isHidden }) => !isHidden);
+}
+
+function assertKnown(
+  given: FlagValues,
+  unknown: readonly string[],
+  command: Command,
+): void {
+  const flags = flagsOf(command);
+  const own = new Set(flags.map(({ name }) => name));
+  const others = COMMANDS.flatMap(flagsOf).filter(({ name }) =>
+    !own.has(name) && (given[name] ?? undefined) !== undefined
+  );
+  const [wrong] = [...unknown, ...others.map(({ name }) => `--${name}`)];
+  if (wrong === "--server") throw notThroughService(command);
+  if (wrong !== undefined) {
+    const owner = COMMANDS.find((it) =>
+      flagsOf(it).some(({ name }) => `--${name}` === wrong)
+    );
+    throw new UsageError(
+      `Unknown flag ${wrong} for "${command.name}". ` +
+        (owner
+          ? `It belongs to "${owner.name}".`
+          : `Did you mean ${
+            closestString(wrong, [...own].map((name) => `--${name}`))
+          }?`),
+    );
+  }
+  for (const { name, placeholder } of flags) {
+    if (placeholder && given[name] === "") {
+      throw new UsageError(`The flag --${name} needs a value: ${placeholder}.`);
+    }
+  }
+}
+
+function notThroughService({ name }: Command): UsageError {
+  const others = COMMANDS.filter((it) => it.settings?.includes("server"))
+    .map((it) => it.name);
+  return new UsageError(
+    `Cannot use --server with "${name}": it works where the database file is. ` +
+      `Commands that take it: ${others.join(", ")}.`,
+  );
+}
+
+function assertRightArgs(
+  args: readonly string[],
+  { name, maxArgs = 0 }: Command,
+): void {
+  if (args.length <= maxArgs) return;
+  throw new UsageError(
+    `Unexpected argument "${args[maxArgs]}" for "${name}". ` +
+      (maxArgs === 0
+        ? "It takes only flags."
+        : `It takes ${maxArgs === 1 ? "one" : maxArgs}; ` +
+          "put quotes around a text with blanks."),
+  );
+}
+
 /** The help for the program. */
-export function programHelp(version: string): string {
-  const commands = COMMANDS.map(({ name, args, summary }) =>
+export function programHelp(): string {
+  const commands = shown().map(({ name, args = "", summary }) =>
     [`${name} ${args}`.trim(), summary] as const
   );
-  return `agent-runner ${version}: runs agent tasks that wait in a DuckDB file.
+  return `agent-runner ${manifest.version}: runs agent tasks that wait in a DuckDB file.
 
 Usage: agent-runner [COMMAND] [FLAGS]
 
@@ -208,16 +208,17 @@ export function commandHelp(command: Command): string {
     [`--${name}${placeholder ? ` ${placeholder}` : ""}`, summary] as const
   );
   const examples = command.examples.map((it) => `  agent-runner ${it}`);
-  return `${command.summary}.
+  const { name, args = "", summary } = command;
+  return `${summary}.
 
-Usage: agent-runner ${command.name} ${command.args} [FLAGS]
+Usage: agent-runner ${`${name} ${args}`.trim()} [FLAGS]
 
 Flags:
 ${columns(flags)}
 
 ${environmentHelp(command)}Examples:
 ${examples.join("\n")}
-`.replaceAll(/ +\[FLAGS\]/g, " [FLAGS]");
+`;
 }
 
 /** Settings that have no flag are for the runner. */

@@ -4,12 +4,11 @@
  * @module
  */
 
-import { bold, dim, green, red, yellow } from "@std/fmt/colors";
+import { bold, dim, red } from "@std/fmt/colors";
 import { formatCount, formatSpan } from "../base/figures.ts";
-import type { Overview, ShownTask } from "../store/history.ts";
 import { formatLocalTime, printable } from "../base/log.ts";
+import type { Overview, ShownTask } from "../store/contract.ts";
 import { fractionOf, progressText } from "../task/progress.ts";
-import { alignRows, fit, type Screen } from "./table.ts";
 import {
   type JsonObject,
   type JsonValue,
@@ -17,6 +16,7 @@ import {
   type TaskState,
 } from "../task/task.ts";
 import { parseTrace } from "../task/trace.ts";
+import { alignRows, fit, type Paint, paintOf, type Screen } from "./render.ts";
 
 /** How far back "lately" is. */
 export const RECENT_SECONDS = 60;
@@ -30,15 +30,6 @@ export interface Frame {
   /** Why it is not the latest, if there is a reason. */
   readonly problem: string | undefined;
 }
-
-type Paint = (text: string) => string;
-
-const STATE_COLORS: { readonly [state in TaskState]?: Paint } = {
-  running: bold,
-  needs_input: yellow,
-  completed: green,
-  failed: red,
-};
 
 /** The lines of a screen, none wider than that. */
 export function renderFrame(
@@ -105,7 +96,7 @@ function countsLine({ counts }: Overview, screen: Screen): string {
   if (!screen.hasColor) return printable(text);
   return states.reduce(
     (line, [state]) =>
-      line.replace(state, (name) => STATE_COLORS[state]?.(name) ?? name),
+      line.replace(state, (name) => paintOf(state, screen)(name)),
     printable(text),
   );
 }
@@ -207,9 +198,8 @@ function endedLines(
     ]),
     screen,
     paint: (line, index) => {
-      const state = tasks[index]?.state;
-      const color = state && STATE_COLORS[state];
-      return color ? line.replace(state, (name) => color(name)) : line;
+      const { state } = tasks[index] ?? {};
+      return line.replace(state ?? "", (name) => paintOf(state, screen)(name));
     },
   });
 }

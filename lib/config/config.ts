@@ -8,22 +8,35 @@
 import type { ProviderConfig } from "./schema.ts";
 import { UsageError } from "../base/errors.ts";
 import { parseHosts, parseListenAddress } from "./listen_address.ts";
-import type { LogFormat, LogLevel } from "../base/log.ts";
 import {
   expectedOf,
-  maxOf,
+  readNumber,
   type Setting,
   type SettingName,
   SETTINGS,
-  UNITS,
+  type UNITS,
 } from "./settings.ts";
 import type { WebhookSettings } from "../webhooks/config.ts";
 
 /** What the configuration file says of each provider; `*` is all others. */
 export type ProviderConfigs = ReadonlyMap<string, ProviderConfig>;
 
-/** Everything that can be configured. Durations are in milliseconds. */
-export interface Config {
+/** What the code has of a setting's value. */
+type ValueOf<S extends Setting> = S["kind"] extends "boolean" ? boolean
+  : S["kind"] extends keyof typeof UNITS ? number
+  : S["kind"] extends "counts" ? ReadonlyMap<string, number>
+  : S extends { readonly choices: readonly (infer Choice)[] } ? Choice
+  : string;
+
+/** The value of every setting. Durations are in milliseconds. */
+type Values = {
+  readonly [name in Exclude<SettingName, "configPath">]: ValueOf<
+    typeof SETTINGS[name]
+  >;
+};
+
+/** Everything that can be configured. */
+export interface Config extends Values {
   /** The configuration file that was read; undefined where there is none. */
   readonly configPath: string | undefined;
   /** Undefined where no file names any: then every provider is simulated. */
@@ -32,33 +45,6 @@ export interface Config {
   readonly webhooks?: readonly WebhookSettings[];
   /** What each setting was given by, for people. */
   readonly sources: ReadonlyMap<SettingName, string>;
-  readonly enabled: boolean;
-  readonly dbPath: string;
-  /** Empty: commands work on the file. */
-  readonly server: string;
-  readonly dbWaitMs: number;
-  readonly exclusive: boolean;
-  readonly intervalMs: number;
-  readonly concurrency: number;
-  readonly completionDelayMs: number;
-  readonly simulateFailure: boolean;
-  readonly leaseMs: number;
-  readonly maxAttempts: number;
-  readonly attempts: number;
-  readonly timeoutMs: number;
-  readonly limits: ReadonlyMap<string, number>;
-  readonly eventRetentionMs: number;
-  readonly notifications: boolean;
-  readonly drainMs: number;
-  /** Empty: no HTTP API. */
-  readonly listen: string;
-  /** Separated by commas. */
-  readonly allowedHosts: string;
-  readonly token: string;
-  readonly tokenFile: string;
-  readonly telemetry: boolean;
-  readonly logLevel: LogLevel;
-  readonly logFormat: LogFormat;
 }
 
 /** The text of a setting's value and where it comes from, for people. */
@@ -123,9 +109,7 @@ export function loadConfig(
     const { text, source } = originOf(name, { flags, env, file });
     const value = readValue(SETTINGS[name], text);
     if (value === undefined) {
-      const expected = expectedOf(SETTINGS[name], {
-        isTooLarge: isTooLarge(SETTINGS[name], text),
-      });
+      const expected = expectedOf(SETTINGS[name], text);
       mistakes.push(`${source} is "${text}": expected ${expected}.`);
     }
     values[name] = value;
@@ -190,7 +174,7 @@ function readValue(setting: Setting, text: string): unknown {
     case "counts":
       return readCounts(text);
     default:
-      return readNumber(setting.kind, setting.min ?? 0, text);
+      return readNumber(setting, text);
   }
 }
 
@@ -203,21 +187,4 @@ function readCounts(text: string): ReadonlyMap<string, number> | undefined {
     counts.set(name, Number(count));
   }
   return counts;
-}
-
-function readNumber(
-  kind: keyof typeof UNITS,
-  min: number,
-  text: string,
-): number | undefined {
-  const { size } = UNITS[kind];
-  const number = /^\s*(\d+(\.\d+)?|\.\d+)\s*$/.test(text) ? Number(text) : NaN;
-  const isWhole = kind !== "count" || Number.isInteger(number);
-  const isFit = number >= min && number <= maxOf(kind);
-  return isWhole && isFit ? Math.round(number * size) : undefined;
-}
-
-function isTooLarge({ kind }: Setting, text: string): boolean {
-  return Object.hasOwn(UNITS, kind) && Number.isFinite(Number(text)) &&
-    Number(text) > maxOf(kind as keyof typeof UNITS);
 }

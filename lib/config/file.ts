@@ -15,10 +15,10 @@ import {
   type ProviderOptions,
   type WebhookOptions,
 } from "./schema.ts";
+import { decodeText } from "../base/cut.ts";
 import { messageOf, UsageError } from "../base/errors.ts";
 import { JsonSyntaxError, LocatedJson } from "./located_json.ts";
 import { type Setting, type SettingName, SETTINGS } from "./settings.ts";
-import { decodeText } from "../cli/terminal.ts";
 import type { WebhookSettings } from "../webhooks/config.ts";
 
 const MAX_BYTES = 1_000_000;

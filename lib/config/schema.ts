@@ -18,16 +18,13 @@ import {
   type Setting,
   type SettingName,
   SETTINGS,
-  type UNITS,
+  summaryOf,
+  type ValueForm,
 } from "./settings.ts";
 import { DELIVERED_EVENTS } from "../webhooks/config.ts";
 
-const SECONDS: Setting = {
-  kind: "seconds",
-  default: "",
-  summary: "",
-};
-const COUNT: Setting = { kind: "count", min: 1, default: "", summary: "" };
+const SECONDS: ValueForm = { kind: "seconds" };
+const COUNT: ValueForm = { kind: "count", min: 1 };
 
 /** What every provider may set, whatever its processor is. */
 const PROVIDER_FIELDS = {
@@ -51,8 +48,6 @@ const PROVIDER_FIELDS = {
   }).optional().describe("Delays between the tries of a task that fails"),
 };
 
-const WEBHOOK_TIMEOUT = { error: "expected a number of seconds, 0.1 to 300" };
-
 const webhook = z.strictObject({
   url: z.string().regex(
     /^https?:\/\/[^\s\/?#@]+([\/?][^\s#]*)?$/,
@@ -68,8 +63,8 @@ const webhook = z.strictObject({
   ),
   providers: z.array(z.string().regex(/\S/, "expected a provider's name"))
     .min(1).optional().describe("Only events of tasks of these providers"),
-  timeout: z.number(WEBHOOK_TIMEOUT).min(0.1, WEBHOOK_TIMEOUT)
-    .max(300, WEBHOOK_TIMEOUT).default(10).describe(
+  timeout: numberSchema({ kind: "seconds", min: 0.1, max: 300 }).default(10)
+    .describe(
       "Seconds until a receiver that does not answer is tried again later",
     ),
 });
@@ -122,7 +117,8 @@ export const configFileSchema = z.strictObject({
     Object.fromEntries(
       [...FILE_SETTINGS].map(([key, name]) => [
         key,
-        settingSchema(SETTINGS[name]).optional(),
+        settingSchema(SETTINGS[name]).describe(summaryOf(SETTINGS[name]))
+          .optional(),
       ]),
     ),
   ).optional().describe("Settings; flags and environment win over them"),
@@ -156,14 +152,6 @@ export const configFileSchema = z.strictObject({
 });
 
 function settingSchema(setting: Setting): z.ZodType {
-  return bareSchema(setting).describe(
-    setting.default === ""
-      ? setting.summary
-      : `${setting.summary} (default ${setting.default})`,
-  );
-}
-
-function bareSchema(setting: Setting): z.ZodType {
   const error = `expected ${expectedOf(setting)}`;
   switch (setting.kind) {
     case "text":
@@ -189,13 +177,12 @@ function bareSchema(setting: Setting): z.ZodType {
   }
 }
 
-function numberSchema(setting: Setting): z.ZodNumber {
-  const { kind, min = 0 } = setting;
-  const max = maxOf(kind as keyof typeof UNITS);
-  const error = ({ code }: { readonly code?: string }) =>
-    `expected ${expectedOf(setting, { isTooLarge: code === "too_big" })}`;
+function numberSchema(form: ValueForm): z.ZodNumber {
+  const { kind, min = 0 } = form;
+  const error = ({ input }: { readonly input?: unknown }) =>
+    `expected ${expectedOf(form, input)}`;
   const number = kind === "count" ? z.int({ error }) : z.number({ error });
-  return number.min(min, { error }).max(max, { error });
+  return number.min(min, { error }).max(maxOf(form), { error });
 }
 
 /** The JSON Schema of the file (draft 2020-12). */

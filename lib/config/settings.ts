@@ -25,8 +25,18 @@ export type SettingKind =
   /** `name=count` pairs, separated by commas. */
   | "counts";
 
+/** What a value may be. */
+export interface ValueForm {
+  readonly kind: SettingKind;
+  readonly choices?: readonly string[];
+  /** The smallest number, in the unit that the user types. @default {0} */
+  readonly min?: number;
+  /** The largest number. @default {what the code can hold} */
+  readonly max?: number;
+}
+
 /** One setting: where it can be given and what it means. */
-export interface Setting {
+export interface Setting extends ValueForm {
   /** The long flag without its dashes, where there is one. */
   readonly flag?: string;
   /**
@@ -35,10 +45,6 @@ export interface Setting {
    */
   readonly key?: string;
   readonly env?: string;
-  readonly kind: SettingKind;
-  readonly choices?: readonly string[];
-  /** The smallest value, in the unit that the user types. */
-  readonly min?: number;
   /** Its value is shown to nobody. */
   readonly isSecret?: true;
   /** It is a path: seen from the configuration file's folder if given there. */
@@ -270,19 +276,39 @@ export function keyOf({ flag, key }: Setting): string | undefined {
   return flag ?? key;
 }
 
+/** What a setting means, and its default where it has one. */
+export function summaryOf({ summary, default: value }: Setting): string {
+  return value === "" ? summary : `${summary} (default ${value})`;
+}
+
+function isNumberKind(kind: SettingKind): kind is keyof typeof UNITS {
+  return Object.hasOwn(UNITS, kind);
+}
+
 /** The largest number that is taken, in the unit that the user types. */
-export function maxOf(kind: keyof typeof UNITS): number {
+export function maxOf({ kind, max }: ValueForm): number {
+  if (max !== undefined || !isNumberKind(kind)) return max ?? Infinity;
   return Math.floor(Number.MAX_SAFE_INTEGER / UNITS[kind].size);
 }
 
+/** The number that a text stands for, in the code's unit; undefined for none. */
+export function readNumber(
+  { kind, min = 0, max }: ValueForm,
+  text: string,
+): number | undefined {
+  if (!isNumberKind(kind)) return undefined;
+  const number = /^\s*(\d+(\.\d+)?|\.\d+)\s*$/.test(text) ? Number(text) : NaN;
+  const isWhole = kind !== "count" || Number.isInteger(number);
+  const isFit = number >= min && number <= maxOf({ kind, max });
+  return isWhole && isFit ? Math.round(number * UNITS[kind].size) : undefined;
+}
+
 /**
- * What a setting's text should be: `a number of seconds, 0 or more`. The largest
- * number is said where that was exceeded.
+ * What a value should be: `a number of seconds, 0 or more`. The largest number is
+ * said where `given` exceeds it.
  */
-export function expectedOf(
-  { kind, choices = [], min = 0 }: Setting,
-  { isTooLarge = false }: { readonly isTooLarge?: boolean } = {},
-): string {
+export function expectedOf(form: ValueForm, given?: unknown): string {
+  const { kind, choices = [], min = 0 } = form;
   switch (kind) {
     case "text":
       return "a value";
@@ -296,9 +322,12 @@ export function expectedOf(
       return `one of ${choices.join(", ")}`;
     case "counts":
       return "pairs like claude=2,http=5";
-    default:
+    default: {
+      const isTooLarge = Number.isFinite(Number(given)) &&
+        Number(given) > maxOf(form);
       return `${UNITS[kind].name}, ${min} ${
-        isTooLarge ? `to ${maxOf(kind)}` : "or more"
+        isTooLarge ? `to ${maxOf(form)}` : "or more"
       }`;
+    }
   }
 }

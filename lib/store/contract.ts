@@ -317,7 +317,7 @@ export interface Counts {
   readonly waiting: number;
   /** Since when the one that waits longest could be claimed. */
   readonly waitingSince: Date | null;
-  /** Tasks with a live lease. */
+  /** Tasks that runners work on. */
   readonly inFlight: number;
   /** When, by the store's clock. */
   readonly at: Date;

@@ -21,6 +21,8 @@ export interface StoreAddress {
 
 /** What {@linkcode openStore} goes by. */
 export interface StoreSettings extends StoreAddress {
+  /** How long to wait while it is opened. @default {dbWaitMs} */
+  readonly openWaitMs?: number;
   /** Keep the file from the first use to the end. */
   readonly exclusive: boolean;
   /** Fill HandsFree's table of notifications. */
@@ -38,12 +40,15 @@ const IN_MEMORY = ":memory:";
  * @throws {DatabaseError} where it can't be used.
  */
 export async function openStore(
-  { dbPath, dbWaitMs, exclusive, notifications, mustExist }: StoreSettings,
+  settings: StoreSettings,
   log: Log,
 ): Promise<Store> {
+  const { dbPath, dbWaitMs, openWaitMs, exclusive, notifications, mustExist } =
+    settings;
   if (mustExist && dbPath !== IN_MEMORY) assertDatabaseExists(dbPath);
   return await openDuckDbStore(dbPath, {
     waitMs: dbWaitMs,
+    openWaitMs,
     exclusive,
     notifications,
     onProblem: (message) => log.warning(message, { event: "database_warning" }),

@@ -7,30 +7,16 @@
 
 import { assertEquals, assertFalse } from "@std/assert";
 import { DuckDBInstance } from "duckdb";
-import { npmFlags } from "../../tools/std_source.ts";
 import { runEnv, v8Flags } from "../../tools/run_task.ts";
-
-const ROOT = new URL("../..", import.meta.url).pathname;
-
-/** Whether this test run takes `@std` from npm; then so must the program. */
-const isNpm = import.meta.resolve("@std/assert").startsWith("file:");
-
-/** Everything before the program's own words. */
-const DENO_ARGS = [
-  "run",
-  "-q",
-  "--no-prompt",
-  v8Flags,
-  `--config=${ROOT}deno.json`,
-  // Absolute, because the program's working directory is a test's own folder.
-  ...(isNpm ? npmFlags.map((flag) => flag.replace("=", `=${ROOT}`)) : []),
-  "-P",
-  `${ROOT}main.ts`,
-];
+import { denoArgs } from "../support/project.ts";
 
 /** The words that start the program. */
 export function commandOf(args: readonly string[]): string[] {
-  return [Deno.execPath(), ...DENO_ARGS, ...args];
+  return [
+    Deno.execPath(),
+    ...denoArgs("main.ts", { flags: [v8Flags] }),
+    ...args,
+  ];
 }
 
 /** What a process needs to find Deno's cache; all else comes from the test. */
@@ -52,8 +38,8 @@ export function keptVariables(): Record<string, string> {
   }));
 }
 
-/** How long a test waits for a line or for the end before it fails. */
-const PATIENCE_MS = 10_000;
+/** Only what hangs reaches this, however busy the machine is. */
+export const PATIENCE_MS = 60_000;
 
 // deno-lint-ignore no-control-regex -- looking for them is the point
 const CONTROL = /[\x00-\x08\x0b-\x1f\x7f-\x9f]/;

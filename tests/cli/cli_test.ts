@@ -651,16 +651,14 @@ Deno.test("a file that another process holds is waited for as long as --db-wait 
     env: ENABLED,
   });
   await holder.line(/Running until stopped/);
-  const startedAt = performance.now();
-  const stderr = await folder.fails(3, ["list", "--db-wait", "0.2"]);
-  const waitedMs = performance.now() - startedAt;
+  const stderr = await folder.fails(3, ["list", "--db-wait", "0.2"], {
+    env: { HANDSFREE_AGENT_DB_WAIT: "3600" },
+  });
   assertStringIncludes(stderr, DATABASE);
   assertStringIncludes(stderr, `PID ${holder.pid}`);
   assertStringIncludes(stderr, "--db-wait");
-  // The default is 10 s.
-  assert(waitedMs >= 200 && waitedMs < 8_000, `waited ${waitedMs} ms`);
 
-  const waiting = folder.ok(["create", "x", "--db-wait", "15"]);
+  const waiting = folder.ok(["create", "x", "--db-wait", "3600"]);
   holder.signal("SIGTERM");
   assertMatch(await waiting, /^Created task /);
   assertEquals((await holder.ended()).code, 0);

@@ -1,11 +1,13 @@
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assertEquals } from "@std/assert";
+import { flagsOf } from "../../lib/cli/command.ts";
 import { COMMANDS } from "../../lib/cli/commands.ts";
 import {
-  completionScript,
+  candidatesFor,
+  SCRIPTS,
   type Shell,
-} from "../../lib/cli/completion_scripts.ts";
-import { flagsOf } from "../../lib/cli/usage.ts";
-import { Folder } from "./cli.ts";
+  SHELLS,
+} from "../../lib/cli/completions.ts";
+import { commandOf, Folder } from "./cli.ts";
 
 async function has(program: string): Promise<boolean> {
   try {
@@ -25,51 +27,83 @@ const installed: Readonly<Record<Shell, boolean>> = {
   fish: await has("fish"),
 };
 
+/** A folder with files, in which a shell finds the program. */
+function shellFolder(): Folder {
+  const folder = new Folder();
+  folder.write("tasks.csv", "");
+  folder.write("two words.csv", "");
+  Deno.mkdirSync(`${folder.path}/bin`);
+  const program = `${folder.path}/bin/agent-runner`;
+  const words = commandOf([]).map((word) => `'${word}'`).join(" ");
+  Deno.writeTextFileSync(
+    program,
+    `#!/bin/sh\nHOME='${Deno.env.get("HOME")}' exec ${words} "$@"\n`,
+    { mode: 0o755 },
+  );
+  return folder;
+}
+
 async function run(
-  program: string,
+  shell: Shell,
   { script, args = [] }: { script: string; args?: readonly string[] },
 ): Promise<string> {
-  const folder = await Deno.makeTempDir({ prefix: "completions_test_" });
-  try {
-    await Deno.writeTextFile(`${folder}/tasks.csv`, "");
-    await Deno.writeTextFile(`${folder}/two words.csv`, "");
-    const { code, stdout, stderr } = await new Deno.Command(program, {
-      args: ["-c", script, ...args],
-      cwd: folder,
-      env: { HOME: folder, XDG_CONFIG_HOME: folder },
-    }).output();
-    assertEquals(code, 0, new TextDecoder().decode(stderr));
-    return new TextDecoder().decode(stdout);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
+  using folder = shellFolder();
+  const { code, stdout, stderr } = await new Deno.Command(shell, {
+    args: ["-c", script, ...args],
+    cwd: folder.path,
+    env: {
+      HOME: folder.path,
+      XDG_CONFIG_HOME: folder.path,
+      PATH: `${folder.path}/bin:${Deno.env.get("PATH")}`,
+    },
+  }).output();
+  assertEquals(code, 0, new TextDecoder().decode(stderr));
+  return new TextDecoder().decode(stdout);
+}
+
+/** Makes a shell print what it offers after its arguments. */
+function asking(shell: Shell, words: readonly string[]): string {
+  switch (shell) {
+    case "bash":
+      return `
+        COMP_WORDS=(agent-runner "$@")
+        COMP_CWORD=$#
+        _agent_runner
+        printf '%s\\n' "\${COMPREPLY[@]}"`;
+    case "zsh":
+      // There is no line to edit: what adds to one prints it.
+      return `
+        compset() { words[CURRENT]=\${words[CURRENT]#--*=} }
+        _files() { print -rl -- \${words[CURRENT]}*(N) }
+        compadd() { print -rl -- $candidates }
+        words=(agent-runner "$@")
+        CURRENT=$#words
+        _agent_runner`;
+    case "fish":
+      return `complete -C "agent-runner ${words.join(" ")}"`;
   }
 }
 
 /** What a shell offers after these words, of which the last is unfinished. */
 async function offers(
-  shell: "bash" | "fish",
+  shell: Shell,
   words: readonly string[],
 ): Promise<string[]> {
-  const script = completionScript(shell);
-  const out = shell === "bash"
-    ? await run("bash", {
-      script: `${script}
-        COMP_WORDS=(agent-runner "$@")
-        COMP_CWORD=$#
-        _agent_runner
-        printf '%s\\n' "\${COMPREPLY[@]}"`,
-      args: ["bash", ...words],
-    })
-    : await run("fish", {
-      script: `${script}\ncomplete -C "agent-runner ${words.join(" ")}"`,
-    });
+  // Without its completion system, zsh lacks this.
+  const before = shell === "zsh" ? "compdef() {}\n" : "";
+  const out = await run(shell, {
+    script: `${before}${SCRIPTS[shell]}\n${asking(shell, words)}`,
+    args: shell === "fish" ? [] : [shell, ...words],
+  });
   return out.split("\n").map((line) => line.split("\t")[0] ?? "")
     .filter((line) => line !== "").sort();
 }
 
-const FIRST_WORDS = [
-  ...new Set(COMMANDS.map(({ name }) => name.split(" ")[0])),
-];
+/** What `complete` itself says. */
+function candidates(words: readonly string[]): string[] {
+  return candidatesFor(words, COMMANDS).map(([word]) => word).sort();
+}
+
 const STATES = ["completed", "created", "failed", "needs_input", "running"];
 
 type Example = readonly [words: readonly string[], offered: readonly string[]];
@@ -99,14 +133,19 @@ const IN_BASH: readonly Example[] = [
   [["list", "--state", "=", "fa"], ["failed"]],
   [["list", "--state", "="], STATES],
   [["list", "--db-path", "=", "x.duckdb", "--li"], ["--limit"]],
+  [["list", "--db-path", "=", "ta"], ["tasks.csv"]],
   [["export", "tw"], ["two words.csv"]],
-  [["show", ""], []],
-  [["nonsense", "--x"], []],
 ];
 
-for (const shell of ["bash", "fish"] as const) {
-  const examples = shell === "bash" ? [...EXAMPLES, ...IN_BASH] : EXAMPLES;
-  for (const [words, offered] of examples) {
+/** Others leave them whole. */
+const ELSEWHERE: readonly Example[] = [
+  [["list", "--state=fa"], ["--state=failed"]],
+  [["list", "--db-path=x.duckdb", "--li"], ["--limit"]],
+];
+
+for (const shell of SHELLS) {
+  const own = shell === "bash" ? IN_BASH : ELSEWHERE;
+  for (const [words, offered] of [...EXAMPLES, ...own]) {
     Deno.test({
       name: `${shell} completes ${JSON.stringify(words)}`,
       ignore: !installed[shell],
@@ -115,40 +154,39 @@ for (const shell of ["bash", "fish"] as const) {
       },
     });
   }
+}
 
-  Deno.test({
-    name: `${shell} offers every command, and every flag of each`,
-    ignore: !installed[shell],
-    async fn() {
-      const words = await offers(shell, [""]);
-      assertEquals(words, [...FIRST_WORDS].sort());
-      for (const command of COMMANDS) {
-        if (command.name.includes(" ")) continue;
-        assertEquals(
-          await offers(shell, [command.name, "--"]),
-          flagsOf(command).map(({ name }) => `--${name}`).sort(),
-          command.name,
-        );
-      }
-    },
+Deno.test("complete offers every command but those of our own, and every flag of each", () => {
+  const shown = COMMANDS.filter(({ isHidden }) => !isHidden);
+  const first = shown.map(({ name }) => name.split(" ")[0] ?? "");
+  assertEquals(candidates([""]), [...new Set(first)].sort());
+  for (const command of shown) {
+    assertEquals(
+      candidates([...command.name.split(" "), "--"]),
+      flagsOf(command).map(({ name }) => `--${name}`).sort(),
+      command.name,
+    );
+  }
+});
+
+for (const words of [["show", ""], ["nonsense", "--x"], ["complete", "--"]]) {
+  Deno.test(`complete offers nothing for ${JSON.stringify(words)}`, () => {
+    assertEquals(candidates(words), []);
   });
 }
 
-Deno.test("each shell's script names every command and every flag", () => {
-  for (const shell of ["bash", "zsh", "fish"] as const) {
-    const script = completionScript(shell);
-    for (const command of COMMANDS) {
-      for (const word of command.name.split(" ")) {
-        assertStringIncludes(script, word);
-      }
-      for (const { name } of flagsOf(command)) {
-        assertStringIncludes(
-          script,
-          shell === "fish" ? `-l ${name} ` : `--${name}`,
-        );
-      }
-    }
-  }
+Deno.test("complete says what words mean, whatever the configuration file is like", async () => {
+  using folder = new Folder();
+  folder.write("agent-runner.json", "{ nonsense");
+  assertEquals(
+    await folder.ok(["complete", "--", "list", "--lim"]),
+    "--limit\tAt most N (default 50)\n",
+  );
+  assertEquals(
+    await folder.ok(["complete", "--", "list", "--db-path", ""]),
+    ":files\n",
+  );
+  assertEquals(folder.names(), ["agent-runner.json"]);
 });
 
 Deno.test({
@@ -156,7 +194,7 @@ Deno.test({
   ignore: !installed.zsh,
   async fn() {
     const script = "autoload -Uz compinit && compinit -u -D\n" +
-      `${completionScript("zsh")}\nprint -r -- $_comps[agent-runner]`;
+      `${SCRIPTS.zsh}\nprint -r -- $_comps[agent-runner]`;
     assertEquals(await run("zsh", { script }), "_agent_runner\n");
   },
 });
@@ -164,9 +202,8 @@ Deno.test({
 Deno.test("completions prints the script, whatever the configuration file is like", async () => {
   using folder = new Folder();
   folder.write("agent-runner.json", "{ nonsense");
-  assertEquals(
-    await folder.ok(["completions", "bash"]),
-    completionScript("bash"),
-  );
+  for (const shell of SHELLS) {
+    assertEquals(await folder.ok(["completions", shell]), SCRIPTS[shell]);
+  }
   assertEquals(folder.names(), ["agent-runner.json"]);
 });

@@ -1,10 +1,6 @@
 import { assertEquals } from "@std/assert";
-import {
-  type Check,
-  checkTables,
-  isHealthy,
-  renderChecks,
-} from "../../lib/cli/diagnosis.ts";
+import { isHealthy, renderChecks } from "../../lib/cli/diagnosis.ts";
+import type { Check } from "../../lib/store/contract.ts";
 
 const CHECKS: readonly Check[] = [
   { name: "disk", level: "ok", message: "1 GB free" },
@@ -47,18 +43,4 @@ Deno.test("isHealthy() minds failures, and no warnings", () => {
   assertEquals(isHealthy(CHECKS), true);
   const failure: Check = { name: "disk", level: "fail", message: "full" };
   assertEquals(isHealthy([...CHECKS, failure]), false);
-});
-
-Deno.test("checkTables() is content with tables that are not there yet, or lack columns", () => {
-  const found = { version: "v1", hasEvents: false, tasks: undefined };
-  const none = checkTables({ ...found, taskColumns: undefined });
-  assertEquals([none.level, none.message], ["ok", "there are none yet"]);
-  const old = checkTables({
-    ...found,
-    taskColumns: [
-      { name: "id", state: "right", what: "" },
-      { name: "run_at", state: "missing", what: "run_at" },
-    ],
-  });
-  assertEquals([old.level, old.message], ["ok", "agent_tasks lacks run_at"]);
 });

@@ -5,9 +5,7 @@
  * @module
  */
 
-import { commandOf, keptVariables } from "./cli.ts";
-
-const PATIENCE_MS = 15_000;
+import { commandOf, keptVariables, PATIENCE_MS } from "./cli.ts";
 
 /** Whether there is what it takes. */
 export const hasPseudoTerminals = Deno.build.os === "linux" &&

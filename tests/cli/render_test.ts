@@ -7,8 +7,9 @@ import {
   assertMatch,
   assertStringIncludes,
 } from "@std/assert";
-import { ageOf, renderTable, renderTask } from "../../lib/cli/render.ts";
-import type { Screen } from "../../lib/cli/table.ts";
+import { renderTable } from "../../lib/cli/list.ts";
+import { ageOf, type Screen } from "../../lib/cli/render.ts";
+import { renderTask } from "../../lib/cli/show.ts";
 import type { AgentTask, TaskEvent, TaskState } from "../../lib/task/task.ts";
 import { sampleTask } from "../support/sample_task.ts";
 

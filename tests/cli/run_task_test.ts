@@ -3,7 +3,7 @@ import { AT_ONCE, ENABLED, Folder } from "./cli.ts";
 
 const ID = "550e8400-e29b-41d4-a716-446655440000";
 const OTHER = "660e8400-e29b-41d4-a716-446655440000";
-const SLOW = { ...ENABLED, HANDSFREE_AGENT_TASK_COMPLETION_DELAY: "30" };
+const SLOW = { ...ENABLED, HANDSFREE_AGENT_TASK_COMPLETION_DELAY: "3600" };
 
 async function shown(folder: Folder, id = ID) {
   return JSON.parse(await folder.ok(["show", id, "--json"]));

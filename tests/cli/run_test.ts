@@ -6,7 +6,13 @@ import {
   assertMatch,
   assertStringIncludes,
 } from "@std/assert";
-import { AT_ONCE, type CliProcess, ENABLED, Folder } from "./cli.ts";
+import {
+  AT_ONCE,
+  type CliProcess,
+  type CliResult,
+  ENABLED,
+  Folder,
+} from "./cli.ts";
 
 const ID = "550e8400-e29b-41d4-a716-446655440000";
 const LOG_LINE =
@@ -173,31 +179,24 @@ Deno.test("HANDSFREE_AGENT_TASK_COMPLETION_DELAY takes fractions of a second", a
   using folder = new Folder();
   await folder.create(tasks(1));
   const { stderr } = await folder.run(["run"], { env: taking("0.25") });
-  const [, text = "0"] = /completed in (\d+) ms/.exec(stderr) ?? [];
-  assert(Number(text) >= 249 && Number(text) < 2_000, stderr);
-  await folder.create(tasks(1));
-  const atOnce = await folder.run(["run"], { env: AT_ONCE });
-  const [, fast = "-1"] = /completed in (\d+) ms/.exec(atOnce.stderr) ?? [];
-  assert(Number(fast) >= 0 && Number(fast) < 200, atOnce.stderr);
+  const [, ms = "0"] = /completed in (\d+) ms/.exec(stderr) ?? [];
+  assert(Number(ms) >= 249, stderr);
 });
 
 Deno.test("--concurrency 1 runs one task after the other", async () => {
   using folder = new Folder();
-  await folder.create(tasks(3));
-  const { stderr } = await folder.run(["run", "--concurrency=1"], {
-    env: taking("0.1"),
-  });
-  const found = [...stderr.matchAll(/Task \S+ (started|completed)/g)];
-  assertEquals(found.length, 6);
-  const [, seconds] = /in (\d\.\d) s/.exec(
-    (await folder.run(["run"], { env: AT_ONCE })).stdout,
-  ) ?? [];
-  assertEquals(seconds, "0.0");
-  const [span] = await folder.rows(
-    `SELECT (epoch_ms(max(occurred_at)) - epoch_ms(min(occurred_at)))::INTEGER
-       AS ms FROM agent_task_events WHERE kind IN ('started', 'completed')`,
+  const script = "echo begun >> journal; sleep 0.1; echo ended >> journal";
+  folder.write(
+    "agent-runner.json",
+    JSON.stringify({
+      providers: {
+        "*": { processor: "command", command: ["sh", "-c", script] },
+      },
+    }),
   );
-  assertGreater(span?.ms as number, 290);
+  await folder.create(tasks(3));
+  await folder.ok(["run", "--concurrency=1"], { env: ENABLED });
+  assertEquals(folder.read("journal"), "begun\nended\n".repeat(3));
 });
 
 Deno.test("LOG_FORMAT=json writes one object a line", async () => {
@@ -303,13 +302,13 @@ Deno.test("one --once drains 10,000 tasks, oldest first, none lost, none twice",
 
 Deno.test("run --loop runs what another process creates, at once, and ends with exit 0 on SIGTERM", async () => {
   using folder = new Folder();
-  await using runner = folder.start(["run", "--loop", "--interval", "60"], {
+  await using runner = folder.start(["run", "--loop", "--interval", "3600"], {
     env: AT_ONCE,
   });
   await runner.line(/Running until stopped/);
   for (const instruction of ["first", "second"]) {
     const stdout = await folder.ok(["create", instruction, "--json"]);
-    // Long before the interval is over; the helper's patience is shorter.
+    // Long before the interval is over; a test's patience is shorter.
     await runner.line(new RegExp(`Task ${JSON.parse(stdout).id} completed`));
   }
   assertMatch(
@@ -325,7 +324,7 @@ Deno.test("run --loop runs a task when its time comes", async () => {
   const [id] = await folder.create([
     { instruction: "soon", run_at: runAt.toISOString() },
   ]);
-  await using runner = folder.start(["run", "--loop", "--interval", "60"], {
+  await using runner = folder.start(["run", "--loop", "--interval", "3600"], {
     env: AT_ONCE,
   });
   await runner.line(new RegExp(`Task ${id} completed`));
@@ -373,7 +372,7 @@ Deno.test("a task that asks for attempts is tried again after a while", async ()
   const [id = ""] = await folder.create([
     { instruction: "x", attempts: 2, trace: { simulate_failure: true } },
   ]);
-  await using runner = folder.start(["run", "--loop", "--interval", "60"], {
+  await using runner = folder.start(["run", "--loop", "--interval", "3600"], {
     env: AT_ONCE,
   });
   await runner.line(/WARNING - Task \S+ failed and is tried again at/);
@@ -390,13 +389,73 @@ Deno.test("a task that asks for attempts is tried again after a while", async ()
   ]);
 });
 
+// While another program holds the file
+
+for (
+  const [args, begun] of [
+    [["run", "--loop"], /Running until stopped/],
+    [["serve", "--listen", "0"], /Listening on/],
+  ] as const
+) {
+  const command = args.slice(0, 2).join(" ");
+
+  Deno.test(`${command} waits for a program that holds the file, frozen too, and says for whom`, async () => {
+    using folder = new Folder();
+    await using holder = folder.start(["run", "--loop", "--exclusive"], {
+      env: ENABLED,
+    });
+    await holder.line(/Running until stopped/);
+    holder.signal("SIGSTOP");
+    await using waiting = folder.start([...args, "--db-wait=0.1"], {
+      env: ENABLED,
+    });
+    await waiting.line(
+      new RegExp(`WARNING - Waiting for the database.*PID ${holder.pid}\\b`),
+    );
+    holder.signal("SIGCONT");
+    await stopped(holder);
+    await waiting.line(begun);
+    await stopped(waiting);
+  });
+
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    Deno.test(`${command} obeys ${signal} while it waits for the file`, async () => {
+      using folder = new Folder();
+      await using holder = folder.start(["run", "--loop", "--exclusive"], {
+        env: ENABLED,
+      });
+      await holder.line(/Running until stopped/);
+      await using waiting = folder.start([...args, "--db-wait=3600"], {
+        env: ENABLED,
+      });
+      await waiting.line(/Waiting for the database/);
+      await stopped(waiting, signal);
+      await stopped(holder);
+    });
+  }
+}
+
+Deno.test("run --once does not wait longer than --db-wait for the file", async () => {
+  using folder = new Folder();
+  await using holder = folder.start(["run", "--loop", "--exclusive"], {
+    env: ENABLED,
+  });
+  await holder.line(/Running until stopped/);
+  const args = ["run", "--once", "--db-wait=0.1"];
+  assertStringIncludes(
+    await folder.fails(3, args, { env: ENABLED }),
+    `PID ${holder.pid}`,
+  );
+  await stopped(holder);
+});
+
 // Stopped
 
 Deno.test("SIGTERM finishes the tasks in hand and gives the rest back; the next run does them", async () => {
   using folder = new Folder();
   await folder.create(tasks(300));
   await using runner = folder.start(["run", "--once"], { env: taking("0.1") });
-  // Ten at a time: in the fifth round, some are claimed that have not started.
+  // Ten at a time: some are held in the fifth round that have not begun.
   await runner.line(/ started/, 45);
   const stdout = await stopped(runner);
   assertStringIncludes(runner.seen, "Stopping");
@@ -408,22 +467,26 @@ Deno.test("SIGTERM finishes the tasks in hand and gives the rest back; the next 
     `SELECT status, attempt, lease_id, lease_owner, count(*)::INTEGER AS n
      FROM agent_tasks GROUP BY ALL ORDER BY status`,
   );
-  const given = rows.find(({ status }) => status === "running");
-  assertEquals(rows.map(({ status, attempt }) => [status, attempt]), [
-    ["completed", 1],
-    ["created", 0],
-    ["running", 0],
-  ]);
-  assertEquals([given?.lease_id, given?.lease_owner], [null, null]);
+  assertEquals(
+    rows.map(({ status, attempt, lease_id, lease_owner }) => [
+      status,
+      attempt,
+      lease_id,
+      lease_owner,
+    ]),
+    [["completed", 1, null, null], ["created", 0, null, null]],
+  );
   const before = await events(folder);
-  assertEquals(before.released, [given?.n, given?.n]);
-  assertEquals(before.completed?.[0], Number(completed));
+  assertEquals(
+    [before.completed?.[0], before.started?.[0]],
+    [Number(completed), Number(completed)],
+  );
 
   await folder.ok(["run"], { env: AT_ONCE });
   assertEquals(await counts(folder), { completed: 300 });
   const after = await events(folder);
   assertEquals(after.completed, [300, 300]);
-  assertEquals(after.started, [300 + Number(given?.n), 300]);
+  assertEquals(after.started, [300, 300]);
   const [attempts] = await folder.rows(
     "SELECT min(attempt) AS low, max(attempt) AS high FROM agent_tasks",
   );
@@ -448,15 +511,13 @@ for (const args of [["--once"], ["--loop"]]) {
   Deno.test(`a second signal ends run ${args} at once and gives the task back`, async () => {
     using folder = new Folder();
     const [id = ""] = await folder.create(tasks(1));
-    await using runner = folder.start(["run", ...args], {
+    await using runner = folder.start(["run", "--drain=3600", ...args], {
       env: taking("3600"),
     });
     await runner.line(/started/);
     runner.signal("SIGTERM");
     await runner.line(/INFO - Stopping/);
-    const signalledAt = performance.now();
     assertMatch(await stopped(runner), /^1 started, 0 completed, 0 failed, 1 /);
-    assert(performance.now() - signalledAt < 4_000);
     const task = await shown(folder, id);
     assertEquals(
       [task.state, task.attempt, task.lease_owner, task.trace.completed_at],
@@ -476,13 +537,10 @@ Deno.test("--drain bounds how long the first signal waits", async () => {
   using folder = new Folder();
   const [id = ""] = await folder.create(tasks(1));
   await using runner = folder.start(["run", "--drain", "0.2"], {
-    env: taking("3600"),
+    env: { ...taking("3600"), HANDSFREE_AGENT_DRAIN: "3600" },
   });
   await runner.line(/started/);
-  const signalledAt = performance.now();
   await stopped(runner);
-  const tookMs = performance.now() - signalledAt;
-  assert(tookMs >= 200 && tookMs < 4_000, `${tookMs} ms`);
   const { state, attempt } = await shown(folder, id);
   assertEquals([state, attempt], ["running", 0]);
 });
@@ -501,7 +559,7 @@ Deno.test("a killed runner's task is taken over when its lease has run out, with
   assertFalse(orphan.lease_owner === null);
 
   await using runner = folder.start(
-    ["run", "--loop", "--interval=60", "--lease=0.5"],
+    ["run", "--loop", "--interval=3600", "--lease=0.5"],
     { env: AT_ONCE },
   );
   await runner.line(new RegExp(`Task ${id} completed`));
@@ -527,11 +585,13 @@ Deno.test("a task whose runner dies each time is failed after --max-attempts", a
   await killed.line(/started/);
   killed.signal("SIGKILL");
   await killed.ended();
-  await new Promise((resolve) => setTimeout(resolve, 500)); // The lease.
-  const { code, stdout, stderr } = await folder.run(
-    ["run", "--once", "--max-attempts=1"],
-    { env: AT_ONCE },
-  );
+  let end: CliResult;
+  do { // Until its lease has run out.
+    end = await folder.run(["run", "--once", "--max-attempts=1"], {
+      env: AT_ONCE,
+    });
+  } while (end.code === 0);
+  const { code, stdout, stderr } = end;
   assertEquals(code, 1);
   assertMatch(stdout, /^0 started, 0 completed, 1 failed in /);
   assertMatch(
@@ -546,8 +606,8 @@ Deno.test("a task whose runner dies each time is failed after --max-attempts", a
 Deno.test("a live runner keeps its task longer than its lease", async () => {
   using folder = new Folder();
   const [id = ""] = await folder.create(tasks(1));
-  await using first = folder.start(["run", "--lease", "0.5"], {
-    env: taking("1.5"),
+  await using first = folder.start(["run", "--lease", "3"], {
+    env: taking("7"),
   });
   await first.line(/started/);
   await using second = folder.start(["run", "--loop", "--interval=0.05"], {
@@ -582,7 +642,7 @@ Deno.test("two runners on one file run every task once between them", async () =
 Deno.test("a person can create, list and show while a busy runner runs, and nothing breaks", async () => {
   using folder = new Folder();
   await folder.create(tasks(2_000));
-  await using runner = folder.start(["run", "--loop", "--interval=60"], {
+  await using runner = folder.start(["run", "--loop", "--interval=3600"], {
     env: { ...taking("0.02"), LOG_LEVEL: "WARNING" },
   });
   const [id = ""] = await folder.create([{ instruction: "mine" }]);

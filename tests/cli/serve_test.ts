@@ -26,7 +26,7 @@ function startLoop(
 ): CliProcess {
   return folder.start(
     // The longest wait: whatever is noticed sooner was not by chance.
-    ["run", "--loop", "--interval", "60", "--listen", "0", ...args],
+    ["run", "--loop", "--interval", "3600", "--listen", "0", ...args],
     { env: { ...ENABLED, ...env } },
   );
 }
@@ -145,7 +145,7 @@ Deno.test("run --loop --listen runs what is created over HTTP at once, and stops
 Deno.test("a task that runs is stopped within seconds when it is cancelled over HTTP", async () => {
   using folder = new Folder();
   await using process = startLoop(folder, [], {
-    HANDSFREE_AGENT_TASK_COMPLETION_DELAY: "60",
+    HANDSFREE_AGENT_TASK_COMPLETION_DELAY: "3600",
   });
   const url = await urlOf(process);
   const { body } = await post(url, TASKS, { instruction: "Long" });
@@ -160,7 +160,7 @@ Deno.test("a task that runs is stopped within seconds when it is cancelled over 
 Deno.test("SIGTERM ends streams, and a loop gives its tasks back", async () => {
   using folder = new Folder();
   await using process = startLoop(folder, ["--drain", "0.1"], {
-    HANDSFREE_AGENT_TASK_COMPLETION_DELAY: "60",
+    HANDSFREE_AGENT_TASK_COMPLETION_DELAY: "3600",
   });
   const url = await urlOf(process);
   const stream = await fetch(`${url}/api/v1/events`);

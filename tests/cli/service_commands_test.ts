@@ -1,8 +1,12 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { systemClock } from "../../lib/base/clock.ts";
-import type { Overview } from "../../lib/store/history.ts";
-import type { OpenStore } from "../../lib/store/open.ts";
-import type { JsonObject, NewTask } from "../../lib/task/task.ts";
+import { type Clock, systemClock } from "../../lib/base/clock.ts";
+import {
+  type Admin,
+  newTasks,
+  type Overview,
+  type Store,
+} from "../../lib/store/contract.ts";
+import type { JsonObject, NewTask, Transition } from "../../lib/task/task.ts";
 import {
   askInput,
   complete,
@@ -11,14 +15,30 @@ import {
   retryLater,
 } from "../../lib/task/transitions.ts";
 import { overviewToJson, renderFrame } from "../../lib/cli/watch_report.ts";
-import { deskAt, runOn, type RunOptions } from "./service_commands.ts";
+import { adminAt, runOn, type RunOptions } from "./service_commands.ts";
 import { NO_ID, TestService } from "../service/service.ts";
 
 const NOW = new Date("2026-03-01T12:00:00Z");
 const USER = "6ba7b810-9dad-41d1-80b4-00c04fd430c8";
 
-function at(seconds: number): Date {
-  return new Date(NOW.getTime() - 3_600_000 + seconds * 1_000);
+/** The store's clock, which a test sets. */
+class SetClock implements Clock {
+  #now = NOW;
+  readonly sleep = systemClock.sleep;
+  readonly monotonic = systemClock.monotonic;
+
+  now(): Date {
+    return this.#now;
+  }
+
+  /** Seconds after an hour before {@linkcode NOW}. */
+  at(seconds: number): void {
+    this.#now = new Date(NOW.getTime() - 3_600_000 + seconds * 1_000);
+  }
+
+  toNow(): void {
+    this.#now = NOW;
+  }
 }
 
 /** Ids that differ in their first digit; the last two in their last only. */
@@ -36,7 +56,7 @@ const IDS = {
 };
 
 /** Tasks in every state, with all that is hard to carry over. */
-async function fill(store: OpenStore): Promise<void> {
+async function fill({ admin, queue }: Store, clock: SetClock): Promise<void> {
   const task = (id: string, fields: Partial<NewTask> = {}): NewTask => ({
     id,
     userId: USER,
@@ -49,7 +69,8 @@ async function fill(store: OpenStore): Promise<void> {
     text: 'a "b"\n\u0007 ü 🦆',
     nested: [{ a: null }, 1.5e300],
   };
-  await store.create([
+  clock.at(0);
+  await admin.create(newTasks([
     task(IDS.completed, { trace, priority: 9 }),
     task(IDS.failed, { provider: "http", instruction: "x".repeat(3_000) }),
     task(IDS.waiting, { maxAttempts: 4 }),
@@ -57,45 +78,55 @@ async function fill(store: OpenStore): Promise<void> {
     task(IDS.running, { timeoutMs: 1_234, instruction: null }),
     task(IDS.text),
     task(IDS.strange),
-  ], at(0));
-  const { claimed } = await store.claim({
+  ]));
+  clock.at(1);
+  const { tasks } = await queue.claim({
     limit: 10,
     owner: "runner",
     leaseMs: 7_200_000,
     maxAttempts: 3,
-    now: at(1),
+    isIdle: true,
   });
   const of = (id: string) => {
-    const found = claimed.find(({ task }) => task.id === id);
+    const found = tasks.find(({ task }) => task.id === id);
     assert(found, id);
     return found;
   };
-  await store.record([
-    noteProgress(of(IDS.running), at(2), "Half", { fraction: 0.5 }),
-    complete(of(IDS.completed), at(3), {
+  const record = async (seconds: number, transition: Transition) => {
+    clock.at(seconds);
+    const { results } = await queue.record([transition]);
+    assertEquals(results, ["written"]);
+  };
+  const note = { message: "Half", fraction: 0.5, at: clock.now() };
+  await record(2, noteProgress(of(IDS.running), note));
+  await record(
+    3,
+    complete(of(IDS.completed), {
       result: { n: 98765432109876543210n, list: ["\u009b31m", "é"] },
     }),
-    complete(of(IDS.text), at(4), {
-      result: "two\nlines\n",
-    }),
-    complete(of(IDS.strange), at(4.5)),
-    fail(of(IDS.failed), at(5), "No luck with 4711"),
-    retryLater(of(IDS.waiting), at(6), {
-      error: "busy",
-      runAt: new Date("2999-01-01T00:00:00Z"),
-    }),
-    askInput(of(IDS.asking), at(7), "Which one?"),
-  ], at(7));
-  await store.create([task(IDS.created), task(IDS.twin)], at(8));
+  );
+  await record(4, complete(of(IDS.text), { result: "two\nlines\n" }));
+  await record(4.5, complete(of(IDS.strange)));
+  await record(5, fail(of(IDS.failed), "No luck with 4711"));
+  const delayMs = Date.UTC(2999, 0, 1) - NOW.getTime();
+  await record(6, retryLater(of(IDS.waiting), { error: "busy", delayMs }));
+  await record(7, askInput(of(IDS.asking), "Which one?"));
+  clock.at(8);
+  await admin.create(newTasks([task(IDS.created), task(IDS.twin)]));
+  clock.toNow();
 }
 
 /** Both ways to the same tasks. */
 async function bothWays() {
-  const service = await TestService.start({ exclusive: true });
-  await fill(service.store);
+  const clock = new SetClock();
+  const service = await TestService.start({
+    exclusive: true,
+    storeClock: clock,
+  });
+  await fill(service.store, clock);
   return {
     service,
-    desks: [service.store, await deskAt(service.url)] as const,
+    admins: [service.store.admin, await adminAt(service.url)] as const,
   };
 }
 
@@ -153,12 +184,12 @@ const READING: readonly (readonly string[])[] = [
 ];
 
 Deno.test("commands that change nothing say the same through a service", async (t) => {
-  const { service, desks: [file, remote] } = await bothWays();
+  const { service, admins: [file, remote] } = await bothWays();
   await using _ = service;
   for (const argv of READING) {
     await t.step(argv.join(" "), async () => {
-      const expected = await runOn(argv, { desk: file, now: NOW });
-      assertEquals(await runOn(argv, { desk: remote, now: NOW }), expected);
+      const expected = await runOn(argv, { admin: file, now: NOW });
+      assertEquals(await runOn(argv, { admin: remote, now: NOW }), expected);
       assert(expected.output + expected.error !== "" || argv[0] === "export");
     });
   }
@@ -167,7 +198,7 @@ Deno.test("commands that change nothing say the same through a service", async (
 /** Each on tasks of its own. */
 const CHANGING: readonly (readonly [
   argv: readonly string[],
-  options?: Omit<RunOptions, "desk">,
+  options?: Omit<RunOptions, "admin">,
 ])[] = [
   [["create", "Do this"]],
   [["create", "Do this", "--json", "--provider", "p", "--target", "#3"]],
@@ -218,11 +249,11 @@ Deno.test("commands that change tasks do and say the same through a service", as
     await t.step(`${name} ${options?.confirms ?? ""}`, async () => {
       const ends = [];
       for (const way of [0, 1] as const) {
-        const { service, desks } = await bothWays();
+        const { service, admins } = await bothWays();
         await using _ = service;
-        const end = await runOn(argv, { ...options, desk: desks[way] });
+        const end = await runOn(argv, { ...options, admin: admins[way] });
         const { output: tasks } = await runOn(["list", "--json"], {
-          desk: service.store,
+          admin: service.store.admin,
         });
         const known = withoutChance(JSON.stringify({ end, tasks }));
         ends.push(JSON.parse(known));
@@ -253,70 +284,82 @@ function withoutChance(text: string): string {
 
 Deno.test("list and create take more than fits one request", async () => {
   await using service = await TestService.start({ exclusive: true });
-  const desk = await deskAt(service.url);
+  const admin = await adminAt(service.url);
+  const own = service.store.admin;
   const tasks = Array.from({ length: 10_001 }, (_, n): NewTask => ({
     userId: USER,
     provider: n % 2 ? "odd" : "even",
     instruction: `Task ${n}`,
   }));
-  const ids = await desk.create(tasks, new Date());
+  const ids = [...(await admin.create(newTasks(tasks))).sets()].flat();
   assertEquals(new Set(ids).size, 10_001);
   for (const n of [0, 9_999, 10_000]) {
-    const task = await service.store.get(ids[n]!);
+    const task = await own.get(ids[n]!);
     assertEquals(task?.instruction, `Task ${n}`);
   }
-  const options = { limit: 1_100, provider: "odd" };
-  assertEquals(await desk.list(options), await service.store.list(options));
-  const all = await desk.sets.findOpen({});
+  const options = { limit: 1_100, provider: "odd", isWhole: true };
+  assertEquals(
+    (await admin.page(options)).tasks,
+    (await own.page(options)).tasks,
+  );
+  const all = await admin.cancellable({});
   assertEquals(all.map(({ id }) => id), ids);
-  const results = await desk.sets.cancel(ids, new Date());
+  const results = await admin.cancel(ids);
   assertEquals([...new Set(results)], ["cancelled"]);
   assertEquals(results.length, 10_001);
-  const retried = await desk.sets.retry(ids, new Date());
+  const retried = await admin.retry(ids);
   assertEquals(retried.length, 10_001);
-  assertEquals(await service.store.countByState(), {
-    created: 10_001,
-    failed: 10_001,
-  });
+  assertEquals(await statesIn(own), { created: 10_001, failed: 10_001 });
 });
+
+/** How many tasks are in each state. */
+async function statesIn(admin: Admin): Promise<Record<string, number>> {
+  const states: Record<string, number> = {};
+  for (const { state, count } of (await admin.count()).counts) {
+    states[state] = (states[state] ?? 0) + count;
+  }
+  return states;
+}
 
 Deno.test("create splits what is large, and says how much is there where the rest fails", async () => {
   await using service = await TestService.start({ exclusive: true });
-  const desk = await deskAt(service.url);
+  const admin = await adminAt(service.url);
+  const own = service.store.admin;
   const line = (fields: object) => JSON.stringify(fields) + "\n";
   const large = "ü".repeat(3_000_000);
   const stdin = line({ instruction: large }).repeat(4);
   const { code, output } = await runOn(["create", "--file", "-", "--json"], {
-    desk,
+    admin,
     stdin,
   });
   const ids = JSON.parse(output).map(({ id }: { id: string }) => id);
   assertEquals([code, ids.length], [0, 4]);
-  assertEquals((await service.store.get(ids[3]))?.instruction, large);
+  assertEquals((await own.get(ids[3]))?.instruction, large);
   const end = await runOn(["create", "--file", "-"], {
-    desk,
+    admin,
     stdin: stdin + line({ id: ids[0], instruction: "x" }),
   });
   assertEquals([end.code, end.output], [1, ""]);
   assertStringIncludes(end.error, "Cannot create all 5 tasks: ");
   assertStringIncludes(end.error, `there is one with this id`);
   assertStringIncludes(end.error, "The first 2 were created");
-  assertEquals(await service.store.countByState(), { created: 6 });
+  assertEquals(await statesIn(own), { created: 6 });
 });
 
 Deno.test("export through a service writes the same file as beside it", async () => {
-  const { service, desks } = await bothWays();
+  const { service, admins } = await bothWays();
   await using _ = service;
   for (const format of ["csv", "jsonl", "parquet"]) {
     const files = [];
-    for (const [n, desk] of desks.entries()) {
+    for (const [n, admin] of admins.entries()) {
       const path = `${service.folder}/${n}.${format}`;
       const { output, error } = await runOn(["export", path, "--json"], {
-        desk,
+        admin,
       });
       assertEquals(error, "");
       assertEquals(JSON.parse(output).rows, 9);
       files.push(await Deno.readFile(path));
+      assertEquals(JSON.parse(output).bytes, files.at(-1)?.length);
     }
     assertEquals(files[1], files[0]);
   }
@@ -326,28 +369,24 @@ Deno.test("export through a service writes the same file as beside it", async ()
 
 Deno.test("watch sees through a service what runs now", async () => {
   await using service = await TestService.start({ exclusive: true });
-  const desk = await deskAt(service.url);
-  const now = systemClock.now();
-  await service.store.create([
+  const remote = await adminAt(service.url);
+  const { admin, queue } = service.store;
+  await admin.create(newTasks([
     { userId: USER, provider: "claude" },
     { userId: USER, provider: "codex" },
-  ], now);
-  const look = { now, limit: 100, recentMs: 60_000 };
-  const before = await desk.changeCount();
-  const { claimed: [claimed] } = await service.store.claim({
+  ]));
+  const { tasks: [claimed] } = await queue.claim({
     limit: 2,
     owner: "runner",
-    leaseMs: 60_000,
+    leaseMs: 600_000,
     maxAttempts: 3,
-    now,
   });
-  await service.store.record([
-    fail(claimed!, systemClock.now(), "Exit code 3"),
-  ], systemClock.now());
-  assert(await desk.changeCount() !== before);
-  const seen = await desk.history.overview(look);
-  const expected = await service.store.history.overview(look);
+  await queue.record([fail(claimed!, "Exit code 3")]);
+  const look = { limit: 100, recentMs: 60_000 };
+  const seen = await remote.overview(look);
+  const expected = await admin.overview(look);
   assertEquals([seen.runningCount, seen.ended.length], [1, 1]);
+  const now = systemClock.now();
   assertEquals(framesOf(seen), framesOf(expected));
   assertEquals(overviewToJson(seen, now), overviewToJson(expected, now));
 

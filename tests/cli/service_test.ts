@@ -140,7 +140,9 @@ Deno.test("a token from the environment or a file opens the service, and is show
   assert(!runner.seen.includes(token));
 });
 
-const OTHERS = COMMANDS.filter(({ settings }) => !settings.includes("server"));
+const OTHERS = COMMANDS.filter(({ settings = [] }) =>
+  !settings.includes("server")
+);
 
 for (const { name } of OTHERS) {
   Deno.test(`${name} refuses --server, and says which commands take it`, async () => {

@@ -1,7 +1,11 @@
-import { assert, assertEquals, assertMatch } from "@std/assert";
-import { assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertStringIncludes,
+} from "@std/assert";
 import { AT_ONCE, Folder } from "./cli.ts";
-import { npmFlags } from "../../tools/std_source.ts";
+import { denoArgs } from "../support/project.ts";
 
 const DATABASE = "handsfree.duckdb";
 
@@ -200,13 +204,11 @@ Deno.test("sql sees what a runner that was killed left in its log, and leaves th
 
 /** Deletes all tasks in a process that is killed before its checkpoint. */
 async function leaveLog(folder: Folder): Promise<void> {
-  const root = new URL("../..", import.meta.url).pathname;
-  const isNpm = import.meta.resolve("@std/assert").startsWith("file:");
+  const program = "tests/support/fixtures/duckdb_child.ts";
   const child = new Deno.Command(Deno.execPath(), {
     args: [
-      ...["run", "-q", `--config=${root}deno.json`, "-A"],
-      ...(isNpm ? npmFlags.map((it) => it.replace("=", `=${root}`)) : []),
-      ...[`${root}tests/support/fixtures/duckdb_child.ts`, "hold"],
+      ...denoArgs(program, { permissions: ["-A"] }),
+      "hold",
       `${folder.path}/${DATABASE}`,
     ],
     stdin: "piped",

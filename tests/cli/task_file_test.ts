@@ -6,12 +6,12 @@ import {
 } from "@std/assert";
 import { openDuckDbStore } from "../../lib/store/duckdb/store.ts";
 import { DuplicateIdError, UsageError } from "../../lib/base/errors.ts";
+import { newTasks, type Store } from "../../lib/store/contract.ts";
 import type { NewTask } from "../../lib/task/task.ts";
 import { TaskFile } from "../../lib/cli/task_file.ts";
 import type { Terminal } from "../../lib/cli/terminal.ts";
 import { openText } from "../../lib/cli/text_source.ts";
 
-const NOW = new Date(Date.UTC(2026, 0, 1));
 const ID = "550e8400-e29b-41d4-a716-446655440000";
 const MANY = 10_000;
 
@@ -50,6 +50,10 @@ function numbered(count: number, fields: object = {}): object[] {
     ...fields,
     instruction: `Do ${index} – “ü”`,
   }));
+}
+
+async function total({ admin }: Store): Promise<number> {
+  return (await admin.page({ limit: 1 })).total;
 }
 
 async function setsOf(file: TaskFile): Promise<(readonly NewTask[])[]> {
@@ -141,7 +145,7 @@ Deno.test("openText() says that a file is no UTF-8 text, wherever that shows", a
   }
 });
 
-Deno.test("TaskSets.create() of a file keeps the order of its ids across sets", async () => {
+Deno.test("Admin.create() of a file keeps the order of its ids across sets", async () => {
   using text = new TextFile([
     // Sets whose lines differ in everything, and sets whose lines do not.
     { id: ID, provider: "a", user: "me", target: "o/r#1", timeout: 2 },
@@ -149,10 +153,11 @@ Deno.test("TaskSets.create() of a file keeps the order of its ids across sets", 
     ...numbered(MANY, { trace: { n: 12 }, priority: 4 }),
   ]);
   await using store = await openDuckDbStore(":memory:");
-  const created = await store.sets.create(await text.check(), NOW);
+  const created = await store.admin.create(await text.check());
   const ids = [...created.sets()].flat();
   assertEquals([created.length, ids[0]], [MANY + 2, ID]);
-  const tasks = (await store.list({ limit: MANY * 2 })).reverse();
+  const page = { limit: MANY * 2, isWhole: true };
+  const tasks = [...(await store.admin.page(page)).tasks].reverse();
   assertEquals(tasks.map(({ id }) => id), ids);
   assertEquals(
     tasks.slice(2).map(({ instruction }) => instruction),
@@ -173,55 +178,57 @@ Deno.test("TaskSets.create() of a file keeps the order of its ids across sets", 
     [second?.instruction, second?.runAt, second?.maxAttempts],
     ["\0 \ufffd ü", new Date("2026-12-31T08:00:00Z"), 3],
   );
-  const kinds = (await store.events(ids.at(-1) ?? "")).map(({ kind }) => kind);
+  const kinds = (await store.admin.history(ids.at(-1) ?? "")).map(({ kind }) =>
+    kind
+  );
   assertEquals(kinds, ["created"]);
 });
 
-Deno.test("TaskSets.create() of a file adds nothing where the last set has an id that is taken", async () => {
+Deno.test("Admin.create() of a file adds nothing where the last set has an id that is taken", async () => {
   using text = new TextFile([...numbered(MANY), { id: ID }]);
   const file = await text.check();
   await using store = await openDuckDbStore(":memory:");
-  await store.create([{ id: ID, userId: ID, provider: "p" }], NOW);
+  await store.admin.create(newTasks([{ id: ID, userId: ID, provider: "p" }]));
   const error = await assertRejects(
-    () => store.sets.create(file, NOW),
+    () => store.admin.create(file),
     DuplicateIdError,
   );
   assertStringIncludes(file.explain(error).message, `, line ${MANY + 1}: `);
-  assertEquals(await store.countByState(), { created: 1 });
+  assertEquals(await total(store), 1);
 });
 
-Deno.test("TaskSets.create() of a file ends where the first set fails, whatever the next one does", async () => {
+Deno.test("Admin.create() of a file ends where the first set fails, whatever the next one does", async () => {
   const tasks = [{ id: ID }, ...numbered(MANY)];
   using text = new TextFile(tasks);
   const file = await text.check();
   await using store = await openDuckDbStore(":memory:");
-  await store.create([{ id: ID, userId: ID, provider: "p" }], NOW);
+  await store.admin.create(newTasks([{ id: ID, userId: ID, provider: "p" }]));
   const lines = tasks.map((task) => JSON.stringify(task));
   // The next set is read meanwhile; once, it fails too.
   for (const line of [lines[MANY / 2] ?? "", "oops"]) {
     text.write(lines.with(MANY / 2, line).join("\n"));
     const error = await assertRejects(
-      () => store.sets.create(file, NOW),
+      () => store.admin.create(file),
       DuplicateIdError,
     );
     assertStringIncludes(file.explain(error).message, ", line 1: ");
   }
-  assertEquals(await store.countByState(), { created: 1 });
+  assertEquals(await total(store), 1);
 });
 
-Deno.test("TaskSets.create() of a file that changed meanwhile adds nothing and says so", async () => {
+Deno.test("Admin.create() of a file that changed meanwhile adds nothing and says so", async () => {
   using text = new TextFile(numbered(MANY));
   const file = await text.check();
   const lines = numbered(MANY).map((line) => JSON.stringify(line));
   text.write([...lines, "oops"].join("\n"));
   await using store = await openDuckDbStore(":memory:");
   const error = await assertRejects(
-    () => store.sets.create(file, NOW),
+    () => store.admin.create(file),
     UsageError,
   );
   assertStringIncludes(error.message, "it was changed while it was read");
   assertStringIncludes(error.message, `line ${MANY + 1}`);
-  assertEquals(await store.countByState(), {});
+  assertEquals(await total(store), 0);
   text.write(lines.join("\n"));
-  assertEquals((await store.sets.create(file, NOW)).length, MANY);
+  assertEquals((await store.admin.create(file)).length, MANY);
 });

@@ -1,17 +1,17 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { loadConfig } from "../../lib/config/config.ts";
 import { UsageError } from "../../lib/base/errors.ts";
+import deno from "../../deno.json" with { type: "json" };
+import { flagsOf } from "../../lib/cli/command.ts";
 import { COMMANDS } from "../../lib/cli/commands.ts";
-import {
-  commandHelp,
-  flagsOf,
-  parseRequest,
-  programHelp,
-} from "../../lib/cli/usage.ts";
+import { commandHelp, programHelp } from "../../lib/cli/usage.ts";
+import { parse } from "../../main.ts";
+
+const SHOWN = COMMANDS.filter(({ isHidden }) => !isHidden);
 
 /** What was asked for, without the flags that were not given. */
-function parse(...argv: string[]) {
-  const { command, args, flags } = parseRequest(argv);
+function parsed(...argv: string[]) {
+  const { command, args, flags } = parse(argv);
   const known = new Set(flagsOf(command).map(({ name }) => name));
   const given = Object.entries(flags).filter(([name, value]) =>
     known.has(name) && value !== false && value !== null
@@ -67,14 +67,12 @@ const PARSED: [
 ];
 
 for (const [argv, command, args, flags] of PARSED) {
-  Deno.test(`parseRequest() reads "${argv.join(" ")}"`, () => {
-    assertEquals(parse(...argv), { command, args, flags });
+  Deno.test(`parse() reads "${argv.join(" ")}"`, () => {
+    assertEquals(parsed(...argv), { command, args, flags });
   });
 }
 
-const COMMAND_NAMES = `Commands: ${
-  COMMANDS.map(({ name }) => name).join(", ")
-}.`;
+const COMMAND_NAMES = `Commands: ${SHOWN.map(({ name }) => name).join(", ")}.`;
 const WRONG: [argv: string[], message: string][] = [
   [["lst"], `Unknown command "lst". Did you mean "list"? ${COMMAND_NAMES}`],
   [
@@ -120,26 +118,26 @@ const WRONG: [argv: string[], message: string][] = [
 ];
 
 for (const [argv, message] of WRONG) {
-  Deno.test(`parseRequest() refuses "${argv.join(" ")}"`, () => {
-    const error = assertThrows(() => parseRequest(argv), UsageError);
+  Deno.test(`parse() refuses "${argv.join(" ")}"`, () => {
+    const error = assertThrows(() => parse(argv), UsageError);
     assertEquals(error.message, message);
   });
 }
 
-Deno.test("parseRequest() refuses a flag that only another command has", () => {
+Deno.test("parse() refuses a flag that only another command has", () => {
   const message = 'Unknown flag --loop for "list".';
-  assertThrows(() => parseRequest(["list", "--loop"]), UsageError, message);
+  assertThrows(() => parse(["list", "--loop"]), UsageError, message);
 });
 
-Deno.test("parseRequest() refuses names that every object has", () => {
+Deno.test("parse() refuses names that every object has", () => {
   for (const flag of ["--constructor", "--__proto__", "--toString"]) {
-    assertThrows(() => parseRequest([flag]), UsageError, "Unknown flag");
+    assertThrows(() => parse([flag]), UsageError, "Unknown flag");
   }
-  assertThrows(() => parseRequest(["toString"]), UsageError, "Unknown command");
+  assertThrows(() => parse(["toString"]), UsageError, "Unknown command");
 });
 
 const SCREENS: [name: string, text: string][] = [
-  ["programHelp()", programHelp("1.2.3")],
+  ["programHelp()", programHelp()],
   ...COMMANDS.map((command): [string, string] => [
     `commandHelp() of ${command.name}`,
     commandHelp(command),
@@ -164,9 +162,9 @@ for (const [name, text] of SCREENS) {
 }
 
 Deno.test("programHelp() names the version and every command", () => {
-  const text = programHelp("1.2.3");
-  assert(text.startsWith("agent-runner 1.2.3: "));
-  for (const { name, summary } of COMMANDS) {
+  const text = programHelp();
+  assert(text.startsWith(`agent-runner ${deno.version}: `));
+  for (const { name, summary } of SHOWN) {
     assert(new RegExp(`^  ${name} .*`, "m").exec(text)?.[0].endsWith(summary));
   }
 });
@@ -184,10 +182,10 @@ for (const command of COMMANDS) {
     for (const example of command.examples) {
       const words = example.match(/"[^"]*"|\S+/g) ?? [];
       const argv = words.map((word) => word.replaceAll('"', ""));
-      const request = parseRequest(argv);
+      const request = parse(argv);
       assertEquals(request.command.name, command.name);
       // The settings among the flags are read from the same words.
-      loadConfig(request.flags, () => undefined);
+      loadConfig(request.settings, () => undefined);
     }
   });
 }
@@ -197,6 +195,27 @@ Deno.test("flagsOf() gives a name to one flag only", () => {
     const names = flagsOf(command).map(({ name }) => name);
     assertEquals(names, [...new Set(names)]);
   }
+});
+
+Deno.test("a flag has a value in all commands that take it, or in none", () => {
+  // The words are read before it is known which of them is the command.
+  const all = COMMANDS.flatMap(flagsOf);
+  const valued = all.filter((it) => it.placeholder).map(({ name }) => name);
+  const switches = all.filter((it) => !it.placeholder).map(({ name }) => name);
+  assertEquals([...new Set(valued).intersection(new Set(switches))], []);
+});
+
+Deno.test("parse() has the help, or the version, where that was asked for", () => {
+  for (const argv of [["--help"], ["help"], ["help", "help"], ["-h"]]) {
+    assertEquals(parse(argv).text, programHelp());
+  }
+  for (const argv of [["list", "-h"], ["--help", "list"], ["help", "list"]]) {
+    assertEquals(parse(argv).text, commandHelp(parse(["list"]).command));
+  }
+  for (const argv of [["-V"], ["version"], ["list", "--version"]]) {
+    assertEquals(parse(argv).text, `agent-runner ${deno.version}\n`);
+  }
+  assertEquals(parse(["list"]).text, undefined);
 });
 
 Deno.test("flagsOf() says what a setting is without the flag", () => {

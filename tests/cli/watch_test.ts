@@ -6,9 +6,9 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { DatabaseBusyError } from "../../lib/base/errors.ts";
-import type { Overview, ShownTask } from "../../lib/store/history.ts";
+import { Watched } from "../../lib/cli/watch.ts";
 import { renderFrame, renderLine } from "../../lib/cli/watch_report.ts";
-import { Watched } from "../../lib/cli/watched.ts";
+import type { Overview, ShownTask } from "../../lib/store/contract.ts";
 import { AT_ONCE, commandOf, ENABLED, Folder, keptVariables } from "./cli.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { hasPseudoTerminals, PseudoTerminal } from "./pseudo_terminal.ts";
@@ -172,12 +172,18 @@ Deno.test("renderLine() is one line", () => {
 
 /** A store that counts how often it is looked at. */
 function fakeStore(clock: FakeClock, { lookMs = 0 } = {}) {
+  let listener: (() => void) | undefined;
   const store = {
-    changes: 0,
     looks: 0,
     error: undefined as Error | undefined,
-    changeCount: () => Promise.resolve(store.changes),
-    history: {
+    change: () => listener?.(),
+    events: {
+      onChange(added: () => void): Disposable {
+        listener = added;
+        return { [Symbol.dispose]: () => listener = undefined };
+      },
+    },
+    admin: {
       async overview() {
         store.looks++;
         if (lookMs > 0) await clock.advance(lookMs);
@@ -192,7 +198,7 @@ function fakeStore(clock: FakeClock, { lookMs = 0 } = {}) {
 Deno.test("Watched looks once, and again only after a change", async () => {
   const clock = new FakeClock();
   const store = fakeStore(clock);
-  const watched = new Watched(store, clock);
+  using watched = new Watched(store, clock);
   assertEquals(watched.overview, undefined);
   assertEquals(await watched.look(), true);
   for (let n = 0; n < 5; n++) {
@@ -200,26 +206,46 @@ Deno.test("Watched looks once, and again only after a change", async () => {
     assertEquals(await watched.look(), false);
   }
   assertEquals(store.looks, 1);
-  store.changes++;
+  store.change();
   assertEquals(await watched.look(), true);
+  assertEquals(store.looks, 2);
+});
+
+Deno.test("Watched looks each time at what can't be heard of", async () => {
+  const clock = new FakeClock();
+  const store = fakeStore(clock);
+  using watched = new Watched({ admin: store.admin }, clock);
+  assertEquals([await watched.look(), await watched.look()], [true, true]);
+  assertEquals(store.looks, 2);
+});
+
+Deno.test("Watched looks once more where a change came while it looked", async () => {
+  const clock = new FakeClock();
+  const store = fakeStore(clock);
+  using watched = new Watched(store, clock);
+  const looking = watched.look();
+  store.change();
+  await looking;
+  await clock.advance(60_000);
+  assertEquals([await watched.look(), await watched.look()], [true, false]);
   assertEquals(store.looks, 2);
 });
 
 Deno.test("Watched rests nine times as long as a look took, 5 seconds at most", async () => {
   const clock = new FakeClock();
   const store = fakeStore(clock, { lookMs: 100 });
-  const watched = new Watched(store, clock);
+  using watched = new Watched(store, clock);
   await watched.look();
-  store.changes++;
+  store.change();
   await clock.advance(899);
   assertEquals(await watched.look(), false);
   await clock.advance(1);
   assertEquals(await watched.look(), true);
 
   const slow = fakeStore(clock, { lookMs: 10_000 });
-  const watchedSlow = new Watched(slow, clock);
+  using watchedSlow = new Watched(slow, clock);
   await watchedSlow.look();
-  slow.changes++;
+  slow.change();
   await clock.advance(4_999);
   assertEquals(await watchedSlow.look(), false);
   await clock.advance(1);
@@ -229,9 +255,9 @@ Deno.test("Watched rests nine times as long as a look took, 5 seconds at most", 
 Deno.test("Watched keeps what it saw where the file is held, says by whom, and looks again", async () => {
   const clock = new FakeClock();
   const store = fakeStore(clock);
-  const watched = new Watched(store, clock);
+  using watched = new Watched(store, clock);
   await watched.look();
-  store.changes++;
+  store.change();
   store.error = new DatabaseBusyError("Cannot open it: deno holds it.");
   assertEquals(await watched.look(), true);
   assertEquals(watched.problem, "Cannot open it: deno holds it.");
@@ -358,13 +384,15 @@ for (const [name, key] of [["q", "q"], ["Ctrl-C", "\x03"]] as const) {
         { folder: folder.path, env: { NO_COLOR: "1" } },
       );
       await terminal.shows(/created 1 /);
-      await using runner = folder.start(["run", "--loop"], {
-        env: { ...ENABLED, HANDSFREE_AGENT_TASK_COMPLETION_DELAY: "1.5" },
-      });
-      await terminal.shows(/[0-9a-f]{8} {2}simulate +\d+s {2}Working/);
+      await folder.ok(["run", "--once"], { env: AT_ONCE });
       await terminal.shows(/completed 1 /);
       assertStringIncludes(terminal.screen, "Mend the roof");
       assertStringIncludes(terminal.screen, "1 ended in the last minute");
+      await folder.create([{ instruction: "Paint it" }]);
+      await using runner = folder.start(["run", "--loop", "--drain=0"], {
+        env: { ...ENABLED, HANDSFREE_AGENT_TASK_COMPLETION_DELAY: "3600" },
+      });
+      await terminal.shows(/[0-9a-f]{8} {2}simulate +\d+m?\d*s {2}Working/);
       await terminal.type(key);
       assertEquals(await terminal.ended(), 0);
       assert(terminal.text.startsWith(ENTERED), terminal.text.slice(0, 50));

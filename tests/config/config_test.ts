@@ -6,7 +6,7 @@ import {
   type SettingName,
   SETTINGS,
 } from "../../lib/config/settings.ts";
-import { parseRequest } from "../../lib/cli/usage.ts";
+import { parse } from "../../main.ts";
 
 type Variables = Record<string, string>;
 
@@ -132,12 +132,12 @@ Deno.test("loadConfig() does not look at a variable that its flag covers", () =>
 
 Deno.test("loadConfig() takes a flag that was not given for nothing said", () => {
   const variables = { HANDSFREE_AGENT_EXCLUSIVE: "true" };
-  assertEquals(load(variables, parseRequest([]).flags).exclusive, true);
+  assertEquals(load(variables, parse([]).flags).exclusive, true);
 });
 
 Deno.test("loadConfig() takes --exclusive=false before the variable", () => {
   const variables = { HANDSFREE_AGENT_EXCLUSIVE: "true" };
-  const { flags } = parseRequest(["--exclusive=false"]);
+  const { flags } = parse(["--exclusive=false"]);
   assertEquals(load(variables, flags).exclusive, false);
 });
 

@@ -28,8 +28,10 @@ export interface TestServiceOptions {
   /** As a runner with --exclusive has it. */
   readonly exclusive?: boolean;
   readonly allowedHosts?: readonly string[];
-  /** The service's; the database has the system's. */
+  /** The service's. @default {systemClock} */
   readonly clock?: Clock;
+  /** The database's. @default {systemClock} */
+  readonly storeClock?: Clock;
   /** Makes the runner beside the service. */
   readonly runner?: (store: Store) => ServedRunner;
 }
@@ -65,9 +67,10 @@ export class TestService implements AsyncDisposable {
       level: "DEBUG",
       write: (text) => test.log.push(text),
     });
-    const { exclusive } = options;
+    const { exclusive, storeClock } = options;
     const store = await openDuckDbStore(test.path, {
       exclusive,
+      clock: storeClock,
       connect: (path) => test.#connect(path),
     });
     const service = await startService({

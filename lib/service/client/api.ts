@@ -7,7 +7,7 @@
 import type { z } from "@hono/zod-openapi";
 import type { Clock } from "../../base/clock.ts";
 import { messageOf, ServiceError, UsageError } from "../../base/errors.ts";
-import type { ClientSettings } from "../../config/client.ts";
+import type { ClientSettings } from "../../config/service.ts";
 import type { JsonValue } from "../../task/task.ts";
 import { parseJson, stringifyJson } from "../../task/trace.ts";
 import { problemSchema } from "../api/task_schemas.ts";

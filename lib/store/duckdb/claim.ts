@@ -94,8 +94,23 @@ export async function claimTasks(
   if (ahead === 0 || waitsForIdle || tasks.length < limit) {
     return { tasks, waitsForIdle, at };
   }
-  const held = await holdTasks(connection, options);
+  const providerRoom = roomAfter(tasks, options);
+  const held = await holdTasks(connection, { ...options, providerRoom });
   return { tasks: [...tasks, ...held], waitsForIdle, at };
+}
+
+function roomAfter(
+  tasks: readonly ClaimedTask[],
+  { providerRoom }: ClaimOptions,
+): ClaimOptions["providerRoom"] {
+  if (!providerRoom) return undefined;
+  const rooms = new Map(providerRoom);
+  for (const { task: { provider } } of tasks) {
+    const name = rooms.has(provider) ? provider : OTHERS;
+    const room = rooms.get(name);
+    if (room !== undefined) rooms.set(name, room - 1);
+  }
+  return rooms;
 }
 
 interface Candidate extends HeldRow {
@@ -128,7 +143,8 @@ async function beginTasks(
     const { id: taskId, attempt } = task;
     const lease = { taskId, id: leaseId, owner, attempt: attempt + 1 };
     changes.apply(begin({ task, lease }));
-    return { task: changes.get(taskId) ?? task, lease };
+    const { leaseId: _, ...begun } = changes.get(taskId) ?? task;
+    return { task: begun, lease };
   });
   await changes.write(connection);
   return { tasks, waitsForIdle: false };

@@ -375,8 +375,8 @@ export class Database implements AsyncDisposable {
   }
 
   #explained(error: unknown): unknown {
-    const isDuckDbs = error instanceof Error &&
-      !(error instanceof DatabaseError) &&
+    // DuckDB's errors are plain ones that begin with their kind.
+    const isDuckDbs = error instanceof Error && error.name === "Error" &&
       /^[A-Z][\w ]* Error: /.test(error.message);
     return isDuckDbs ? explainDuckDbError(error, this.path) : error;
   }

@@ -22,6 +22,8 @@ import { ensureSchema } from "./schema.ts";
 /** Options for {@linkcode openDuckDbStore}. */
 export interface DuckDbStoreOptions
   extends Pick<DatabaseOptions, "exclusive" | "waitMs"> {
+  /** How long to wait for the file while it is opened. @default {waitMs} */
+  readonly openWaitMs?: number;
   /** @default {systemClock} */
   readonly clock?: Clock;
   /** @default {connectDuckDb} */
@@ -50,6 +52,7 @@ export async function openDuckDbStore(
     onCreate,
     notifications: isNotifying = true,
     onProblem = () => {},
+    openWaitMs = options.waitMs,
     ...rest
   } = options;
   const notifications = new Notifications({ onProblem });
@@ -70,7 +73,7 @@ export async function openDuckDbStore(
   };
   try {
     // Whoever opens a store is told at once where that can't be used.
-    await database.transaction(async () => {});
+    await database.transaction(async () => {}, { waitMs: openWaitMs });
   } catch (error) {
     await store[Symbol.asyncDispose]();
     throw error;

@@ -6,7 +6,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { systemClock } from "../../../lib/base/clock.ts";
-import { clientSettings } from "../../../lib/config/client.ts";
+import { clientSettings } from "../../../lib/config/service.ts";
 import { loadConfig } from "../../../lib/config/config.ts";
 import {
   ServiceError,

@@ -84,8 +84,8 @@ function testCancel(test: Test): void {
       const { mine, result, cancelled_at } = await traceOf(store, id);
       assertEquals([mine, result], [1, "cancelled"]);
       assertEquals(cancelled_at, traceTime(updatedAt));
-      const [kind] = nth((await historyOf(store, id)).slice(-1), 0);
-      assertEquals(kind, "cancelled");
+      const [kind, , runner] = nth((await historyOf(store, id)).slice(-1), 0);
+      assertEquals([kind, runner], ["cancelled", null]);
       assertEquals(await lastEventAt(store, id), updatedAt);
     }
     await elapse(HOUR);

@@ -28,6 +28,7 @@ import {
   later,
   LEASE_MS,
   leasesOf,
+  MINUTE,
   minutes,
   nth,
   record,
@@ -76,7 +77,7 @@ function testUntilDue(test: Test): void {
     const { store, elapse, now } = subject;
     const id = await createOne(store, { runAt: later(await now(), HOUR) });
     assertEquals(idsOf(await claim(store)), []);
-    await elapse(HOUR);
+    await elapse(HOUR + MINUTE);
     const since = later(await now(), -HOUR / 2);
     assertEquals(await store.queue.untilDue(since), 0);
     assertEquals(idsOf(await claim(store)), [id]);

@@ -21,26 +21,9 @@ import {
   retryLater,
 } from "../../../lib/task/transitions.ts";
 import { runChild } from "../../support/fixtures/child.ts";
+import { handsFreeTable, TIME_TYPES } from "./subject.ts";
 
-const TIME_TYPES = ["TIMESTAMPTZ", "TIMESTAMP"] as const;
 type TimeType = (typeof TIME_TYPES)[number];
-
-/** The table as HandsFree makes it. */
-function schema(type: TimeType): string {
-  return `CREATE TABLE agent_tasks (
-    id UUID PRIMARY KEY,
-    user_id UUID NOT NULL,
-    provider TEXT NOT NULL,
-    repo_full_name TEXT,
-    issue_number INTEGER,
-    pr_number INTEGER,
-    instruction TEXT,
-    status TEXT NOT NULL,
-    last_update TEXT,
-    created_at ${type} NOT NULL DEFAULT now(),
-    updated_at ${type} NOT NULL DEFAULT now()
-  )`;
-}
 
 const COLUMNS = "id, user_id, provider, repo_full_name, issue_number, " +
   "pr_number, instruction, status, last_update, created_at, updated_at";
@@ -160,7 +143,7 @@ function testWithBackend(
       withFolder(async (path) => {
         await query(
           path,
-          schema(type),
+          handsFreeTable(type),
           ...ROWS.map((values): [string, typeof values] => [INSERT, values]),
         );
         await body(path, type);
@@ -527,7 +510,7 @@ for (
     ["a view", "CREATE VIEW agent_tasks AS SELECT 1 AS id, 'x' AS status"],
     [
       "a table that lacks one column",
-      schema("TIMESTAMP").replace("last_update TEXT,", ""),
+      handsFreeTable("TIMESTAMP").replace("last_update TEXT,", ""),
     ],
   ] as const
 ) {

@@ -94,9 +94,11 @@ export async function openSubject(
     sql: string,
     values: readonly SqlValue[] = [],
   ): Promise<string> {
-    const answer = backdoor.ask(sql, values);
-    await store.admin.count();
-    return await answer;
+    const [answer] = await Promise.all([
+      backdoor.ask(sql, values),
+      store.admin.count(),
+    ]);
+    return answer;
   }
   async function referTo(id: string): Promise<void> {
     await ask(

@@ -1,0 +1,164 @@
+/**
+ * What a command is, what it is given, and what several commands take.
+ *
+ * @module
+ */
+
+import type { Clock } from "../base/clock.ts";
+import type { Log } from "../base/log.ts";
+import type { Config, FlagValues } from "../config/config.ts";
+import {
+  type Setting,
+  type SettingName,
+  SETTINGS,
+  summaryOf,
+} from "../config/settings.ts";
+import type { Admin, Events, Store } from "../store/contract.ts";
+import { TASK_STATES } from "../task/task.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** A flag of one command. */
+export interface Flag {
+  /** The long name without its dashes. */
+  readonly name: string;
+  /** What its value is called; without it, the flag has no value. */
+  readonly placeholder?: string;
+  readonly summary: string;
+  /** What its value may be, where that can be listed. */
+  readonly choices?: readonly string[];
+  /** Its value may be several of the choices, with commas. */
+  readonly isList?: boolean;
+}
+
+/**
+ * A command. All of them are loaded at each start: what takes long to load, such
+ * as DuckDB, is imported where it is needed.
+ */
+export interface Command {
+  /** A word, or two: `config check`. */
+  readonly name: string;
+  /** Its arguments, as `--help` shows them. @default {""} */
+  readonly args?: string;
+  /** How many arguments it takes. @default {0} */
+  readonly maxArgs?: number;
+  readonly summary: string;
+  /** @default {[]} */
+  readonly flags?: readonly Flag[];
+  /** Settings that it takes as flags, beside the common ones. @default {[]} */
+  readonly settings?: readonly SettingName[];
+  readonly examples: readonly string[];
+  /** It works without the configuration file, be that right or wrong. */
+  readonly ignoresConfigFile?: true;
+  /** It makes the database where there is none; the others refuse. */
+  readonly makesDatabase?: true;
+  /** For scripts of our own: neither help nor README name it. */
+  readonly isHidden?: true;
+  /** Does it, and returns the exit code. `run` has none: main.ts runs tasks. */
+  readonly run?: (context: CommandContext) => Promise<number>;
+}
+
+/** Settings that every command takes as flags. */
+export const COMMON_SETTINGS: readonly SettingName[] = [
+  "configPath",
+  "dbPath",
+  "dbWaitMs",
+  "logLevel",
+  "logFormat",
+];
+
+/** What the HTTP API takes, with or without a runner beside it. */
+export const SERVICE_SETTINGS: readonly SettingName[] = [
+  "listen",
+  "allowedHosts",
+  "tokenFile",
+];
+
+/** What commands take that can work through the HTTP API too. */
+export const CLIENT_SETTINGS: readonly SettingName[] = ["server", "tokenFile"];
+
+/** Of every command that prints a result. */
+export const JSON_FLAG: Flag = {
+  name: "json",
+  summary: "Print JSON, for scripts",
+};
+
+/** Of commands that choose tasks by their states. */
+export const STATE_FLAG: Flag = {
+  name: "state",
+  placeholder: "STATE",
+  summary: `${TASK_STATES.join(", ")}; several with commas`,
+  choices: TASK_STATES,
+  isList: true,
+};
+
+/** Of commands that choose tasks by their provider. */
+export const PROVIDER_FLAG: Flag = {
+  name: "provider",
+  placeholder: "NAME",
+  summary: "Only this provider",
+};
+
+/** The settings that a command takes as flags. */
+export function settingsOf({ settings = [] }: Command): readonly Setting[] {
+  return [...settings, ...COMMON_SETTINGS].map((name) => SETTINGS[name]);
+}
+
+/** Every flag of a command, those of settings included. */
+export function flagsOf(command: Command): readonly Flag[] {
+  return [
+    ...command.flags ?? [],
+    ...settingsOf(command).map((setting): Flag => {
+      const { flag = "", kind, placeholder, choices, summary } = setting;
+      return {
+        name: flag,
+        ...kind === "boolean"
+          ? { summary }
+          : { placeholder, summary: summaryOf(setting) },
+        ...choices && { choices },
+      };
+    }),
+    { name: "help", summary: "Show this help (-h)" },
+    { name: "version", summary: "Show the version (-V)" },
+  ];
+}
+
+/** Of commands that choose tasks by what they have in common. */
+export const FILTER_FLAGS: readonly Flag[] = [STATE_FLAG, PROVIDER_FLAG];
+
+/** What a command is given. */
+export interface CommandContext {
+  /** All of them. */
+  readonly commands: readonly Command[];
+  readonly config: Config;
+  readonly args: readonly string[];
+  readonly flags: FlagValues;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly terminal: Terminal;
+  /**
+   * Opens the store that the configuration names: a file.
+   *
+   * @throws {DatabaseError} where it can't be used.
+   */
+  readonly openStore: () => Promise<Store>;
+  /**
+   * As {@linkcode openStore}, but that it waits for ever for another program that
+   * holds the store, says for whom, and gives up only when `stop` aborts: then
+   * there is none.
+   */
+  readonly openStoreWhenFree: (stop: AbortSignal) => Promise<Store | undefined>;
+  /** Opens the tasks that the configuration names, in a file or a service. */
+  readonly openAdmin: () => Promise<OpenAdmin>;
+}
+
+/** Tasks to work on; {@linkcode Store} is one. */
+export interface OpenAdmin extends AsyncDisposable {
+  readonly admin: Admin;
+  /** Not where they are behind a service. */
+  readonly events?: Pick<Events, "onChange">;
+}
+
+/** What leases and the history call this process. */
+export function runnerName(): string {
+  return `agent-runner-${Deno.pid}-${crypto.randomUUID().slice(0, 8)}`;
+}

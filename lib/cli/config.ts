@@ -1,0 +1,143 @@
+/**
+ * `agent-runner config check` and `agent-runner config schema`
+ *
+ * @module
+ */
+
+import type { Clock } from "../base/clock.ts";
+import { EXIT, messageOf } from "../base/errors.ts";
+import type { Config } from "../config/config.ts";
+import type { Processor } from "../processors/processor.ts";
+import type { AgentTask } from "../task/task.ts";
+import { type Command, type CommandContext, JSON_FLAG } from "./command.ts";
+import {
+  type ProviderReport,
+  renderReport,
+  reportToJson,
+  type WebhookReport,
+} from "./config_report.ts";
+import { renderJson } from "./render.ts";
+
+/** Prints the JSON Schema of the configuration file. */
+export const configSchema: Command = {
+  name: "config schema",
+  summary: "Print the JSON Schema of the configuration file, for editors",
+  examples: ["config schema"],
+  ignoresConfigFile: true,
+  run: async ({ terminal }) => {
+    const { jsonSchema } = await import("../config/schema.ts");
+    terminal.write(`${JSON.stringify(jsonSchema(), null, 2)}\n`);
+    return EXIT.ok;
+  },
+};
+
+/**
+ * Prints what would run for each provider, and tries what can be tried without
+ * doing work. Exit code 2 where something is wrong.
+ */
+export const configCheck: Command = {
+  name: "config check",
+  summary: "Say what would run for each provider, and what is wrong with it",
+  flags: [JSON_FLAG],
+  examples: ["config check", "config check --config other.json"],
+  run: async (context) => {
+    const { config, flags, terminal } = context;
+    const reports = {
+      providers: await reportProviders(context),
+      webhooks: await reportWebhooks(config),
+    };
+    const all = [...reports.providers, ...reports.webhooks];
+    const isOk = all.every(({ problems }) => problems.length === 0);
+    terminal.write(
+      flags.json
+        ? renderJson(reportToJson(config, reports), 2)
+        : renderReport(config, reports),
+    );
+    return isOk ? EXIT.ok : EXIT.usage;
+  },
+};
+
+async function reportWebhooks(
+  { webhooks = [] }: Config,
+): Promise<WebhookReport[]> {
+  if (webhooks.length === 0) return [];
+  const { createReceivers, shownUrl } = await import(
+    "../webhooks/webhooks.ts"
+  );
+  return await Promise.all(webhooks.map(async (webhook) => {
+    const report = { url: shownUrl(webhook), on: webhook.on };
+    try {
+      await createReceivers([webhook], Deno.env.get);
+      return { ...report, problems: [] };
+    } catch (error) {
+      return { ...report, problems: [messageOf(error)] };
+    }
+  }));
+}
+
+/**
+ * Tries what can be tried of each configured provider without doing work.
+ *
+ * @throws {UserError} where a processor can't be made at all.
+ */
+export async function reportProviders(
+  { config, clock, log }: Pick<CommandContext, "config" | "clock" | "log">,
+): Promise<ProviderReport[]> {
+  const { createProcessors } = await import("../processors/open.ts");
+  await using processors = await createProcessors(config, { clock, log });
+  const providers = config.providers?.keys() ?? ["*"];
+  return await Promise.all([...providers].map(async (provider) => {
+    const processor = processors.for(provider);
+    return {
+      provider,
+      processor: config.providers?.get(provider)?.processor ?? "simulate",
+      does: processor?.describe?.(EXAMPLE) ?? "",
+      problems: processor ? await problemsOf(processor, clock) : [],
+    };
+  }));
+}
+
+/** A task for `describe()` whose texts say what they stand for. */
+const EXAMPLE: AgentTask = {
+  id: "00000000-0000-0000-0000-000000000000",
+  userId: "00000000-0000-0000-0000-000000000000",
+  provider: "example",
+  targetType: null,
+  targetRef: null,
+  instruction: "{instruction}",
+  state: "running",
+  traceText: null,
+  priority: 0,
+  runAt: null,
+  attempt: 1,
+  questions: 0,
+  maxAttempts: null,
+  timeoutMs: null,
+  leaseOwner: null,
+  leaseExpiresAt: null,
+  cancelRequestedAt: null,
+  createdAt: new Date(0),
+  updatedAt: new Date(0),
+};
+
+const CHECK_TIMEOUT_MS = 10_000;
+
+async function problemsOf(
+  processor: Processor,
+  clock: Clock,
+): Promise<readonly string[]> {
+  if (!processor.check) return [];
+  const answered = new AbortController();
+  try {
+    return await Promise.race([
+      processor.check(),
+      clock.sleep(CHECK_TIMEOUT_MS, answered.signal).then(() => [
+        `No answer within ${CHECK_TIMEOUT_MS / 1_000} s.`,
+      ]),
+    ]);
+  } catch (error) {
+    return [messageOf(error)];
+  } finally {
+    answered.abort();
+  }
+}

@@ -1,0 +1,181 @@
+/**
+ * `agent-runner create`
+ *
+ * @module
+ */
+
+import { DuplicateIdError, EXIT, UsageError } from "../base/errors.ts";
+import { type Admin, type IdList, newTasks } from "../store/contract.ts";
+import { newTaskOf, TASK_FIELDS } from "../task/new_task.ts";
+import type { NewTask } from "../task/task.ts";
+import {
+  CLIENT_SETTINGS,
+  type Command,
+  type CommandContext,
+  JSON_FLAG,
+} from "./command.ts";
+import { textFlag } from "./flags.ts";
+import { renderJson } from "./render.ts";
+import { TaskFile } from "./task_file.ts";
+import type { Terminal } from "./terminal.ts";
+import { openText } from "./text_source.ts";
+
+/** Creates a task, or one for each line of a file: all or none. */
+export const create: Command = {
+  name: "create",
+  args: "[INSTRUCTION | -]",
+  maxArgs: 1,
+  summary: "Create a task, or many from a file",
+  flags: [
+    {
+      name: "provider",
+      placeholder: "NAME",
+      summary: 'Who does the work (default "simulate")',
+    },
+    {
+      name: "user",
+      placeholder: "ID",
+      summary: 'Whose task it is: a UUID or any text (default "local")',
+    },
+    {
+      name: "target",
+      placeholder: "REF",
+      summary: "The issue or pull request: owner/repo#12",
+    },
+    {
+      name: "target-type",
+      placeholder: "TYPE",
+      summary: "issue or pr (default issue)",
+    },
+    {
+      name: "trace",
+      placeholder: "JSON",
+      summary: "A JSON object to start with",
+    },
+    {
+      name: "priority",
+      placeholder: "N",
+      summary: "Higher runs first (default 0)",
+    },
+    {
+      name: "run-at",
+      placeholder: "TIME",
+      summary: "Not before this time: 2026-12-31T08:00:00Z",
+    },
+    {
+      name: "attempts",
+      placeholder: "N",
+      summary:
+        "Try up to N times; a runner's death counts too (default --attempts of run)",
+    },
+    {
+      name: "timeout",
+      placeholder: "SECONDS",
+      summary: "Stop a run that takes longer (default --timeout of run)",
+    },
+    {
+      name: "file",
+      placeholder: "PATH",
+      summary: "Create one task per line of a JSON Lines file (- for stdin)",
+    },
+    JSON_FLAG,
+  ],
+  settings: CLIENT_SETTINGS,
+  makesDatabase: true,
+  examples: [
+    'create "Summarise the open issues" --provider simulate',
+    'create "Fix the flaky test" --target octo/app#12 --target-type pr',
+    "create --file tasks.jsonl",
+  ],
+  run: (context) => {
+    const path = textFlag(context.flags, "file");
+    return path === undefined
+      ? createOne(context)
+      : createFromFile(context, path);
+  },
+};
+
+async function createOne(context: CommandContext): Promise<number> {
+  const { flags, terminal, openAdmin } = context;
+  const task = await readTask(context);
+  await using store = await openAdmin();
+  const ids = await store.admin.create(newTasks([task]));
+  const [id = null] = [...ids.sets()].flat();
+  terminal.write(flags.json ? renderJson({ id }) : `Created task ${id}\n`);
+  return EXIT.ok;
+}
+
+async function createFromFile(
+  context: CommandContext,
+  path: string,
+): Promise<number> {
+  const { flags, terminal, openAdmin } = context;
+  assertFileAlone(context);
+  const file = await TaskFile.check(await openText(path, terminal));
+  await using store = await openAdmin();
+  const ids = await createAll(store.admin, file);
+  if (flags.json) writeIds(ids, terminal);
+  else {
+    const tasks = ids.length === 1 ? "task" : "tasks";
+    terminal.write(`Created ${ids.length} ${tasks}\n`);
+  }
+  return EXIT.ok;
+}
+
+async function createAll(admin: Admin, file: TaskFile): Promise<IdList> {
+  try {
+    return await admin.create(file);
+  } catch (error) {
+    throw error instanceof DuplicateIdError ? file.explain(error) : error;
+  }
+}
+
+function writeIds(ids: IdList, terminal: Terminal): void {
+  let before = "[";
+  for (const set of ids.sets()) {
+    const list = renderJson(set.map((id) => ({ id }))).trimEnd();
+    terminal.write(before + list.slice(1, -1));
+    before = ",";
+  }
+  terminal.write("]\n");
+}
+
+async function readTask(
+  { args, flags, terminal }: CommandContext,
+): Promise<NewTask> {
+  const [given] = args;
+  if (given === undefined) {
+    throw new UsageError(
+      "Cannot create a task without an instruction. " +
+        'Give one: agent-runner create "What to do", or - to read it from ' +
+        "standard input.",
+    );
+  }
+  const instruction = given === "-"
+    ? (await terminal.readInput()).trimEnd()
+    : given;
+  if (instruction.trim() === "") {
+    throw new UsageError(
+      "Cannot create a task: the instruction is empty. Say what to do.",
+    );
+  }
+  return await newTaskOf({
+    instruction,
+    ...Object.fromEntries(
+      TASK_FIELDS.filter((name) => name !== "id" && name !== "instruction")
+        .map((name) => [name, textFlag(flags, name.replace("_", "-"))]),
+    ),
+  });
+}
+
+function assertFileAlone({ args, flags }: CommandContext): void {
+  const other = TASK_FIELDS.find((name) =>
+    textFlag(flags, name.replace("_", "-")) !== undefined
+  );
+  if (args.length === 0 && !other) return;
+  throw new UsageError(
+    `Cannot combine --file with ${
+      other ? `--${other.replace("_", "-")}` : "an instruction"
+    }. Put it into the lines of the file.`,
+  );
+}

@@ -1,0 +1,123 @@
+/**
+ * `agent-runner doctor`
+ *
+ * @module
+ */
+
+import manifest from "../../deno.json" with { type: "json" };
+import { EXIT, UserError } from "../base/errors.ts";
+import type { Config } from "../config/config.ts";
+import { claimedProvidersOf } from "../runner/providers.ts";
+import { type Check, OTHERS } from "../store/contract.ts";
+import { type Command, type CommandContext, JSON_FLAG } from "./command.ts";
+import {
+  checkOf,
+  checksToJson,
+  checkTasks,
+  isHealthy,
+  renderChecks,
+} from "./diagnosis.ts";
+import { reportProviders } from "./config.ts";
+import { renderJson } from "./render.ts";
+
+/** Looks at everything that agent-runner needs, and changes nothing. Exit code 1 where something does not work. */
+export const doctor: Command = {
+  name: "doctor",
+  summary: "Look for what is wrong, and say what to do",
+  flags: [JSON_FLAG],
+  settings: ["leaseMs"],
+  examples: ["doctor"],
+  run: async (context) => {
+    const { config, clock, flags, terminal } = context;
+    const { leaseMs } = config;
+    const { openDiagnostics } = await import("../store/open.ts");
+    const { checks: placeChecks, tasks, engine } = await openDiagnostics(
+      config,
+      clock,
+    ).diagnose({ leaseMs });
+    const served = claimedProvidersOf(config.providers);
+    const checks = [
+      checkSettings(config),
+      checkEnabled(config),
+      await checkProviders(context),
+      versionOf(engine),
+      ...placeChecks,
+      ...tasks ? checkTasks(tasks, { leaseMs, served }) : [],
+    ];
+    terminal.write(
+      flags.json
+        ? renderJson(checksToJson(checks), 2)
+        : renderChecks(checks, terminal.screen),
+    );
+    return isHealthy(checks) ? EXIT.ok : EXIT.failed;
+  },
+};
+
+/** Wrong ones are reported before any command begins. */
+function checkSettings({ sources }: Config): Check {
+  const given = [...sources.values()]
+    .map((source) => source.replace(/(:\d+)+$/, ""))
+    .filter((source) => source !== "default");
+  const names = [...new Set(given)];
+  return {
+    name: "settings",
+    level: "ok",
+    message: names.length > 0
+      ? `given by ${names.join(", ")}; the rest are defaults`
+      : "all are defaults",
+  };
+}
+
+function checkEnabled({ enabled }: Config): Check {
+  return checkOf("enabled", enabled ? "ok" : "warn", {
+    message: enabled ? "run runs tasks" : "run runs nothing",
+    advice: "HANDSFREE_AGENT_RUNNER_ENABLED=true enables it.",
+  });
+}
+
+async function checkProviders(context: CommandContext): Promise<Check> {
+  const name = "providers";
+  const { providers, configPath } = context.config;
+  if (!providers) {
+    return {
+      name,
+      level: "ok",
+      message: "none is configured: every one is simulated",
+    };
+  }
+  const wrong = await providerProblems(context);
+  const names = [...providers].map(([name, { processor }]) =>
+    `${nameOf(name)} (${processor})`
+  );
+  return checkOf(name, wrong.length > 0 ? "fail" : "ok", {
+    message: wrong.join(" ") || `${names.join(", ")} by ${configPath}`,
+    advice: "agent-runner config check says what would run for each.",
+  });
+}
+
+async function providerProblems(context: CommandContext): Promise<string[]> {
+  try {
+    const reports = await reportProviders(context);
+    return reports.flatMap(({ provider, problems }) =>
+      problems.map((problem) => `${nameOf(provider)}: ${problem}`)
+    );
+  } catch (error) {
+    if (error instanceof UserError) return [error.message];
+    throw error;
+  }
+}
+
+function nameOf(provider: string): string {
+  return provider === OTHERS ? "all others" : provider;
+}
+
+function versionOf(engine: string | undefined): Check {
+  const { os, arch } = Deno.build;
+  return {
+    name: "version",
+    level: "ok",
+    message: `agent-runner ${manifest.version}, ` +
+      (engine ? `${engine}, ` : "") +
+      `Deno ${Deno.version.deno} on ${os} ${arch}`,
+  };
+}

@@ -1,0 +1,102 @@
+/**
+ * What the flags of single commands say.
+ *
+ * @module
+ */
+
+import { closestString } from "@std/text/closest-string";
+import type { FlagValues } from "../config/config.ts";
+import { expectedOf, readNumber, type ValueForm } from "../config/settings.ts";
+import { UsageError } from "../base/errors.ts";
+import { parseSpan } from "../base/figures.ts";
+import type { TaskFilter } from "../store/contract.ts";
+import { parseTime } from "../task/new_task.ts";
+import { TASK_STATES, type TaskState } from "../task/task.ts";
+
+/** A flag's text; undefined where it was not given. */
+export function textFlag(flags: FlagValues, name: string): string | undefined {
+  const value = flags[name];
+  return typeof value === "string" ? value : undefined;
+}
+
+/**
+ * What `--state` and `--provider` say.
+ *
+ * @throws {UsageError} that names the nearest state that there is.
+ */
+export function filterFlags(flags: FlagValues): TaskFilter {
+  return {
+    states: textFlag(flags, "state")?.split(",").map(stateOf),
+    provider: textFlag(flags, "provider"),
+  };
+}
+
+function stateOf(text: string): TaskState {
+  const name = text.trim();
+  const state = TASK_STATES.find((it) => it === name);
+  if (state) return state;
+  throw new UsageError(
+    `Unknown state "${name}". Did you mean "${
+      closestString(name, [...TASK_STATES])
+    }"? States: ${TASK_STATES.join(", ")}.`,
+  );
+}
+
+/**
+ * The time that a flag like `--since 7d` or `--since 2026-11-01` says; undefined
+ * where it was not given.
+ *
+ * @throws {UsageError} where it says something else.
+ */
+export function pastFlag(
+  flags: FlagValues,
+  name: string,
+  now: Date,
+): Date | undefined {
+  const text = textFlag(flags, name);
+  if (text === undefined) return undefined;
+  const spanMs = parseSpan(text);
+  const time = spanMs === undefined
+    ? parseTime(text)
+    : new Date(now.getTime() - spanMs);
+  if (time && time <= now) return time;
+  throw new UsageError(
+    `--${name} is "${text}": expected a span like 90s, 15m, 24h, 7d or 2w, ` +
+      "or a time in the past like 2026-01-31.",
+  );
+}
+
+/**
+ * What a flag like `--limit` says; undefined where it was not given.
+ *
+ * @throws {UsageError} where it is no whole number of 1 or more.
+ */
+export function countFlag(flags: FlagValues, name: string): number | undefined {
+  return numberFlag(flags, name, { kind: "count", min: 1, max: 999_999_999 });
+}
+
+/**
+ * The milliseconds that a flag in seconds says; undefined where it was not given.
+ *
+ * @throws {UsageError} where it is no number above 0, or more than a day.
+ */
+export function secondsFlag(
+  flags: FlagValues,
+  name: string,
+): number | undefined {
+  return numberFlag(flags, name, { kind: "seconds", min: 0.001, max: 86_400 });
+}
+
+function numberFlag(
+  flags: FlagValues,
+  name: string,
+  form: ValueForm,
+): number | undefined {
+  const text = textFlag(flags, name);
+  if (text === undefined) return undefined;
+  const number = readNumber(form, text);
+  if (number !== undefined) return number;
+  throw new UsageError(
+    `--${name} is "${text}": expected ${expectedOf(form, text)}.`,
+  );
+}

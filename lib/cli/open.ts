@@ -1,0 +1,108 @@
+/**
+ * Opens what commands work on: a file, or the tasks behind a service.
+ *
+ * @module
+ */
+
+import type { Clock } from "../base/clock.ts";
+import { DatabaseBusyError } from "../base/errors.ts";
+import type { Log } from "../base/log.ts";
+import { clientSettings } from "../config/service.ts";
+import type { Config } from "../config/config.ts";
+import type { Store } from "../store/contract.ts";
+import type { Command, CommandContext, OpenAdmin } from "./command.ts";
+
+/** What opening goes by. */
+interface OpenParts {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** How a command opens what it works on. */
+export function openersOf(
+  command: Command,
+  { config, clock, log }: OpenParts,
+): Pick<CommandContext, "openStore" | "openStoreWhenFree" | "openAdmin"> {
+  // All others are done in a moment, and may ask a person meanwhile.
+  const exclusive = config.exclusive &&
+    (command.settings?.includes("exclusive") ?? false);
+  const settings = {
+    ...config,
+    exclusive,
+    mustExist: !command.makesDatabase,
+  };
+  // Each way in takes longer to load than all the rest.
+  const openStore = async (own?: { readonly openWaitMs: number }) => {
+    const { openStore } = await import("../store/open.ts");
+    return await openStore({ ...settings, ...own }, log);
+  };
+  return {
+    openStore: () => openStore(),
+    openStoreWhenFree: (stop) => openWhenFree(openStore, { clock, log, stop }),
+    openAdmin: () => openAdmin(openStore, { config, clock }),
+  };
+}
+
+async function openAdmin(
+  openStore: () => Promise<Store>,
+  { config, clock }: Pick<OpenParts, "config" | "clock">,
+): Promise<OpenAdmin> {
+  const service = await clientSettings(config);
+  if (service) {
+    const { openServiceAdmin } = await import("../service/client/admin.ts");
+    const admin = await openServiceAdmin({ ...service, clock });
+    return { admin, [Symbol.asyncDispose]: () => Promise.resolve() };
+  }
+  try {
+    return await openStore();
+  } catch (error) {
+    if (!(error instanceof DatabaseBusyError)) throw error;
+    throw new DatabaseBusyError(
+      `${error.message} Where it is a runner that keeps the file and has ` +
+        "--listen, go through its address: --server http://127.0.0.1:8080.",
+      { cause: error, holder: error.holder },
+    );
+  }
+}
+
+/** Signals are obeyed within this time while another program has the file. */
+const LOOK_MS = 500;
+/** Who waits is told again after this time. */
+const REMIND_MS = 30_000;
+
+/**
+ * Opens a store as soon as no other program holds it, and says for whom it waits.
+ * Undefined where `stop` aborts before.
+ *
+ * @throws {DatabaseError} where it can't be used for another reason.
+ */
+export async function openWhenFree(
+  open: (own: { readonly openWaitMs: number }) => Promise<Store>,
+  { clock, log, stop }: {
+    readonly clock: Clock;
+    readonly log: Log;
+    readonly stop: AbortSignal;
+  },
+): Promise<Store | undefined> {
+  const startedAt = clock.monotonic();
+  let saidAt = -Infinity;
+  while (!stop.aborted) {
+    try {
+      return await open({ openWaitMs: LOOK_MS });
+    } catch (error) {
+      if (!(error instanceof DatabaseBusyError)) throw error;
+      const now = clock.monotonic();
+      if (now - saidAt < REMIND_MS) continue;
+      saidAt = now;
+      const seconds = Math.round((now - startedAt) / 1_000);
+      log.warning(
+        `Waiting for the database, for ${seconds} s so far: ${error.holder} ` +
+          "holds it. It may be busy, stopped or frozen; this goes on when it " +
+          "lets go, or ends.",
+        { event: "waiting_for_database", holder: error.holder, seconds },
+      );
+    }
+  }
+  return undefined;
+}

@@ -1,0 +1,178 @@
+/**
+ * `agent-runner run-task`
+ *
+ * @module
+ */
+
+import { EXIT, UserError } from "../base/errors.ts";
+import { formatLocalTime, type Log, printable } from "../base/log.ts";
+import type { ProcessorLookup } from "../processors/processor.ts";
+import type { RunWatcher } from "../runner/log.ts";
+import type { Store } from "../store/contract.ts";
+import { progressText } from "../task/progress.ts";
+import { type AgentTask, isFinal, isKnownState } from "../task/task.ts";
+import { parseTrace } from "../task/trace.ts";
+import { questionOf } from "../task/transitions.ts";
+import { findTask, prefixOf } from "./choose.ts";
+import { type Command, type CommandContext, runnerName } from "./command.ts";
+import { listenForSignals } from "./signals.ts";
+import { OutputClosedError, type Terminal } from "./terminal.ts";
+
+/** Runs the task that the user names. */
+export const runTask: Command = {
+  name: "run-task",
+  args: "ID",
+  maxArgs: 1,
+  summary: "Run one task now, with its output on the terminal",
+  settings: ["exclusive", "leaseMs", "maxAttempts", "attempts", "timeoutMs"],
+  examples: ["run-task 550e8400"],
+  run: async (context) => {
+    const { config, args, clock, log, openStore } = context;
+    const prefix = prefixOf(args, "run a task without its id");
+    const { assertEnabled } = await import("../runner.ts");
+    assertEnabled(config);
+    const { createProcessors } = await import("../processors/open.ts");
+    await using processors = await createProcessors(config, { clock, log });
+    await using store = await openStore();
+    const task = await findTask(store.admin, prefix);
+    const processorFor = processors.for;
+    return await runNow(task, { ...context, store, processorFor });
+  },
+};
+
+/** Options for {@linkcode runNow}. */
+export interface RunNowOptions
+  extends Pick<CommandContext, "config" | "clock" | "log" | "terminal"> {
+  readonly store: Pick<Store, "queue" | "admin">;
+  readonly processorFor: ProcessorLookup;
+}
+
+/**
+ * Runs one task at once, whatever its time and its provider's limit: what it
+ * prints goes to standard output, the rest to the log. A signal gives it back.
+ * Exit code 0 where it completed.
+ *
+ * @throws {UserError} that says why it can't be run now.
+ */
+export async function runNow(
+  task: AgentTask,
+  { config, clock, log, terminal, store, processorFor }: RunNowOptions,
+): Promise<number> {
+  if (!processorFor(task.provider)) {
+    throw cannotRun(
+      task,
+      `no processor is configured for its provider, ${task.provider}.`,
+    );
+  }
+  assertRunnable(task, clock.now());
+  const { autoStartCreatedTasks, createRunner, processRunningTask } =
+    await import("../runner.ts");
+  const { outputLines } = await import("../runner/log.ts");
+  await using runner = createRunner({
+    queue: store.queue,
+    admin: store.admin,
+    processorFor,
+    clock,
+    log,
+    owner: runnerName(),
+    settings: config,
+    watcher: watcherOf({ log, terminal, outputLines }),
+  });
+  using signals = listenForSignals(log, {
+    drain: "Stopping: the task is given back",
+    abort: "Still stopping: the task has a second to end",
+  });
+  const stop = () => runner.runs.stopAll("shutdown");
+  signals.drain.addEventListener("abort", stop);
+  const claim = { taskId: task.id, signal: signals.drain };
+  const { maxAttempts } = config;
+  await store.queue.endAbandoned({ maxAttempts, ...claim });
+  const { runs: [run] } = await autoStartCreatedTasks(runner, {
+    limit: 1,
+    ...claim,
+  });
+  if (!run) {
+    if (signals.drain.aborted) return EXIT.failed;
+    const now = await store.admin.get(task.id);
+    if (now) assertRunnable(now, clock.now());
+    throw cannotRun(task, "somebody else has just changed it. Try again.");
+  }
+  if (signals.drain.aborted) stop();
+  const result = await processRunningTask(runner, run);
+  if (result === "needs_input") {
+    log.info(howToAnswer(task), { event: "hint", task: task.id });
+  }
+  return result === "completed" ? EXIT.ok : EXIT.failed;
+}
+
+/** @throws {UserError} that says why nobody can run the task now. */
+function assertRunnable(task: AgentTask, now: Date): void {
+  const { state, leaseOwner, leaseExpiresAt } = task;
+  const short = task.id.slice(0, 8);
+  const trace = parseTrace(task.traceText);
+  if (isFinal(state)) {
+    throw cannotRun(
+      task,
+      `it has ${state} already. See how: agent-runner show ${short}`,
+    );
+  }
+  if (!isKnownState(state)) {
+    throw cannotRun(
+      task,
+      `another program gave it the state "${state}", which is not one of ` +
+        "agent-runner's.",
+    );
+  }
+  if (state === "needs_input") {
+    throw cannotRun(
+      task,
+      `it waits for an answer: ${questionOf(trace) ?? ""}\n${
+        howToAnswer(task)
+      }`,
+    );
+  }
+  if (leaseExpiresAt && leaseExpiresAt > now) {
+    throw cannotRun(
+      task,
+      `${leaseOwner} runs it, until ${
+        formatLocalTime(leaseExpiresAt)
+      } at least. Stop that: agent-runner cancel ${short}`,
+    );
+  }
+}
+
+function cannotRun({ id }: AgentTask, why: string): UserError {
+  return new UserError(`Cannot run task ${id}: ${why}`);
+}
+
+function howToAnswer({ id }: AgentTask): string {
+  return `Answer it: agent-runner answer ${id.slice(0, 8)} "…"`;
+}
+
+function watcherOf(
+  { log, terminal, outputLines }: {
+    readonly log: Log;
+    readonly terminal: Terminal;
+    readonly outputLines: (line: unknown) => string[];
+  },
+): RunWatcher {
+  let isClosed = false;
+  return {
+    progress: ({ id }, progress) =>
+      log.info(`Task ${id}: ${progressText(progress)}`, {
+        event: "progress",
+        task: id,
+      }),
+    output(_task, line) {
+      if (isClosed) return;
+      const lines = outputLines(line).map((text) => `${printable(text)}\n`);
+      try {
+        terminal.write(lines.join(""));
+      } catch (error) {
+        // Nobody reads any more, as after `| head`; the task goes on.
+        if (!(error instanceof OutputClosedError)) throw error;
+        isClosed = true;
+      }
+    },
+  };
+}

@@ -1,0 +1,110 @@
+/**
+ * `agent-runner serve`, and the HTTP service as a part of `run --loop`.
+ *
+ * @module
+ */
+
+import manifest from "../../deno.json" with { type: "json" };
+import { EXIT } from "../base/errors.ts";
+import { type ServiceSettings, serviceSettings } from "../config/service.ts";
+import type { Runner, StopSignals } from "../runner.ts";
+import type { Store } from "../store/contract.ts";
+import {
+  type Command,
+  type CommandContext,
+  SERVICE_SETTINGS,
+} from "./command.ts";
+import { listenForSignals } from "./signals.ts";
+
+/** Serves the HTTP API until it is stopped. */
+export const serve: Command = {
+  name: "serve",
+  summary: "Serve the HTTP API and metrics, and run no tasks",
+  settings: [...SERVICE_SETTINGS, "drainMs"],
+  makesDatabase: true,
+  examples: ["serve", "serve --listen 0.0.0.0:8080 --token-file token"],
+  run: async (context) => {
+    const { config, log } = context;
+    const listen = config.listen || DEFAULT_ADDRESS;
+    const settings = await serviceSettings({ ...config, listen });
+    using signals = listenForSignals(log, {
+      drain: "Stopping: finishing the requests in hand; once more stops now",
+      abort: "Stopping now",
+    });
+    await using store = await context.openStoreWhenFree(signals.drain);
+    if (!store) return EXIT.ok; // It was stopped before it could begin.
+    logConnected(context);
+    await using service = await startService(context, {
+      store,
+      settings,
+      signals,
+    });
+    await service.ended;
+    return EXIT.ok;
+  },
+};
+
+const DEFAULT_ADDRESS = "127.0.0.1:8080";
+
+/** Says that the store is open, for long. */
+export function logConnected({ config, log }: CommandContext): void {
+  log.info(`Connected to database: ${config.dbPath}`, {
+    event: "connected",
+    database: config.dbPath,
+  });
+}
+
+/** Options for {@linkcode startService}. */
+export interface StartOptions {
+  readonly store: Store;
+  readonly settings: ServiceSettings;
+  /** How it is told to end. */
+  readonly signals: StopSignals;
+  /** The one in this process, if there is one. */
+  readonly runner?: Pick<Runner, "events" | "runs">;
+}
+
+/** A service that runs until it is told to end, or disposed of. */
+export interface StartedService extends AsyncDisposable {
+  readonly ended: Promise<void>;
+}
+
+/**
+ * Starts the service.
+ *
+ * @throws {UsageError} where it can't listen.
+ */
+export async function startService(
+  { config, clock, log }: CommandContext,
+  { store, settings, signals, runner }: StartOptions,
+): Promise<StartedService> {
+  // Loaded only where it is wanted: it takes longer than all the rest.
+  const server = await import("../service/service.ts");
+  const service = await server.startService({
+    store,
+    clock,
+    log,
+    settings,
+    version: manifest.version,
+    runner: runner && { ...runner, drain: signals.drain },
+  });
+  log.info(`Listening on ${service.url}`, {
+    event: "listening",
+    url: service.url,
+  });
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const end = () =>
+    service.stop({ drainMs: config.drainMs, abort: signals.abort })
+      .then(resolve, reject);
+  const { drain } = signals;
+  drain.addEventListener("abort", end);
+  if (drain.aborted) end();
+  return {
+    ended: promise,
+    async [Symbol.asyncDispose]() {
+      drain.removeEventListener("abort", end);
+      if (!drain.aborted) end();
+      await promise;
+    },
+  };
+}

@@ -1,0 +1,177 @@
+/**
+ * `agent-runner show`
+ *
+ * @module
+ */
+
+import { EXIT } from "../base/errors.ts";
+import { formatLocalTime, printable } from "../base/log.ts";
+import { eventToJson, taskToJson } from "../task/json.ts";
+import type {
+  AgentTask,
+  JsonObject,
+  JsonValue,
+  TaskEvent,
+} from "../task/task.ts";
+import { parseTrace, stringifyJson } from "../task/trace.ts";
+import { questionOf } from "../task/transitions.ts";
+import { findTask, prefixOf } from "./choose.ts";
+import { CLIENT_SETTINGS, type Command, JSON_FLAG } from "./command.ts";
+import { stateOf } from "./list.ts";
+import {
+  ageOf,
+  factLines,
+  paintOf,
+  renderJson,
+  type Screen,
+} from "./render.ts";
+
+/** Shows one task with its history. */
+export const show: Command = {
+  name: "show",
+  args: "ID",
+  maxArgs: 1,
+  summary: "Show a task with its history; the start of an id is enough",
+  flags: [JSON_FLAG],
+  settings: CLIENT_SETTINGS,
+  examples: ["show 550e8400"],
+  run: async ({ args, flags, clock, terminal, openAdmin }) => {
+    const prefix = prefixOf(args, "show a task without its id");
+    await using store = await openAdmin();
+    const task = await findTask(store.admin, prefix);
+    const events = await store.admin.history(task.id);
+    if (flags.json) {
+      const json = { ...taskToJson(task), events: events.map(eventToJson) };
+      terminal.write(renderJson(json, 2));
+    } else {
+      const { screen } = terminal;
+      terminal.write(renderTask(task, events, { now: clock.now(), screen }));
+    }
+    return EXIT.ok;
+  },
+};
+
+/** Everything about one task. */
+export function renderTask(
+  task: AgentTask,
+  events: readonly TaskEvent[],
+  { now, screen }: { now: Date; screen: Screen },
+): string {
+  const when = (time: Date | null) =>
+    time &&
+    `${formatLocalTime(time)} (${
+      time > now ? `in ${ageOf(now, time)}` : `${ageOf(time, now)} ago`
+    })`;
+  const trace = parseTrace(task.traceText);
+  const facts: (readonly [string, string | null])[] = [
+    ["Task", task.id],
+    ["State", paintOf(task.state, screen)(oneLine(stateOf(task)))],
+    ["Provider", oneLine(task.provider)],
+    ["User", task.userId],
+    [
+      "Target",
+      task.targetRef &&
+      oneLine(`${task.targetType} ${task.targetRef}`),
+    ],
+    ["Instruction", task.instruction && indented(task.instruction)],
+    ["Priority", task.priority === 0 ? null : String(task.priority)],
+    ["Attempt", attemptOf(task)],
+    ["Created", when(task.createdAt)],
+    ["Updated", when(task.updatedAt)],
+    ...(task.state === "needs_input"
+      ? questionFacts(task, trace, when(task.runAt))
+      : [["Not before", when(task.runAt)] as const]),
+    [
+      "Lease",
+      task.leaseOwner &&
+      `${oneLine(task.leaseOwner)}, until ${when(task.leaseExpiresAt)}`,
+    ],
+  ];
+  return section(facts) +
+    "\nTimeline\n" + section(timelineOf(events, trace)) +
+    "\nTrace\n" + renderTrace(task.traceText, trace);
+}
+
+/** What a task wants to know, and how to say it. */
+function questionFacts(
+  { id }: AgentTask,
+  trace: JsonObject | undefined,
+  answerBy: string | null,
+): (readonly [string, string | null])[] {
+  return [
+    ["Question", indented(questionOf(trace) ?? "")],
+    ["Answer by", answerBy],
+    ["Answer with", `agent-runner answer ${id.slice(0, 8)} "…"`],
+  ];
+}
+
+/** To go on with an answer is another attempt, and counts against no limit. */
+function attemptOf({ attempt, maxAttempts, questions }: AgentTask): string {
+  return maxAttempts === null
+    ? String(attempt)
+    : `${attempt} of ${maxAttempts + questions}`;
+}
+
+function section(rows: readonly (readonly [string, string | null])[]): string {
+  const given = rows.flatMap(([name, value]) => value ? [[name, value]] : []);
+  const lines = given.length > 0 ? factLines(given) : ["  (none)"];
+  return lines.map((line) => `${line}\n`).join("");
+}
+
+/** No line break of a task's may look like one of ours. */
+function oneLine(text: string): string {
+  return printable(text).replaceAll("\n", "\\n");
+}
+
+function indented(text: string): string {
+  return text.split(/\r?\n/).map(printable).join("\n    ");
+}
+
+/**
+ * The history; for a task that another program ran, the times in its trace.
+ */
+function timelineOf(
+  events: readonly TaskEvent[],
+  trace: JsonObject | undefined,
+): [string, string][] {
+  const entries = events.map((event): [Date, string] => {
+    const who = event.runner ? ` by ${oneLine(event.runner)}` : "";
+    const detail = event.detail ? `: ${indented(event.detail)}` : "";
+    const attempt = event.kind === "started"
+      ? `, attempt ${event.attempt}`
+      : "";
+    return [event.occurredAt, `${event.kind}${attempt}${who}${detail}`];
+  });
+  const isByRunner = events.some(({ kind }) => kind !== "created");
+  for (const [key, value] of isByRunner ? [] : Object.entries(trace ?? {})) {
+    const time = key.endsWith("_at") ? timeOf(value) : undefined;
+    if (time) entries.push([time, oneLine(key.slice(0, -3))]);
+  }
+  return entries.sort(([a], [b]) => a.getTime() - b.getTime())
+    .map(([time, text]) => [formatLocalTime(time), printable(text)]);
+}
+
+const TIME = /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?$/;
+
+/** A time in a trace; old ones have no offset, and are UTC. */
+function timeOf(value: JsonValue): Date | undefined {
+  const [text, , offset] = typeof value === "string" && TIME.exec(value) || [];
+  if (text === undefined) return undefined;
+  const time = new Date(offset ? text : `${text}Z`);
+  return isNaN(time.getTime()) ? undefined : time;
+}
+
+function renderTrace(
+  text: string | null,
+  trace: JsonObject | undefined,
+): string {
+  if (!trace) return text ? `  ${indented(text)}\n` : "  (none)\n";
+  return section(
+    Object.entries(trace).map(([key, value]) => [
+      oneLine(key),
+      indented(
+        typeof value === "string" ? value : stringifyJson(value),
+      ) || '""',
+    ]),
+  );
+}
