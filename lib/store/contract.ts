@@ -24,7 +24,7 @@ import type {
 import type { DatabaseError } from "../base/errors.ts";
 import type { IdList } from "./id_list.ts";
 
-export type { IdList } from "./id_list.ts";
+export { IdList } from "./id_list.ts";
 
 /** A store. Dispose of it when nothing of it is in use. */
 export interface Store extends AsyncDisposable {
