@@ -15,7 +15,7 @@ import {
   readHeldTasks,
   RUN_ORDER,
 } from "./rows.ts";
-import { PlacedLease } from "./places.ts";
+import { isIn, PlacedLease, type Range } from "./places.ts";
 import { Values } from "./values.ts";
 import { Changes, isRefusal, RefusedRowsError } from "./write.ts";
 
@@ -59,6 +59,11 @@ export interface ClaimTasksOptions extends ClaimOptions {
   readonly now: Date;
   /** Ids of tasks that are left out. */
   readonly except: readonly string[];
+  /** Where the last hold ended. */
+  readonly frontier: {
+    next(count: number): Range | undefined;
+    reached(rowids: readonly number[]): void;
+  };
 }
 
 interface LeaseOptions extends ClaimTasksOptions {
@@ -152,31 +157,33 @@ async function findCandidates(
   options: ClaimTasksOptions,
 ): Promise<readonly Candidate[]> {
   const values = new Values();
-  const { rows, maxAttempts } = wantedRows(options, values);
+  const maxAttempts = `${values.bind(options.maxAttempts)}::INTEGER`;
   return await connection.json<Candidate[]>(
     `SELECT to_json(list(struct_insert(${HELD_ROW},
        isSuspect := ${isSuspect(maxAttempts)}) ORDER BY ${RUN_ORDER}))
-     FROM (${rows} ORDER BY ${RUN_ORDER} LIMIT ${values.bind(options.limit)})`,
+     FROM (FROM (${wantedRows(options, values)})
+       ORDER BY ${RUN_ORDER} LIMIT ${values.bind(options.limit)})`,
     values.list,
   ) ?? [];
 }
 
-/** A SELECT of the rows that may be claimed. */
-function wantedRows(options: ClaimTasksOptions, values: Values) {
+/** A SELECT of the rows that may be claimed, and for which the rest holds. */
+function wantedRows(
+  options: ClaimTasksOptions,
+  values: Values,
+  rest: readonly string[] = [],
+): string {
   const { now, except, taskId, providers } = options;
   const at = values.time(now);
   const maxAttempts = `${values.bind(options.maxAttempts)}::INTEGER`;
   const due = taskId === undefined ? at : "'infinity'::TIMESTAMPTZ";
-  const wanted = [isClaimable(at, due, maxAttempts)];
+  const wanted = [isClaimable(at, due, maxAttempts), ...rest];
   if (taskId !== undefined) wanted.push(`id = ${values.bind(taskId)}::UUID`);
   if (providers) wanted.push(isOneOf(values.bind(JSON.stringify(providers))));
   if (except.length > 0) {
     wanted.push(`id NOT IN (SELECT ${values.ids(except)})`);
   }
-  return {
-    maxAttempts,
-    rows: withinRoom(wanted.join(" AND "), options, values),
-  };
+  return withinRoom(wanted.join(" AND "), options, values);
 }
 
 async function lease(
@@ -210,29 +217,51 @@ async function holdTasks(
   connection: Connection,
   options: LeaseOptions,
 ): Promise<ClaimedTask[]> {
-  const { ahead = 0, now, leaseId, owner, expiresAt } = options;
+  const { ahead = 0, now, leaseId, owner, expiresAt, frontier } = options;
+  let count = 0;
+  for (const range of new Set([frontier.next(ahead), undefined])) {
+    if (count === ahead) break;
+    const rest = ahead - count;
+    count += await hold(connection, { ...options, ahead: rest, range });
+  }
+  const held = await readHeldTasks(connection, leaseId);
+  frontier.reached(held.map(({ rowid }) => rowid));
+  return held.map(({ task, rowid }): ClaimedTask => {
+    const { id: taskId, attempt } = task;
+    const lease = { taskId, id: leaseId, owner, attempt: attempt + 1 };
+    return {
+      task: Object.assign(task, {
+        leaseOwner: owner,
+        leaseExpiresAt: expiresAt,
+        updatedAt: now,
+      }),
+      lease: new PlacedLease(lease, rowid),
+    };
+  });
+}
+
+async function hold(
+  connection: Connection,
+  options: LeaseOptions & {
+    readonly ahead: number;
+    readonly range: Range | undefined;
+  },
+): Promise<number> {
+  const { ahead, leaseId, owner, expiresAt, range } = options;
   const values = new Values();
-  const { rows } = wantedRows(options, values);
-  // By rowid, which nobody remembers: by id, DuckDB would look through all rows
-  // again.
-  await connection.run(
+  const rows = wantedRows(options, values, [
+    MAY_BE_HELD,
+    isIn(range, "rowid", values),
+  ]);
+  return await connection.run(
     `UPDATE agent_tasks SET lease_id = ${values.bind(leaseId)},
        lease_owner = ${values.bind(owner)},
        lease_expires_at = ${values.time(expiresAt)}
-     WHERE rowid IN (SELECT rowid FROM (${rows} AND ${MAY_BE_HELD}
-       ORDER BY ${RUN_ORDER} LIMIT ${values.bind(ahead)}))`,
+     WHERE ${isIn(range, "rowid", values)} AND rowid IN (
+       SELECT rowid FROM (${rows})
+       ORDER BY ${RUN_ORDER} LIMIT ${values.bind(ahead)})`,
     values.list,
   );
-  return (await readHeldTasks(connection, leaseId)).map((held): ClaimedTask => {
-    const { id: taskId, attempt } = held.task;
-    const task = Object.assign(held.task, {
-      leaseOwner: owner,
-      leaseExpiresAt: expiresAt,
-      updatedAt: now,
-    });
-    const lease = { taskId, id: leaseId, owner, attempt: attempt + 1 };
-    return { task, lease: new PlacedLease(lease, held.rowid) };
-  });
 }
 
 /** Holds for a row of one of the providers, given as a JSON list. */

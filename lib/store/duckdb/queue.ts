@@ -29,6 +29,7 @@ import { claimTasks, isDead, isFree } from "./claim.ts";
 import type { Connection } from "./connection.ts";
 import type { Database, TransactionOptions } from "./database.ts";
 import { Grace, GRACE_MS } from "./grace.ts";
+import { Frontier } from "./places.ts";
 import { previewClaim } from "./preview.ts";
 import { HELD_ROW, heldOf, type HeldRow } from "./rows.ts";
 import { Values } from "./values.ts";
@@ -50,6 +51,7 @@ export class DuckDbQueue implements Queue {
   readonly #database: Database;
   readonly #options: DuckDbQueueOptions;
   readonly #grace: Grace;
+  readonly #frontier = new Frontier();
   /** Tasks whose rows can't be written, and until when they are left out. */
   readonly #refused = new Map<string, number>();
 
@@ -72,8 +74,22 @@ export class DuckDbQueue implements Queue {
     return await this.#afterGrace(
       options,
       (connection, now) =>
-        claimTasks(connection, { ...options, now, except: this.#leftOut() }),
+        claimTasks(connection, {
+          ...options,
+          now,
+          except: this.#leftOut(),
+          frontier: this.#frontierOf(),
+        }),
     ) ?? { tasks: [], waitsForIdle: false, at: this.#database.now() };
+  }
+
+  #frontierOf() {
+    const { openedAt, clock } = this.#database;
+    const now = clock.monotonic();
+    return {
+      next: (count: number) => this.#frontier.next(count, { openedAt, now }),
+      reached: (rowids: readonly number[]) => this.#frontier.reached(rowids),
+    };
   }
 
   /** One of the rows can't be written: the others are claimed one by one. */
