@@ -185,7 +185,9 @@ Deno.test("HANDSFREE_AGENT_TASK_COMPLETION_DELAY takes fractions of a second", a
 
 Deno.test("--concurrency 1 runs one task after the other", async () => {
   using folder = new Folder();
-  const script = "echo begun >> journal; sleep 0.1; echo ended >> journal";
+  const journal = `${folder.path}/journal`;
+  const script = `echo begun >> ${journal}; sleep 0.1; ` +
+    `echo ended >> ${journal}`;
   folder.write(
     "agent-runner.json",
     JSON.stringify({
