@@ -404,13 +404,17 @@ export class Database implements AsyncDisposable {
   }
 
   #drop(): void {
+    // Before: as soon as it is closed, another process may write. Only where
+    // closing folds the log in does it change the file itself.
+    let fingerprint = this.isShared ? fingerprintOf(this.path) : undefined;
+    const isFolded = logSize(this.path) === 0;
     this.#connection?.close();
     this.#connection = undefined;
     if (!this.isShared) return;
+    if (!isFolded) fingerprint = fingerprintOf(this.path);
+    this.#fingerprint = fingerprint;
     // What another process put there is not this one's doing.
-    const isReplaced = inodeOf(this.path) !== this.#inode;
-    this.#fingerprint = fingerprintOf(this.path);
-    if (isReplaced) this.announce();
+    if (inodeOf(this.path) !== this.#inode) this.announce();
   }
 }
 
