@@ -127,8 +127,8 @@ export function processRunningTask(
 
 /** Is told of a run. */
 interface RunListener {
-  /** The work is over; another run may start. Called first. */
-  readonly onOver: () => void;
+  /** The work is over, and took so long; another run may start. Called first. */
+  readonly onOver: (runMs: number) => void;
   /** What came of it is committed, or nothing can be. */
   readonly onResult: (result: TaskResult) => void;
 }
@@ -169,7 +169,7 @@ async function executeRun(
     backoff: own?.backoff,
   });
   const lost = () => tellLost(runner, run).then(() => onResult("skipped"));
-  onOver();
+  onOver(runMs);
   if (!transition) return await lost();
   recorder.add(transition, (result, at) => {
     if (result === "lost") {
@@ -450,7 +450,7 @@ class Pass {
     }
   }
 
-  #execute(run: Run, onOver: () => void): void {
+  #execute(run: Run, onOver: (runMs: number) => void): void {
     this.#counts.started++;
     this.#unfinished++;
     executeRun(this.#runner, run, {

@@ -24,7 +24,7 @@ const BUSY_ROWS = 100;
 /** A group of this size is written at once. */
 const GROUP_ROWS = 20_000;
 /** So many are told in one go; then timers and signals have theirs. */
-const TOLD_AT_ONCE = 500;
+const TOLD_AT_ONCE = 200;
 
 /**
  * What came of a transition: it is committed, its lease was lost, or it can't be

@@ -14,8 +14,11 @@ export interface SlotsOptions {
   /** How many runs there may be at the same time. */
   readonly concurrency: number;
   readonly clock: Clock;
-  /** Executes a run, and calls `onOver` when another may start. */
-  readonly execute: (run: Run, onOver: () => void) => void;
+  /**
+   * Executes a run, and calls `onOver` with the milliseconds that it took when
+   * another may start.
+   */
+  readonly execute: (run: Run, onOver: (runMs: number) => void) => void;
   /** Gives back runs that were held and not begun. */
   readonly giveBack: (runs: readonly Run[]) => void;
 }
@@ -23,17 +26,17 @@ export interface SlotsOptions {
 /** A run that took longer than this took time: none is held for such ones. */
 const NO_TIME_MS = 10;
 /** What was not begun within this time is given back. */
-const HELD_MS = 250;
+const HELD_MS = 500;
 /**
  * The most runs that are held, whatever their speed. At 50,000 tasks a second they
  * start within a fifth of a second.
  */
-const MOST_HELD = 10_000;
+const MOST_HELD = 15_000;
 /**
  * Runs that start in one turn of the event loop. Ones that take no time would
  * otherwise keep the store's answers, timers and signals waiting.
  */
-const STARTS_PER_TURN = 100;
+const STARTS_PER_TURN = 50;
 
 /** Fills slots with runs. */
 export class Slots {
@@ -105,13 +108,10 @@ export class Slots {
   }
 
   #execute(run: Run): void {
-    const { clock, execute } = this.#options;
-    const startedAt = clock.monotonic();
     this.#running++;
-    execute(run, () => {
+    this.#options.execute(run, (runMs) => {
       this.#running--;
-      const hasTakenTime = clock.monotonic() - startedAt > NO_TIME_MS;
-      this.#ahead = hasTakenTime
+      this.#ahead = runMs > NO_TIME_MS
         ? Math.floor(this.#ahead / 2)
         : Math.min(this.#ahead + 2, MOST_HELD);
       this.#start();

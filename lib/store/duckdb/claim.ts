@@ -227,15 +227,14 @@ async function holdTasks(
   const held = await readHeldTasks(connection, leaseId);
   frontier.reached(held.map(({ rowid }) => rowid));
   return held.map(({ task, rowid }): ClaimedTask => {
-    const { id: taskId, attempt } = task;
-    const lease = { taskId, id: leaseId, owner, attempt: attempt + 1 };
+    const lease = new PlacedLease(task, { id: leaseId, owner, rowid });
     return {
       task: Object.assign(task, {
         leaseOwner: owner,
         leaseExpiresAt: expiresAt,
         updatedAt: now,
       }),
-      lease: new PlacedLease(lease, rowid),
+      lease,
     };
   });
 }

@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { Lease, NoLease } from "../../task/task.ts";
+import type { AgentTask, Lease, NoLease } from "../../task/task.ts";
 import type { Values } from "./values.ts";
 
 /** A lease that knows where its row is, and shows that to nobody. */
@@ -18,11 +18,19 @@ export class PlacedLease implements Lease {
   readonly attempt: number;
   readonly #rowid: number;
 
-  constructor({ taskId, id, owner, attempt }: Lease, rowid: number) {
-    this.taskId = taskId;
+  /** The lease of a task that is not begun yet. */
+  constructor(
+    task: AgentTask,
+    { id, owner, rowid }: {
+      readonly id: string;
+      readonly owner: string;
+      readonly rowid: number;
+    },
+  ) {
+    this.taskId = task.id;
     this.id = id;
     this.owner = owner;
-    this.attempt = attempt;
+    this.attempt = task.attempt + 1;
     this.#rowid = rowid;
   }
 

@@ -188,41 +188,56 @@ export class DuckDbQueue implements Queue {
     transitions: readonly Transition[],
     options: TransactionOptions = {},
   ): Promise<Recorded> {
+    if (transitions.length === 0) {
+      return { at: this.#database.now(), results: [] };
+    }
+    const write = (part: readonly Transition[]): Promise<Recorded> =>
+      this.#transaction(async (connection, at) => ({
+        at,
+        results: await writeTransitions(connection, part, at),
+      }), options);
+    try {
+      return await write(transitions);
+    } catch (error) {
+      if (!(error instanceof RefusedRowsError)) throw error;
+    }
+    return await this.#recordInParts(transitions, write);
+  }
+
+  /** One of the rows can't be written. */
+  async #recordInParts(
+    transitions: readonly Transition[],
+    write: (part: readonly Transition[]) => Promise<Recorded>,
+  ): Promise<Recorded> {
     let at = this.#database.now();
-    if (transitions.length === 0) return { at, results: [] };
+    const results: Recorded["results"][number][] = [];
     // Those of one task stay together: a later one builds on the first.
     const byTask = Map.groupBy(
       transitions.keys(),
       (index) => transitions[index]?.lease.taskId,
     );
-    const results: Recorded["results"][number][] = [];
     await this.#inParts(
-      [...byTask.values()],
+      [...byTask],
       async (part) => {
-        const indexes = part.flat();
-        const written = await this.#transaction((connection, now) => {
-          at = now;
-          return writeTransitions(
-            connection,
-            indexes.map((index) => transitions[index] as Transition),
-            now,
-          );
-        }, options);
+        const indexes = part.flatMap(([, indexes]) => indexes);
+        const written = await write(
+          indexes.map((index) => transitions[index] as Transition),
+        );
+        at = written.at;
         for (const [i, index] of indexes.entries()) {
-          results[index] = written[i] ?? "lost";
+          results[index] = written.results[i] ?? "lost";
         }
         return part;
       },
-      (indexes, error) => {
+      (task, error) => {
+        const [id, indexes] = task;
         for (const index of indexes) {
           results[index] = new DatabaseError(
-            `Cannot write the row of task ${
-              transitions[index]?.lease.taskId
-            }: ${messageOf(error)}`,
+            `Cannot write the row of task ${id}: ${messageOf(error)}`,
             { cause: error },
           );
         }
-        return indexes;
+        return task;
       },
     );
     return { at, results };
