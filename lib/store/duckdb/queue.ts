@@ -273,7 +273,8 @@ export class DuckDbQueue implements Queue {
          WHERE due > $1::TIMESTAMPTZ`,
         [since.toISOString()],
       );
-      return due === null ? null : due - this.#database.now().getTime();
+      const now = this.#database.now().getTime();
+      return due === null ? null : Math.max(0, due - now);
     });
   }
 

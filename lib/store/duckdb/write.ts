@@ -97,7 +97,7 @@ async function readRows(
   return rows;
 }
 
-/** Names the ids of those rows of which fewer than so many are alike. */
+/** Names the ids of those rows of which not more than so many are alike. */
 async function readAlike(
   connection: Connection,
   ids: readonly string[],
@@ -106,7 +106,7 @@ async function readAlike(
 ): Promise<AlikeRows[]> {
   const values = new Values();
   const isFew = Number.isFinite(many)
-    ? `count(*) < ${values.bind(many)}`
+    ? `count(*) <= ${values.bind(many)}`
     : "true";
   return await connection.json<AlikeRows[]>(
     `SELECT to_json(list(t)) FROM (
