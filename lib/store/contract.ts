@@ -135,7 +135,10 @@ export interface ClaimOptions {
 export interface Claim {
   /** In the order in which they are to run: the begun ones first. */
   readonly tasks: readonly ClaimedTask[];
-  /** A task waits for the runner to have nothing in hand: claim no other. */
+  /**
+   * Claim no other before the runner has nothing in hand: a task waits for that,
+   * or what was claimed is one that runs by itself.
+   */
   readonly waitsForIdle: boolean;
   /** When, by the store's clock. */
   readonly at: Date;

@@ -4,12 +4,15 @@ import {
   assertStrictEquals,
 } from "@std/assert";
 import { messageOf } from "../../lib/base/errors.ts";
-import { ABORT_GRACE_MS, execute } from "../../lib/runner/execute.ts";
+import {
+  ABORT_GRACE_MS,
+  execute,
+  StopSwitch,
+} from "../../lib/runner/execute.ts";
 import type {
   Processor,
   ProcessorContext,
 } from "../../lib/processors/processor.ts";
-import { StopSwitch } from "../../lib/runner/stop_switch.ts";
 import type { AgentTask, Outcome } from "../../lib/task/task.ts";
 import { FakeClock, turn } from "../support/fake_clock.ts";
 

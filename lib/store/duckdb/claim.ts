@@ -147,7 +147,7 @@ async function beginTasks(
     return { task: begun, lease };
   });
   await changes.write(connection);
-  return { tasks, waitsForIdle: false };
+  return { tasks, waitsForIdle: first?.isSuspect ?? false };
 }
 
 /** In the order in which they are to run. */
