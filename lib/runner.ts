@@ -57,13 +57,14 @@ export async function autoStartCreatedTasks(
   const { queue, clock, owner, settings, events, runs } = runner;
   const { leaseMs, maxAttempts } = settings;
   const sentAt = clock.monotonic();
+  const isIdle = runs.size === 0;
   const { tasks, ...claim } = await queue.claim({
     limit,
     ahead,
     owner,
     leaseMs,
     maxAttempts,
-    isIdle: runs.size === 0,
+    isIdle,
     signal,
     ...(taskId === undefined
       ? {
@@ -81,7 +82,8 @@ export async function autoStartCreatedTasks(
   if (begun.length > 0) {
     events.emit({ type: "begun", tasks: begun.map(({ task }) => task) });
   }
-  return { runs: started, ...claim };
+  const isAlone = claim.waitsForIdle && isIdle && started.length === 1;
+  return { runs: started, isAlone, ...claim };
 }
 
 /**

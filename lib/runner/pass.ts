@@ -32,6 +32,8 @@ export interface ClaimRequest {
 export interface Started extends Omit<Claim, "tasks"> {
   /** In the order in which they are to run. */
   readonly runs: readonly Run[];
+  /** There is one, which runs by itself: no other task is to fall with it. */
+  readonly isAlone: boolean;
 }
 
 /** Options for {@linkcode Pass}. */
@@ -152,14 +154,15 @@ export class Pass {
       await orAborted(this.#tidy(), stop);
       if (stop.aborted) return undefined;
       const started = await claim({ limit, ahead, signal: stop });
-      const { runs: claimed, waitsForIdle, at } = started;
+      const { runs: claimed, waitsForIdle, isAlone, at } = started;
       slots.add(claimed);
       this.#claimedAt = at;
+      if (isAlone) {
+        await this.#untilIdle();
+        return undefined;
+      }
       if (waitsForIdle) {
-        const freed = this.#untilIdle();
-        if (claimed.length === 0) return { at, isBlocked: true, freed };
-        // It runs by itself: no other task is to fall with it.
-        await freed;
+        return { at, isBlocked: true, freed: this.#untilIdle() };
       }
       if (claimed.length > 0 && claimed.length >= limit) return undefined;
       // What ran before is not held, and a provider without room may have more.

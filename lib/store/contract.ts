@@ -136,8 +136,8 @@ export interface Claim {
   /** In the order in which they are to run: the begun ones first. */
   readonly tasks: readonly ClaimedTask[];
   /**
-   * Claim no other before the runner has nothing in hand: a task waits for that,
-   * or what was claimed is one that runs by itself.
+   * A task waits for the runner to have nothing in hand: claim no other. So it is
+   * too where a runner that had nothing in hand is given such a one, by itself.
    */
   readonly waitsForIdle: boolean;
   /** When, by the store's clock. */

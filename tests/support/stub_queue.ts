@@ -220,7 +220,10 @@ export class StubQueue implements Queue {
       ...begun.map((row) => this.#lease(row, options, true)),
       ...held.map((row) => this.#lease(row, options, false)),
     ];
-    return { tasks, waitsForIdle: isAlone ?? false, at };
+    const waitsForIdle = due.slice(0, limit).some(({ id }) =>
+      this.suspects.has(id)
+    );
+    return { tasks, waitsForIdle, at };
   }
 
   #claimable({ providers, providerRoom, taskId }: ClaimOptions): Row[] {

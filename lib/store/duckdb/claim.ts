@@ -147,7 +147,7 @@ async function beginTasks(
     return { task: begun, lease };
   });
   await changes.write(connection);
-  return { tasks, waitsForIdle: first?.isSuspect ?? false };
+  return { tasks, waitsForIdle: candidates.some(({ isSuspect }) => isSuspect) };
 }
 
 /** In the order in which they are to run. */
