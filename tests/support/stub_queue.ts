@@ -305,16 +305,27 @@ export class StubQueue implements Queue {
   ): Promise<Recorded> {
     this.groups.push(transitions.length);
     await this.#meet("record", signal);
-    const results = transitions.map((transition) => {
-      const { taskId } = transition.lease;
-      if (this.refused.has(taskId)) {
-        return new DatabaseError(`Cannot write the row of task ${taskId}`);
-      }
-      if (!this.#apply(transition)) return "lost";
-      this.recorded.push(transition);
-      return "written";
-    });
-    return { at: this.#clock.now(), results };
+    const rows = new Map(this.rows);
+    const count = this.recorded.length;
+    try {
+      const results = transitions.map((it) => this.#write(it));
+      return { at: this.#clock.now(), results };
+    } catch (error) {
+      // One transaction: all or nothing.
+      for (const [id, row] of rows) this.rows.set(id, row);
+      this.recorded.length = count;
+      throw error;
+    }
+  }
+
+  #write(transition: Transition): Recorded["results"][number] {
+    const { taskId } = transition.lease;
+    if (this.refused.has(taskId)) {
+      return new DatabaseError(`Cannot write the row of task ${taskId}`);
+    }
+    if (!this.#apply(transition)) return "lost";
+    this.recorded.push(transition);
+    return "written";
   }
 
   #apply(transition: Transition): boolean {
