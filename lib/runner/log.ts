@@ -117,13 +117,18 @@ export function logTransition(
   }
 }
 
-/** Says why a run's outcome was not recorded. `now` is the task as it stands. */
+/**
+ * Says why a run's outcome was not recorded. `now` is the task as it stands; null
+ * where it is not there any more, undefined where nobody could look.
+ */
 export function logSkipped(
   log: Log,
   { id, provider, attempt }: AgentTask,
-  now: AgentTask | undefined,
+  now: AgentTask | null | undefined,
 ): void {
-  const reason = !now
+  const reason = now === undefined
+    ? "its lease was lost"
+    : now === null
     ? "it is not there any more"
     : now.state !== "running"
     ? `it is ${now.state} already`

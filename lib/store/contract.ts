@@ -135,7 +135,10 @@ export interface ClaimOptions {
 export interface Claim {
   /** In the order in which they are to run: the begun ones first. */
   readonly tasks: readonly ClaimedTask[];
-  /** A task waits for the runner to have nothing in hand: claim no other. */
+  /**
+   * A task waits for the runner to have nothing in hand: claim no other. So it is
+   * too where a runner that had nothing in hand is given such a one, by itself.
+   */
   readonly waitsForIdle: boolean;
   /** When, by the store's clock. */
   readonly at: Date;

@@ -148,7 +148,7 @@ async function beginTasks(
     return { task: begun, lease };
   });
   await changes.write(connection);
-  return { tasks, waitsForIdle: false };
+  return { tasks, waitsForIdle: candidates.some(({ isSuspect }) => isSuspect) };
 }
 
 /** In the order in which they are to run. */

@@ -97,9 +97,11 @@ export class DuckDbQueue implements Queue {
     const claims: Claim[] = [];
     while (claims.length < options.limit && !options.signal?.aborted) {
       try {
-        const claim = await this.#claim({ ...options, limit: 1, ahead: 0 });
+        const isIdle = options.isIdle && claims.length === 0;
+        const one = { ...options, isIdle, limit: 1, ahead: 0 };
+        const claim = await this.#claim(one);
         claims.push(claim);
-        if (claim.tasks.length === 0) break;
+        if (claim.tasks.length === 0 || claim.waitsForIdle) break;
       } catch (error) {
         if (!(error instanceof RefusedRowsError)) throw error;
         for (const id of error.ids) this.#leaveOut(id, error);
@@ -177,7 +179,7 @@ export class DuckDbQueue implements Queue {
         this.#transaction(
           (connection, now) =>
             renew(connection, part, new Date(now.getTime() + leaseMs)),
-          { isUrgent: true, waitMs: HEARTBEAT_WAIT_MS },
+          { isUrgent: true, waitMs: Math.min(HEARTBEAT_WAIT_MS, leaseMs / 3) },
         ),
       // It runs out, and whoever takes the task over says so.
       () => "held",

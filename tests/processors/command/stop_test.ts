@@ -1,7 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { systemClock } from "../../../lib/base/clock.ts";
-import { execute } from "../../../lib/runner/execute.ts";
-import { StopSwitch } from "../../../lib/runner/stop_switch.ts";
+import { execute, StopSwitch } from "../../../lib/runner/execute.ts";
 import type { Outcome } from "../../../lib/task/task.ts";
 import { npmFlags } from "../../../tools/std_source.ts";
 import { CommandRun, ended, isAlive, taskWith } from "./run_command.ts";
