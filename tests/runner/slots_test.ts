@@ -22,11 +22,11 @@ function setUp({ concurrency = 4, ms = () => 0 }: Setup = {}) {
     execute: (run, onOver) => {
       started.push(run.task.id);
       most = Math.max(most, ++running);
+      const runMs = ms(run.task.id);
       const over = () => {
         running--;
-        onOver();
+        onOver(runMs);
       };
-      const runMs = ms(run.task.id);
       const end = runMs > 0 ? clock.sleep(runMs) : Promise.resolve();
       end.then(over);
     },
