@@ -50,8 +50,6 @@ const ABANDONED_MS = 1_000;
 const PRUNE_MS = 3_600_000;
 /** Outcomes that may wait to be written before no more is claimed. */
 const MOST_UNWRITTEN = 20_000;
-/** How long outcomes have to be written when the runner is to stop at once. */
-const ABANDON_MS = 500;
 
 /** What a claim that found less than it wanted says. */
 interface Found {
@@ -297,8 +295,7 @@ export class Pass {
       if (done.signal.aborted) return;
       recorder.giveUpAt(clock.monotonic() + settings.leaseMs);
       await clock.sleep(Infinity, AbortSignal.any([abort, done.signal]));
-      await clock.sleep(ABANDON_MS, done.signal);
-      if (!done.signal.aborted) recorder.abandon();
+      await recorder.abandonSoon(done.signal);
     };
     giveUp();
     while (this.#unfinished > 0) await this.#finished.next;
