@@ -57,14 +57,13 @@ export async function autoStartCreatedTasks(
   const { queue, clock, owner, settings, events, runs } = runner;
   const { leaseMs, maxAttempts } = settings;
   const sentAt = clock.monotonic();
-  const isIdle = runs.size === 0;
   const { tasks, ...claim } = await queue.claim({
     limit,
     ahead,
     owner,
     leaseMs,
     maxAttempts,
-    isIdle,
+    isIdle: runs.size === 0,
     signal,
     ...(taskId === undefined
       ? {
@@ -82,8 +81,7 @@ export async function autoStartCreatedTasks(
   if (begun.length > 0) {
     events.emit({ type: "begun", tasks: begun.map(({ task }) => task) });
   }
-  const isAlone = claim.waitsForIdle && isIdle && started.length === 1;
-  return { runs: started, isAlone, ...claim };
+  return { runs: started, ...claim };
 }
 
 /**

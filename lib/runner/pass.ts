@@ -32,8 +32,6 @@ export interface ClaimRequest {
 export interface Started extends Omit<Claim, "tasks"> {
   /** In the order in which they are to run. */
   readonly runs: readonly Run[];
-  /** There is one, which runs by itself: no other task is to fall with it. */
-  readonly isAlone: boolean;
 }
 
 /** Options for {@linkcode Pass}. */
@@ -52,8 +50,6 @@ const ABANDONED_MS = 1_000;
 const PRUNE_MS = 3_600_000;
 /** Outcomes that may wait to be written before no more is claimed. */
 const MOST_UNWRITTEN = 20_000;
-/** How long outcomes have to be written when the runner is to stop at once. */
-const ABANDON_MS = 500;
 
 /** What a claim that found less than it wanted says. */
 interface Found {
@@ -145,19 +141,20 @@ export class Pass {
 
   /** Undefined where there may be more at once. */
   async #claim(limit: number, ahead: number): Promise<Found | undefined> {
-    const { limits, runs } = this.#runner;
     const { stop, onError, waiting, claim } = this.#options;
     const slots = this.#slots;
+    // Before the claim: a run may end while that waits for the store.
     const { changed } = slots;
+    const hadFull = this.#hasFullProvider();
     try {
       waiting?.beforeClaim();
       await orAborted(this.#tidy(), stop);
       if (stop.aborted) return undefined;
       const started = await claim({ limit, ahead, signal: stop });
-      const { runs: claimed, waitsForIdle, isAlone, at } = started;
+      const { runs: claimed, waitsForIdle, at } = started;
       slots.add(claimed);
       this.#claimedAt = at;
-      if (isAlone) {
+      if (claimed.some(({ isAlone }) => isAlone)) {
         await this.#untilIdle();
         return undefined;
       }
@@ -166,13 +163,18 @@ export class Pass {
       }
       if (claimed.length > 0 && claimed.length >= limit) return undefined;
       // What ran before is not held, and a provider without room may have more.
-      const rooms = providerRoom(limits, runs)?.values() ?? [];
-      const isBlocked = limit === 0 || [...rooms].includes(0);
+      const isBlocked = limit === 0 || hadFull || this.#hasFullProvider();
       return { at, isBlocked, freed: changed };
     } catch (error) {
       if (!stop.aborted) onError(error);
       return { at: this.#claimedAt, isBlocked: false, freed: changed };
     }
+  }
+
+  /** There is a provider that has no room left. */
+  #hasFullProvider(): boolean {
+    const { limits, runs } = this.#runner;
+    return [...providerRoom(limits, runs)?.values() ?? []].includes(0);
   }
 
   /** Resolves when nothing is in hand, or the pass is to stop. */
@@ -262,7 +264,6 @@ export class Pass {
       ),
     ]);
     this.#unfinished++;
-    this.#options.waiting?.wake();
     this.#givenBack = orAborted(work, recorder.abandoned)
       // What can't be given back is free when its lease runs out.
       .catch(this.#options.onError)
@@ -294,8 +295,7 @@ export class Pass {
       if (done.signal.aborted) return;
       recorder.giveUpAt(clock.monotonic() + settings.leaseMs);
       await clock.sleep(Infinity, AbortSignal.any([abort, done.signal]));
-      await clock.sleep(ABANDON_MS, done.signal);
-      if (!done.signal.aborted) recorder.abandon();
+      await recorder.abandonSoon(done.signal);
     };
     giveUp();
     while (this.#unfinished > 0) await this.#finished.next;

@@ -23,6 +23,8 @@ const BUSY_GROUP_MS = 60;
 const BUSY_ROWS = 100;
 /** A group of this size is written at once. */
 const GROUP_ROWS = 20_000;
+/** How long outcomes have to be written when the runner is to stop at once. */
+const ABANDON_MS = 500;
 /** So many are told in one go; then timers and signals have theirs. */
 const TOLD_AT_ONCE = 200;
 
@@ -86,6 +88,15 @@ export class Recorder {
   /** Aborts when nothing of the runner waits for the store any more. */
   get abandoned(): AbortSignal {
     return this.#abandoned.signal;
+  }
+
+  /**
+   * Abandons what is not written within half a second, unless `done` aborts before.
+   * To be called when all work is over: what comes later may not be written.
+   */
+  async abandonSoon(done?: AbortSignal): Promise<void> {
+    await this.#options.clock.sleep(ABANDON_MS, done);
+    if (!done?.aborted) this.abandon();
   }
 
   /** Ends the wait for the store: what can't be written at once is given up. */

@@ -19,6 +19,8 @@ export class Run extends StopSwitch implements Held {
   /** As its processor sees it: running, at the attempt of this run. */
   readonly task: AgentTask;
   readonly lease: Lease;
+  /** No other is claimed before it is over. */
+  readonly isAlone: boolean;
   /** The state that the store has it in since its claim. */
   readonly claimedState: TaskState;
   /** What the processor noted and nobody has written yet. */
@@ -31,12 +33,16 @@ export class Run extends StopSwitch implements Held {
   heldUntil: number;
   #onGone: (() => void) | undefined;
 
-  constructor({ task, lease }: ClaimedTask, heldUntil: number) {
+  constructor(
+    { task, lease, isAlone = false }: ClaimedTask,
+    heldUntil: number,
+  ) {
     super();
     this.claimedState = task.state;
     const { attempt } = lease;
     this.task = Object.assign(task, { state: "running", attempt });
     this.lease = lease;
+    this.isAlone = isAlone;
     this.heldUntil = heldUntil;
   }
 

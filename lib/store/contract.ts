@@ -52,7 +52,8 @@ export interface Queue {
    * nothing else of the row changes.
    *
    * A task that a runner died with and that begins its last attempt is taken by
-   * itself, by a runner with nothing in hand: others must not fall with it. A task
+   * itself, by a runner with nothing in hand that claims no other until it is over:
+   * others must not fall with it. A task
    * whose row can't be written is left out and told to `onProblem`.
    */
   claim(options: ClaimOptions): Promise<Claim>;
@@ -135,10 +136,7 @@ export interface ClaimOptions {
 export interface Claim {
   /** In the order in which they are to run: the begun ones first. */
   readonly tasks: readonly ClaimedTask[];
-  /**
-   * A task waits for the runner to have nothing in hand: claim no other. So it is
-   * too where a runner that had nothing in hand is given such a one, by itself.
-   */
+  /** A task waits for the runner to have nothing in hand: claim no other. */
   readonly waitsForIdle: boolean;
   /** When, by the store's clock. */
   readonly at: Date;

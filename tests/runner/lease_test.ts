@@ -51,6 +51,28 @@ Deno.test("a run is stopped when its lease ends though the store says nothing", 
   queue.heals("heartbeat");
 });
 
+Deno.test("a runner that is disposed of waits for no note of a lost run", async () => {
+  const clock = new FakeClock();
+  const { runner, queue, stop, drain } = setUp({
+    clock,
+    tasks: 1,
+    process: (task, context) => {
+      context.progress("Half way");
+      return takes(clock, 100_000)(task, context);
+    },
+  });
+  queue.hangs("record");
+  const done = runLoop(runner, stop);
+  await clock.advance(1_500);
+  assertEquals(queue.groups, [1]);
+  queue.takeOver("task-1");
+  await clock.advance(21_000);
+  drain.abort();
+  assertEquals(await done, summary({ started: 1, skipped: 1 }));
+  await runner[Symbol.asyncDispose]();
+  assertEquals(clock.sleepers, 0);
+});
+
 Deno.test("a long run's lease is renewed, with one call for all", async () => {
   const clock = new FakeClock();
   const { runner, queue, stop } = setUp({
@@ -367,13 +389,24 @@ for (const [name, run] of Object.entries({ runOnce, runLoop })) {
 
   Deno.test(`${name}() has an outcome in hand until it is recorded`, async () => {
     const clock = new FakeClock();
-    const { runner, queue, stop, drain } = setUp({ clock, tasks: 2 });
+    const { runner, queue, stop, drain } = setUp({
+      clock,
+      tasks: 2,
+      process: takes(clock, 100),
+    });
     await using _ = runner;
     queue.suspects.add("task-2");
+    queue.takeOver("task-2", "dead");
     queue.hangs("record");
     const done = run(runner, stop);
+    await clock.advance(99);
+    queue.change("task-2", { leaseId: null, leaseExpiresAt: null });
+    await clock.advance(1);
+    queue.announce();
     await clock.advance(5_000);
     assertEquals(queue.row("task-2").attempt, 0);
+    // It does not ask again and again meanwhile.
+    assert(queue.claims.length <= 3, `${queue.claims.length}`);
     queue.heals("record");
     await clock.advance(1_000);
     drain.abort();

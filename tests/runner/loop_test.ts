@@ -1,7 +1,10 @@
 import { assert, assertEquals } from "@std/assert";
 import { DatabaseBusyError, DatabaseError } from "../../lib/base/errors.ts";
+import type { Processor } from "../../lib/processors/processor.ts";
 import { runLoop } from "../../lib/runner.ts";
+import { HELD_MS } from "../../lib/runner/slots.ts";
 import { FakeClock, turn } from "../support/fake_clock.ts";
+import type { Row } from "../support/stub_queue.ts";
 import { setUp, takes } from "./set_up.ts";
 
 Deno.test("runLoop() goes on after a pass that failed, and says so", async () => {
@@ -274,4 +277,39 @@ Deno.test("runLoop() runs what it held and gave back when a slot is free again",
   assertEquals(queue.idsIn("completed").length, 40);
   drain.abort();
   await done;
+});
+
+Deno.test("a second runner gets what the first one held within its time", async () => {
+  const clock = new FakeClock();
+  const long = takes(clock, 30_000);
+  const process: Processor["process"] = (task, context) =>
+    Number(task.id.slice(5)) <= 200
+      ? Promise.resolve({ kind: "completed" })
+      : long(task, context);
+  const first = setUp({ clock, tasks: 240, process });
+  const { queue } = first;
+  const second = setUp({ clock, queue, process });
+  await using _first = first.runner;
+  await using _second = second.runner;
+  const firstDone = runLoop(first.runner, first.stop);
+  while (queue.idsIn("completed").length < 200) await clock.advance(1);
+  const isHeld = ({ state, leaseId }: Row) =>
+    state === "created" && leaseId !== null;
+  const held = () => [...queue.rows.values()].filter(isHeld).length;
+  assert(held() > 0, "Nothing is held");
+  await clock.advance(HELD_MS);
+  assertEquals(held(), 0);
+  const secondDone = runLoop(second.runner, second.stop);
+  await clock.advance(10);
+  assertEquals(
+    [first, second].map(({ runner }) => runner.runs.size),
+    [2, 2],
+  );
+  for (const { drain, abort } of [first, second]) {
+    drain.abort();
+    abort.abort();
+  }
+  await clock.advance(1_000);
+  assertEquals((await firstDone).released, 2);
+  assertEquals((await secondDone).released, 2);
 });

@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { autoStartCreatedTasks, runLoop, runOnce } from "../../lib/runner.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import type { StubQueue } from "../support/stub_queue.ts";
-import { setUp, summary } from "./set_up.ts";
+import { setUp, summary, takes } from "./set_up.ts";
 
 function createFor(queue: StubQueue, ...providers: string[]): void {
   queue.create(...providers.map((provider) => ({ provider })));
@@ -44,6 +44,31 @@ for (const [name, run] of Object.entries({ runOnce, runLoop })) {
     const done = run(runner, stop);
     await clock.advance(1_000);
     drain.abort();
+    assertEquals(await done, summary({ started: 3, completed: 3 }));
+  });
+}
+
+for (const [name, run] of Object.entries({ runOnce, runLoop })) {
+  Deno.test(`${name}() claims again when a run of a full provider ends during a claim`, async () => {
+    const clock = new FakeClock();
+    const { runner, queue, stop, drain } = setUp({
+      clock,
+      settings: { limits: new Map([["slow", 1]]) },
+      process: (task, context) =>
+        takes(clock, task.provider === "slow" ? 100 : 50)(task, context),
+    });
+    await using _ = runner;
+    createFor(queue, "other", "slow", "slow");
+    const claim = queue.claim.bind(queue);
+    queue.claim = async (options) => {
+      const result = await claim(options);
+      if (queue.claims.length === 2) await clock.sleep(70);
+      return result;
+    };
+    const done = run(runner, stop);
+    await clock.advance(1_000);
+    drain.abort();
+    await clock.advance(100);
     assertEquals(await done, summary({ started: 3, completed: 3 }));
   });
 }

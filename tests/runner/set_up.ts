@@ -30,12 +30,14 @@ export interface Setup {
   /** @default {one that moves itself} */
   readonly clock?: FakeClock;
   readonly watcher?: RunWatcher;
+  /** That of another runner. @default {one of its own} */
+  readonly queue?: StubQueue;
 }
 
 /** Two slots, a lease of a minute, one attempt. */
 export function setUp(options: Setup = {}) {
   const { clock = new FakeClock({ autoAdvance: true }), stopGraceMs } = options;
-  const queue = new StubQueue(clock);
+  const { queue = new StubQueue(clock) } = options;
   const lines: string[] = [];
   const log = createLog({
     level: "DEBUG",

@@ -217,12 +217,14 @@ export class StubQueue implements Queue {
       : wanted.slice(limit).filter(({ state }) => state === "created")
         .slice(0, ahead);
     const tasks = [
-      ...begun.map((row) => this.#lease(row, options, true)),
+      ...begun.map((row) => ({
+        ...this.#lease(row, options, true),
+        isAlone: isAlone ?? false,
+      })),
       ...held.map((row) => this.#lease(row, options, false)),
     ];
-    const waitsForIdle = due.slice(0, limit).some(({ id }) =>
-      this.suspects.has(id)
-    );
+    const isLeftOut = ({ id }: Row) => !isAlone && this.suspects.has(id);
+    const waitsForIdle = due.slice(0, limit).some(isLeftOut);
     return { tasks, waitsForIdle, at };
   }
 

@@ -92,7 +92,8 @@ export async function claimTasks(
     : { tasks: [], waitsForIdle: false };
   const { tasks, waitsForIdle } = begun;
   // Fewer than wanted: there are no others.
-  if (ahead === 0 || waitsForIdle || tasks.length < limit) {
+  const isAlone = tasks[0]?.isAlone ?? false;
+  if (ahead === 0 || waitsForIdle || isAlone || tasks.length < limit) {
     return { tasks, waitsForIdle, at };
   }
   const providerRoom = roomAfter(tasks, options);
@@ -125,9 +126,10 @@ async function beginTasks(
   const { now, isIdle = false, leaseId, owner, expiresAt } = options;
   const candidates = await findCandidates(connection, options);
   const [first] = candidates;
-  if (first?.isSuspect && !isIdle) return { tasks: [], waitsForIdle: true };
+  const isAlone = first?.isSuspect ?? false;
+  if (isAlone && !isIdle) return { tasks: [], waitsForIdle: true };
   // By itself: whatever becomes of the runner, no other task falls with it.
-  const chosen = first?.isSuspect
+  const chosen = first && isAlone
     ? [first]
     : candidates.filter(({ isSuspect }) => !isSuspect);
   if (chosen.length === 0) return { tasks: [], waitsForIdle: false };
@@ -145,10 +147,11 @@ async function beginTasks(
     const lease = { taskId, id: leaseId, owner, attempt: attempt + 1 };
     changes.apply(begin({ task, lease }));
     const { leaseId: _, ...begun } = changes.get(taskId) ?? task;
-    return { task: begun, lease };
+    return { task: begun, lease, isAlone };
   });
   await changes.write(connection);
-  return { tasks, waitsForIdle: candidates.some(({ isSuspect }) => isSuspect) };
+  const waitsForIdle = !isAlone && chosen.length < candidates.length;
+  return { tasks, waitsForIdle };
 }
 
 /** In the order in which they are to run. */

@@ -101,7 +101,7 @@ export class DuckDbQueue implements Queue {
         const one = { ...options, isIdle, limit: 1, ahead: 0 };
         const claim = await this.#claim(one);
         claims.push(claim);
-        if (claim.tasks.length === 0 || claim.waitsForIdle) break;
+        if (claim.tasks.length === 0 || claim.tasks[0]?.isAlone) break;
       } catch (error) {
         if (!(error instanceof RefusedRowsError)) throw error;
         for (const id of error.ids) this.#leaveOut(id, error);
