@@ -28,7 +28,7 @@ import type {
 import { claimTasks, isDead, isFree } from "./claim.ts";
 import type { Connection } from "./connection.ts";
 import type { Database, TransactionOptions } from "./database.ts";
-import { Grace, GRACE_MS } from "./grace.ts";
+import { Grace, GraceWait } from "./grace.ts";
 import { previewClaim } from "./preview.ts";
 import { HELD_ROW, heldOf, type HeldRow } from "./rows.ts";
 import { Values } from "./values.ts";
@@ -263,7 +263,7 @@ export class DuckDbQueue implements Queue {
     try {
       return await this.#database.transaction(async (connection) => {
         const now = this.#database.now();
-        await this.#grace.begin(connection, now);
+        await this.#grace.begin(connection, { now });
         return await work(connection, now);
       }, options);
     } catch (error) {
@@ -280,12 +280,12 @@ export class DuckDbQueue implements Queue {
     options: TransactionOptions,
     work: (connection: Connection, now: Date) => Promise<T>,
   ): Promise<T | undefined> {
-    const { clock } = this.#database;
+    const wait = new GraceWait();
     while (!options.signal?.aborted) {
       try {
         const result = await this.#database.transaction(async (connection) => {
           const now = this.#database.now();
-          if (await this.#grace.begin(connection, now)) return WAIT;
+          if (await this.#grace.begin(connection, { now, wait })) return WAIT;
           return await work(connection, now);
         }, options);
         if (result !== WAIT) return result;
@@ -294,7 +294,7 @@ export class DuckDbQueue implements Queue {
         if (options.signal?.aborted) return undefined;
         throw error;
       }
-      await clock.sleep(GRACE_MS, options.signal);
+      await wait.sleep(this.#database, options.signal);
     }
     return undefined;
   }

@@ -57,15 +57,16 @@ const EVENTS_TABLE = `
     detail TEXT
   )`;
 
-/** One row: when a runner last had the file. See `grace.ts`. */
+/** One row: when runners had the file. See `grace.ts`. */
 const RUNNERS_TABLE = `
-  CREATE TABLE IF NOT EXISTS agent_runner_file (last_used_at TIMESTAMPTZ)`;
+  CREATE TABLE IF NOT EXISTS agent_runner_file (
+    last_used_at TIMESTAMPTZ, rescues_from TIMESTAMPTZ)`;
 
 /** Fails where a table or a column is missing; reads nothing. */
 const PROBES = [
   `SELECT ${Object.keys(TASK_COLUMNS).join(", ")} FROM agent_tasks LIMIT 0`,
   "SELECT id FROM agent_task_events LIMIT 0",
-  "SELECT last_used_at FROM agent_runner_file LIMIT 0",
+  "SELECT last_used_at, rescues_from FROM agent_runner_file LIMIT 0",
 ];
 
 async function isComplete(connection: Connection): Promise<boolean> {
@@ -108,7 +109,7 @@ export async function ensureSchema(
   }
   const missing = Object.entries(RUNNER_COLUMNS).filter(([name]) => !has(name));
   const hasOthers = columns.has("agent_task_events.id") &&
-    columns.has("agent_runner_file.last_used_at");
+    columns.has("agent_runner_file.rescues_from");
   if (hasTable && hasOthers && missing.length === 0) return "complete";
 
   await connection.run("BEGIN TRANSACTION");
