@@ -17,7 +17,7 @@ import {
 } from "./rows.ts";
 import { PlacedLease } from "./places.ts";
 import { Values } from "./values.ts";
-import { Changes, isRefusal, RefusedRowsError } from "./write.ts";
+import { changeRows, Changes } from "./write.ts";
 
 /** The attempts that count, of those that its runner's death allows it. */
 const SPENT = "coalesce(attempt, 0) - coalesce(questions, 0)";
@@ -95,7 +95,8 @@ export async function claimTasks(
   return { tasks: [...tasks, ...held], waitsForIdle, at };
 }
 
-function roomAfter(
+/** What is left of the room of providers when these tasks were claimed. */
+export function roomAfter(
   tasks: readonly ClaimedTask[],
   { providerRoom }: ClaimOptions,
 ): ClaimOptions["providerRoom"] {
@@ -186,23 +187,16 @@ async function lease(
 ): Promise<void> {
   const values = new Values();
   const isChosen = `id IN (SELECT ${values.ids(ids)})`;
-  try {
-    await connection.run(
-      `UPDATE agent_tasks SET rescues = coalesce(rescues, 0) + 1
-       WHERE ${isChosen} AND status = 'running' AND lease_id IS NOT NULL`,
-      values.list,
-    );
-    await connection.run(
-      `UPDATE agent_tasks SET lease_id = ${values.bind(leaseId)},
-         lease_owner = ${values.bind(owner)},
-         lease_expires_at = ${values.time(expiresAt)}
-       WHERE ${isChosen}`,
-      values.list,
-    );
-  } catch (error) {
-    if (!isRefusal(error)) throw error;
-    throw new RefusedRowsError(ids, error);
-  }
+  await changeRows(connection, ids, {
+    sql: `UPDATE agent_tasks SET rescues = coalesce(rescues, 0) + 1
+      WHERE ${isChosen} AND status = 'running' AND lease_id IS NOT NULL`,
+    values,
+  });
+  const sql = `UPDATE agent_tasks SET lease_id = ${values.bind(leaseId)},
+      lease_owner = ${values.bind(owner)},
+      lease_expires_at = ${values.time(expiresAt)}
+    WHERE ${isChosen}`;
+  await changeRows(connection, ids, { sql, values });
 }
 
 /** Leases tasks, and changes nothing else of them. */
@@ -215,14 +209,13 @@ async function holdTasks(
   const { rows } = wantedRows(options, values);
   // By rowid, which nobody remembers: by id, DuckDB would look through all rows
   // again.
-  await connection.run(
-    `UPDATE agent_tasks SET lease_id = ${values.bind(leaseId)},
-       lease_owner = ${values.bind(owner)},
-       lease_expires_at = ${values.time(expiresAt)}
-     WHERE rowid IN (SELECT rowid FROM (${rows} AND ${MAY_BE_HELD}
-       ORDER BY ${RUN_ORDER} LIMIT ${values.bind(ahead)}))`,
-    values.list,
-  );
+  const sql = `UPDATE agent_tasks SET lease_id = ${values.bind(leaseId)},
+      lease_owner = ${values.bind(owner)},
+      lease_expires_at = ${values.time(expiresAt)}
+    WHERE rowid IN (SELECT rowid FROM (${rows} AND ${MAY_BE_HELD}
+      ORDER BY ${RUN_ORDER} LIMIT ${values.bind(ahead)}))`;
+  // Which they are, only DuckDB knows; without any ahead, all is well.
+  await changeRows(connection, [], { sql, values });
   return (await readHeldTasks(connection, leaseId)).map((held): ClaimedTask => {
     const { id: taskId, attempt } = held.task;
     const task = Object.assign(held.task, {

@@ -62,6 +62,16 @@ const RUNNERS_TABLE = `
   CREATE TABLE IF NOT EXISTS agent_runner_file (
     last_used_at TIMESTAMPTZ, rescues_from TIMESTAMPTZ)`;
 
+/**
+ * Earlier versions gave an attempt back that ended with a question. Counted like all
+ * others, no attempt has the number of one before it.
+ */
+const COUNT_QUESTIONS = `
+  UPDATE agent_tasks SET attempt = coalesce(attempt, 0) + asked, questions = asked
+  FROM (SELECT task_id, count(*) AS asked FROM agent_task_events
+    WHERE kind = 'needs_input' GROUP BY task_id)
+  WHERE id = task_id AND status IN ('running', 'needs_input')`;
+
 /** Fails where a table or a column is missing; reads nothing. */
 const PROBES = [
   `SELECT ${Object.keys(TASK_COLUMNS).join(", ")} FROM agent_tasks LIMIT 0`,
@@ -132,6 +142,7 @@ export async function ensureSchema(
   );
   await connection.run(EVENTS_TABLE);
   await connection.run(RUNNERS_TABLE);
+  if (hasTable && !has("questions")) await connection.run(COUNT_QUESTIONS);
   await connection.run("COMMIT");
   return hasTable ? "upgraded" : "created";
 }
