@@ -17,7 +17,7 @@ import {
 } from "./rows.ts";
 import { isIn, PlacedLease, type Range } from "./places.ts";
 import { Values } from "./values.ts";
-import { Changes, isRefusal, RefusedRowsError } from "./write.ts";
+import { changeRows, Changes } from "./write.ts";
 
 /** The attempts that count, of those that its runner's death allows it. */
 const SPENT = "coalesce(attempt, 0) - coalesce(questions, 0)";
@@ -101,7 +101,8 @@ export async function claimTasks(
   return { tasks: [...tasks, ...held], waitsForIdle, at };
 }
 
-function roomAfter(
+/** What is left of the room of providers when these tasks were claimed. */
+export function roomAfter(
   tasks: readonly ClaimedTask[],
   { providerRoom }: ClaimOptions,
 ): ClaimOptions["providerRoom"] {
@@ -196,23 +197,16 @@ async function lease(
 ): Promise<void> {
   const values = new Values();
   const isChosen = `id IN (SELECT ${values.ids(ids)})`;
-  try {
-    await connection.run(
-      `UPDATE agent_tasks SET rescues = coalesce(rescues, 0) + 1
-       WHERE ${isChosen} AND status = 'running' AND lease_id IS NOT NULL`,
-      values.list,
-    );
-    await connection.run(
-      `UPDATE agent_tasks SET lease_id = ${values.bind(leaseId)},
-         lease_owner = ${values.bind(owner)},
-         lease_expires_at = ${values.time(expiresAt)}
-       WHERE ${isChosen}`,
-      values.list,
-    );
-  } catch (error) {
-    if (!isRefusal(error)) throw error;
-    throw new RefusedRowsError(ids, error);
-  }
+  await changeRows(connection, ids, {
+    sql: `UPDATE agent_tasks SET rescues = coalesce(rescues, 0) + 1
+      WHERE ${isChosen} AND status = 'running' AND lease_id IS NOT NULL`,
+    values,
+  });
+  const sql = `UPDATE agent_tasks SET lease_id = ${values.bind(leaseId)},
+      lease_owner = ${values.bind(owner)},
+      lease_expires_at = ${values.time(expiresAt)}
+    WHERE ${isChosen}`;
+  await changeRows(connection, ids, { sql, values });
 }
 
 /** Leases tasks, and changes nothing else of them. */
@@ -255,15 +249,14 @@ async function hold(
     MAY_BE_HELD,
     isIn(range, "rowid", values),
   ]);
-  return await connection.run(
-    `UPDATE agent_tasks SET lease_id = ${values.bind(leaseId)},
+  const sql = `UPDATE agent_tasks SET lease_id = ${values.bind(leaseId)},
        lease_owner = ${values.bind(owner)},
        lease_expires_at = ${values.time(expiresAt)}
      WHERE ${isIn(range, "rowid", values)} AND rowid IN (
        SELECT rowid FROM (${rows})
-       ORDER BY ${RUN_ORDER} LIMIT ${values.bind(ahead)})`,
-    values.list,
-  );
+       ORDER BY ${RUN_ORDER} LIMIT ${values.bind(ahead)})`;
+  // Which they are, only DuckDB knows; without any ahead, all is well.
+  return await changeRows(connection, [], { sql, values });
 }
 
 /** Holds for a row of one of the providers, given as a JSON list. */

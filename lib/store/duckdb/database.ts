@@ -319,8 +319,11 @@ export class Database implements AsyncDisposable {
     while (this.#requests.length > 0) {
       const ms = at - this.clock.monotonic();
       if (ms <= 0) return;
-      const signals = this.#requests.flatMap(({ signal }) => signal ?? []);
-      await this.clock.sleep(ms, AbortSignal.any(signals));
+      const stopped = AbortSignal.any(
+        this.#requests.flatMap(({ signal }) => signal ?? []),
+      );
+      await this.clock.sleep(ms, stopped);
+      if (!stopped.aborted) return;
       this.#refuseStopped(busy);
     }
   }

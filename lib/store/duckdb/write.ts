@@ -9,6 +9,7 @@ import { messageOf } from "../../base/errors.ts";
 import type { TaskEventKind, Transition } from "../../task/task.ts";
 import { apply, type Held, type TaskRow } from "../../task/transitions.ts";
 import type { Connection, SqlValue } from "./connection.ts";
+import { explanationOf } from "./explain.ts";
 import { writeNotifications } from "./notifications.ts";
 import { isIn, type Range, rangeOf } from "./places.ts";
 import { HELD_ROW, heldOf, type HeldRow } from "./rows.ts";
@@ -20,8 +21,27 @@ export class RefusedRowsError extends Error {
   readonly ids: readonly string[];
 
   constructor(ids: readonly string[], cause: unknown) {
-    super(messageOf(cause).split("\n")[0], { cause });
+    super(explanationOf(cause), { cause });
     this.ids = ids;
+  }
+}
+
+/**
+ * Runs a statement that changes the rows of these tasks. Returns how many it did.
+ *
+ * @throws {RefusedRowsError} where one of them can't be written: a foreign key of
+ * another table together with an index, as it may be.
+ */
+export async function changeRows(
+  connection: Connection,
+  ids: readonly string[],
+  { sql, values }: { readonly sql: string; readonly values: Values },
+): Promise<number> {
+  try {
+    return await connection.run(sql, values.list);
+  } catch (error) {
+    if (!/^Constraint Error/.test(messageOf(error))) throw error;
+    throw new RefusedRowsError(ids, error);
   }
 }
 
@@ -212,12 +232,7 @@ export class Changes<Row extends TaskRow> {
   async write(connection: Connection, range?: Range): Promise<void> {
     if (this.#changes.size === 0) return;
     const changes = [...this.#changes.values()];
-    try {
-      await this.#writeRows(connection, changes, range);
-    } catch (error) {
-      if (!isRefusal(error)) throw error;
-      throw new RefusedRowsError(changes.map(({ id }) => id), error);
-    }
+    await this.#writeRows(connection, changes, range);
     for (const round of this.#rounds) {
       const events = round.map(eventOf);
       await writeEvents(connection, events, this.#at);
@@ -249,12 +264,13 @@ export class Changes<Row extends TaskRow> {
         ...LEASE.map((it) => `${it} = CASE WHEN o.keeps THEN t.${it} END`),
       );
     }
-    const rows = values.rows(changes.map(({ id }) => id), columns);
-    await connection.run(
-      `UPDATE agent_tasks t SET ${set.join(", ")} FROM (SELECT ${rows}) o
-       WHERE t.id = o.id AND ${isIn(range, "t.rowid", values)}`,
-      values.list,
-    );
+    const ids = changes.map(({ id }) => id);
+    const rows = values.rows(ids, columns);
+    const sql = `UPDATE agent_tasks t SET ${
+      set.join(", ")
+    } FROM (SELECT ${rows}) o
+       WHERE t.id = o.id AND ${isIn(range, "t.rowid", values)}`;
+    await changeRows(connection, ids, { sql, values });
   }
 }
 
@@ -294,9 +310,4 @@ export async function writeEvents(
      SELECT *, ${occurredAt} FROM (SELECT ${rows})`,
     values.list,
   );
-}
-
-/** A foreign key of another table together with an index, as it may be. */
-export function isRefusal(error: unknown): boolean {
-  return /^Constraint Error/.test(messageOf(error));
 }
