@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { npmFlags } from "../tools/std_source.ts";
+import { denoArgs } from "./support/project.ts";
 import { withTables } from "../tools/readme.ts";
 
 const root = new URL("../", import.meta.url);
@@ -141,17 +141,13 @@ function commandsOf(text: string): string[] {
 
 /** The same command, for this Deno and this project, from any folder. */
 function asProcess(command: string): string {
-  const folder = decodeURIComponent(root.pathname);
-  const flags = import.meta.resolve("@std/assert").startsWith("file:")
-    ? npmFlags.map((flag) => `"${flag.replace("=", `=${folder}`)}"`)
-    : [];
-  const deno = `"${Deno.execPath()}" run -q --no-prompt ` +
-    `--config "${folder}deno.json" ${flags.join(" ")} -P`;
+  const deno = (file: string) =>
+    [Deno.execPath(), ...denoArgs(file)].map((word) => `"${word}"`).join(" ");
   return command
     .replace("127.0.0.1:8080", "127.0.0.1:0") // Another may have that one.
     .replace("npx -y deno@2.9.6", "deno")
-    .replace("deno task run", `${deno} "${folder}main.ts"`)
-    .replace("deno task demo", `${deno} "${folder}tools/demo.ts"`);
+    .replace("deno task run", deno("main.ts"))
+    .replace("deno task demo", deno("tools/demo.ts"));
 }
 
 async function readUntil(

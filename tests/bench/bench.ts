@@ -17,6 +17,25 @@ export interface Scenario {
   readonly measure: (bench: Bench) => Promise<Measurement[]>;
 }
 
+/** How much the scenario "mixed" has to do. */
+export interface MixedSizes {
+  /** How many tasks of no time. */
+  readonly short: number;
+  /** How many that take time, and how much each. */
+  readonly long: number;
+  readonly longMs: number;
+}
+
+/** What a benchmark is told. */
+export interface BenchOptions {
+  /** Fewer and smaller runs. */
+  readonly isQuick: boolean;
+  /** Default: what `isQuick` says. */
+  readonly mixed?: MixedSizes;
+  /** The folder of another version of the program, with a slash at its end. */
+  readonly against?: string;
+}
+
 /** A folder for everything that is measured, and how thoroughly to measure. */
 export class Bench implements AsyncDisposable {
   readonly folder = Deno.makeTempDirSync({ prefix: "agent-runner-bench-" });
@@ -28,9 +47,15 @@ export class Bench implements AsyncDisposable {
     this.#removeFolder();
     Deno.exit(130);
   };
+  readonly isQuick: boolean;
+  readonly mixed: MixedSizes | undefined;
+  readonly against: string | undefined;
   #fileCount = 0;
 
-  constructor(readonly isQuick: boolean) {
+  constructor({ isQuick, mixed, against }: BenchOptions) {
+    this.isQuick = isQuick;
+    this.mixed = mixed;
+    this.against = against;
     Deno.addSignalListener("SIGINT", this.#onInterrupt);
   }
 

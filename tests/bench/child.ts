@@ -1,41 +1,24 @@
 /**
- * Processes that the benchmark starts: the program itself, and helpers of its
- * own that open the database, which this process never does.
+ * Processes that the benchmark starts: the program itself, and scripts of its own
+ * that open the database, which this process never does.
  *
  * @module
  */
 
-import { npmFlags } from "../../tools/std_source.ts";
 import { v8Flags } from "../../tools/run_task.ts";
-
-const ROOT = new URL("../../", import.meta.url).pathname;
-const HERE = new URL("./", import.meta.url).pathname;
-
-/** Whether this run takes `@std` from npm; then so must the children. */
-const isNpm = import.meta.resolve("@std/cli/parse-args").startsWith("file:");
-
-const DENO_RUN = [
-  Deno.execPath(),
-  "run",
-  "-q",
-  "--no-prompt",
-  v8Flags,
-  `--config=${ROOT}deno.json`,
-  // Absolute, because a child's working directory is the temporary folder.
-  ...(isNpm ? npmFlags.map((flag) => flag.replace("=", `=${ROOT}`)) : []),
-];
-
-/** The command line of the program, as its users start it. */
-export function programCommand(args: readonly string[]): string[] {
-  return [...DENO_RUN, "-P", `${ROOT}main.ts`, ...args];
-}
+import { denoArgs } from "../support/project.ts";
 
 /** The command line of a script of this folder. */
-export function helperCommand(
+export function scriptCommand(
   script: string,
   args: readonly string[],
 ): string[] {
-  return [...DENO_RUN, "-A", `${HERE}${script}`, ...args];
+  const options = { flags: [v8Flags], permissions: ["-A"] };
+  return [
+    Deno.execPath(),
+    ...denoArgs(`tests/bench/${script}`, options),
+    ...args,
+  ];
 }
 
 /** Runs a command to its end and returns what it prints. */
@@ -57,9 +40,21 @@ export async function outputOf(
 }
 
 /** Runs a script of this folder to its end and parses what it prints. */
-export async function askHelper<T>(
+export async function askScript<T>(
   script: string,
   args: readonly string[],
 ): Promise<T> {
-  return JSON.parse(await outputOf(helperCommand(script, args)));
+  return JSON.parse(await outputOf(scriptCommand(script, args)));
+}
+
+/** The lines that a process writes, or is given. */
+export async function* linesOf(
+  stream: ReadableStream<Uint8Array<ArrayBuffer>>,
+): AsyncGenerator<string> {
+  let rest = "";
+  for await (const text of stream.pipeThrough(new TextDecoderStream())) {
+    const lines = (rest + text).split("\n");
+    rest = lines.pop() ?? "";
+    yield* lines;
+  }
 }

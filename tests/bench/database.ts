@@ -5,9 +5,11 @@
  */
 
 import type { Bench } from "./bench.ts";
-import { askHelper } from "./child.ts";
+import { programInstruction } from "../support/journal.ts";
+import { askScript, linesOf, scriptCommand } from "./child.ts";
+import { sleep } from "./waiting.ts";
 
-const HELPER = "database_child.ts";
+const SCRIPT = "database_child.ts";
 
 /** A database file that is gone when it is disposed of. */
 export class Database implements Disposable {
@@ -34,13 +36,22 @@ export async function databaseWith(
   let original = originals.get(tasks);
   if (original === undefined) {
     original = bench.newPath(`-${tasks}.duckdb`);
-    await askHelper(HELPER, ["fill", original, String(tasks)]);
+    await askScript(SCRIPT, ["fill", original, String(tasks)]);
     originals.set(tasks, original);
   }
   const path = bench.newPath(".duckdb");
   Deno.copyFileSync(original, path);
   await bench.settle();
   return new Database(path);
+}
+
+/** Adds tasks that are programs which work for so long, after all others. */
+export async function addPrograms(
+  { path }: Database,
+  { count, ms }: { readonly count: number; readonly ms: number },
+): Promise<void> {
+  const instruction = programInstruction("works", ms);
+  await askScript(SCRIPT, ["programs", path, String(count), instruction]);
 }
 
 /** What the bare SQL took. */
@@ -53,7 +64,7 @@ export interface Floor {
 
 /** Claims and completes all tasks by SQL alone. */
 export function runFloor({ path }: Database): Promise<Floor> {
-  return askHelper(HELPER, ["floor", path]);
+  return askScript(SCRIPT, ["floor", path]);
 }
 
 /** A task that another process has committed. */
@@ -72,7 +83,68 @@ export function writeTasks(
   { path }: Database,
   { count, everyMs }: { count: number; everyMs: number },
 ): Promise<Written[]> {
-  return askHelper(HELPER, ["write", path, String(count), String(everyMs)]);
+  return askScript(SCRIPT, ["write", path, String(count), String(everyMs)]);
+}
+
+/** What somebody sees who looks at a database while others use it. */
+export interface Look {
+  /** Wall clock. */
+  readonly at: number;
+  /** The tasks that have a lease and have not ended. */
+  readonly leased: readonly string[];
+  /** How many have not ended. */
+  readonly left: number;
+}
+
+/** Looks at a database again and again, until it is disposed of. */
+export class Watch implements AsyncDisposable {
+  readonly looks: Look[] = [];
+  readonly #child: Deno.ChildProcess;
+  readonly #stdin: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #reading: Promise<void>;
+  #isOver = false;
+
+  constructor({ path }: Database, everyMs: number) {
+    const [program = "", ...args] = scriptCommand(SCRIPT, [
+      "watch",
+      path,
+      String(everyMs),
+    ]);
+    this.#child = new Deno.Command(program, {
+      args,
+      stdin: "piped",
+      stdout: "piped",
+    }).spawn();
+    this.#stdin = this.#child.stdin.getWriter();
+    this.#reading = this.#read();
+  }
+
+  /** Waits for a look at which nothing is left to do. */
+  async untilDone(): Promise<void> {
+    while (this.looks.at(-1)?.left !== 0) {
+      if (this.#isOver) throw new Error("Nobody looks any more");
+      await sleep(50);
+    }
+  }
+
+  async #read(): Promise<void> {
+    for await (const line of linesOf(this.#child.stdout)) {
+      const look: Look | null = JSON.parse(line);
+      if (look) this.looks.push(look);
+    }
+    this.#isOver = true;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stdin.close();
+    await this.#child.status;
+    await this.#reading;
+  }
+}
+
+/** How many attempts all tasks have spent together. */
+export function attemptsSpent({ path }: Database): Promise<number> {
+  return askScript(SCRIPT, ["attempts", path]);
 }
 
 /** When the history says that each task was started, by the wall clock. */
@@ -80,6 +152,6 @@ export async function startedTimes(
   { path }: Database,
 ): Promise<ReadonlyMap<string, number>> {
   return new Map(
-    await askHelper<[string, number][]>(HELPER, ["started", path]),
+    await askScript<[string, number][]>(SCRIPT, ["started", path]),
   );
 }

@@ -2,9 +2,12 @@
  * What the benchmark does to a database by itself, in a process of its own.
  *
  * - `fill PATH N`: makes the tables by the program's code, and N tasks by SQL.
+ * - `programs PATH N INSTRUCTION`: adds N tasks that are programs.
  * - `floor PATH`: claims and completes all by SQL alone; prints the times.
  * - `write PATH N MS`: commits N tasks, one each MS; prints when each was.
  * - `started PATH`: prints when each task was started.
+ * - `attempts PATH`: prints how many attempts all tasks have spent.
+ * - `watch PATH MS`: prints a {@linkcode Look} each MS, until its stdin ends.
  */
 
 import { DuckDBInstance } from "duckdb";
@@ -13,7 +16,8 @@ import {
   type Connection,
 } from "../../lib/store/duckdb/connection.ts";
 import { openDuckDbStore } from "../../lib/store/duckdb/store.ts";
-import type { Floor, Written } from "./database.ts";
+import { PROGRAM_PROVIDER } from "../support/journal.ts";
+import type { Floor, Look, Written } from "./database.ts";
 
 /** As many as the runner claims at a time at most. */
 const SET_ROWS = 10_000;
@@ -42,6 +46,21 @@ async function fill(path: string, count: string): Promise<null> {
   await connection.run(
     `INSERT INTO agent_task_events (task_id, kind, occurred_at, attempt)
      SELECT id, 'created', created_at, 0 FROM agent_tasks ORDER BY rowid`,
+  );
+  connection.close();
+  return null;
+}
+
+async function programs(
+  path: string,
+  count: string,
+  instruction: string,
+): Promise<null> {
+  const connection = await connectDuckDb(path);
+  await connection.run(
+    `${INSERT} SELECT uuid(), uuid(), $1, $2, 'created', now(), now()
+     FROM range($3::BIGINT)`,
+    [PROGRAM_PROVIDER, instruction, Number(count)],
   );
   connection.close();
   return null;
@@ -96,10 +115,13 @@ const HISTORY = `
   WHERE rowid >= $1 AND rowid < $2`;
 
 /** As another program would: nothing of the runner's code. */
-async function openPatiently(path: string): Promise<DuckDBInstance> {
+async function openPatiently(
+  path: string,
+  options: Record<string, string> = {},
+): Promise<DuckDBInstance> {
   while (true) {
     try {
-      return await DuckDBInstance.create(path);
+      return await DuckDBInstance.create(path, options);
     } catch (error) {
       if (!String(error).includes("Could not set lock")) throw error;
     }
@@ -143,6 +165,38 @@ async function started(path: string): Promise<[string, number][]> {
   return times ?? [];
 }
 
+async function attempts(path: string): Promise<number> {
+  const connection = await connectDuckDb(path);
+  const count = await connection.json<number>(
+    "SELECT to_json(sum(attempt)::BIGINT) FROM agent_tasks",
+  );
+  connection.close();
+  return count ?? 0;
+}
+
+async function watch(path: string, everyMs: string): Promise<null> {
+  let isOver = false;
+  Deno.stdin.readable.pipeTo(new WritableStream()).then(() => isOver = true);
+  while (!isOver) {
+    const instance = await openPatiently(path, { access_mode: "READ_ONLY" });
+    const connection = await instance.connect();
+    const reader = await connection.runAndReadAll(
+      `SELECT to_json({
+         leased: coalesce(list(id::TEXT) FILTER (lease_id IS NOT NULL), []),
+         "left": count(*)})
+       FROM agent_tasks WHERE status IN ('created', 'running')`,
+    );
+    const at = Date.now();
+    connection.closeSync();
+    instance.closeSync();
+    const [[text] = []] = reader.getRows();
+    const look: Look = { at, ...JSON.parse(String(text)) };
+    console.log(JSON.stringify(look));
+    await sleep(Number(everyMs));
+  }
+  return null;
+}
+
 function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
@@ -152,6 +206,9 @@ const commands: Record<string, (...args: string[]) => Promise<unknown>> = {
   floor,
   write,
   started,
+  programs,
+  attempts,
+  watch,
 };
 const [command = "", ...args] = Deno.args;
 console.log(JSON.stringify(await commands[command]?.(...args)));

@@ -6,31 +6,30 @@
 
 import type { Bench } from "./bench.ts";
 import { databaseWith } from "./database.ts";
-import { type Finished, runProgram } from "./process.ts";
+import { type Finished, type ProgramOptions, runProgram } from "./process.ts";
 
 /** What is left out of a drain's description is the default. */
-export interface Drain {
+export interface Drain extends ProgramOptions {
   readonly tasks: number;
   readonly flags?: readonly string[];
-  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** Drains a new database, and makes sure that every task was completed. */
 export async function drain(
   bench: Bench,
-  { tasks, flags = [], env = {} }: Drain,
+  { tasks, flags = [], ...options }: Drain,
 ): Promise<Finished> {
   using database = await databaseWith(bench, tasks);
   const finished = await runProgram(
     bench,
     ["run", "--once", "--json", "--db-path", database.path, ...flags],
-    env,
+    options,
   );
   const { tasks_completed } = JSON.parse(finished.stdout);
   if (tasks_completed !== tasks) {
     throw new Error(`Completed ${tasks_completed} of ${tasks} tasks`);
   }
-  const words = [`${tasks} tasks`, ...flags].join(" ");
+  const words = [`${tasks} tasks`, ...flags, options.root].join(" ").trim();
   bench.note(`${words}: ${(finished.ms / 1_000).toFixed(2)} s`);
   return finished;
 }

@@ -6,11 +6,8 @@
 
 import type { Bench } from "./bench.ts";
 import { runEnv } from "../../tools/run_task.ts";
-import { programCommand } from "./child.ts";
+import { commandOf, keptVariables } from "../support/project.ts";
 import type { Usage } from "./usage.ts";
-
-/** What a process needs to find Deno's cache; all else comes from a scenario. */
-const KEPT_VARIABLES = ["PATH", "HOME", "DENO_DIR", "XDG_CACHE_HOME"];
 
 /** Tasks run, and take no time. */
 const NO_OP = {
@@ -44,14 +41,13 @@ export class Process implements AsyncDisposable {
     this.#stdout = bench.newPath(".out");
     this.#log = bench.newPath(".log");
     Deno.writeTextFileSync(this.#log, ""); // Somebody may look at it at once.
-    const kept = KEPT_VARIABLES.map((name) => [name, Deno.env.get(name)]);
     this.#child = new Deno.Command("sh", {
       // Only a shell gives a process a file for its log; it is one then itself.
       args: ["-c", 'exec "$@" >"$OUT" 2>"$LOG"', "sh", ...command],
       cwd: bench.folder,
       clearEnv: true,
       env: {
-        ...Object.fromEntries(kept.filter(([, value]) => value)),
+        ...keptVariables(),
         ...env,
         OUT: this.#stdout,
         LOG: this.#log,
@@ -71,6 +67,17 @@ export class Process implements AsyncDisposable {
   /** What it has used until now. */
   usage(): Promise<Usage | undefined> {
     return this.#bench.watcher.now(this.#child.pid);
+  }
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  /** Ends it as a power cut does; its log stays. */
+  async kill(): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await this.#child.status;
+    this.#hasEnded = true;
   }
 
   terminate(): void {
@@ -98,13 +105,20 @@ export class Process implements AsyncDisposable {
   }
 }
 
+/** Options for {@linkcode startProgram}. */
+export interface ProgramOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  /** The folder of another version of the program, with a slash at its end. */
+  readonly root?: string;
+}
+
 /** Starts the program. */
 export function startProgram(
   bench: Bench,
   args: readonly string[],
-  env: Readonly<Record<string, string>> = {},
+  { env, root }: ProgramOptions = {},
 ): Process {
-  return new Process(bench, programCommand(args), {
+  return new Process(bench, commandOf(args, root), {
     ...runEnv,
     ...NO_OP,
     ...env,
@@ -115,8 +129,8 @@ export function startProgram(
 export async function runProgram(
   bench: Bench,
   args: readonly string[],
-  env: Readonly<Record<string, string>> = {},
+  options: ProgramOptions = {},
 ): Promise<Finished> {
-  await using process = startProgram(bench, args, env);
+  await using process = startProgram(bench, args, options);
   return await process.ended();
 }

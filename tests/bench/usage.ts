@@ -4,7 +4,7 @@
  * @module
  */
 
-import { helperCommand } from "./child.ts";
+import { linesOf, scriptCommand } from "./child.ts";
 
 /** What a process has used until now, or until its end. */
 export interface Usage {
@@ -14,17 +14,17 @@ export interface Usage {
   readonly cpuMs: number;
 }
 
-type Answer = PromiseWithResolvers<Usage | undefined>;
+type Reply = PromiseWithResolvers<Usage | undefined>;
 
 /** Asks `usage_child.ts`. */
 export class UsageWatcher implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly #stdin: WritableStreamDefaultWriter<Uint8Array>;
-  readonly #waiting = new Map<string, Answer>();
+  readonly #waiting = new Map<string, Reply>();
   readonly #reading: Promise<void>;
 
   constructor() {
-    const [program = "", ...args] = helperCommand("usage_child.ts", []);
+    const [program = "", ...args] = scriptCommand("usage_child.ts", []);
     this.#child = new Deno.Command(program, {
       args,
       stdin: "piped",
@@ -44,25 +44,17 @@ export class UsageWatcher implements AsyncDisposable {
   }
 
   async #ask(line: string): Promise<Usage | undefined> {
-    const answer: Answer = Promise.withResolvers();
-    this.#waiting.set(line, answer);
+    const reply: Reply = Promise.withResolvers();
+    this.#waiting.set(line, reply);
     await this.#stdin.write(new TextEncoder().encode(`${line}\n`));
-    return await answer.promise;
+    return await reply.promise;
   }
 
   async #read(): Promise<void> {
-    let rest = "";
-    const decoder = new TextDecoder();
-    for await (const bytes of this.#child.stdout) {
-      const lines = (rest + decoder.decode(bytes, { stream: true })).split(
-        "\n",
-      );
-      rest = lines.pop() ?? "";
-      for (const text of lines) {
-        const { line, usage } = JSON.parse(text);
-        this.#waiting.get(line)?.resolve(usage);
-        this.#waiting.delete(line);
-      }
+    for await (const text of linesOf(this.#child.stdout)) {
+      const { line, usage } = JSON.parse(text);
+      this.#waiting.get(line)?.resolve(usage);
+      this.#waiting.delete(line);
     }
   }
 

@@ -6,6 +6,7 @@
  * JSON. `follow` answers when the process has ended.
  */
 
+import { linesOf } from "./child.ts";
 import type { Usage } from "./usage.ts";
 
 /** What is lost of a process's CPU time at most; VmHWM is a high-water mark. */
@@ -40,16 +41,9 @@ async function follow(pid: string): Promise<Usage | undefined> {
   return last;
 }
 
-let rest = "";
-for await (
-  const text of Deno.stdin.readable.pipeThrough(new TextDecoderStream())
-) {
-  const lines = (rest + text).split("\n");
-  rest = lines.pop() ?? "";
-  for (const line of lines) {
-    const [pid = "", what] = line.split(" ");
-    Promise.resolve(what === "follow" ? follow(pid) : usageOf(pid)).then(
-      (usage) => console.log(JSON.stringify({ line, usage })),
-    );
-  }
+for await (const line of linesOf(Deno.stdin.readable)) {
+  const [pid = "", what] = line.split(" ");
+  Promise.resolve(what === "follow" ? follow(pid) : usageOf(pid)).then(
+    (usage) => console.log(JSON.stringify({ line, usage })),
+  );
 }

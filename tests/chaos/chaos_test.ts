@@ -1,6 +1,8 @@
 import { assertEquals, assertGreater } from "@std/assert";
-import { type Report, runFullLoad, runMixed } from "./chaos.ts";
+import { runFullLoad } from "./full_load.ts";
+import { runMixed } from "./mixed.ts";
 import { Random } from "./random.ts";
+import type { Report } from "./session.ts";
 
 // Another one each time: `deno task chaos --seed` repeats what one found.
 const seed = Math.floor(Math.random() * 2 ** 32);

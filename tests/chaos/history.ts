@@ -6,10 +6,12 @@
  */
 
 import { DuckDBInstance } from "duckdb";
+import { isBy, isHarmed, type RunnerLife } from "./runners.ts";
 
 /** A row of `agent_tasks`. */
 interface TaskRow {
   readonly id: string;
+  readonly provider: string;
   readonly status: string;
   readonly attempt: number;
   readonly max_attempts: number | null;
@@ -18,7 +20,7 @@ interface TaskRow {
 }
 
 /** A row of `agent_task_events`. */
-interface EventRow {
+export interface EventRow {
   readonly id: number;
   readonly task_id: string;
   readonly kind: string;
@@ -50,8 +52,8 @@ export interface Expected {
   readonly outcomes: readonly LoggedOutcome[];
   readonly leaseMs: number;
   readonly maxAttempts: number;
-  /** Runners that were killed or frozen. */
-  readonly harmed: ReadonlySet<number>;
+  /** By process id. */
+  readonly runners: ReadonlyMap<number, RunnerLife>;
 }
 
 /** The tasks of one `create`. */
@@ -61,7 +63,7 @@ export interface Batch {
 }
 
 /** What the check found. */
-export interface Verdict {
+export interface Checked {
   readonly counts: Counts;
   /** Each with the whole history of its task. */
   readonly problems: readonly string[];
@@ -80,7 +82,7 @@ export interface Counts {
   died: number;
   /** Claimed by another while the first had the lease but no outcome. */
   takenOver: number;
-  /** The same from a runner that nobody had killed or frozen. */
+  /** The same from a runner that nobody had killed, frozen or told to abort. */
   takenFromLive: number;
 }
 
@@ -121,7 +123,7 @@ export async function readHistory(path: string): Promise<History> {
   const tasks = await readJson<TaskRow[] | null>(
     path,
     `SELECT to_json(list(t)) FROM (
-       SELECT id, status, attempt, max_attempts, lease_id, lease_owner
+       SELECT id, provider, status, attempt, max_attempts, lease_id, lease_owner
        FROM agent_tasks) t`,
   ) ?? [];
   const rows = await readJson<EventRow[] | null>(
@@ -139,7 +141,7 @@ export async function readHistory(path: string): Promise<History> {
 }
 
 /** Checks every task, after all have ended. */
-export function checkHistory(history: History, expected: Expected): Verdict {
+export function checkHistory(history: History, expected: Expected): Checked {
   const counts = noCounts();
   const problems: string[] = [];
   const report = (id: string, problem: string) =>
@@ -186,11 +188,7 @@ function checkBatches(
   if (known < tasks.size) report("?", "there are tasks that nobody created");
 }
 
-function isBy({ runner }: EventRow, pid: number): boolean {
-  return runner?.startsWith(`agent-runner-${pid}-`) ?? false;
-}
-
-const DEATH = /^The runner died at each of (\d+) attempts; the last one was /;
+const DEATH = /^The runner died at attempt (\d+) of \d+; it was /;
 
 function isDeath({ kind, detail }: EventRow): boolean {
   return kind === "failed" && DEATH.test(detail ?? "");
@@ -261,7 +259,7 @@ class Walk {
   }
 
   #start(event: EventRow): string | undefined {
-    const { leaseMs, harmed } = this.#expected;
+    const { leaseMs, runners } = this.#expected;
     this.#counts.attempts++;
     if (event.attempt !== this.#attempt + 1) {
       return `attempt ${event.attempt} after ${this.#attempt}`;
@@ -269,9 +267,10 @@ class Walk {
     const before = this.#current;
     if (before) {
       this.#counts.takenOver++;
-      if (![...harmed].some((pid) => isBy(before, pid))) {
-        this.#counts.takenFromLive++;
-      }
+      const isFromHarmed = runners.values().some((it) =>
+        isHarmed(it) && isBy(before, it.pid)
+      );
+      if (!isFromHarmed) this.#counts.takenFromLive++;
       if (event.at - before.at < leaseMs) {
         return `taken over ${event.at - before.at} ms after its last start`;
       }

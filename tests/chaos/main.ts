@@ -1,64 +1,113 @@
 /**
- * The long chaos run: `deno task chaos --seconds 300 --runners 3 --seed 1`.
+ * `deno task chaos [--seconds 300] [--runners 3] [--seed 1] [--only NAME]`: torments
+ * databases for so long, and checks what is left of each.
+ *
+ * `deno task chaos --crash [--creates 2000] [--others 500] [--program FOLDER]`: calls
+ * the program side by side, and counts the calls that end by a signal; FOLDER is
+ * another version of the project.
  *
  * @module
  */
 
 import { parseArgs } from "@std/cli/parse-args";
-import { addReport, noReport, runFullLoad, runMixed } from "./chaos.ts";
+import { callSideBySide } from "./crash.ts";
+import { runFullLoad } from "./full_load.ts";
+import { runMixed } from "./mixed.ts";
 import { Random } from "./random.ts";
+import {
+  addReport,
+  noReport,
+  type Report,
+  type SessionOptions,
+} from "./session.ts";
 
 /** How long each database is tormented before the next one's turn. */
 const SESSION_SECONDS = 20;
 const MAX_PROBLEMS_SHOWN = 10;
 
+const SESSIONS: Readonly<
+  Record<string, (options: SessionOptions) => Promise<Report>>
+> = {
+  mixed: runMixed,
+  exclusive: (options) => runFullLoad({ ...options, isExclusive: true }),
+  shared: (options) => runFullLoad({ ...options, isExclusive: false }),
+};
+
 const flags = parseArgs(Deno.args, {
-  string: ["seed", "seconds", "runners"],
-  default: { seconds: "300", runners: "3" },
+  boolean: ["crash"],
+  string: [
+    "seed",
+    "seconds",
+    "runners",
+    "only",
+    "creates",
+    "others",
+    "program",
+  ],
+  default: { seconds: "300", runners: "3", creates: "2000", others: "500" },
 });
 const seed = Number(flags.seed ?? Math.floor(Math.random() * 2 ** 32));
-const runners = Number(flags.runners);
-const endAt = performance.now() + Number(flags.seconds) * 1_000;
-const random = new Random(seed);
-const sum = noReport();
-console.log(`Seed ${seed}, ${flags.seconds} s, ${runners} runners`);
-
-const sessions = {
-  mixed: runMixed,
-  "full load, exclusive": (options: Parameters<typeof runMixed>[0]) =>
-    runFullLoad({ ...options, isExclusive: true }),
-  "full load, shared": (options: Parameters<typeof runMixed>[0]) =>
-    runFullLoad({ ...options, isExclusive: false }),
-};
-while (performance.now() < endAt && sum.problems.length === 0) {
-  for (const [name, run] of Object.entries(sessions)) {
-    const leftSeconds = (endAt - performance.now()) / 1_000;
-    if (leftSeconds <= 0) break;
-    const seconds = Math.min(SESSION_SECONDS, leftSeconds);
-    const report = await run({ random, seconds, runners });
-    addReport(sum, report);
-    const { kills, freezes, stops, tasks, attempts, died } = report;
-    console.log(
-      `${name}: ${kills} kills, ${freezes} freezes, ${stops} stops, ` +
-        `${tasks} tasks, ${attempts} attempts, ${died} given up, ` +
-        `${report.takenFromLive} taken from live runners, ` +
-        `${report.problems.length} problems`,
-    );
-  }
-}
-
-const { problems, ...counts } = sum;
-console.log("\nIn all:");
-for (const [name, count] of Object.entries(counts)) {
-  const words = name.replaceAll(/[A-Z]/g, (it) => ` ${it.toLowerCase()}`);
-  console.log(`${String(count).padStart(10)} ${words}`);
-}
+const problems = flags.crash ? await crash() : await torment();
 for (const problem of problems.slice(0, MAX_PROBLEMS_SHOWN)) {
   console.error(`\n${problem}`);
 }
-console.log(
-  problems.length === 0
-    ? "\nNothing was lost, nothing was done twice."
-    : `\n${problems.length} problems. Repeat with --seed ${seed}`,
-);
 Deno.exit(problems.length === 0 ? 0 : 1);
+
+async function torment(): Promise<readonly string[]> {
+  const runners = Number(flags.runners);
+  const endAt = performance.now() + Number(flags.seconds) * 1_000;
+  const random = new Random(seed);
+  const sum = noReport();
+  const sessions = Object.entries(SESSIONS).filter(([name]) =>
+    flags.only === undefined || flags.only === name
+  );
+  if (sessions.length === 0) {
+    return [`Unknown: ${flags.only}. There are ${Object.keys(SESSIONS)}.`];
+  }
+  console.log(`Seed ${seed}, ${flags.seconds} s, ${runners} runners`);
+  while (performance.now() < endAt && sum.problems.length === 0) {
+    for (const [name, run] of sessions) {
+      const leftSeconds = (endAt - performance.now()) / 1_000;
+      if (leftSeconds <= 0) break;
+      const seconds = Math.min(SESSION_SECONDS, leftSeconds);
+      const report = await run({ random, seconds, runners });
+      addReport(sum, report);
+      const { kills, freezes, stops, tasks, programs, died } = report;
+      console.log(
+        `${name}: ${kills} kills, ${freezes} freezes, ${stops} stops, ` +
+          `${tasks} tasks, ${programs} programs, ${died} given up, ` +
+          `${report.takenFromLive} taken from live runners, ` +
+          `${report.problems.length} problems`,
+      );
+    }
+  }
+  const { problems, ...counts } = sum;
+  console.log("\nIn all:");
+  for (const [name, count] of Object.entries(counts)) {
+    const words = name.replaceAll(/[A-Z]/g, (it) => ` ${it.toLowerCase()}`);
+    console.log(`${String(count).padStart(10)} ${words}`);
+  }
+  console.log(
+    problems.length === 0
+      ? "\nNothing was lost, nothing was done twice."
+      : `\n${problems.length} problems. Repeat with --seed ${seed}`,
+  );
+  return problems;
+}
+
+async function crash(): Promise<readonly string[]> {
+  const { calls, refused, badEnds } = await callSideBySide({
+    random: new Random(seed),
+    creates: Number(flags.creates),
+    others: Number(flags.others),
+    root: flags.program && `${flags.program.replace(/\/$/, "")}/`,
+    onBadEnd: (what) => console.error(what.split("\n")[0]),
+  });
+  for (const [call, count] of Object.entries(calls)) {
+    console.log(`${String(count).padStart(10)} ${call}`);
+  }
+  console.log(
+    `\n${badEnds.length} ended badly; ${refused} gave up, as the file was held.`,
+  );
+  return badEnds;
+}

@@ -7,36 +7,8 @@
 
 import { assertEquals, assertFalse } from "@std/assert";
 import { DuckDBInstance } from "duckdb";
-import { runEnv, v8Flags } from "../../tools/run_task.ts";
-import { denoArgs } from "../support/project.ts";
-
-/** The words that start the program. */
-export function commandOf(args: readonly string[]): string[] {
-  return [
-    Deno.execPath(),
-    ...denoArgs("main.ts", { flags: [v8Flags] }),
-    ...args,
-  ];
-}
-
-/** What a process needs to find Deno's cache; all else comes from the test. */
-const KEPT_VARIABLES = [
-  "PATH",
-  "HOME",
-  "DENO_DIR",
-  "XDG_CACHE_HOME",
-  // Where modules come from, for those who have a registry of their own.
-  "JSR_URL",
-  "NPM_CONFIG_REGISTRY",
-];
-
-/** What Deno needs of this process's environment. */
-export function keptVariables(): Record<string, string> {
-  return Object.fromEntries(KEPT_VARIABLES.flatMap((name) => {
-    const value = Deno.env.get(name);
-    return value ? [[name, value]] : [];
-  }));
-}
+import { runEnv } from "../../tools/run_task.ts";
+import { commandOf, keptVariables } from "../support/project.ts";
 
 /** Only what hangs reaches this, however busy the machine is. */
 export const PATIENCE_MS = 60_000;
@@ -59,6 +31,8 @@ export interface CliOptions {
   readonly stdin?: string | Uint8Array<ArrayBuffer>;
   /** Standard error goes where standard output goes, as with `2>&1`. */
   readonly isErrorsToOutput?: boolean;
+  /** The folder of another version of the program, with a slash at its end. */
+  readonly root?: string;
 }
 
 /** The variable without which nothing runs. */
@@ -186,9 +160,9 @@ export class CliProcess implements AsyncDisposable {
   constructor(
     folder: string,
     args: readonly string[],
-    { env = {}, stdin, isErrorsToOutput }: CliOptions,
+    { env = {}, stdin, isErrorsToOutput, root }: CliOptions,
   ) {
-    const command = commandOf(args);
+    const command = commandOf(args, root);
     // Only a shell can give a process one pipe for both.
     if (isErrorsToOutput) command.unshift("sh", "-c", 'exec "$@" 2>&1', "sh");
     const [program = "", ...words] = command;

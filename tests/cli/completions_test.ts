@@ -7,7 +7,8 @@ import {
   type Shell,
   SHELLS,
 } from "../../lib/cli/completions.ts";
-import { commandOf, Folder } from "./cli.ts";
+import { commandOf } from "../support/project.ts";
+import { Folder } from "./cli.ts";
 
 async function has(program: string): Promise<boolean> {
   try {

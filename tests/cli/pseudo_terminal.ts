@@ -5,7 +5,8 @@
  * @module
  */
 
-import { commandOf, keptVariables, PATIENCE_MS } from "./cli.ts";
+import { commandOf, keptVariables } from "../support/project.ts";
+import { PATIENCE_MS } from "./cli.ts";
 
 /** Whether there is what it takes. */
 export const hasPseudoTerminals = Deno.build.os === "linux" &&

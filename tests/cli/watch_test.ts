@@ -9,7 +9,8 @@ import { DatabaseBusyError } from "../../lib/base/errors.ts";
 import { Watched } from "../../lib/cli/watch.ts";
 import { renderFrame, renderLine } from "../../lib/cli/watch_report.ts";
 import type { Overview, ShownTask } from "../../lib/store/contract.ts";
-import { AT_ONCE, commandOf, ENABLED, Folder, keptVariables } from "./cli.ts";
+import { commandOf, keptVariables } from "../support/project.ts";
+import { AT_ONCE, ENABLED, Folder } from "./cli.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { hasPseudoTerminals, PseudoTerminal } from "./pseudo_terminal.ts";
 

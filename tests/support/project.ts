@@ -4,6 +4,7 @@
  * @module
  */
 
+import { v8Flags } from "../../tools/run_task.ts";
 import { npmFlags } from "../../tools/std_source.ts";
 
 /** The project's folder; ends with a slash. */
@@ -11,13 +12,8 @@ export const ROOT = decodeURIComponent(
   new URL("../../", import.meta.url).pathname,
 );
 
-/** Whether this test run takes `@std` from npm; then so must what it starts. */
-const isNpm = import.meta.resolve("@std/assert").startsWith("file:");
-
-/** Absolute, because a program's working directory is a test's own folder. */
-const stdFlags: readonly string[] = isNpm
-  ? npmFlags.map((flag) => flag.replace("=", `=${ROOT}`))
-  : [];
+/** Whether this process takes `@std` from npm; then so must what it starts. */
+const isNpm = import.meta.resolve("@std/cli/parse-args").startsWith("file:");
 
 /** Options for {@linkcode denoArgs}. */
 export interface DenoOptions {
@@ -25,6 +21,8 @@ export interface DenoOptions {
   readonly flags?: readonly string[];
   /** @default {["-P"]} */
   readonly permissions?: readonly string[];
+  /** The folder of another version of the project, with a slash at its end. */
+  readonly root?: string;
 }
 
 /**
@@ -33,13 +31,43 @@ export interface DenoOptions {
  */
 export function denoArgs(
   file: string,
-  { flags = [], permissions = ["-P"] }: DenoOptions = {},
+  { flags = [], permissions = ["-P"], root = ROOT }: DenoOptions = {},
 ): string[] {
+  // Absolute, because a program's working directory is a test's own folder.
+  const stdFlags = npmFlags.map((flag) => flag.replace("=", `=${root}`));
   return [
-    ...["run", "-q", "--no-prompt", `--config=${ROOT}deno.json`],
-    ...stdFlags,
+    ...["run", "-q", "--no-prompt", `--config=${root}deno.json`],
+    ...(isNpm ? stdFlags : []),
     ...flags,
     ...permissions,
-    ROOT + file,
+    root + file,
   ];
+}
+
+/** The words that start the program as its users do. */
+export function commandOf(args: readonly string[], root?: string): string[] {
+  return [
+    Deno.execPath(),
+    ...denoArgs("main.ts", { flags: [v8Flags], root }),
+    ...args,
+  ];
+}
+
+/** What a process needs to find Deno's cache; all else comes from the test. */
+const KEPT_VARIABLES = [
+  "PATH",
+  "HOME",
+  "DENO_DIR",
+  "XDG_CACHE_HOME",
+  // Where modules come from, for those who have a registry of their own.
+  "JSR_URL",
+  "NPM_CONFIG_REGISTRY",
+];
+
+/** What Deno needs of this process's environment. */
+export function keptVariables(): Record<string, string> {
+  return Object.fromEntries(KEPT_VARIABLES.flatMap((name) => {
+    const value = Deno.env.get(name);
+    return value ? [[name, value]] : [];
+  }));
 }

@@ -1,5 +1,5 @@
 import type { Bench, Scenario } from "../bench.ts";
-import { helperCommand } from "../child.ts";
+import { scriptCommand } from "../child.ts";
 import { databaseWith } from "../database.ts";
 import { startupMs } from "../drained.ts";
 import type { Measurement } from "../measurement.ts";
@@ -14,7 +14,7 @@ export const startupScenario: Scenario = {
       () => startupMs(bench),
       async () => {
         using database = await databaseWith(bench, 0);
-        const command = helperCommand("bare_open.ts", [database.path]);
+        const command = scriptCommand("bare_open.ts", [database.path]);
         await using process = new Process(bench, command);
         return (await process.ended()).ms;
       },

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { systemClock } from "../../../lib/base/clock.ts";
 import { execute, StopSwitch } from "../../../lib/runner/execute.ts";
 import type { Outcome } from "../../../lib/task/task.ts";
-import { npmFlags } from "../../../tools/std_source.ts";
+import { denoArgs } from "../../support/project.ts";
 import { CommandRun, ended, isAlive, taskWith } from "./run_command.ts";
 
 const STOPPED: Outcome = { kind: "failed", error: "Stopped", retryable: true };
@@ -341,17 +341,9 @@ class Runner implements AsyncDisposable {
   }
 }
 
-const isNpm = import.meta.resolve("@std/assert").startsWith("file:");
-const ROOT = new URL("../../..", import.meta.url).pathname;
-const RUNNER = [
-  "run",
-  "-q",
-  "--no-prompt",
-  `--config=${ROOT}deno.json`,
-  ...(isNpm ? npmFlags.map((flag) => flag.replace("=", `=${ROOT}`)) : []),
-  "-P=test",
-  `${ROOT}tests/support/fixtures/command_runner.ts`,
-];
+const RUNNER = denoArgs("tests/support/fixtures/command_runner.ts", {
+  permissions: ["-P=test"],
+});
 
 Deno.test({
   name: "nothing that a command started survives kill -9 of the runner",

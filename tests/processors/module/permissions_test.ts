@@ -12,10 +12,8 @@ import {
   resolvePermissions,
   withLoadGrants,
 } from "../../../lib/processors/module/permissions.ts";
-import { npmFlags } from "../../../tools/std_source.ts";
+import { denoArgs, ROOT } from "../../support/project.ts";
 import { PluginBench, pluginThat } from "./module_fixture.ts";
-
-const ROOT = new URL("../../../", import.meta.url).pathname;
 
 type Permissions = ReturnType<typeof moduleConfig.parse>["permissions"];
 
@@ -158,15 +156,9 @@ async function runChild(
     config: { module: "plugin.ts", ...config },
     stopAt,
   };
-  const isNpm = import.meta.resolve("@std/assert").startsWith("file:");
   const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [
-      "run",
-      "-q",
-      "--no-prompt",
-      ...(isNpm ? npmFlags : []),
-      "-P",
-      "tests/support/fixtures/module_child.ts",
+      ...denoArgs("tests/support/fixtures/module_child.ts"),
       JSON.stringify(order),
     ],
     cwd: ROOT,

@@ -6,15 +6,13 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { type DuckDBConnection, DuckDBInstance } from "duckdb";
+import { AT_ONCE, type CliProcess, ENABLED, Folder } from "../../cli/cli.ts";
 import {
-  AT_ONCE,
-  type CliProcess,
   commandOf,
-  ENABLED,
-  Folder,
+  denoArgs,
   keptVariables,
-} from "../../cli/cli.ts";
-import { npmFlags } from "../../../tools/std_source.ts";
+  ROOT,
+} from "../../support/project.ts";
 
 type Row = Record<string, unknown>;
 
@@ -117,9 +115,6 @@ async function insert(folder: Folder, count: number): Promise<void> {
 
 // The disk
 
-const SMALL_DISK = new URL("chaos/small_disk.ts", import.meta.url).pathname;
-const ROOT = new URL("../../..", import.meta.url).pathname;
-
 /** Words before a program whose temporary folder is a disk of 64 MB. */
 function onSmallDisk(folder: string, words: readonly string[]): Deno.Command {
   const script = 'mount -t tmpfs -o size=64m tmpfs "$1" && export TMPDIR="$1"' +
@@ -146,16 +141,11 @@ function testOnSmallDisk(name: string, scenario: string): void {
     name: hasSmallDisk ? name : `${name} (no right to mount a small disk here)`,
     ignore: !hasSmallDisk,
     async fn() {
-      const isNpm = import.meta.resolve("@std/assert").startsWith("file:");
       const folder = await Deno.makeTempDir({ prefix: "small-disk-" });
       try {
         const { success, stderr } = await onSmallDisk(folder, [
           Deno.execPath(),
-          "run",
-          "-q",
-          ...(isNpm ? npmFlags : []),
-          "-A",
-          SMALL_DISK,
+          ...denoArgs("tests/chaos/small_disk.ts", { permissions: ["-A"] }),
           scenario,
         ]).output();
         assert(success, new TextDecoder().decode(stderr).slice(0, 20_000));
