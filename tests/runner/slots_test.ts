@@ -95,11 +95,11 @@ Deno.test("Slots wants nothing beyond its number while runs take time", async ()
 Deno.test("Slots wants to hold more with each run that takes no time, up to a bound", async () => {
   const { slots } = setUp({ concurrency: 1_000 });
   await warmUp(slots, 4_000);
-  for (let n = 0; n < 10; n++) {
+  for (let n = 0; n < 20; n++) {
     slots.add(runs(1_000));
     while (!slots.isIdle) await turn();
   }
-  assertEquals(slots.ahead, 10_000);
+  assertEquals(slots.ahead, 15_000);
 });
 
 Deno.test("Slots wants no more while it holds more than half of what it may", async () => {
@@ -199,7 +199,7 @@ Deno.test("Slots gives back at once what it is given after its stop", () => {
 });
 
 Deno.test("Slots says that it has changed when a run ends, something is given back, or it stops", async () => {
-  const { slots, clock } = setUp({ concurrency: 1, ms: () => 400 });
+  const { slots, clock } = setUp({ concurrency: 1, ms: () => HELD_MS + 100 });
   const changes: number[] = [];
   const watch = () => {
     slots.changed.then(() => {
@@ -209,12 +209,12 @@ Deno.test("Slots says that it has changed when a run ends, something is given ba
   };
   watch();
   slots.add(runs(2));
-  await clock.advance(250);
-  await clock.advance(150);
+  await clock.advance(HELD_MS);
+  await clock.advance(100);
   await clock.advance(100);
   slots.stop();
   await turn();
-  assertEquals(changes, [250, 400, 500]);
+  assertEquals(changes, [HELD_MS, HELD_MS + 100, HELD_MS + 200]);
 });
 
 Deno.test("Change.next is the same promise until something changes", async () => {

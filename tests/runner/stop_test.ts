@@ -261,7 +261,7 @@ Deno.test("runLoop() obeys a stop while too many outcomes wait to be written", a
   await using _ = runner;
   queue.hangs("record");
   const done = runLoop(runner, stop);
-  for (let n = 0; n < 300; n++) await clock.advance(1);
+  for (let n = 0; n < 600; n++) await clock.advance(1);
   assertEquals(runner.recorder.size, 20_100);
   const claims = queue.claims.length;
   queue.announce();
