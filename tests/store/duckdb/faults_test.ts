@@ -14,6 +14,7 @@ import {
   Folder,
   keptVariables,
 } from "../../cli/cli.ts";
+import { ROOT } from "../../support/project.ts";
 import { npmFlags } from "../../../tools/std_source.ts";
 
 type Row = Record<string, unknown>;
@@ -117,8 +118,7 @@ async function insert(folder: Folder, count: number): Promise<void> {
 
 // The disk
 
-const SMALL_DISK = new URL("chaos/small_disk.ts", import.meta.url).pathname;
-const ROOT = new URL("../../..", import.meta.url).pathname;
+const SMALL_DISK = `${ROOT}tests/chaos/small_disk.ts`;
 
 /** Words before a program whose temporary folder is a disk of 64 MB. */
 function onSmallDisk(folder: string, words: readonly string[]): Deno.Command {
