@@ -20,7 +20,6 @@ import { until, within } from "../../support/until.ts";
 import {
   claim,
   createMany,
-  createOne,
   endAbandoned,
   idsOf,
   LEASE_MS,

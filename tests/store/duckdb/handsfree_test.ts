@@ -7,9 +7,9 @@ import {
   assertRejects,
 } from "@std/assert";
 import { DuckDBInstance } from "duckdb";
-import { openDuckDbStore } from "../../../lib/store/duckdb/store.ts";
 import { DatabaseError } from "../../../lib/base/errors.ts";
-import type { ClaimResult, TaskStore } from "../../../lib/store/contract.ts";
+import type { Store } from "../../../lib/store/contract.ts";
+import { openDuckDbStore } from "../../../lib/store/duckdb/store.ts";
 import type { AgentTask } from "../../../lib/task/task.ts";
 import { parseTrace } from "../../../lib/task/trace.ts";
 import {
@@ -20,14 +20,27 @@ import {
   release,
   retryLater,
 } from "../../../lib/task/transitions.ts";
+import { FakeClock } from "../../support/fake_clock.ts";
 import { runChild } from "../../support/fixtures/child.ts";
+import {
+  claim,
+  createMany,
+  createOne,
+  endAbandoned,
+  idsOf,
+  leasesOf,
+  nth,
+  record,
+  statesOf,
+  taskOf,
+  USER,
+} from "../conformance/subject.ts";
 import { handsFreeTable, TIME_TYPES } from "./subject.ts";
 
 type TimeType = (typeof TIME_TYPES)[number];
 
 const COLUMNS = "id, user_id, provider, repo_full_name, issue_number, " +
   "pr_number, instruction, status, last_update, created_at, updated_at";
-const USER = "6ba7b810-9dad-51d1-80b4-00c04fd430c8";
 
 /** Ids of the rows below. */
 const ID = {
@@ -153,18 +166,29 @@ function testWithBackend(
 
 const NOW = new Date("2026-06-01T10:00:00.000Z");
 
-function later(ms: number): Date {
-  return new Date(NOW.getTime() + ms);
+/**
+ * A store in the backend's file, whose time stands still. Exclusive: it is alone
+ * there, and waits for nobody who could not renew a lease.
+ */
+async function open(path: string) {
+  const clock = new FakeClock({ start: NOW });
+  const problems: string[] = [];
+  const store = await openDuckDbStore(path, {
+    clock,
+    exclusive: true,
+    onProblem: (message) => problems.push(message),
+  });
+  return { store, clock, problems };
 }
 
-function claim(store: TaskStore, now = NOW, limit = 100): Promise<ClaimResult> {
-  return store.claim({
-    limit,
-    owner: "runner-a",
-    leaseMs: 60_000,
-    maxAttempts: 3,
-    now,
-  });
+/** Works with a store, and lets the file go. */
+async function withStore<T>(
+  path: string,
+  body: (store: Store, clock: FakeClock) => Promise<T>,
+): Promise<T> {
+  const { store, clock } = await open(path);
+  await using _ = store;
+  return await body(store, clock);
 }
 
 testWithBackend(
@@ -174,8 +198,10 @@ testWithBackend(
     const columns = await query(path, SELECT_COLUMNS);
     assertEquals(rows.length, ROWS.length);
     for (let n = 0; n < 2; n++) {
-      await using store = await openDuckDbStore(path);
-      assertEquals((await store.list({ limit: 100 })).length, ROWS.length);
+      await withStore(path, async ({ admin }) => {
+        const { total } = await admin.page({ limit: 1 });
+        assertEquals(total, ROWS.length);
+      });
     }
     assertEquals(await query(path, SELECT_ROWS), rows);
     const columnsAfter = await query(path, SELECT_COLUMNS);
@@ -190,6 +216,8 @@ testWithBackend(
       "lease_owner",
       "lease_expires_at",
       "cancel_requested_at",
+      "questions",
+      "rescues",
     ]);
     // Else the backend's INSERT would fail.
     assertEquals(added.filter((it) => it.is_nullable !== true), []);
@@ -197,8 +225,9 @@ testWithBackend(
 );
 
 testWithBackend("get() reads its rows", async (path) => {
-  await using store = await openDuckDbStore(path);
-  const fresh = await store.get(ID.fresh);
+  await using store = (await open(path)).store;
+  const { admin } = store;
+  const fresh = await admin.get(ID.fresh);
   const expected: Partial<AgentTask> = {
     id: ID.fresh,
     userId: USER,
@@ -211,6 +240,7 @@ testWithBackend("get() reads its rows", async (path) => {
     priority: 0,
     runAt: null,
     attempt: 0,
+    questions: 0,
     maxAttempts: null,
     leaseOwner: null,
     leaseExpiresAt: null,
@@ -219,33 +249,31 @@ testWithBackend("get() reads its rows", async (path) => {
     updatedAt: new Date("2026-01-19T18:30:00.123Z"),
   };
   assertEquals({ ...fresh, ...expected } as unknown, fresh);
-  const traced = await store.get(ID.traced);
+  const traced = await admin.get(ID.traced);
   assertEquals([traced?.targetType, traced?.targetRef], ["pr", "a/b#8"]);
   assertEquals(traced?.traceText, PYTHON_TRACE);
-  const asked = await store.get(ID.asked);
+  const asked = await admin.get(ID.asked);
   assertEquals([asked?.targetType, asked?.targetRef], ["issue", "#9"]);
-  const endless = await store.get(ID.endless);
+  const endless = await admin.get(ID.endless);
   assertEquals(endless?.instruction, 'Instruction of created: "é 漢字 🦆"');
   assert(endless?.createdAt instanceof Date);
 });
 
 testWithBackend("claim() and record() work on its rows", async (path, type) => {
   const before = await query(path, SELECT_ROWS);
-  {
-    await using store = await openDuckDbStore(path);
-    const { claimed, ended } = await claim(store);
-    assertEquals(claimed.map(({ task }) => task.id), CLAIMABLE);
-    assertEquals(ended, []);
-    const results = await store.record(
-      claimed.map((it) => complete(it, later(5))),
-      later(5),
+  await withStore(path, async (store, clock) => {
+    const { tasks } = await claim(store);
+    assertEquals(tasks.map(({ task }) => task.id), CLAIMABLE);
+    assertEquals(await endAbandoned(store), []);
+    await clock.advance(5);
+    const { results } = await record(
+      store,
+      ...tasks.map((it) => complete(it)),
     );
-    assertEquals(
-      results.map(({ applied }) => applied),
-      CLAIMABLE.map(() => true),
-    );
-    assertEquals((await claim(store, later(1e9))).claimed, []);
-  }
+    assertEquals(results, CLAIMABLE.map(() => "written"));
+    await clock.advance(1e9);
+    assertEquals(idsOf(await claim(store)), []);
+  });
   const after = await query(path, SELECT_ROWS);
   const zone = type === "TIMESTAMPTZ" ? "+00" : "";
   for (const [index, old] of before.entries()) {
@@ -293,10 +321,7 @@ testWithBackend("claim() and record() work on its rows", async (path, type) => {
 testWithBackend(
   "claim() takes what the backend inserts afterwards",
   async (path, type) => {
-    {
-      await using store = await openDuckDbStore(path);
-      await claim(store);
-    }
+    await withStore(path, (store) => claim(store));
     const id = crypto.randomUUID();
     const defaulted = crypto.randomUUID();
     const time = "2026-01-01 00:00:00.5";
@@ -314,22 +339,19 @@ testWithBackend(
         [ID.running, '{"error": "stopped by a person"}'],
       ],
     );
-    await using store = await openDuckDbStore(path);
-    const { claimed } = await claim(store, later(1));
-    assertEquals(claimed.map(({ task }) => task.id), [id, defaulted]);
+    await using store = (await open(path)).store;
+    const { tasks } = await claim(store);
+    assertEquals(tasks.map(({ task }) => task.id), [id, defaulted]);
+    const { task, lease } = nth(tasks, 0);
+    assertEquals(task.createdAt, new Date("2026-01-01T00:00:00.500Z"));
+    assertEquals(lease.attempt, 1);
     assertEquals(
-      claimed[0]?.task.createdAt,
-      new Date("2026-01-01T00:00:00.500Z"),
+      await store.queue.heartbeat(leasesOf(tasks), { leaseMs: 60_000 }),
+      ["held", "held"],
     );
-    assertEquals(claimed[0]?.lease.attempt, 1);
-    const { held } = await store.heartbeat(
-      claimed.map(({ lease }) => lease),
-      later(60_000),
-    );
-    assertEquals([...held].sort(), [id, defaulted].sort());
-    assertEquals((await store.get(ID.running))?.state, "failed");
+    assertEquals((await taskOf(store, ID.running)).state, "failed");
     // The column is the backend's own.
-    const created = claimed[1]?.task.createdAt.getTime() ?? 0;
+    const created = nth(tasks, 1).task.createdAt.getTime();
     assert(Math.abs(created - Date.now()) < 60_000, `${created} as ${type}`);
   },
 );
@@ -391,44 +413,35 @@ const EXTRAS = {
 for (const [what, statements] of Object.entries(EXTRAS)) {
   testWithBackend(`openDuckDbStore() works beside ${what}`, async (path) => {
     await query(path, ...statements);
-    {
-      await using store = await openDuckDbStore(path);
-      const [own = ""] = await store.create(
-        [{ userId: USER, provider: "simulate", maxAttempts: 1 }],
-        NOW,
-      );
-      const { claimed } = await claim(store);
+    await withStore(path, async (store, clock) => {
+      const own = await createOne(store, { maxAttempts: 1 });
+      const { tasks } = await claim(store);
       const ids = [...CLAIMABLE.slice(0, -1), own, ID.endless];
-      assertEquals(claimed.map(({ task }) => task.id), ids);
-      const [a, b, c, d] = claimed;
+      assertEquals(tasks.map(({ task }) => task.id), ids);
+      const [a, b, c, d] = tasks;
       assert(a && b && c && d);
-      await store.heartbeat([a.lease, b.lease], later(90_000));
-      const results = await store.record([
-        noteProgress(a, later(1), "half"),
-        complete(a, later(2)),
-        fail(b, later(2), "no"),
-        retryLater(c, later(2), { error: "no", runAt: later(50) }),
+      await store.queue.heartbeat([a.lease, b.lease], { leaseMs: 90_000 });
+      const { results } = await record(
+        store,
+        noteProgress(a, { message: "half", at: NOW }),
+        complete(a),
+        fail(b, "no"),
+        retryLater(c, { error: "no", delayMs: 50 }),
         release(d, "shutdown"),
-      ], later(2));
-      assertEquals(results.map(({ applied }) => applied), Array(5).fill(true));
-      const again = await claim(store, later(2_000));
-      assertEquals(again.claimed.map(({ task }) => task.id), [
-        c.task.id,
-        d.task.id,
-      ]);
-      await store.record(
-        again.claimed.map((it) => complete(it, later(2_001))),
-        later(2_001),
       );
+      assertEquals(results, Array(5).fill("written"));
+      await clock.advance(2_000);
+      const again = await claim(store);
+      assertEquals(idsOf(again), [c.task.id, d.task.id]);
+      await record(store, ...again.tasks.map((it) => complete(it)));
       // Two are left to a runner that died, one of them at its last attempt.
-      const last = await claim(store, later(120_000));
-      assertEquals(last.ended.map(({ lease }) => lease.taskId), [own]);
-      assertEquals(last.claimed.map(({ task }) => task.id), [ID.endless]);
-      await store.record(
-        last.claimed.map((it) => complete(it, later(120_001))),
-        later(120_001),
-      );
-    }
+      await clock.advance(120_000);
+      const ended = await endAbandoned(store);
+      assertEquals(ended.map(({ task }) => task.id), [own]);
+      const last = await claim(store);
+      assertEquals(idsOf(last), [ID.endless]);
+      await record(store, ...last.tasks.map((it) => complete(it)));
+    });
     const counts = await query(
       path,
       "SELECT status, count(*)::INT AS n FROM agent_tasks GROUP BY 1 ORDER BY 1",
@@ -454,53 +467,104 @@ testWithBackend(
       "DELETE FROM agent_tasks",
       "CREATE INDEX by_status ON agent_tasks (status)",
     );
-    const asks = { userId: USER, provider: "simulate" };
-    {
-      await using store = await openDuckDbStore(path);
-      await store.create([asks, asks], NOW);
-      const { claimed } = await claim(store);
+    await withStore(path, async (store) => {
+      await createMany(store, 2);
+      const { tasks } = await claim(store);
       const wait = { answerWithinMs: 60_000 };
-      await store.record(
-        claimed.map((it) => askInput(it, NOW, "Which?", wait)),
-        NOW,
-      );
-    }
+      await record(store, ...tasks.map((it) => askInput(it, "Which?", wait)));
+    });
     await query(path, "UPDATE agent_tasks SET status = 'running'");
-    await using store = await openDuckDbStore(path);
+    await using store = (await open(path)).store;
     // Taking note of the answers moves the rows before they are claimed.
-    const { claimed } = await claim(store, later(1));
-    assertEquals(claimed.length, 2);
-    const results = await store.record(
-      claimed.map((it) => complete(it, later(2))),
-      later(2),
+    assertEquals(await endAbandoned(store), []);
+    const { tasks } = await claim(store);
+    assertEquals(tasks.length, 2);
+    const { results } = await record(
+      store,
+      ...tasks.map((it) => complete(it)),
     );
-    assertEquals(results.map(({ applied }) => applied), [true, true]);
+    assertEquals(results, ["written", "written"]);
+  },
+);
+
+/** With both, DuckDB refuses each UPDATE of a row that is referred to. */
+const BOTH = [
+  "CREATE INDEX by_status ON agent_tasks (status)",
+  `CREATE TABLE task_notes (
+     note TEXT, task_id UUID NOT NULL REFERENCES agent_tasks (id))`,
+];
+
+testWithBackend(
+  "claim() says what to do about an index and a foreign key, and takes the others",
+  async (path) => {
+    const bad = [ID.traced, ID.listed];
+    await query(
+      path,
+      ...BOTH,
+      [
+        "INSERT INTO task_notes SELECT 'note', id FROM agent_tasks WHERE id IN ($1, $2)",
+        bad,
+      ],
+    );
+    const before = await query(path, SELECT_ROWS);
+    {
+      const { store, problems } = await open(path);
+      await using _ = store;
+      const { tasks } = await claim(store);
+      const others = CLAIMABLE.filter((id) => !bad.includes(id));
+      assertEquals(tasks.map(({ task }) => task.id), others);
+      assertEquals(problems.length, 2);
+      for (const [index, message] of problems.entries()) {
+        assertMatch(message, new RegExp(bad[index] ?? ""));
+        assertMatch(message, /Drop the index or the foreign key/);
+        assertNotMatch(message, / Error: /);
+      }
+      // The next one goes on, and says nothing new.
+      assertEquals(idsOf(await claim(store)), []);
+      assertEquals(problems.length, 2);
+      const { results } = await record(
+        store,
+        ...tasks.map((it) => complete(it)),
+      );
+      assertEquals(results, others.map(() => "written"));
+    }
+    const after = await query(path, SELECT_ROWS);
+    for (const [index, row] of after.entries()) {
+      if (bad.includes(String(row.id))) assertEquals(row, before[index]);
+    }
   },
 );
 
 testWithBackend(
-  "claim() says what to do about an index and a foreign key",
+  "record() writes all outcomes of a group but that of a row that another table refers to",
   async (path) => {
-    // With both, DuckDB refuses each UPDATE of a row that is referred to, the
-    // backend's own ones too.
+    await query(path, ...BOTH);
+    const { tasks } = await withStore(
+      path,
+      (store) => claim(store, { leaseMs: 1e9 }),
+    );
+    // A note about a task that runs.
     await query(
       path,
-      "CREATE INDEX by_status ON agent_tasks (status)",
-      `CREATE TABLE task_notes (
-       note TEXT, task_id UUID NOT NULL REFERENCES agent_tasks (id))`,
-      "INSERT INTO task_notes SELECT 'note', id FROM agent_tasks",
+      ["INSERT INTO task_notes VALUES ('note', $1)", [ID.traced]],
     );
-    const before = await query(path, SELECT_ROWS);
-    {
-      await using store = await openDuckDbStore(path);
-      const error = await assertRejects(() => claim(store), DatabaseError);
-      assertMatch(error.message, /index/i);
-      assertNotMatch(error.message, / Error: /);
-      // The next one says the same, and nothing is left half done.
-      const again = await assertRejects(() => claim(store), DatabaseError);
-      assertEquals(again.message, error.message);
-    }
-    assertEquals(await query(path, SELECT_ROWS), before);
+    await using store = (await open(path)).store;
+    const { results } = await record(
+      store,
+      ...tasks.map((it) => complete(it)),
+    );
+    assertEquals(
+      results.map((it) => it instanceof DatabaseError ? "refused" : it),
+      CLAIMABLE.map((id) => id === ID.traced ? "refused" : "written"),
+    );
+    const refusal = String(results[CLAIMABLE.indexOf(ID.traced)]);
+    assertMatch(
+      refusal,
+      new RegExp(`Cannot write the row of task ${ID.traced}`),
+    );
+    // Claims go on.
+    const fresh = await createOne(store);
+    assertEquals(idsOf(await claim(store)), [fresh]);
   },
 );
 
@@ -549,21 +613,20 @@ testWithBackend(
      FROM range(10000) t(i) ORDER BY hash(i)`,
     );
     const seen: string[] = [];
-    {
-      await using store = await openDuckDbStore(path);
-      for (let pass = 0;; pass++) {
-        const now = later(pass * 400);
-        const { claimed } = await claim(store, now, 1_500);
-        if (claimed.length === 0) break;
-        seen.push(...claimed.map(({ task }) => task.instruction ?? ""));
-        const results = await store.record(
-          claimed.map((it) => complete(it, now)),
-          now,
+    await withStore(path, async (store, clock) => {
+      while (true) {
+        const { tasks } = await claim(store, { limit: 1_500 });
+        if (tasks.length === 0) break;
+        seen.push(...tasks.map(({ task }) => task.instruction ?? ""));
+        await clock.advance(400);
+        const { results } = await record(
+          store,
+          ...tasks.map((it) => complete(it)),
         );
-        assert(results.every(({ applied }) => applied));
+        assert(results.every((it) => it === "written"));
       }
-      assertEquals(await store.countByState(), { completed: 10_000 });
-    }
+      assertEquals(await statesOf(store), { completed: 10_000 });
+    });
     assertEquals(seen, Array.from({ length: 10_000 }, (_, i) => `Task ${i}`));
     const [sums] = await query(
       path,

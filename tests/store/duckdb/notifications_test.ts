@@ -1,17 +1,29 @@
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import { DuckDBInstance } from "duckdb";
-import { openDuckDbStore } from "../../../lib/store/duckdb/store.ts";
 import {
+  type DuckDbStoreOptions,
+  openDuckDbStore,
+} from "../../../lib/store/duckdb/store.ts";
+import {
+  begin,
   cancel,
   complete,
   fail,
   release,
 } from "../../../lib/task/transitions.ts";
 import { AT_ONCE, Folder } from "../../cli/cli.ts";
-
-const USER = "6ba7b810-9dad-41d1-80b4-00c04fd430c8";
+import { FakeClock } from "../../support/fake_clock.ts";
+import {
+  claim,
+  claimOne,
+  create,
+  createOne,
+  nth,
+  record,
+  statesOf,
+  USER,
+} from "../conformance/subject.ts";
 const NOW = new Date("2026-07-01T12:00:00.000Z");
-const CLAIM = { owner: "test", leaseMs: 60_000, maxAttempts: 3, now: NOW };
 
 /** The table as HandsFree makes it. */
 const TABLE = `CREATE TABLE notifications (
@@ -46,35 +58,37 @@ class Scratch implements Disposable {
   }
 }
 
+function open(scratch: Scratch, options: DuckDbStoreOptions = {}) {
+  const clock = new FakeClock({ start: NOW });
+  return openDuckDbStore(scratch.path, { clock, ...options });
+}
+
 /** Runs two tasks, of which the second fails. Returns what was said. */
 async function runTwo(
   scratch: Scratch,
   options: { readonly notifications?: boolean } = {},
 ): Promise<{ ids: string[]; problems: string[] }> {
   const problems: string[] = [];
-  await using store = await openDuckDbStore(scratch.path, {
+  await using store = await open(scratch, {
     ...options,
     onProblem: (message) => problems.push(message),
   });
-  const ids = await store.create([
+  const ids = await create(store, [
     {
-      userId: USER,
-      provider: "simulate",
       instruction: "Say “hi”",
       targetType: "pr",
       targetRef: "octo/app#7",
     },
-    { userId: USER, provider: "other" },
-  ], NOW);
-  const { claimed } = await store.claim({ ...CLAIM, limit: 10 });
-  const [first, second] = claimed;
-  assert(first && second);
-  const results = await store.record(
-    [complete(first, NOW), fail(second, NOW, "it broke")],
-    NOW,
+    { provider: "other" },
+  ]);
+  const { tasks } = await claim(store);
+  const { results } = await record(
+    store,
+    complete(nth(tasks, 0)),
+    fail(nth(tasks, 1), "it broke"),
   );
-  assertEquals(results.map(({ applied }) => applied), [true, true]);
-  assertEquals(await store.countByState(), { completed: 1, failed: 1 });
+  assertEquals(results, ["written", "written"]);
+  assertEquals(await statesOf(store), { completed: 1, failed: 1 });
   return { ids, problems };
 }
 
@@ -154,19 +168,37 @@ Deno.test("claim() notifies of each attempt, and of one that was given back once
     "CREATE UNIQUE INDEX k ON notifications(dedupe_key)",
   );
   {
-    await using store = await openDuckDbStore(scratch.path);
-    await store.create([{ userId: USER, provider: "simulate" }], NOW);
-    const [one] = (await store.claim({ ...CLAIM, limit: 1 })).claimed;
-    assert(one);
-    await store.record([release(one, "stopped")], NOW);
-    const [two] = (await store.claim({ ...CLAIM, limit: 1 })).claimed;
-    assert(two);
-    await store.record([cancel(two, NOW)], NOW);
+    await using store = await open(scratch);
+    await createOne(store);
+    await record(store, release(await claimOne(store), "stopped"));
+    await record(store, cancel(await claimOne(store)));
   }
   const rows = await scratch.sql(ROWS);
   assertEquals(
     rows.map(({ event_type }) => event_type),
     ["agent.task_started", "agent.task_failed"],
+  );
+});
+
+Deno.test("record() notifies of what begins, not of what is held", async () => {
+  using scratch = new Scratch();
+  await scratch.sql(TABLE);
+  const ids: string[] = [];
+  {
+    await using store = await open(scratch);
+    ids.push(...await create(store, [{}, {}, {}]));
+    const { tasks } = await claim(store, { limit: 1, ahead: 2 });
+    const second = nth(tasks, 1);
+    await record(store, begin(second), complete(second));
+  }
+  const rows = await scratch.sql(ROWS);
+  assertEquals(
+    rows.map(({ dedupe_key }) => String(dedupe_key)).toSorted(),
+    [
+      `agent.task_completed:${ids[1]}:1`,
+      `agent.task_started:${ids[0]}:1`,
+      `agent.task_started:${ids[1]}:1`,
+    ].toSorted(),
   );
 });
 
@@ -217,7 +249,7 @@ Deno.test("claim() and record() make no table and write nothing where they are t
   );
   assertEquals(
     tables.map(({ table_name }) => table_name),
-    ["agent_task_events", "agent_tasks"],
+    ["agent_runner_file", "agent_task_events", "agent_tasks"],
   );
   using off = new Scratch();
   await off.sql(TABLE);
