@@ -205,7 +205,7 @@ Deno.test("the program starts without what only some commands need", async () =>
   }
   assert(loaded.has("lib/cli/list.ts"));
   const LATER =
-    /^(duckdb|zod|jsonc-parser|hono|@hono|prom-client|@opentelemetry|standardwebhooks|uplot)(\/|$)|^lib\/(store\/duckdb|service|runner\.ts)/;
+    /^(duckdb|zod|jsonc-parser|hono|@hono|prom-client|@opentelemetry|standardwebhooks|uplot)(\/|$)|^node:|^lib\/(store\/duckdb|service|runner\.ts)/;
   assertEquals([...loaded].filter((it) => LATER.test(it)), []);
 });
 

@@ -31,3 +31,18 @@ export class Wake {
     return isWoken;
   }
 }
+
+/** What the work gives; undefined as soon as the signal aborts. */
+export function orAborted<T>(
+  work: Promise<T>,
+  signal: AbortSignal,
+): Promise<T | undefined> {
+  return new Promise((resolve, reject) => {
+    const end = () => resolve(undefined);
+    if (signal.aborted) end();
+    else signal.addEventListener("abort", end, { once: true });
+    work.then(resolve, reject).finally(() =>
+      signal.removeEventListener("abort", end)
+    );
+  });
+}

@@ -48,7 +48,7 @@ export function checkTasks(
 ): Check[] {
   const { waiting, abandoned, asking, uncancelled, runners } = tasks;
   const warnWhere = (isWrong: boolean) => isWrong ? "warn" : "ok";
-  // A runner that has its hands full takes the others in their turn.
+  // A runner that has its hands full takes the others later.
   const isIdle = runners.length === 0;
   const deadMs = leaseMs + LONG_WAIT_MS;
   return [

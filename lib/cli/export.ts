@@ -4,7 +4,6 @@
  * @module
  */
 
-import { dirname, resolve } from "node:path";
 import { EXIT, messageOf, UsageError, UserError } from "../base/errors.ts";
 import { formatBytes, formatCount } from "../base/figures.ts";
 import { printable } from "../base/log.ts";
@@ -53,7 +52,7 @@ export const exportTasks: Command = {
     const [path = "-"] = args;
     const format = formatOf(textFlag(flags, "format"), path);
     if (path !== "-") {
-      assertFree(path, {
+      await assertFree(path, {
         isForced: Boolean(flags.force),
         dbPath: config.dbPath,
       });
@@ -101,7 +100,9 @@ async function exportToFile(
   { path, format }: { readonly path: string; readonly format: ExportFormat },
 ): Promise<void> {
   const { flags, terminal } = context;
-  using part = new Part(path);
+  // Loaded late: it takes longer than all the rest.
+  const { dirname } = await import("node:path");
+  using part = new Part(path, { folder: dirname(path) });
   const { rows, bytes, body } = await read(context, format);
   await part.fill(body);
   terminal.write(
@@ -117,15 +118,19 @@ async function exportToFile(
 class Part implements Disposable {
   readonly #target: string;
   readonly #path: string;
+  readonly #file: Deno.FsFile;
 
-  /** Beside its final place, so that a rename is enough. */
-  constructor(target: string) {
+  /** In the folder of its final place, so that a rename is enough. */
+  constructor(target: string, { folder }: { readonly folder: string }) {
     this.#target = target;
     try {
       this.#path = Deno.makeTempFileSync({
-        dir: dirname(target),
+        dir: folder,
         prefix: ".agent-runner-export-",
       });
+      // Readable as any file that one makes; it was made for its owner only.
+      Deno.removeSync(this.#path);
+      this.#file = Deno.createSync(this.#path);
     } catch (error) {
       throw cannotWrite(target, error);
     }
@@ -133,10 +138,7 @@ class Part implements Disposable {
 
   async fill(body: ReadableStream<Uint8Array>): Promise<void> {
     try {
-      // Readable as any file that one makes; it was made for its owner only.
-      Deno.removeSync(this.#path);
-      const file = await Deno.create(this.#path);
-      await body.pipeTo(file.writable);
+      await body.pipeTo(this.#file.writable);
       Deno.renameSync(this.#path, this.#target);
     } catch (error) {
       throw error instanceof UserError
@@ -190,10 +192,16 @@ function formatOf(given: string | undefined, path: string): ExportFormat {
 }
 
 /** Nothing is overwritten by accident, and the database never. */
-function assertFree(
+async function assertFree(
   path: string,
   { isForced, dbPath }: { isForced: boolean; dbPath: string },
-): void {
+): Promise<void> {
+  const { resolve } = await import("node:path");
+  /** Where a path leads to; the same for two ways to one file. */
+  const placeOf = (path: string) => {
+    const info = statOf(path);
+    return info?.ino ? `${info.dev} ${info.ino}` : resolve(path);
+  };
   const place = placeOf(path);
   if ([dbPath, `${dbPath}.wal`].some((own) => placeOf(own) === place)) {
     throw new UsageError(
@@ -213,12 +221,6 @@ function assertFree(
         "Give another one, or --force to replace it.",
     );
   }
-}
-
-/** Where a path leads to; the same for two ways to one file. */
-function placeOf(path: string): string {
-  const info = statOf(path);
-  return info?.ino ? `${info.dev} ${info.ino}` : resolve(path);
 }
 
 function statOf(path: string): Deno.FileInfo | undefined {

@@ -5,6 +5,8 @@
  * @module
  */
 
+import type { Terminal } from "./terminal.ts";
+
 const ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J";
 const LEAVE = "\x1b[?7h\x1b[?25h\x1b[?1049l";
 const HOME = "\x1b[H";
@@ -18,12 +20,14 @@ const STOP_KEYS = new Set(["q", "Q", "\x03", "\x04"]);
 export class LiveScreen implements Disposable {
   readonly #stop = new AbortController();
   readonly #hasKeys = Deno.stdin.isTerminal();
+  readonly #terminal: Pick<Terminal, "write">;
   readonly #onResize: () => void;
 
   /** Takes the terminal, which standard output must be. */
-  constructor({ onResize }: { readonly onResize: () => void }) {
+  constructor(terminal: Pick<Terminal, "write">, onResize: () => void) {
+    this.#terminal = terminal;
     this.#onResize = onResize;
-    write(ENTER);
+    terminal.write(ENTER);
     if (Deno.build.os !== "windows") {
       Deno.addSignalListener("SIGWINCH", onResize);
     }
@@ -47,7 +51,7 @@ export class LiveScreen implements Disposable {
     const shown = lines.slice(0, this.size.rows)
       .map((line) => line + CLEAR_LINE);
     try {
-      write(HOME + shown.join("\r\n") + CLEAR_BELOW);
+      this.#terminal.write(HOME + shown.join("\r\n") + CLEAR_BELOW);
     } catch {
       this.#stop.abort(); // Nobody looks any more.
     }
@@ -59,7 +63,7 @@ export class LiveScreen implements Disposable {
     }
     try {
       if (this.#hasKeys) Deno.stdin.setRaw(false);
-      write(LEAVE);
+      this.#terminal.write(LEAVE);
     } catch {
       // There is no terminal any more to give back.
     }
@@ -74,12 +78,5 @@ export class LiveScreen implements Disposable {
       const keys = decoder.decode(bytes.subarray(0, length));
       if ([...keys].some((key) => STOP_KEYS.has(key))) this.#stop.abort();
     }
-  }
-}
-
-function write(text: string): void {
-  let bytes = new TextEncoder().encode(text);
-  while (bytes.length > 0) {
-    bytes = bytes.subarray(Deno.stdout.writeSync(bytes));
   }
 }

@@ -97,6 +97,10 @@ export async function runNow(
     if (now) assertRunnable(now, clock.now());
     throw cannotRun(task, "somebody else has just changed it. Try again.");
   }
+  signals.abort.addEventListener("abort", async () => {
+    await run.gone();
+    await runner.recorder.abandonSoon();
+  });
   if (signals.drain.aborted) stop();
   const result = await processRunningTask(runner, run);
   if (result === "needs_input") {

@@ -20,7 +20,7 @@ import type {
 import { type JsonObject, TASK_STATES } from "../task/task.ts";
 import { CLIENT_SETTINGS, type Command, JSON_FLAG } from "./command.ts";
 import { pastFlag } from "./flags.ts";
-import { alignRows, renderJson, type Screen } from "./render.ts";
+import { alignRows, fit, renderJson, type Screen } from "./render.ts";
 
 /** Prints counts, throughput, wait and run times, and why tasks failed. */
 export const stats: Command = {
@@ -128,13 +128,7 @@ function renderStats(report: StatsReport, screen: Screen): string {
 
 /** More would scroll away what matters. */
 const SHOWN_PROVIDERS = 20;
-const MAX_PROVIDER_LENGTH = 20;
-
-function shortened(provider: string): string {
-  return provider.length > MAX_PROVIDER_LENGTH
-    ? `${provider.slice(0, MAX_PROVIDER_LENGTH - 1)}…`
-    : provider;
-}
+const MAX_PROVIDER_WIDTH = 20;
 
 type Width = Pick<Screen, "width">;
 
@@ -160,7 +154,7 @@ function countLines(
     formatCount(totalOf(own)),
   ];
   const rows = byProvider.slice(0, SHOWN_PROVIDERS)
-    .map(({ provider, own }) => row(shortened(provider), own));
+    .map(({ provider, own }) => row(fit(provider, MAX_PROVIDER_WIDTH), own));
   const hidden = byProvider.slice(SHOWN_PROVIDERS).flatMap(({ own }) => own);
   if (hidden.length > 0) rows.push(row("others", hidden));
   if (rows.length > 1) rows.push(row("all", counts));
@@ -234,7 +228,7 @@ function timeLines(
     ...[...shown, ...shown.length === 1 ? [] : all].map((
       { provider, wait, run },
     ) => [
-      provider === null ? "all" : shortened(provider),
+      provider === null ? "all" : fit(provider, MAX_PROVIDER_WIDTH),
       ...cells(wait),
       ...cells(run),
     ]),

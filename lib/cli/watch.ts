@@ -65,6 +65,8 @@ const SHOWN_TASKS = 100;
 /** A tenth of the time is spent looking, unless a look takes very long. */
 const REST_FACTOR = 9;
 const MAX_REST_MS = 5_000;
+/** Who hears of changes looks so often all the same: one may go unheard. */
+const UNHEARD_MS = 5_000;
 
 /** The last look at a store, so seldom that nobody has to wait for it. */
 export class Watched implements Disposable {
@@ -73,6 +75,7 @@ export class Watched implements Disposable {
   readonly #changes: Disposable | undefined;
   #isOld = true;
   #restUntil = 0;
+  #lookedAt = -Infinity;
   #overview: Overview | undefined;
   #problem: string | undefined;
 
@@ -93,12 +96,13 @@ export class Watched implements Disposable {
   }
 
   /**
-   * Looks, unless it is known that nothing has changed since, or the last look
-   * has just been. Returns whether something may be new.
+   * Looks, unless no change was heard of since, or the last look has just been.
+   * Returns whether something may be new.
    */
   async look(): Promise<boolean> {
     const startedAt = this.#clock.monotonic();
-    if (startedAt < this.#restUntil || !this.#isOld) return false;
+    const isOld = this.#isOld || startedAt - this.#lookedAt >= UNHEARD_MS;
+    if (startedAt < this.#restUntil || !isOld) return false;
     this.#isOld = this.#changes === undefined;
     try {
       this.#overview = await this.#admin.overview({
@@ -107,6 +111,7 @@ export class Watched implements Disposable {
       });
       this.#problem = undefined;
       const endedAt = this.#clock.monotonic();
+      this.#lookedAt = endedAt;
       const restMs = REST_FACTOR * (endedAt - startedAt);
       this.#restUntil = endedAt + Math.min(restMs, MAX_REST_MS);
     } catch (error) {
@@ -147,7 +152,7 @@ async function showScreen(
     if (frame) screen.draw(renderFrame(frame, { ...screen.size, hasColor }));
   };
   const failed = Promise.withResolvers<never>();
-  using screen = new LiveScreen({ onResize: draw });
+  using screen = new LiveScreen(terminal, draw);
   const ended = AbortSignal.any([stopped, screen.stopped]);
   let isLooking = false;
   const look = () => {

@@ -132,6 +132,10 @@ export function createRunner(parts: RunnerParts): Runner {
     runs,
     limits: limitsOf(settings.limits, settings.providers),
     claimedProviders: claimedProvidersOf(settings.providers),
-    [Symbol.asyncDispose]: () => heartbeats[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]() {
+      // What is left are notes of runs that were lost: nobody waits for them.
+      recorder.abandon();
+      return heartbeats[Symbol.asyncDispose]();
+    },
   };
 }

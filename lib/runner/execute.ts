@@ -78,12 +78,13 @@ export const ABORT_GRACE_MS = 1_000;
 
 const NO_OUTPUT = () => {};
 
-/** Runs the processor of a task once. */
+/** Runs the processor of a task once; not where it is to stop before it begins. */
 export function execute(
   task: AgentTask,
   options: ExecuteOptions,
 ): Promise<Outcome> {
   const { processorFor, clock, stop, timeoutMs } = options;
+  if (stop.reason) return Promise.resolve(stoppedBy(stop, timeoutMs));
   const processor = processorFor(task.provider);
   if (!processor) {
     return Promise.resolve({
@@ -92,29 +93,30 @@ export function execute(
       retryable: false,
     });
   }
-  const finished = timeoutMs > 0 ? new AbortController() : undefined;
-  if (finished) {
-    clock.sleep(timeoutMs, finished.signal).then(() => {
-      if (!finished.signal.aborted) stop.stop("timeout");
-    });
-  }
   return new Promise((resolve) => {
+    let timers: AbortController | undefined;
+    const after = (ms: number, act: () => void) => {
+      const { signal } = timers ??= new AbortController();
+      clock.sleep(ms, signal).then(() => {
+        if (!signal.aborted) act();
+      });
+    };
     const end = (outcome: Outcome) => {
       stop.onStop = undefined;
-      finished?.abort();
+      timers?.abort();
       const isStopped = stop.reason && outcome.kind !== "completed";
       resolve(isStopped ? stoppedBy(stop, timeoutMs) : outcome);
     };
     stop.onStop = () =>
-      clock.sleep(processor.stopGraceMs ?? ABORT_GRACE_MS).then(() =>
-        end(stoppedBy(stop, timeoutMs))
+      after(
+        processor.stopGraceMs ?? ABORT_GRACE_MS,
+        () => end(stoppedBy(stop, timeoutMs)),
       );
-    if (stop.reason) stop.onStop();
-    const context = new TaskContext(task, options);
+    if (timeoutMs > 0) after(timeoutMs, () => stop.stop("timeout"));
     const fail = (error: unknown) =>
       end({ kind: "failed", error: messageOf(error), retryable: true });
     try {
-      processor.process(task, context).then(
+      processor.process(task, new TaskContext(task, options)).then(
         (outcome) => end(checkedOutcome(outcome)),
         fail,
       );

@@ -26,9 +26,16 @@ export interface HeartbeatsOptions {
 /** How often to look whether anything is to be done. */
 const TICK_MS = 1_000;
 /** A lease is renewed this often within its time. */
-const RENEWALS_PER_LEASE = 3;
+export const RENEWALS_PER_LEASE = 3;
 /** Differences up to this are a clock that is slewed, or a late timer. */
 const JUMP_MS = 1_000;
+/**
+ * Between two tries while another program keeps everybody out: whoever comes in
+ * after it leaves the others a second only.
+ */
+const BUSY_PAUSE_MS = 25;
+/** A run is kept so long at least after each of them. */
+const KEPT_MS = 1_000;
 
 /** Renews the leases of runs in hand; dispose of it when there are none. */
 export class Heartbeats implements AsyncDisposable {
@@ -91,11 +98,12 @@ export class Heartbeats implements AsyncDisposable {
   async #renew(): Promise<void> {
     const { queue, runs, clock, log, leaseMs } = this.#options;
     this.#hasChanged = false;
-    while (!this.#closed.signal.aborted) {
-      const all = runs.all().filter(({ isOver }) => !isOver).toArray();
+    for (let attempt = 1; !this.#closed.signal.aborted; attempt++) {
+      // Those too whose outcome waits to be written: it still counts.
+      const all = runs.all().toArray();
+      const leases = all.map(({ lease }) => lease);
       const sentAt = clock.monotonic();
       try {
-        const leases = all.map(({ lease }) => lease);
         const states = await queue.heartbeat(leases, { leaseMs });
         this.#renewedAt = sentAt;
         for (const [index, run] of all.entries()) {
@@ -107,42 +115,51 @@ export class Heartbeats implements AsyncDisposable {
         }
         return;
       } catch (error) {
-        log.warning(`Cannot renew ${all.length} leases: ${messageOf(error)}`, {
-          event: "renewal_failed",
-          count: all.length,
-          error: messageOf(error),
-        });
+        if (attempt === 1) {
+          log.warning(
+            `Cannot renew ${all.length} leases: ${messageOf(error)}`,
+            {
+              event: "renewal_failed",
+              count: all.length,
+              error: messageOf(error),
+            },
+          );
+        }
         // Any other failure: the next tick tries again, while there is time.
         if (!(error instanceof DatabaseBusyError)) return;
         // Nobody can claim while another program keeps everybody out.
         for (const run of all) this.#keep(run);
+        await clock.sleep(BUSY_PAUSE_MS, this.#closed.signal);
       }
     }
   }
 
+  /** Not what was over by then: nobody knows who came in before. */
   #keep(run: Run): void {
     const { clock, leaseMs } = this.#options;
-    const until = clock.monotonic() + leaseMs / RENEWALS_PER_LEASE;
-    run.heldUntil = Math.max(run.heldUntil, until);
+    const now = clock.monotonic();
+    if (now >= run.heldUntil) return;
+    const keptMs = Math.max(leaseMs / RENEWALS_PER_LEASE, KEPT_MS);
+    run.heldUntil = Math.max(run.heldUntil, now + keptMs);
   }
 
   async #writeNotes(): Promise<void> {
     const { runs, recorder, log } = this.#options;
-    const noted = runs.all().filter((run) =>
-      run.note !== undefined && !run.isOver
-    ).toArray();
-    await Promise.all(noted.map(async (run) => {
-      const { note } = run;
-      run.note = undefined;
-      if (!note) return;
-      const result = await recorder.record(noteProgress(run, note));
-      if (result === "lost") run.stop("lease lost");
-      else if (result !== "written") {
-        log.warning(`Cannot write progress: ${messageOf(result)}`, {
-          event: "progress_delayed",
-          error: messageOf(result),
-        });
-      }
-    }));
+    const noted = runs.all().filter(({ note, isOver }) => note && !isOver);
+    await Promise.all(
+      noted.toArray().map(async (run) => {
+        const { note } = run;
+        run.note = undefined;
+        if (!note) return;
+        const result = await recorder.record(noteProgress(run, note));
+        if (result === "lost") run.stop("lease lost");
+        else if (result !== "written") {
+          log.warning(`Cannot write progress: ${messageOf(result)}`, {
+            event: "progress_delayed",
+            error: messageOf(result),
+          });
+        }
+      }),
+    );
   }
 }

@@ -78,7 +78,6 @@ export function logTransition(
   { at, provider, runMs }: RunFacts,
 ): void {
   const id = lease.taskId;
-  const retryAt = new Date(at.getTime() + (delayMs ?? 0)).toISOString();
   const fields = {
     event,
     task: id,
@@ -102,12 +101,14 @@ export function logTransition(
         question: detail,
       });
       break;
-    case "retry_scheduled":
+    case "retry_scheduled": {
+      const retryAt = new Date(at.getTime() + (delayMs ?? 0)).toISOString();
       log.warning(
         `Task ${id} failed and is tried again at ${retryAt}: ${detail}`,
         { ...fields, error: detail, retryAt },
       );
       break;
+    }
     default:
       log.info(`Task ${id} was given back: ${detail}`, {
         ...fields,
@@ -116,13 +117,18 @@ export function logTransition(
   }
 }
 
-/** Says why a run's outcome was not recorded. `now` is the task as it stands. */
+/**
+ * Says why a run's outcome was not recorded. `now` is the task as it stands; null
+ * where it is not there any more, undefined where nobody could look.
+ */
 export function logSkipped(
   log: Log,
   { id, provider, attempt }: AgentTask,
-  now: AgentTask | undefined,
+  now: AgentTask | null | undefined,
 ): void {
-  const reason = !now
+  const reason = now === undefined
+    ? "its lease was lost"
+    : now === null
     ? "it is not there any more"
     : now.state !== "running"
     ? `it is ${now.state} already`

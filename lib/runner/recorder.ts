@@ -23,8 +23,10 @@ const BUSY_GROUP_MS = 60;
 const BUSY_ROWS = 100;
 /** A group of this size is written at once. */
 const GROUP_ROWS = 20_000;
+/** How long outcomes have to be written when the runner is to stop at once. */
+const ABANDON_MS = 500;
 /** So many are told in one go; then timers and signals have theirs. */
-const TOLD_AT_ONCE = 500;
+const TOLD_AT_ONCE = 200;
 
 /**
  * What came of a transition: it is committed, its lease was lost, or it can't be
@@ -35,6 +37,11 @@ export type RecordResult = "written" | "lost" | Error;
 interface Entry {
   readonly transition: Transition;
   readonly done: (result: RecordResult, at: Date) => void;
+}
+
+interface Written {
+  readonly at: Date;
+  readonly results: readonly RecordResult[];
 }
 
 /** Options for {@linkcode Recorder}. */
@@ -69,13 +76,6 @@ export class Recorder {
     return this.#waiting.length + this.#takenCount;
   }
 
-  /** Writes what there is now. Resolves when what waits for it knows. */
-  async settled(): Promise<void> {
-    if (this.#waiting.length > 0) this.#full.abort();
-    await this.#writing;
-    await this.#telling;
-  }
-
   /**
    * Until then, in the clock's monotonic time, a write that fails is tried again.
    * For ever, before this is called: the work is done, and the lease decides
@@ -83,6 +83,20 @@ export class Recorder {
    */
   giveUpAt(time: number): void {
     this.#giveUpAt = Math.min(this.#giveUpAt, time);
+  }
+
+  /** Aborts when nothing of the runner waits for the store any more. */
+  get abandoned(): AbortSignal {
+    return this.#abandoned.signal;
+  }
+
+  /**
+   * Abandons what is not written within half a second, unless `done` aborts before.
+   * To be called when all work is over: what comes later may not be written.
+   */
+  async abandonSoon(done?: AbortSignal): Promise<void> {
+    await this.#options.clock.sleep(ABANDON_MS, done);
+    if (!done?.aborted) this.abandon();
   }
 
   /** Ends the wait for the store: what can't be written at once is given up. */
@@ -131,24 +145,23 @@ export class Recorder {
     });
   }
 
-  async #writeGroup(
-    group: readonly Entry[],
-  ): Promise<{ readonly at: Date; readonly results: readonly RecordResult[] }> {
+  /** All at once, or those that the store can't take apart from the others. */
+  async #writeGroup(group: readonly Entry[]): Promise<Written> {
     const { queue, clock, log } = this.#options;
     const transitions = group.map(({ transition }) => transition);
+    const { signal } = this.#abandoned;
     for (let attempt = 1;; attempt++) {
       try {
-        const recorded = await queue.record(transitions, {
-          signal: this.#abandoned.signal,
-        });
+        const recorded = await queue.record(transitions, { signal });
         this.#options.onCommit?.(group.length);
         return recorded;
       } catch (thrown) {
         const error = thrown instanceof Error
           ? thrown
           : new Error(messageOf(thrown));
-        const isLate = clock.monotonic() >= this.#giveUpAt;
-        if (!(error instanceof DatabaseError) || isLate) {
+        const isDefect = !(error instanceof DatabaseError);
+        if (isDefect && group.length > 1) return await this.#writeHalves(group);
+        if (isDefect || clock.monotonic() >= this.#giveUpAt) {
           return { at: clock.now(), results: group.map(() => error) };
         }
         const waitMs = backoffMs(attempt, { baseMs: 100, maxMs: 5_000 });
@@ -161,8 +174,16 @@ export class Recorder {
             error: error.message,
           },
         );
-        await clock.sleep(waitMs, this.#abandoned.signal);
+        await clock.sleep(waitMs, signal);
       }
     }
+  }
+
+  /** One of them is what the store fails at: the others must not fall with it. */
+  async #writeHalves(group: readonly Entry[]): Promise<Written> {
+    const middle = Math.ceil(group.length / 2);
+    const first = await this.#writeGroup(group.slice(0, middle));
+    const { at, results } = await this.#writeGroup(group.slice(middle));
+    return { at, results: [...first.results, ...results] };
   }
 }

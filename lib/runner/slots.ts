@@ -14,37 +14,36 @@ export interface SlotsOptions {
   /** How many runs there may be at the same time. */
   readonly concurrency: number;
   readonly clock: Clock;
-  /** Executes a run, and calls `onOver` when another may start. */
-  readonly execute: (run: Run, onOver: () => void) => void;
-  /** Gives back runs that were held and not begun. */
+  /**
+   * Executes a run, and calls `onOver` with the milliseconds that it took when
+   * another may start.
+   */
+  readonly execute: (run: Run, onOver: (runMs: number) => void) => void;
+  /** Gives back runs that were held and not executed. */
   readonly giveBack: (runs: readonly Run[]) => void;
 }
 
 /** A run that took longer than this took time: none is held for such ones. */
 const NO_TIME_MS = 10;
 /** What was not begun within this time is given back. */
-const HELD_MS = 250;
-/**
- * The most runs that are held, whatever their speed. At 50,000 tasks a second they
- * start within a fifth of a second.
- */
-const MOST_HELD = 10_000;
+export const HELD_MS = 500;
+/** The most runs that are held: no more start within that time. */
+const MOST_HELD = 15_000;
 /**
  * Runs that start in one turn of the event loop. Ones that take no time would
  * otherwise keep the store's answers, timers and signals waiting.
  */
-const STARTS_PER_TURN = 100;
+const STARTS_PER_TURN = 50;
 
 /** Fills slots with runs. */
 export class Slots {
   readonly #options: SlotsOptions;
-  #held: { readonly run: Run; readonly until: number }[] = [];
+  #held: Run[] = [];
   #running = 0;
   #ahead = 0;
   #startsLeft = STARTS_PER_TURN;
-  #timing: Promise<void> | undefined;
   readonly #stopped = new AbortController();
-  #change = Promise.withResolvers<void>();
+  readonly #change = new Change();
 
   constructor(options: SlotsOptions) {
     this.#options = options;
@@ -64,27 +63,35 @@ export class Slots {
   /** How many runs may be held beside those that start at once. */
   get ahead(): number {
     const room = this.#ahead - this.#held.length;
-    return this.#held.length > this.#ahead / 2 ? 0 : Math.max(0, room);
+    return room < this.#ahead / 2 ? 0 : room;
   }
 
   /** Resolves when a slot is free, or what is held has become less. */
   get changed(): Promise<void> {
-    return this.#change.promise;
+    return this.#change.next;
   }
 
-  /** Takes what was claimed: the first ones start at once, the rest in turn. */
+  /**
+   * Takes what was claimed: the first ones start at once, the rest in turn. What
+   * has not by {@linkcode HELD_MS} is given back: the speed of past runs is no
+   * promise about the next one.
+   */
   add(runs: readonly Run[]): void {
-    const until = this.#options.clock.monotonic() + HELD_MS;
-    for (const run of runs) this.#held.push({ run, until });
+    this.#held.push(...runs);
+    const { signal } = this.#stopped;
+    if (signal.aborted) return this.#giveBack(runs);
     this.#start();
-    if (this.#held.length > 0) this.#timing ??= this.#giveBackInTime();
+    if (this.#held.length === 0) return;
+    this.#options.clock.sleep(HELD_MS, signal).then(() =>
+      this.#giveBack(runs.filter(({ isBegun }) => !isBegun))
+    );
   }
 
   /** Starts no more, and gives back what is held. */
   stop(): void {
     this.#stopped.abort();
-    this.#giveBack(() => true);
-    this.#tell();
+    this.#giveBack(this.#held);
+    this.#change.tell();
   }
 
   #start(): void {
@@ -100,51 +107,47 @@ export class Slots {
           this.#start();
         });
       }
-      this.#execute(next.run);
+      this.#execute(next);
     }
   }
 
   #execute(run: Run): void {
-    const { clock, execute } = this.#options;
-    const startedAt = clock.monotonic();
     this.#running++;
-    execute(run, () => {
+    this.#options.execute(run, (runMs) => {
       this.#running--;
-      const hasTakenTime = clock.monotonic() - startedAt > NO_TIME_MS;
-      this.#ahead = hasTakenTime
+      this.#ahead = runMs > NO_TIME_MS
         ? Math.floor(this.#ahead / 2)
         : Math.min(this.#ahead + 2, MOST_HELD);
       this.#start();
-      this.#tell();
+      this.#change.tell();
     });
   }
 
-  #tell(): void {
-    this.#change.resolve();
-    this.#change = Promise.withResolvers();
-  }
-
-  /** The mean of past runs is no promise about the next one. */
-  async #giveBackInTime(): Promise<void> {
-    const { clock } = this.#options;
-    for (let [first] = this.#held; first; [first] = this.#held) {
-      await clock.sleep(first.until - clock.monotonic(), this.#stopped.signal);
-      const now = clock.monotonic();
-      this.#giveBack(({ run, until }) => until <= now && !run.isBegun);
-      if (this.#held[0] === first) break;
-    }
-    this.#timing = undefined;
-  }
-
-  #giveBack(isOver: (held: { run: Run; until: number }) => boolean): void {
-    const { true: over = [], false: rest = [] } = Object.groupBy(
+  #giveBack(runs: readonly Run[]): void {
+    const unwanted = new Set(runs);
+    const { over = [], rest = [] } = Object.groupBy(
       this.#held,
-      (it) => `${isOver(it)}` as const,
+      (run) => unwanted.has(run) ? "over" : "rest",
     );
     if (over.length === 0) return;
     this.#held = rest;
     this.#ahead = 0;
-    this.#options.giveBack(over.map(({ run }) => run));
-    this.#tell();
+    this.#options.giveBack(over);
+    this.#change.tell();
+  }
+}
+
+/** Something that changes again and again. */
+export class Change {
+  #next = Promise.withResolvers<void>();
+
+  /** Resolves with the next change: the same promise until then. */
+  get next(): Promise<void> {
+    return this.#next.promise;
+  }
+
+  tell(): void {
+    this.#next.resolve();
+    this.#next = Promise.withResolvers();
   }
 }

@@ -8,6 +8,7 @@
 import type { Clock } from "../base/clock.ts";
 import { messageOf } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
+import { orAborted } from "../base/wake.ts";
 import type { Queue } from "../store/contract.ts";
 
 /** Options for {@linkcode Waiting}. */
@@ -26,6 +27,8 @@ export interface WaitingOptions {
  * clock was set nobody knows what becomes due.
  */
 const LONGEST_MS = 60_000;
+/** The shortest for what is due: a store that always says so keeps nobody busy. */
+const SHORTEST_MS = 10;
 /** The shortest time between a claim that failed and the next. */
 const AFTER_FAILURE_MS = 250;
 
@@ -33,16 +36,19 @@ const AFTER_FAILURE_MS = 250;
 export class Waiting implements Disposable {
   readonly #options: WaitingOptions;
   readonly #subscription: Disposable;
+  readonly #onStop = () => this.wake();
   #wake = new AbortController();
   #hasFailed = false;
 
   constructor(options: WaitingOptions) {
     this.#options = options;
     this.#subscription = options.queue.onChange(() => this.wake());
+    options.stop.addEventListener("abort", this.#onStop, { once: true });
   }
 
   [Symbol.dispose](): void {
     this.#subscription[Symbol.dispose]();
+    this.#options.stop.removeEventListener("abort", this.#onStop);
   }
 
   /** Ends the wait, or the next one: there may be something to claim. */
@@ -64,33 +70,32 @@ export class Waiting implements Disposable {
   }
 
   /**
-   * Resolves when there may be something to claim, or `until` aborts.
+   * Resolves when there may be something to claim.
    *
    * @param since when the last claim was, by the store's clock
    */
-  async wait(since: Date, until: AbortSignal): Promise<void> {
+  async wait(since: Date): Promise<void> {
     const { clock, intervalMs, stop } = this.#options;
-    const ends = [stop, until];
+    const end = this.#wake.signal;
     if (this.#hasFailed) {
       this.#hasFailed = false;
-      const end = AbortSignal.any(ends);
       const shortestMs = Math.min(intervalMs, AFTER_FAILURE_MS);
-      await clock.sleep(shortestMs, end);
-      await clock.sleep(
-        intervalMs - shortestMs,
-        AbortSignal.any([end, this.#wake.signal]),
-      );
+      await clock.sleep(shortestMs, stop);
+      await clock.sleep(intervalMs - shortestMs, end);
       return;
     }
-    const end = AbortSignal.any([...ends, this.#wake.signal]);
-    const dueMs = await this.#untilDue(since);
-    await clock.sleep(Math.min(dueMs, LONGEST_MS), end);
+    if (end.aborted) return;
+    const dueMs = await orAborted(this.#untilDue(since), end) ?? Infinity;
+    await clock.sleep(
+      Math.min(Math.max(dueMs, SHORTEST_MS), LONGEST_MS),
+      end,
+    );
   }
 
-  async #untilDue(since: Date): Promise<number> {
+  async #untilDue(since: Date): Promise<number | null> {
     const { queue, log, intervalMs } = this.#options;
     try {
-      return await queue.untilDue(since) ?? Infinity;
+      return await queue.untilDue(since);
     } catch (error) {
       log.error(`Cannot look for due tasks: ${messageOf(error)}`, {
         event: "pass_failed",

@@ -24,7 +24,7 @@ import type {
 import type { DatabaseError } from "../base/errors.ts";
 import type { IdList } from "./id_list.ts";
 
-export type { IdList } from "./id_list.ts";
+export { IdList } from "./id_list.ts";
 
 /** A store. Dispose of it when nothing of it is in use. */
 export interface Store extends AsyncDisposable {
@@ -52,7 +52,8 @@ export interface Queue {
    * nothing else of the row changes.
    *
    * A task that a runner died with and that begins its last attempt is taken by
-   * itself, by a runner with nothing in hand: others must not fall with it. A task
+   * itself, by a runner with nothing in hand that claims no other until it is over:
+   * others must not fall with it. A task
    * whose row can't be written is left out and told to `onProblem`.
    */
   claim(options: ClaimOptions): Promise<Claim>;

@@ -151,6 +151,8 @@ export interface ClaimedTask {
   /** `running` where it was begun; as it was before where it is only held. */
   readonly task: AgentTask;
   readonly lease: Lease;
+  /** It runs by itself: no other may fall with it. @default {false} */
+  readonly isAlone?: boolean;
 }
 
 /** What came of executing a task once. */

@@ -89,18 +89,21 @@ function traceAfter(
     ...fraction === undefined ? {} : { progress_fraction: fraction },
   };
   if (patch === NOTHING) return traceText;
-  // A busy runner's outcomes are mostly alike.
-  if (traceText !== lastMerge.traceText || patch !== lastMerge.patch) {
-    lastMerge = { traceText, patch, merged: mergeTrace(traceText, patch) };
-  }
-  return lastMerge.merged;
+  return merged(traceText, patch);
 }
 
-let lastMerge: {
-  readonly traceText: string | null;
-  readonly patch: JsonObject | undefined;
-  readonly merged: string;
-} = { traceText: null, patch: undefined, merged: "" };
+/** The last merges, by their patches: a busy runner's outcomes are mostly alike. */
+const merges = new Map<JsonObject, readonly [string | null, string]>();
+const MOST_MERGES = 8;
+
+function merged(traceText: string | null, patch: JsonObject): string {
+  const known = merges.get(patch);
+  if (known && known[0] === traceText) return known[1];
+  const text = mergeTrace(traceText, patch);
+  if (merges.size >= MOST_MERGES) merges.clear();
+  merges.set(patch, [traceText, text]);
+  return text;
+}
 
 const NOTHING: JsonObject = {};
 const noPatch = () => NOTHING;

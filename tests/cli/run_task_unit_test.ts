@@ -6,9 +6,11 @@ import { runNow } from "../../lib/cli/run_task.ts";
 import { OutputClosedError } from "../../lib/cli/terminal.ts";
 import { type Config, loadConfig } from "../../lib/config/config.ts";
 import type { Processor } from "../../lib/processors/processor.ts";
-import { newTasks, type Store } from "../../lib/store/contract.ts";
+import { type Admin, newTasks, type Store } from "../../lib/store/contract.ts";
 import { openDuckDbStore } from "../../lib/store/duckdb/store.ts";
 import type { AgentTask } from "../../lib/task/task.ts";
+import { StubQueue } from "../support/stub_queue.ts";
+import { until, within } from "../support/until.ts";
 
 /** A store with a task. */
 async function storeWithTask(
@@ -24,7 +26,7 @@ async function storeWithTask(
 
 /** Options for {@linkcode run}. */
 interface RunOptions {
-  readonly store: Store;
+  readonly store: Pick<Store, "queue" | "admin">;
   readonly process: Processor["process"];
   readonly write?: (text: string) => void;
   readonly config?: Config;
@@ -129,4 +131,25 @@ Deno.test("runNow() ends a task whose runner died at its last attempt, and says 
     UserError,
     "it has failed already",
   );
+});
+
+Deno.test("runNow() ends at a second signal though the task can't be given back", async () => {
+  const queue = new StubQueue(systemClock);
+  const [id = ""] = queue.create({});
+  queue.hangs("record");
+  const store = { queue, admin: queue.admin as Admin };
+  const running = run(queue.row(id), {
+    store,
+    process: (_task, { signal }) =>
+      new Promise((_, reject) => {
+        signal.addEventListener("abort", () => reject(new Error("stopped")));
+        Deno.kill(Deno.pid, "SIGTERM");
+      }),
+  });
+  await until("it is to be given back", () => queue.groups.length > 0);
+  Deno.kill(Deno.pid, "SIGTERM");
+  const { code, logged } = await within("it ends", running);
+  assertEquals(code, 1);
+  assert(logged.includes(`Task ${id} was released, but that could not be`));
+  queue.heals("record");
 });

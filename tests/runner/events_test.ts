@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { assertSpyCalls, spy } from "@std/testing/mock";
 import { type RunnerEvent, RunnerEvents } from "../../lib/runner/events.ts";
 
-const EVENT: RunnerEvent = { type: "claimed", tasks: [] };
+const EVENT: RunnerEvent = { type: "claimed" };
 
 function unexpected(error: unknown): never {
   throw error;

@@ -4,12 +4,15 @@ import {
   assertStrictEquals,
 } from "@std/assert";
 import { messageOf } from "../../lib/base/errors.ts";
-import { ABORT_GRACE_MS, execute } from "../../lib/runner/execute.ts";
+import {
+  ABORT_GRACE_MS,
+  execute,
+  StopSwitch,
+} from "../../lib/runner/execute.ts";
 import type {
   Processor,
   ProcessorContext,
 } from "../../lib/processors/processor.ts";
-import { StopSwitch } from "../../lib/runner/stop_switch.ts";
 import type { AgentTask, Outcome } from "../../lib/task/task.ts";
 import { FakeClock, turn } from "../support/fake_clock.ts";
 
@@ -256,27 +259,39 @@ Deno.test("execute() lets the first reason for a stop count", async () => {
   assertEquals(await outcome, { kind: "aborted", reason: "lease lost" });
 });
 
-Deno.test("execute() bounds a run that is stopped before it begins", async () => {
+Deno.test("execute() does not call the processor of a run that is stopped before it begins", async () => {
   const clock = new FakeClock();
   const stop = new StopSwitch();
   stop.stop("shutdown");
-  let signal: AbortSignal | undefined;
-  const outcome = execute(TASK, {
+  let calls = 0;
+  const outcome = await execute(TASK, {
     processorFor: () => ({
       name: "test",
-      process(_task, context) {
-        signal = context.signal;
+      process: () => {
+        calls++;
         return pending().promise;
       },
     }),
     clock,
     stop,
-    timeoutMs: 0,
+    timeoutMs: 1_000,
     onProgress: () => {},
   });
-  await clock.advance(ABORT_GRACE_MS);
-  assertEquals(await outcome, { kind: "aborted", reason: "shutdown" });
-  assertEquals(signal?.aborted, true);
+  assertEquals(outcome, { kind: "aborted", reason: "shutdown" });
+  assertEquals([calls, clock.sleepers], [0, 0]);
+});
+
+Deno.test("execute() keeps no timer of a run that ended when it was told to", async () => {
+  const { clock, stop, outcome } = run(obedient(DONE), { timeoutMs: 90_000 });
+  stop.stop("cancelled");
+  await outcome;
+  assertEquals(clock.sleepers, 0);
+});
+
+Deno.test("StopSwitch shows its reason to who asks for its signal late", () => {
+  const stop = new StopSwitch();
+  stop.stop("timeout");
+  assertEquals([stop.signal.aborted, stop.signal.reason], [true, "timeout"]);
 });
 
 Deno.test("execute() does nothing when its switch is thrown after the run", async () => {
@@ -345,7 +360,7 @@ for (const outcome of [undefined, null, 1, {}, { kind: "done" }]) {
   });
 }
 
-Deno.test("execute() gives the answers so far, and another key after each", async () => {
+Deno.test("execute() gives the answers so far, and a key that they change nothing of", async () => {
   const answers = [{ question: "Which?", answer: "Both", answered_at: "now" }];
   let given: unknown;
   let key: unknown;
@@ -355,5 +370,5 @@ Deno.test("execute() gives the answers so far, and another key after each", asyn
     return Promise.resolve(DONE);
   }, { traceText: JSON.stringify({ answers: [...answers, 5] }) }).outcome;
   assertEquals(given, answers);
-  assertEquals(key, "t1:2.1");
+  assertEquals(key, "t1:2");
 });

@@ -1,137 +1,227 @@
 import { assert, assertEquals } from "@std/assert";
-import { type PoolOptions, runPool } from "../../lib/runner/slots.ts";
+import { Run } from "../../lib/runner/runs.ts";
+import { Change, HELD_MS, Slots } from "../../lib/runner/slots.ts";
 import { FakeClock, turn } from "../support/fake_clock.ts";
+import { sampleTask } from "../support/sample_task.ts";
 
-interface Setup extends Partial<PoolOptions<number>> {
-  readonly items: number;
+interface Setup {
+  readonly concurrency?: number;
+  /** How long a run takes; 0 is no time. @default {0} */
+  readonly ms?: (id: string) => number;
 }
 
-function setUp({ items, ...options }: Setup) {
-  const clock = new FakeClock({ autoAdvance: true });
-  const limits: number[] = [];
-  let next = 0;
-  const pool: PoolOptions<number> = {
-    concurrency: 4,
+function setUp({ concurrency = 4, ms = () => 0 }: Setup = {}) {
+  const clock = new FakeClock();
+  const started: string[] = [];
+  const givenBack: string[] = [];
+  let running = 0;
+  let most = 0;
+  const slots = new Slots({
+    concurrency,
     clock,
-    stop: new AbortController().signal,
-    run: () => Promise.resolve(),
-    claim: (limit) => {
-      limits.push(limit);
-      const end = Math.min(items, next + limit);
-      const claimed = Array.from({ length: end - next }, (_, i) => next + i);
-      next = end;
-      return Promise.resolve({ items: claimed, isBlocked: false });
+    execute: (run, onOver) => {
+      started.push(run.task.id);
+      most = Math.max(most, ++running);
+      const runMs = ms(run.task.id);
+      const over = () => {
+        running--;
+        onOver(runMs);
+      };
+      const end = runMs > 0 ? clock.sleep(runMs) : Promise.resolve();
+      end.then(over);
     },
-    ...options,
-  };
-  return { pool, limits, clock };
+    giveBack: (runs) => givenBack.push(...idsOf(runs)),
+  });
+  return { slots, clock, started, givenBack, most: () => most };
 }
 
-Deno.test("runPool() runs every item once, in order", async () => {
-  const seen: number[] = [];
-  const { pool } = setUp({
-    items: 1_000,
-    run: (item) => {
-      seen.push(item);
-      return Promise.resolve();
-    },
+function idsOf(runs: readonly Run[]): string[] {
+  return runs.map(({ task }) => task.id);
+}
+
+let nextId = 1;
+
+/** Runs with ids `1`, `2` and so on, held unless they are begun. */
+function runs(
+  count: number,
+  state: "created" | "running" = "created",
+): Run[] {
+  return Array.from({ length: count }, () => {
+    const task = sampleTask({ id: `${nextId++}`, state });
+    const lease = { taskId: task.id, id: "lease", owner: "me", attempt: 1 };
+    return new Run({ task, lease }, Infinity);
   });
-  const { unstarted, settled } = await runPool(pool);
-  await settled;
-  assertEquals(unstarted, []);
-  assertEquals(seen, Array.from({ length: 1_000 }, (_, i) => i));
+}
+
+/** Runs that take no time until so many may be held. */
+async function warmUp(slots: Slots, ahead: number): Promise<void> {
+  while (slots.ahead < ahead) {
+    slots.add(runs(slots.free));
+    await turn();
+  }
+}
+
+Deno.test("Slots runs everything once, in order", async () => {
+  const { slots, started } = setUp();
+  const all = runs(1_000);
+  slots.add(all.slice(0, 700));
+  slots.add(all.slice(700));
+  while (!slots.isIdle) await turn();
+  assertEquals(started, idsOf(all));
 });
 
-Deno.test("runPool() claims no more than its slots while items take long", async () => {
-  const { pool, limits, clock } = setUp({
-    items: 12,
-    run: async () => await clock.sleep(10_000),
-  });
-  await (await runPool(pool)).settled;
-  assert(limits.every((limit) => limit <= 4), limits.join());
+Deno.test("Slots runs no more at a time than its concurrency", async () => {
+  const { slots, clock, most } = setUp({ ms: () => 100 });
+  slots.add(runs(9));
+  assertEquals([slots.free, most()], [0, 4]);
+  await clock.advance(200);
+  assertEquals(most(), 4);
 });
 
-Deno.test("runPool() claims ahead while items take no time", async () => {
-  const { pool, limits } = setUp({ items: 20_000 });
-  await (await runPool(pool)).settled;
-  assert(Math.max(...limits) > 1_000, limits.join());
+Deno.test("Slots wants to hold nothing before it knows that runs take no time", () => {
+  assertEquals(setUp().slots.ahead, 0);
 });
 
-Deno.test("runPool() starts the next when a slot is free, before the bookkeeping is over", async () => {
-  const started: number[] = [];
-  const booked = Promise.withResolvers<void>();
-  const bookkeeping = { size: 0, settled: () => booked.promise };
-  const { pool } = setUp({
-    items: 3,
+Deno.test("Slots wants nothing beyond its number while runs take time", async () => {
+  const { slots, clock } = setUp({ ms: () => 10_000 });
+  for (let n = 0; n < 10; n++) {
+    assertEquals([slots.free, slots.ahead], [4, 0]);
+    slots.add(runs(4, "running"));
+    assertEquals([slots.free, slots.ahead], [0, 0]);
+    await clock.advance(10_000);
+  }
+});
+
+Deno.test("Slots wants to hold more with each run that takes no time, up to a bound", async () => {
+  const { slots } = setUp({ concurrency: 1_000 });
+  await warmUp(slots, 4_000);
+  for (let n = 0; n < 10; n++) {
+    slots.add(runs(1_000));
+    while (!slots.isIdle) await turn();
+  }
+  assertEquals(slots.ahead, 10_000);
+});
+
+Deno.test("Slots wants no more while it holds more than half of what it may", async () => {
+  const { slots, clock } = setUp({ ms: (id) => Number(id) > 1e6 ? 5_000 : 0 });
+  await warmUp(slots, 20);
+  const most = slots.ahead;
+  nextId = 1e6 + 1;
+  slots.add(runs(4 + Math.ceil(most / 2) + 1));
+  assertEquals(slots.ahead, 0);
+  nextId = 1;
+  slots.stop();
+  await clock.advance(5_000);
+});
+
+Deno.test("Slots gives back what it held and did not begin within its time", async () => {
+  const { slots, clock, started, givenBack } = setUp({ ms: () => 30_000 });
+  const all = runs(10);
+  slots.add(all);
+  assertEquals(started, idsOf(all.slice(0, 4)));
+  await clock.advance(HELD_MS - 1);
+  assertEquals(givenBack, []);
+  await clock.advance(1);
+  assertEquals(givenBack, idsOf(all.slice(4)));
+  assertEquals([slots.free, slots.ahead, slots.isIdle], [0, 0, false]);
+  await clock.advance(60_000);
+  assertEquals([started.length, slots.isIdle], [4, true]);
+});
+
+Deno.test("Slots gives back each claim in its own time", async () => {
+  const { slots, clock, givenBack } = setUp({ ms: () => 30_000 });
+  const all = runs(8);
+  slots.add(all.slice(0, 6));
+  await clock.advance(HELD_MS / 2);
+  slots.add(all.slice(6));
+  await clock.advance(HELD_MS / 2);
+  assertEquals(givenBack, idsOf(all.slice(4, 6)));
+  await clock.advance(HELD_MS / 2);
+  assertEquals(givenBack, idsOf(all.slice(4)));
+});
+
+Deno.test("Slots keeps what the store has as begun, and gives back what is behind it", async () => {
+  const { slots, clock, started, givenBack } = setUp({
     concurrency: 1,
-    bookkeeping,
-    run: (item) => {
-      started.push(item);
-      bookkeeping.size++;
-      return Promise.resolve();
-    },
+    ms: () => 1_000,
   });
-  const { settled } = await runPool(pool);
-  assertEquals(started, [0, 1, 2]);
-  let isSettled = false;
-  const done = settled.then(() => isSettled = true);
+  const [first, begun, held] = [runs(1), runs(1, "running"), runs(1)];
+  slots.add([...first, ...begun, ...held]);
+  await clock.advance(HELD_MS);
+  assertEquals(givenBack, idsOf(held));
+  await clock.advance(1_000);
+  assertEquals(started, idsOf([...first, ...begun]));
+});
+
+Deno.test("Slots holds less again as soon as a run takes time", async () => {
+  let ms = 0;
+  const { slots, clock } = setUp({ concurrency: 1, ms: () => ms });
+  await warmUp(slots, 64);
+  ms = 11;
+  const wanted = [];
+  for (let n = 0; n < 4; n++) {
+    slots.add(runs(1));
+    await clock.advance(11);
+    wanted.push(slots.ahead);
+  }
+  assertEquals(wanted, [32, 16, 8, 4]);
+});
+
+Deno.test("Slots lets timers fire between runs that take no time", async () => {
+  const { slots, started } = setUp();
+  slots.add(runs(5_000));
   await turn();
-  assertEquals(isSettled, false);
-  bookkeeping.size = 0;
-  booked.resolve();
-  await done;
+  assert(started.length < 5_000, `${started.length}`);
+  while (!slots.isIdle) await turn();
+  assertEquals(started.length, 5_000);
 });
 
-Deno.test("runPool() lets timers fire between items that take no time", async () => {
-  let ran = 0;
-  const { pool } = setUp({
-    items: 50_000,
-    run: () => {
-      ran++;
-      return Promise.resolve();
-    },
-  });
-  const done = runPool(pool);
-  await new Promise((resolve) => setTimeout(resolve, 0));
-  const ranThen = ran;
-  await (await done).settled;
-  assert(ranThen < 50_000, `${ranThen}`);
-  assertEquals(ran, 50_000);
-});
-
-Deno.test("runPool() gives back what it has not started when it is stopped", async () => {
-  const stop = new AbortController();
-  const { pool } = setUp({
-    items: 4,
+Deno.test("Slots gives back what it has not started when it is stopped, the begun ones too", async () => {
+  const { slots, clock, started, givenBack } = setUp({
     concurrency: 1,
-    stop: stop.signal,
-    claim: () => Promise.resolve({ items: [0, 1, 2, 3], isBlocked: false }),
-    run: () => {
-      stop.abort();
-      return Promise.resolve();
-    },
+    ms: () => 1_000,
   });
-  const { unstarted, settled } = await runPool(pool);
-  await settled;
-  assertEquals(unstarted, [1, 2, 3]);
+  const all = [...runs(1), ...runs(1, "running"), ...runs(2)];
+  slots.add(all);
+  slots.stop();
+  assertEquals(givenBack, idsOf(all.slice(1)));
+  await clock.advance(1_000);
+  assertEquals([started.length, slots.isIdle], [1, true]);
+  assertEquals(clock.sleepers, 0);
 });
 
-Deno.test("runPool() claims again when a running item ends where the rest was blocked", async () => {
-  const answers = [
-    { items: [1], isBlocked: true },
-    { items: [2], isBlocked: true },
-    { items: [], isBlocked: false },
-  ];
-  const seen: number[] = [];
-  const { pool } = setUp({
-    items: 0,
-    claim: () =>
-      Promise.resolve(answers.shift() ?? { items: [], isBlocked: false }),
-    run: (item) => {
-      seen.push(item);
-      return Promise.resolve();
-    },
-  });
-  await (await runPool(pool)).settled;
-  assertEquals(seen, [1, 2]);
+Deno.test("Slots gives back at once what it is given after its stop", () => {
+  const { slots, started, givenBack } = setUp();
+  slots.stop();
+  const late = runs(2, "running");
+  slots.add(late);
+  assertEquals([started, givenBack], [[], idsOf(late)]);
+});
+
+Deno.test("Slots says that it has changed when a run ends, something is given back, or it stops", async () => {
+  const { slots, clock } = setUp({ concurrency: 1, ms: () => 400 });
+  const changes: number[] = [];
+  const watch = () => {
+    slots.changed.then(() => {
+      changes.push(clock.monotonic());
+      watch();
+    });
+  };
+  watch();
+  slots.add(runs(2));
+  await clock.advance(250);
+  await clock.advance(150);
+  await clock.advance(100);
+  slots.stop();
+  await turn();
+  assertEquals(changes, [250, 400, 500]);
+});
+
+Deno.test("Change.next is the same promise until something changes", async () => {
+  const change = new Change();
+  const { next } = change;
+  assert(next === change.next);
+  change.tell();
+  await next;
+  assert(next !== change.next);
 });

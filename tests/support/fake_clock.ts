@@ -64,7 +64,9 @@ export class FakeClock implements Clock {
       const sleeper = { dueMs: this.#elapsedMs + ms, wake };
       this.#sleepers.add(sleeper);
       signal?.addEventListener("abort", wake, { once: true });
-      if (this.#autoAdvance) turn().then(() => this.#wakeNext(Infinity));
+      if (this.#autoAdvance) {
+        turn().then(() => this.#wakeNext(Number.MAX_VALUE));
+      }
     });
   }
 

@@ -132,6 +132,7 @@ async function createOnce(
     : keyed.map((task) => ({ ...task, trace: { traceparent, ...task.trace } }));
   try {
     const ids = await admin.create(newTasks(tasks));
+    // What was created is read in a moment, through it.
     reads.changed();
     return { isNew: true, ids: [...ids.sets()].flat() };
   } catch (error) {

@@ -34,7 +34,10 @@ export interface EventHubOptions {
 export interface AfterOptions {
   /** Only events of this task. */
   readonly taskId?: string;
-  /** Nothing where more than so many wait; at most {@linkcode KEPT_EVENTS}. */
+  /**
+   * Nothing where more than so many wait; {@linkcode KEPT_EVENTS} at most.
+   * @default {any number}
+   */
   readonly maxLag?: number;
 }
 
@@ -106,21 +109,22 @@ export class EventHub {
   /** The next events after a place. */
   async after(
     place: string,
-    { taskId, maxLag = Infinity }: AfterOptions = {},
+    { taskId, maxLag }: AfterOptions = {},
   ): Promise<EventBatch> {
+    const isGap = (events: readonly StoredEvent[]) =>
+      maxLag !== undefined && events.length > maxLag;
     const index = this.#indexAfter(place);
     if (index !== undefined) {
       const waiting = this.#kept.slice(index);
       const events = taskId === undefined
         ? waiting
         : waiting.filter((it) => it.taskId === taskId);
-      return this.#batchOf(events, this.#last, events.length > maxLag);
+      return this.#batchOf(events, this.#last, isGap(events));
     }
     const { events: store } = this.#options;
-    const most = Number.isFinite(maxLag) ? Math.min(maxLag, KEPT_EVENTS) : 0;
-    const limit = Math.max(READ_EVENTS, most + 1);
+    const limit = Math.max(READ_EVENTS, (maxLag ?? 0) + 1);
     const { events, cursor } = await store.after(place, { limit, taskId });
-    return events.length > most && most > 0
+    return isGap(events)
       ? this.#batchOf(events, await store.last(), true)
       : this.#batchOf(events, cursor, false);
   }

@@ -93,7 +93,7 @@ export function addEventRoutes(
       after: placeOf(last, "header.last-event-id") ??
         placeOf(after, "query.after"),
       taskId: task?.toLowerCase(),
-      maxLag: max_lag,
+      maxLag: max_lag && Math.min(max_lag, KEPT_EVENTS),
     });
     return new Response(stream, {
       headers: {

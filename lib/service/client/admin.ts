@@ -15,6 +15,7 @@ import {
   type Counts,
   type Exported,
   type ExportOptions,
+  type IdList,
   inSets,
   type NewTasks,
   type Overview,
@@ -30,7 +31,6 @@ import {
   type TaskPage,
   type Times,
 } from "../../store/contract.ts";
-import type { IdList } from "../../store/id_list.ts";
 import {
   eventFromJson,
   taskFromJson,

@@ -5,8 +5,7 @@
  */
 
 import { DuplicateIdError, messageOf, UserError } from "../../base/errors.ts";
-import type { NewTasks } from "../../store/contract.ts";
-import { IdList } from "../../store/id_list.ts";
+import { IdList, type NewTasks } from "../../store/contract.ts";
 import { newTaskToJson } from "../../task/json.ts";
 import type { JsonObject } from "../../task/task.ts";
 import { stringifyJson } from "../../task/trace.ts";

@@ -41,10 +41,7 @@ import { awaitsAttempt, NEVER_RETRIED, retryTasks } from "./retry.ts";
 import { readStats } from "./stats.ts";
 import { RefusedRowsError } from "./write.ts";
 
-/**
- * Tasks of one transaction. 10,000 take well under a second, after which others
- * get their turn at the file.
- */
+/** Tasks of one transaction. They take well under a second; then others may write. */
 const SET_SIZE = 10_000;
 /** Text that one transaction writes into tasks, be those ever so many. */
 const SET_CHARACTERS = 16 * 1024 ** 2;

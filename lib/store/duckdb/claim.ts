@@ -15,13 +15,9 @@ import {
   readHeldTasks,
   RUN_ORDER,
 } from "./rows.ts";
+import { isIn, PlacedLease, type Range } from "./places.ts";
 import { Values } from "./values.ts";
-import {
-  Changes,
-  isRefusal,
-  RefusedRowsError,
-  rememberPlace,
-} from "./write.ts";
+import { changeRows, Changes } from "./write.ts";
 
 /** The attempts that count, of those that its runner's death allows it. */
 const SPENT = "coalesce(attempt, 0) - coalesce(questions, 0)";
@@ -63,6 +59,11 @@ export interface ClaimTasksOptions extends ClaimOptions {
   readonly now: Date;
   /** Ids of tasks that are left out. */
   readonly except: readonly string[];
+  /** Where the last hold ended. */
+  readonly frontier: {
+    next(count: number): Range | undefined;
+    reached(rowids: readonly number[]): void;
+  };
 }
 
 interface LeaseOptions extends ClaimTasksOptions {
@@ -91,7 +92,8 @@ export async function claimTasks(
     : { tasks: [], waitsForIdle: false };
   const { tasks, waitsForIdle } = begun;
   // Fewer than wanted: there are no others.
-  if (ahead === 0 || waitsForIdle || tasks.length < limit) {
+  const isAlone = tasks[0]?.isAlone ?? false;
+  if (ahead === 0 || waitsForIdle || isAlone || tasks.length < limit) {
     return { tasks, waitsForIdle, at };
   }
   const providerRoom = roomAfter(tasks, options);
@@ -99,7 +101,8 @@ export async function claimTasks(
   return { tasks: [...tasks, ...held], waitsForIdle, at };
 }
 
-function roomAfter(
+/** What is left of the room of providers when these tasks were claimed. */
+export function roomAfter(
   tasks: readonly ClaimedTask[],
   { providerRoom }: ClaimOptions,
 ): ClaimOptions["providerRoom"] {
@@ -124,9 +127,10 @@ async function beginTasks(
   const { now, isIdle = false, leaseId, owner, expiresAt } = options;
   const candidates = await findCandidates(connection, options);
   const [first] = candidates;
-  if (first?.isSuspect && !isIdle) return { tasks: [], waitsForIdle: true };
+  const isAlone = first?.isSuspect ?? false;
+  if (isAlone && !isIdle) return { tasks: [], waitsForIdle: true };
   // By itself: whatever becomes of the runner, no other task falls with it.
-  const chosen = first?.isSuspect
+  const chosen = first && isAlone
     ? [first]
     : candidates.filter(({ isSuspect }) => !isSuspect);
   if (chosen.length === 0) return { tasks: [], waitsForIdle: false };
@@ -138,16 +142,17 @@ async function beginTasks(
     leaseExpiresAt: expiresAt,
     updatedAt: now,
   }));
-  const changes = new Changes(rows, now);
+  const changes = new Changes(new Map(rows.map((it) => [it.id, it])), now);
   const tasks = rows.map((task): ClaimedTask => {
     const { id: taskId, attempt } = task;
     const lease = { taskId, id: leaseId, owner, attempt: attempt + 1 };
     changes.apply(begin({ task, lease }));
     const { leaseId: _, ...begun } = changes.get(taskId) ?? task;
-    return { task: begun, lease };
+    return { task: begun, lease, isAlone };
   });
   await changes.write(connection);
-  return { tasks, waitsForIdle: false };
+  const waitsForIdle = !isAlone && chosen.length < candidates.length;
+  return { tasks, waitsForIdle };
 }
 
 /** In the order in which they are to run. */
@@ -156,31 +161,33 @@ async function findCandidates(
   options: ClaimTasksOptions,
 ): Promise<readonly Candidate[]> {
   const values = new Values();
-  const { rows, maxAttempts } = wantedRows(options, values);
+  const maxAttempts = `${values.bind(options.maxAttempts)}::INTEGER`;
   return await connection.json<Candidate[]>(
     `SELECT to_json(list(struct_insert(${HELD_ROW},
        isSuspect := ${isSuspect(maxAttempts)}) ORDER BY ${RUN_ORDER}))
-     FROM (${rows} ORDER BY ${RUN_ORDER} LIMIT ${values.bind(options.limit)})`,
+     FROM (FROM (${wantedRows(options, values)})
+       ORDER BY ${RUN_ORDER} LIMIT ${values.bind(options.limit)})`,
     values.list,
   ) ?? [];
 }
 
-/** A SELECT of the rows that may be claimed. */
-function wantedRows(options: ClaimTasksOptions, values: Values) {
+/** A SELECT of the rows that may be claimed, and for which the rest holds. */
+function wantedRows(
+  options: ClaimTasksOptions,
+  values: Values,
+  rest: readonly string[] = [],
+): string {
   const { now, except, taskId, providers } = options;
   const at = values.time(now);
   const maxAttempts = `${values.bind(options.maxAttempts)}::INTEGER`;
   const due = taskId === undefined ? at : "'infinity'::TIMESTAMPTZ";
-  const wanted = [isClaimable(at, due, maxAttempts)];
+  const wanted = [isClaimable(at, due, maxAttempts), ...rest];
   if (taskId !== undefined) wanted.push(`id = ${values.bind(taskId)}::UUID`);
   if (providers) wanted.push(isOneOf(values.bind(JSON.stringify(providers))));
   if (except.length > 0) {
     wanted.push(`id NOT IN (SELECT ${values.ids(except)})`);
   }
-  return {
-    maxAttempts,
-    rows: withinRoom(wanted.join(" AND "), options, values),
-  };
+  return withinRoom(wanted.join(" AND "), options, values);
 }
 
 async function lease(
@@ -190,23 +197,16 @@ async function lease(
 ): Promise<void> {
   const values = new Values();
   const isChosen = `id IN (SELECT ${values.ids(ids)})`;
-  try {
-    await connection.run(
-      `UPDATE agent_tasks SET rescues = coalesce(rescues, 0) + 1
-       WHERE ${isChosen} AND status = 'running' AND lease_id IS NOT NULL`,
-      values.list,
-    );
-    await connection.run(
-      `UPDATE agent_tasks SET lease_id = ${values.bind(leaseId)},
-         lease_owner = ${values.bind(owner)},
-         lease_expires_at = ${values.time(expiresAt)}
-       WHERE ${isChosen}`,
-      values.list,
-    );
-  } catch (error) {
-    if (!isRefusal(error)) throw error;
-    throw new RefusedRowsError(ids, error);
-  }
+  await changeRows(connection, ids, {
+    sql: `UPDATE agent_tasks SET rescues = coalesce(rescues, 0) + 1
+      WHERE ${isChosen} AND status = 'running' AND lease_id IS NOT NULL`,
+    values,
+  });
+  const sql = `UPDATE agent_tasks SET lease_id = ${values.bind(leaseId)},
+      lease_owner = ${values.bind(owner)},
+      lease_expires_at = ${values.time(expiresAt)}
+    WHERE ${isChosen}`;
+  await changeRows(connection, ids, { sql, values });
 }
 
 /** Leases tasks, and changes nothing else of them. */
@@ -214,30 +214,49 @@ async function holdTasks(
   connection: Connection,
   options: LeaseOptions,
 ): Promise<ClaimedTask[]> {
-  const { ahead = 0, now, leaseId, owner, expiresAt } = options;
+  const { ahead = 0, now, leaseId, owner, expiresAt, frontier } = options;
+  let count = 0;
+  for (const range of new Set([frontier.next(ahead), undefined])) {
+    if (count === ahead) break;
+    const rest = ahead - count;
+    count += await hold(connection, { ...options, ahead: rest, range });
+  }
+  const held = await readHeldTasks(connection, leaseId);
+  frontier.reached(held.map(({ rowid }) => rowid));
+  return held.map(({ task, rowid }): ClaimedTask => {
+    const lease = new PlacedLease(task, { id: leaseId, owner, rowid });
+    return {
+      task: Object.assign(task, {
+        leaseOwner: owner,
+        leaseExpiresAt: expiresAt,
+        updatedAt: now,
+      }),
+      lease,
+    };
+  });
+}
+
+async function hold(
+  connection: Connection,
+  options: LeaseOptions & {
+    readonly ahead: number;
+    readonly range: Range | undefined;
+  },
+): Promise<number> {
+  const { ahead, leaseId, owner, expiresAt, range } = options;
   const values = new Values();
-  const { rows } = wantedRows(options, values);
-  // By rowid, which nobody remembers: by id, DuckDB would look through all rows
-  // again.
-  await connection.run(
-    `UPDATE agent_tasks SET lease_id = ${values.bind(leaseId)},
+  const rows = wantedRows(options, values, [
+    MAY_BE_HELD,
+    isIn(range, "rowid", values),
+  ]);
+  const sql = `UPDATE agent_tasks SET lease_id = ${values.bind(leaseId)},
        lease_owner = ${values.bind(owner)},
        lease_expires_at = ${values.time(expiresAt)}
-     WHERE rowid IN (SELECT rowid FROM (${rows} AND ${MAY_BE_HELD}
-       ORDER BY ${RUN_ORDER} LIMIT ${values.bind(ahead)}))`,
-    values.list,
-  );
-  return (await readHeldTasks(connection, leaseId)).map((held): ClaimedTask => {
-    const { id: taskId, attempt } = held.task;
-    const task = Object.assign(held.task, {
-      leaseOwner: owner,
-      leaseExpiresAt: expiresAt,
-      updatedAt: now,
-    });
-    const lease = { taskId, id: leaseId, owner, attempt: attempt + 1 };
-    rememberPlace(lease, held.rowid);
-    return { task, lease };
-  });
+     WHERE ${isIn(range, "rowid", values)} AND rowid IN (
+       SELECT rowid FROM (${rows})
+       ORDER BY ${RUN_ORDER} LIMIT ${values.bind(ahead)})`;
+  // Which they are, only DuckDB knows; without any ahead, all is well.
+  return await changeRows(connection, [], { sql, values });
 }
 
 /** Holds for a row of one of the providers, given as a JSON list. */

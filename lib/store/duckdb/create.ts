@@ -9,8 +9,10 @@ import { type NewTask, parseTargetRef } from "../../task/task.ts";
 import { stringifyJson } from "../../task/trace.ts";
 import type { NewTasks } from "../contract.ts";
 import { IdList } from "../id_list.ts";
-import type { Connection } from "./connection.ts";
+import type { Connection, SqlValue } from "./connection.ts";
 import type { Database } from "./database.ts";
+import { Values } from "./values.ts";
+import { writeEvents, type WrittenEvent } from "./write.ts";
 
 /**
  * Adds tasks in one transaction, and returns their ids in the same order.
@@ -64,9 +66,8 @@ async function* oneAhead<T>(
   }
 }
 
-/** What a task's row is made of, with DuckDB's types. */
+/** What a task's row is made of beside its id, with DuckDB's types. */
 const COLUMNS = {
-  id: "UUID",
   user_id: "UUID",
   provider: "TEXT",
   repo_full_name: "TEXT",
@@ -80,62 +81,45 @@ const COLUMNS = {
   timeout_ms: "BIGINT",
 };
 
-type Row = Readonly<Record<keyof typeof COLUMNS, string | number | null>>;
+type Name = keyof typeof COLUMNS;
 
-const NAMES = Object.keys(COLUMNS) as (keyof Row)[];
+type Row = Readonly<Record<Name, SqlValue>>;
 
-/**
- * Sends each column as one JSON text, or one value where all rows have the same.
- * A temporary table of a set would keep its memory until the transaction ends.
- */
+const NAMES = Object.keys(COLUMNS) as Name[];
+
+/** A temporary table of a set would keep its memory until the transaction ends. */
 async function insert(
   connection: Connection,
   tasks: readonly NewTask[],
   at: Date,
 ): Promise<string[]> {
   const ids = tasks.map(({ id }) => id ?? crypto.randomUUID());
-  const rows = tasks.map((task, index) => rowOf(task, ids[index]));
-  const isSame = (name: keyof Row) =>
-    // Two rows with one id must stay two, so that DuckDB refuses them.
-    name !== "id" && rows.every((row) => row[name] === rows[0]?.[name]);
-  const columns = NAMES.map((name) => ({ name, isSame: isSame(name) }));
-  // With names: DuckDB would make one of the value, which takes time with the
-  // square of a text's length where there are quotes in it.
-  const expressions = columns.map(({ name, isSame }, index) =>
-    isSame
-      ? `$${index + 2}::${COLUMNS[name]} AS ${name}`
-      : `${listed(`$${index + 2}`, COLUMNS[name])} AS ${name}`
+  const rows = tasks.map(rowOf);
+  const columns = Object.fromEntries(
+    NAMES.map((name) => [
+      name,
+      { type: COLUMNS[name], values: rows.map((row) => row[name]) },
+    ]),
   );
-  const values = columns.map(({ name, isSame }) =>
-    isSame
-      ? rows[0]?.[name] ?? null
-      : JSON.stringify(rows.map((row) => row[name]))
-  );
-  const time = at.toISOString();
+  const values = new Values();
+  const time = values.time(at);
   await connection.run(
     `INSERT INTO agent_tasks
-         (status, attempt, created_at, updated_at, ${NAMES.join(", ")})
-       SELECT 'created', 0, $1::TIMESTAMPTZ, $1::TIMESTAMPTZ,
-         ${expressions.join(", ")}`,
-    [time, ...values],
+       (status, attempt, created_at, updated_at, id, ${NAMES.join(", ")})
+     SELECT 'created', 0, ${time}, ${time}, *
+     FROM (SELECT ${values.rows(ids, columns)})`,
+    values.list,
   );
-  await connection.run(
-    `INSERT INTO agent_task_events (task_id, kind, occurred_at, attempt)
-       SELECT ${listed("$2", "UUID")}, 'created', $1::TIMESTAMPTZ, 0`,
-    [time, JSON.stringify(ids)],
-  );
+  const events = ids.map((id): WrittenEvent => (
+    { id, kind: "created", attempt: 0 }
+  ));
+  await writeEvents(connection, events, at);
   return ids;
 }
 
-/** The values of a JSON list, one for each row. */
-function listed(json: string, type: string): string {
-  return `unnest(from_json(${json}, '["${type}"]'))`;
-}
-
-function rowOf(task: NewTask, id = ""): Row {
+function rowOf(task: NewTask): Row {
   const { repo, issue, pr } = targetColumnsOf(task);
   return {
-    id,
     user_id: task.userId,
     // DuckDB's JSON has no half characters.
     provider: task.provider.toWellFormed(),

@@ -191,8 +191,9 @@ export class Database implements AsyncDisposable {
     this.#isClosing = true;
     this.#stopLooking();
     clearTimeout(this.#linger);
-    // What was asked for before is done, unless somebody else has the file.
-    await this.#serving;
+    // What was asked for before is done, unless somebody else has the file. In a
+    // loop: what was asked for as it ended is served anew.
+    while (this.#serving) await this.#serving;
     await track(this.#close());
   }
 
@@ -246,12 +247,19 @@ export class Database implements AsyncDisposable {
   }
 
   #next(): Request | undefined {
-    this.#refuse(
-      (it) => it.signal?.aborted === true,
-      stoppedWaiting(this.path),
-    );
+    this.#refuseStopped();
     const urgent = this.#requests.findIndex(({ isUrgent }) => isUrgent);
     return this.#requests.splice(Math.max(urgent, 0), 1)[0];
+  }
+
+  /** Those whose signal aborted. */
+  #refuseStopped(why?: DatabaseBusyError): void {
+    this.#refuse(
+      ({ signal }) => signal?.aborted === true,
+      why ?? new DatabaseBusyError(
+        `Cannot use ${this.path}: the wait for it was ended.`,
+      ),
+    );
   }
 
   #refuse(isRefused: (request: Request) => boolean, error: unknown): void {
@@ -264,8 +272,11 @@ export class Database implements AsyncDisposable {
 
   /** Undefined where nobody waits for it any more. */
   async #open(): Promise<CountingConnection | undefined> {
-    await this.#sleep(this.#mayOpenAt - this.clock.monotonic());
-    for (let attempt = 1; this.#requests.length > 0; attempt++) {
+    let busy: DatabaseBusyError | undefined;
+    let at = this.#mayOpenAt;
+    for (let attempt = 1;; attempt++) {
+      await this.#sleepUntil(at, busy);
+      if (this.#requests.length === 0) return undefined;
       try {
         return await this.#openNow();
       } catch (error) {
@@ -273,20 +284,17 @@ export class Database implements AsyncDisposable {
           this.#requests.shift()?.refuse(error);
           return undefined;
         }
-        const now = this.clock.monotonic();
-        this.#refuse(
-          ({ deadline, signal }) =>
-            now >= deadline || signal?.aborted === true || this.#isClosing,
-          error,
-        );
+        busy = error;
       }
-      await this.#sleep(backoffMs(attempt, BUSY_BACKOFF));
+      const now = this.clock.monotonic();
+      this.#refuse(({ deadline }) => now >= deadline || this.#isClosing, busy);
+      at = now + backoffMs(attempt, BUSY_BACKOFF);
     }
-    return undefined;
   }
 
   async #openNow(): Promise<CountingConnection> {
     const connection = new CountingConnection(await this.#connect(this.path));
+    this.#inode = inodeOf(this.path);
     // Before anything is written: closing takes what differs for our own.
     const fingerprint = this.isShared ? fingerprintOf(this.path) : undefined;
     const isChanged = this.#fingerprint !== undefined &&
@@ -300,20 +308,24 @@ export class Database implements AsyncDisposable {
     }
     this.#openedAt = this.clock.monotonic();
     this.#shortTransactions = 0;
-    this.#inode = inodeOf(this.path);
     this.#connection = connection;
     if (isChanged) this.announce();
     return connection;
   }
 
-  /** Wakes where one that waits gives up, so that it is told at once. */
-  async #sleep(ms: number): Promise<void> {
-    if (ms <= 0) return;
-    const signals = this.#requests.flatMap(({ signal }) => signal ?? []);
-    await this.clock.sleep(
-      ms,
-      signals.length === 0 ? undefined : AbortSignal.any(signals),
-    );
+  /** Whoever waits and is stopped is told at once, and that `busy`. */
+  async #sleepUntil(at: number, busy?: DatabaseBusyError): Promise<void> {
+    this.#refuseStopped(busy);
+    while (this.#requests.length > 0) {
+      const ms = at - this.clock.monotonic();
+      if (ms <= 0) return;
+      const stopped = AbortSignal.any(
+        this.#requests.flatMap(({ signal }) => signal ?? []),
+      );
+      await this.clock.sleep(ms, stopped);
+      if (!stopped.aborted) return;
+      this.#refuseStopped(busy);
+    }
   }
 
   async #runTwice<T>(
@@ -404,20 +416,19 @@ export class Database implements AsyncDisposable {
   }
 
   #drop(): void {
+    // Where there is no log, closing changes nothing more; and from then on others
+    // may write, before this process looks.
+    const fingerprint = logSize(this.path) === 0
+      ? fingerprintOf(this.path)
+      : undefined;
     this.#connection?.close();
     this.#connection = undefined;
     if (!this.isShared) return;
     // What another process put there is not this one's doing.
     const isReplaced = inodeOf(this.path) !== this.#inode;
-    this.#fingerprint = fingerprintOf(this.path);
+    this.#fingerprint = fingerprint ?? fingerprintOf(this.path);
     if (isReplaced) this.announce();
   }
-}
-
-function stoppedWaiting(path: string): DatabaseBusyError {
-  return new DatabaseBusyError(
-    `Cannot use ${path}: the wait for it was ended.`,
-  );
 }
 
 /** Counts the rows that were changed: what read only is told to nobody. */

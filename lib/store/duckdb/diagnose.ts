@@ -1,5 +1,5 @@
 /**
- * What `doctor` looks at: the place of the file, who has it, and its tables.
+ * What `doctor` looks at: the place of the file, and who has it.
  *
  * @module
  */
@@ -15,9 +15,8 @@ import {
 import { formatBytes, formatSpan } from "../../base/figures.ts";
 import type { Check, Diagnosis, Diagnostics } from "../contract.ts";
 import { logSize, statOf } from "./file.ts";
-import { findTasks, type Readable } from "./inspect.ts";
+import { checkTables, findTasks, readVersion } from "./inspect.ts";
 import { type DuckDbReader, openDuckDbReader } from "./reader.ts";
-import { TASK_COLUMNS } from "./schema.ts";
 
 /** Options for {@linkcode DuckDbDiagnostics}. */
 export interface DiagnosticsOptions {
@@ -56,7 +55,7 @@ export class DuckDbDiagnostics implements Diagnostics {
         tasks: isReadable
           ? await findTasks(reader, { now: clock.now(), leaseMs })
           : undefined,
-        engine: `DuckDB ${await versionOf(reader)}`,
+        engine: `DuckDB ${await readVersion(reader)}`,
       };
     } catch (error) {
       if (!(error instanceof DatabaseError)) throw error;
@@ -185,70 +184,4 @@ function checkDisk(path: string): Check {
     const message = `can't be measured: ${messageOf(error)}`;
     return { name, level: "warn", message };
   }
-}
-
-async function versionOf(reader: Readable): Promise<string> {
-  return await reader.json<string>(
-    "SELECT to_json(library_version) FROM pragma_version()",
-  ) ?? "";
-}
-
-/** What DuckDB calls the types that the tables are made with. */
-const TYPES: Readonly<Record<string, readonly string[]>> = {
-  UUID: ["UUID"],
-  TEXT: ["VARCHAR"],
-  INTEGER: ["INTEGER", "BIGINT"],
-  BIGINT: ["BIGINT"],
-  // Some databases of HandsFree have times without a zone, which are UTC.
-  TIMESTAMPTZ: ["TIMESTAMP WITH TIME ZONE", "TIMESTAMP"],
-};
-
-/** Looks at the tables, and says whether the tasks can be looked at. */
-async function checkTables(
-  reader: Readable,
-): Promise<{ check: Check; isReadable: boolean }> {
-  const found = await reader.json<Record<string, Record<string, string>>>(
-    `SELECT to_json(map_from_entries(list((table_name, columns)))) FROM (
-       SELECT table_name,
-         map_from_entries(list((column_name, data_type))) AS columns
-       FROM duckdb_columns()
-       WHERE database_name = current_database()
-         AND schema_name = current_schema()
-         AND table_name IN ('agent_tasks', 'agent_task_events')
-       GROUP BY table_name)`,
-  );
-  const { agent_tasks: own, agent_task_events: events } = found ?? {};
-  const name = "tables";
-  const advice = "The next command makes what is missing.";
-  const ok = (message: string, advice?: string): Check => (
-    { name, level: "ok", message, ...advice && { advice } }
-  );
-  if (!own) {
-    return { check: ok("there are none yet", advice), isReadable: false };
-  }
-  const columns = Object.entries(TASK_COLUMNS).map(([column, definition]) => {
-    const [expected = ""] = definition.split(" ");
-    return { column, expected, type: own[column] };
-  });
-  const wrong = columns.filter(({ expected, type }) =>
-    type !== undefined && !TYPES[expected]?.includes(type)
-  ).map(({ column, expected, type }) =>
-    `${column} is ${type}, not ${expected}`
-  );
-  if (wrong.length > 0) {
-    const check: Check = {
-      name,
-      level: "fail",
-      message: `agent_tasks is another program's: ${wrong.join(", ")}`,
-      advice: "Give another --db-path.",
-    };
-    return { check, isReadable: false };
-  }
-  const missing = columns.filter(({ type }) => type === undefined)
-    .map(({ column }) => column).join(", ");
-  const lacks = missing || (events ? "" : "its history");
-  return {
-    check: lacks ? ok(`agent_tasks lacks ${lacks}`, advice) : ok("complete"),
-    isReadable: missing === "",
-  };
 }

@@ -24,32 +24,6 @@ export async function readEvents(
   return rows.map(eventOf);
 }
 
-/** What is added to the history. */
-export interface NewEvent
-  extends Pick<TaskEvent, "taskId" | "kind" | "attempt"> {
-  /** @default {null} */
-  readonly detail?: string;
-}
-
-/** Adds events, of people and scripts, in the transaction that is open. */
-export async function addEvents(
-  connection: Connection,
-  events: readonly NewEvent[],
-  at: Date,
-): Promise<void> {
-  if (events.length === 0) return;
-  const rows = events.map(({ taskId, ...rest }) => (
-    { task_id: taskId, ...rest }
-  ));
-  await connection.run(
-    `INSERT INTO agent_task_events (task_id, kind, attempt, detail, occurred_at)
-     SELECT task_id, kind, attempt, detail, $2::TIMESTAMPTZ
-     FROM (SELECT unnest(from_json($1, '[{"task_id": "UUID", "kind": "TEXT",
-       "attempt": "INTEGER", "detail": "TEXT"}]'), recursive := true))`,
-    [JSON.stringify(rows), at.toISOString()],
-  );
-}
-
 /**
  * The {@linkcode Events} of a DuckDB file. One transaction writes at a time, so the
  * events become visible in the order of their ids: a cursor is such an id.

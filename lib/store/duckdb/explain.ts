@@ -113,11 +113,14 @@ export function explainDuckDbError(error: unknown, path: string): Error {
       { cause: error, holder },
     );
   }
-  const known = EXPLANATIONS.find(([pattern]) => pattern.test(message));
-  const explanation = known
-    ? `${known[1]}. ${known[2]}`
-    : `${message.split("\n")[0]}`;
-  return new DatabaseError(`Cannot use ${path}: ${explanation}`, {
+  return new DatabaseError(`Cannot use ${path}: ${explanationOf(error)}`, {
     cause: error,
   });
+}
+
+/** What an error of DuckDB means, and what to do; what it says where that is new. */
+export function explanationOf(error: unknown): string {
+  const message = messageOf(error);
+  const known = EXPLANATIONS.find(([pattern]) => pattern.test(message));
+  return known ? `${known[1]}. ${known[2]}` : `${message.split("\n")[0]}`;
 }

@@ -1,15 +1,86 @@
 /**
- * What `doctor` looks at among the tasks.
+ * What `doctor` looks at in a database: its tables and tasks.
  *
  * @module
  */
 
 import { TASK_STATES } from "../../task/task.ts";
-import type { TaskCount, TaskFindings } from "../contract.ts";
+import type { Check, TaskCount, TaskFindings } from "../contract.ts";
 import type { Connection } from "./connection.ts";
+import { TASK_COLUMNS } from "./schema.ts";
 
 /** What can be asked, and not written. */
 export type Readable = Pick<Connection, "json">;
+
+/** The version of DuckDB. */
+export async function readVersion(reader: Readable): Promise<string> {
+  return await reader.json<string>(
+    "SELECT to_json(library_version) FROM pragma_version()",
+  ) ?? "";
+}
+
+/** What DuckDB calls the types that the tables are made with. */
+const TYPES: Readonly<Record<string, readonly string[]>> = {
+  UUID: ["UUID"],
+  TEXT: ["VARCHAR"],
+  INTEGER: ["INTEGER", "BIGINT"],
+  BIGINT: ["BIGINT"],
+  // Some databases of HandsFree have times without a zone, which are UTC.
+  TIMESTAMPTZ: ["TIMESTAMP WITH TIME ZONE", "TIMESTAMP"],
+};
+
+/** What {@linkcode findTasks} needs; an older table may lack others. */
+const LOOKED_AT: readonly string[] = [
+  ...["provider", "status", "created_at", "updated_at", "run_at"],
+  ...["lease_owner", "lease_expires_at", "cancel_requested_at"],
+];
+
+/** Looks at the tables, and says whether the tasks can be looked at. */
+export async function checkTables(
+  reader: Readable,
+): Promise<{ check: Check; isReadable: boolean }> {
+  const found = await reader.json<Record<string, Record<string, string>>>(
+    `SELECT to_json(map_from_entries(list((table_name, columns)))) FROM (
+       SELECT table_name,
+         map_from_entries(list((column_name, data_type))) AS columns
+       FROM duckdb_columns()
+       WHERE database_name = current_database()
+         AND schema_name = current_schema()
+         AND table_name IN ('agent_tasks', 'agent_task_events')
+       GROUP BY table_name)`,
+  );
+  const { agent_tasks: own, agent_task_events: events } = found ?? {};
+  const columns = Object.entries(TASK_COLUMNS).map(([name, definition]) => {
+    const [expected = ""] = definition.split(" ");
+    return { name, expected, type: own?.[name] };
+  });
+  const wrong = columns.filter(({ expected, type }) =>
+    type !== undefined && !TYPES[expected]?.includes(type)
+  ).map(({ name, expected, type }) => `${name} is ${type}, not ${expected}`);
+  const missing = columns.filter(({ type }) => type === undefined)
+    .map(({ name }) => name);
+  const name = "tables";
+  if (wrong.length > 0) {
+    const check: Check = {
+      name,
+      level: "fail",
+      message: `agent_tasks is another program's: ${wrong.join(", ")}`,
+      advice: "Give another --db-path.",
+    };
+    return { check, isReadable: false };
+  }
+  const lacks = missing.join(", ") || (events ? "" : "its history");
+  const check: Check = own && !lacks
+    ? { name, level: "ok", message: "complete" }
+    : {
+      name,
+      level: "ok",
+      message: own ? `agent_tasks lacks ${lacks}` : "there are none yet",
+      advice: "The next command makes what is missing.",
+    };
+  const isReadable = !missing.some((column) => LOOKED_AT.includes(column));
+  return { check, isReadable };
+}
 
 /** Clocks of machines differ by less. */
 const CLOCK_SLACK_MS = 60_000;
@@ -35,7 +106,7 @@ export async function findTasks(
        longLeases: count(*) FILTER (status = 'running' AND lease > $3),
        waiting: ${
       aged(
-        "status = 'created' AND coalesce(run <= $1, true)",
+        `status = 'created' AND NOT ${isLive} AND coalesce(run <= $1, true)`,
         "greatest(created, run)",
       )
     },

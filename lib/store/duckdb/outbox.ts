@@ -22,6 +22,7 @@ import {
   wantedOf,
 } from "./deliveries.ts";
 import { recordResults } from "./delivery_results.ts";
+import { dateOf } from "./rows.ts";
 
 const TABLES = [
   `CREATE TABLE IF NOT EXISTS agent_webhook_endpoints (
@@ -157,7 +158,6 @@ async function readStatus(
     [endpoint, ...wantedOf(subscription)],
   );
   if (!row) return undefined;
-  const dateOf = (ms: number | null) => ms === null ? null : new Date(ms);
   return {
     ...row,
     endpoint,

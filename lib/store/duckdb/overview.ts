@@ -7,6 +7,7 @@
 import type { Overview, OverviewOptions, ShownTask } from "../contract.ts";
 import type { TaskState } from "../../task/task.ts";
 import type { Connection } from "./connection.ts";
+import { dateOf } from "./rows.ts";
 
 /** Longer texts do not fit on a line anyway; a trace must stay whole. */
 const MAX_TEXT = 500;
@@ -81,7 +82,6 @@ interface ShownRow {
 type TimeField = "startedAt" | "leaseExpiresAt" | "updatedAt";
 
 function shownTaskOf({ shown }: ShownRow): ShownTask {
-  const dateOf = (ms: number | null) => ms === null ? null : new Date(ms);
   return {
     ...shown,
     startedAt: dateOf(shown.startedAt),

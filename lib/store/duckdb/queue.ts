@@ -5,7 +5,7 @@
  */
 
 import { DatabaseError, messageOf } from "../../base/errors.ts";
-import type { Lease, Transition } from "../../task/task.ts";
+import type { ClaimedTask, Lease, Transition } from "../../task/task.ts";
 import {
   answeredElsewhere,
   cancel,
@@ -25,14 +25,15 @@ import type {
   Queue,
   Recorded,
 } from "../contract.ts";
-import { claimTasks, isDead, isFree } from "./claim.ts";
+import { claimTasks, isDead, isFree, roomAfter } from "./claim.ts";
 import type { Connection } from "./connection.ts";
 import type { Database, TransactionOptions } from "./database.ts";
-import { Grace, GRACE_MS } from "./grace.ts";
+import { Grace, GraceWait } from "./grace.ts";
+import { Frontier } from "./places.ts";
 import { previewClaim } from "./preview.ts";
 import { HELD_ROW, heldOf, type HeldRow } from "./rows.ts";
 import { Values } from "./values.ts";
-import { isRefusal, RefusedRowsError, writeTransitions } from "./write.ts";
+import { changeRows, RefusedRowsError, writeTransitions } from "./write.ts";
 
 /** Options for {@linkcode DuckDbQueue}. */
 export interface DuckDbQueueOptions {
@@ -50,6 +51,7 @@ export class DuckDbQueue implements Queue {
   readonly #database: Database;
   readonly #options: DuckDbQueueOptions;
   readonly #grace: Grace;
+  readonly #frontier = new Frontier();
   /** Tasks whose rows can't be written, and until when they are left out. */
   readonly #refused = new Map<string, number>();
 
@@ -72,28 +74,48 @@ export class DuckDbQueue implements Queue {
     return await this.#afterGrace(
       options,
       (connection, now) =>
-        claimTasks(connection, { ...options, now, except: this.#leftOut() }),
+        claimTasks(connection, {
+          ...options,
+          now,
+          except: this.#leftOut(),
+          frontier: this.#frontierOf(),
+        }),
     ) ?? { tasks: [], waitsForIdle: false, at: this.#database.now() };
+  }
+
+  #frontierOf() {
+    const { openedAt, clock } = this.#database;
+    const now = clock.monotonic();
+    return {
+      next: (count: number) => this.#frontier.next(count, { openedAt, now }),
+      reached: (rowids: readonly number[]) => this.#frontier.reached(rowids),
+    };
   }
 
   /** One of the rows can't be written: the others are claimed one by one. */
   async #claimSingly(options: ClaimOptions): Promise<Claim> {
-    const claims: Claim[] = [];
-    while (claims.length < options.limit && !options.signal?.aborted) {
+    const tasks: ClaimedTask[] = [];
+    let first: Claim | undefined;
+    let waitsForIdle = false;
+    while (tasks.length < options.limit && !options.signal?.aborted) {
       try {
-        const claim = await this.#claim({ ...options, limit: 1, ahead: 0 });
-        claims.push(claim);
-        if (claim.tasks.length === 0) break;
+        const claim = await this.#claim({
+          ...options,
+          limit: 1,
+          ahead: 0,
+          isIdle: options.isIdle && tasks.length === 0,
+          providerRoom: roomAfter(tasks, options),
+        });
+        first ??= claim;
+        tasks.push(...claim.tasks);
+        waitsForIdle = claim.waitsForIdle;
+        if (claim.tasks.length === 0 || claim.tasks[0]?.isAlone) break;
       } catch (error) {
         if (!(error instanceof RefusedRowsError)) throw error;
         for (const id of error.ids) this.#leaveOut(id, error);
       }
     }
-    return {
-      tasks: claims.flatMap(({ tasks }) => tasks),
-      waitsForIdle: claims.at(-1)?.waitsForIdle ?? false,
-      at: claims[0]?.at ?? this.#database.now(),
-    };
+    return { tasks, waitsForIdle, at: first?.at ?? this.#database.now() };
   }
 
   #leftOut(): string[] {
@@ -114,16 +136,21 @@ export class DuckDbQueue implements Queue {
   }
 
   async endAbandoned(options: EndOptions): Promise<readonly EndedTask[]> {
-    const find = (connection: Connection, now: Date) =>
-      findAbandoned(connection, now, options);
+    const find = async (connection: Connection, now: Date) => {
+      const leftOut = new Set(this.#leftOut());
+      const found = await findAbandoned(connection, now, options);
+      return found.filter(({ task }) => !leftOut.has(task.id));
+    };
     const write = async (
       connection: Connection,
       found: readonly EndedTask[],
       now: Date,
     ) => {
       const transitions = found.map(({ transition }) => transition);
-      await writeTransitions(connection, transitions, now);
-      return found.filter(({ transition }) => transition.to === "failed");
+      const results = await writeTransitions(connection, transitions, now);
+      return found.filter(({ transition }, index) =>
+        transition.to === "failed" && results[index] === "written"
+      );
     };
     try {
       return await this.#afterGrace(options, async (connection, now) => {
@@ -132,22 +159,19 @@ export class DuckDbQueue implements Queue {
     } catch (error) {
       if (!(error instanceof RefusedRowsError)) throw error;
     }
-    const found = await this.#transaction(find, options);
-    const ended: EndedTask[] = [];
-    for (const it of found) {
-      try {
-        ended.push(
-          ...await this.#transaction(
-            (connection, now) => write(connection, [it], now),
-            options,
-          ),
-        );
-      } catch (error) {
-        if (!(error instanceof RefusedRowsError)) throw error;
-        this.#leaveOut(it.task.id, error);
-      }
-    }
-    return ended;
+    const ended = await this.#inParts(
+      await this.#transaction(find, options),
+      (part) =>
+        this.#transaction(
+          (connection, now) => write(connection, part, now),
+          options,
+        ),
+      ({ task }, error) => {
+        this.#leaveOut(task.id, error);
+        return undefined;
+      },
+    );
+    return ended.filter((it) => it !== undefined);
   }
 
   async heartbeat(
@@ -161,7 +185,7 @@ export class DuckDbQueue implements Queue {
         this.#transaction(
           (connection, now) =>
             renew(connection, part, new Date(now.getTime() + leaseMs)),
-          { isUrgent: true, waitMs: HEARTBEAT_WAIT_MS },
+          { isUrgent: true, waitMs: Math.min(HEARTBEAT_WAIT_MS, leaseMs / 3) },
         ),
       // It runs out, and whoever takes the task over says so.
       () => "held",
@@ -172,41 +196,56 @@ export class DuckDbQueue implements Queue {
     transitions: readonly Transition[],
     options: TransactionOptions = {},
   ): Promise<Recorded> {
+    if (transitions.length === 0) {
+      return { at: this.#database.now(), results: [] };
+    }
+    const write = (part: readonly Transition[]): Promise<Recorded> =>
+      this.#transaction(async (connection, at) => ({
+        at,
+        results: await writeTransitions(connection, part, at),
+      }), options);
+    try {
+      return await write(transitions);
+    } catch (error) {
+      if (!(error instanceof RefusedRowsError)) throw error;
+    }
+    return await this.#recordInParts(transitions, write);
+  }
+
+  /** One of the rows can't be written. */
+  async #recordInParts(
+    transitions: readonly Transition[],
+    write: (part: readonly Transition[]) => Promise<Recorded>,
+  ): Promise<Recorded> {
     let at = this.#database.now();
-    if (transitions.length === 0) return { at, results: [] };
+    const results: Recorded["results"][number][] = [];
     // Those of one task stay together: a later one builds on the first.
     const byTask = Map.groupBy(
       transitions.keys(),
       (index) => transitions[index]?.lease.taskId,
     );
-    const results: Recorded["results"][number][] = [];
     await this.#inParts(
-      [...byTask.values()],
+      [...byTask],
       async (part) => {
-        const indexes = part.flat();
-        const written = await this.#transaction((connection, now) => {
-          at = now;
-          return writeTransitions(
-            connection,
-            indexes.map((index) => transitions[index] as Transition),
-            now,
-          );
-        }, options);
+        const indexes = part.flatMap(([, indexes]) => indexes);
+        const written = await write(
+          indexes.map((index) => transitions[index] as Transition),
+        );
+        at = written.at;
         for (const [i, index] of indexes.entries()) {
-          results[index] = written[i] ?? "lost";
+          results[index] = written.results[i] ?? "lost";
         }
         return part;
       },
-      (indexes, error) => {
+      (task, error) => {
+        const [id, indexes] = task;
         for (const index of indexes) {
           results[index] = new DatabaseError(
-            `Cannot write the row of task ${
-              transitions[index]?.lease.taskId
-            }: ${messageOf(error)}`,
+            `Cannot write the row of task ${id}: ${messageOf(error)}`,
             { cause: error },
           );
         }
-        return indexes;
+        return task;
       },
     );
     return { at, results };
@@ -219,12 +258,10 @@ export class DuckDbQueue implements Queue {
       (part) =>
         this.#transaction(async (connection) => {
           const values = new Values();
-          await connection.run(
-            `UPDATE agent_tasks SET lease_id = NULL, lease_owner = NULL,
-               lease_expires_at = NULL
-             WHERE status = 'created' AND ${isLeased(part, values)}`,
-            values.list,
-          );
+          const sql = `UPDATE agent_tasks SET lease_id = NULL,
+              lease_owner = NULL, lease_expires_at = NULL
+            WHERE status = 'created' AND ${isLeased(part, values)}`;
+          await changeRows(connection, taskIdsOf(part), { sql, values });
           return part;
         }),
       (it) => it,
@@ -242,7 +279,8 @@ export class DuckDbQueue implements Queue {
          WHERE due > $1::TIMESTAMPTZ`,
         [since.toISOString()],
       );
-      return due === null ? null : due - this.#database.now().getTime();
+      const now = this.#database.now().getTime();
+      return due === null ? null : Math.max(0, due - now);
     });
   }
 
@@ -263,7 +301,7 @@ export class DuckDbQueue implements Queue {
     try {
       return await this.#database.transaction(async (connection) => {
         const now = this.#database.now();
-        await this.#grace.begin(connection, now);
+        await this.#grace.begin(connection, { now });
         return await work(connection, now);
       }, options);
     } catch (error) {
@@ -280,12 +318,12 @@ export class DuckDbQueue implements Queue {
     options: TransactionOptions,
     work: (connection: Connection, now: Date) => Promise<T>,
   ): Promise<T | undefined> {
-    const { clock } = this.#database;
+    const wait = new GraceWait();
     while (!options.signal?.aborted) {
       try {
         const result = await this.#database.transaction(async (connection) => {
           const now = this.#database.now();
-          if (await this.#grace.begin(connection, now)) return WAIT;
+          if (await this.#grace.begin(connection, { now, wait })) return WAIT;
           return await work(connection, now);
         }, options);
         if (result !== WAIT) return result;
@@ -294,7 +332,7 @@ export class DuckDbQueue implements Queue {
         if (options.signal?.aborted) return undefined;
         throw error;
       }
-      await clock.sleep(GRACE_MS, options.signal);
+      await wait.sleep(this.#database, options.signal);
     }
     return undefined;
   }
@@ -327,9 +365,12 @@ const WAIT = Symbol("wait");
 /** Holds for the rows that have one of the leases. */
 function isLeased(leases: readonly Lease[], values: Values): string {
   const ids = [...new Set(leases.map(({ id }) => id))];
-  const tasks = leases.map(({ taskId }) => taskId);
   return `lease_id IN (SELECT ${values.ids(ids)})
-    AND id IN (SELECT ${values.ids(tasks)})`;
+    AND id IN (SELECT ${values.ids(taskIdsOf(leases))})`;
+}
+
+function taskIdsOf(leases: readonly Lease[]): string[] {
+  return leases.map(({ taskId }) => taskId);
 }
 
 async function renew(
@@ -349,16 +390,9 @@ async function renew(
      FROM agent_tasks WHERE ${isHeld}`,
     values.list,
   ) ?? [];
-  try {
-    await connection.run(
-      `UPDATE agent_tasks SET lease_expires_at = ${values.time(expiresAt)}
-       WHERE ${isHeld}`,
-      values.list,
-    );
-  } catch (error) {
-    if (!isRefusal(error)) throw error;
-    throw new RefusedRowsError(leases.map(({ taskId }) => taskId), error);
-  }
+  const sql = `UPDATE agent_tasks
+    SET lease_expires_at = ${values.time(expiresAt)} WHERE ${isHeld}`;
+  await changeRows(connection, taskIdsOf(leases), { sql, values });
   const held = new Map(rows.map((row) => [row.id, row]));
   return leases.map(({ taskId, id }) => {
     const row = held.get(taskId);

@@ -8,8 +8,12 @@ import { isFinal, isKnownState, TASK_STATES } from "../../task/task.ts";
 import { answer, cancel, type Held } from "../../task/transitions.ts";
 import type { AnswerResult, CancelResult } from "../contract.ts";
 import type { Connection } from "./connection.ts";
-import { addEvents } from "./events.ts";
-import { readHeld, writeTransitions } from "./write.ts";
+import {
+  readHeld,
+  writeEvents,
+  writeTransitions,
+  type WrittenEvent,
+} from "./write.ts";
 
 /** Holds for the tasks that {@linkcode cancelTasks} ends or asks to end. */
 export const IS_CANCELLABLE = `status IN ('${
@@ -61,10 +65,10 @@ async function requestCancel(
      WHERE id IN (SELECT unnest($1::JSON::UUID[]))`,
     [JSON.stringify(held.map(({ task }) => task.id)), at.toISOString()],
   );
-  const events = held.map(({ task: { id: taskId, attempt } }) => (
-    { taskId, kind: "cancel_requested", attempt } as const
+  const events = held.map(({ task: { id, attempt } }): WrittenEvent => (
+    { id, kind: "cancel_requested", attempt }
   ));
-  await addEvents(connection, events, at);
+  await writeEvents(connection, events, at);
 }
 
 /**

@@ -7,7 +7,7 @@
 import { TASK_STATES } from "../../task/task.ts";
 import type { RetryRefusal, RetryResult } from "../contract.ts";
 import type { Connection } from "./connection.ts";
-import { addEvents } from "./events.ts";
+import { writeEvents, type WrittenEvent } from "./write.ts";
 
 /** A first look at a trace: reading each as JSON would take ten times as long. */
 const MAY_BE_RETRY = `contains(last_update, '"retry_of"')`;
@@ -135,13 +135,11 @@ async function createAgain(
      ORDER BY a.position`,
     [JSON.stringify(rows), at.toISOString()],
   );
-  const events = again.flatMap(({ id, newId, attempt }) =>
-    [
-      { taskId: id, kind: "retried", attempt, detail: `as task ${newId}` },
-      { taskId: newId, kind: "created", attempt: 0, detail: `retry of ${id}` },
-    ] as const
-  );
-  await addEvents(connection, events, at);
+  const events = again.flatMap(({ id, newId, attempt }): WrittenEvent[] => [
+    { id, kind: "retried", attempt, detail: `as task ${newId}` },
+    { id: newId, kind: "created", attempt: 0, detail: `retry of ${id}` },
+  ]);
+  await writeEvents(connection, events, at);
 }
 
 async function makeDue(
@@ -155,8 +153,8 @@ async function makeDue(
      WHERE id IN (SELECT unnest($1::JSON::UUID[]))`,
     [JSON.stringify(due.map(({ id }) => id)), at.toISOString()],
   );
-  const events = due.map(({ id: taskId, attempt }) => (
-    { taskId, kind: "retried", attempt, detail: "at once" } as const
+  const events = due.map(({ id, attempt }): WrittenEvent => (
+    { id, kind: "retried", attempt, detail: "at once" }
   ));
-  await addEvents(connection, events, at);
+  await writeEvents(connection, events, at);
 }

@@ -96,7 +96,8 @@ export function heldOf(row: HeldRow): Held {
   return { task, lease };
 }
 
-function dateOf(ms: number | null): Date | null {
+/** A time that may be missing. */
+export function dateOf(ms: number | null): Date | null {
   return ms === null ? null : new Date(ms);
 }
 
@@ -173,9 +174,12 @@ export async function readHeldTasks(
        ORDER BY ${RUN_ORDER}) HAVING count(*) > 0`,
     [leaseId],
   );
+  let createdAt = new Date(NaN);
   return (columns?.id ?? []).map((id, index): HeldTask => {
     const at = <T>(values: readonly T[] = []) => values[index] as T;
-    const createdAt = new Date(at(columns?.createdAt));
+    const createdMs = at(columns?.createdAt);
+    // One for all that were created together.
+    if (createdMs !== createdAt.getTime()) createdAt = new Date(createdMs);
     const task: AgentTask = {
       id,
       userId: at(columns?.userId),

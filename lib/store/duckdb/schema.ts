@@ -57,15 +57,26 @@ const EVENTS_TABLE = `
     detail TEXT
   )`;
 
-/** One row: when a runner last had the file. See `grace.ts`. */
+/** One row: when runners had the file. See `grace.ts`. */
 const RUNNERS_TABLE = `
-  CREATE TABLE IF NOT EXISTS agent_runner_file (last_used_at TIMESTAMPTZ)`;
+  CREATE TABLE IF NOT EXISTS agent_runner_file (
+    last_used_at TIMESTAMPTZ, rescues_from TIMESTAMPTZ)`;
+
+/**
+ * Earlier versions gave an attempt back that ended with a question. Counted like all
+ * others, no attempt has the number of one before it.
+ */
+const COUNT_QUESTIONS = `
+  UPDATE agent_tasks SET attempt = coalesce(attempt, 0) + asked, questions = asked
+  FROM (SELECT task_id, count(*) AS asked FROM agent_task_events
+    WHERE kind = 'needs_input' GROUP BY task_id)
+  WHERE id = task_id AND status IN ('running', 'needs_input')`;
 
 /** Fails where a table or a column is missing; reads nothing. */
 const PROBES = [
   `SELECT ${Object.keys(TASK_COLUMNS).join(", ")} FROM agent_tasks LIMIT 0`,
   "SELECT id FROM agent_task_events LIMIT 0",
-  "SELECT last_used_at FROM agent_runner_file LIMIT 0",
+  "SELECT last_used_at, rescues_from FROM agent_runner_file LIMIT 0",
 ];
 
 async function isComplete(connection: Connection): Promise<boolean> {
@@ -108,7 +119,7 @@ export async function ensureSchema(
   }
   const missing = Object.entries(RUNNER_COLUMNS).filter(([name]) => !has(name));
   const hasOthers = columns.has("agent_task_events.id") &&
-    columns.has("agent_runner_file.last_used_at");
+    columns.has("agent_runner_file.rescues_from");
   if (hasTable && hasOthers && missing.length === 0) return "complete";
 
   await connection.run("BEGIN TRANSACTION");
@@ -131,6 +142,7 @@ export async function ensureSchema(
   );
   await connection.run(EVENTS_TABLE);
   await connection.run(RUNNERS_TABLE);
+  if (hasTable && !has("questions")) await connection.run(COUNT_QUESTIONS);
   await connection.run("COMMIT");
   return hasTable ? "upgraded" : "created";
 }

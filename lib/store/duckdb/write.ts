@@ -6,10 +6,12 @@
  */
 
 import { messageOf } from "../../base/errors.ts";
-import type { Lease, NoLease, Transition } from "../../task/task.ts";
+import type { TaskEventKind, Transition } from "../../task/task.ts";
 import { apply, type Held, type TaskRow } from "../../task/transitions.ts";
 import type { Connection, SqlValue } from "./connection.ts";
+import { explanationOf } from "./explain.ts";
 import { writeNotifications } from "./notifications.ts";
+import { isIn, type Range, rangeOf } from "./places.ts";
 import { HELD_ROW, heldOf, type HeldRow } from "./rows.ts";
 import { type Column, Values } from "./values.ts";
 
@@ -19,8 +21,27 @@ export class RefusedRowsError extends Error {
   readonly ids: readonly string[];
 
   constructor(ids: readonly string[], cause: unknown) {
-    super(messageOf(cause).split("\n")[0], { cause });
+    super(explanationOf(cause), { cause });
     this.ids = ids;
+  }
+}
+
+/**
+ * Runs a statement that changes the rows of these tasks. Returns how many it did.
+ *
+ * @throws {RefusedRowsError} where one of them can't be written: a foreign key of
+ * another table together with an index, as it may be.
+ */
+export async function changeRows(
+  connection: Connection,
+  ids: readonly string[],
+  { sql, values }: { readonly sql: string; readonly values: Values },
+): Promise<number> {
+  try {
+    return await connection.run(sql, values.list);
+  } catch (error) {
+    if (!/^Constraint Error/.test(messageOf(error))) throw error;
+    throw new RefusedRowsError(ids, error);
   }
 }
 
@@ -49,11 +70,10 @@ export async function writeTransitions(
   transitions: readonly Transition[],
   at: Date,
 ): Promise<("written" | "lost")[]> {
-  const leases = new Map(transitions.map(({ lease }) => [lease.taskId, lease]));
-  const ids = [...leases.keys()];
-  let range = rangeOf([...leases.values()]);
+  const ids = [...new Set(transitions.map(({ lease }) => lease.taskId))];
+  let range = rangeOf(transitions);
   let rows = await readRows(connection, ids, range);
-  if (range && rows.length < ids.length) {
+  if (range && rows.size < ids.length) {
     range = undefined;
     rows = await readRows(connection, ids, range);
   }
@@ -63,88 +83,55 @@ export async function writeTransitions(
   return results;
 }
 
-/**
- * Where claims found their rows. Only a hint, which DuckDB's checkpoints may make
- * wrong: rows are found by their ids. Without it, each group of outcomes looks
- * through the whole table twice, and a task of a million takes three times as long.
- */
-const places = new WeakMap<Lease | NoLease, number>();
-
-/** Remembers where the row of a lease is. */
-export function rememberPlace(lease: Lease, rowid: number): void {
-  places.set(lease, rowid);
-}
-
-/** The part of the table that the rows are in. */
-type Range = readonly [first: number, last: number];
-
-function rangeOf(leases: readonly (Lease | NoLease)[]): Range | undefined {
-  let [first, last] = [Infinity, -Infinity];
-  for (const lease of leases) {
-    const place = places.get(lease);
-    if (place === undefined) return undefined;
-    first = Math.min(first, place);
-    last = Math.max(last, place);
-  }
-  return leases.length === 0 ? undefined : [first, last];
-}
-
-function isIn(range: Range | undefined, rowid: string, values: Values): string {
-  if (!range) return "true";
-  const [first, last] = range;
-  return `${rowid} BETWEEN ${values.bind(first)} AND ${values.bind(last)}`;
-}
-
-/** What {@linkcode Changes} need of a row. */
-export interface StoredRow extends TaskRow {
-  readonly id: string;
-}
-
 /** Rows that are alike in all that transitions read. */
-interface AlikeRows {
+interface AlikeRows extends Omit<TaskRow, "runAt"> {
   readonly count: number;
   readonly ids: readonly string[] | null;
-  readonly state: string;
-  readonly leaseId: string | null;
-  readonly traceText: string | null;
-  readonly attempt: number;
-  readonly questions: number;
   readonly runAt: number | null;
 }
 
 /**
- * Those of a busy runner are mostly alike: then their ids need not be read, which
- * takes two thirds of the time.
+ * The rows by their ids. Those of a busy runner are mostly alike: of the many, the
+ * ids are not read, which takes half of the time.
  */
 async function readRows(
   connection: Connection,
   ids: readonly string[],
   range: Range | undefined,
-): Promise<StoredRow[]> {
-  const [first, ...others] = await readAlike(connection, ids, {
-    list: "NULL",
-    range,
-  });
-  if (!first) return [];
-  const alike = others.length === 0 && first.count === ids.length
-    ? [{ ...first, ids }]
-    : await readAlike(connection, ids, { list: "list(id)", range });
-  return alike.flatMap(({ ids, count: _, runAt: ms, ...row }) => {
-    const runAt = ms === null ? null : new Date(ms);
-    return (ids ?? []).map((id) => ({ ...row, runAt, id }));
-  });
+): Promise<Map<string, TaskRow>> {
+  let alike = await readAlike(connection, ids, range, ids.length / 2);
+  const count = alike.reduce((sum, { count }) => sum + count, 0);
+  if (count < ids.length) {
+    alike = await readAlike(connection, ids, range, Infinity);
+  }
+  const rows = new Map<string, TaskRow>();
+  let most: TaskRow | undefined;
+  for (const { ids, count: _, runAt, ...rest } of alike) {
+    const row = { ...rest, runAt: runAt === null ? null : new Date(runAt) };
+    if (!ids) most = row;
+    for (const id of ids ?? []) rows.set(id, row);
+  }
+  if (most) {
+    for (const id of ids) if (!rows.has(id)) rows.set(id, most);
+  }
+  return rows;
 }
 
+/** Names the ids of those rows of which not more than so many are alike. */
 async function readAlike(
   connection: Connection,
   ids: readonly string[],
-  { list, range }: { readonly list: string; readonly range: Range | undefined },
+  range: Range | undefined,
+  many: number,
 ): Promise<AlikeRows[]> {
   const values = new Values();
+  const isFew = Number.isFinite(many)
+    ? `count(*) <= ${values.bind(many)}`
+    : "true";
   return await connection.json<AlikeRows[]>(
     `SELECT to_json(list(t)) FROM (
-       SELECT count(*) AS count, ${list} AS ids, status AS state,
-         lease_id AS leaseId, last_update AS traceText,
+       SELECT count(*) AS count, CASE WHEN ${isFew} THEN list(id) END AS ids,
+         status AS state, lease_id AS leaseId, last_update AS traceText,
          coalesce(attempt, 0) AS attempt, coalesce(questions, 0) AS questions,
          epoch_ms(run_at) AS runAt
        FROM agent_tasks WHERE id IN (SELECT ${values.ids(ids)})
@@ -156,7 +143,7 @@ async function readAlike(
 
 /** The columns that a transition may change, and what a row has there. */
 const COLUMNS: Readonly<
-  Record<string, readonly [type: string, of: (row: StoredRow) => SqlValue]>
+  Record<string, readonly [type: string, of: (row: TaskRow) => SqlValue]>
 > = {
   status: ["TEXT", (row) => row.state],
   last_update: ["TEXT", (row) => row.traceText],
@@ -167,40 +154,74 @@ const COLUMNS: Readonly<
 
 const LEASE = ["lease_id", "lease_owner", "lease_expires_at"];
 
-interface WrittenEvent {
+/** A row of a task's history that is to be written. */
+export interface WrittenEvent {
   readonly id: string;
-  readonly kind: string;
+  readonly kind: TaskEventKind;
   readonly attempt: number;
-  readonly runner: string | null;
-  readonly detail: string | null;
+  /** @default {null} */
+  readonly runner?: string | null;
+  /** @default {null} */
+  readonly detail?: string | null;
+}
+
+interface Change<Row> {
+  readonly id: string;
+  readonly before: Row;
+  after: Row;
+  /** How many events it has. */
+  events: number;
 }
 
 /** Rows as they were read, and what transitions make of them. */
-export class Changes<Row extends StoredRow = StoredRow> {
-  readonly #before: ReadonlyMap<string, Row>;
-  readonly #after = new Map<string, Row>();
+export class Changes<Row extends TaskRow> {
+  readonly #rows: ReadonlyMap<string, Row>;
+  readonly #changes = new Map<string, Change<Row>>();
   readonly #at: Date;
-  readonly #events: WrittenEvent[] = [];
+  /** In order, so that no round has two of one task. */
+  readonly #rounds: Transition[][] = [];
+  /** What was applied last: the begin and the end of a run. */
+  #last: readonly {
+    readonly before: Row;
+    readonly transition: Transition;
+    readonly after: Row | undefined;
+  }[] = [];
 
-  constructor(rows: readonly Row[], at: Date) {
-    this.#before = new Map(rows.map((row) => [row.id, row]));
+  constructor(rows: ReadonlyMap<string, Row>, at: Date) {
+    this.#rows = rows;
     this.#at = at;
   }
 
   /** A row as it is now. */
   get(id: string): Row | undefined {
-    return this.#after.get(id) ?? this.#before.get(id);
+    return this.#changes.get(id)?.after ?? this.#rows.get(id);
   }
 
   apply(transition: Transition): "written" | "lost" {
-    const { event: kind, detail, lease: { taskId: id, owner, attempt } } =
-      transition;
-    const row = this.get(id);
-    const next = row && apply(row, transition, this.#at);
-    if (!next) return "lost";
-    this.#after.set(id, next);
-    this.#events.push({ id, kind, attempt, runner: owner || null, detail });
+    const { taskId: id } = transition.lease;
+    const change = this.#changes.get(id);
+    const before = change?.after ?? this.#rows.get(id);
+    const after = before && this.#after(before, transition);
+    if (!after) return "lost";
+    const round = change?.events ?? 0;
+    (this.#rounds[round] ??= []).push(transition);
+    if (change) {
+      change.after = after;
+      change.events++;
+    } else this.#changes.set(id, { id, before, after, events: 1 });
     return "written";
+  }
+
+  /** A busy runner's outcomes are mostly alike, and so are their rows. */
+  #after(before: Row, transition: Transition): Row | undefined {
+    for (const last of this.#last) {
+      const isSame = last.before === before &&
+        isAlike(last.transition, transition);
+      if (isSame) return last.after;
+    }
+    const after = apply(before, transition, this.#at);
+    this.#last = [{ before, transition, after }, ...this.#last.slice(0, 1)];
+    return after;
   }
 
   /**
@@ -209,42 +230,33 @@ export class Changes<Row extends StoredRow = StoredRow> {
    * @throws {RefusedRowsError} where a row can't be written.
    */
   async write(connection: Connection, range?: Range): Promise<void> {
-    const ids = [...this.#after.keys()];
-    if (ids.length === 0) return;
-    try {
-      await this.#writeRows(connection, ids, range);
-    } catch (error) {
-      if (!isRefusal(error)) throw error;
-      throw new RefusedRowsError(ids, error);
-    }
-    for (const events of roundsOf(this.#events)) {
+    if (this.#changes.size === 0) return;
+    const changes = [...this.#changes.values()];
+    await this.#writeRows(connection, changes, range);
+    for (const round of this.#rounds) {
+      const events = round.map(eventOf);
       await writeEvents(connection, events, this.#at);
+      await writeNotifications(connection, events, this.#at);
     }
-    await writeNotifications(connection, this.#events, this.#at);
   }
 
   async #writeRows(
     connection: Connection,
-    ids: string[],
+    changes: readonly Change<Row>[],
     range: Range | undefined,
   ): Promise<void> {
-    const rows = [...this.#after.values()];
     const values = new Values();
-    const at = values.time(this.#at);
-    const set: string[] = [`updated_at = ${at}`];
+    const set = [`updated_at = ${values.time(this.#at)}`];
     const columns: Record<string, Column> = {};
     for (const [name, [type, of]] of Object.entries(COLUMNS)) {
-      const column = { type, values: rows.map(of) };
       // Each column that is written takes its time, and may have an index.
-      const isChanged = ids.some((id, index) => {
-        const before = this.#before.get(id);
-        return before === undefined || of(before) !== column.values[index];
-      });
-      if (!isChanged) continue;
-      columns[name] = column;
+      if (changes.every(({ before, after }) => of(before) === of(after))) {
+        continue;
+      }
+      columns[name] = { type, values: changes.map(({ after }) => of(after)) };
       set.push(`${name} = o.${name}`);
     }
-    const keeps = rows.map(({ leaseId }) => leaseId !== null);
+    const keeps = changes.map(({ after }) => after.leaseId !== null);
     if (!keeps.includes(true)) set.push(...LEASE.map((it) => `${it} = NULL`));
     else if (keeps.includes(false)) {
       columns.keeps = { type: "BOOLEAN", values: keeps };
@@ -252,28 +264,30 @@ export class Changes<Row extends StoredRow = StoredRow> {
         ...LEASE.map((it) => `${it} = CASE WHEN o.keeps THEN t.${it} END`),
       );
     }
-    await connection.run(
-      `UPDATE agent_tasks t SET ${set.join(", ")}
-       FROM (SELECT ${values.rows(ids, columns)}) o
-       WHERE t.id = o.id AND ${isIn(range, "t.rowid", values)}`,
-      values.list,
-    );
+    const ids = changes.map(({ id }) => id);
+    const rows = values.rows(ids, columns);
+    const sql = `UPDATE agent_tasks t SET ${
+      set.join(", ")
+    } FROM (SELECT ${rows}) o
+       WHERE t.id = o.id AND ${isIn(range, "t.rowid", values)}`;
+    await changeRows(connection, ids, { sql, values });
   }
 }
 
-/** In order, so that no round has two events of one task. */
-function roundsOf(events: readonly WrittenEvent[]): WrittenEvent[][] {
-  const counts = new Map<string, number>();
-  const rounds: WrittenEvent[][] = [];
-  for (const event of events) {
-    const round = counts.get(event.id) ?? 0;
-    counts.set(event.id, round + 1);
-    (rounds[round] ??= []).push(event);
-  }
-  return rounds;
+/** Whether they make the same of the same row. */
+function isAlike(one: Transition, other: Transition): boolean {
+  return one.event === other.event && one.patch === other.patch &&
+    one.from === other.from && one.lease.id === other.lease.id &&
+    one.delayMs === other.delayMs && one.note === other.note;
 }
 
-async function writeEvents(
+function eventOf({ lease, event: kind, detail }: Transition): WrittenEvent {
+  const { taskId: id, owner, attempt } = lease;
+  return { id, kind, attempt, runner: owner || null, detail };
+}
+
+/** Writes history, in the transaction that is open on the connection. */
+export async function writeEvents(
   connection: Connection,
   events: readonly WrittenEvent[],
   at: Date,
@@ -282,7 +296,7 @@ async function writeEvents(
   const occurredAt = values.time(at);
   const column = (type: string, name: keyof WrittenEvent): Column => ({
     type,
-    values: events.map((event) => event[name]),
+    values: events.map((event) => event[name] ?? null),
   });
   const rows = values.rows(events.map(({ id }) => id), {
     kind: column("TEXT", "kind"),
@@ -296,9 +310,4 @@ async function writeEvents(
      SELECT *, ${occurredAt} FROM (SELECT ${rows})`,
     values.list,
   );
-}
-
-/** A foreign key of another table together with an index, as it may be. */
-export function isRefusal(error: unknown): boolean {
-  return /^Constraint Error/.test(messageOf(error));
 }

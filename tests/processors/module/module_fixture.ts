@@ -5,7 +5,7 @@
  */
 
 import { type Clock, systemClock } from "../../../lib/base/clock.ts";
-import { execute } from "../../../lib/runner/execute.ts";
+import { execute, StopSwitch } from "../../../lib/runner/execute.ts";
 import { createLog } from "../../../lib/base/log.ts";
 import type { Processor } from "../../../lib/processors/processor.ts";
 import { createModuleProcessor } from "../../../lib/processors/module/module.ts";
@@ -13,7 +13,6 @@ import {
   type ModuleConfig,
   moduleConfig,
 } from "../../../lib/processors/module/config.ts";
-import { StopSwitch } from "../../../lib/runner/stop_switch.ts";
 import type { AgentTask, JsonObject, Outcome } from "../../../lib/task/task.ts";
 import { stringifyJson } from "../../../lib/task/trace.ts";
 

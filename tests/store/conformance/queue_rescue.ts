@@ -160,6 +160,7 @@ function testAlone(test: Test): void {
       const run = nth(tasks, 0);
       assertEquals(tasks.length, 1);
       assertEquals([run.task.id, run.lease.attempt], [id, 3]);
+      assertEquals(run.isAlone, true);
       // Now it has something in hand.
       const meanwhile = await claim(store, { ...options, isIdle: false });
       const isLast = id === bad.at(-1);
@@ -167,6 +168,16 @@ function testAlone(test: Test): void {
       else assertEquals([meanwhile.tasks, meanwhile.waitsForIdle], [[], true]);
       assertEquals((await record(store, complete(run))).results, ["written"]);
     }
+  });
+
+  test("claim() holds nothing beside it", async (subject) => {
+    const { store } = subject;
+    const bad = await createOne(store);
+    await dieWithAll(subject, 2);
+    const [fresh] = await createMany(store, 1);
+    const one = await claim(store, { limit: 1, ahead: 9, isIdle: true });
+    assertEquals(idsOf(one), [bad]);
+    assertEquals(idsOf(await claim(store, { limit: 1 })), [fresh]);
   });
 
   test("claim() takes what comes before it in order as usual, without it", async (subject) => {
@@ -177,7 +188,8 @@ function testAlone(test: Test): void {
     const one = await claim(store, { limit: 1 });
     assertEquals([idsOf(one), one.waitsForIdle], [[first[0]], false]);
     const rest = await claim(store, { limit: 10, isIdle: true });
-    assertEquals(idsOf(rest), first.slice(1));
+    assertEquals([idsOf(rest), rest.waitsForIdle], [first.slice(1), true]);
+    assertEquals(rest.tasks.some(({ isAlone }) => isAlone), false);
     const waiting = await claim(store, { limit: 10 });
     assertEquals([waiting.tasks, waiting.waitsForIdle], [[], true]);
     const alone = await claim(store, { limit: 10, isIdle: true });

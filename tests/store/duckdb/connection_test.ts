@@ -1,11 +1,11 @@
-import { assertEquals, assertLess, assertRejects } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import { DuckDBInstance } from "duckdb";
+import { DatabaseBusyError } from "../../../lib/base/errors.ts";
+import { settled } from "../../../lib/base/under_way.ts";
 import {
   connectDuckDb,
   type Connection,
-  type SqlValue,
 } from "../../../lib/store/duckdb/connection.ts";
-import { DatabaseBusyError } from "../../../lib/base/errors.ts";
 import { Folder } from "../../cli/cli.ts";
 import { Child } from "../../support/fixtures/child.ts";
 
@@ -26,24 +26,22 @@ const notes = (connection: Connection) =>
     "SELECT to_json(list([n::TEXT, text] ORDER BY n)) FROM notes",
   );
 
-Deno.test("defer() runs statements before the next one, in their order", async () => {
+Deno.test("run() says how many rows it changed, json() gives null where there is nothing", async () => {
   await withConnection(async (connection) => {
-    connection.defer("INSERT INTO notes VALUES ($1, $2)", [1, "one"]);
-    connection.defer("UPDATE notes SET text = text || $1", [", changed"]);
-    assertEquals(await notes(connection), [["1", "one, changed"]]);
-    // Once.
-    assertEquals(await notes(connection), [["1", "one, changed"]]);
-  });
-});
-
-Deno.test("defer() leaves the answer to the next statement", async () => {
-  await withConnection(async (connection) => {
-    connection.defer("INSERT INTO notes VALUES (1, 'a'), (2, 'b'), (3, 'c')");
-    const changed = await connection.run(
-      "UPDATE notes SET text = $2 WHERE n >= $1",
-      [2, "later"],
-    );
-    assertEquals(changed, 2);
+    assertEquals(await notes(connection), null);
+    assertEquals(await connection.json("SELECT 1 FROM notes"), null);
+    const insert = "INSERT INTO notes VALUES (1, 'a'), (2, 'b'), (3, 'c')";
+    assertEquals(await connection.run(insert), 3);
+    const update = "UPDATE notes SET text = $2 WHERE n >= $1";
+    assertEquals(await connection.run(update, [2, "later"]), 2);
+    assertEquals(await connection.run(update, [9, "never"]), 0);
+    // The same statement with other values.
+    assertEquals(await connection.run(update, [3, "last"]), 1);
+    assertEquals(await notes(connection), [
+      ["1", "a"],
+      ["2", "later"],
+      ["3", "last"],
+    ]);
   });
 });
 
@@ -59,55 +57,59 @@ for (
     null,
   ]
 ) {
-  Deno.test(`defer() keeps ${JSON.stringify(value)}`, async () => {
+  Deno.test(`run() and json() keep ${JSON.stringify(value)}`, async () => {
     await withConnection(async (connection) => {
-      connection.defer("INSERT INTO notes VALUES ($1, $2)", [1, value]);
-      const texts = await connection.json(
+      await connection.run("INSERT INTO notes VALUES ($1, $2)", [1, value]);
+      const isSame = await connection.json(
         "SELECT to_json(list(text IS NOT DISTINCT FROM $1)) FROM notes",
         [value],
       );
-      assertEquals(texts, [true]);
+      assertEquals(isSame, [true]);
       assertEquals(await notes(connection), [["1", value]]);
     });
   });
 }
 
-Deno.test("defer() does not slow down a next statement with a long text", async () => {
-  await withConnection(async (connection) => {
-    const text = "it's long; ".repeat(200_000);
-    connection.defer("INSERT INTO notes VALUES (1, 'first')");
-    const startedAt = performance.now();
-    await connection.run("INSERT INTO notes VALUES ($1, $2)", [2, text]);
-    // As a part of the statement, it takes 10 s.
-    assertLess(performance.now() - startedAt, 2_000);
-    assertEquals(await notes(connection), [["1", "first"], ["2", text]]);
-  });
-});
-
 for (const value of [-5, 0, 1.5, 2n ** 62n, -(2n ** 62n), true, false]) {
-  Deno.test(`defer() takes ${value}`, async () => {
-    const values: SqlValue[] = [value];
+  Deno.test(`run() takes ${value}`, async () => {
     await withConnection(async (connection) => {
-      connection.defer("INSERT INTO notes VALUES (1, ($1)::TEXT)", values);
+      await connection.run("INSERT INTO notes VALUES (1, ($1)::TEXT)", [value]);
       assertEquals(await notes(connection), [["1", String(value)]]);
     });
   });
 }
 
-Deno.test("defer() fails the next statement where its own fails, and no other", async () => {
+Deno.test("run() works after a statement that failed", async () => {
   await withConnection(async (connection) => {
-    connection.defer("BEGIN TRANSACTION");
-    connection.defer("INSERT INTO notes VALUES (1, 'gone')");
-    connection.defer("SELECT error('sabotage')");
+    await connection.run("BEGIN TRANSACTION");
+    await connection.run("INSERT INTO notes VALUES (1, 'gone')");
     await assertRejects(
-      () => connection.run("INSERT INTO notes VALUES (2, 'never')"),
+      () => connection.run("SELECT error('sabotage')"),
       Error,
       "sabotage",
     );
     await connection.run("ROLLBACK");
-    assertEquals(await notes(connection), null);
-    await connection.run("INSERT INTO notes VALUES ($1, $2)", [3, "after"]);
+    const insert = "INSERT INTO notes VALUES ($1::BIGINT, $2)";
+    await assertRejects(() => connection.run(insert, ["no number", "never"]));
+    await connection.run(insert, [3, "after"]);
     assertEquals(await notes(connection), [["3", "after"]]);
+  });
+});
+
+Deno.test("connectDuckDb() takes little of the machine, nothing from the network, and keeps UTC", async () => {
+  await withConnection(async (connection) => {
+    const settings = await connection.json(
+      `SELECT to_json(map_from_entries(list((name, value)))) FROM duckdb_settings()
+       WHERE name IN ('threads', 'memory_limit', 'TimeZone',
+         'autoinstall_known_extensions', 'autoload_known_extensions')`,
+    );
+    assertEquals(settings, {
+      threads: "1",
+      memory_limit: "244.1 MiB",
+      TimeZone: "UTC",
+      autoinstall_known_extensions: "false",
+      autoload_known_extensions: "false",
+    });
   });
 });
 
@@ -138,58 +140,47 @@ for (
     const instance = await DuckDBInstance.create(path);
     const other = await instance.connect();
     await other.run("INSERT INTO t DEFAULT VALUES");
-    const rows = await (await other.run("SELECT id FROM t ORDER BY id"))
-      .getRows();
-    assertEquals(rows, [[1n], [2n], [3n]]);
+    const rows = (await other.run("SELECT id FROM t ORDER BY id")).getRows();
+    assertEquals(await rows, [[1n], [2n], [3n]]);
     other.closeSync();
     instance.closeSync();
   });
 }
 
-Deno.test("connectDuckDb() uses each DuckDB that was prepared for one file", async () => {
-  using folder = new Folder();
-  try {
-    const counts = [];
-    for (const name of ["a", "b"]) {
-      connectDuckDb.prepare();
-      connectDuckDb.prepare();
-      const connection = await connectDuckDb(`${folder.path}/${name}`);
-      await connection.run("CREATE TEMP TABLE here (n INTEGER)");
-      counts.push(
-        await connection.json(
-          "SELECT to_json(list(table_name)) FROM duckdb_tables()",
-        ),
-        await connection.json(
-          `SELECT to_json(count(*)) FROM duckdb_databases()
-           WHERE NOT internal AND path IS NOT NULL`,
-        ),
-      );
-      connection.close();
-    }
-    assertEquals(counts, [["here"], 1, ["here"], 1]);
-  } finally {
-    await connectDuckDb.dispose();
-  }
-});
-
-Deno.test("connectDuckDb() opens with the DuckDB that had found the file busy", async () => {
+Deno.test("connectDuckDb() opens what was held before, and lets it go again", async () => {
   using folder = new Folder();
   const path = `${folder.path}/tasks.duckdb`;
-  try {
+  {
     await using child = new Child(["hold", path]);
     assertEquals(await child.hear(), "held");
     for (let n = 0; n < 3; n++) {
-      await assertRejects(() => connectDuckDb(path), DatabaseBusyError);
+      const error = await assertRejects(
+        () => connectDuckDb(path),
+        DatabaseBusyError,
+      );
+      assertEquals(error.holder.endsWith(`(PID ${child.pid})`), true);
     }
     await child.say("close");
     assertEquals(await child.hear(), '"closed"');
-    const connection = await connectDuckDb(path);
-    await connection.run("CREATE TABLE own (n INTEGER)");
-    connection.close();
-    // And let go of it.
-    await using other = new Child(["hold", path]);
-    assertEquals(await other.hear(), "held");
-  } finally {
-    await connectDuckDb.dispose();
   }
+  const connection = await connectDuckDb(path);
+  await connection.run("CREATE TABLE own (n INTEGER)");
+  connection.close();
+  await using other = new Child(["hold", path]);
+  assertEquals(await other.hear(), "held");
+});
+
+Deno.test("connectDuckDb() has the process's end wait for it, and so have its statements", async () => {
+  const connecting = connectDuckDb(":memory:");
+  let isDone = false;
+  connecting.then(() => isDone = true);
+  assertEquals(await settled(60_000), true);
+  const connection = await connecting;
+  assertEquals(isDone, true);
+  let count = 0;
+  connection.json<number>("SELECT to_json(count(*)) FROM range(3000000)")
+    .then((rows) => count = rows ?? 0);
+  assertEquals(await settled(60_000), true);
+  assertEquals(count, 3_000_000);
+  connection.close();
 });

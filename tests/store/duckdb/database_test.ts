@@ -1,116 +1,66 @@
 import {
+  assert,
   assertEquals,
   assertGreater,
   assertGreaterOrEqual,
-  assertLess,
   assertLessOrEqual,
   assertRejects,
   assertStrictEquals,
 } from "@std/assert";
 import { assertSpyCalls, spy } from "@std/testing/mock";
-import { type Clock, systemClock } from "../../../lib/base/clock.ts";
-import {
-  type Connect,
-  connectDuckDb,
-  type Connection,
+import { DatabaseBusyError, DatabaseError } from "../../../lib/base/errors.ts";
+import type {
+  Connect,
+  Connection,
 } from "../../../lib/store/duckdb/connection.ts";
 import {
   Database,
   type DatabaseOptions,
 } from "../../../lib/store/duckdb/database.ts";
-import { DatabaseBusyError, DatabaseError } from "../../../lib/base/errors.ts";
-import { Child, runChild } from "../../support/fixtures/child.ts";
+import { FakeClock, turn } from "../../support/fake_clock.ts";
+import { until, within } from "../../support/until.ts";
 
-/** Time passes when a test says so. */
-class FakeClock implements Clock {
-  readonly slept: number[] = [];
-  #time = 1_000_000;
-  #sleepers: { readonly until: number; readonly wake: () => void }[] = [];
-  #asleep = Promise.withResolvers<void>();
-
-  /** @param isHasty a sleep passes the time itself. */
-  constructor(readonly isHasty = false) {}
-
-  get sleepers(): number {
-    return this.#sleepers.length;
-  }
-
-  now(): Date {
-    return new Date(this.#time);
-  }
-
-  monotonic(): number {
-    return this.#time;
-  }
-
-  sleep(ms: number, signal?: AbortSignal): Promise<void> {
-    if (ms <= 0 || signal?.aborted) return Promise.resolve();
-    this.slept.push(ms);
-    if (this.isHasty) {
-      this.#time += ms;
-      return Promise.resolve();
-    }
-    return new Promise((resolve) => {
-      this.#sleepers.push({ until: this.#time + ms, wake: resolve });
-      signal?.addEventListener("abort", () => resolve(), { once: true });
-      this.#asleep.resolve();
-    });
-  }
-
-  /** Resolves when somebody sleeps. */
-  async asleep(): Promise<void> {
-    if (this.#sleepers.length === 0) await this.#asleep.promise;
-    this.#asleep = Promise.withResolvers();
-  }
-
-  advance(ms: number): void {
-    this.#time += ms;
-    const due = this.#sleepers.filter(({ until }) => until <= this.#time);
-    this.#sleepers = this.#sleepers.filter((it) => !due.includes(it));
-    for (const { wake } of due) wake();
-  }
-}
-
-/** A database of stubs, and what is done to it. */
+/** Connections of stubs, and what is done to them. */
 class Stubs {
   readonly log: string[] = [];
+  /** Another process has the file. */
+  isBusy = false;
+  /** What another process does at once when the file is free. */
+  afterClose = () => {};
   /** Statements that fail, once each. */
   readonly failures = new Map<string, Error>();
-  #closed = Promise.withResolvers<void>();
 
-  connect: Connect = () => {
+  readonly connect: Connect = () => {
     this.log.push("open");
+    if (this.isBusy) {
+      return Promise.reject(
+        new DatabaseBusyError("Cannot open it: deno has it."),
+      );
+    }
     const failure = this.#takeFailure("open");
     if (failure) return Promise.reject(failure);
-    const deferred: string[] = [];
     return Promise.resolve<Connection>({
-      defer: (sql) => void deferred.push(sql),
       run: (sql) => {
-        for (const each of [...deferred.splice(0), sql]) {
-          this.log.push(each);
-          const failure = this.#takeFailure(each);
-          if (failure) return Promise.reject(failure);
-        }
-        return Promise.resolve(0);
+        this.log.push(sql);
+        const failure = this.#takeFailure(sql);
+        if (failure) return Promise.reject(failure);
+        return Promise.resolve(sql.startsWith("UPDATE") ? 1 : 0);
       },
       json: () => Promise.resolve(null),
-      text: () => Promise.resolve(null),
-      append: () => Promise.resolve(),
       close: () => {
         this.log.push("close");
-        this.#closed.resolve();
+        this.afterClose();
       },
     });
   };
 
-  /** Resolves when a connection is closed. */
-  async closed(): Promise<void> {
-    await this.#closed.promise;
-    this.#closed = Promise.withResolvers();
-  }
-
   count(entry: string): number {
     return this.log.filter((it) => it === entry).length;
+  }
+
+  /** Waits until the connections were closed so many times. */
+  closed(times: number): Promise<void> {
+    return until("the file was let go", () => this.count("close") >= times);
   }
 
   #takeFailure(sql: string): Error | undefined {
@@ -121,7 +71,6 @@ class Stubs {
 }
 
 const PATH = "/nonexistent/stub.duckdb";
-const busy = () => new DatabaseBusyError("Cannot open it: deno holds it.");
 
 function setUp(
   { path = PATH, clock = new FakeClock(), ...options }:
@@ -140,6 +89,20 @@ function setUp(
 }
 
 const nothing = () => Promise.resolve();
+const asleep = (clock: FakeClock) =>
+  until("somebody waits", () => clock.sleepers > 0);
+
+/** What becomes of a promise, and when. */
+function follow(
+  promise: Promise<unknown>,
+): { state: "waits" | "done" | Error } {
+  const followed: ReturnType<typeof follow> = { state: "waits" };
+  promise.then(
+    () => followed.state = "done",
+    (error) => followed.state = error,
+  );
+  return followed;
+}
 
 Deno.test("transaction() opens the database at its first use", async () => {
   const { database, log } = setUp();
@@ -153,28 +116,30 @@ Deno.test("transaction() opens the database at its first use", async () => {
   await database[Symbol.asyncDispose]();
 });
 
+// Linger, hold and yield
+
 Deno.test("transaction() uses the connection that is open", async () => {
   const { database, stubs } = setUp();
   for (let n = 0; n < 3; n++) await database.transaction(nothing);
   assertEquals(stubs.count("open"), 1);
   assertEquals(stubs.count("onOpen"), 1);
   assertEquals(stubs.count("COMMIT"), 3);
-  assertEquals(stubs.count("close"), 0);
   await database[Symbol.asyncDispose]();
 });
 
-Deno.test("transaction() closes after it lingered, and opens again", async () => {
+Deno.test("transaction() lets the file go soon after, by itself, and opens it again", async () => {
   const { database, stubs, clock, log } = setUp();
-  await database.transaction(nothing);
-  assertEquals(stubs.count("close"), 0);
-  clock.advance(20);
-  await stubs.closed();
-  assertEquals(log.at(-1), "close");
-  await database.transaction(nothing);
-  assertEquals(stubs.count("open"), 2);
-  assertEquals(stubs.count("onOpen"), 2);
-  clock.advance(20);
-  await stubs.closed();
+  for (let times = 1; times <= 2; times++) {
+    await database.transaction(nothing);
+    await stubs.closed(times);
+    assertEquals(log.at(-1), "close");
+  }
+  assertEquals([stubs.count("open"), stubs.count("onOpen")], [2, 2]);
+  assertEquals(
+    clock.sleepers,
+    0,
+    "It let others in, though nobody had to wait",
+  );
   await database[Symbol.asyncDispose]();
   assertEquals(stubs.count("close"), 2);
 });
@@ -182,25 +147,19 @@ Deno.test("transaction() closes after it lingered, and opens again", async () =>
 Deno.test("transaction() lets go under load, and lets others in", async () => {
   const { database, clock, log } = setUp();
   const first = database.transaction(nothing);
-  const second = database.transaction(() => {
-    clock.advance(2_000);
-    return nothing();
-  });
+  const second = database.transaction(() => clock.advance(2_000));
   const third = database.transaction((connection) => connection.run("third"));
   await Promise.all([first, second]);
-  await clock.asleep();
-  assertEquals(log, [
+  await asleep(clock);
+  const held = [
     "open",
     "onOpen",
-    "BEGIN TRANSACTION",
-    "COMMIT",
-    "BEGIN TRANSACTION",
-    "COMMIT",
-    "close",
-  ]);
-  const [yieldMs = 0] = clock.slept;
-  assertGreater(yieldMs, 0);
-  clock.advance(yieldMs);
+    ...Array(2).fill(["BEGIN TRANSACTION", "COMMIT"]).flat(),
+  ];
+  assertEquals(log, [...held, "close"]);
+  await clock.advance(50);
+  assertEquals(log, [...held, "close"]);
+  await clock.advance(10);
   await third;
   assertEquals(log.slice(7), [
     "open",
@@ -212,100 +171,253 @@ Deno.test("transaction() lets go under load, and lets others in", async () => {
   await database[Symbol.asyncDispose]();
 });
 
-Deno.test("transaction() lets go where the log has grown long", async () => {
-  const folder = await Deno.makeTempDir({ prefix: "database_test_" });
-  const path = `${folder}/tasks.duckdb`;
-  await Deno.writeTextFile(path, "");
-  const { database, stubs, clock } = setUp({ path });
-  await using log = await Deno.create(`${path}.wal`);
-  await log.truncate(80_000_000);
-  await database.transaction(nothing);
-  await database.transaction(nothing);
+Deno.test("transaction() lets go after twenty that were short, or two seconds of others", async () => {
+  const { database, clock, stubs } = setUp();
+  for (let n = 0; n < 19; n++) await database.transaction(nothing);
   assertEquals(stubs.count("close"), 0);
-  await database.transaction(() => log.truncate(100_000_000));
-  await stubs.closed();
+  await database.transaction(nothing);
+  await stubs.closed(1);
+  await clock.advance(60);
+  const takesMs = 30;
+  for (let n = 0; n < 66; n++) {
+    await database.transaction(() => clock.advance(takesMs));
+  }
+  assertEquals(stubs.count("close"), 1);
+  await database.transaction(() => clock.advance(takesMs));
+  await stubs.closed(2);
+  await database[Symbol.asyncDispose]();
+});
+
+Deno.test("transaction() lets go where the log has grown long", async () => {
+  await using file = await StubFile.make();
+  const { database, stubs, clock } = setUp({ path: file.path });
+  await file.setLogSize(80_000_000);
+  await database.transaction(nothing);
+  await database.transaction(() => file.setLogSize(100_000_000));
+  await stubs.closed(1);
   const next = database.transaction(nothing);
-  await clock.asleep();
-  assertGreater(clock.slept[0] ?? 0, 0);
-  clock.advance(1_000);
+  await asleep(clock);
+  await clock.advance(1_000);
   await next;
   assertEquals(stubs.count("open"), 2);
   await database[Symbol.asyncDispose]();
-  await Deno.remove(folder, { recursive: true });
 });
 
 Deno.test("transaction() does not let go each time where the log can't be folded in", async () => {
-  const folder = await Deno.makeTempDir({ prefix: "database_test_" });
-  const path = `${folder}/tasks.duckdb`;
-  await Deno.writeTextFile(path, "");
-  const { database, stubs } = setUp({ path, clock: new FakeClock(true) });
-  await using log = await Deno.create(`${path}.wal`);
-  await log.truncate(100_000_000);
+  await using file = await StubFile.make();
+  const clock = new FakeClock({ autoAdvance: true });
+  const { database, stubs } = setUp({ path: file.path, clock });
+  await file.setLogSize(100_000_000);
   stubs.failures.set("CHECKPOINT", new Error("IO Error: no space left"));
   await database.transaction(nothing);
-  await database.transaction(nothing);
-  await database.transaction(nothing);
-  assertEquals(stubs.count("close"), 1);
-  assertEquals(stubs.count("open"), 2);
+  await stubs.closed(1);
+  const both = [database.transaction(nothing), database.transaction(nothing)];
+  await Promise.all(both);
+  assertEquals([stubs.count("open"), stubs.count("close")], [2, 1]);
   await database[Symbol.asyncDispose]();
-  await Deno.remove(folder, { recursive: true });
 });
 
 Deno.test("transaction() waits for others no longer than they may need", async () => {
   const { database, stubs, clock } = setUp();
-  await database.transaction(() => {
-    clock.advance(2_000);
-    return nothing();
-  });
-  await stubs.closed();
-  clock.advance(5_000);
+  await database.transaction(() => clock.advance(2_000));
+  await stubs.closed(1);
+  await clock.advance(5_000);
+  const sleep = spy(clock, "sleep");
   await database.transaction(nothing);
-  assertEquals(clock.slept, []);
+  assertSpyCalls(sleep, 0);
+  await database[Symbol.asyncDispose]();
+});
+
+for (const options of [{ exclusive: true }, { path: ":memory:" }]) {
+  Deno.test(`transaction() never lets go with ${JSON.stringify(options)}`, async () => {
+    const { database, stubs, clock } = setUp(options);
+    for (let n = 0; n < 3; n++) {
+      await database.transaction(() => clock.advance(10_000));
+    }
+    using timers = spy(globalThis, "setTimeout");
+    for (let n = 0; n < 30; n++) await database.transaction(nothing);
+    assertSpyCalls(timers, 0);
+    assertEquals(clock.sleepers, 0);
+    assertEquals([stubs.count("open"), stubs.count("close")], [1, 0]);
+    await database[Symbol.asyncDispose]();
+    assertEquals(stubs.count("close"), 1);
+  });
+}
+
+// Whose turn it is, and for how long somebody waits
+
+Deno.test("transaction() runs one at a time, in order", async () => {
+  const { database, log } = setUp();
+  const gates = Array.from({ length: 3 }, () => Promise.withResolvers<void>());
+  const all = gates.map(({ promise }, index) =>
+    database.transaction(async (connection) => {
+      await connection.run(`begin ${index}`);
+      await promise;
+      await connection.run(`end ${index}`);
+    })
+  );
+  for (const { resolve } of gates.toReversed()) resolve();
+  await Promise.all(all);
+  assertEquals(
+    log.slice(2),
+    [0, 1, 2].flatMap((index) => [
+      "BEGIN TRANSACTION",
+      `begin ${index}`,
+      `end ${index}`,
+      "COMMIT",
+    ]),
+  );
+  await database[Symbol.asyncDispose]();
+});
+
+Deno.test("transaction() runs the urgent ones first, in their order", async () => {
+  const { database, clock, stubs, log } = setUp();
+  const ask = (name: string, isUrgent: boolean) =>
+    database.transaction((connection) => connection.run(name), { isUrgent });
+  const names = () => log.filter((entry) => /^(urgent|other)/.test(entry));
+  const gate = Promise.withResolvers<void>();
+  const first = database.transaction(() => gate.promise);
+  const behind = [
+    ask("other 1", false),
+    ask("urgent 1", true),
+    ask("other 2", false),
+    ask("urgent 2", true),
+  ];
+  gate.resolve();
+  await Promise.all([first, ...behind]);
+  const inOrder = ["urgent 1", "urgent 2", "other 1", "other 2"];
+  assertEquals(names(), inOrder);
+  // While others wait for the file, too.
+  await stubs.closed(1);
+  stubs.isBusy = true;
+  const waiting = [ask("other 1", false), ask("other 2", false)];
+  await asleep(clock);
+  waiting.push(ask("urgent 1", true), ask("urgent 2", true));
+  stubs.isBusy = false;
+  await clock.advance(100);
+  await Promise.all(waiting);
+  assertEquals(names().slice(4), inOrder);
   await database[Symbol.asyncDispose]();
 });
 
 Deno.test("transaction() waits while another process holds the file", async () => {
-  const { database, stubs, clock, log } = setUp();
-  stubs.failures.set("open", busy());
+  const clock = new FakeClock({ autoAdvance: true });
+  const { database, stubs, log } = setUp({ clock });
+  stubs.isBusy = true;
+  using sleep = spy(clock, "sleep");
   const done = database.transaction(nothing);
-  for (let n = 0; n < 5; n++) {
-    await clock.asleep();
-    assertEquals(stubs.count("open"), n + 1);
-    assertEquals(stubs.count("onOpen"), 0);
-    if (n < 4) stubs.failures.set("open", busy());
-    clock.advance(100);
-  }
+  await until("it tried often", () => stubs.count("open") >= 9);
+  stubs.isBusy = false;
   await done;
-  assertEquals(stubs.count("open"), 6);
+  assertEquals(stubs.count("onOpen"), 1);
   assertEquals(log.at(-1), "COMMIT");
-  for (const ms of clock.slept) {
+  const waits = sleep.calls.map(({ args: [ms] }) => ms);
+  for (const ms of waits) {
     assertGreater(ms, 0);
     assertLessOrEqual(ms, 30, "It could miss its turn.");
   }
-  assertGreater(new Set(clock.slept).size, 1, "The waits have no jitter.");
+  assertGreater(new Set(waits).size, 1, "The waits have no jitter.");
   await database[Symbol.asyncDispose]();
 });
 
 Deno.test("transaction() gives up when it waited long enough", async () => {
-  const clock = new FakeClock(true);
+  const clock = new FakeClock({ autoAdvance: true });
   const { database, stubs } = setUp({ clock, waitMs: 500 });
-  stubs.failures.get = busy;
-  const start = clock.monotonic();
-  await assertRejects(() => database.transaction(nothing), DatabaseBusyError);
-  const waitedMs = clock.monotonic() - start;
-  assertGreaterOrEqual(waitedMs, 500);
-  assertLess(waitedMs, 550);
+  stubs.isBusy = true;
+  const error = await assertRejects(
+    () => database.transaction(nothing),
+    DatabaseBusyError,
+  );
+  assertEquals(error.message, "Cannot open it: deno has it.");
+  assertGreaterOrEqual(clock.monotonic(), 500);
+  assertLessOrEqual(clock.monotonic(), 530);
   assertGreater(stubs.count("open"), 10);
   assertEquals(stubs.count("BEGIN TRANSACTION"), 0);
+  await database[Symbol.asyncDispose]();
 });
 
-Deno.test("transaction() asks once where it may not wait", async () => {
+Deno.test("transaction() tries once where it may not wait", async () => {
   const { database, stubs, clock } = setUp({ waitMs: 0 });
-  stubs.failures.set("open", busy());
+  stubs.isBusy = true;
   await assertRejects(() => database.transaction(nothing), DatabaseBusyError);
   assertEquals(stubs.count("open"), 1);
-  assertEquals(clock.slept, []);
+  assertEquals(clock.sleepers, 0);
+  stubs.isBusy = false;
   await database.transaction(nothing);
+  await database[Symbol.asyncDispose]();
+});
+
+Deno.test("transaction() ends each wait for the file at its own time, while others go on", async () => {
+  const { database, stubs, clock } = setUp({ waitMs: 60_000 });
+  stubs.isBusy = true;
+  const stop = new AbortController();
+  const patient = follow(database.transaction(nothing));
+  const brief = follow(database.transaction(nothing, { waitMs: 500 }));
+  const stopped = follow(
+    database.transaction(nothing, { signal: stop.signal }),
+  );
+  const urgent = follow(
+    database.transaction(nothing, { isUrgent: true, waitMs: 900 }),
+  );
+  const states = () =>
+    [patient, brief, stopped, urgent].map(({ state }) =>
+      state instanceof DatabaseBusyError ? "busy" : state
+    );
+  await clock.advance(490);
+  assertEquals(states(), ["waits", "waits", "waits", "waits"]);
+  await clock.advance(40);
+  assertEquals(states(), ["waits", "busy", "waits", "waits"]);
+  stop.abort();
+  await turn();
+  assertEquals(states(), ["waits", "busy", "busy", "waits"]);
+  assertEquals(String(stopped.state).includes("deno has it"), true);
+  await clock.advance(400);
+  assertEquals(states(), ["waits", "busy", "busy", "busy"]);
+  stubs.isBusy = false;
+  await clock.advance(30);
+  assertEquals(states(), ["done", "busy", "busy", "busy"]);
+  await database[Symbol.asyncDispose]();
+});
+
+Deno.test("transaction() ends the wait for its turn where its signal aborts", async () => {
+  const { database, log } = setUp();
+  const gate = Promise.withResolvers<void>();
+  const first = database.transaction(() => gate.promise);
+  const stop = new AbortController();
+  const stopped = database.transaction(
+    (connection) => connection.run("stopped"),
+    { signal: stop.signal },
+  );
+  const next = database.transaction((connection) => connection.run("next"));
+  stop.abort();
+  gate.resolve();
+  await assertRejects(() => stopped, DatabaseBusyError, "the wait for it");
+  await Promise.all([first, next]);
+  assertEquals(log.filter((entry) => /stopped|next/.test(entry)), ["next"]);
+  await database[Symbol.asyncDispose]();
+});
+
+Deno.test("transaction() opens nothing for one that was stopped", async () => {
+  const { database, clock, stubs } = setUp();
+  await assertRejects(
+    () => database.transaction(nothing, { signal: AbortSignal.abort() }),
+    DatabaseBusyError,
+    "the wait for it was ended",
+  );
+  assertEquals(stubs.log, []);
+  // Nor before others had the file, where it was let go under load.
+  await database.transaction(() => clock.advance(2_000));
+  await stubs.closed(1);
+  const stop = new AbortController();
+  const stopped = database.transaction(nothing, { signal: stop.signal });
+  const next = database.transaction(nothing);
+  await asleep(clock);
+  stop.abort();
+  await assertRejects(() => stopped, DatabaseBusyError);
+  await asleep(clock);
+  assertEquals(stubs.count("open"), 1);
+  await clock.advance(60);
+  await next;
   await database[Symbol.asyncDispose]();
 });
 
@@ -313,11 +425,17 @@ Deno.test("transaction() does not wait where waiting can't help", async () => {
   const { database, stubs, clock } = setUp();
   const error = new DatabaseError("Cannot use it: it is a folder.");
   stubs.failures.set("open", error);
-  const thrown = await assertRejects(() => database.transaction(nothing));
-  assertStrictEquals(thrown, error);
-  assertEquals(stubs.log, ["open"]);
-  assertEquals(clock.slept, []);
+  const first = database.transaction(nothing);
+  const second = database.transaction(nothing);
+  assertStrictEquals(await assertRejects(() => first), error);
+  assertEquals(clock.sleepers, 0);
+  // Whoever waits behind it tries for itself.
+  await second;
+  assertEquals(stubs.count("open"), 2);
+  await database[Symbol.asyncDispose]();
 });
+
+// Errors
 
 Deno.test("transaction() rolls back where its work throws", async () => {
   const { database, stubs, log } = setUp();
@@ -330,7 +448,8 @@ Deno.test("transaction() rolls back where its work throws", async () => {
   );
   assertStrictEquals(thrown, error);
   assertEquals(log.slice(-2), ["work", "ROLLBACK"]);
-  await database.transaction(nothing);
+  await database.transaction((connection) => connection.run("next"));
+  assertEquals(log.slice(-2), ["next", "COMMIT"]);
   assertEquals(stubs.count("open"), 1);
   await database[Symbol.asyncDispose]();
 });
@@ -351,135 +470,40 @@ for (const statement of ["BEGIN TRANSACTION", "work", "COMMIT"]) {
   });
 }
 
-Deno.test("transaction() opens again where it could not roll back", async () => {
-  const { database, stubs, log } = setUp();
-  stubs.failures.set("COMMIT", new Error("FATAL Error: invalidated"));
-  stubs.failures.set("ROLLBACK", new Error("FATAL Error: invalidated"));
-  await assertRejects(() => database.transaction(nothing), DatabaseError);
-  assertEquals(log.slice(-3), ["COMMIT", "ROLLBACK", "close"]);
-  await database.transaction(nothing);
-  assertEquals(log.slice(-4), [
-    "open",
-    "onOpen",
-    "BEGIN TRANSACTION",
-    "COMMIT",
-  ]);
-  await database[Symbol.asyncDispose]();
-  assertEquals(stubs.count("close"), 2);
-});
-
-Deno.test("transaction() opens again where it could not roll back, exclusive too", async () => {
-  const { database, stubs } = setUp({ exclusive: true });
-  stubs.failures.set("COMMIT", new Error("FATAL Error: invalidated"));
-  stubs.failures.set("ROLLBACK", new Error("FATAL Error: invalidated"));
-  await assertRejects(() => database.transaction(nothing), DatabaseError);
-  await database.transaction(nothing);
-  assertEquals(stubs.count("open"), 2);
-  await database[Symbol.asyncDispose]();
-});
-
-Deno.test("transaction() runs one at a time, in order", async () => {
-  const { database, log } = setUp();
-  const gates = Array.from({ length: 3 }, () => Promise.withResolvers<void>());
-  const all = gates.map(({ promise }, index) =>
-    database.transaction(async (connection) => {
-      await connection.run(`begin ${index}`);
-      await promise;
-      await connection.run(`end ${index}`);
-    })
-  );
-  for (const { resolve } of gates.toReversed()) resolve();
-  await Promise.all(all);
-  assertEquals(
-    log.filter((entry) => /\d/.test(entry)),
-    [0, 1, 2].flatMap((index) => [`begin ${index}`, `end ${index}`]),
-  );
-  assertEquals(log.filter((entry) => /[A-Z]{5}/.test(entry)), [
-    "BEGIN TRANSACTION",
-    "COMMIT",
-    "BEGIN TRANSACTION",
-    "COMMIT",
-    "BEGIN TRANSACTION",
-    "COMMIT",
-  ]);
-  await database[Symbol.asyncDispose]();
-});
-
-Deno.test("transaction() runs after one that failed", async () => {
-  const { database, log } = setUp();
-  const failed = database.transaction(() => Promise.reject(new Error("mine")));
-  const next = database.transaction((connection) => connection.run("next"));
-  await assertRejects(() => failed, Error, "mine");
-  await next;
-  assertEquals(log.slice(-2), ["next", "COMMIT"]);
-  await database[Symbol.asyncDispose]();
-});
-
-for (const options of [{ exclusive: true }, { path: ":memory:" }]) {
-  Deno.test(`transaction() never closes with ${JSON.stringify(options)}`, async () => {
-    const { database, stubs, clock } = setUp(options);
-    {
-      using timers = spy(globalThis, "setTimeout");
-      for (let n = 0; n < 3; n++) {
-        await database.transaction(() => {
-          clock.advance(10_000);
-          return nothing();
-        });
-      }
-      assertSpyCalls(timers, 0);
-    }
-    assertEquals(clock.sleepers, 0);
-    assertEquals(stubs.count("open"), 1);
-    assertEquals(stubs.count("close"), 0);
+for (const exclusive of [false, true]) {
+  Deno.test(`transaction() opens again where it could not roll back (exclusive: ${exclusive})`, async () => {
+    const { database, stubs, log } = setUp({ exclusive });
+    const fatal = new Error("FATAL Error: invalidated");
+    stubs.failures.set("COMMIT", fatal).set("ROLLBACK", fatal);
+    await assertRejects(() => database.transaction(nothing), DatabaseError);
+    assertEquals(log.slice(-3), ["COMMIT", "ROLLBACK", "close"]);
+    await database.transaction(nothing);
+    assertEquals(log.slice(6), [
+      "open",
+      "onOpen",
+      "BEGIN TRANSACTION",
+      "COMMIT",
+    ]);
     await database[Symbol.asyncDispose]();
-    assertEquals(stubs.count("close"), 1);
+    assertEquals(stubs.count("close"), 2);
   });
 }
 
-Deno.test("asyncDispose() closes what is open", async () => {
-  const { database, stubs, log } = setUp();
-  await database.transaction(nothing);
+Deno.test("transaction() runs once more what is worth it, and no oftener", async () => {
+  const error = new Error("mine");
+  const { database, log } = setUp({ isWorthAnother: (it) => it === error });
+  const failing = (times: number) =>
+    database.transaction(async (connection) => {
+      await connection.run("work");
+      if (times-- > 0) throw error;
+    });
+  await failing(1);
+  const once = ["BEGIN TRANSACTION", "work", "ROLLBACK"];
+  const well = ["BEGIN TRANSACTION", "work", "COMMIT"];
+  assertEquals(log.splice(0).slice(2), [...once, ...well]);
+  await assertRejects(() => failing(2), Error, "mine");
+  assertEquals(log, [...once, ...once]);
   await database[Symbol.asyncDispose]();
-  assertEquals(log.at(-1), "close");
-  await database[Symbol.asyncDispose]();
-  assertEquals(stubs.count("close"), 1);
-});
-
-Deno.test("transaction() prepares the next opening when it let go, and gives that up at the end", async () => {
-  const stubs = new Stubs();
-  const clock = new FakeClock();
-  const connect: Connect = Object.assign(
-    (path: string) => stubs.connect(path),
-    {
-      prepare: () => void stubs.log.push("prepare"),
-      dispose: () => {
-        stubs.log.push("dispose");
-        return nothing();
-      },
-    },
-  );
-  const database = new Database(PATH, { clock, connect }, { onOpen: nothing });
-  await database.transaction(nothing);
-  clock.advance(20);
-  await stubs.closed();
-  await database.transaction(nothing);
-  await database[Symbol.asyncDispose]();
-  const session = ["open", "BEGIN TRANSACTION", "COMMIT", "close"];
-  assertEquals(stubs.log, [...session, "prepare", ...session, "dispose"]);
-});
-
-Deno.test("asyncDispose() opens nothing", async () => {
-  const { database, log } = setUp();
-  await database[Symbol.asyncDispose]();
-  assertEquals(log, []);
-});
-
-Deno.test("asyncDispose() waits for the transactions before it", async () => {
-  const { database, log } = setUp();
-  const work = database.transaction((connection) => connection.run("work"));
-  await database[Symbol.asyncDispose]();
-  assertEquals(log.slice(-3), ["work", "COMMIT", "close"]);
-  await work;
 });
 
 Deno.test("onOpen() closes the connection where it throws", async () => {
@@ -509,134 +533,174 @@ Deno.test("onOpen() explains DuckDB's errors", async () => {
     DatabaseError,
     "the disk is full",
   );
+  await database[Symbol.asyncDispose]();
 });
 
-Deno.test("changeCount() opens nothing", async () => {
-  const { database, log } = setUp();
-  assertEquals(await database.changeCount(), 0);
-  assertEquals(log, []);
+// The end
+
+Deno.test("asyncDispose() closes what is open, and opens nothing", async () => {
+  const { database, stubs } = setUp();
+  await database[Symbol.asyncDispose]();
+  assertEquals(stubs.log, []);
+  const second = setUp();
+  await second.database.transaction(nothing);
+  await second.database[Symbol.asyncDispose]();
+  await second.database[Symbol.asyncDispose]();
+  assertEquals([second.stubs.count("open"), second.stubs.count("close")], [
+    1,
+    1,
+  ]);
 });
 
-/** A database in a real file, closed whenever a test says so. */
-async function withFile(
-  body: (file: {
-    database: Database;
-    path: string;
-    /** Resolves when this process has let the file go. */
-    closed: () => Promise<void>;
-  }) => Promise<void>,
-): Promise<void> {
-  const folder = await Deno.makeTempDir({ prefix: "database_test_" });
-  const path = `${folder}/tasks.duckdb`;
-  let closing = Promise.withResolvers<void>();
-  async function connect(path: string): Promise<Connection> {
-    const connection = await connectDuckDb(path);
-    const { resolve } = closing = Promise.withResolvers<void>();
-    return {
-      defer: (sql, values) => connection.defer(sql, values),
-      run: (sql, values) => connection.run(sql, values),
-      json: (sql, values) => connection.json(sql, values),
-      text: (sql, values) => connection.text(sql, values),
-      append: (table, columns) => connection.append(table, columns),
-      close() {
-        connection.close();
-        resolve();
-      },
-    };
+Deno.test("transaction() is refused once asyncDispose() has begun, and opens nothing", async () => {
+  const { database, stubs } = setUp();
+  await database.transaction(nothing);
+  const disposal = database[Symbol.asyncDispose]();
+  const opened = stubs.count("open");
+  await assertRejects(
+    () => database.transaction(nothing),
+    DatabaseError,
+    `Cannot use ${PATH}: it was closed.`,
+  );
+  await disposal;
+  await assertRejects(() => database.transaction(nothing), DatabaseError);
+  assertEquals(stubs.count("open"), opened);
+  assertEquals(stubs.log.at(-1), "close");
+});
+
+Deno.test("asyncDispose() waits for the transactions before it, however many", async () => {
+  const clock = new FakeClock({ autoAdvance: true });
+  const { database, stubs, log } = setUp({ clock });
+  // More than the file is held for at once.
+  const all = Array.from(
+    { length: 50 },
+    () => database.transaction((connection) => connection.run("work")),
+  );
+  await database[Symbol.asyncDispose]();
+  assertEquals(stubs.count("work"), 50);
+  assertEquals(log.at(-1), "close");
+  await Promise.all(all);
+});
+
+Deno.test("asyncDispose() leaves nothing open, whenever the last was asked for", async () => {
+  for (let ticks = 0; ticks < 24; ticks++) {
+    const { database, stubs } = setUp({ exclusive: ticks % 2 === 0 });
+    await database.transaction(nothing);
+    // One of these moments is that in which nothing was left to do.
+    for (let n = 0; n < ticks / 2; n++) await null;
+    const last = database.transaction((connection) => connection.run("last"));
+    await database[Symbol.asyncDispose]();
+    assertEquals(stubs.log.slice(-3), ["last", "COMMIT", "close"]);
+    await last;
+    await turn();
+    assertEquals(stubs.count("open"), stubs.count("close"));
   }
-  try {
-    await using database = new Database(path, { clock: systemClock, connect }, {
-      onOpen: async (connection) => {
-        await connection.run("CREATE TABLE IF NOT EXISTS numbers (n INTEGER)");
-      },
-    });
-    await body({ database, path, closed: () => closing.promise });
-  } finally {
-    await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("asyncDispose() does not wait for a file that another process holds", async () => {
+  const { database, stubs, clock } = setUp({ waitMs: 3_600_000 });
+  stubs.isBusy = true;
+  const waiting = [
+    follow(database.transaction(nothing)),
+    follow(database.transaction(nothing, { isUrgent: true })),
+  ];
+  await asleep(clock);
+  const disposal = database[Symbol.asyncDispose]();
+  await clock.advance(30);
+  await within("the end", disposal);
+  for (const { state } of waiting) assert(state instanceof DatabaseBusyError);
+  const { length } = stubs.log;
+  await clock.advance(10_000);
+  assertEquals(clock.sleepers, 0);
+  assertEquals(stubs.log.length, length);
+});
+
+// Who is told of changes
+
+const UPDATE = "UPDATE agent_tasks";
+
+Deno.test("onChange() tells with `own` of commits that changed something, and of no others", async () => {
+  const { database } = setUp({ exclusive: true });
+  const heard: string[] = [];
+  let now = "";
+  using _own = database.onChange(() => void heard.push(now), { own: true });
+  using _others = database.onChange(() => void heard.push(`${now} to others`), {
+    own: false,
+  });
+  now = "read";
+  await database.transaction((connection) => connection.run("SELECT 1"));
+  now = "rolled back";
+  await assertRejects(() =>
+    database.transaction(async (connection) => {
+      await connection.run(UPDATE);
+      throw new Error("mine");
+    })
+  );
+  now = "read again";
+  await database.transaction((connection) => connection.run("SELECT 1"));
+  assertEquals(heard, []);
+  now = "write";
+  await database.transaction((connection) => connection.run(UPDATE));
+  assertEquals(heard, ["write"]);
+  now = "announced";
+  database.announce();
+  assertEquals(heard.slice(1), ["announced", "announced to others"]);
+  await database[Symbol.asyncDispose]();
+});
+
+Deno.test("onChange() looks at the file while somebody listens, and no longer", async () => {
+  using started = spy(globalThis, "setInterval");
+  using ended = spy(globalThis, "clearInterval");
+  await using file = await StubFile.make();
+  const { database } = setUp({ path: file.path });
+  const listeners = [1, 2].map(() =>
+    database.onChange(() => {}, { own: true })
+  );
+  assertSpyCalls(started, 1);
+  listeners[0]?.[Symbol.dispose]();
+  assertSpyCalls(ended, 0);
+  listeners[1]?.[Symbol.dispose]();
+  assertSpyCalls(ended, 1);
+  using _ = database.onChange(() => {}, { own: true });
+  await database[Symbol.asyncDispose]();
+  // A timer that is left fails this test.
+});
+
+Deno.test("onChange() tells of what another process writes as soon as the file is free", async () => {
+  await using file = await StubFile.make();
+  const { database, stubs } = setUp({ path: file.path });
+  const heard: string[] = [];
+  using _ = database.onChange(() => void heard.push("change"), { own: false });
+  await database.transaction(nothing);
+  stubs.afterClose = () => Deno.writeTextFileSync(file.path, "another's");
+  await stubs.closed(1);
+  await until("it was told", () => heard.length > 0);
+  await database[Symbol.asyncDispose]();
+});
+
+/** A file in the place of a database, and one in the place of its log. */
+class StubFile implements AsyncDisposable {
+  readonly #folder: string;
+  readonly path: string;
+
+  private constructor(folder: string) {
+    this.#folder = folder;
+    this.path = `${folder}/tasks.duckdb`;
+  }
+
+  static async make(): Promise<StubFile> {
+    const folder = await Deno.makeTempDir({ prefix: "database_test_" });
+    const file = new StubFile(folder);
+    await Deno.writeTextFile(file.path, "");
+    return file;
+  }
+
+  async setLogSize(bytes: number): Promise<void> {
+    using log = await Deno.create(`${this.path}.wal`);
+    await log.truncate(bytes);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Deno.remove(this.#folder, { recursive: true });
   }
 }
-
-const INSERT = "INSERT INTO numbers VALUES (1)";
-
-async function insert(connection: Connection): Promise<void> {
-  await connection.run(INSERT);
-}
-
-Deno.test("changeCount() grows by one with another process's commit, not with ours", async () => {
-  await withFile(async ({ database, path, closed }) => {
-    await database.transaction(insert);
-    assertEquals(await database.changeCount(), 0);
-    await closed();
-    assertEquals(await database.changeCount(), 0);
-    await runChild(["sql", path, INSERT]);
-    assertEquals(await database.changeCount(), 1);
-    const count = await database.transaction((connection) =>
-      connection.json<number>("SELECT to_json(count(*)) FROM numbers")
-    );
-    assertEquals(count, 2);
-    await closed();
-    assertEquals(await database.changeCount(), 1);
-  });
-});
-
-Deno.test("changeCount() grows while the commit is only in the .wal", async () => {
-  await withFile(async ({ database, path, closed }) => {
-    await database.transaction(insert);
-    await closed();
-    await using child = new Child(["hold", path]);
-    assertEquals(await child.hear(), "held");
-    await child.say(INSERT);
-    assertEquals(await child.hear(), "done");
-    assertEquals(await database.changeCount(), 1);
-    await child.say("close");
-    assertEquals(await child.hear(), '"closed"');
-  });
-});
-
-Deno.test("changeCount() grows with a commit that came before our next use", async () => {
-  await withFile(async ({ database, path, closed }) => {
-    await database.transaction(insert);
-    await closed();
-    await using child = new Child(["hold", path]);
-    assertEquals(await child.hear(), "held");
-    // A heartbeat, say: it waits for the child, and does not look for tasks.
-    const heartbeat = database.transaction(nothing);
-    await child.say(INSERT);
-    assertEquals(await child.hear(), "done");
-    await child.say("close");
-    assertEquals(await child.hear(), '"closed"');
-    await heartbeat;
-    await closed();
-    assertEquals(await database.changeCount(), 1);
-  });
-});
-
-Deno.test("transaction() says that another file was put in the file's place", async () => {
-  await withFile(async ({ database, path }) => {
-    await database.transaction(insert);
-    await runChild(["sql", `${path}.new`, "CREATE TABLE numbers (n INTEGER)"]);
-    // Held open: else it would only find the new file.
-    await assertRejects(
-      () =>
-        database.transaction(async (connection) => {
-          await insert(connection);
-          await Deno.rename(`${path}.new`, path);
-        }),
-      DatabaseError,
-      "another file",
-    );
-    await database.transaction(insert);
-    const count = await database.transaction((connection) =>
-      connection.json<number>("SELECT to_json(count(*)) FROM numbers")
-    );
-    assertEquals(count, 1);
-  });
-});
-
-Deno.test("transaction() folds the log into the file before it lets go", async () => {
-  await withFile(async ({ database, path, closed }) => {
-    await database.transaction(insert);
-    await closed();
-    await assertRejects(() => Deno.stat(`${path}.wal`), Deno.errors.NotFound);
-  });
-});

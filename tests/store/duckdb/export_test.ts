@@ -15,7 +15,7 @@ import {
   type Connection,
 } from "../../../lib/store/duckdb/connection.ts";
 import { fail } from "../../../lib/task/transitions.ts";
-import { at, TimedStore } from "./timed_store.ts";
+import { TimedStore } from "./timed_store.ts";
 
 /** A text that breaks lines, fields and terminals that take it as it is. */
 const HOSTILE = 'a "quoted", text\nwith\tü, 🦆, \x1b[31m and \x7f';
@@ -103,25 +103,6 @@ Deno.test("export() has the times in ISO 8601", async () => {
   const task = JSON.parse(lines[1] ?? "");
   assertEquals(task.run_at, "2999-01-01T00:00:00.000000Z");
   assertEquals(task.created_at, "2026-01-01T12:01:00.000000Z");
-});
-
-Deno.test("export() filters tasks, and the history by its tasks", async () => {
-  await using timed = await openFilled();
-  const { admin } = timed.store;
-  const count = async (options: Partial<ExportOptions>) => {
-    const { rows, body } = await admin.export({ ...ALL, ...options });
-    await body.cancel();
-    return rows;
-  };
-  assertEquals(await count({ states: ["created", "failed"] }), 2);
-  assertEquals(await count({ states: ["failed"] }), 1);
-  assertEquals(await count({ states: [] }), 0);
-  assertEquals(await count({ provider: "http" }), 1);
-  assertEquals(await count({ provider: "x' OR '1'='1" }), 0);
-  assertEquals(await count({ since: at(60) }), 1);
-  assertEquals(await count({ events: true }), 4);
-  assertEquals(await count({ events: true, states: ["failed"] }), 3);
-  assertEquals(await count({ events: true, since: at(1) }), 2);
 });
 
 /** The permissions of the files that were there at each COPY, and their paths. */

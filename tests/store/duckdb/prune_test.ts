@@ -4,74 +4,6 @@ import { connectDuckDb } from "../../../lib/store/duckdb/connection.ts";
 import { complete } from "../../../lib/task/transitions.ts";
 import { at, TimedStore } from "./timed_store.ts";
 
-Deno.test("prune() deletes what ended before, with its history, and nothing else", async () => {
-  await using timed = await TimedStore.open();
-  const { admin } = timed.store;
-  const old = await timed.runTask({ startedAt: 1, endedAt: 10 });
-  const failed = await timed.runTask({ startedAt: 1, endedAt: 20, error: "" });
-  const recent = await timed.runTask({ startedAt: 1, endedAt: 30 });
-  const running = await timed.start({
-    provider: "http",
-    createdAt: 0,
-    startedAt: 1,
-  });
-  const [created = ""] = await timed.create({ provider: "http" });
-  const count = { tasks: 2, events: 6, kept: 0 };
-  assertEquals(await admin.prunable(at(30)), count);
-  assert(await admin.get(old));
-  assertEquals(await admin.prune(at(30)), { ...count, size: null });
-  for (const id of [old, failed]) {
-    assertEquals(await admin.get(id), undefined);
-    assertEquals(await admin.history(id), []);
-  }
-  for (const id of [recent, running.task.id, created]) {
-    assert(await admin.get(id));
-    assert((await admin.history(id)).length > 0);
-  }
-  assertEquals(await admin.prune(at(30)), {
-    tasks: 0,
-    events: 0,
-    kept: 0,
-    size: null,
-  });
-});
-
-Deno.test("prune() keeps what webhooks still wait for", async () => {
-  await using timed = await TimedStore.open();
-  const { admin, outbox } = timed.store;
-  const subscription = {
-    endpoint: "https://example.com",
-    events: ["completed"],
-  } as const;
-  const before = await timed.runTask({ startedAt: 1, endedAt: 2 });
-  timed.setTo(3);
-  await outbox.register([subscription]);
-  const after = await timed.runTask({ startedAt: 4, endedAt: 5 });
-  const count = { tasks: 1, events: 3, kept: 1 };
-  assertEquals(await admin.prunable(at(100)), count);
-  assertEquals(await admin.prune(at(100)), { ...count, size: null });
-  assertEquals(await admin.get(before), undefined);
-  assert(await admin.get(after));
-  timed.setTo(6);
-  const options = {
-    limit: 10,
-    leaseMs: 1_000,
-    patience: { ms: 1e9, tries: 10 },
-  };
-  const { deliveries: [delivery] } = await outbox.exchange(subscription, {
-    ...options,
-    results: [],
-  });
-  assert(delivery);
-  assertEquals((await admin.prune(at(100))).kept, 1);
-  const { eventId } = delivery;
-  await outbox.exchange(subscription, {
-    ...options,
-    results: [{ eventId, kind: "delivered" }],
-  });
-  assertEquals(await admin.prunable(at(100)), { ...count, kept: 0 });
-});
-
 Deno.test("prune() deletes nothing where another table refers to a task", async () => {
   await using folder = new TempFolder();
   let id: string;
@@ -121,21 +53,6 @@ Deno.test("prune() says how large the file was and is, and what of it is free", 
   ]);
   assertEquals(size.after % 4_096, 0);
   assert(size.after <= Deno.statSync(folder.database).size);
-});
-
-Deno.test("pruneHistory() deletes what ended longer ago, whole histories only", async () => {
-  await using timed = await TimedStore.open();
-  const { admin } = timed.store;
-  const old = await timed.runTask({ startedAt: 1, endedAt: 10 });
-  const recent = await timed.runTask({ startedAt: 1, endedAt: 20 });
-  const running = await timed.start({ startedAt: 1 });
-  timed.setTo(100);
-  assertEquals(await admin.pruneHistory(100_000), 0);
-  assertEquals(await admin.pruneHistory(85_000), 3);
-  assertEquals(await admin.history(old), []);
-  assert(await admin.get(old));
-  assertEquals((await admin.history(recent)).length, 3);
-  assertEquals((await admin.history(running.task.id)).length, 2);
 });
 
 class TempFolder implements AsyncDisposable {

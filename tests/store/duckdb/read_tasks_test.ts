@@ -17,59 +17,6 @@ async function idsOfPages(admin: Admin, limit: number): Promise<string[]> {
   return ids;
 }
 
-Deno.test("count() knows what waits, since when, and what is in flight", async () => {
-  await using timed = await TimedStore.open();
-  const { admin } = timed.store;
-  assertEquals(await admin.count(), {
-    counts: [],
-    waiting: 0,
-    waitingSince: null,
-    inFlight: 0,
-    at: at(0),
-  });
-  timed.setTo(-100);
-  await timed.create({ provider: "a" });
-  timed.setTo(-50);
-  await timed.claim();
-  timed.setTo(-40);
-  await timed.create(
-    {},
-    { runAt: at(-10) },
-    { runAt: at(-500) },
-    { runAt: at(10) },
-  );
-  timed.setTo(0);
-  assertEquals(await admin.count(), {
-    counts: [
-      { provider: "claude", state: "created", count: 4 },
-      { provider: "a", state: "running", count: 1 },
-    ],
-    waiting: 3,
-    waitingSince: at(-40),
-    inFlight: 1,
-    at: at(0),
-  });
-  // Its lease is over; nobody knows yet.
-  timed.setTo(20);
-  const { waiting, inFlight } = await admin.count();
-  assertEquals([waiting, inFlight], [5, 0]);
-});
-
-Deno.test("count() counts what is held and not begun neither as waiting nor in flight", async () => {
-  await using timed = await TimedStore.open();
-  const { admin, queue } = timed.store;
-  await timed.create({}, {}, {});
-  await queue.claim({
-    owner: "runner",
-    limit: 1,
-    ahead: 1,
-    leaseMs: 60_000,
-    maxAttempts: 3,
-  });
-  const { waiting, inFlight } = await admin.count();
-  assertEquals([waiting, inFlight], [1, 1]);
-});
-
 Deno.test("page() has every task once, also those of one moment, last made first", async () => {
   await using timed = await TimedStore.open();
   const { admin } = timed.store;
@@ -105,38 +52,6 @@ Deno.test("page() refuses a place that is none", async () => {
       "that is no place in the list",
     );
   }
-});
-
-Deno.test("page() cuts long texts, unless they are wanted whole", async () => {
-  await using timed = await TimedStore.open();
-  const { admin } = timed.store;
-  const instruction = "x".repeat(3_000);
-  await timed.create({ instruction, trace: { long: "y".repeat(20_000) } });
-  const { tasks: [cut] } = await admin.page({ limit: 1 });
-  assertEquals(cut?.instruction, "x".repeat(1_000));
-  assertEquals(cut?.traceText, null);
-  const { tasks: [whole] } = await admin.page({ limit: 1, isWhole: true });
-  assertEquals(whole?.instruction, instruction);
-  assertEquals(whole?.traceText?.length, 20_000 + '{"long":""}'.length);
-});
-
-Deno.test("page() finds texts in any case, targets, and how an id begins", async () => {
-  await using timed = await TimedStore.open();
-  const { admin } = timed.store;
-  const [one = "", two = "", three = ""] = await timed.create(
-    { instruction: "Mend the ÜBER thing" },
-    { targetType: "pr", targetRef: "Octo/App#12" },
-    { instruction: null },
-  );
-  const find = async (text: string) => {
-    const { tasks, total } = await admin.page({ limit: 9, text });
-    assertEquals(total, tasks.length);
-    return tasks.map(({ id }) => id);
-  };
-  assertEquals(await find("über THING"), [one]);
-  assertEquals(await find("octo/app#1"), [two]);
-  assertEquals(await find(three.slice(0, 12).toUpperCase()), [three]);
-  assertEquals(await find("%"), []);
 });
 
 Deno.test("100,000 tasks are paged, searched, counted and measured", async () => {

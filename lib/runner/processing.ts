@@ -1,0 +1,129 @@
+/**
+ * One run of a task: begun, executed, recorded with others.
+ *
+ * @module
+ */
+
+import { messageOf } from "../base/errors.ts";
+import { orAborted } from "../base/wake.ts";
+import { transitionFor } from "../task/after_run.ts";
+import { type Progress, progressOf } from "../task/progress.ts";
+import { begin } from "../task/transitions.ts";
+import { RESULTS, type Runner, type TaskResult } from "./context.ts";
+import { execute } from "./execute.ts";
+import {
+  logProgress,
+  logSkipped,
+  logStart,
+  logTransition,
+  logUnrecorded,
+  outputOf,
+} from "./log.ts";
+import { settingsFor } from "./providers.ts";
+import type { Run } from "./runs.ts";
+
+/** Is told of a run. */
+export interface RunListener {
+  /** The work is over, and took so long; another run may start. Called first. */
+  readonly onOver: (runMs: number) => void;
+  /** What came of it is committed, or nothing can be. */
+  readonly onResult: (result: TaskResult) => void;
+}
+
+/** Begins, executes and records a claimed task. Never rejects. */
+export async function executeRun(
+  runner: Runner,
+  run: Run,
+  { onOver, onResult }: RunListener,
+): Promise<void> {
+  const { clock, log, processorFor, recorder, events, runs, settings } = runner;
+  const { task } = run;
+  // A run of this task that has lost its lease is ended first.
+  const before = runs.add(run);
+  if (before) await before.gone();
+  // Where this process was stopped meanwhile, somebody else may have it by now.
+  if (clock.monotonic() >= run.heldUntil) run.stop("lease lost");
+  if (!run.isBegun && run.reason !== "lease lost") beginHeld(runner, run);
+  const own = settingsFor(task.provider, settings.providers);
+  const startedAt = clock.monotonic();
+  if (!run.reason) logStart(log, task);
+  const outcome = await execute(task, {
+    processorFor,
+    clock,
+    stop: run,
+    timeoutMs: task.timeoutMs ?? own?.timeoutMs ?? settings.timeoutMs,
+    onProgress: (message, fraction) =>
+      updateProgress(runner, run, progressOf(message, fraction)),
+    onOutput: outputOf(task, runner),
+  });
+  run.end();
+  const runMs = clock.monotonic() - startedAt;
+  const transition = transitionFor(run, outcome, {
+    attempts: own?.attempts ?? settings.attempts,
+    backoff: own?.backoff,
+  });
+  const lost = () => tellLost(runner, run).then(() => onResult("skipped"));
+  onOver(runMs);
+  if (!transition) return await lost();
+  recorder.add(transition, (result, at) => {
+    if (result === "lost") {
+      lost();
+      return;
+    }
+    runs.delete(run);
+    if (result === "written") {
+      events.emit({ type: "recorded", task, transition, runMs });
+      logTransition(log, transition, { at, provider: task.provider, runMs });
+      onResult(RESULTS[transition.event as keyof typeof RESULTS]);
+    } else {
+      logUnrecorded(log, transition, result);
+      events.emit({ type: "pass failed", error: result });
+      onResult("skipped");
+    }
+  });
+}
+
+/** Spends the attempt of a task that was held only. */
+function beginHeld({ recorder, events, log }: Runner, run: Run): void {
+  const transition = begin(run, run.claimedState);
+  recorder.add(transition, (result) => {
+    if (result === "written") {
+      events.emit({ type: "begun", tasks: [run.task] });
+      return;
+    }
+    // Nothing that comes of it could be written.
+    if (result !== "lost") logUnrecorded(log, transition, result);
+    run.stop("lease lost");
+  });
+}
+
+/** Somebody else has the task, or had it: says who. */
+async function tellLost(
+  { runs, events, log, admin, recorder }: Runner,
+  run: Run,
+): Promise<void> {
+  const { id } = run.task;
+  runs.delete(run);
+  events.emit({ type: "lost", task: run.task });
+  const looking = admin.get(id).then((task) => task ?? null, (error) => {
+    log.warning(`Cannot look up task ${id}: ${messageOf(error)}`, {
+      event: "lookup_failed",
+      task: id,
+      error: messageOf(error),
+    });
+    return undefined;
+  });
+  logSkipped(log, run.task, await orAborted(looking, recorder.abandoned));
+}
+
+/** Notes how far a run is; written with others within a second. */
+export function updateProgress(
+  { clock, log, watcher }: Runner,
+  run: Run,
+  { message, fraction }: Progress,
+): void {
+  run.fraction = fraction ?? run.fraction;
+  run.note = { message, fraction: run.fraction, at: clock.now() };
+  if (watcher) watcher.progress(run.task, run.note);
+  else if (log.isDebug) logProgress(log, run.task, run.note);
+}
