@@ -119,12 +119,13 @@ export class Watch implements AsyncDisposable {
     this.#reading = this.#read();
   }
 
-  /** Waits for a look at which nothing is left to do. */
+  /** Waits for a look at which nothing is left to do, and looks no more. */
   async untilDone(): Promise<void> {
     while (this.looks.at(-1)?.left !== 0) {
       if (this.#isOver) throw new Error("Nobody looks any more");
       await sleep(50);
     }
+    await this.#end();
   }
 
   async #read(): Promise<void> {
@@ -136,6 +137,10 @@ export class Watch implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#isOver) await this.#end();
+  }
+
+  async #end(): Promise<void> {
     await this.#stdin.close();
     await this.#child.status;
     await this.#reading;

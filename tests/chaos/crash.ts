@@ -22,8 +22,8 @@ export interface CrashOptions {
   readonly others: number;
   /** The folder of another version of the program. */
   readonly root?: string;
-  /** Is told of each bad end at once. */
-  readonly onBadEnd?: (what: string) => void;
+  /** Is told of each call, how many there were, and what was wrong with it. */
+  readonly onCall?: (count: number, badEnd: string | undefined) => void;
 }
 
 /** What came of the calls. */
@@ -39,7 +39,7 @@ const LOOPS = 6;
 
 /** Makes the calls in six loops, in a random order. */
 export async function callSideBySide(
-  { random, creates, others, root, onBadEnd = () => {} }: CrashOptions,
+  { random, creates, others, root, onCall = () => {} }: CrashOptions,
 ): Promise<CrashReport> {
   using folder = new Folder();
   await folder.ok(["create", "first"], { root });
@@ -64,12 +64,13 @@ export async function callSideBySide(
       const { code, stderr } = await make(call, { folder, random, root });
       calls[call]++;
       if (code === 0 && call === "create") created++;
-      if (code === 3 && isBusy(stderr)) refused++;
-      else if (code !== 0) {
-        const badEnd = `${call} ended with ${code}\n${stderr}`.trimEnd();
-        badEnds.push(badEnd);
-        onBadEnd(badEnd);
-      }
+      const isRefused = code === 3 && isBusy(stderr);
+      if (isRefused) refused++;
+      const badEnd = code === 0 || isRefused
+        ? undefined
+        : `${call} ended with ${code}\n${stderr}`.trimEnd();
+      if (badEnd !== undefined) badEnds.push(badEnd);
+      onCall(CALLS.reduce((sum, it) => sum + calls[it], 0), badEnd);
     }
   };
   await Promise.all(Array.from({ length: LOOPS }, loop));

@@ -24,6 +24,7 @@ import {
 /** How long each database is tormented before the next one's turn. */
 const SESSION_SECONDS = 20;
 const MAX_PROBLEMS_SHOWN = 10;
+const CALLS_A_LINE = 100;
 
 const SESSIONS: Readonly<
   Record<string, (options: SessionOptions) => Promise<Report>>
@@ -101,7 +102,10 @@ async function crash(): Promise<readonly string[]> {
     creates: Number(flags.creates),
     others: Number(flags.others),
     root: flags.program && `${flags.program.replace(/\/$/, "")}/`,
-    onBadEnd: (what) => console.error(what.split("\n")[0]),
+    onCall: (count, badEnd) => {
+      if (badEnd) console.error(`  ${badEnd.split("\n")[0]}`);
+      if (count % CALLS_A_LINE === 0) console.error(`  ${count} calls`);
+    },
   });
   for (const [call, count] of Object.entries(calls)) {
     console.log(`${String(count).padStart(10)} ${call}`);

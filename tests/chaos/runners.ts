@@ -9,6 +9,8 @@ export interface RunnerLife {
   readonly pid: number;
   readonly concurrency: number;
   killedAt?: number;
+  /** When it was told to stop. */
+  stoppedAt?: number;
   /** It was told to stop at once, whatever it had in hand. */
   isAborted?: boolean;
   /** What it said until its end. */

@@ -183,6 +183,7 @@ export class Session implements Disposable {
   /** Tells a runner to stop, and perhaps a second time. */
   async stop(runner: ChaosRunner, isTwice: boolean): Promise<void> {
     if (!this.#signal(runner, "SIGTERM")) return;
+    runner.life.stoppedAt = Date.now();
     this.report.stops++;
     if (!isTwice) return;
     await pause(this.random.between(0, 500));
@@ -213,8 +214,9 @@ export class Session implements Disposable {
       const [wrong] = stderr.split("\n").filter((line) => isWrong(line));
       if (wrong) this.#problem(`Process ${pid} said: ${wrong}`, stderr);
     } catch (error) {
+      life.log = process.seen;
       const [what] = String(error).split("\n");
-      this.#problem(`Process ${pid}: ${what}`, process.seen);
+      this.#problem(`Process ${pid}: ${what}`, life.log);
     }
   }
 
@@ -336,8 +338,14 @@ export class Session implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    if (this.report.problems.length === 0) this.#folder[Symbol.dispose]();
-    else this.report.problems.push(`The files are in ${this.#folder.path}`);
+    if (this.report.problems.length === 0) {
+      this.#folder[Symbol.dispose]();
+      return;
+    }
+    for (const { pid, log } of this.#runners.values()) {
+      this.#folder.write(`${pid}.log`, log);
+    }
+    this.report.problems.push(`The files are in ${this.#folder.path}`);
   }
 
   /** False where it has ended by itself, which it should not. */

@@ -219,22 +219,23 @@ function heldBefore(
   looks: readonly Look[],
 ): Pick<Result, "heldMs" | "held"> {
   const starts = Map.groupBy(runs, ({ taskId }) => taskId);
-  const firstSeen = new Map<string, number>();
+  /** Since when each has been seen held, look by look. */
+  let since = new Map<string, number>();
   let heldMs = 0;
   let held = 0;
   for (const { at, leased } of looks) {
-    let count = 0;
+    const seen = new Map<string, number>();
     for (const id of leased) {
       const startedAt = Math.min(
         ...(starts.get(id) ?? []).map((run) => run.startedAt),
       );
       if (startedAt <= at) continue;
-      count++;
-      const seenAt = firstSeen.get(id) ?? at;
-      firstSeen.set(id, seenAt);
-      heldMs = Math.max(heldMs, Math.min(startedAt, Date.now()) - seenAt);
+      const seenAt = since.get(id) ?? at;
+      seen.set(id, seenAt);
+      heldMs = Math.max(heldMs, at - seenAt);
     }
-    held = Math.max(held, count);
+    since = seen;
+    held = Math.max(held, seen.size);
   }
   return { heldMs, held };
 }
