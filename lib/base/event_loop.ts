@@ -1,5 +1,5 @@
 /**
- * Turns of the event loop, for work that would hold everything else up.
+ * The event loop, for work that would hold everything else up.
  *
  * @module
  */
@@ -7,10 +7,10 @@
 import { setImmediate } from "node:timers";
 
 /**
- * Resolves in the next turn, when the store's answers, timers and signals have
- * had theirs. Not with setTimeout: that takes a millisecond at least.
+ * Resolves when what the store says, timers and signals have
+ * had their time. Not with setTimeout: that takes a millisecond at least.
  */
-export function nextTurn(): Promise<void> {
+export function nextTick(): Promise<void> {
   return new Promise((resolve) => {
     setImmediate(resolve);
   });

@@ -140,7 +140,7 @@ export interface CommandContext {
    *
    * @throws {DatabaseError} where it can't be used.
    */
-  readonly openStore: () => Promise<Store>;
+  readonly openStore: (signal?: AbortSignal) => Promise<Store>;
   /**
    * As {@linkcode openStore}, but that it waits for ever for another program that
    * holds the store, says for whom, and gives up only when `stop` aborts: then

@@ -19,6 +19,14 @@ interface OpenParts {
   readonly log: Log;
 }
 
+/** How long to wait for a store. */
+interface OpenOptions {
+  /** @default {--db-wait} */
+  readonly openWaitMs?: number;
+  /** Ends the wait. */
+  readonly signal?: AbortSignal;
+}
+
 /** How a command opens what it works on. */
 export function openersOf(
   command: Command,
@@ -33,12 +41,12 @@ export function openersOf(
     mustExist: !command.makesDatabase,
   };
   // Each way in takes longer to load than all the rest.
-  const openStore = async (own?: { readonly openWaitMs: number }) => {
+  const openStore = async (own?: OpenOptions) => {
     const { openStore } = await import("../store/open.ts");
     return await openStore({ ...settings, ...own }, log);
   };
   return {
-    openStore: () => openStore(),
+    openStore: (signal) => openStore({ signal }),
     openStoreWhenFree: (stop) => openWhenFree(openStore, { clock, log, stop }),
     openAdmin: () => openAdmin(openStore, { config, clock }),
   };
@@ -66,8 +74,8 @@ async function openAdmin(
   }
 }
 
-/** Signals are obeyed within this time while another program has the file. */
-const LOOK_MS = 500;
+/** It is said after this time that another program has the file. */
+const SAY_MS = 500;
 /** Who waits is told again after this time. */
 const REMIND_MS = 30_000;
 
@@ -78,7 +86,7 @@ const REMIND_MS = 30_000;
  * @throws {DatabaseError} where it can't be used for another reason.
  */
 export async function openWhenFree(
-  open: (own: { readonly openWaitMs: number }) => Promise<Store>,
+  open: (own: OpenOptions) => Promise<Store>,
   { clock, log, stop }: {
     readonly clock: Clock;
     readonly log: Log;
@@ -89,9 +97,10 @@ export async function openWhenFree(
   let saidAt = -Infinity;
   while (!stop.aborted) {
     try {
-      return await open({ openWaitMs: LOOK_MS });
+      return await open({ openWaitMs: SAY_MS, signal: stop });
     } catch (error) {
       if (!(error instanceof DatabaseBusyError)) throw error;
+      if (stop.aborted) break;
       const now = clock.monotonic();
       if (now - saidAt < REMIND_MS) continue;
       saidAt = now;

@@ -92,7 +92,11 @@ export async function prepareRun(
   const { openStore, openStoreWhenFree } = context;
   // A single pass says at once that the store can't be used.
   const store = parts.use(
-    flags.loop ? await openStoreWhenFree(signals.drain) : await openStore(),
+    flags.loop
+      ? await openStoreWhenFree(signals.drain)
+      : await openStore(signals.drain).catch((error) => {
+        if (!signals.drain.aborted) throw error;
+      }),
   );
   if (!store) return undefined;
   logConnected(context);

@@ -101,7 +101,7 @@ export async function runNow(
     await run.gone();
     await runner.recorder.abandonSoon();
   });
-  if (signals.drain.aborted) stop();
+  if (signals.drain.aborted) run.stop("shutdown");
   const result = await processRunningTask(runner, run);
   if (result === "needs_input") {
     log.info(howToAnswer(task), { event: "hint", task: task.id });

@@ -84,8 +84,10 @@ export class Pass {
   #wakesWith: Promise<void> | undefined;
   #endAbandonedAt: number;
   #pruneAt: number;
-  /** When the last claim was, by the store's clock. */
+  /** When the last claim was, by the store's clock, */
   #claimedAt: Date;
+  /** and when what nobody will run again was looked for. */
+  #tidiedAt: Date;
 
   constructor(runner: Runner, options: PassOptions) {
     this.#runner = runner;
@@ -93,7 +95,7 @@ export class Pass {
     const { clock, settings } = runner;
     this.#endAbandonedAt = clock.monotonic();
     this.#pruneAt = clock.monotonic() + PRUNE_MS;
-    this.#claimedAt = clock.now();
+    this.#claimedAt = this.#tidiedAt = clock.now();
     this.#slots = new Slots({
       concurrency: settings.concurrency,
       clock,
@@ -125,7 +127,8 @@ export class Pass {
         this.#endAbandonedAt = -Infinity;
         if (waiting) {
           if (found.isBlocked) this.#wakeWith(found.freed);
-          await waiting.wait(found.at);
+          // Due since the look for abandoned ones: nobody has seen it.
+          await waiting.wait(min(found.at, this.#tidiedAt));
         } else {
           const isUnchanged = found.freed === slots.changed;
           if (slots.isIdle && isUnchanged) break;
@@ -205,6 +208,7 @@ export class Pass {
     if (now >= this.#pruneAt) await this.#prune();
     if (now < this.#endAbandonedAt) return;
     this.#endAbandonedAt = now + ABANDONED_MS;
+    this.#tidiedAt = clock.now();
     const ended = await queue.endAbandoned({
       maxAttempts: settings.maxAttempts,
       signal: this.#options.stop,
@@ -303,4 +307,8 @@ export class Pass {
     const hasStarted = this.#counts.started > 0;
     if (hasStarted && !stop.aborted) await orAborted(this.#prune(), stop);
   }
+}
+
+function min(one: Date, other: Date): Date {
+  return one < other ? one : other;
 }

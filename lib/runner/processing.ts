@@ -8,7 +8,7 @@ import { messageOf } from "../base/errors.ts";
 import { orAborted } from "../base/wake.ts";
 import { transitionFor } from "../task/after_run.ts";
 import { type Progress, progressOf } from "../task/progress.ts";
-import { begin } from "../task/transitions.ts";
+import { begin, release } from "../task/transitions.ts";
 import { RESULTS, type Runner, type TaskResult } from "./context.ts";
 import { execute } from "./execute.ts";
 import {
@@ -44,6 +44,7 @@ export async function executeRun(
   // Where this process was stopped meanwhile, somebody else may have it by now.
   if (clock.monotonic() >= run.heldUntil) run.stop("lease lost");
   if (!run.isBegun && run.reason !== "lease lost") beginHeld(runner, run);
+  const wasLost = run.reason === "lease lost";
   const own = settingsFor(task.provider, settings.providers);
   const startedAt = clock.monotonic();
   if (!run.reason) logStart(log, task);
@@ -58,10 +59,13 @@ export async function executeRun(
   });
   run.end();
   const runMs = clock.monotonic() - startedAt;
-  const transition = transitionFor(run, outcome, {
-    attempts: own?.attempts ?? settings.attempts,
-    backoff: own?.backoff,
-  });
+  const transition = wasLost && run.isBegun
+    // Its processor was not called: that costs no attempt.
+    ? release(run, "Its lease was over before it could begin")
+    : transitionFor(run, outcome, {
+      attempts: own?.attempts ?? settings.attempts,
+      backoff: own?.backoff,
+    });
   const lost = () => tellLost(runner, run).then(() => onResult("skipped"));
   onOver(runMs);
   if (!transition) return await lost();

@@ -8,7 +8,7 @@
 import { backoffMs } from "../base/backoff.ts";
 import type { Clock } from "../base/clock.ts";
 import { DatabaseError, messageOf } from "../base/errors.ts";
-import { nextTurn } from "../base/event_loop.ts";
+import { nextTick } from "../base/event_loop.ts";
 import type { Log } from "../base/log.ts";
 import type { Queue } from "../store/contract.ts";
 import type { Transition } from "../task/task.ts";
@@ -126,7 +126,7 @@ export class Recorder {
     const { clock } = this.#options;
     await clock.sleep(this.#notBefore - clock.monotonic(), this.#full.signal);
     // What waits for the store behind the last group has its turn first.
-    if (this.#waiting.length >= BUSY_ROWS) await nextTurn();
+    if (this.#waiting.length >= BUSY_ROWS) await nextTick();
     const group = this.#waiting;
     this.#waiting = [];
     this.#takenCount += group.length;
@@ -138,7 +138,7 @@ export class Recorder {
     this.#telling = this.#telling.then(async () => {
       // Meanwhile, the next group is written.
       for (const [index, { done }] of group.entries()) {
-        if (index % TOLD_AT_ONCE === TOLD_AT_ONCE - 1) await nextTurn();
+        if (index % TOLD_AT_ONCE === TOLD_AT_ONCE - 1) await nextTick();
         done(results[index] ?? "lost", at);
         this.#takenCount--;
       }

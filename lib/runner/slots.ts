@@ -6,7 +6,7 @@
  */
 
 import type { Clock } from "../base/clock.ts";
-import { nextTurn } from "../base/event_loop.ts";
+import { nextTick } from "../base/event_loop.ts";
 import type { Run } from "./runs.ts";
 
 /** Options for {@linkcode Slots}. */
@@ -33,7 +33,7 @@ const MOST_HELD = 15_000;
  * Runs that start in one turn of the event loop. Ones that take no time would
  * otherwise keep the store's answers, timers and signals waiting.
  */
-const STARTS_PER_TURN = 50;
+const STARTS_PER_TICK = 50;
 
 /** Fills slots with runs. */
 export class Slots {
@@ -41,7 +41,7 @@ export class Slots {
   #held: Run[] = [];
   #running = 0;
   #ahead = 0;
-  #startsLeft = STARTS_PER_TURN;
+  #startsLeft = STARTS_PER_TICK;
   readonly #stopped = new AbortController();
   readonly #change = new Change();
 
@@ -101,9 +101,9 @@ export class Slots {
       if (this.#startsLeft === 0) return;
       const next = this.#held.shift();
       if (!next) break;
-      if (this.#startsLeft-- === STARTS_PER_TURN) {
-        nextTurn().then(() => {
-          this.#startsLeft = STARTS_PER_TURN;
+      if (this.#startsLeft-- === STARTS_PER_TICK) {
+        nextTick().then(() => {
+          this.#startsLeft = STARTS_PER_TICK;
           this.#start();
         });
       }

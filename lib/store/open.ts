@@ -23,6 +23,8 @@ export interface StoreAddress {
 export interface StoreSettings extends StoreAddress {
   /** How long to wait while it is opened. @default {dbWaitMs} */
   readonly openWaitMs?: number;
+  /** Ends the wait while it is opened. */
+  readonly signal?: AbortSignal;
   /** Keep the file from the first use to the end. */
   readonly exclusive: boolean;
   /** Fill HandsFree's table of notifications. */
@@ -43,12 +45,13 @@ export async function openStore(
   settings: StoreSettings,
   log: Log,
 ): Promise<Store> {
-  const { dbPath, dbWaitMs, openWaitMs, exclusive, notifications, mustExist } =
-    settings;
+  const { dbPath, dbWaitMs, mustExist } = settings;
+  const { openWaitMs, signal, exclusive, notifications } = settings;
   if (mustExist && dbPath !== IN_MEMORY) assertDatabaseExists(dbPath);
   return await openDuckDbStore(dbPath, {
     waitMs: dbWaitMs,
     openWaitMs,
+    signal,
     exclusive,
     notifications,
     onProblem: (message) => log.warning(message, { event: "database_warning" }),

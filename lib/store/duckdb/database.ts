@@ -98,6 +98,8 @@ export class Database implements AsyncDisposable {
   #mayOpenAt = 0;
   #linger: ReturnType<typeof setTimeout> | undefined;
   #looking: ReturnType<typeof setInterval> | undefined;
+  #isKept: boolean;
+  #holdMs = HOLD_MS;
 
   constructor(
     path: string,
@@ -108,6 +110,7 @@ export class Database implements AsyncDisposable {
     this.clock = clock;
     this.#connect = connect;
     this.#options = options;
+    this.#isKept = options.exclusive ?? false;
   }
 
   /** The store's time. */
@@ -117,7 +120,27 @@ export class Database implements AsyncDisposable {
 
   /** Other processes may have the file in turn. */
   get isShared(): boolean {
-    return !this.#options.exclusive && this.path !== ":memory:";
+    return !this.#isKept && this.path !== ":memory:";
+  }
+
+  /** It is to be kept, and is not yet. */
+  get mayKeep(): boolean {
+    return this.#options.exclusive === true && !this.#isKept;
+  }
+
+  /** Keeps the file from now on. */
+  keep(): void {
+    this.#isKept = true;
+  }
+
+  /** Shares the file, though it is to be kept, until {@linkcode Database.keep}. */
+  share(): void {
+    this.#isKept = false;
+  }
+
+  /** Lets others have their turn after so many milliseconds, where that is less. */
+  holdAtMost(ms: number): void {
+    this.#holdMs = Math.min(HOLD_MS, ms);
   }
 
   /** When the file was opened last, by the clock that never jumps. */
@@ -395,7 +418,7 @@ export class Database implements AsyncDisposable {
 
   #isLong(): boolean {
     if (!this.isShared || !this.#connection) return false;
-    return this.clock.monotonic() - this.#openedAt >= HOLD_MS ||
+    return this.clock.monotonic() - this.#openedAt >= this.#holdMs ||
       this.#shortTransactions >= HOLD_TRANSACTIONS ||
       logSize(this.path) - this.#keptLog >= HOLD_LOG_BYTES;
   }

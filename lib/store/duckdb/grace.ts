@@ -135,3 +135,15 @@ async function hasRunOut(
     ],
   ) ?? false;
 }
+
+/** Whether others than this runner have leases that count. */
+export async function hasLeases(
+  connection: Pick<Connection, "json">,
+  { besides, now }: { readonly besides: string; readonly now: Date },
+): Promise<boolean> {
+  return await connection.json<boolean>(
+    `SELECT to_json(EXISTS (FROM agent_tasks
+       WHERE lease_expires_at > $1::TIMESTAMPTZ AND lease_owner <> $2))`,
+    [now.toISOString(), besides],
+  ) ?? false;
+}

@@ -28,12 +28,17 @@ import type {
 import { claimTasks, isDead, isFree, roomAfter } from "./claim.ts";
 import type { Connection } from "./connection.ts";
 import type { Database, TransactionOptions } from "./database.ts";
-import { Grace, GraceWait } from "./grace.ts";
+import { Grace, GraceWait, hasLeases } from "./grace.ts";
 import { Frontier } from "./places.ts";
 import { previewClaim } from "./preview.ts";
 import { HELD_ROW, heldOf, type HeldRow } from "./rows.ts";
 import { Values } from "./values.ts";
-import { changeRows, RefusedRowsError, writeTransitions } from "./write.ts";
+import {
+  changeRows,
+  refusalOf,
+  RefusedRowsError,
+  writeTransitions,
+} from "./write.ts";
 
 /** Options for {@linkcode DuckDbQueue}. */
 export interface DuckDbQueueOptions {
@@ -43,6 +48,10 @@ export interface DuckDbQueueOptions {
 
 /** Whoever has it is told early that it could not be renewed, and tries again. */
 const HEARTBEAT_WAIT_MS = 500;
+/** A runner lets the file go so often within the time of a lease. */
+const HOLDS_PER_LEASE = 4;
+/** Rows that can't be written, of one claim: the next one goes on. */
+const MOST_REFUSALS = 20;
 /** How long a task is left out whose row could not be written. */
 const REFUSED_MS = 60_000;
 
@@ -52,6 +61,8 @@ export class DuckDbQueue implements Queue {
   readonly #options: DuckDbQueueOptions;
   readonly #grace: Grace;
   readonly #frontier = new Frontier();
+  /** What was committed of groups of which another part was not, and comes again. */
+  readonly #parts = new WeakSet<Transition>();
   /** Tasks whose rows can't be written, and until when they are left out. */
   readonly #refused = new Map<string, number>();
 
@@ -71,16 +82,37 @@ export class DuckDbQueue implements Queue {
   }
 
   async #claim(options: ClaimOptions): Promise<Claim> {
+    const { owner, leaseMs } = options;
+    // Who waits for the file must have it well before its lease is over.
+    this.#database.holdAtMost(leaseMs / HOLDS_PER_LEASE);
     return await this.#afterGrace(
       options,
-      (connection, now) =>
-        claimTasks(connection, {
-          ...options,
-          now,
-          except: this.#leftOut(),
-          frontier: this.#frontierOf(),
-        }),
+      async (connection, now) => {
+        try {
+          const claim = await claimTasks(connection, {
+            ...options,
+            now,
+            except: this.#leftOut(),
+            frontier: this.#frontierOf(),
+          });
+          await this.#keepIfAlone(connection, owner, now);
+          return claim;
+        } catch (error) {
+          throw refusalOf(error, []);
+        }
+      },
     ) ?? { tasks: [], waitsForIdle: false, at: this.#database.now() };
+  }
+
+  /** A runner beside this one could not renew its leases: they are let run out. */
+  async #keepIfAlone(
+    connection: Connection,
+    owner: string,
+    now: Date,
+  ): Promise<void> {
+    if (!this.#database.mayKeep) return;
+    if (await hasLeases(connection, { besides: owner, now })) return;
+    this.#database.keep();
   }
 
   #frontierOf() {
@@ -97,7 +129,11 @@ export class DuckDbQueue implements Queue {
     const tasks: ClaimedTask[] = [];
     let first: Claim | undefined;
     let waitsForIdle = false;
-    while (tasks.length < options.limit && !options.signal?.aborted) {
+    let refusals = 0;
+    while (
+      tasks.length < options.limit && refusals < MOST_REFUSALS &&
+      !options.signal?.aborted
+    ) {
       try {
         const claim = await this.#claim({
           ...options,
@@ -112,6 +148,7 @@ export class DuckDbQueue implements Queue {
         if (claim.tasks.length === 0 || claim.tasks[0]?.isAlone) break;
       } catch (error) {
         if (!(error instanceof RefusedRowsError)) throw error;
+        refusals++;
         for (const id of error.ids) this.#leaveOut(id, error);
       }
     }
@@ -162,10 +199,13 @@ export class DuckDbQueue implements Queue {
     const ended = await this.#inParts(
       await this.#transaction(find, options),
       (part) =>
-        this.#transaction(
-          (connection, now) => write(connection, part, now),
-          options,
-        ),
+        this.#transaction(async (connection, now) => {
+          // Again: their runners may have renewed their leases since.
+          const ids = new Set(part.map(({ task }) => task.id));
+          const found = await find(connection, now);
+          const still = found.filter(({ task }) => ids.has(task.id));
+          return await write(connection, still, now);
+        }, options),
       ({ task }, error) => {
         this.#leaveOut(task.id, error);
         return undefined;
@@ -202,7 +242,9 @@ export class DuckDbQueue implements Queue {
     const write = (part: readonly Transition[]): Promise<Recorded> =>
       this.#transaction(async (connection, at) => ({
         at,
-        results: await writeTransitions(connection, part, at),
+        results: (await writeTransitions(connection, part, at)).map((it, i) =>
+          this.#wasWritten(part[i]) ? "written" : it
+        ),
       }), options);
     try {
       return await write(transitions);
@@ -210,6 +252,10 @@ export class DuckDbQueue implements Queue {
       if (!(error instanceof RefusedRowsError)) throw error;
     }
     return await this.#recordInParts(transitions, write);
+  }
+
+  #wasWritten(transition: Transition | undefined): boolean {
+    return transition !== undefined && this.#parts.has(transition);
   }
 
   /** One of the rows can't be written. */
@@ -233,7 +279,9 @@ export class DuckDbQueue implements Queue {
         );
         at = written.at;
         for (const [i, index] of indexes.entries()) {
-          results[index] = written.results[i] ?? "lost";
+          const result = results[index] = written.results[i] ?? "lost";
+          const transition = transitions[index];
+          if (result === "written" && transition) this.#parts.add(transition);
         }
         return part;
       },
@@ -427,12 +475,12 @@ async function findAbandoned(
   ) ?? [];
   return rows.flatMap((row): EndedTask[] => {
     const held = heldOf(row);
-    const transition = endOf(held);
+    const transition = endOf(held, maxAttempts);
     return transition ? [{ task: held.task, transition }] : [];
   });
 }
 
-function endOf(held: Held): Transition | undefined {
+function endOf(held: Held, maxAttempts: number): Transition | undefined {
   const { state, attempt, questions, leaseOwner, cancelRequestedAt, runAt } =
     held.task;
   if (cancelRequestedAt) return cancel(held);
@@ -440,9 +488,10 @@ function endOf(held: Held): Transition | undefined {
   if (runAt && held.lease.id === null) {
     return isAnsweredElsewhere(held.task) ? answeredElsewhere(held) : undefined;
   }
-  const spent = attempt - questions;
+  const limit = held.task.maxAttempts ?? maxAttempts;
   return fail(
     held,
-    `The runner died at attempt ${spent} of ${spent}; it was ${leaseOwner}`,
+    `The runner died at attempt ${attempt - questions} of ${limit}; ` +
+      `it was ${leaseOwner}`,
   );
 }

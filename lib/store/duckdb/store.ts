@@ -17,6 +17,7 @@ import {
 } from "./notifications.ts";
 import { DuckDbOutbox } from "./outbox.ts";
 import { DuckDbQueue } from "./queue.ts";
+import { hasLeases } from "./grace.ts";
 import { ensureSchema } from "./schema.ts";
 
 /** Options for {@linkcode openDuckDbStore}. */
@@ -24,6 +25,8 @@ export interface DuckDbStoreOptions
   extends Pick<DatabaseOptions, "exclusive" | "waitMs"> {
   /** How long to wait for the file while it is opened. @default {waitMs} */
   readonly openWaitMs?: number;
+  /** Ends the wait while it is opened. */
+  readonly signal?: AbortSignal;
   /** @default {systemClock} */
   readonly clock?: Clock;
   /** @default {connectDuckDb} */
@@ -53,6 +56,7 @@ export async function openDuckDbStore(
     notifications: isNotifying = true,
     onProblem = () => {},
     openWaitMs = options.waitMs,
+    signal,
     ...rest
   } = options;
   const notifications = new Notifications({ onProblem });
@@ -73,7 +77,13 @@ export async function openDuckDbStore(
   };
   try {
     // Whoever opens a store is told at once where that can't be used.
-    await database.transaction(async () => {}, { waitMs: openWaitMs });
+    await database.transaction(async (connection) => {
+      const now = database.now();
+      // Who has leases must be able to renew them.
+      const isUsed = options.exclusive === true &&
+        await hasLeases(connection, { besides: "", now });
+      if (isUsed) database.share();
+    }, { waitMs: openWaitMs, signal });
   } catch (error) {
     await store[Symbol.asyncDispose]();
     throw error;

@@ -42,11 +42,16 @@ export class Values {
       // With names: DuckDB would make one of the value, which takes time with the
       // square of a text's length where there are quotes in it.
       return values.every((value) => value === first)
-        ? `${this.bind(first)}::${type} AS ${name}`
+        ? `${this.bind(wellFormed(first))}::${type} AS ${name}`
         : `unnest(from_json(${
-          this.bind(JSON.stringify(values))
+          this.bind(JSON.stringify(values.map(wellFormed)))
         }, '["${type}"]')) AS ${name}`;
     });
     return [`${this.ids(ids)} AS id`, ...expressions].join(", ");
   }
+}
+
+/** DuckDB's JSON has no half characters. */
+function wellFormed(value: SqlValue): SqlValue {
+  return typeof value === "string" ? value.toWellFormed() : value;
 }

@@ -40,9 +40,23 @@ export async function changeRows(
   try {
     return await connection.run(sql, values.list);
   } catch (error) {
-    if (!/^Constraint Error/.test(messageOf(error))) throw error;
-    throw new RefusedRowsError(ids, error);
+    throw refusalOf(error, ids);
   }
+}
+
+/**
+ * A foreign key together with an index, a text that DuckDB can't read, or more than
+ * fits into its memory: others, or fewer, may go.
+ */
+const REFUSALS =
+  /^(Constraint|Invalid Input|Conversion|Out of Range|Out of Memory) Error/;
+
+/** The error itself, or that these rows are refused where that is what it says. */
+export function refusalOf(error: unknown, ids: readonly string[]): unknown {
+  return !(error instanceof RefusedRowsError) &&
+      REFUSALS.test(messageOf(error))
+    ? new RefusedRowsError(ids, error)
+    : error;
 }
 
 /** The tasks that there are, by their ids. */
@@ -71,16 +85,20 @@ export async function writeTransitions(
   at: Date,
 ): Promise<("written" | "lost")[]> {
   const ids = [...new Set(transitions.map(({ lease }) => lease.taskId))];
-  let range = rangeOf(transitions);
-  let rows = await readRows(connection, ids, range);
-  if (range && rows.size < ids.length) {
-    range = undefined;
-    rows = await readRows(connection, ids, range);
+  try {
+    let range = rangeOf(transitions);
+    let rows = await readRows(connection, ids, range);
+    if (range && rows.size < ids.length) {
+      range = undefined;
+      rows = await readRows(connection, ids, range);
+    }
+    const changes = new Changes(rows, at);
+    const results = transitions.map((it) => changes.apply(it));
+    await changes.write(connection, range);
+    return results;
+  } catch (error) {
+    throw refusalOf(error, ids);
   }
-  const changes = new Changes(rows, at);
-  const results = transitions.map((it) => changes.apply(it));
-  await changes.write(connection, range);
-  return results;
 }
 
 /** Rows that are alike in all that transitions read. */
