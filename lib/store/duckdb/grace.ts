@@ -13,10 +13,10 @@ import type { Database } from "./database.ts";
 
 /** How long the others have, which look at their clocks each second. */
 const GRACE_MS = 2_000;
-/** Used more often than that, nobody was kept out. */
-const GAP_MS = 2_000;
-/** How often the use of the file is noted. */
+/** How often the use of the file is noted. Used more often, nobody was kept out. */
 const NOTE_MS = 1_000;
+/** Whoever waits uses it so often, to notice that somebody keeps it again. */
+const STEP_MS = 250;
 
 /** What the file says, in milliseconds since 1970. */
 interface Use {
@@ -64,11 +64,12 @@ export class Grace {
     const at = now.getTime();
     const { lastUse = -Infinity, rescuesFrom = null } = this.#use ?? {};
     const gapMs = at - lastUse;
-    if (Math.abs(gapMs) < NOTE_MS) return;
-    // Where the time was not over, nobody else may have come in.
-    const isAnew = gapMs > GAP_MS &&
-      ((rescuesFrom ?? -Infinity) > lastUse ||
-        await hasRunOut(connection, lastUse, now));
+    const isGap = Math.abs(gapMs) >= NOTE_MS;
+    const isWaitedFor = (rescuesFrom ?? -Infinity) > lastUse;
+    if (!isGap && !isWaitedFor) return;
+    // While it was waited for, nobody else may have come in.
+    const isAnew = isGap && gapMs > 0 &&
+      (isWaitedFor || await hasRunOut(connection, lastUse, now));
     const use = {
       lastUse: at,
       rescuesFrom: isAnew ? at + GRACE_MS : rescuesFrom,
@@ -114,7 +115,7 @@ export class GraceWait {
     { clock }: Database,
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    const ms = Math.min(this.#restMs, NOTE_MS);
+    const ms = Math.min(this.#restMs, STEP_MS);
     await clock.sleep(ms, signal);
     this.#restMs -= ms;
   }
