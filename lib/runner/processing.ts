@@ -43,8 +43,12 @@ export async function executeRun(
   if (before) await before.gone();
   // Where this process was stopped meanwhile, somebody else may have it by now.
   if (clock.monotonic() >= run.heldUntil) run.stop("lease lost");
-  if (!run.isBegun && run.reason !== "lease lost") beginHeld(runner, run);
   const wasLost = run.reason === "lease lost";
+  if (!run.isBegun && !wasLost) {
+    const isBegun = beginHeld(runner, run);
+    // Should this process die in between, its attempt would not be spent.
+    if (!processorFor(task.provider)?.isUnnoticed) await isBegun;
+  }
   const own = settingsFor(task.provider, settings.providers);
   const startedAt = clock.monotonic();
   if (!run.reason) logStart(log, task);
@@ -88,17 +92,19 @@ export async function executeRun(
 }
 
 /** Spends the attempt of a task that was held only. */
-function beginHeld({ recorder, events, log }: Runner, run: Run): void {
+async function beginHeld(
+  { recorder, events, log }: Runner,
+  run: Run,
+): Promise<void> {
   const transition = begin(run, run.claimedState);
-  recorder.add(transition, (result) => {
-    if (result === "written") {
-      events.emit({ type: "begun", tasks: [run.task] });
-      return;
-    }
-    // Nothing that comes of it could be written.
-    if (result !== "lost") logUnrecorded(log, transition, result);
-    run.stop("lease lost");
-  });
+  const result = await recorder.record(transition);
+  if (result === "written") {
+    events.emit({ type: "begun", tasks: [run.task] });
+    return;
+  }
+  // Nothing that comes of it could be written.
+  if (result !== "lost") logUnrecorded(log, transition, result);
+  run.stop("lease lost");
 }
 
 /** Somebody else has the task, or had it: says who. */

@@ -255,8 +255,22 @@ Deno.test("a task is not begun whose lease ended while its runner was stopped", 
   const run = await claimOne(runner);
   await clock.advance(60_000);
   queue.takeOver("task-1");
-  assertEquals(await processRunningTask(runner, run), "skipped");
+  const done = processRunningTask(runner, run);
+  await clock.advance(100);
+  assertEquals(await done, "skipped");
   assertEquals(calls, 0);
+});
+
+Deno.test("a run that could not begin within its lease costs no attempt", async () => {
+  const clock = new FakeClock();
+  const { runner, queue } = setUp({ clock, tasks: 1 });
+  await using _ = runner;
+  const run = await claimOne(runner);
+  await clock.advance(60_000);
+  const done = processRunningTask(runner, run);
+  await clock.advance(100);
+  assertEquals(await done, "released");
+  assertEquals(queue.row("task-1").attempt, 0);
 });
 
 for (const isTaken of [true, false]) {
@@ -279,7 +293,7 @@ for (const isTaken of [true, false]) {
   });
 }
 
-Deno.test("what a claim brings late is not begun where nobody can say whose it is", async () => {
+Deno.test("what a claim brings late is given back where nobody can say whose it is", async () => {
   const clock = new FakeClock();
   const { runner, queue, logged } = setUp({ clock, tasks: 1 });
   await using _ = runner;
@@ -288,7 +302,8 @@ Deno.test("what a claim brings late is not begun where nobody can say whose it i
   const claiming = claimOne(runner);
   await clock.advance(61_000);
   const done = processRunningTask(runner, await claiming);
-  assertEquals(await done, "skipped");
+  await clock.advance(100);
+  assertEquals(await done, "released");
   assert(logged().includes("WARNING - Cannot renew 1 leases: gone"));
 });
 
@@ -300,7 +315,8 @@ Deno.test("a held task is begun before its processor is called, and only then", 
     clock,
     tasks: 3,
     process: ({ id, attempt }, { idempotencyKey }) => {
-      calls.push(`${id} ${attempt} ${idempotencyKey}`);
+      const { state } = queue.row(id);
+      calls.push(`${id} ${attempt} ${idempotencyKey} ${state}`);
       return Promise.resolve({ kind: "completed" });
     },
   });
@@ -317,19 +333,23 @@ Deno.test("a held task is begun before its processor is called, and only then", 
   await clock.advance(10);
   assertEquals(await done, "completed");
   assertEquals(queue.eventsOf("task-2"), ["started", "completed"]);
-  assertEquals(calls, ["task-2 1 task-2:1"]);
+  assertEquals(calls, ["task-2 1 task-2:1 running"]);
   assertEquals(begun, ["task-1", "task-2"]);
   const { state, attempt } = queue.row("task-3");
   assertEquals([state, attempt], ["created", 0]);
 });
 
-Deno.test("a held task that can't be begun is stopped, and said", async () => {
+Deno.test("a held task that can't be begun is not, and that is said", async () => {
   const clock = new FakeClock();
   const begun: string[] = [];
+  let calls = 0;
   const { runner, queue, logged } = setUp({
     clock,
     tasks: 2,
-    process: takes(clock, 5_000),
+    process: () => {
+      calls++;
+      return Promise.resolve({ kind: "completed" });
+    },
   });
   await using _ = runner;
   queue.refused.add("task-1");
@@ -344,6 +364,29 @@ Deno.test("a held task that can't be begun is stopped, and said", async () => {
   const line =
     "ERROR - Task task-1 was started, but that could not be recorded";
   assert(logged().some((it) => it.startsWith(line)), logged().join("\n"));
+  assertEquals(calls, 0);
+});
+
+Deno.test("a held task whose work nobody notices waits for nothing", async () => {
+  const clock = new FakeClock();
+  let calls = 0;
+  const { runner } = setUp({
+    clock,
+    tasks: 1,
+    isUnnoticed: true,
+    process: () => {
+      calls++;
+      return Promise.resolve({ kind: "completed" });
+    },
+  });
+  await using _ = runner;
+  const request = { limit: 0, ahead: 1 };
+  const { runs: [held] } = await autoStartCreatedTasks(runner, request);
+  assert(held);
+  const done = processRunningTask(runner, held);
+  assertEquals(calls, 1);
+  await clock.advance(10);
+  assertEquals(await done, "completed");
 });
 
 for (const [name, run] of Object.entries({ runOnce, runLoop })) {

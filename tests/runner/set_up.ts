@@ -26,6 +26,7 @@ export interface Setup {
   /** @default {completes at once} */
   readonly process?: Processor["process"];
   readonly stopGraceMs?: number;
+  readonly isUnnoticed?: boolean;
   readonly settings?: Partial<RunnerSettings>;
   /** @default {one that moves itself} */
   readonly clock?: FakeClock;
@@ -36,7 +37,8 @@ export interface Setup {
 
 /** Two slots, a lease of a minute, one attempt. */
 export function setUp(options: Setup = {}) {
-  const { clock = new FakeClock({ autoAdvance: true }), stopGraceMs } = options;
+  const { clock = new FakeClock({ autoAdvance: true }) } = options;
+  const { stopGraceMs, isUnnoticed } = options;
   const { queue = new StubQueue(clock) } = options;
   const lines: string[] = [];
   const log = createLog({
@@ -48,7 +50,12 @@ export function setUp(options: Setup = {}) {
   const runner = createRunner({
     queue,
     admin: queue.admin,
-    processorFor: () => ({ name: "scripted", stopGraceMs, process }),
+    processorFor: () => ({
+      name: "scripted",
+      stopGraceMs,
+      isUnnoticed,
+      process,
+    }),
     clock,
     log,
     owner: "runner-1",
