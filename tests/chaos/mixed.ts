@@ -52,7 +52,7 @@ async function runnerLife(session: Session, slot: number): Promise<void> {
     // Who holds the file while it is frozen keeps all others waiting, so only
     // one is frozen at a time.
     const acts = slot === 0 && !session.isOver
-      ? ["kill", "freeze", "freeze", "stop"] as const
+      ? ["freeze", "freeze", "freeze", "kill", "stop"] as const
       : ["kill", "kill", "stop"] as const;
     const act = random.pick(acts);
     if (act === "freeze") await session.freeze(runner);
