@@ -96,6 +96,7 @@ export async function prepareRun(
       ? await openStoreWhenFree(signals.drain)
       : await openStore(signals.drain).catch((error) => {
         if (!signals.drain.aborted) throw error;
+        return undefined;
       }),
   );
   if (!store) return undefined;

@@ -1,7 +1,6 @@
 import { assertEquals, assertMatch } from "@std/assert";
-import { denoArgs, ROOT } from "../support/project.ts";
+import { denoArgs, keptVariables, ROOT } from "../support/project.ts";
 import { until, within } from "../support/until.ts";
-import { keptVariables } from "./cli.ts";
 
 /** Keeps something under way until a line comes in, and prints "over" then. */
 const PRELOAD = `${ROOT}tests/support/fixtures/preload_under_way.ts`;

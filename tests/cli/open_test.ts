@@ -17,7 +17,7 @@ async function wait(
   let tries = 0;
   const log = createLog({ write: (text) => logged += text });
   const opening = openWhenFree(async (own) => {
-    await clock.advance(own.openWaitMs);
+    await clock.advance(own.openWaitMs ?? 0);
     return open(++tries);
   }, { clock, log, stop: stop.signal });
   const store = await opening.finally(() => log.flush());
