@@ -13,6 +13,7 @@ import type {
   TaskResult,
 } from "./runner/context.ts";
 import { RENEWALS_PER_LEASE } from "./runner/heartbeats.ts";
+import { logUnrenewed } from "./runner/log.ts";
 import { type ClaimRequest, Pass, type Started } from "./runner/pass.ts";
 import { executeRun } from "./runner/processing.ts";
 import { providerRoom } from "./runner/providers.ts";
@@ -102,11 +103,7 @@ async function renew(
     }
   } catch (error) {
     // They are begun only where they are held for certain.
-    log.warning(`Cannot renew ${runs.length} leases: ${messageOf(error)}`, {
-      event: "renewal_failed",
-      count: runs.length,
-      error: messageOf(error),
-    });
+    logUnrenewed(log, runs.length, error);
   }
 }
 

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { countOf } from "../base/figures.ts";
 import { EXIT, UsageError, UserError } from "../base/errors.ts";
 import type { Admin, AnswerResult } from "../store/contract.ts";
 import { type JsonObject, MAX_ANSWER_CHARACTERS } from "../task/task.ts";
@@ -24,7 +25,7 @@ import {
   STATE_FLAG,
 } from "./command.ts";
 import { textFlag } from "./flags.ts";
-import { countOf, renderJson } from "./render.ts";
+import { renderJson } from "./render.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** Answers the questions of tasks: the last argument is the answer. */

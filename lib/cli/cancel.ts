@@ -4,6 +4,7 @@
  * @module
  */
 
+import { countOf } from "../base/figures.ts";
 import { EXIT } from "../base/errors.ts";
 import type { CancelResult } from "../store/contract.ts";
 import { choiceOf, chooseTasks, type Deed, YES_FLAG } from "./choose.ts";
@@ -13,7 +14,7 @@ import {
   FILTER_FLAGS,
   JSON_FLAG,
 } from "./command.ts";
-import { countOf, renderJson } from "./render.ts";
+import { renderJson } from "./render.ts";
 
 /** Cancels tasks. Exit code 1 where one of the ids had ended already. */
 export const cancel: Command = {

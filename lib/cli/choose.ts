@@ -6,12 +6,11 @@
  */
 
 import { UsageError, UserError } from "../base/errors.ts";
-import { formatCount } from "../base/figures.ts";
+import { countOf, formatCount } from "../base/figures.ts";
 import type { Admin, ChosenTask, TaskFilter } from "../store/contract.ts";
 import { type AgentTask, TASK_STATES, type TaskState } from "../task/task.ts";
 import type { CommandContext, Flag } from "./command.ts";
 import { filterFlags } from "./flags.ts";
-import { countOf } from "./render.ts";
 
 /** Of commands that ask on a terminal whether many tasks are meant. */
 export const YES_FLAG: Flag = { name: "yes", summary: "Do it without asking" };

@@ -5,7 +5,7 @@
  */
 
 import { bold, green, red, yellow } from "@std/fmt/colors";
-import { formatCount, formatSpan } from "../base/figures.ts";
+import { countOf, formatCount, formatSpan } from "../base/figures.ts";
 import { printable } from "../base/log.ts";
 import type {
   Aged,
@@ -14,7 +14,7 @@ import type {
   TaskFindings,
 } from "../store/contract.ts";
 import type { JsonObject } from "../task/task.ts";
-import { countOf, type Screen } from "./render.ts";
+import { type Screen } from "./render.ts";
 
 /** A check that warns or not, and gives its advice only where it does. */
 export function checkOf(

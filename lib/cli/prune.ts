@@ -5,13 +5,13 @@
  */
 
 import { EXIT, UsageError } from "../base/errors.ts";
-import { formatBytes } from "../base/figures.ts";
+import { countOf, formatBytes } from "../base/figures.ts";
 import { formatLocalTime } from "../base/log.ts";
 import type { PruneCount, StoreSize } from "../store/contract.ts";
 import { confirm, YES_FLAG } from "./choose.ts";
 import { CLIENT_SETTINGS, type Command, JSON_FLAG } from "./command.ts";
 import { pastFlag } from "./flags.ts";
-import { countOf, renderJson } from "./render.ts";
+import { renderJson } from "./render.ts";
 
 /** Deletes tasks that ended long ago, with their history. */
 export const prune: Command = {

@@ -6,7 +6,6 @@
 
 import { unicodeWidth } from "@std/cli/unicode-width";
 import { bold, dim, green, red, yellow } from "@std/fmt/colors";
-import { formatCount } from "../base/figures.ts";
 import { printable } from "../base/log.ts";
 import type { JsonValue, TaskState } from "../task/task.ts";
 import { stringifyJson } from "../task/trace.ts";
@@ -118,11 +117,6 @@ export function ageOf(time: Date, now: Date): string {
     if (seconds >= size) return `${Math.floor(seconds / size)}${unit}`;
   }
   return `${Math.floor(seconds)}s`;
-}
-
-/** `1 task`, `1,234 tasks` */
-export function countOf(count: number, word: string): string {
-  return `${formatCount(count)} ${word}${count === 1 ? "" : "s"}`;
 }
 
 /**

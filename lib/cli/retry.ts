@@ -4,6 +4,7 @@
  * @module
  */
 
+import { countOf } from "../base/figures.ts";
 import { EXIT } from "../base/errors.ts";
 import type { RetryRefusal, RetryResult } from "../store/contract.ts";
 import type { JsonObject } from "../task/task.ts";
@@ -21,7 +22,7 @@ import {
   FILTER_FLAGS,
   JSON_FLAG,
 } from "./command.ts";
-import { countOf, renderJson } from "./render.ts";
+import { renderJson } from "./render.ts";
 
 /** Runs tasks again. Exit code 1 where one of the ids can't be retried. */
 export const retry: Command = {

@@ -10,6 +10,7 @@ import { DatabaseBusyError, messageOf } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import type { Queue } from "../store/contract.ts";
 import { noteProgress } from "../task/transitions.ts";
+import { logUnrenewed } from "./log.ts";
 import type { Recorder } from "./recorder.ts";
 import type { Run, Runs } from "./runs.ts";
 
@@ -115,16 +116,7 @@ export class Heartbeats implements AsyncDisposable {
         }
         return;
       } catch (error) {
-        if (attempt === 1) {
-          log.warning(
-            `Cannot renew ${all.length} leases: ${messageOf(error)}`,
-            {
-              event: "renewal_failed",
-              count: all.length,
-              error: messageOf(error),
-            },
-          );
-        }
+        if (attempt === 1) logUnrenewed(log, all.length, error);
         // Any other failure: the next tick tries again, while there is time.
         if (!(error instanceof DatabaseBusyError)) return;
         // Nobody can claim while another program keeps everybody out.

@@ -7,6 +7,7 @@
 import { stripAnsiCode } from "@std/fmt/colors";
 import { cut } from "../base/cut.ts";
 import { messageOf } from "../base/errors.ts";
+import { countOf } from "../base/figures.ts";
 import type { Log } from "../base/log.ts";
 import { type Progress, progressText } from "../task/progress.ts";
 import type { AgentTask, Transition } from "../task/task.ts";
@@ -139,6 +140,16 @@ export function logSkipped(
     provider,
     attempt,
     reason,
+  });
+}
+
+/** Says that leases were not renewed. */
+export function logUnrenewed(log: Log, count: number, error: unknown): void {
+  const message = messageOf(error);
+  log.warning(`Cannot renew ${countOf(count, "lease")}: ${message}`, {
+    event: "renewal_failed",
+    count,
+    error: message,
   });
 }
 

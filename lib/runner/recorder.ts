@@ -8,6 +8,7 @@
 import { backoffMs } from "../base/backoff.ts";
 import type { Clock } from "../base/clock.ts";
 import { DatabaseError, messageOf } from "../base/errors.ts";
+import { countOf } from "../base/figures.ts";
 import { nextTick } from "../base/event_loop.ts";
 import type { Log } from "../base/log.ts";
 import type { Queue } from "../store/contract.ts";
@@ -166,7 +167,9 @@ export class Recorder {
         }
         const waitMs = backoffMs(attempt, { baseMs: 100, maxMs: 5_000 });
         log.warning(
-          `Cannot record ${group.length} outcomes yet: ${error.message} ` +
+          `Cannot record ${
+            countOf(group.length, "outcome")
+          } yet: ${error.message} ` +
             `Next try in ${Math.round(waitMs)} ms.`,
           {
             event: "record_delayed",

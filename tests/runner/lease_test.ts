@@ -304,7 +304,7 @@ Deno.test("what a claim brings late is given back where nobody can say whose it 
   const done = processRunningTask(runner, await claiming);
   await clock.advance(100);
   assertEquals(await done, "released");
-  assert(logged().includes("WARNING - Cannot renew 1 leases: gone"));
+  assert(logged().includes("WARNING - Cannot renew 1 lease: gone"));
 });
 
 Deno.test("a held task is begun before its processor is called, and only then", async () => {

@@ -190,7 +190,7 @@ Deno.test("Recorder tries again for as long as the store can't be used, and says
   await clock.advance(6_000);
   assertEquals(results, written("a", "b"));
   assert(
-    /WARNING - Cannot record 1 outcomes yet: full Next try in \d+ ms\./
+    /WARNING - Cannot record 1 outcome yet: full Next try in \d+ ms\./
       .test(lines()),
   );
 });

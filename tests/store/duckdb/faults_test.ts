@@ -452,7 +452,7 @@ Deno.test("a run that ends while another program holds the file, for longer than
   await runner.line(new RegExp(`Task ${id} started`));
   {
     using holder = await DuckDBHolder.open(folder);
-    await runner.line(/Cannot record 1 outcomes yet/);
+    await runner.line(/Cannot record 1 outcome yet/);
     await runner.line(/A pass failed: Cannot open/);
     await holder.until(
       "SELECT 1 FROM agent_tasks WHERE lease_expires_at < now()",
