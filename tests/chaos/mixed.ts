@@ -102,7 +102,7 @@ function newTask(random: Random): Record<string, unknown> {
 function newProgram(random: Random): Record<string, unknown> {
   const ms = random.is(0.5)
     ? random.between(0, 400)
-    : random.between(1_000, 4_000);
+    : random.between(1_000, 6_000);
   return {
     provider: PROGRAM_PROVIDER,
     instruction: programInstruction(random.pick(KINDS), ms),
