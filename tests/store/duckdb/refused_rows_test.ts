@@ -135,7 +135,8 @@ test("giveBack() gives the others back", async (subject) => {
   await refuseWrites(bad);
   await store.queue.giveBack(leasesOf(held));
   const others = held.map(({ task }) => task.id).filter((id) => id !== bad);
-  assertEquals(idsOf(await claim(store)), others);
+  // An index of the leases moves their rows, and so changes their order.
+  assertEquals(idsOf(await claim(store)).toSorted(), others.toSorted());
 });
 
 test("heartbeat() renews the others", async (subject) => {
