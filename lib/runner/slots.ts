@@ -24,11 +24,13 @@ export interface SlotsOptions {
 }
 
 /** A run that took longer than this took time: none is held for such ones. */
-const NO_TIME_MS = 10;
+const NO_TIME_MS = 50;
 /** What was not begun within this time is given back. */
 export const HELD_MS = 500;
-/** The most runs that are held: no more start within that time. */
+/** The most runs that are held: no more start within that time, */
 const MOST_HELD = 15_000;
+/** and with runs that took longer than this, only what half that time has room for. */
+const INSTANT_MS = 10;
 /**
  * Runs that start in one turn of the event loop. Ones that take no time would
  * otherwise keep the store's answers, timers and signals waiting.
@@ -117,10 +119,16 @@ export class Slots {
       this.#running--;
       this.#ahead = runMs > NO_TIME_MS
         ? Math.floor(this.#ahead / 2)
-        : Math.min(this.#ahead + 2, MOST_HELD);
+        : Math.min(this.#ahead + 2, this.#roomFor(runMs));
       this.#start();
       this.#change.tell();
     });
+  }
+
+  #roomFor(runMs: number): number {
+    return runMs <= INSTANT_MS
+      ? MOST_HELD
+      : Math.floor(this.#options.concurrency * HELD_MS / 2 / runMs);
   }
 
   #giveBack(runs: readonly Run[]): void {

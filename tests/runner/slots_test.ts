@@ -102,6 +102,16 @@ Deno.test("Slots wants to hold more with each run that takes no time, up to a bo
   assertEquals(slots.ahead, 15_000);
 });
 
+Deno.test("Slots wants to hold what half of its time has room for", async () => {
+  let ms = 0;
+  const { slots, clock } = setUp({ concurrency: 10, ms: () => ms });
+  await warmUp(slots, 1_000);
+  ms = 20;
+  slots.add(runs(10));
+  await clock.advance(20);
+  assertEquals(slots.ahead, 10 * HELD_MS / 2 / 20);
+});
+
 Deno.test("Slots wants no more while it holds more than half of what it may", async () => {
   const { slots, clock } = setUp({ ms: (id) => Number(id) > 1e6 ? 5_000 : 0 });
   await warmUp(slots, 20);
@@ -157,11 +167,11 @@ Deno.test("Slots holds less again as soon as a run takes time", async () => {
   let ms = 0;
   const { slots, clock } = setUp({ concurrency: 1, ms: () => ms });
   await warmUp(slots, 64);
-  ms = 11;
+  ms = 51;
   const wanted = [];
   for (let n = 0; n < 4; n++) {
     slots.add(runs(1));
-    await clock.advance(11);
+    await clock.advance(51);
     wanted.push(slots.ahead);
   }
   assertEquals(wanted, [32, 16, 8, 4]);
