@@ -127,7 +127,7 @@ Deno.test("a loop says now and then how many tasks it has in hand", async () => 
   const env = {
     ...ENABLED,
     ...collector.env,
-    OTEL_METRIC_EXPORT_INTERVAL: "100",
+    OTEL_METRIC_EXPORT_INTERVAL: "1000",
     HANDSFREE_AGENT_TASK_COMPLETION_DELAY: "30",
   };
   await using process = folder.start(["run", "--loop", "--drain", "0"], {
