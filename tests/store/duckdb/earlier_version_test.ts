@@ -52,7 +52,7 @@ const leaseOf = (n: number): Lease => ({
 
 /** The database, and a clock that goes on from there. */
 class Earlier implements Disposable {
-  readonly clock = new FakeClock({ start: NOW });
+  readonly clock = new FakeClock({ start: NOW, autoAdvance: true });
   readonly #folder = new Folder();
   readonly path = `${this.#folder.path}/tasks.duckdb`;
 
