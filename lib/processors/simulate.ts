@@ -33,8 +33,8 @@ export function createSimulateProcessor(options: SimulateOptions): Processor {
       { traceText }: AgentTask,
       context: ProcessorContext,
     ): Promise<Outcome> {
-      context.progress("Working on the task (simulated)");
       if (delayMs > 0) {
+        context.progress("Working on the task (simulated)");
         await clock.sleep(delayMs, context.signal);
         if (context.signal.aborted) {
           return { kind: "failed", error: "Stopped", retryable: true };

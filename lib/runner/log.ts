@@ -11,6 +11,7 @@ import { countOf } from "../base/figures.ts";
 import type { Log } from "../base/log.ts";
 import { type Progress, progressText } from "../task/progress.ts";
 import type { AgentTask, Transition } from "../task/task.ts";
+import type { Run } from "./runs.ts";
 
 /** Says that a run begins. */
 export function logStart(log: Log, { id, provider, attempt }: AgentTask): void {
@@ -124,7 +125,7 @@ export function logTransition(
  */
 export function logSkipped(
   log: Log,
-  { id, provider, attempt }: AgentTask,
+  { task: { id, provider, attempt }, lease }: Pick<Run, "task" | "lease">,
   now: AgentTask | null | undefined,
 ): void {
   const reason = now === undefined
@@ -133,7 +134,11 @@ export function logSkipped(
     ? "it is not there any more"
     : now.state !== "running"
     ? `it is ${now.state} already`
-    : `${now.leaseOwner ?? "somebody"} has taken it over`;
+    : now.leaseOwner === null
+    ? "its lease was over, and it waits to be run again"
+    : now.leaseOwner === lease.owner
+    ? "its lease was over, and this runner has claimed it anew"
+    : `${now.leaseOwner} has taken it over`;
   log.warning(`Task ${id} was skipped: ${reason}. This run was not recorded.`, {
     event: "skipped",
     task: id,

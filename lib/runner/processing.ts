@@ -123,7 +123,7 @@ async function tellLost(
     });
     return undefined;
   });
-  logSkipped(log, run.task, await orAborted(looking, recorder.abandoned));
+  logSkipped(log, run, await orAborted(looking, recorder.abandoned));
 }
 
 /** Notes how far a run is; written with others within a second. */

@@ -20,7 +20,7 @@ const GROUP_DELAY_MS = 5;
  * How long after one of at least `BUSY_ROWS` the next group begins. A commit
  * takes its time however few its rows: a busy runner makes fewer, larger ones.
  */
-const BUSY_GROUP_MS = 60;
+const BUSY_GROUP_MS = 120;
 const BUSY_ROWS = 100;
 /** A group of this size is written at once. */
 const GROUP_ROWS = 20_000;

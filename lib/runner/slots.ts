@@ -40,6 +40,7 @@ const STARTS_PER_TICK = 50;
 /** Fills slots with runs. */
 export class Slots {
   readonly #options: SlotsOptions;
+  /** The next one is the last: taken from the front, each moves all others. */
   #held: Run[] = [];
   #running = 0;
   #ahead = 0;
@@ -79,7 +80,7 @@ export class Slots {
    * promise about the next one.
    */
   add(runs: readonly Run[]): void {
-    this.#held.push(...runs);
+    this.#held = [...runs.toReversed(), ...this.#held];
     const { signal } = this.#stopped;
     if (signal.aborted) return this.#giveBack(runs);
     this.#start();
@@ -101,7 +102,7 @@ export class Slots {
       this.#running < this.#options.concurrency && !this.#stopped.signal.aborted
     ) {
       if (this.#startsLeft === 0) return;
-      const next = this.#held.shift();
+      const next = this.#held.pop();
       if (!next) break;
       if (this.#startsLeft-- === STARTS_PER_TICK) {
         nextTick().then(() => {

@@ -153,6 +153,17 @@ const losses: {
     change: (queue) => queue.takeOver("task-1", "runner-2"),
     why: "runner-2 has taken it over",
   },
+  {
+    name: "that its own runner has claimed anew",
+    change: (queue) => queue.takeOver("task-1", "runner-1"),
+    why: "its lease was over, and this runner has claimed it anew",
+  },
+  {
+    name: "that waits without a lease",
+    change: (queue) =>
+      queue.change("task-1", { leaseId: null, leaseOwner: null }),
+    why: "its lease was over, and it waits to be run again",
+  },
 ];
 
 for (const { name, change, why } of losses) {

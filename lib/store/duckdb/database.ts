@@ -52,7 +52,7 @@ const LINGER_SHARE = 0.25;
  * Under load, others get their turn after this long: to let go, and to open the
  * file again, takes a fifth of a second then,
  */
-const HOLD_MS = 2_000;
+const HOLD_MS = 1_500;
 /**
  * or after so many short transactions: they are no load that another runner
  * should wait two seconds for;
