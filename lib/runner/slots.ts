@@ -141,7 +141,7 @@ export class Slots {
     if (over.length === 0) return;
     this.#held = rest;
     this.#ahead = 0;
-    this.#options.giveBack(over);
+    this.#options.giveBack(over.toReversed());
     this.#change.tell();
   }
 }

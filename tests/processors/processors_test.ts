@@ -78,11 +78,14 @@ Deno.test("simulate takes exactly its delay", async () => {
   assertEquals(outcome, COMPLETED);
 });
 
-Deno.test("simulate says that it works", async () => {
+Deno.test("simulate says that it works, where that takes time", async () => {
   const notes: string[] = [];
   const context = contextWith({ progress: (message) => notes.push(message) });
-  const options = { delayMs: 0, fails: false, clock: new FakeClock() };
-  await createSimulateProcessor(options).process(TASK, context);
+  const clock = new FakeClock({ autoAdvance: true });
+  for (const delayMs of [0, 1]) {
+    const options = { delayMs, fails: false, clock };
+    await createSimulateProcessor(options).process(TASK, context);
+  }
   assertEquals(notes, ["Working on the task (simulated)"]);
 });
 

@@ -92,7 +92,7 @@ Deno.test("Recorder makes fewer, larger groups while it is busy", async () => {
   add(...ids("a"));
   await clock.advance(5);
   add(...ids("b"));
-  await clock.advance(59);
+  await clock.advance(119);
   assertEquals(queue.groups, [100]);
   await clock.advance(1);
   await turn();
@@ -135,7 +135,7 @@ Deno.test("Recorder lets a claim go first that waits behind a large group", asyn
   const first = addGroup();
   await clock.advance(5);
   const second = addGroup();
-  await clock.advance(60);
+  await clock.advance(120);
   const claim = committed.promise.then(async () => {
     for (let hops = 0; hops < 20; hops++) await null;
     order.push("claim");
