@@ -8,7 +8,8 @@
 import { UsageError, UserError } from "../base/errors.ts";
 import { countOf, formatCount } from "../base/figures.ts";
 import type { Admin, ChosenTask, TaskFilter } from "../store/contract.ts";
-import { type AgentTask, TASK_STATES, type TaskState } from "../task/task.ts";
+import type { ShownState } from "../task/shown_state.ts";
+import { type AgentTask, TASK_STATES } from "../task/task.ts";
 import type { CommandContext, Flag } from "./command.ts";
 import { filterFlags } from "./flags.ts";
 
@@ -20,9 +21,9 @@ export interface Deed {
   /** `cancel` */
   readonly verb: string;
   /** The states that `--state` may name. */
-  readonly states: readonly TaskState[];
+  readonly states: readonly ShownState[];
   /** Those that are meant without it. @default {states} */
-  readonly usualStates?: readonly TaskState[];
+  readonly usualStates?: readonly ShownState[];
   /** Finds the tasks that have something in common. */
   readonly find: (admin: Admin, filter: TaskFilter) => Promise<ChosenTask[]>;
 }

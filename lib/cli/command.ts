@@ -14,7 +14,7 @@ import {
   summaryOf,
 } from "../config/settings.ts";
 import type { Admin, Events, Store } from "../store/contract.ts";
-import { TASK_STATES } from "../task/task.ts";
+import { SHOWN_STATES } from "../task/shown_state.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** A flag of one command. */
@@ -86,8 +86,8 @@ export const JSON_FLAG: Flag = {
 export const STATE_FLAG: Flag = {
   name: "state",
   placeholder: "STATE",
-  summary: `${TASK_STATES.join(", ")}; several with commas`,
-  choices: TASK_STATES,
+  summary: `${SHOWN_STATES.join(", ")}; several with commas`,
+  choices: SHOWN_STATES,
   isList: true,
 };
 
@@ -156,6 +156,13 @@ export interface OpenAdmin extends AsyncDisposable {
   readonly admin: Admin;
   /** Not where they are behind a service. */
   readonly events?: Pick<Events, "onChange">;
+  /** The provider of a new task that names none. */
+  readonly defaultProvider: string;
+  /**
+   * Says that nobody does the work of a provider's tasks. Not where they are behind
+   * a service, which says so itself.
+   */
+  readonly warningFor?: (provider: string) => string | undefined;
 }
 
 /** What leases and the history call this process. */

@@ -6,8 +6,12 @@
 
 import { DuplicateIdError, EXIT, UsageError } from "../base/errors.ts";
 import { type Admin, type IdList, newTasks } from "../store/contract.ts";
-import { newTaskOf, TASK_FIELDS } from "../task/new_task.ts";
-import type { NewTask } from "../task/task.ts";
+import {
+  checkedTask,
+  newTaskOf,
+  TASK_FIELDS,
+  type TaskFields,
+} from "../task/new_task.ts";
 import {
   CLIENT_SETTINGS,
   type Command,
@@ -30,7 +34,8 @@ export const create: Command = {
     {
       name: "provider",
       placeholder: "NAME",
-      summary: 'Who does the work (default "simulate")',
+      summary:
+        "Who does the work (default: the only one configured, or simulate)",
     },
     {
       name: "user",
@@ -97,11 +102,14 @@ export const create: Command = {
 
 async function createOne(context: CommandContext): Promise<number> {
   const { flags, terminal, openAdmin } = context;
-  const task = await readTask(context);
+  const fields = await readFields(context);
+  checkedTask(fields);
   await using store = await openAdmin();
+  const task = await newTaskOf(fields, store.defaultProvider);
   const ids = await store.admin.create(newTasks([task]));
   const [id = null] = [...ids.sets()].flat();
   terminal.write(flags.json ? renderJson({ id }) : `Created task ${id}\n`);
+  warn(context, store.warningFor?.(task.provider));
   return EXIT.ok;
 }
 
@@ -113,13 +121,23 @@ async function createFromFile(
   assertFileAlone(context);
   const file = await TaskFile.check(await openText(path, terminal));
   await using store = await openAdmin();
+  file.defaultProvider = store.defaultProvider;
   const ids = await createAll(store.admin, file);
   if (flags.json) writeIds(ids, terminal);
   else {
     const tasks = ids.length === 1 ? "task" : "tasks";
     terminal.write(`Created ${ids.length} ${tasks}\n`);
   }
+  for (const provider of [...file.providers].slice(0, MOST_WARNED)) {
+    warn(context, store.warningFor?.(provider ?? store.defaultProvider));
+  }
   return EXIT.ok;
+}
+
+const MOST_WARNED = 10;
+
+function warn({ log }: CommandContext, message: string | undefined): void {
+  if (message) log.warning(message, { event: "not_served" });
 }
 
 async function createAll(admin: Admin, file: TaskFile): Promise<IdList> {
@@ -140,9 +158,9 @@ function writeIds(ids: IdList, terminal: Terminal): void {
   terminal.write("]\n");
 }
 
-async function readTask(
+async function readFields(
   { args, flags, terminal }: CommandContext,
-): Promise<NewTask> {
+): Promise<TaskFields> {
   const [given] = args;
   if (given === undefined) {
     throw new UsageError(
@@ -159,13 +177,13 @@ async function readTask(
       "Cannot create a task: the instruction is empty. Say what to do.",
     );
   }
-  return await newTaskOf({
+  return {
     instruction,
     ...Object.fromEntries(
       TASK_FIELDS.filter((name) => name !== "id" && name !== "instruction")
         .map((name) => [name, textFlag(flags, name.replace("_", "-"))]),
     ),
-  });
+  };
 }
 
 function assertFileAlone({ args, flags }: CommandContext): void {

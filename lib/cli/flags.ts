@@ -11,7 +11,7 @@ import { UsageError } from "../base/errors.ts";
 import { parseSpan } from "../base/figures.ts";
 import type { TaskFilter } from "../store/contract.ts";
 import { parseTime } from "../task/new_task.ts";
-import { TASK_STATES, type TaskState } from "../task/task.ts";
+import { SHOWN_STATES, type ShownState } from "../task/shown_state.ts";
 
 /** A flag's text; undefined where it was not given. */
 export function textFlag(flags: FlagValues, name: string): string | undefined {
@@ -31,14 +31,14 @@ export function filterFlags(flags: FlagValues): TaskFilter {
   };
 }
 
-function stateOf(text: string): TaskState {
+function stateOf(text: string): ShownState {
   const name = text.trim();
-  const state = TASK_STATES.find((it) => it === name);
+  const state = SHOWN_STATES.find((it) => it === name);
   if (state) return state;
   throw new UsageError(
     `Unknown state "${name}". Did you mean "${
-      closestString(name, [...TASK_STATES])
-    }"? States: ${TASK_STATES.join(", ")}.`,
+      closestString(name, [...SHOWN_STATES])
+    }"? States: ${SHOWN_STATES.join(", ")}.`,
   );
 }
 

@@ -7,6 +7,7 @@
 import { EXIT } from "../base/errors.ts";
 import { taskToJson } from "../task/json.ts";
 import { fractionOf, percent } from "../task/progress.ts";
+import { isSimulated, shownStateOf } from "../task/shown_state.ts";
 import type { AgentTask } from "../task/task.ts";
 import { parseTrace } from "../task/trace.ts";
 import {
@@ -87,7 +88,7 @@ export function renderTable(
   ];
   const rows = tasks.map((task) => [
     task.id.slice(0, 8),
-    stateOf(task),
+    stateOf(task, now),
     task.provider,
     ageOf(task.createdAt, now),
     String(task.attempt),
@@ -105,9 +106,25 @@ export function renderTable(
   ].map((text) => `${text}\n`).join("");
 }
 
-/** The state, and how far it is: `running 40%`. */
-export function stateOf({ state, traceText }: AgentTask): string {
-  if (state !== "running") return state;
-  const fraction = fractionOf(parseTrace(traceText));
-  return fraction === undefined ? state : `${state} ${percent(fraction)}`;
+/** `running 40%`, `retrying in 40s`, `waiting for you`, `completed (simulated)`. */
+export function stateOf(task: AgentTask, now: Date): string {
+  const text = textOf(task, now);
+  return isSimulated(task.traceText) ? `${text} (simulated)` : text;
+}
+
+function textOf(task: AgentTask, now: Date): string {
+  const { runAt, traceText } = task;
+  const state = shownStateOf(task);
+  switch (state) {
+    case "needs_input":
+      return "waiting for you";
+    case "retrying":
+      return runAt && runAt > now ? `${state} in ${ageOf(now, runAt)}` : state;
+    case "running": {
+      const fraction = fractionOf(parseTrace(traceText));
+      return fraction === undefined ? state : `${state} ${percent(fraction)}`;
+    }
+    default:
+      return state;
+  }
 }

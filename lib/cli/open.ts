@@ -9,6 +9,7 @@ import { DatabaseBusyError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import { clientSettings } from "../config/service.ts";
 import type { Config } from "../config/config.ts";
+import { defaultProviderOf, warningFor } from "../config/served.ts";
 import type { Store } from "../store/contract.ts";
 import type { Command, CommandContext, OpenAdmin } from "./command.ts";
 
@@ -48,22 +49,33 @@ export function openersOf(
   return {
     openStore: (signal) => openStore({ signal }),
     openStoreWhenFree: (stop) => openWhenFree(openStore, { clock, log, stop }),
-    openAdmin: () => openAdmin(openStore, { config, clock }),
+    openAdmin: () => openAdmin(openStore, { config, clock, log }),
   };
 }
 
 async function openAdmin(
   openStore: () => Promise<Store>,
-  { config, clock }: Pick<OpenParts, "config" | "clock">,
+  { config, clock, log }: OpenParts,
 ): Promise<OpenAdmin> {
   const service = await clientSettings(config);
   if (service) {
     const { openServiceAdmin } = await import("../service/client/admin.ts");
-    const admin = await openServiceAdmin({ ...service, clock });
-    return { admin, [Symbol.asyncDispose]: () => Promise.resolve() };
+    return {
+      ...await openServiceAdmin({
+        ...service,
+        clock,
+        onWarning: (message) => log.warning(message, { event: "not_served" }),
+      }),
+      [Symbol.asyncDispose]: () => Promise.resolve(),
+    };
   }
   try {
-    return await openStore();
+    const store = await openStore();
+    return {
+      ...store,
+      defaultProvider: defaultProviderOf(config),
+      warningFor: (provider) => warningFor(provider, config),
+    };
   } catch (error) {
     if (!(error instanceof DatabaseBusyError)) throw error;
     throw new DatabaseBusyError(

@@ -5,10 +5,12 @@
  */
 
 import manifest from "../../deno.json" with { type: "json" };
-import { EXIT, UsageError } from "../base/errors.ts";
+import { EXIT, messageOf, UsageError } from "../base/errors.ts";
 import type { Config, ProviderConfigs } from "../config/config.ts";
+import { simulationWarning } from "../config/served.ts";
 import { serviceSettings } from "../config/service.ts";
 import type { Runner, RunSummary, StopSignals } from "../runner.ts";
+import type { Admin } from "../store/contract.ts";
 import type { WebhooksOptions } from "../webhooks/webhooks.ts";
 import {
   type Command,
@@ -18,7 +20,12 @@ import {
   SERVICE_SETTINGS,
 } from "./command.ts";
 import { renderJson } from "./render.ts";
-import { renderSummary, showProgress, summaryToJson } from "./run_report.ts";
+import {
+  renderLeft,
+  renderSummary,
+  showProgress,
+  summaryToJson,
+} from "./run_report.ts";
 import { logConnected, startService } from "./serve.ts";
 import { listenForSignals } from "./signals.ts";
 
@@ -42,6 +49,7 @@ export const run: Command = {
     "attempts",
     "timeoutMs",
     "limits",
+    "retryWaitMs",
     "drainMs",
     ...SERVICE_SETTINGS,
   ],
@@ -78,6 +86,7 @@ export async function prepareRun(
   assertFlags(context);
   const { assertEnabled, createRunner } = await import("../runner.ts");
   assertEnabled(config);
+  const warning = simulationWarning(config);
   const settings = flags.loop && config.listen !== ""
     ? await serviceSettings(config)
     : undefined;
@@ -104,6 +113,7 @@ export async function prepareRun(
   if (config.providers) {
     log.info(providersLine(config.providers), { event: "providers" });
   }
+  if (warning) log.warning(warning, { event: "simulated" });
   const telemetry = config.telemetry
     ? await import("../runner/telemetry.ts")
     : undefined;
@@ -156,6 +166,7 @@ export async function prepareRun(
           ? renderJson(summaryToJson(summary, clock.now()))
           : `${renderSummary(summary)} in ${(ms / 1_000).toFixed(1)} s\n`,
       );
+      if (!flags.loop && !flags.json) await sayWhatIsLeft(store.admin, context);
       await webhooks?.finish({
         withinMs: flags.loop ? STOP_DELIVERY_MS : END_DELIVERY_MS,
         signal: signals.abort,
@@ -165,6 +176,22 @@ export async function prepareRun(
     },
     [Symbol.asyncDispose]: () => all.disposeAsync(),
   };
+}
+
+/** After a single pass, nobody works on what has not ended. */
+async function sayWhatIsLeft(
+  admin: Pick<Admin, "count">,
+  { terminal, log }: CommandContext,
+): Promise<void> {
+  try {
+    const left = renderLeft((await admin.count()).counts);
+    if (left !== undefined) terminal.write(`Left: ${left}\n`);
+  } catch (error) {
+    log.warning(`Cannot count what is left: ${messageOf(error)}`, {
+      event: "left_unknown",
+      error: messageOf(error),
+    });
+  }
 }
 
 /** @throws {UsageError} where flags contradict each other. */

@@ -4,9 +4,11 @@
  * @module
  */
 
+import { formatCount } from "../base/figures.ts";
 import type { RunSummary } from "../runner.ts";
 import type { RunnerEvents } from "../runner/events.ts";
-import type { Admin } from "../store/contract.ts";
+import type { Admin, StateCount } from "../store/contract.ts";
+import type { TaskState } from "../task/task.ts";
 
 /** `3 started, 1 completed, 1 failed, 1 needs input`. */
 export function renderSummary(summary: RunSummary): string {
@@ -21,11 +23,28 @@ export function renderSummary(summary: RunSummary): string {
     [summary.cancelled, "cancelled"],
     [summary.released, "given back"],
     [summary.skipped, "skipped"],
+    [summary.simulated, "of them only simulated: nothing was done"],
   ] as const;
   return [
     `${started} started, ${completed} completed, ${failed} failed`,
     ...rest.filter(([count]) => count > 0).map((it) => it.join(" ")),
   ].join(", ");
+}
+
+/** `2 created, 1 running, 3 waiting for you`; undefined where nothing is left. */
+export function renderLeft(counts: readonly StateCount[]): string | undefined {
+  const of = (state: TaskState) =>
+    counts.filter((it) => it.state === state)
+      .reduce((sum, { count }) => sum + count, 0);
+  const parts = [
+    [of("created"), "created"],
+    [of("running"), "running or to be tried again"],
+    [of("needs_input"), "waiting for you"],
+  ] as const;
+  const left = parts.filter(([count]) => count > 0);
+  return left.length === 0
+    ? undefined
+    : left.map(([count, what]) => `${formatCount(count)} ${what}`).join(", ");
 }
 
 /** The result of a pass; what the HandsFree runner has too, has its names. */

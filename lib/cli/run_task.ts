@@ -6,6 +6,7 @@
 
 import { EXIT, UserError } from "../base/errors.ts";
 import { formatLocalTime, type Log, printable } from "../base/log.ts";
+import { simulationWarning } from "../config/served.ts";
 import type { ProcessorLookup } from "../processors/processor.ts";
 import type { RunWatcher } from "../runner/log.ts";
 import type { Store } from "../store/contract.ts";
@@ -31,6 +32,8 @@ export const runTask: Command = {
     const prefix = prefixOf(args, "run a task without its id");
     const { assertEnabled } = await import("../runner.ts");
     assertEnabled(config);
+    const warning = simulationWarning(config);
+    if (warning) log.warning(warning, { event: "simulated" });
     const { createProcessors } = await import("../processors/open.ts");
     await using processors = await createProcessors(config, { clock, log });
     await using store = await openStore();

@@ -6,6 +6,7 @@
 
 import manifest from "../../deno.json" with { type: "json" };
 import { EXIT } from "../base/errors.ts";
+import { defaultProviderOf, warningFor } from "../config/served.ts";
 import { type ServiceSettings, serviceSettings } from "../config/service.ts";
 import type { Runner, StopSignals } from "../runner.ts";
 import type { Store } from "../store/contract.ts";
@@ -85,6 +86,10 @@ export async function startService(
     clock,
     log,
     settings,
+    served: {
+      defaultProvider: defaultProviderOf(config),
+      warningFor: (provider) => warningFor(provider, config),
+    },
     version: manifest.version,
     runner: runner && { ...runner, drain: signals.drain },
   });

@@ -65,7 +65,7 @@ export function renderTask(
   const trace = parseTrace(task.traceText);
   const facts: (readonly [string, string | null])[] = [
     ["Task", task.id],
-    ["State", paintOf(task.state, screen)(oneLine(stateOf(task)))],
+    ["State", paintOf(task.state, screen)(oneLine(stateOf(task, now)))],
     ["Provider", oneLine(task.provider)],
     ["User", task.userId],
     [

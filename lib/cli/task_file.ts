@@ -27,6 +27,10 @@ const TOLD_LENGTH = 300;
 export class TaskFile implements NewTasks {
   readonly #source: TextSource;
   readonly #lineOfId = new Map<string, number>();
+  /** The providers that lines name; undefined where one names none. */
+  readonly providers = new Set<string | undefined>();
+  /** To be set before the first task is handed out. */
+  defaultProvider = "";
   #count = 0;
 
   private constructor(source: TextSource) {
@@ -99,8 +103,9 @@ export class TaskFile implements NewTasks {
     );
   }
 
-  #add({ id }: NewTask, line: number): void {
+  #add({ id, provider }: ReturnType<typeof checkedTask>, line: number): void {
     this.#count++;
+    this.providers.add(provider);
     if (id === undefined) return;
     const twin = this.#lineOfId.get(id);
     if (twin !== undefined) {
@@ -111,7 +116,7 @@ export class TaskFile implements NewTasks {
 
   async #checkedTask(text: string, line: number): Promise<NewTask> {
     try {
-      return await newTaskOf(fieldsOf(text));
+      return await newTaskOf(fieldsOf(text), this.defaultProvider);
     } catch (cause) {
       throw new UsageError(
         `Cannot create tasks from ${this.#source.name}: it was changed while ` +

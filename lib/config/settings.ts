@@ -123,6 +123,30 @@ export const SETTINGS = {
     placeholder: "N",
     summary: "Tasks that run at the same time",
   },
+  retryWaitMs: {
+    flag: "retry-wait",
+    env: "HANDSFREE_AGENT_RETRY_WAIT",
+    kind: "seconds",
+    default: "60",
+    placeholder: "SECONDS",
+    summary: "Longest wait of --once for the next try of a task that failed",
+  },
+  defaultProvider: {
+    key: "default-provider",
+    env: "HANDSFREE_AGENT_DEFAULT_PROVIDER",
+    kind: "text",
+    default: "",
+    summary: "Provider of tasks that name none; else the only one, or simulate",
+  },
+  simulate: {
+    key: "simulate",
+    env: "HANDSFREE_AGENT_SIMULATE",
+    kind: "choice",
+    choices: ["unconfigured", "never"],
+    default: "unconfigured",
+    summary:
+      "Simulate all tasks where no provider is configured, or never: then refuse",
+  },
   completionDelayMs: {
     key: "completion-delay",
     env: "HANDSFREE_AGENT_TASK_COMPLETION_DELAY",

@@ -37,10 +37,11 @@ export interface Processor {
    */
   readonly stopGraceMs?: number;
   /**
-   * Nobody notices its work, so that it may do it once more in the same attempt: it
-   * need not wait until the store knows that this has begun. @default {false}
+   * It does no work: what comes of it is marked. So it may do that once more in the
+   * same attempt, and need not wait until the store knows that this has begun.
+   * @default {false}
    */
-  readonly isUnnoticed?: boolean;
+  readonly isSimulated?: boolean;
   /** Does a task's work. Throwing is the same as a failed outcome. */
   process(task: AgentTask, context: ProcessorContext): Promise<Outcome>;
   /** What it would do for a task, in a line: `runs claude -p "Fix it"`. */

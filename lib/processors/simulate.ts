@@ -26,7 +26,7 @@ export function createSimulateProcessor(options: SimulateOptions): Processor {
   const { delayMs, fails, clock } = options;
   return {
     name: "simulate",
-    isUnnoticed: true,
+    isSimulated: true,
     describe: () =>
       `waits ${delayMs / 1_000} s, then ${fails ? "fails" : "completes"}`,
     async process(

@@ -45,6 +45,8 @@ export interface RunnerSettings {
   readonly providers?: ReadonlyMap<string, ProviderSettings>;
   /** The longest wait after a pass that failed. */
   readonly intervalMs: number;
+  /** The longest wait of a single pass for the next attempt of a task. */
+  readonly retryWaitMs: number;
   /** How long a shutdown waits for the tasks in hand. */
   readonly drainMs: number;
   /** How long the history of ended tasks is kept; 0 for ever. */
@@ -98,8 +100,13 @@ export const RESULTS = {
 /** What came of a run; `skipped` where nothing could be recorded of it. */
 export type TaskResult = (typeof RESULTS)[keyof typeof RESULTS] | "skipped";
 
-/** What a pass did: how many tasks it started, and what came of how many. */
-export type RunSummary = Readonly<Record<"started" | TaskResult, number>>;
+/**
+ * What a pass did: how many tasks it started, what came of how many, and of how
+ * many of these it was simulated.
+ */
+export type RunSummary = Readonly<
+  Record<"started" | TaskResult | "simulated", number>
+>;
 
 /** Puts a runner together. */
 export function createRunner(parts: RunnerParts): Runner {

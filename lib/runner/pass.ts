@@ -75,6 +75,7 @@ export class Pass {
     cancelled: 0,
     released: 0,
     skipped: 0,
+    simulated: 0,
   };
   /** What is not recorded or not given back yet, and that this is one less. */
   #unfinished = 0;
@@ -131,8 +132,8 @@ export class Pass {
           await waiting.wait(min(found.at, this.#tidiedAt));
         } else {
           const isUnchanged = found.freed === slots.changed;
-          if (slots.isIdle && isUnchanged) break;
-          await found.freed;
+          if (!slots.isIdle || !isUnchanged) await found.freed;
+          else if (!await this.#isRetryDue(found.at)) break;
         }
       }
     }
@@ -140,6 +141,25 @@ export class Pass {
     slots.stop();
     await this.#finish();
     return this.#counts;
+  }
+
+  /** Waits for the next attempt of a task, where that is soon. */
+  async #isRetryDue(since: Date): Promise<boolean> {
+    const { queue, clock, settings, claimedProviders } = this.#runner;
+    const { stop, onError } = this.#options;
+    while (this.#unfinished > 0 && !stop.aborted) await this.#finished.next;
+    try {
+      const dueMs = await queue.untilDue(since, {
+        isRetry: true,
+        providers: claimedProviders,
+      });
+      if (dueMs === null || dueMs > settings.retryWaitMs) return false;
+      await clock.sleep(dueMs, stop);
+      return true;
+    } catch (error) {
+      onError(error);
+      return false;
+    }
   }
 
   /** Undefined where there may be more at once. */
@@ -244,6 +264,7 @@ export class Pass {
       onOver,
       onResult: (result) => {
         this.#counts[result]++;
+        if (run.isSimulated && result !== "skipped") this.#counts.simulated++;
         this.#finishOne();
       },
     });

@@ -44,10 +44,11 @@ export async function executeRun(
   // Where this process was stopped meanwhile, somebody else may have it by now.
   if (clock.monotonic() >= run.heldUntil) run.stop("lease lost");
   const wasLost = run.reason === "lease lost";
+  run.isSimulated = processorFor(task.provider)?.isSimulated ?? false;
   if (!run.isBegun && !wasLost) {
     const isBegun = beginHeld(runner, run);
     // Should this process die in between, its attempt would not be spent.
-    if (!processorFor(task.provider)?.isUnnoticed) await isBegun;
+    if (!run.isSimulated) await isBegun;
   }
   const own = settingsFor(task.provider, settings.providers);
   const startedAt = clock.monotonic();

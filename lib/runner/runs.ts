@@ -25,6 +25,8 @@ export class Run extends StopSwitch implements Held {
   readonly claimedState: TaskState;
   /** What the processor noted and nobody has written yet. */
   note: ProgressNote | undefined;
+  /** Its processor does no work. */
+  isSimulated = false;
   /** How much is done, as the processor noted last. */
   fraction: number | undefined;
   /** The work is over: what is left is to write its outcome. */

@@ -65,7 +65,7 @@ function traced(processor: Processor, tracer: Tracer): Processor {
   return {
     name: processor.name,
     stopGraceMs: processor.stopGraceMs,
-    isUnnoticed: processor.isUnnoticed,
+    isSimulated: processor.isSimulated,
     process,
     describe: processor.describe?.bind(processor),
     check: processor.check?.bind(processor),

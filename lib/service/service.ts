@@ -18,6 +18,7 @@ import { EventHub } from "./api/event_hub.ts";
 import { Access } from "./api/guard.ts";
 import { Prometheus } from "./api/prometheus.ts";
 import { ReadCache } from "./api/read_cache.ts";
+import type { Served } from "./api/routing.ts";
 import { listen } from "./listen.ts";
 
 /** A runner in the same process. */
@@ -37,6 +38,7 @@ export interface ServiceParts {
   /** The program's. */
   readonly version: string;
   readonly settings: ServiceSettings;
+  readonly served: Served;
   /** Undefined where none is in this process. */
   readonly runner?: ServedRunner;
 }
@@ -65,7 +67,7 @@ export interface StopOptions {
 export async function startService(
   parts: ServiceParts,
 ): Promise<RunningService> {
-  const { store, clock, log, version, settings, runner } = parts;
+  const { store, clock, log, version, settings, served, runner } = parts;
   const reads = new ReadCache(clock);
   const onNews = () => reads.changed();
   const metrics = new Prometheus({
@@ -82,6 +84,7 @@ export async function startService(
     clock,
     log,
     version,
+    served,
     access: new Access(settings.token),
     reads,
     hub: new EventHub({ events: store.events, clock, log, onNews }),

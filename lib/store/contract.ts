@@ -21,6 +21,7 @@ import type {
   TaskState,
   Transition,
 } from "../task/task.ts";
+import type { ShownState } from "../task/shown_state.ts";
 import type { DatabaseError } from "../base/errors.ts";
 import type { IdList } from "./id_list.ts";
 
@@ -96,7 +97,7 @@ export interface Queue {
    * How long until more becomes claimable, in milliseconds: what was due at
    * `since`, a {@linkcode Claim.at}, was seen by that claim. Null: never.
    */
-  untilDue(since: Date): Promise<number | null>;
+  untilDue(since: Date, options?: DueOptions): Promise<number | null>;
   /** What {@linkcode Queue.claim} would do. Changes nothing. */
   preview(options: PreviewOptions): Promise<Preview>;
   /**
@@ -130,6 +131,12 @@ export interface ClaimOptions {
   readonly taskId?: string;
   /** Ends the wait for the store; then nothing is claimed. */
   readonly signal?: AbortSignal;
+}
+
+/** Options for {@linkcode Queue.untilDue}. */
+export interface DueOptions extends Pick<ClaimOptions, "providers"> {
+  /** Only tasks that wait for their next attempt. @default {false} */
+  readonly isRetry?: boolean;
 }
 
 /** What came of a {@linkcode Queue.claim}. */
@@ -262,7 +269,7 @@ export function newTasks(tasks: readonly NewTask[]): NewTasks {
 
 /** Chooses tasks by what they have in common. */
 export interface TaskFilter {
-  readonly states?: readonly TaskState[];
+  readonly states?: readonly ShownState[];
   readonly provider?: string;
 }
 

@@ -14,6 +14,7 @@ import type {
   TaskEventKind,
   TaskState,
 } from "./task.ts";
+import { isSimulated, shownStateOf } from "./shown_state.ts";
 import { parseTrace, stringifyJson } from "./trace.ts";
 
 /** A task with the names of its table. */
@@ -27,6 +28,8 @@ export function taskToJson(task: AgentTask) {
   return {
     id: task.id,
     state: task.state as string,
+    shown_state: shownStateOf(task) as string,
+    simulated: isSimulated(task.traceText),
     user_id: task.userId,
     provider: task.provider,
     target_type: task.targetType,

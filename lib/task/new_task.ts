@@ -36,7 +36,8 @@ export type TaskFields = {
   readonly [field in (typeof TASK_FIELDS)[number]]?: unknown;
 };
 
-const DEFAULT_PROVIDER = "simulate";
+/** The provider of tasks that name none, where nothing is configured. */
+export const DEFAULT_PROVIDER = "simulate";
 const DEFAULT_USER = "local";
 /** RFC 9562, appendix A. HandsFree makes user ids in this namespace. */
 const NAMESPACE_DNS = "6ba7b810-9dad-11d1-80b4-00c04fd430c8";
@@ -64,18 +65,24 @@ let lastUser: { readonly user: string; readonly id: string } | undefined;
  *
  * @throws {UsageError} that says which field is wrong and what it should be.
  */
-export async function newTaskOf(fields: TaskFields): Promise<NewTask> {
-  const task = checkedTask(fields);
-  return { ...task, userId: await userIdOf(task.userId) };
+export async function newTaskOf(
+  fields: TaskFields,
+  defaultProvider = DEFAULT_PROVIDER,
+): Promise<NewTask> {
+  const { provider = defaultProvider, ...task } = checkedTask(fields);
+  return { ...task, provider, userId: await userIdOf(task.userId) };
 }
 
 /**
- * The same, but that `userId` is the user as given: for those who only look
- * whether the fields are right, and need not wait for a hash.
+ * The same, but that `userId` is the user as given, and the provider may be
+ * missing: for those who only look whether the fields are right, and need not wait
+ * for a hash.
  *
  * @throws {UsageError} that says which field is wrong and what it should be.
  */
-export function checkedTask(fields: TaskFields): NewTask {
+export function checkedTask(
+  fields: TaskFields,
+): Omit<NewTask, "provider"> & { readonly provider: string | undefined } {
   for (const name of Object.keys(fields)) {
     if ((TASK_FIELDS as readonly string[]).includes(name)) continue;
     throw new UsageError(
@@ -93,7 +100,7 @@ export function checkedTask(fields: TaskFields): NewTask {
   return {
     id: id?.toLowerCase(),
     userId: textOf(fields, "user") ?? DEFAULT_USER,
-    provider: textOf(fields, "provider") ?? DEFAULT_PROVIDER,
+    provider: textOf(fields, "provider"),
     instruction: textOf(fields, "instruction"),
     targetType: targetTypeOf(fields, targetRef),
     targetRef,

@@ -19,6 +19,7 @@ import {
   type TaskState,
   type Transition,
 } from "./task.ts";
+import { isSimulated, SIMULATED_KEY } from "./shown_state.ts";
 import { mergeTrace, parseTrace } from "./trace.ts";
 
 /** Who the trace says did it: HandsFree's own name for its runner. */
@@ -42,6 +43,8 @@ export interface Held {
   readonly lease: Lease | NoLease;
   /** What its run noted last and nobody has written yet. */
   readonly note?: ProgressNote | undefined;
+  /** What comes of its run is marked: no work is done. @default {false} */
+  readonly isSimulated?: boolean;
 }
 
 /** What a transition reads of a task's row, and changes. */
@@ -176,7 +179,9 @@ const startedAt = patchAt((time) => ({
 }));
 
 function startedPatch(at: Date, traceText: string | null): JsonObject {
-  return wasStarted(traceText) ? NOTHING : startedAt(at);
+  if (!wasStarted(traceText)) return startedAt(at);
+  // What came of an earlier attempt says nothing about this one.
+  return isSimulated(traceText) ? { [SIMULATED_KEY]: false } : NOTHING;
 }
 
 function wasStarted(traceText: string | null): boolean {
@@ -190,13 +195,14 @@ export function complete(
   { message, result }: { result?: JsonValue; message?: string } = {},
 ): Transition {
   const isBare = message === undefined && result === undefined;
+  const patchOf = claimed.isSimulated ? simulatedAt : completedAt;
   return transition(claimed, {
     from: "running",
     to: "completed",
     event: "completed",
-    detail: message,
-    patch: isBare ? completedAt : (at) => ({
-      ...completedAt(at),
+    detail: message ?? (claimed.isSimulated ? "simulated" : undefined),
+    patch: isBare ? patchOf : (at) => ({
+      ...patchOf(at),
       ...message === undefined ? {} : { progress: message },
       // Not HandsFree's: `result` says there that the task succeeded.
       ...result === undefined ? {} : { output: result },
@@ -210,6 +216,18 @@ const completedAt = patchAt((time) => ({
   result: "success",
 }));
 
+/** Not HandsFree's: nobody may take what was simulated for work. */
+const simulatedAt = patchAt((time) => ({
+  completed_at: time,
+  completed_by: RUNNER_ACTOR,
+  result: "success",
+  [SIMULATED_KEY]: true,
+}));
+
+function markOf({ isSimulated }: Held): JsonObject {
+  return isSimulated ? { [SIMULATED_KEY]: true } : NOTHING;
+}
+
 /** running → failed. */
 export function fail(claimed: Held, error: string): Transition {
   return transition(claimed, {
@@ -217,7 +235,7 @@ export function fail(claimed: Held, error: string): Transition {
     to: "failed",
     event: "failed",
     detail: error,
-    patch: (at) => failedPatch(at, error),
+    patch: (at) => ({ ...failedPatch(at, error), ...markOf(claimed) }),
   });
 }
 
@@ -265,6 +283,7 @@ export function askInput(
     patch: (at) => ({
       question,
       question_asked_at: traceTime(at),
+      ...markOf(claimed),
       ...answerWithinMs === undefined ? {} : {
         answer_by: traceTime(new Date(at.getTime() + answerWithinMs)),
       },
@@ -333,6 +352,7 @@ export function retryLater(
       last_error: error,
       last_failed_at: traceTime(at),
       retry_at: traceTime(new Date(at.getTime() + delayMs)),
+      ...markOf(claimed),
     }),
   });
 }

@@ -60,6 +60,7 @@ export async function runOn(
     openAdmin: () =>
       Promise.resolve({
         admin,
+        defaultProvider: "simulate",
         // Used by many commands: none of them may end it.
         [Symbol.asyncDispose]: () => Promise.resolve(),
       }),
@@ -74,17 +75,19 @@ export async function runOn(
 }
 
 /** The tasks behind a service. */
-export function adminAt(
+export async function adminAt(
   url: string,
   { token = "", silenceMs }: {
     readonly token?: string;
     readonly silenceMs?: number;
   } = {},
 ): Promise<Admin> {
-  return openServiceAdmin({
+  const { admin } = await openServiceAdmin({
     url: new URL(url),
     token,
     clock: systemClock,
     silenceMs,
+    onWarning: () => {},
   });
+  return admin;
 }

@@ -373,7 +373,7 @@ Deno.test("a held task whose work nobody notices waits for nothing", async () =>
   const { runner } = setUp({
     clock,
     tasks: 1,
-    isUnnoticed: true,
+    isSimulated: true,
     process: () => {
       calls++;
       return Promise.resolve({ kind: "completed" });

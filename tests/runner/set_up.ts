@@ -26,7 +26,7 @@ export interface Setup {
   /** @default {completes at once} */
   readonly process?: Processor["process"];
   readonly stopGraceMs?: number;
-  readonly isUnnoticed?: boolean;
+  readonly isSimulated?: boolean;
   readonly settings?: Partial<RunnerSettings>;
   /** @default {one that moves itself} */
   readonly clock?: FakeClock;
@@ -38,7 +38,7 @@ export interface Setup {
 /** Two slots, a lease of a minute, one attempt. */
 export function setUp(options: Setup = {}) {
   const { clock = new FakeClock({ autoAdvance: true }) } = options;
-  const { stopGraceMs, isUnnoticed } = options;
+  const { stopGraceMs, isSimulated } = options;
   const { queue = new StubQueue(clock) } = options;
   const lines: string[] = [];
   const log = createLog({
@@ -53,7 +53,7 @@ export function setUp(options: Setup = {}) {
     processorFor: () => ({
       name: "scripted",
       stopGraceMs,
-      isUnnoticed,
+      isSimulated,
       process,
     }),
     clock,
@@ -64,6 +64,7 @@ export function setUp(options: Setup = {}) {
       enabled: true,
       concurrency: 2,
       leaseMs: 60_000,
+      retryWaitMs: 0,
       maxAttempts: 3,
       intervalMs: 5_000,
       drainMs: 1_000,
@@ -104,6 +105,7 @@ export function summary(given: Partial<RunSummary>): RunSummary {
     cancelled: 0,
     released: 0,
     skipped: 0,
+    simulated: 0,
     ...given,
   };
 }

@@ -21,9 +21,12 @@ import {
   type ServedRunner,
   startService,
 } from "../../lib/service/service.ts";
+import type { Served } from "../../lib/service/api/routing.ts";
 
 /** Options for {@linkcode TestService.start}. */
 export interface TestServiceOptions {
+  /** @default {SERVED} */
+  readonly served?: Served;
   readonly token?: string;
   /** As a runner with --exclusive has it. */
   readonly exclusive?: boolean;
@@ -50,6 +53,12 @@ export interface Answer {
 export const NO_ID = "00000000-0000-4000-8000-000000000000";
 
 /** See the module's description. */
+/** A service that says that it serves every provider. */
+export const SERVED = {
+  defaultProvider: "simulate",
+  warningFor: () => undefined,
+};
+
 export class TestService implements AsyncDisposable {
   readonly folder = Deno.makeTempDirSync({ prefix: "agent-runner-service-" });
   readonly log: string[] = [];
@@ -83,6 +92,7 @@ export class TestService implements AsyncDisposable {
         allowedHosts: options.allowedHosts ?? [],
         token: options.token ?? "",
       },
+      served: options.served ?? SERVED,
       runner: options.runner?.(store),
     });
     return Object.assign(test, { store, service });

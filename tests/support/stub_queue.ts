@@ -11,6 +11,7 @@ import {
   type Admin,
   type Claim,
   type ClaimOptions,
+  type DueOptions,
   type EndedTask,
   type EndOptions,
   type LeaseState,
@@ -357,11 +358,16 @@ export class StubQueue implements Queue {
     }
   }
 
-  async untilDue(since: Date): Promise<number | null> {
+  async untilDue(
+    since: Date,
+    { isRetry = false, providers }: DueOptions = {},
+  ): Promise<number | null> {
     await this.#meet("untilDue");
     const times = [...this.rows.values()].flatMap((row) => {
-      const { state, runAt, leaseExpiresAt } = row;
+      const { state, runAt, leaseExpiresAt, leaseId, provider } = row;
       if (state === "completed" || state === "failed") return [];
+      if (isRetry && (state !== "running" || leaseId !== null)) return [];
+      if (providers && !providers.includes(provider)) return [];
       const due = Math.max(+(runAt ?? 0), +(leaseExpiresAt ?? 0));
       return due > since.getTime() ? [due - this.#clock.now().getTime()] : [];
     });

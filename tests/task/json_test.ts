@@ -31,6 +31,8 @@ Deno.test("taskToJson() uses the names of the table", () => {
   assertEquals(taskToJson(TASK), {
     id: "550e8400-e29b-41d4-a716-446655440000",
     state: "completed",
+    shown_state: "completed",
+    simulated: false,
     user_id: "e2895575-a786-551f-ac71-b2530bbc877e",
     provider: "simulate",
     target_type: "issue",

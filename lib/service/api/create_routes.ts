@@ -26,12 +26,13 @@ import { found } from "./task_routes.ts";
 import {
   batchSchema,
   createdSchema,
+  createdTaskSchema,
   MAX_BATCH_BYTES,
   newTaskSchema,
-  taskSchema,
 } from "./task_schemas.ts";
 
 const MAX_BODY_BYTES = 1024 ** 2;
+const MOST_WARNINGS = 10;
 
 /** Where the trace has the digest. */
 const DIGEST_KEY = "request_digest";
@@ -55,8 +56,8 @@ const createTaskRoute = createRoute({
   summary: "Create a task",
   request: { headers, body: jsonRequest(newTaskSchema) },
   responses: {
-    201: json(taskSchema, "Created"),
-    200: json(taskSchema, "Created before with this Idempotency-Key"),
+    201: json(createdTaskSchema, "Created"),
+    200: json(createdTaskSchema, "Created before with this Idempotency-Key"),
     ...problems(409, 413, 415, 422),
   },
 });
@@ -75,17 +76,24 @@ const createBatchRoute = createRoute({
 
 /** Adds the routes. */
 export function addCreateRoutes(api: OpenAPIHono, service: Service): void {
+  const { served } = service;
+  const warningsOf = (tasks: readonly NewTask[]) =>
+    [...new Set(tasks.map(({ provider }) => provider))]
+      .flatMap((provider) => served.warningFor(provider) ?? [])
+      .slice(0, MOST_WARNINGS);
   api.use(createTaskRoute.getRoutingPath(), jsonBody(MAX_BODY_BYTES));
   api.use(createBatchRoute.getRoutingPath(), jsonBody(MAX_BATCH_BYTES));
 
   api.openapi(createTaskRoute, async (c) => {
     const body = c.req.valid("json");
+    const task = await newTaskOf(body, served.defaultProvider);
     const { isNew, ids: [id = ""] } = await createOnce(
       service,
-      [await newTaskOf(body)],
+      [task],
       { ...c.req.valid("header"), body: body as JsonValue },
     );
-    return jsonResponse(taskToJson(await found(service, id)), {
+    const json = taskToJson(await found(service, id));
+    return jsonResponse({ ...json, warnings: warningsOf([task]) }, {
       status: isNew ? 201 : 200,
       headers: { Location: `/api/v1/tasks/${id}` },
     });
@@ -94,14 +102,19 @@ export function addCreateRoutes(api: OpenAPIHono, service: Service): void {
   api.openapi(createBatchRoute, async (c) => {
     const body = c.req.valid("json");
     const tasks: NewTask[] = [];
-    for (const task of body.tasks) tasks.push(await newTaskOf(task));
+    for (const task of body.tasks) {
+      tasks.push(await newTaskOf(task, served.defaultProvider));
+    }
     const { isNew, ids } = await createOnce(service, tasks, {
       ...c.req.valid("header"),
       body: body as JsonValue,
     });
-    return jsonResponse({ count: ids.length, ids: [...ids] }, {
-      status: isNew ? 201 : 200,
-    });
+    const created = {
+      count: ids.length,
+      ids: [...ids],
+      warnings: warningsOf(tasks),
+    };
+    return jsonResponse(created, { status: isNew ? 201 : 200 });
   });
 }
 

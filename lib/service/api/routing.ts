@@ -18,6 +18,14 @@ import type { ReadCache } from "./read_cache.ts";
 import { Problem, type ProblemStatus, TITLES } from "./responses.ts";
 import { problemSchema } from "./task_schemas.ts";
 
+/** Whose tasks are worked on. */
+export interface Served {
+  /** The provider of a new task that names none. */
+  readonly defaultProvider: string;
+  /** Says that nobody does the work of a provider's tasks. */
+  readonly warningFor: (provider: string) => string | undefined;
+}
+
 /** What routes are given. */
 export interface Service {
   readonly store: Pick<Store, "admin" | "events">;
@@ -26,6 +34,7 @@ export interface Service {
   /** The program's. */
   readonly version: string;
   readonly access: Access;
+  readonly served: Served;
   readonly reads: ReadCache;
   readonly hub: EventHub;
   readonly metrics: Prometheus;

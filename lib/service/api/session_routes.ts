@@ -52,15 +52,19 @@ const endRoute = createRoute({
 /** Adds the routes. */
 export function addSessionRoutes(
   api: OpenAPIHono,
-  { access, clock }: Service,
+  { access, clock, served }: Service,
 ): void {
+  const session = (authorized: boolean) => ({
+    token_needed: access.needsToken,
+    authorized,
+    default_provider: authorized ? served.defaultProvider : "",
+  });
   api.use(PATH, jsonBody(MAX_BODY_BYTES));
 
-  api.openapi(getRoute, (c) =>
-    jsonResponse({
-      token_needed: access.needsToken,
-      authorized: access.allows(c.req.raw.headers, clock.now()),
-    }));
+  api.openapi(
+    getRoute,
+    (c) => jsonResponse(session(access.allows(c.req.raw.headers, clock.now()))),
+  );
 
   api.openapi(beginRoute, (c) => {
     const { token } = c.req.valid("json");
@@ -68,7 +72,7 @@ export function addSessionRoutes(
       throw new Problem(401, "This is not the token.");
     }
     const isSecure = c.req.header("Origin")?.startsWith("https:");
-    return jsonResponse({ token_needed: access.needsToken, authorized: true }, {
+    return jsonResponse(session(true), {
       headers: access.needsToken
         ? { "Set-Cookie": cookieOf(access.session(clock.now()), isSecure) }
         : {},

@@ -7,6 +7,7 @@
 
 import { z } from "@hono/zod-openapi";
 import { MAX_LISTED_TEXT } from "../../store/contract.ts";
+import { SHOWN_STATES } from "../../task/shown_state.ts";
 import { type JsonValue, TASK_STATES } from "../../task/task.ts";
 
 /** The most tasks in one batch. */
@@ -48,7 +49,7 @@ export const newTaskSchema = z.strictObject({
     example: "Summarise the open issues",
   }),
   provider: name.optional().openapi({
-    description: 'Who does the work. Default: "simulate"',
+    description: "Who does the work. Default: default_provider of /session",
   }),
   user: name.optional().openapi({
     description: 'Whose task it is: a UUID or any text. Default: "local"',
@@ -85,15 +86,27 @@ export const batchSchema = z.strictObject({
   tasks: z.array(batchTaskSchema).min(1).max(MAX_BATCH_TASKS),
 }).openapi("NewTasks");
 
+const warnings = z.array(z.string()).openapi({
+  description: "Of providers whose tasks nobody works on",
+});
+
 /** What creating many gives. */
 export const createdSchema = z.object({
   count: z.int(),
   ids: z.array(uuid).openapi({ description: "In the order of the tasks" }),
+  warnings,
 }).openapi("CreatedTasks");
 
 const commonTaskFields = {
   id: uuid,
   state: anyState,
+  shown_state: z.string().openapi({
+    description: "The state, or what people see of it: retrying of running, " +
+      "cancelled of failed",
+  }),
+  simulated: z.boolean().openapi({
+    description: "What came of it was simulated: nothing was done",
+  }),
   user_id: uuid,
   provider: z.string(),
   target_type: z.enum(["issue", "pr"]).nullable(),
@@ -128,6 +141,10 @@ export const taskSchema = z.object({
     description: "An object; a text where another program left no JSON object",
   }),
 }).openapi("Task");
+
+/** A task that was just created. */
+export const createdTaskSchema = taskSchema.extend({ warnings })
+  .openapi("CreatedTask");
 
 /** A task in a list. */
 export const listedTaskSchema = z.object({
@@ -167,9 +184,9 @@ export const wholePageSchema = z.object({
 /** What chooses tasks by what they have in common. */
 export const filterFields = {
   state: z.string().transform((text) => text.split(",").map((it) => it.trim()))
-    .pipe(z.array(z.enum(TASK_STATES))).optional().openapi({
+    .pipe(z.array(z.enum(SHOWN_STATES))).optional().openapi({
       type: "string",
-      description: `States, separated by commas: ${TASK_STATES.join(", ")}`,
+      description: `States, separated by commas: ${SHOWN_STATES.join(", ")}`,
       example: "failed,needs_input",
     }),
   provider: z.string().max(200).optional(),
@@ -229,6 +246,9 @@ export const eventsSchema = z.object({ events: z.array(eventSchema) })
 export const sessionSchema = z.object({
   token_needed: z.boolean(),
   authorized: z.boolean(),
+  default_provider: z.string().openapi({
+    description: "The provider of a new task that names none",
+  }),
 }).openapi("Session");
 
 /** A refusal or failure. */

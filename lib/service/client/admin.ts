@@ -70,23 +70,36 @@ import { createTasks } from "./create.ts";
  * @throws {ServiceError} where there is no service of agent-runner.
  * @throws {UsageError} where it does not know the token.
  */
-export async function openServiceAdmin(options: ApiOptions): Promise<Admin> {
+export async function openServiceAdmin(
+  options: ServiceAdminOptions,
+): Promise<{ readonly admin: Admin; readonly defaultProvider: string }> {
   const api = new Api(options);
-  const { authorized } = await api.json("api/v1/session", sessionSchema);
-  if (!authorized) throw api.unauthorized();
-  return new ServiceAdmin(api);
+  const session = await api.json("api/v1/session", sessionSchema);
+  if (!session.authorized) throw api.unauthorized();
+  return {
+    admin: new ServiceAdmin(api, options),
+    defaultProvider: session.default_provider,
+  };
+}
+
+/** Options for {@linkcode openServiceAdmin}. */
+export interface ServiceAdminOptions extends ApiOptions {
+  /** Called with what the service says of what it did. */
+  readonly onWarning: (message: string) => void;
 }
 
 /** An {@linkcode Admin} behind a service. */
 class ServiceAdmin implements Admin {
   readonly #api: Api;
+  readonly #options: ServiceAdminOptions;
 
-  constructor(api: Api) {
+  constructor(api: Api, options: ServiceAdminOptions) {
     this.#api = api;
+    this.#options = options;
   }
 
   create(tasks: NewTasks): Promise<IdList> {
-    return createTasks(this.#api, tasks);
+    return createTasks(this.#api, tasks, this.#options);
   }
 
   async get(id: string): Promise<AgentTask | undefined> {

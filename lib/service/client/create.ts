@@ -27,8 +27,13 @@ const FRAME_BYTES = 100;
  * and none was created.
  * @throws {UserError} that says how many were created before one could not be.
  */
-export async function createTasks(api: Api, tasks: NewTasks): Promise<IdList> {
+export async function createTasks(
+  api: Api,
+  tasks: NewTasks,
+  { onWarning }: { readonly onWarning: (message: string) => void },
+): Promise<IdList> {
   const ids = new IdList();
+  const warnings = new Set<string>();
   try {
     for await (const batch of batchesOf(tasks)) {
       const created = await api.json(
@@ -37,6 +42,10 @@ export async function createTasks(api: Api, tasks: NewTasks): Promise<IdList> {
         { body: { tasks: batch }, idempotencyKey: crypto.randomUUID() },
       );
       ids.add(created.ids);
+      for (const warning of created.warnings) {
+        if (!warnings.has(warning)) onWarning(warning);
+        warnings.add(warning);
+      }
     }
   } catch (error) {
     const cause = explained(error);

@@ -17,6 +17,7 @@ import {
 import type {
   Claim,
   ClaimOptions,
+  DueOptions,
   EndedTask,
   EndOptions,
   LeaseState,
@@ -25,7 +26,7 @@ import type {
   Queue,
   Recorded,
 } from "../contract.ts";
-import { claimTasks, isDead, isFree, roomAfter } from "./claim.ts";
+import { claimTasks, isDead, isFree, isOneOf, roomAfter } from "./claim.ts";
 import type { Connection } from "./connection.ts";
 import type { Database, TransactionOptions } from "./database.ts";
 import { Grace, GraceWait, hasLeases } from "./grace.ts";
@@ -316,16 +317,25 @@ export class DuckDbQueue implements Queue {
     );
   }
 
-  untilDue(since: Date): Promise<number | null> {
+  untilDue(
+    since: Date,
+    { isRetry = false, providers }: DueOptions = {},
+  ): Promise<number | null> {
     return this.#database.transaction(async (connection) => {
       const due = await connection.json<number>(
         `SELECT to_json(epoch_ms(min(due))) FROM (
            SELECT CASE status WHEN 'needs_input' THEN run_at
              ELSE greatest(run_at, lease_expires_at) END AS due
            FROM agent_tasks
-           WHERE status IN ('created', 'running', 'needs_input'))
+           WHERE status IN ('created', 'running', 'needs_input')
+             AND (NOT $2::BOOLEAN OR status = 'running' AND lease_id IS NULL)
+             AND ($3::TEXT IS NULL OR ${isOneOf("$3")}))
          WHERE due > $1::TIMESTAMPTZ`,
-        [since.toISOString()],
+        [
+          since.toISOString(),
+          isRetry,
+          providers ? JSON.stringify(providers) : null,
+        ],
       );
       const now = this.#database.now().getTime();
       return due === null ? null : Math.max(0, due - now);

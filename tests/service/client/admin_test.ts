@@ -8,6 +8,7 @@ import { openInFolder } from "../../store/duckdb/subject.ts";
 import type { StoreUnderTest } from "../../store/conformance/subject.ts";
 import { testStore } from "../../store/conformance/suite.ts";
 import { LIMIT_MS } from "../../support/until.ts";
+import { SERVED } from "../service.ts";
 
 testStore("through the service", openBehindService, {
   parts: ["admin"],
@@ -42,11 +43,13 @@ async function openBehindService(): Promise<StoreUnderTest> {
       allowedHosts: [],
       token: "",
     },
+    served: SERVED,
   });
-  const admin = await openServiceAdmin({
+  const { admin } = await openServiceAdmin({
     url: new URL(service.url),
     token: "",
     clock: systemClock,
+    onWarning: () => {},
   });
   return {
     ...subject,

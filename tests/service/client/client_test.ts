@@ -59,17 +59,28 @@ function problem(status: number, detail: string): Response {
   return json({ type: "about:blank", title: "No", status, detail }, status);
 }
 
-const SESSION = { token_needed: false, authorized: true };
+const SESSION = {
+  token_needed: false,
+  authorized: true,
+  default_provider: "simulate",
+};
 const NO_TASKS = { tasks: [], total: 0, next_cursor: null };
 const NO_PAGE = { tasks: [], total: 0, next: undefined };
 
 /** The tasks behind a service. */
-function adminAt(
+async function adminAt(
   url: string,
   { token = "", silenceMs }: { token?: string; silenceMs?: number } = {},
 ): Promise<Admin> {
   const clock = systemClock;
-  return openServiceAdmin({ url: new URL(url), token, clock, silenceMs });
+  const { admin } = await openServiceAdmin({
+    url: new URL(url),
+    token,
+    clock,
+    silenceMs,
+    onWarning: () => {},
+  });
+  return admin;
 }
 
 /** Says of a session what it should, and of all else what the test wants. */

@@ -9,7 +9,7 @@ import { askInput, fail } from "../../../lib/task/transitions.ts";
 import { Chromium, chromiumPath } from "../../../tools/browser.ts";
 import { Folder } from "../../cli/cli.ts";
 import { LIMIT_MS } from "../../support/until.ts";
-import { TestService } from "../service.ts";
+import { SERVED, TestService } from "../service.ts";
 
 // What only browsers have; the types of them all would be other tests' too.
 // deno-lint-ignore no-explicit-any
@@ -262,6 +262,7 @@ browserTest("comes back by itself when the service does, and misses nothing", {
       allowedHosts: [],
       token: "",
     },
+    served: SERVED,
   });
   await shows(page, "#status", "Live");
   assertEquals((await titles(page, 2)).includes("Meanwhile"), true);

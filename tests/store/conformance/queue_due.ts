@@ -6,6 +6,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import type {
+  DueOptions,
   Preview,
   PreviewOptions,
   Store,
@@ -97,6 +98,23 @@ function testUntilDue(test: Test): void {
     assertEquals(await dueIn(store), 60);
     await elapse(HOUR);
     assertEquals(await dueIn(store), 360);
+  });
+
+  test("untilDue() of retries is until the next attempt of one of the providers", async ({ store, elapse }) => {
+    await createMany(store, 3);
+    const { at, tasks } = await claim(store, { leaseMs: HOUR });
+    const { task: { provider } } = nth(tasks, 0);
+    const isRetry = true;
+    assertEquals(await store.queue.untilDue(at, { isRetry }), null);
+    const delayMs = 10 * MINUTE;
+    await record(store, retryLater(nth(tasks, 0), { error: "E", delayMs }));
+    const due = (options: DueOptions) =>
+      store.queue.untilDue(at, options).then(minutes);
+    assertEquals(await due({ isRetry }), 10);
+    assertEquals(await due({ isRetry, providers: [provider, "others"] }), 10);
+    assertEquals(await due({ isRetry, providers: ["others"] }), null);
+    await elapse(11 * MINUTE);
+    assertEquals(await due({ isRetry }), 0);
   });
 
   test("untilDue() counts what is only held", async ({ store }) => {

@@ -1,0 +1,80 @@
+/**
+ * Who does the work of a provider's tasks, as the configuration has it; and what to
+ * say where nobody does.
+ *
+ * @module
+ */
+
+import { closestString } from "@std/text/closest-string";
+import { UsageError } from "../base/errors.ts";
+import { DEFAULT_PROVIDER } from "../task/new_task.ts";
+import type { Config } from "./config.ts";
+
+type ServedConfig = Pick<
+  Config,
+  "providers" | "configPath" | "simulate" | "defaultProvider"
+>;
+
+/** The provider of a task that names none. */
+export function defaultProviderOf(
+  { defaultProvider, providers }: ServedConfig,
+): string {
+  if (defaultProvider !== "") return defaultProvider;
+  const [only = DEFAULT_PROVIDER, ...others] = [...providers?.keys() ?? []]
+    .filter((name) => name !== "*");
+  return others.length === 0 && !providers?.has("*") ? only : DEFAULT_PROVIDER;
+}
+
+/**
+ * Says that nobody does the work of a provider's tasks, and what to do; undefined
+ * where somebody does.
+ */
+export function warningFor(
+  provider: string,
+  { providers, configPath, simulate }: ServedConfig,
+): string | undefined {
+  if (!providers) {
+    if (simulate === "never") {
+      return `No provider is configured: tasks of "${provider}" wait. ${HOW}`;
+    }
+    return provider === DEFAULT_PROVIDER ? undefined : (
+      `No provider is configured: tasks of "${provider}" are only simulated, ` +
+      `nothing is done. ${HOW}`
+    );
+  }
+  if (providers.has("*") || providers.has(provider)) return undefined;
+  const names = [...providers.keys()];
+  return `${configPath} names no provider "${provider}": its tasks wait. Did ` +
+    `you mean "${closestString(provider, names)}"? There are ${
+      names.join(", ")
+    }.`;
+}
+
+/** What to do where no provider is configured. */
+const HOW =
+  "Name it under providers in agent-runner.json; agent-runner config " +
+  "check says what would run.";
+
+/**
+ * Says that all tasks are only simulated; undefined where they are not.
+ *
+ * @throws {UsageError} where something would be simulated, and may not be.
+ */
+export function simulationWarning(
+  { providers, simulate }: Pick<Config, "providers" | "simulate">,
+): string | undefined {
+  const [simulated] = [...providers ?? []]
+    .find(([, { processor }]) => processor === "simulate") ?? [];
+  if (simulate === "never" && (!providers || simulated !== undefined)) {
+    throw new UsageError(
+      `Cannot run tasks: ${
+        simulated === undefined
+          ? "no provider is configured"
+          : `provider "${simulated}" is simulated`
+      }, and nothing may be simulated (simulate is "never"). ${HOW}`,
+    );
+  }
+  return providers
+    ? undefined
+    : `No provider is configured: every task is only simulated, nothing is done. ${HOW}`;
+}
