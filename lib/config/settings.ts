@@ -1,5 +1,5 @@
 /**
- * The one table of settings. Configuration, `--help` and README's table are
+ * The one table of settings. Configuration, `--help` and docs/settings.md are
  * made from it.
  *
  * @module
