@@ -1,72 +1,130 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { denoArgs } from "./support/project.ts";
-import { withTables } from "../tools/readme.ts";
+import { readPages, withTables } from "../tools/readme.ts";
 
-const root = new URL("../", import.meta.url);
-const readme = await Deno.readTextFile(new URL("README.md", root));
+const pages = await readPages();
 
-Deno.test("README's tables are those of the code", () => {
-  assertEquals(withTables(readme), readme, "run: deno run -A tools/readme.ts");
+Deno.test("the tables of README and docs/ are those of the code", () => {
+  for (const { name, text } of pages) {
+    assertEquals(
+      withTables(text),
+      text,
+      `${name}: deno run -A tools/readme.ts`,
+    );
+  }
 });
 
-Deno.test("README's links point at files", async () => {
-  for (const [, path] of readme.matchAll(/\]\((?!http)([^)#]+)\)/g)) {
-    assert(await Deno.stat(new URL(path!, root)), path);
+Deno.test("README is short, and leads to every page", () => {
+  const [readme, ...others] = pages;
+  assert(readme!.text.split("\n").length <= 151);
+  for (const { name } of others) {
+    assertStringIncludes(readme!.text, `](${name})`);
+  }
+});
+
+Deno.test("links lead to files, and to headings that are there", async () => {
+  for (const page of pages) {
+    for (const [link, target] of page.text.matchAll(/\]\((?!http)([^)]+)\)/g)) {
+      const url = new URL(target!, page.url);
+      const { hash } = url;
+      url.hash = "";
+      const text = await Deno.readFile(url);
+      const headings = new TextDecoder().decode(text).matchAll(/^#+ (.*)$/gm);
+      const names = [...headings].map(([, it]) =>
+        `#${it!.toLowerCase().replaceAll(/[^\w -]/g, "").replaceAll(" ", "-")}`
+      );
+      assert(hash === "" || names.includes(hash), `${page.name} has ${link}`);
+    }
   }
 });
 
 /** Run by .ci/run and by `deno task test` itself. */
 const runElsewhere = /task (test|compile|ok)\b/;
 
-Deno.test("README's commands work, one after the other", async (t) => {
-  const folder = await Deno.makeTempDir();
-  const environment = {
-    HANDSFREE_DB_PATH: `${folder}/handsfree.duckdb`,
-    HANDSFREE_AGENT_TASK_COMPLETION_DELAY: "0",
-    LOG_FORMAT: "text",
-    PATH: `${folder}/bin:${Deno.env.get("PATH")}`,
-    ANTHROPIC_API_KEY: "of-the-test",
-  };
-  const example = { id: "550e8400-e29b-41d4-a716-446655440000" };
-  await Deno.writeTextFile(`${folder}/example.jsonl`, JSON.stringify(example));
-  await run("deno task run create --file example.jsonl");
-
-  await Deno.mkdir(`${folder}/bin`);
-  await Deno.writeTextFile(`${folder}/bin/claude`, CLAUDE, { mode: 0o755 });
-  const config = /^```json\n([^]*?)^```$/m.exec(readme);
-  let output = "";
-  for (const command of commandsOf(readme)) {
-    if (runElsewhere.test(command)) continue;
-    if (command.includes("config check")) {
-      await Deno.writeTextFile(`${folder}/agent-runner.json`, config![1]!);
+for (const { name, text } of pages) {
+  const commands = commandsOf(text).filter((it) => !runElsewhere.test(it));
+  if (commands.length === 0) continue;
+  Deno.test(`${name}'s commands work, one after the other`, async (t) => {
+    await using place = await Place.make();
+    const config = /^```json\n([^]*?)^```$/m.exec(text);
+    for (const command of commands) {
+      if (config && command.includes("config check")) {
+        await Deno.writeTextFile(
+          `${place.folder}/agent-runner.json`,
+          config[1]!,
+        );
+      }
+      await t.step(command, async () => {
+        await place.run(command);
+      });
     }
-    await t.step(command, async () => {
-      output += await run(command);
-    });
-  }
-  assertStringIncludes(output, "Nothing wrong was found");
-  assertStringIncludes(output, "Shall I delete release/1.x too?");
-  assertStringIncludes(output, "Did: Write the release notes of v2.1");
+    if (name === "README.md") await assertNightIsOver(place);
+  });
+}
+
+async function assertNightIsOver(place: Place): Promise<void> {
+  assertStringIncludes(place.output, "Nothing wrong was found");
+  assertStringIncludes(place.output, "Shall I delete release/1.x too?");
+  assertStringIncludes(place.output, "Did: Write the release notes of v2.1");
   const all = JSON.parse(
-    await run("deno task run list --provider claude --json"),
+    await place.run("deno task run list --provider claude --json"),
   );
   const states = all.map(({ state }: { state: string }) => state);
   assertEquals([...new Set(states)], ["completed"]);
-  await Deno.remove(folder, { recursive: true });
+}
 
-  async function run(text: string): Promise<string> {
-    return text.includes("--server")
-      ? await runThroughService(text)
-      : await runHere(text.includes(" ID") ? await withId(text) : text);
+/** A folder to run a page's commands in, with a task that they may name. */
+class Place implements AsyncDisposable {
+  /** All that was printed so far. */
+  output = "";
+  readonly folder: string;
+  readonly #environment: Readonly<Record<string, string>>;
+
+  private constructor(folder: string) {
+    this.folder = folder;
+    this.#environment = {
+      HANDSFREE_DB_PATH: `${folder}/handsfree.duckdb`,
+      HANDSFREE_AGENT_TASK_COMPLETION_DELAY: "0",
+      LOG_FORMAT: "text",
+      PATH: `${folder}/bin:${Deno.env.get("PATH")}`,
+      ANTHROPIC_API_KEY: "of-the-test",
+    };
   }
 
-  async function runHere(command: string): Promise<string> {
+  static async make(): Promise<Place> {
+    const place = new Place(await Deno.makeTempDir());
+    const { folder } = place;
+    const example = { id: "550e8400-e29b-41d4-a716-446655440000" };
+    await Deno.writeTextFile(
+      `${folder}/example.jsonl`,
+      JSON.stringify(example),
+    );
+    await place.run("deno task run create --file example.jsonl");
+    await Deno.mkdir(`${folder}/bin`);
+    await Deno.writeTextFile(`${folder}/bin/claude`, CLAUDE, { mode: 0o755 });
+    return place;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Deno.remove(this.folder, { recursive: true });
+  }
+
+  /** Runs a command of the page, and returns what it prints. */
+  async run(text: string): Promise<string> {
+    return text.includes("--server")
+      ? await this.#runThroughService(text)
+      : await this.#runHere(
+        text.includes(" ID") ? await this.#withId(text) : text,
+      );
+  }
+
+  async #runHere(command: string): Promise<string> {
     const isLoop = command.includes("--loop");
     const isNight = command === "deno task run --loop";
     const child = new Deno.Command("bash", {
       args: ["-c", `${isLoop ? "exec env " : ""}${asProcess(command)}`],
-      cwd: folder,
-      env: environment,
+      cwd: this.folder,
+      env: this.#environment,
       stdout: "piped",
       stderr: "piped",
     }).spawn();
@@ -86,18 +144,19 @@ Deno.test("README's commands work, one after the other", async (t) => {
     clearTimeout(tooLong);
     const { code } = await child.status;
     assertEquals(code, 0, `${command}\n${stdout}\n${stderr}`);
+    this.output += stdout;
     return stdout;
   }
 
-  /** With a service of the test's in place of README's. */
-  async function runThroughService(command: string): Promise<string> {
+  /** With a service of the test's in place of the page's. */
+  async #runThroughService(command: string): Promise<string> {
     const service = new Deno.Command("bash", {
       args: [
         "-c",
         `exec ${asProcess("deno task run serve --listen 127.0.0.1:8080")}`,
       ],
-      cwd: folder,
-      env: environment,
+      cwd: this.folder,
+      env: this.#environment,
       stderr: "piped",
     }).spawn();
     const { promise, resolve } = Promise.withResolvers<string>();
@@ -107,7 +166,7 @@ Deno.test("README's commands work, one after the other", async (t) => {
     });
     const url = await Promise.race([promise, log]);
     try {
-      return await runHere(command.replace("http://127.0.0.1:8080", url));
+      return await this.#runHere(command.replace("http://127.0.0.1:8080", url));
     } finally {
       service.kill("SIGTERM");
       await Promise.all([service.status, log]);
@@ -115,14 +174,16 @@ Deno.test("README's commands work, one after the other", async (t) => {
   }
 
   /** The task that the command is about, in place of ID. */
-  async function withId(command: string): Promise<string> {
+  async #withId(command: string): Promise<string> {
     const state = command.includes("result") ? "completed" : "needs_input";
     const [task] = JSON.parse(
-      await run(`deno task run list --provider claude --state ${state} --json`),
+      await this.run(
+        `deno task run list --provider claude --state ${state} --json`,
+      ),
     );
     return command.replace(" ID", ` ${task.id.slice(0, 8)}`);
   }
-});
+}
 
 /** Stands in for the CLI: asks before it deletes anything. */
 const CLAUDE = `#!/bin/sh

@@ -1,6 +1,6 @@
 /**
- * Writes README's tables from the code: `deno run -A tools/readme.ts`. A test
- * fails where they differ.
+ * Writes the tables of README and docs/ from the code:
+ * `deno run -A tools/readme.ts`. A test fails where they differ.
  */
 import { COMMANDS } from "../lib/cli/commands.ts";
 import { jsonSchema } from "../lib/config/schema.ts";
@@ -79,26 +79,52 @@ function table(header: string[], rows: string[][]): string {
   return [first, rule, ...rest].join("\n");
 }
 
-/** README's text with its tables made anew. */
-export function withTables(readme: string): string {
-  const tables: Readonly<Record<string, () => string>> = {
-    commands: commandTable,
-    settings: settingTable,
-    provider: () => fieldTable("simulate"),
-    command: () => fieldTable("command"),
-    http: () => fieldTable("http"),
-    module: () => fieldTable("module"),
-  };
-  return readme.replace(
+/** What stands in for `<!-- name: made by … -->`, in whatever page that is. */
+const TABLES: Readonly<Record<string, () => string>> = {
+  commands: commandTable,
+  settings: settingTable,
+  provider: () => fieldTable("simulate"),
+  command: () => fieldTable("command"),
+  http: () => fieldTable("http"),
+  module: () => fieldTable("module"),
+};
+
+/** A page's text with its tables made anew. */
+export function withTables(page: string): string {
+  return page.replace(
     /(<!-- (\w+): made by .*? -->\n)[^]*?(<!-- end -->)/g,
     (whole, start: string, name: string, end: string) => {
-      const make = tables[name];
+      const make = TABLES[name];
       return make ? `${start}\n${make()}\n\n${end}` : whole;
     },
   );
 }
 
+/** A page of the documentation, and where it is. */
+export interface Page {
+  /** From the project's folder: `docs/commands.md`. */
+  readonly name: string;
+  readonly url: URL;
+  readonly text: string;
+}
+
+/** README and all that is in docs/. */
+export async function readPages(): Promise<Page[]> {
+  const root = new URL("../", import.meta.url);
+  const names = ["README.md"];
+  for await (const { name } of Deno.readDir(new URL("docs/", root))) {
+    names.push(`docs/${name}`);
+  }
+  return await Promise.all(
+    names.sort().map(async (name) => {
+      const url = new URL(name, root);
+      return { name, url, text: await Deno.readTextFile(url) };
+    }),
+  );
+}
+
 if (import.meta.main) {
-  const path = new URL("../README.md", import.meta.url);
-  await Deno.writeTextFile(path, withTables(await Deno.readTextFile(path)));
+  for (const { url, text } of await readPages()) {
+    await Deno.writeTextFile(url, withTables(text));
+  }
 }

@@ -51,7 +51,7 @@ export interface Command {
   readonly ignoresConfigFile?: true;
   /** It makes the database where there is none; the others refuse. */
   readonly makesDatabase?: true;
-  /** For scripts of our own: neither help nor README name it. */
+  /** For scripts of our own: neither help nor docs/ name it. */
   readonly isHidden?: true;
   /** Does it, and returns the exit code. `run` has none: main.ts runs tasks. */
   readonly run?: (context: CommandContext) => Promise<number>;

@@ -1,6 +1,6 @@
 /**
- * The one table of commands. Parsing, `--help`, completion and README's table are
- * made from it.
+ * The one table of commands. Parsing, `--help`, completion and docs/commands.md
+ * are made from it.
  *
  * @module
  */

@@ -57,7 +57,7 @@ function inForce(name: SettingName, config: Config): InForce {
     value: isSecret && value
       ? "***"
       : typeof value === "number"
-      ? value / UNITS[kind as keyof typeof UNITS].size
+      ? value / UNITS[kind as keyof typeof UNITS]
       : value instanceof Map
       ? Object.fromEntries(value)
       : value as JsonValue,

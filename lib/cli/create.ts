@@ -75,7 +75,7 @@ export const create: Command = {
     },
     {
       name: "timeout",
-      placeholder: "SECONDS",
+      placeholder: "DURATION",
       summary: "Stop a run that takes longer (default --timeout of run)",
     },
     {

@@ -76,11 +76,11 @@ export function countFlag(flags: FlagValues, name: string): number | undefined {
 }
 
 /**
- * The milliseconds that a flag in seconds says; undefined where it was not given.
+ * The milliseconds that a flag like `--timeout 90s` says; undefined where it was not given.
  *
- * @throws {UsageError} where it is no number above 0, or more than a day.
+ * @throws {UsageError} where it is no duration, or more than a day.
  */
-export function secondsFlag(
+export function durationFlag(
   flags: FlagValues,
   name: string,
 ): number | undefined {

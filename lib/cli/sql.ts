@@ -12,7 +12,7 @@ import type { QueryResult } from "../store/contract.ts";
 import type { JsonObject, JsonValue } from "../task/task.ts";
 import { stringifyJson } from "../task/trace.ts";
 import { type Command, type CommandContext, JSON_FLAG } from "./command.ts";
-import { countFlag, secondsFlag } from "./flags.ts";
+import { countFlag, durationFlag } from "./flags.ts";
 import {
   alignRows,
   fit,
@@ -35,7 +35,7 @@ export const sql: Command = {
     },
     {
       name: "timeout",
-      placeholder: "SECONDS",
+      placeholder: "DURATION",
       summary: "Give up after this time (default 5); runners wait so long",
     },
     JSON_FLAG,
@@ -60,7 +60,7 @@ async function answerQuestion(context: CommandContext): Promise<number> {
   }
   const limit = countFlag(flags, "limit") ??
     (flags.json || flags.csv ? SCRIPT_ROWS : TABLE_ROWS);
-  const timeoutMs = secondsFlag(flags, "timeout") ?? TIMEOUT_MS;
+  const timeoutMs = durationFlag(flags, "timeout") ?? TIMEOUT_MS;
   const question = await readQuestion(context);
   const result = await ask();
   print(result, context);

@@ -14,7 +14,7 @@ import {
   type CommandContext,
   type OpenAdmin,
 } from "./command.ts";
-import { secondsFlag } from "./flags.ts";
+import { durationFlag } from "./flags.ts";
 import { LiveScreen } from "./live_screen.ts";
 import { renderJson } from "./render.ts";
 import { untilStopped } from "./signals.ts";
@@ -32,7 +32,7 @@ export const watch: Command = {
   flags: [
     {
       name: "interval",
-      placeholder: "SECONDS",
+      placeholder: "DURATION",
       summary: "Time between two looks (default 1)",
     },
     { name: "json", summary: "Print a line of JSON for each change" },
@@ -41,7 +41,7 @@ export const watch: Command = {
   examples: ["watch", "watch --interval 0.2", "watch --json"],
   run: async (context) => {
     const { flags, clock, terminal, openAdmin } = context;
-    const intervalMs = secondsFlag(flags, "interval") ?? DEFAULT_INTERVAL_MS;
+    const intervalMs = durationFlag(flags, "interval") ?? DEFAULT_INTERVAL_MS;
     await using store = await openAdmin();
     using watched = new Watched(store, clock);
     using stop = untilStopped();

@@ -6,6 +6,7 @@
  */
 
 import { z } from "zod";
+import { duration } from "../base/config.ts";
 import { commandConfig } from "../processors/command/config.ts";
 import { httpConfig, secretEnv } from "../processors/http/config.ts";
 import { moduleConfig } from "../processors/module/config.ts";
@@ -14,7 +15,6 @@ import type { ProviderSettings } from "../processors/processor.ts";
 import {
   expectedOf,
   keyOf,
-  maxOf,
   type Setting,
   type SettingName,
   SETTINGS,
@@ -23,25 +23,24 @@ import {
 } from "./settings.ts";
 import { DELIVERED_EVENTS } from "../webhooks/config.ts";
 
-const SECONDS: ValueForm = { kind: "seconds" };
 const COUNT: ValueForm = { kind: "count", min: 1 };
 
 /** What every provider may set, whatever its processor is. */
 const PROVIDER_FIELDS = {
-  timeout: numberSchema(SECONDS).optional().describe(
-    "Longest run of a task that sets no --timeout, in seconds; 0: no limit",
+  timeout: duration().optional().describe(
+    "Longest run of a task that sets no --timeout; 0: no limit",
   ),
-  attempts: numberSchema(COUNT).optional().describe(
+  attempts: countSchema(COUNT).optional().describe(
     "Tries of a task that fails, for tasks created without --attempts",
   ),
-  concurrency: numberSchema(COUNT).optional().describe(
+  concurrency: countSchema(COUNT).optional().describe(
     "Tasks of this provider that run at the same time; of * all others together",
   ),
   backoff: z.strictObject({
-    base: numberSchema(SECONDS).default(1).describe(
-      "Seconds before the second try; doubles with each",
+    base: duration().default(1).describe(
+      "Time before the second try; doubles with each",
     ),
-    max: numberSchema(SECONDS).default(300).describe("The most seconds"),
+    max: duration().default(300).describe("The most time"),
   }).refine(({ base, max }) => base <= max, {
     path: ["max"],
     error: "expected no less than base (default 1)",
@@ -63,9 +62,9 @@ const webhook = z.strictObject({
   ),
   providers: z.array(z.string().regex(/\S/, "expected a provider's name"))
     .min(1).optional().describe("Only events of tasks of these providers"),
-  timeout: numberSchema({ kind: "seconds", min: 0.1, max: 300 }).default(10)
+  timeout: duration({ min: 0.1, max: 300 }).default(10)
     .describe(
-      "Seconds until a receiver that does not answer is tried again later",
+      "Time until a receiver that does not answer is tried again later",
     ),
 });
 
@@ -169,20 +168,21 @@ function settingSchema(setting: Setting): z.ZodType {
     case "counts":
       return z.record(
         z.string().regex(/^[^\s=,]+$/, "expected a provider's name"),
-        numberSchema(COUNT),
+        countSchema(COUNT),
         { error: 'expected an object like { "claude": 2 }' },
       );
+    case "count":
+      return countSchema(setting);
     default:
-      return numberSchema(setting);
+      return duration({ ...setting, unit: setting.kind });
   }
 }
 
-function numberSchema(form: ValueForm): z.ZodNumber {
-  const { kind, min = 0 } = form;
+function countSchema(form: ValueForm): z.ZodNumber {
+  const { min = 0, max = Number.MAX_SAFE_INTEGER } = form;
   const error = ({ input }: { readonly input?: unknown }) =>
     `expected ${expectedOf(form, input)}`;
-  const number = kind === "count" ? z.int({ error }) : z.number({ error });
-  return number.min(min, { error }).max(maxOf(form), { error });
+  return z.int({ error }).min(min, { error }).max(max, { error });
 }
 
 /** The JSON Schema of the file (draft 2020-12). */

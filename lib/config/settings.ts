@@ -1,9 +1,11 @@
 /**
- * The one table of settings. Configuration, `--help` and README's table are
+ * The one table of settings. Configuration, `--help` and docs/settings.md are
  * made from it.
  *
  * @module
  */
+
+import { expectedDuration, parseDuration } from "../base/figures.ts";
 
 /** What a value may be, and how its text is read. */
 export type SettingKind =
@@ -16,9 +18,9 @@ export type SettingKind =
   | "hosts"
   /** One of `choices`, in any case. */
   | "choice"
-  /** Seconds with or without a fraction; kept in milliseconds. */
+  /** A duration, or a number of seconds; kept in milliseconds. */
   | "seconds"
-  /** Days with or without a fraction; kept in milliseconds. */
+  /** A duration, or a number of days; kept in milliseconds. */
   | "days"
   /** An integer of at least `min`. */
   | "count"
@@ -95,7 +97,7 @@ export const SETTINGS = {
     env: "HANDSFREE_AGENT_DB_WAIT",
     kind: "seconds",
     default: "10",
-    placeholder: "SECONDS",
+    placeholder: "DURATION",
     summary: "How long to wait while another process holds the file",
   },
   exclusive: {
@@ -111,7 +113,7 @@ export const SETTINGS = {
     kind: "seconds",
     min: 0.01,
     default: "5",
-    placeholder: "SECONDS",
+    placeholder: "DURATION",
     summary: "Longest wait between two looks for changes in --loop",
   },
   concurrency: {
@@ -152,7 +154,7 @@ export const SETTINGS = {
     env: "HANDSFREE_AGENT_TASK_COMPLETION_DELAY",
     kind: "seconds",
     default: "0.5",
-    placeholder: "SECONDS",
+    placeholder: "DURATION",
     summary: "How long a simulated task takes",
   },
   simulateFailure: {
@@ -168,7 +170,7 @@ export const SETTINGS = {
     kind: "seconds",
     min: 0.5,
     default: "60",
-    placeholder: "SECONDS",
+    placeholder: "DURATION",
     summary: "Time without a sign of life until tasks are taken over",
   },
   maxAttempts: {
@@ -194,7 +196,7 @@ export const SETTINGS = {
     env: "HANDSFREE_AGENT_TIMEOUT",
     kind: "seconds",
     default: "0",
-    placeholder: "SECONDS",
+    placeholder: "DURATION",
     summary: "Longest run of a task that sets no --timeout; 0: no limit",
   },
   limits: {
@@ -224,7 +226,7 @@ export const SETTINGS = {
     env: "HANDSFREE_AGENT_DRAIN",
     kind: "seconds",
     default: "25",
-    placeholder: "SECONDS",
+    placeholder: "DURATION",
     summary: "How long a shutdown waits for the tasks in hand",
   },
   listen: {
@@ -288,12 +290,8 @@ export const SETTINGS = {
 /** The name of a setting. */
 export type SettingName = keyof typeof SETTINGS;
 
-/** The units of numbers: their size in the code's, and what people call them. */
-export const UNITS = {
-  seconds: { size: 1_000, name: "a number of seconds" },
-  days: { size: 86_400_000, name: "a number of days" },
-  count: { size: 1, name: "a whole number" },
-} as const;
+/** The size of what a number counts, in the code's unit. */
+export const UNITS = { seconds: 1_000, days: 86_400_000, count: 1 } as const;
 
 /** What a setting is called in the configuration file, if it may be there. */
 export function keyOf({ flag, key }: Setting): string | undefined {
@@ -305,34 +303,22 @@ export function summaryOf({ summary, default: value }: Setting): string {
   return value === "" ? summary : `${summary} (default ${value})`;
 }
 
-function isNumberKind(kind: SettingKind): kind is keyof typeof UNITS {
-  return Object.hasOwn(UNITS, kind);
-}
-
-/** The largest number that is taken, in the unit that the user types. */
-export function maxOf({ kind, max }: ValueForm): number {
-  if (max !== undefined || !isNumberKind(kind)) return max ?? Infinity;
-  return Math.floor(Number.MAX_SAFE_INTEGER / UNITS[kind].size);
-}
-
 /** The number that a text stands for, in the code's unit; undefined for none. */
-export function readNumber(
-  { kind, min = 0, max }: ValueForm,
-  text: string,
-): number | undefined {
-  if (!isNumberKind(kind)) return undefined;
-  const number = /^\s*(\d+(\.\d+)?|\.\d+)\s*$/.test(text) ? Number(text) : NaN;
-  const isWhole = kind !== "count" || Number.isInteger(number);
-  const isFit = number >= min && number <= maxOf({ kind, max });
-  return isWhole && isFit ? Math.round(number * UNITS[kind].size) : undefined;
+export function readNumber(form: ValueForm, text: string): number | undefined {
+  const { kind, min = 0, max = Number.MAX_SAFE_INTEGER } = form;
+  if (kind === "seconds" || kind === "days") {
+    return parseDuration(text, { ...form, unit: kind });
+  }
+  const number = /^\s*\d+\s*$/.test(text) ? Number(text) : NaN;
+  return number >= min && number <= max ? number : undefined;
 }
 
 /**
- * What a value should be: `a number of seconds, 0 or more`. The largest number is
- * said where `given` exceeds it.
+ * What a value should be: `a whole number, 1 or more`. The largest number is said
+ * where `given` exceeds it.
  */
 export function expectedOf(form: ValueForm, given?: unknown): string {
-  const { kind, choices = [], min = 0 } = form;
+  const { kind, choices = [], min = 0, max = Number.MAX_SAFE_INTEGER } = form;
   switch (kind) {
     case "text":
       return "a value";
@@ -346,12 +332,11 @@ export function expectedOf(form: ValueForm, given?: unknown): string {
       return `one of ${choices.join(", ")}`;
     case "counts":
       return "pairs like claude=2,http=5";
-    default: {
-      const isTooLarge = Number.isFinite(Number(given)) &&
-        Number(given) > maxOf(form);
-      return `${UNITS[kind].name}, ${min} ${
-        isTooLarge ? `to ${maxOf(form)}` : "or more"
+    case "count":
+      return `a whole number, ${min} ${
+        Number(given) > max ? `to ${max}` : "or more"
       }`;
-    }
+    default:
+      return expectedDuration({ ...form, unit: kind }, given);
   }
 }

@@ -8,6 +8,11 @@ import { closestString } from "@std/text/closest-string";
 import { generate as uuidV5 } from "@std/uuid/v5";
 import { UsageError } from "../base/errors.ts";
 import {
+  type DurationForm,
+  expectedDuration,
+  parseDuration,
+} from "../base/figures.ts";
+import {
   type JsonObject,
   type JsonValue,
   type NewTask,
@@ -108,7 +113,7 @@ export function checkedTask(
     priority: integerOf(fields, "priority", -MAX_INTEGER),
     runAt: timeOf(fields.run_at),
     maxAttempts: integerOf(fields, "attempts", 1),
-    timeoutMs: secondsOf(fields, "timeout"),
+    timeoutMs: durationOf(fields, "timeout"),
   };
 }
 
@@ -179,16 +184,18 @@ function integerOf(
   throw wrong(name, value, `a whole number from ${min} to ${MAX_INTEGER}`);
 }
 
-function secondsOf(fields: TaskFields, name: "timeout"): number | undefined {
+const TIMEOUT: DurationForm = { min: 0.001, max: MAX_INTEGER };
+
+function durationOf(fields: TaskFields, name: "timeout"): number | undefined {
   const value = fields[name];
   if (isAbsent(value)) return undefined;
-  const seconds = typeof value === "string" && /^\d+(\.\d+)?$/.test(value)
-    ? Number(value)
-    : value;
-  if (typeof seconds === "number" && seconds > 0 && seconds <= MAX_INTEGER) {
-    return Math.max(1, Math.round(seconds * 1_000));
-  }
-  throw wrong(name, value, "a number of seconds, more than 0");
+  const ms = typeof value === "string"
+    ? parseDuration(value, TIMEOUT)
+    : typeof value === "number"
+    ? parseDuration(value.toFixed(3), TIMEOUT)
+    : undefined;
+  if (ms !== undefined) return ms;
+  throw wrong(name, value, expectedDuration(TIMEOUT, value));
 }
 
 /** A date, with a time or without; a time without offset is local. */

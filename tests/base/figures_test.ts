@@ -1,5 +1,9 @@
 import { assertEquals } from "@std/assert";
-import { formatSpan, parseSpan } from "../../lib/base/figures.ts";
+import {
+  formatSpan,
+  parseDuration,
+  parseSpan,
+} from "../../lib/base/figures.ts";
 
 const SPANS: readonly (readonly [string, number | undefined])[] = [
   ["90s", 90_000],
@@ -22,6 +26,15 @@ for (const [text, ms] of SPANS) {
     assertEquals(parseSpan(text), ms);
   });
 }
+
+Deno.test("parseDuration() takes a number for its unit, within its bounds", () => {
+  const form = { unit: "days", min: 0.5, max: 2 } as const;
+  const texts = ["0.5", "12h", "11h", "2", "48h", "49h", "x"];
+  assertEquals(texts.map((text) => parseDuration(text, form)), [
+    ...[43_200_000, 43_200_000, undefined],
+    ...[172_800_000, 172_800_000, undefined, undefined],
+  ]);
+});
 
 const FORMATTED: readonly (readonly [number, string])[] = [
   [0, "0 ms"],

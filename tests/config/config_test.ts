@@ -171,6 +171,9 @@ const SECONDS: [string, number][] = [
   [" 3 ", 3_000],
   ["1.001", 1_001],
   ["86400", 86_400_000],
+  ["90s", 90_000],
+  ["1.5h", 5_400_000],
+  ["7d", 604_800_000],
 ];
 
 for (const [text, ms] of SECONDS) {
@@ -180,7 +183,8 @@ for (const [text, ms] of SECONDS) {
 }
 
 const NOT_BOOLEAN = "expected true or false.";
-const NOT_SECONDS = "expected a number of seconds, 0 or more.";
+const NOT_SECONDS =
+  "expected a number of seconds, 0 or more, or a duration like 90s, 15m, 24h or 7d.";
 const NOT_COUNT = "expected a whole number, 1 or more.";
 const WRONG: [variable: string, texts: string[], expected: string][] = [
   [
@@ -190,13 +194,25 @@ const WRONG: [variable: string, texts: string[], expected: string][] = [
   ],
   [
     "HANDSFREE_AGENT_DB_WAIT",
-    ["-1", "ten", "1e3", "0x10", "1,5", "5s", "Infinity", "NaN", "1 2", "."],
+    [
+      "-1",
+      "ten",
+      "1e3",
+      "0x10",
+      "1,5",
+      "5y",
+      "1h5m",
+      "Infinity",
+      "NaN",
+      "1 2",
+      ".",
+    ],
     NOT_SECONDS,
   ],
   [
     "HANDSFREE_AGENT_DB_WAIT",
-    ["99999999999999", "9e99"],
-    "expected a number of seconds, 0 to 9007199254740.",
+    ["99999999999999", "99999999999w"],
+    "expected a number of seconds, 0 to 9007199254740, or a duration like 90s, 15m, 24h or 7d.",
   ],
   [
     "HANDSFREE_AGENT_LISTEN",
@@ -216,12 +232,12 @@ const WRONG: [variable: string, texts: string[], expected: string][] = [
   [
     "HANDSFREE_AGENT_INTERVAL",
     ["0", "0.009"],
-    "expected a number of seconds, 0.01 or more.",
+    "expected a number of seconds, 0.01 or more, or a duration like 90s, 15m, 24h or 7d.",
   ],
   [
     "HANDSFREE_AGENT_LEASE",
     ["0.4"],
-    "expected a number of seconds, 0.5 or more.",
+    "expected a number of seconds, 0.5 or more, or a duration like 90s, 15m, 24h or 7d.",
   ],
   [
     "LOG_LEVEL",
@@ -231,7 +247,7 @@ const WRONG: [variable: string, texts: string[], expected: string][] = [
   [
     "HANDSFREE_AGENT_EVENT_RETENTION",
     ["-1", "a week", "1e3"],
-    "expected a number of days, 0 or more.",
+    "expected a number of days, 0 or more, or a duration like 90s, 15m, 24h or 7d.",
   ],
   [
     "HANDSFREE_AGENT_LIMITS",

@@ -1,4 +1,9 @@
-import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import {
+  assertEquals,
+  assertObjectMatch,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import {
   type Config,
   findConfigFile,
@@ -21,6 +26,47 @@ function load(text: string, path = "a.json"): Config {
   assertEquals(file.mistakes, []);
   return loadConfig({}, () => undefined, file);
 }
+
+Deno.test("every duration in the file may have a unit", () => {
+  const config = load(`{
+    "settings": { "drain": "1h", "event-retention": "36h" },
+    "providers": {
+      "a": {
+        "processor": "command", "command": ["a"],
+        "timeout": "90s", "backoff": { "base": "2m", "max": "1h" },
+        "killGrace": "1m", "answerWithin": "7d"
+      },
+      "b": {
+        "processor": "http", "url": "https://b.example",
+        "requestTimeout": "1m", "poll": { "interval": "1m", "maxInterval": "1h" }
+      },
+      "c": { "processor": "module", "module": "c.ts", "startTimeout": "1m" }
+    },
+    "webhooks": [{
+      "url": "https://d.example", "secretEnv": "S", "on": ["failed"],
+      "timeout": "1m"
+    }]
+  }`);
+  const { timeoutMs, backoff } = config.providers!.get("a")!;
+  assertEquals([config.drainMs, config.eventRetentionMs], [
+    3_600_000,
+    129_600_000,
+  ]);
+  assertEquals([timeoutMs, backoff], [90_000, {
+    baseMs: 120_000,
+    maxMs: 3_600_000,
+  }]);
+  assertEquals(config.webhooks?.[0]?.timeoutMs, 60_000);
+  assertObjectMatch(config.providers!.get("a")!.options, {
+    killGrace: 60,
+    answerWithin: 604_800,
+  });
+  assertObjectMatch(config.providers!.get("b")!.options, {
+    requestTimeout: 60,
+    poll: { interval: 60, maxInterval: 3_600 },
+  });
+  assertObjectMatch(config.providers!.get("c")!.options, { startTimeout: 60 });
+});
 
 // Texts that are no JSON
 
@@ -140,7 +186,7 @@ const WRONG: [text: string, ...mistakes: string[]][] = [
       value === "1e400" ? "Infinity" : value === "9e15" ? 9e15 : value
     }: expected a number of seconds, 0 ${
       value === "9e15" ? "to 9007199254740" : "or more"
-    }.`,
+    }, or a duration like 90s, 15m, 24h or 7d.`,
   ]),
   ...["attempts", "concurrency"].flatMap((name) =>
     [0, -1, 1.5, '"2"', "1e300"].map((value): [string, string] => [
@@ -159,7 +205,7 @@ const WRONG: [text: string, ...mistakes: string[]][] = [
   [
     '{ "providers": { "a": { "processor": "simulate",\n"backoff": ' +
     '{ "base": "x", "mx": 1 } } } }',
-    '2:22: providers.a.backoff.base is "x": expected a number of seconds, 0 or more.',
+    '2:22: providers.a.backoff.base is "x": expected a number of seconds, 0 or more, or a duration like 90s, 15m, 24h or 7d.',
     '2:27: providers.a.backoff.mx is unknown. Did you mean "max"? There are base, max.',
   ],
   [
@@ -213,7 +259,7 @@ const WRONG: [text: string, ...mistakes: string[]][] = [
     '{ "providers": { "a": { "processor": "module", "module": "x.ts",\n' +
     '"memory": 1, "startTimeout": 0 } } }',
     "2:11: providers.a.memory is 1: expected a number, 16 or more.",
-    "2:30: providers.a.startTimeout is 0: expected a number, more than 0.",
+    "2:30: providers.a.startTimeout is 0: expected a number of seconds, 0.001 or more, or a duration like 90s, 15m, 24h or 7d.",
   ],
   [
     '{ "providers": { "a": { "processor": "simulate" },\n' +
@@ -224,13 +270,13 @@ const WRONG: [text: string, ...mistakes: string[]][] = [
     '{ "settings": { "drain": 1, "drain": 1, "drain": "x" } }',
     "1:29: settings.drain is there twice, first at 1:17. Keep one.",
     "1:41: settings.drain is there twice, first at 1:17. Keep one.",
-    '1:50: settings.drain is "x": expected a number of seconds, 0 or more.',
+    '1:50: settings.drain is "x": expected a number of seconds, 0 or more, or a duration like 90s, 15m, 24h or 7d.',
   ],
   [
     '{ "providers": { "a": { "processor": "simulate",\n' +
     '"backoff": { "base": 1e14, "max": 1e15 }, "attempts": 1e17 } } }',
-    "2:22: providers.a.backoff.base is 100000000000000: expected a number of seconds, 0 to 9007199254740.",
-    "2:35: providers.a.backoff.max is 1000000000000000: expected a number of seconds, 0 to 9007199254740.",
+    "2:22: providers.a.backoff.base is 100000000000000: expected a number of seconds, 0 to 9007199254740, or a duration like 90s, 15m, 24h or 7d.",
+    "2:35: providers.a.backoff.max is 1000000000000000: expected a number of seconds, 0 to 9007199254740, or a duration like 90s, 15m, 24h or 7d.",
     "2:55: providers.a.attempts is 100000000000000000: expected a whole number, 1 to 9007199254740991.",
   ],
   [
@@ -249,9 +295,9 @@ const WRONG: [text: string, ...mistakes: string[]][] = [
     '1:45: settings.exclusive is "yes": expected true or false.',
   ],
   [
-    '{ "settings": { "interval": 0, "event-retention": "30" } }',
-    "1:29: settings.interval is 0: expected a number of seconds, 0.01 or more.",
-    '1:51: settings.event-retention is "30": expected a number of days, 0 or more.',
+    '{ "settings": { "interval": 0, "event-retention": "y" } }',
+    "1:29: settings.interval is 0: expected a number of seconds, 0.01 or more, or a duration like 90s, 15m, 24h or 7d.",
+    '1:51: settings.event-retention is "y": expected a number of days, 0 or more, or a duration like 90s, 15m, 24h or 7d.',
   ],
   [
     '{ "settings": { "log-level": "debug" } }',
@@ -304,8 +350,8 @@ Deno.test("loadConfig() reports the file's mistakes with the others", () => {
     message = (error as UsageError).message;
   }
   assertEquals(message.split("\n"), [
-    "a.json:1:26: settings.drain is -1: expected a number of seconds, 0 or more.",
-    '--interval is "x": expected a number of seconds, 0.01 or more.',
+    "a.json:1:26: settings.drain is -1: expected a number of seconds, 0 or more, or a duration like 90s, 15m, 24h or 7d.",
+    '--interval is "x": expected a number of seconds, 0.01 or more, or a duration like 90s, 15m, 24h or 7d.',
     'LOG_FORMAT is "xml": expected one of text, json.',
   ]);
 });

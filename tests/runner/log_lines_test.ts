@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { AT_ONCE, Folder } from "../cli/cli.ts";
 
-/** The fields of README's table, beside those that each line has. */
+/** The fields of the table in docs/operate.md, beside those that each line has. */
 const FIELDS: Readonly<Record<string, readonly string[]>> = {
   database_created: ["database"],
   connected: ["database"],
@@ -118,9 +118,9 @@ function firstCall(text: string): string {
   return text.slice(0, end + 1);
 }
 
-Deno.test("every line of the log has an event, and README has every event", async () => {
-  const readme = await Deno.readTextFile(new URL("README.md", ROOT));
-  const [, table = ""] = readme.split("| event ");
+Deno.test("every line of the log has an event, and docs/operate.md has every event", async () => {
+  const page = await Deno.readTextFile(new URL("docs/operate.md", ROOT));
+  const [, table = ""] = page.split("| event ");
   const rows = table.split("\n\n")[0]?.split("\n").slice(2) ?? [];
   const documented = rows.flatMap((row) =>
     [...row.split("|")[1]?.matchAll(/`(\w+)`/g) ?? []].map(([, it = ""]) => it)
@@ -133,7 +133,10 @@ Deno.test("every line of the log has an event, and README has every event", asyn
       .map(([, it = ""]) => it);
   });
   for (const event of events) {
-    assert(documented.includes(event), `README does not have ${event}`);
+    assert(
+      documented.includes(event),
+      `docs/operate.md does not have ${event}`,
+    );
   }
   // Those that a call takes from a variable, and what the log itself says.
   const dynamic = new Set([

@@ -78,6 +78,10 @@ Deno.test("newTaskOf() takes every field", async () => {
   });
 });
 
+Deno.test("newTaskOf() takes a timeout with a unit", async () => {
+  assertEquals((await newTaskOf({ timeout: "1.5h" })).timeoutMs, 5_400_000);
+});
+
 Deno.test("newTaskOf() takes numbers and a trace as the text of a flag", async () => {
   const task = await newTaskOf({
     priority: "-2147483647",
@@ -135,7 +139,8 @@ for (const [text, utc] of LOCAL_TIMES) {
 const TIME = "expected a time like 2026-12-31T08:00:00Z.";
 const PRIORITY = "expected a whole number from -2147483647 to 2147483647.";
 const ATTEMPTS = "expected a whole number from 1 to 2147483647.";
-const TIMEOUT = "expected a number of seconds, more than 0.";
+const TIMEOUT =
+  "expected a number of seconds, 0.001 or more, or a duration like 90s, 15m, 24h or 7d.";
 const TRACE = 'expected a JSON object like {"key": 1}.';
 const WRONG: [name: string, fields: object, message: string][] = [
   ["id", { id: "1" }, 'Cannot use the id "1": expected a UUID.'],

@@ -5,6 +5,7 @@
  */
 
 import { z } from "zod";
+import { duration } from "../../base/config.ts";
 
 /** What each placeholder of an argument, as `{instruction}`, stands for. */
 export const PLACEHOLDERS = {
@@ -144,13 +145,12 @@ export const commandConfig = z.strictObject({
   exitCodes: exitCodes.prefault({}).describe(
     "What its exit codes mean. The first list that has one counts",
   ),
-  killGrace: z.number().min(0).max(3_600).default(5).describe(
-    "How long it may take to stop after SIGTERM, before SIGKILL, in seconds. " +
-      "Default: 5",
+  killGrace: duration({ max: 3_600 }).default(5).describe(
+    "How long it may take to stop after SIGTERM, before SIGKILL. Default: 5",
   ),
-  answerWithin: z.number().positive().max(315_360_000).optional().describe(
-    "How long its questions wait for an answer, in seconds; then the task " +
-      "fails. Default: for ever",
+  answerWithin: duration({ min: 0.001, max: 315_360_000 }).optional().describe(
+    "How long its questions wait for an answer; then the task fails. Default: " +
+      "for ever",
   ),
 }).superRefine(({ command, shell, cwd, workspace, keepWorkspace }, context) => {
   const mistake = (path: string, message: string) =>

@@ -5,6 +5,7 @@
  */
 
 import { z } from "zod";
+import { duration } from "../../base/config.ts";
 import { isAllowEntry } from "./addresses.ts";
 
 /** A text in which `problemOf` finds nothing wrong. */
@@ -64,18 +65,15 @@ function allowProblem(value: string): string | undefined {
     : 'expected a host, an address or a range like "10.0.0.0/8", without a port';
 }
 
-/** A time in seconds. */
-function seconds(min: number) {
-  return z.number().min(min).max(86_400);
-}
+const requestTime = duration({ min: 0.1, max: 86_400 });
 
 const poll = z.strictObject({
-  interval: seconds(0.1).default(2).describe(
-    "Seconds before the status URL is asked first; each wait is longer by " +
+  interval: requestTime.default(2).describe(
+    "Time before the status URL is asked first; each wait is longer by " +
       "half. A Retry-After of the service wins. Default: 2",
   ),
-  maxInterval: seconds(0.1).default(60).describe(
-    "The most seconds between two requests. Default: 60",
+  maxInterval: requestTime.default(60).describe(
+    "The most time between two requests. Default: 60",
   ),
 }).refine(({ interval, maxInterval }) => interval <= maxInterval, {
   path: ["maxInterval"],
@@ -108,12 +106,11 @@ export const httpConfig = z.strictObject({
         'host, or a list of hosts, addresses and ranges as "10.0.0.0/8". ' +
         "Default: false",
     ),
-  connectTimeout: seconds(0.1).default(10).describe(
-    "How long a connection may take, in seconds. Default: 10",
+  connectTimeout: requestTime.default(10).describe(
+    "How long a connection may take. Default: 10",
   ),
-  requestTimeout: seconds(0.1).default(30).describe(
-    "How long one request may take to the end of its answer, in seconds. " +
-      "Default: 30",
+  requestTimeout: requestTime.default(30).describe(
+    "How long one request may take to the end of its answer. Default: 30",
   ),
   maxResponseBytes: z.int().min(1).max(4 * 1_048_576).default(1_048_576)
     .describe(
@@ -126,9 +123,9 @@ export const httpConfig = z.strictObject({
   poll: poll.prefault({}).describe(
     "How a task is followed that the service takes with 202 and a status URL",
   ),
-  answerWithin: z.number().positive().max(315_360_000).optional().describe(
-    "How long its questions wait for an answer, in seconds; then the task " +
-      "fails. Default: for ever",
+  answerWithin: duration({ min: 0.001, max: 315_360_000 }).optional().describe(
+    "How long its questions wait for an answer; then the task fails. Default: " +
+      "for ever",
   ),
 });
 

@@ -5,6 +5,7 @@
  */
 
 import { z } from "zod";
+import { duration } from "../../base/config.ts";
 
 /** All of a kind, or those listed. */
 function grant(what: string) {
@@ -39,8 +40,8 @@ export const moduleConfig = z.strictObject({
   memory: z.int().min(16).max(65_536).default(512).describe(
     "The most memory of the plugin's thread, in MB (default 512)",
   ),
-  startTimeout: z.number().positive().max(3_600).default(30).describe(
-    "How long the plugin may take to load, in seconds (default 30)",
+  startTimeout: duration({ min: 0.001, max: 3_600 }).default(30).describe(
+    "How long the plugin may take to load (default 30)",
   ),
 });
 

@@ -6,6 +6,7 @@
  */
 
 import { z } from "@hono/zod-openapi";
+import { DURATION } from "../../base/figures.ts";
 import { MAX_LISTED_TEXT } from "../../store/contract.ts";
 import { SHOWN_STATES } from "../../task/shown_state.ts";
 import { type JsonValue, TASK_STATES } from "../../task/task.ts";
@@ -72,9 +73,15 @@ export const newTaskSchema = z.strictObject({
   attempts: z.int().min(1).max(MAX_INTEGER).optional().openapi({
     description: "Tries of a task that fails. Default: the runner's",
   }),
-  timeout: z.number().positive().max(MAX_INTEGER).optional().openapi({
-    description: "Seconds that a run may take. Default: the runner's",
-  }),
+  timeout: z.union([
+    z.number().positive().max(MAX_INTEGER),
+    z.string().regex(DURATION),
+  ])
+    .optional().openapi({
+      description: "How long a run may take: a number of seconds, or a " +
+        "duration like 90s, 15m, 24h or 7d. Default: the runner's",
+      example: "15m",
+    }),
 }).openapi("NewTask");
 
 /** One of many tasks to create. */

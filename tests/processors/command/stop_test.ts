@@ -214,7 +214,7 @@ Deno.test({
     });
     const outcome = await run.outcome;
     const [pid = 0] = pidsIn(run.lines);
-    // What README says: a process that lifts its own limits is not found.
+    // What docs/processors.md says: a process that lifts its own limits is not found.
     assert(await isAlive(pid));
     Deno.kill(-pid, "SIGKILL");
     assertEquals(outcome, {

@@ -82,6 +82,7 @@ const INVALID: [what: string, task: unknown, path: string][] = [
   ["a fraction", { instruction: "x", attempts: 1.5 }, "body.attempts"],
   ["no attempts", { instruction: "x", attempts: 0 }, "body.attempts"],
   ["no time", { instruction: "x", timeout: 0 }, "body.timeout"],
+  ["no duration", { instruction: "x", timeout: "soon" }, "body.timeout"],
   ["a day only", { instruction: "x", run_at: "2026-12-31" }, "body.run_at"],
   [
     "February 30",
