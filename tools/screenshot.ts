@@ -32,6 +32,7 @@ try {
       allowedHosts: [],
       token: "",
     },
+    served: { defaultProvider: "claude", warningFor: () => undefined },
   });
   await using chromium = await Chromium.start(executable);
   for (const colorScheme of ["light", "dark"] as const) {

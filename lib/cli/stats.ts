@@ -206,7 +206,13 @@ function bucketLines(
   ], { width, right: COLUMNS.map((_, index) => index + 1) });
 }
 
-const COLUMNS = ["created", "completed", "failed", "cancelled"] as const;
+const COLUMNS = [
+  "created",
+  "completed",
+  "simulated",
+  "failed",
+  "cancelled",
+] as const;
 
 /** `14:00`, and with the date where the day begins; for days, the date. */
 function labelOf({ start, bucketMs }: Window, index: number): string {

@@ -15,6 +15,7 @@ import {
   TASK_STATES,
   type TaskState,
 } from "../task/task.ts";
+import { isSimulated } from "../task/shown_state.ts";
 import { parseTrace } from "../task/trace.ts";
 import { alignRows, fit, type Paint, paintOf, type Screen } from "./render.ts";
 
@@ -194,7 +195,9 @@ function endedLines(
       fit(task.provider, MAX_PROVIDER_WIDTH),
       spanUntil(task.updatedAt, now),
       task.state,
-      errorIn(task) ?? task.instruction ?? "",
+      isSimulated(task.traceText)
+        ? `(simulated) ${task.instruction ?? ""}`
+        : errorIn(task) ?? task.instruction ?? "",
     ]),
     screen,
     paint: (line, index) => {

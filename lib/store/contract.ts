@@ -411,11 +411,15 @@ export interface Times {
   readonly run: Percentiles | null;
 }
 
-/** What happened in one bucket of time; `failed` is without the cancelled ones. */
+/**
+ * What happened in one bucket of time; `failed` is without the cancelled ones, and
+ * `simulated` is a part of the completed ones.
+ */
 export interface Bucket extends Times {
   readonly created: number;
   readonly started: number;
   readonly completed: number;
+  readonly simulated: number;
   readonly failed: number;
   readonly cancelled: number;
   readonly retried: number;

@@ -19,6 +19,9 @@ export type ShownState = (typeof SHOWN_STATES)[number];
 /** Where the trace has that nothing was done. Not HandsFree's. */
 export const SIMULATED_KEY = "simulated";
 
+/** What the history says of a task that completed so. */
+export const SIMULATED_DETAIL = "simulated";
+
 type Shown = Pick<AgentTask, "state" | "traceText" | "leaseOwner" | "runAt">;
 
 /** The narrowest of {@linkcode SHOWN_STATES} that a task is in. */

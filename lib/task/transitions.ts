@@ -19,7 +19,7 @@ import {
   type TaskState,
   type Transition,
 } from "./task.ts";
-import { isSimulated, SIMULATED_KEY } from "./shown_state.ts";
+import { isSimulated, SIMULATED_DETAIL, SIMULATED_KEY } from "./shown_state.ts";
 import { mergeTrace, parseTrace } from "./trace.ts";
 
 /** Who the trace says did it: HandsFree's own name for its runner. */
@@ -200,7 +200,7 @@ export function complete(
     from: "running",
     to: "completed",
     event: "completed",
-    detail: message ?? (claimed.isSimulated ? "simulated" : undefined),
+    detail: message ?? (claimed.isSimulated ? SIMULATED_DETAIL : undefined),
     patch: isBare ? patchOf : (at) => ({
       ...patchOf(at),
       ...message === undefined ? {} : { progress: message },

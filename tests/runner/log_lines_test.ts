@@ -6,6 +6,7 @@ const FIELDS: Readonly<Record<string, readonly string[]>> = {
   database_created: ["database"],
   connected: ["database"],
   running: [],
+  simulated: [],
   stopping: [],
   started: ["task", "provider", "attempt"],
   completed: ["task", "provider", "attempt", "runMs"],
@@ -50,7 +51,7 @@ Deno.test("run writes JSON lines with the documented fields", async () => {
   const lines = linesOf(stderr);
   assertEquals(
     lines.map(({ event }) => event),
-    ["connected", "running", "started", "completed"],
+    ["connected", "simulated", "running", "started", "completed"],
   );
   assertEquals(lines.at(-1)?.task, good);
   assertEquals(typeof lines.at(-1)?.runMs, "number");

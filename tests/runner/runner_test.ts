@@ -219,6 +219,49 @@ Deno.test("runOnce() runs everything, oldest first, and counts", async () => {
   assertEquals(queue.idsIn("failed"), ["task-7"]);
 });
 
+Deno.test("runOnce() waits for the next attempt of a task, where that is soon", async () => {
+  const { runner, queue, stop } = setUp({
+    clock: new FakeClock({ autoAdvance: true }),
+    settings: { attempts: 9, retryWaitMs: 3_000 },
+    tasks: 1,
+    process: () => Promise.reject(new Error("boom")),
+  });
+  await using _ = runner;
+  const { retrying, failed } = await runOnce(runner, stop);
+  assertEquals(failed, 0);
+  const { attempt, runAt, state } = queue.row("task-1");
+  assertEquals([retrying, state], [attempt, "running"]);
+  // The delays double: 1 s, 2 s, 4 s, a tenth more or less.
+  assert(attempt >= 2 && attempt <= 4, `${attempt}`);
+  assert(runAt !== null);
+});
+
+Deno.test("runOnce() stops where it waits for the next attempt of a task", async () => {
+  const { runner, stop, drain, clock } = setUp({
+    clock: new FakeClock(),
+    settings: { attempts: 2, retryWaitMs: 60_000 },
+    tasks: 1,
+    process: () => Promise.reject(new Error("boom")),
+  });
+  await using _ = runner;
+  const ended = runOnce(runner, stop);
+  while (clock.sleepers === 0 || runner.runs.size > 0) {
+    await clock.advance(10);
+    await turn();
+  }
+  drain.abort();
+  assertEquals(await ended, summary({ started: 1, retrying: 1 }));
+});
+
+Deno.test("runOnce() counts what was only simulated", async () => {
+  const { runner, stop } = setUp({ tasks: 2, isSimulated: true });
+  await using _ = runner;
+  assertEquals(
+    await runOnce(runner, stop),
+    summary({ started: 2, completed: 2, simulated: 2 }),
+  );
+});
+
 Deno.test("runOnce() runs no more at a time than its concurrency", async () => {
   let running = 0;
   let most = 0;

@@ -39,6 +39,7 @@ const happened = {
   created: count,
   started: count,
   completed: count,
+  simulated: count.openapi({ description: "Of the completed ones" }),
   failed: count,
   cancelled: count,
   retried: count,

@@ -13,6 +13,7 @@ import type {
   StatsOptions,
   Times,
 } from "../contract.ts";
+import { SIMULATED_DETAIL } from "../../task/shown_state.ts";
 import type { Connection, SqlValue } from "./connection.ts";
 
 /** What is counted of each kind of event. */
@@ -25,7 +26,7 @@ const COUNTED = {
   retry_scheduled: "retried",
 } as const;
 
-type Count = (typeof COUNTED)[keyof typeof COUNTED];
+type Count = (typeof COUNTED)[keyof typeof COUNTED] | "simulated";
 
 /**
  * Where more than so many things happened, times are measured of a share of the
@@ -72,22 +73,25 @@ const IN_TIME = `occurred_at >= $1::TIMESTAMPTZ
   AND occurred_at < $2::TIMESTAMPTZ`;
 
 const COUNTS = `
-  SELECT (epoch_ms(occurred_at) - $3) // $4 AS bucket, kind, count(*) AS count
+  SELECT (epoch_ms(occurred_at) - $3) // $4 AS bucket, kind, count(*) AS count,
+    count(*) FILTER (kind = 'completed' AND detail = '${SIMULATED_DETAIL}')
+      AS simulated
   FROM agent_task_events WHERE ${IN_TIME} GROUP BY ALL`;
 
 interface CountRow {
   readonly bucket: number;
   readonly kind: string;
   readonly count: number;
+  readonly simulated: number;
 }
 
 function countedOf(rows: readonly CountRow[]): Record<Count, number> {
-  return Object.fromEntries(
-    Object.entries(COUNTED).map(([kind, name]) => [
-      name,
-      rows.find((row) => row.kind === kind)?.count ?? 0,
-    ]),
-  ) as Record<Count, number>;
+  const counts = Object.entries(COUNTED).map(([kind, name]) => [
+    name,
+    rows.find((row) => row.kind === kind)?.count ?? 0,
+  ]);
+  const simulated = rows.reduce((sum, row) => sum + row.simulated, 0);
+  return Object.fromEntries([...counts, ["simulated", simulated]]);
 }
 
 /**

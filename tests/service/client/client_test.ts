@@ -209,7 +209,7 @@ Deno.test("what changes tasks is asked once; create again, with the same key", a
   await using server = afterSession((request) => {
     keys.push(request.headers.get("Idempotency-Key"));
     return keys.length === 2
-      ? json({ count: 1, ids: [NO_ID] }, 201)
+      ? json({ count: 1, ids: [NO_ID], warnings: [] }, 201)
       : problem(503, "Try again.");
   });
   const admin = await adminAt(server.url);

@@ -84,6 +84,7 @@ const NOTHING: Bucket = {
   created: 0,
   started: 0,
   completed: 0,
+  simulated: 0,
   failed: 0,
   cancelled: 0,
   retried: 0,
@@ -116,6 +117,20 @@ function testBuckets(test: Test): void {
     assertEquals(await createdIn(-HOUR + 1), [1, 0]);
     assertEquals(await createdIn(0), [1, 0]);
     assertEquals(await createdIn(1), [0, 0]);
+  });
+
+  test("stats() counts what was only simulated among what completed", async (subject) => {
+    const { store } = subject;
+    await runTask(subject);
+    const run = await startOne(store);
+    await record(store, complete({ ...run, isSimulated: true }));
+    const start = later(await subject.now(), -HOUR / 2);
+    const { buckets: [bucket] } = await store.admin.stats({
+      start,
+      bucketMs: HOUR,
+      buckets: 1,
+    });
+    assertEquals([bucket?.completed, bucket?.simulated], [2, 1]);
   });
 
   test("stats() counts what happened to tasks, cancelled ones apart from failed ones", async (subject) => {

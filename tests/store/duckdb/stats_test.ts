@@ -24,6 +24,7 @@ const EMPTY = {
   created: 0,
   started: 0,
   completed: 0,
+  simulated: 0,
   failed: 0,
   cancelled: 0,
   retried: 0,

@@ -6,6 +6,8 @@
  * @typedef {object} Task
  * @property {string} id
  * @property {string} state
+ * @property {string} shown_state
+ * @property {boolean} simulated
  * @property {string} user_id
  * @property {string} provider
  * @property {string | null} target_type
@@ -47,6 +49,7 @@
  * @property {number} created
  * @property {number} started
  * @property {number} completed
+ * @property {number} simulated
  * @property {number} failed
  * @property {number} cancelled
  * @property {number} retried
@@ -177,7 +180,7 @@ export function act(id, action, body = {}) {
 /**
  * @param {Record<string, unknown>} body
  * @param {string} key the same for the same task, however often it is sent.
- * @returns {Promise<WholeTask>}
+ * @returns {Promise<WholeTask & { warnings: string[] }>}
  */
 export function createTask(body, key) {
   return request(`${BASE}/tasks`, {

@@ -39,11 +39,12 @@ export function setUpCreate(onCreated) {
     const button = byId("create-submit", HTMLButtonElement);
     button.disabled = true;
     try {
-      const { id } = await createTask(body, sent.key);
+      const { id, warnings } = await createTask(body, sent.key);
       sent = { text: "", key: "" };
       form.reset();
       dialog.close();
       notify("Task created");
+      for (const warning of warnings) notify(warning, { isFailure: true });
       onCreated(id);
     } catch (error) {
       showMistakes(error);

@@ -6,7 +6,7 @@ import { byId, fill, throttled } from "./dom.js";
 import { factElements } from "./facts.js";
 import { confirmed, notify, notifyFailure } from "./notice.js";
 import { titleOf } from "./rows.js";
-import { isFinal, lookOf, stateBadge } from "./states.js";
+import { isFinal, stateBadge } from "./states.js";
 import { listedOf, traceOf } from "./task_list.js";
 import { timelineEntries } from "./timeline.js";
 
@@ -128,7 +128,7 @@ export class Panel extends EventTarget {
     const listed = listedOf(task);
     const trace = traceOf(task.trace);
     const isStopping = task.cancel_requested_at !== null;
-    fill(byId("panel-state"), stateBadge(lookOf(listed)));
+    fill(byId("panel-state"), stateBadge(task));
     fill(byId("panel-id"), task.id.slice(0, 8));
     byId("panel-id").title = task.id;
     fill(byId("panel-title"), titleOf(task));

@@ -3,7 +3,7 @@
 
 import { el, timeElement } from "./dom.js";
 import { relative, span } from "./format.js";
-import { lookOf, nameOf, stateIcon } from "./states.js";
+import { stateIcon, stateNameOf } from "./states.js";
 
 /** @typedef {import("./api.js").ListedTask} ListedTask */
 
@@ -36,13 +36,12 @@ export function makeRow(task) {
  * @param {ListedTask} task
  */
 export function fillRow(row, task) {
-  const look = lookOf(task);
-  row.dataset.state = look;
+  row.dataset.state = task.shown_state;
   const [state, main, target, provider, attempt, age] = row.children;
   const [link, note] = main?.children ?? [];
   state?.replaceChildren(
-    stateIcon(look),
-    el("span.state-name", null, nameOf(look)),
+    stateIcon(task.shown_state),
+    el("span.state-name", null, stateNameOf(task)),
   );
   if (link) link.textContent = titleOf(task);
   note?.replaceChildren(...noteOf(task));

@@ -16,10 +16,11 @@ export const STATES = /** @type {const} */ ([
 const NAMES = {
   created: "Created",
   running: "Running",
-  needs_input: "Needs input",
+  needs_input: "Waiting for you",
   completed: "Completed",
   failed: "Failed",
   cancelled: "Cancelled",
+  retrying: "Retrying",
 };
 
 /**
@@ -32,12 +33,13 @@ export function nameOf(state) {
 }
 
 /**
- * The state as it looks: a cancelled task is a failed one that nobody minds.
+ * What the state is called, and that nothing was done where that is so.
  *
- * @param {{ state: string, error?: string | null }} task
+ * @param {{ shown_state: string, simulated: boolean }} task
  */
-export function lookOf({ state, error }) {
-  return state === "failed" && error === "Cancelled" ? "cancelled" : state;
+export function stateNameOf({ shown_state, simulated }) {
+  const name = nameOf(shown_state);
+  return simulated ? `${name} (simulated)` : name;
 }
 
 /**
@@ -46,21 +48,22 @@ export function lookOf({ state, error }) {
  * @param {string} look
  */
 export function stateIcon(look) {
+  if (look === "retrying") return icon("retry", "state-icon is-running");
   const known = Object.hasOwn(NAMES, look) ? look : "created";
   return icon(known, `state-icon is-${known}`);
 }
 
 /**
- * The shape and the name of a state.
+ * The shape and the name of a task's state.
  *
- * @param {string} look
+ * @param {{ shown_state: string, simulated: boolean }} task
  */
-export function stateBadge(look) {
+export function stateBadge(task) {
   return el(
     "span.state",
     null,
-    stateIcon(look),
-    el("span", null, nameOf(look)),
+    stateIcon(task.shown_state),
+    el("span", null, stateNameOf(task)),
   );
 }
 
