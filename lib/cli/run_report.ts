@@ -23,7 +23,7 @@ export function renderSummary(summary: RunSummary): string {
     [summary.cancelled, "cancelled"],
     [summary.released, "given back"],
     [summary.skipped, "skipped"],
-    [summary.simulated, "of them only simulated: nothing was done"],
+    [summary.simulated, "simulated"],
   ] as const;
   return [
     `${started} started, ${completed} completed, ${failed} failed`,

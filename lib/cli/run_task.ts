@@ -33,10 +33,10 @@ export const runTask: Command = {
     const { assertEnabled } = await import("../runner.ts");
     assertEnabled(config);
     const warning = simulationWarning(config);
-    if (warning) log.warning(warning, { event: "simulated" });
     const { createProcessors } = await import("../processors/open.ts");
     await using processors = await createProcessors(config, { clock, log });
     await using store = await openStore();
+    if (warning) log.warning(warning, { event: "simulated" });
     const task = await findTask(store.admin, prefix);
     const processorFor = processors.for;
     return await runNow(task, { ...context, store, processorFor });

@@ -26,7 +26,7 @@ async function shown(folder: Folder) {
 Deno.test("a task asks, is answered, goes on, and its result is printed", async () => {
   using folder = await asking();
   const list = await folder.ok(["list"]);
-  assertMatch(list, /^550e8400 {2}needs_input /m);
+  assertMatch(list, /^550e8400 {2}waiting for you \(simulated\) /m);
   assertStringIncludes(
     list,
     "1 waits for an answer; agent-runner show ID has the question.\n",

@@ -8,6 +8,7 @@ import {
   SHELLS,
 } from "../../lib/cli/completions.ts";
 import { commandOf } from "../support/project.ts";
+import { SHOWN_STATES } from "../../lib/task/shown_state.ts";
 import { Folder } from "./cli.ts";
 
 async function has(program: string): Promise<boolean> {
@@ -105,7 +106,7 @@ function candidates(words: readonly string[]): string[] {
   return candidatesFor(words, COMMANDS).map(([word]) => word).sort();
 }
 
-const STATES = ["completed", "created", "failed", "needs_input", "running"];
+const STATES = [...SHOWN_STATES].sort();
 
 type Example = readonly [words: readonly string[], offered: readonly string[]];
 
@@ -114,7 +115,11 @@ const EXAMPLES: readonly Example[] = [
   [["list", "--st"], ["--state"]],
   [["list", "--state", ""], STATES],
   [["list", "--state", "fa"], ["failed"]],
-  [["list", "--state", "failed,c"], ["failed,completed", "failed,created"]],
+  [["list", "--state", "failed,c"], [
+    "failed,cancelled",
+    "failed,completed",
+    "failed,created",
+  ]],
   [["--log-level", "D"], ["DEBUG"]],
   [["stats", "--log-format", ""], ["json", "text"]],
   [["config", ""], ["check", "schema"]],

@@ -226,7 +226,10 @@ Deno.test("run leaves tasks of providers that the file does not name", async () 
     { instruction: "Not mine", provider: "aa" },
   ]);
   const out = await folder.ok(["run", "--once"], { env: AT_ONCE });
-  assertMatch(out, /^1 started, 1 completed, 0 failed in /);
+  assertMatch(
+    out,
+    /^1 started, 1 completed, 0 failed, 1 simulated in .*\nLeft: 1 created\n$/,
+  );
   const tasks = JSON.parse(await folder.ok(["list", "--json"]));
   assertEquals(
     tasks.map((it: Record<string, unknown>) => [it.provider, it.state]).sort(),

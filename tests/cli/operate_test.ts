@@ -52,11 +52,11 @@ const MISTYPED: Readonly<Record<string, [args: string[], says: string[]]>> = {
   ],
   "cancel what has ended": [
     ["cancel", "--state", "created,completed", "--yes"],
-    ["completed", "created, running, needs_input"],
+    ["completed", "created, running, retrying, needs_input"],
   ],
   "retry what has not run": [
     ["retry", "--state", "created"],
-    ["created", "running, completed, failed"],
+    ["created", "running, retrying, completed, failed, cancelled"],
   ],
   "retry an unknown state": [
     ["retry", "--state", "faild"],
