@@ -87,7 +87,6 @@ class Place implements AsyncDisposable {
       HANDSFREE_AGENT_TASK_COMPLETION_DELAY: "0",
       LOG_FORMAT: "text",
       PATH: `${folder}/bin:${Deno.env.get("PATH")}`,
-      ANTHROPIC_API_KEY: "of-the-test",
     };
   }
 
