@@ -6,7 +6,6 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
 import { type Clock, systemClock } from "../../lib/base/clock.ts";
 import {
   connectDuckDb,
@@ -21,6 +20,7 @@ import {
   type ServedRunner,
   startService,
 } from "../../lib/service/service.ts";
+import { Ajv2020, type ValidateFunction } from "../support/ajv.ts";
 
 /** Options for {@linkcode TestService.start}. */
 export interface TestServiceOptions {
