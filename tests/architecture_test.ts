@@ -94,6 +94,10 @@ async function readGraphOf(program: string, isEager: boolean): Promise<Graph> {
   ]));
 }
 
+async function readText(file: string): Promise<string> {
+  return await Deno.readTextFile(new URL(file, ROOT));
+}
+
 /** The room of a file; undefined where it is in none. */
 function roomOf(file: string): string | undefined {
   return file === "lib/runner.ts" ? "runner" : /^lib\/(\w+)\//.exec(file)?.[1];
@@ -207,6 +211,18 @@ Deno.test("the program starts without what only some commands need", async () =>
   const LATER =
     /^(duckdb|zod|jsonc-parser|hono|@hono|prom-client|@opentelemetry|standardwebhooks|uplot)(\/|$)|^node:|^lib\/(store\/duckdb|service|runner\.ts)/;
   assertEquals([...loaded].filter((it) => LATER.test(it)), []);
+});
+
+Deno.test("deno task downloads what the program needs, and one DuckDB", async () => {
+  const used = Object.values(await readGraph()).flat();
+  const { imports } = JSON.parse(await readText("deno.json"));
+  for (const [name, source] of Object.entries<string>(imports)) {
+    if (!source.startsWith("npm:")) continue;
+    assert(used.some((it) => it.startsWith(name)), `only tests need ${name}`);
+  }
+  for (const lock of ["deno.lock", "tools/npm/deno.lock"]) {
+    assert(!(await readText(lock)).includes("-musl"), lock);
+  }
 });
 
 Deno.test("forbiddenImports() notices a room that reaches too far", () => {

@@ -67,7 +67,7 @@ async function assertNightIsOver(place: Place): Promise<void> {
   assertStringIncludes(place.output, "Shall I delete release/1.x too?");
   assertStringIncludes(place.output, "Did: Write the release notes of v2.1");
   const all = JSON.parse(
-    await place.run("deno task run list --provider claude --json"),
+    await place.run("agent-runner list --provider claude --json"),
   );
   const states = all.map(({ state }: { state: string }) => state);
   assertEquals([...new Set(states)], ["completed"]);
@@ -86,21 +86,21 @@ class Place implements AsyncDisposable {
       HANDSFREE_DB_PATH: `${folder}/handsfree.duckdb`,
       HANDSFREE_AGENT_TASK_COMPLETION_DELAY: "0",
       LOG_FORMAT: "text",
+      DENO_INSTALL_ROOT: folder,
       PATH: `${folder}/bin:${Deno.env.get("PATH")}`,
-      ANTHROPIC_API_KEY: "of-the-test",
     };
   }
 
   static async make(): Promise<Place> {
     const place = new Place(await Deno.makeTempDir());
     const { folder } = place;
+    await place.run("deno task install");
     const example = { id: "550e8400-e29b-41d4-a716-446655440000" };
     await Deno.writeTextFile(
       `${folder}/example.jsonl`,
       JSON.stringify(example),
     );
-    await place.run("deno task run create --file example.jsonl");
-    await Deno.mkdir(`${folder}/bin`);
+    await place.run("agent-runner create --file example.jsonl");
     await Deno.writeTextFile(`${folder}/bin/claude`, CLAUDE, { mode: 0o755 });
     return place;
   }
@@ -120,7 +120,7 @@ class Place implements AsyncDisposable {
 
   async #runHere(command: string): Promise<string> {
     const isLoop = command.includes("--loop");
-    const isNight = command === "deno task run --loop";
+    const isNight = command === "agent-runner run --loop";
     const child = new Deno.Command("bash", {
       args: ["-c", `${isLoop ? "exec env " : ""}${asProcess(command)}`],
       cwd: this.folder,
@@ -153,7 +153,7 @@ class Place implements AsyncDisposable {
     const service = new Deno.Command("bash", {
       args: [
         "-c",
-        `exec ${asProcess("deno task run serve --listen 127.0.0.1:8080")}`,
+        `exec ${asProcess("agent-runner serve --listen 127.0.0.1:8080")}`,
       ],
       cwd: this.folder,
       env: this.#environment,
@@ -178,7 +178,7 @@ class Place implements AsyncDisposable {
     const state = command.includes("result") ? "completed" : "needs_input";
     const [task] = JSON.parse(
       await this.run(
-        `deno task run list --provider claude --state ${state} --json`,
+        `agent-runner list --provider claude --state ${state} --json`,
       ),
     );
     return command.replace(" ID", ` ${task.id.slice(0, 8)}`);
@@ -207,7 +207,7 @@ function asProcess(command: string): string {
   return command
     .replace("127.0.0.1:8080", "127.0.0.1:0") // Another may have that one.
     .replace("npx -y deno@2.9.6", "deno")
-    .replace("deno task run", deno("main.ts"))
+    .replace("deno task install", deno("tools/install.ts"))
     .replace("deno task demo", deno("tools/demo.ts"));
 }
 

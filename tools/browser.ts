@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Browser, connect } from "puppeteer-core";
+import { type Browser, connect } from "npm:puppeteer-core@25.16.0";
 
 const PATHS = ["/usr/bin/chromium", "/usr/bin/chromium-browser"];
 

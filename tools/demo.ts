@@ -33,7 +33,7 @@ try {
   await Deno.remove(folder, { recursive: true });
 }
 console.log(
-  "\nThe demo's database is gone again. Your own tasks: " +
-    'deno task run create "What to do"',
+  "\nThe demo's database is gone again. For tasks of your own, " +
+    "deno task install makes agent-runner a command.",
 );
 Deno.exit(exitCode);

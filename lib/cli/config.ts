@@ -7,10 +7,12 @@
 import type { Clock } from "../base/clock.ts";
 import { EXIT, messageOf } from "../base/errors.ts";
 import type { Config } from "../config/config.ts";
+import { serviceSettings } from "../config/service.ts";
 import type { Processor } from "../processors/processor.ts";
 import type { AgentTask } from "../task/task.ts";
 import { type Command, type CommandContext, JSON_FLAG } from "./command.ts";
 import {
+  problemsIn,
   type ProviderReport,
   renderReport,
   reportToJson,
@@ -43,17 +45,18 @@ export const configCheck: Command = {
   run: async (context) => {
     const { config, flags, terminal } = context;
     const reports = {
+      settings: config.listen === ""
+        ? []
+        : await problemOf(() => serviceSettings(config)),
       providers: await reportProviders(context),
       webhooks: await reportWebhooks(config),
     };
-    const all = [...reports.providers, ...reports.webhooks];
-    const isOk = all.every(({ problems }) => problems.length === 0);
     terminal.write(
       flags.json
         ? renderJson(reportToJson(config, reports), 2)
         : renderReport(config, reports),
     );
-    return isOk ? EXIT.ok : EXIT.usage;
+    return problemsIn(reports).length === 0 ? EXIT.ok : EXIT.usage;
   },
 };
 
@@ -65,14 +68,22 @@ async function reportWebhooks(
     "../webhooks/webhooks.ts"
   );
   return await Promise.all(webhooks.map(async (webhook) => {
-    const report = { url: shownUrl(webhook), on: webhook.on };
-    try {
-      await createReceivers([webhook], Deno.env.get);
-      return { ...report, problems: [] };
-    } catch (error) {
-      return { ...report, problems: [messageOf(error)] };
-    }
+    return {
+      url: shownUrl(webhook),
+      on: webhook.on,
+      problems: await problemOf(() => createReceivers([webhook], Deno.env.get)),
+    };
   }));
+}
+
+/** What keeps `run` from starting, where something does. */
+async function problemOf(prepare: () => Promise<unknown>): Promise<string[]> {
+  try {
+    await prepare();
+    return [];
+  } catch (error) {
+    return [messageOf(error)];
+  }
 }
 
 /**

@@ -38,6 +38,8 @@ export interface WebhookReport {
 
 /** What is reported beside the settings. */
 export interface Reports {
+  /** What is wrong with the settings, a sentence each. */
+  readonly settings: readonly string[];
   readonly providers: readonly ProviderReport[];
   readonly webhooks: readonly WebhookReport[];
 }
@@ -95,7 +97,7 @@ function inForceFor(
 /** For scripts. */
 export function reportToJson(
   config: Config,
-  { providers, webhooks }: Reports,
+  { settings, providers, webhooks }: Reports,
 ): JsonObject {
   return {
     file: config.configPath ?? null,
@@ -115,6 +117,7 @@ export function reportToJson(
     settings: Object.fromEntries(
       NAMES.map(([key, name]) => [key, inForce(name, config)]),
     ),
+    problems: [...settings],
   };
 }
 
@@ -155,7 +158,10 @@ export function renderReport(
     headline(config),
     ...providers,
     ...webhooks,
-    section("Settings", settings),
+    section("Settings", [
+      ...settings,
+      ...reports.settings.map((problem) => ["WRONG", problem]),
+    ]),
     conclusion(config, reports),
   ].join("\n");
 }
@@ -170,12 +176,18 @@ function headline({ configPath, providers }: Config): string {
     : `${file}. Tasks of providers that it does not name are left alone.\n`;
 }
 
-function conclusion(
-  { enabled }: Config,
-  { providers, webhooks }: Reports,
-): string {
-  const count =
-    [...providers, ...webhooks].flatMap(({ problems }) => problems).length;
+/** All that is wrong. */
+export function problemsIn(
+  { settings, providers, webhooks }: Reports,
+): readonly string[] {
+  return [
+    ...settings,
+    ...[...providers, ...webhooks].flatMap(({ problems }) => problems),
+  ];
+}
+
+function conclusion({ enabled }: Config, reports: Reports): string {
+  const count = problemsIn(reports).length;
   const found = count === 0
     ? "Nothing wrong was found."
     : `${count} ${count === 1 ? "thing is" : "things are"} wrong.`;

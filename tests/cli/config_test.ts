@@ -296,3 +296,17 @@ Deno.test("config check tries programs and modules, with exit code 2", async () 
   );
   assertMatch(stdout, /\n2 things are wrong\./);
 });
+
+Deno.test("config check finds wrong what keeps run from starting", async () => {
+  using folder = new Folder();
+  const env = {
+    HANDSFREE_AGENT_RUNNER_ENABLED: "true",
+    HANDSFREE_AGENT_LISTEN: "0.0.0.0:8080",
+  };
+  const check = await folder.run(["config", "check"], { env });
+  assertEquals(check.code, 2);
+  assertMatch(check.stdout, /^ {2}WRONG +Cannot listen on .* without a token/m);
+  const run = await folder.run(["run", "--loop"], { env });
+  assertEquals(run.code, 2);
+  assertMatch(run.stderr, /Cannot listen on .* without a token/);
+});

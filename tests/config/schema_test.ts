@@ -1,5 +1,4 @@
 import { assert, assertEquals } from "@std/assert";
-import { Ajv2020 } from "ajv/dist/2020.js";
 import { parse } from "jsonc-parser";
 import {
   configFileSchema,
@@ -8,6 +7,7 @@ import {
 } from "../../lib/config/schema.ts";
 import { parseConfigFile } from "../../lib/config/file.ts";
 import { SETTINGS } from "../../lib/config/settings.ts";
+import { Ajv2020 } from "../support/ajv.ts";
 
 const schema = jsonSchema() as {
   readonly $schema: string;

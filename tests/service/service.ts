@@ -6,7 +6,6 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
 import { type Clock, systemClock } from "../../lib/base/clock.ts";
 import {
   connectDuckDb,
@@ -22,6 +21,7 @@ import {
   startService,
 } from "../../lib/service/service.ts";
 import type { Served } from "../../lib/service/api/routing.ts";
+import { Ajv2020, type ValidateFunction } from "../support/ajv.ts";
 
 /** Options for {@linkcode TestService.start}. */
 export interface TestServiceOptions {

@@ -9,7 +9,7 @@ import { messageOf } from "../../base/errors.ts";
 import type { VariableLookup } from "../task_runs.ts";
 import { type CommandConfig, fillPlaceholders } from "./config.ts";
 import { folderProblem } from "./folder.ts";
-import { hasSlash, passedVariables, SHELL, shortSecrets } from "./input.ts";
+import { hasSlash, passedVariables, SHELL, variableProblems } from "./input.ts";
 
 /** What a command is checked with. */
 export interface CheckParts {
@@ -22,7 +22,7 @@ export async function checkCommand(
   config: CommandConfig,
   { variable, baseFolder }: CheckParts,
 ): Promise<readonly string[]> {
-  const { command, cwd, workspace, env, secrets } = config;
+  const { command, cwd, workspace } = config;
   const passed = passedVariables(config, variable);
   const program = command
     ? fillPlaceholders(command[0] ?? "", () => baseFolder)
@@ -35,9 +35,7 @@ export async function checkCommand(
     workspace === undefined
       ? undefined
       : await writableProblem(await parentOf(resolve(baseFolder, workspace))),
-    ...[...env, ...secrets].filter((name) => passed[name] === undefined)
-      .map((name) => `The variable ${name} is not set.`),
-    ...shortSecrets(config, passed),
+    ...variableProblems(config, passed),
   ];
   return problems.filter((it) => it !== undefined);
 }

@@ -24,9 +24,9 @@ import {
   programOf,
   secretsOf,
   SHELL,
-  shortSecrets,
   stdinOf,
   taskVariables,
+  variableProblems,
 } from "./input.ts";
 import { Excerpt, MAX_QUOTED_CHARACTERS } from "./output.ts";
 import { ProcessGuard } from "./process_guard.ts";
@@ -123,9 +123,9 @@ class CommandProcessor implements Processor {
     const config = this.#config;
     const { baseFolder, variable, clock, log } = this.#parts;
     const passed = passedVariables(config, variable);
-    const tooShort = shortSecrets(config, passed);
-    if (tooShort.length > 0) {
-      throw new RunError(tooShort.join(" "), { retryable: false });
+    const problems = variableProblems(config, passed);
+    if (problems.length > 0) {
+      throw new RunError(problems.join(" "), { retryable: false });
     }
     const given = taskVariables(task, context);
     for (const sentence of given.omitted) context.output(sentence);

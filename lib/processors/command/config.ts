@@ -69,6 +69,11 @@ const variableName = z.string().regex(
   "expected the name of a variable",
 );
 
+const passedVariable = z.string().regex(
+  /^[A-Za-z_][A-Za-z0-9_]*\??$/,
+  "expected the name of a variable, with ? after it where it may be missing",
+);
+
 const exitCode = z.int().min(0).max(2 ** 32 - 1);
 
 const exitCodes = z.strictObject({
@@ -123,9 +128,9 @@ export const commandConfig = z.strictObject({
     "Whether a task's own folder is kept when the task is completed or failed. " +
       'Default: "never"',
   ),
-  env: z.array(variableName).default([]).describe(
+  env: z.array(passedVariable).default([]).describe(
     "Variables of agent-runner's environment that it gets, beside PATH, HOME, " +
-      "USER, LANG and their like. Default: none",
+      'USER, LANG and their like; "NAME?" may be missing. Default: none',
   ),
   setEnv: z.record(
     variableName.regex(
@@ -134,7 +139,7 @@ export const commandConfig = z.strictObject({
     ),
     text,
   ).default({}).describe("Variables that it gets, with their values"),
-  secrets: z.array(variableName).default([]).describe(
+  secrets: z.array(passedVariable).default([]).describe(
     "Variables that it gets as by env, and whose values are *** in all that " +
       "is kept or logged of its output. Default: none",
   ),

@@ -127,13 +127,18 @@ export interface Environment {
   readonly omitted: readonly string[];
 }
 
+/** The name of a variable that may be missing: `NAME?`. */
+function bare(name: string): string {
+  return name.replace("?", "");
+}
+
 /** What a program gets, whatever its task is. */
 export function passedVariables(
   { env, secrets, setEnv }: CommandConfig,
   variable: VariableLookup,
 ): Readonly<Record<string, string>> {
   const passed: Record<string, string> = {};
-  for (const name of [...PASSED_VARIABLES, ...env, ...secrets]) {
+  for (const name of [...PASSED_VARIABLES, ...[...env, ...secrets].map(bare)]) {
     const value = variable(name);
     if (value !== undefined) passed[name] = value;
   }
@@ -145,21 +150,32 @@ export function secretsOf(
   { secrets }: CommandConfig,
   variables: Readonly<Record<string, string>>,
 ): Secrets {
-  return new Secrets(secrets.flatMap((name) => variables[name] || []));
+  return new Secrets(secrets.flatMap((name) => variables[bare(name)] || []));
 }
 
-/** The secrets that are too short to be found in a text, a sentence each. */
-export function shortSecrets(
-  { secrets }: CommandConfig,
+/** What is wrong with the variables that a program gets, a sentence each. */
+export function variableProblems(
+  { env, secrets }: CommandConfig,
   variables: Readonly<Record<string, string>>,
 ): string[] {
-  return secrets.filter((name) => {
+  const missing = [...env, ...secrets].filter((name) =>
+    !name.endsWith("?") && variables[name] === undefined
+  );
+  // They can't be found in a text.
+  const tooShort = secrets.map(bare).filter((name) => {
     const value = variables[name] ?? "";
     return value !== "" && value.length < MIN_SECRET_CHARACTERS;
-  }).map((name) =>
-    `The secret ${name} has less than ${MIN_SECRET_CHARACTERS} characters: ` +
-    "it can't be told from other text."
-  );
+  });
+  return [
+    ...missing.map((name) =>
+      `The variable ${name} is not set. Set it, or call it "${name}?" where ` +
+      "it may be missing."
+    ),
+    ...tooShort.map((name) =>
+      `The secret ${name} has less than ${MIN_SECRET_CHARACTERS} characters: ` +
+      "it can't be told from other text."
+    ),
+  ];
 }
 
 /** The variables that tell of a task. */

@@ -316,7 +316,7 @@ Deno.test("command minds no program that closes its stdin", async () => {
 Deno.test("command passes a few variables, those allowed, and those of the task", async () => {
   const text = await resultOf({
     command: ["env"],
-    env: ["ALLOWED", "NOT_SET"],
+    env: ["ALLOWED", "NOT_SET?"],
     setEnv: { SET: "a=b\nc", HOME: "/other" },
   }, {
     task: TASK,
@@ -543,7 +543,7 @@ Deno.test("command shows no secret, in whatever way it is printed", async () => 
       String
         .raw`printf '{"agent_runner":"result","value":{"a %s":["%s"]}}\n' "$(printf %s "$TOKEN" | sed 's/"/\\"/')" "$(printf %s "$TOKEN" | sed 's/"/\\"/')"`,
     ].join("\n"),
-    secrets: ["TOKEN", "KEY", "UNSET"],
+    secrets: ["TOKEN?", "KEY", "UNSET?"],
   }, { variables: { TOKEN: SECRET, KEY: PEM } });
   assertEquals(await run.outcome, {
     kind: "completed",
@@ -584,6 +584,16 @@ Deno.test("command keeps a secret of setEnv", async () => {
     }),
     "***",
   );
+});
+
+Deno.test("command runs nothing without a variable that it must have", async () => {
+  assertEquals(await runCommand({ shell: "echo", env: ["REPO"] }), {
+    kind: "failed",
+    error:
+      'The variable REPO is not set. Set it, or call it "REPO?" where it ' +
+      "may be missing.",
+    retryable: false,
+  });
 });
 
 Deno.test("command runs nothing with a secret that is too short to be found", async () => {

@@ -55,6 +55,7 @@ const MISTAKES: [config: object, path: string, message: RegExp][] = [
     /none with cwd/,
   ],
   [{ command, env: ["A=B"] }, "env.0", /name of a variable/],
+  [{ command, secrets: ["A??"] }, "secrets.0", /with \? after it/],
   [{ command, setEnv: { AGENT_TASK_ID: "x" } }, "setEnv.AGENT_TASK_ID", /./],
   [{ command, setEnv: { A: 1 } }, "setEnv.A", /expected string/],
   [{ command, exitCodes: { failed: [-1] } }, "exitCodes.failed.0", /./],
@@ -163,11 +164,14 @@ const CHECKED: [
     "The folder BASE/plain can't be used: it is no folder.",
   ]],
   [{ shell: "x", env: ["ONE"], secrets: ["TWO", "PIN"] }, [
-    "The variable ONE is not set.",
-    "The variable TWO is not set.",
+    'The variable ONE is not set. Set it, or call it "ONE?" where it may be ' +
+    "missing.",
+    'The variable TWO is not set. Set it, or call it "TWO?" where it may be ' +
+    "missing.",
     "The secret PIN has less than 4 characters: it can't be told from other " +
     "text.",
   ], { PIN: "123" }],
+  [{ shell: "x", env: ["ONE?"], secrets: ["TWO?"] }, []],
 ];
 
 for (const [config, problems, variables] of CHECKED) {

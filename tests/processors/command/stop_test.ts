@@ -373,7 +373,7 @@ Deno.test({
     });
     await using outer = new Runner({
       command: [Deno.execPath(), ...RUNNER, inner],
-      env: ["DENO_DIR", "XDG_CACHE_HOME", "JSR_URL", "NPM_CONFIG_REGISTRY"],
+      env: ["DENO_DIR?", "XDG_CACHE_HOME?", "JSR_URL?", "NPM_CONFIG_REGISTRY?"],
       killGrace: 0,
     });
     const pid = Number((await outer.printed(/^pid \d+$/)).slice(4));

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import axe from "axe-core";
-import type { Page } from "puppeteer-core";
+import axe from "npm:axe-core@4.14.1";
+import type { Page } from "npm:puppeteer-core@25.16.0";
 import { systemClock } from "../../../lib/base/clock.ts";
 import { createLog } from "../../../lib/base/log.ts";
 import { startService } from "../../../lib/service/service.ts";
