@@ -21,6 +21,7 @@ import { addFileRoutes } from "./file_routes.ts";
 import {
   authorized,
   bounded,
+  direct,
   type HostOptions,
   ownRequests,
   SESSION_COOKIE,
@@ -78,6 +79,7 @@ export function createApp(service: Service, options: AppOptions): OpenAPIHono {
     }
   });
   app.use(bounded({ clock, maxRequests: MAX_REQUESTS, timeoutMs: REQUEST_MS }));
+  app.use(direct(access));
   app.use(ownRequests(options));
   app.use(authorized(access, {
     now: () => clock.now(),

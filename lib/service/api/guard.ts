@@ -57,6 +57,28 @@ export function ownRequests(
   };
 }
 
+/** What proxies say of whom they ask for. */
+const FORWARDED = /^(forwarded|via|x-forwarded-.+)$/;
+
+/**
+ * Refuses what comes through a proxy where no token is needed: listening where
+ * only this machine can reach it is no bound then.
+ */
+export function direct({ needsToken }: Access): MiddlewareHandler {
+  return async (c, next) => {
+    const { headers } = c.req.raw;
+    const names = [...headers.keys()];
+    if (!needsToken && names.some((it) => FORWARDED.test(it))) {
+      throw new Problem(
+        403,
+        "Requests through a proxy need a token. Start the service with " +
+          "HANDSFREE_AGENT_TOKEN or --token-file.",
+      );
+    }
+    await next();
+  };
+}
+
 /** A link or a bookmark may lead to a page. */
 function isNavigation(headers: Headers, method: string): boolean {
   return method === "GET" && headers.get("Sec-Fetch-Mode") === "navigate" &&

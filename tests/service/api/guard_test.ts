@@ -104,6 +104,31 @@ Deno.test("requests from other sites' pages are refused, whatever they are", asy
   assertEquals((await test.ok(TASKS)).total, 0);
 });
 
+const FORWARDED = [
+  "Forwarded: for=192.0.2.1",
+  "X-Forwarded-For: 192.0.2.1",
+  "x-forwarded-proto: https",
+  "X-Forwarded-Host: runner.example.com",
+  "Via: 1.1 proxy",
+];
+
+Deno.test("what comes through a proxy is refused until there is a token", async (t) => {
+  await using open = await TestService.start();
+  await using guarded = await TestService.start({ token: TOKEN });
+  for (const header of FORWARDED) {
+    await t.step(header, async () => {
+      const headers = ["Host: localhost", header];
+      assertEquals(await statusFor(open, headers), 403);
+      const token = `Authorization: Bearer ${TOKEN}`;
+      assertEquals(await statusFor(guarded, [...headers, token]), 200);
+    });
+  }
+  for (const path of ["/", "/health", "/openapi.json"]) {
+    const { status } = await open.get(path, { Via: "1.1 proxy" });
+    assertEquals(status, 403, path);
+  }
+});
+
 Deno.test("a body must be JSON in UTF-8", async (t) => {
   await using test = await TestService.start();
   const post = (body: unknown, type: string) =>
