@@ -13,6 +13,7 @@ import {
   parseHosts,
   parseListenAddress,
 } from "./listen_address.ts";
+import { SETTINGS } from "./settings.ts";
 
 /** How the service listens, and to whom. */
 export interface ServiceSettings {
@@ -21,10 +22,13 @@ export interface ServiceSettings {
   readonly allowedHosts: readonly string[];
   /** What callers must know; empty: nothing. */
   readonly token: string;
+  /** What callers must know who only read. Empty: as all others. @default {""} */
+  readonly readOnlyToken?: string;
 }
 
 /** A token must be at least so long to be hard to guess. */
 const MIN_TOKEN_LENGTH = 16;
+const READ_ONLY = SETTINGS.readOnlyToken.env;
 /** What a header can carry. */
 const TOKEN = /^[\x21-\x7e]+$/;
 
@@ -34,7 +38,10 @@ const TOKEN = /^[\x21-\x7e]+$/;
  * @throws {UsageError} where they are wrong, or would let strangers in.
  */
 export async function serviceSettings(
-  config: Pick<Config, "listen" | "allowedHosts" | "token" | "tokenFile">,
+  config: Pick<
+    Config,
+    "listen" | "allowedHosts" | "token" | "tokenFile" | "readOnlyToken"
+  >,
 ): Promise<ServiceSettings> {
   const address = parseListenAddress(config.listen);
   if (!address) {
@@ -51,8 +58,20 @@ export async function serviceSettings(
         "--token-file, or listen on 127.0.0.1.",
     );
   }
+  const readOnlyToken = config.readOnlyToken === ""
+    ? ""
+    : checked(config.readOnlyToken, READ_ONLY);
+  if (readOnlyToken !== "" && (token === "" || token === readOnlyToken)) {
+    throw new UsageError(
+      `Cannot use the token in ${READ_ONLY}: ${
+        token === ""
+          ? "without another one, everybody could change tasks"
+          : "it is the one that lets change tasks"
+      }. Set HANDSFREE_AGENT_TOKEN to another one.`,
+    );
+  }
   const allowedHosts = parseHosts(config.allowedHosts);
-  if (allowedHosts) return { address, allowedHosts, token };
+  if (allowedHosts) return { address, allowedHosts, token, readOnlyToken };
   throw new UsageError(
     `Cannot allow the hosts "${config.allowedHosts}": expected names without ` +
       "scheme and port. Give one like runner.example.com.",

@@ -235,6 +235,13 @@ export const SETTINGS = {
     placeholder: "PATH",
     summary: "A file with the token for it, or set HANDSFREE_AGENT_TOKEN",
   },
+  readOnlyToken: {
+    env: "HANDSFREE_AGENT_READ_TOKEN",
+    kind: "text",
+    isSecret: true,
+    default: "",
+    summary: "A second token for it, with which nothing can be changed",
+  },
   telemetry: {
     env: "OTEL_DENO",
     kind: "boolean",

@@ -15,6 +15,7 @@ import {
 import type { AddressInfo, Socket } from "node:net";
 import { messageOf, UsageError } from "../base/errors.ts";
 import { formatAddress, type ListenAddress } from "../config/listen_address.ts";
+import type { Caller } from "./api/access.ts";
 import { Problem, secured } from "./api/responses.ts";
 import { requestOf, sendResponse } from "./node_http.ts";
 
@@ -45,7 +46,10 @@ const LINGER_MS = 500;
 /** Options for {@linkcode listen}. */
 export interface ListenOptions {
   readonly address: ListenAddress;
-  readonly respond: (request: Request) => Response | Promise<Response>;
+  readonly respond: (
+    request: Request,
+    caller: Caller,
+  ) => Response | Promise<Response>;
   /** Called where a connection can't be accepted. */
   readonly onError?: (error: unknown) => void;
   readonly limits?: ConnectionLimits;
@@ -121,7 +125,7 @@ export class Listener {
     });
     const request = requestOf(incoming);
     const response = request
-      ? await respond(request)
+      ? await respond(request, { from: socket.remoteAddress })
       : secured(new Problem(400, "This is no request for this API.").response);
     if (this.#isClosing) outgoing.setHeader("Connection", "close");
     await sendResponse(outgoing, response);

@@ -12,10 +12,10 @@ import type { ServiceSettings } from "../config/service.ts";
 import type { RunnerEvents } from "../runner/events.ts";
 import { measureRunner } from "../runner/metrics.ts";
 import type { Store } from "../store/contract.ts";
+import { Access } from "./api/access.ts";
 import { createApp } from "./api/app.ts";
 import { readCounts } from "./api/counts.ts";
 import { EventHub } from "./api/event_hub.ts";
-import { Access } from "./api/guard.ts";
 import { Prometheus } from "./api/prometheus.ts";
 import { ReadCache } from "./api/read_cache.ts";
 import { listen } from "./listen.ts";
@@ -82,7 +82,7 @@ export async function startService(
     clock,
     log,
     version,
-    access: new Access(settings.token),
+    access: new Access({ ...settings, clock, log }),
     reads,
     hub: new EventHub({ events: store.events, clock, log, onNews }),
     metrics,
@@ -93,7 +93,7 @@ export async function startService(
   const app = createApp(service, options);
   const listener = await listen({
     address: settings.address,
-    respond: (request) => app.fetch(request),
+    respond: (request, caller) => app.fetch(request, caller),
     onError: (error) => {
       log.warning(`Cannot accept a connection: ${messageOf(error)}`, {
         event: "request_failed",

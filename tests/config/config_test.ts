@@ -45,6 +45,7 @@ Deno.test("loadConfig() gives the documented defaults", () => {
     allowedHosts: "",
     token: "",
     tokenFile: "",
+    readOnlyToken: "",
     telemetry: false,
     logLevel: "INFO",
     logFormat: "text",

@@ -25,6 +25,7 @@ import {
 /** Options for {@linkcode TestService.start}. */
 export interface TestServiceOptions {
   readonly token?: string;
+  readonly readOnlyToken?: string;
   /** As a runner with --exclusive has it. */
   readonly exclusive?: boolean;
   readonly allowedHosts?: readonly string[];
@@ -82,6 +83,7 @@ export class TestService implements AsyncDisposable {
         address: { hostname: "127.0.0.1", port: 0 },
         allowedHosts: options.allowedHosts ?? [],
         token: options.token ?? "",
+        readOnlyToken: options.readOnlyToken,
       },
       runner: options.runner?.(store),
     });
