@@ -60,7 +60,8 @@ async function openAdmin(
   if (service) {
     const { openServiceAdmin } = await import("../service/client/admin.ts");
     const admin = await openServiceAdmin({ ...service, clock });
-    return { admin, [Symbol.asyncDispose]: () => Promise.resolve() };
+    const end = () => Promise.resolve(admin[Symbol.dispose]());
+    return { admin, [Symbol.asyncDispose]: end };
   }
   try {
     return await openStore();

@@ -8,12 +8,14 @@ import type { Config } from "./config.ts";
 import { messageOf, UsageError } from "../base/errors.ts";
 import {
   formatAddress,
+  hostnameOf,
   isLoopback,
   type ListenAddress,
   parseHosts,
   parseListenAddress,
+  parseSocketPath,
 } from "./listen_address.ts";
-import { SETTINGS } from "./settings.ts";
+import { expectedOf, SETTINGS } from "./settings.ts";
 
 /** How the service listens, and to whom. */
 export interface ServiceSettings {
@@ -47,11 +49,11 @@ export async function serviceSettings(
   if (!address) {
     throw new UsageError(
       `Cannot listen on "${config.listen}": it is no address. ` +
-        "Give one like 8080, 127.0.0.1:8080 or [::1]:8080.",
+        `Give ${expectedOf(SETTINGS.listen)}.`,
     );
   }
   const token = await readToken(config);
-  if (token === "" && !isLoopback(address.hostname)) {
+  if (token === "" && !isLoopback(hostnameOf(address))) {
     throw new UsageError(
       `Cannot listen on ${formatAddress(address)} without a token: ` +
         "other machines could create tasks. Set HANDSFREE_AGENT_TOKEN or give " +
@@ -82,6 +84,8 @@ export async function serviceSettings(
 export interface ClientSettings {
   /** Ends with a slash: the API's paths are seen from there. */
   readonly url: URL;
+  /** The Unix socket through which it is reached, if it is. */
+  readonly socketPath?: string;
   /** Empty: none is sent. */
   readonly token: string;
 }
@@ -95,7 +99,11 @@ export async function clientSettings(
   config: Pick<Config, "server" | "token" | "tokenFile" | "sources">,
 ): Promise<ClientSettings | undefined> {
   if (!usesService(config)) return undefined;
-  return { url: serviceUrl(config), token: await readToken(config) };
+  const token = await readToken(config);
+  const socketPath = parseSocketPath(config.server);
+  return socketPath === undefined
+    ? { url: serviceUrl(config), token }
+    : { url: new URL("http://localhost/"), socketPath, token };
 }
 
 /** Where the tasks are, for people: the file's path or the service's address. */
@@ -129,7 +137,7 @@ function serviceUrl(
     new UsageError(
       `Cannot use the service's address: ${
         sources.get("server")
-      } ${reason}. Give one like http://127.0.0.1:8080.`,
+      } ${reason}. Give one like http://127.0.0.1:8080 or unix:/run/x.sock.`,
     );
   if (!/^https?:\/\/[^/]/i.test(server)) {
     throw wrong("is no URL that begins with http:// or https://");

@@ -17,6 +17,7 @@ import { messageOf, UsageError } from "../base/errors.ts";
 import { formatAddress, type ListenAddress } from "../config/listen_address.ts";
 import type { Caller } from "./api/access.ts";
 import { Problem, secured } from "./api/responses.ts";
+import { listenAtPath } from "./socket_file.ts";
 import { requestOf, sendResponse } from "./node_http.ts";
 
 /** What clients may take of the server. */
@@ -60,6 +61,7 @@ export class Listener {
   readonly #server: Server;
   /** Not by `closeIdleConnections()`, which misses some of them in Deno. */
   readonly #idle = new Set<Socket>();
+  #socketFile: Disposable | undefined;
   #isClosing = false;
 
   constructor(
@@ -86,7 +88,12 @@ export class Listener {
   }
 
   /** Resolves when it listens. */
-  async listen({ hostname, port }: ListenAddress): Promise<void> {
+  async listen(address: ListenAddress): Promise<void> {
+    if ("path" in address) {
+      this.#socketFile = await listenAtPath(this.#server, address.path);
+      return;
+    }
+    const { hostname, port } = address;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#server.once("error", reject);
     this.#server.listen(port, hostname, () => resolve());
@@ -102,6 +109,7 @@ export class Listener {
   close(): Promise<void> {
     this.#isClosing = true;
     const { promise, resolve } = Promise.withResolvers<void>();
+    this.#socketFile?.[Symbol.dispose]();
     this.#server.close(() => resolve());
     for (const socket of this.#idle) socket.destroy();
     return promise;
@@ -150,13 +158,18 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   } catch (error) {
     throw new UsageError(
       `Cannot listen on ${formatAddress(options.address)}: ` +
-        `${reasonOf(error)} Give another --listen.`,
+        `${reasonOf(error, options.address)} Give another --listen.`,
       { cause: error },
     );
   }
   return listener;
 }
 
+const SOCKET_REASONS: Readonly<Record<string, string>> = {
+  ENOENT: "its folder does not exist.",
+  EACCES: "there is no permission to write there.",
+  EINVAL: "its path is too long.",
+};
 const NOT_HERE = "this machine does not have the address.";
 const REASONS: Readonly<Record<string, string>> = {
   EADDRINUSE:
@@ -168,7 +181,8 @@ const REASONS: Readonly<Record<string, string>> = {
   ENOTFOUND: "there is no such name.",
 };
 
-function reasonOf(error: unknown): string {
+function reasonOf(error: unknown, address: ListenAddress): string {
   const code = error instanceof Error && "code" in error ? error.code : "";
-  return REASONS[String(code)] ?? `${messageOf(error)}.`;
+  const reasons = "path" in address ? SOCKET_REASONS : REASONS;
+  return reasons[String(code)] ?? `${messageOf(error)}.`;
 }

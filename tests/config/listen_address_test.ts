@@ -29,6 +29,10 @@ const ADDRESSES: [text: string, address: string | undefined][] = [
   ["[12]:8080", undefined],
   ["http://localhost:8080", undefined],
   ["a b:80", undefined],
+  ["unix:/run/agent-runner.sock", "unix:/run/agent-runner.sock"],
+  ["unix:agent-runner.sock", undefined],
+  ["unix:/run/", undefined],
+  ["unix:", undefined],
 ];
 
 for (const [text, address] of ADDRESSES) {

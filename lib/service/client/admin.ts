@@ -70,19 +70,27 @@ import { createTasks } from "./create.ts";
  * @throws {ServiceError} where there is no service of agent-runner.
  * @throws {UsageError} where it does not know the token.
  */
-export async function openServiceAdmin(options: ApiOptions): Promise<Admin> {
-  const api = new Api(options);
+export async function openServiceAdmin(
+  options: ApiOptions,
+): Promise<Admin & Disposable> {
+  using opening = new DisposableStack();
+  const api = opening.use(new Api(options));
   const { authorized } = await api.json("api/v1/session", sessionSchema);
   if (!authorized) throw api.unauthorized();
+  opening.move();
   return new ServiceAdmin(api);
 }
 
 /** An {@linkcode Admin} behind a service. */
-class ServiceAdmin implements Admin {
+class ServiceAdmin implements Admin, Disposable {
   readonly #api: Api;
 
   constructor(api: Api) {
     this.#api = api;
+  }
+
+  [Symbol.dispose](): void {
+    this.#api[Symbol.dispose]();
   }
 
   create(tasks: NewTasks): Promise<IdList> {
