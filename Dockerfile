@@ -1,13 +1,23 @@
-FROM denoland/deno:debian-2.9.6 AS build
+# Tags can be moved, digests can't. To build from what you have looked at, give
+# IMAGE@sha256:…, as `docker buildx imagetools inspect IMAGE` shows it, with
+# --build-arg DENO_IMAGE=… and --build-arg BASE_IMAGE=…. None is written here:
+# there was no registry within reach to ask.
+ARG DENO_IMAGE=denoland/deno:debian-2.9.6
+ARG BASE_IMAGE=debian:trixie-slim
+
+FROM ${DENO_IMAGE} AS build
 WORKDIR /src
 COPY deno.json deno.lock main.ts ./
 COPY lib lib
 COPY tools tools
-RUN deno task compile
+# Not `deno task compile`: from JSR, nothing would hold what @std is (see
+# tools/std_source.ts). This lock file knows every package, and no other is taken.
+RUN deno run -q --no-lock -P=compile tools/compile.ts \
+  --import-map=tools/npm/import_map.json --lock=tools/npm/deno.lock --frozen
 
 # glibc and libstdc++ are all that the executable needs; DuckDB's musl build is
 # not in it, so Alpine will not do.
-FROM debian:trixie-slim
+FROM ${BASE_IMAGE}
 # tini takes up what a task's program leaves behind: agent-runner is not an init.
 RUN apt-get update && apt-get install -y --no-install-recommends tini \
   && rm -rf /var/lib/apt/lists/*
@@ -21,6 +31,8 @@ USER 10001
 # agent-runner.json is looked for here.
 WORKDIR /data
 ENV HANDSFREE_DB_PATH=/data/handsfree.duckdb
+# Nobody may take what was simulated for work.
+ENV HANDSFREE_AGENT_SIMULATE=never
 # glibc keeps less of the memory that DuckDB gives back: 30 MB under full load.
 ENV MALLOC_ARENA_MAX=2
 VOLUME /data

@@ -10,10 +10,15 @@
 import deno from "../deno.json" with { type: "json" };
 import npm from "./npm/import_map.json" with { type: "json" };
 
-/** The flags for a Deno that can't reach JSR; relative to the project. */
+/**
+ * The flags for a Deno that can't reach JSR; relative to the project. What the
+ * lock file does not know is refused. For JSR that can't be: `deno.lock` was made
+ * where JSR could not be reached, and has none of its checksums.
+ */
 export const npmFlags = [
   "--import-map=tools/npm/import_map.json",
   "--lock=tools/npm/deno.lock",
+  "--frozen",
 ];
 
 const probeMs = 2_000;

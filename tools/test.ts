@@ -5,12 +5,14 @@
  * starts, another takes for its own (see `lib/processors/command/process_mark.ts`).
  */
 
+import { npmFlags } from "./std_source.ts";
+
 const startedAt = performance.now();
 /** What `deno test` says when all of its tests have ended. */
 const END = /^ ERRORS |^(ok|FAILED) \| /;
 const COUNT = /(\d+) (passed|step|failed|ignored)/g;
 
-const isWhole = Deno.args.every((it) => /^--(import-map|lock)=/.test(it));
+const isWhole = Deno.args.every((it) => npmFlags.includes(it));
 const shards = isWhole
   ? Number(Deno.env.get("DENO_JOBS")) || navigator.hardwareConcurrency
   : 1;

@@ -60,14 +60,13 @@ async function openAdmin(
   const service = await clientSettings(config);
   if (service) {
     const { openServiceAdmin } = await import("../service/client/admin.ts");
-    return {
-      ...await openServiceAdmin({
-        ...service,
-        clock,
-        onWarning: (message) => log.warning(message, { event: "not_served" }),
-      }),
-      [Symbol.asyncDispose]: () => Promise.resolve(),
-    };
+    const { admin, defaultProvider } = await openServiceAdmin({
+      ...service,
+      clock,
+      onWarning: (message) => log.warning(message, { event: "not_served" }),
+    });
+    const end = () => Promise.resolve(admin[Symbol.dispose]());
+    return { admin, defaultProvider, [Symbol.asyncDispose]: end };
   }
   try {
     const store = await openStore();

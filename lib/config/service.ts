@@ -8,11 +8,14 @@ import type { Config } from "./config.ts";
 import { messageOf, UsageError } from "../base/errors.ts";
 import {
   formatAddress,
+  hostnameOf,
   isLoopback,
   type ListenAddress,
   parseHosts,
   parseListenAddress,
+  parseSocketPath,
 } from "./listen_address.ts";
+import { expectedOf, SETTINGS } from "./settings.ts";
 
 /** How the service listens, and to whom. */
 export interface ServiceSettings {
@@ -21,10 +24,13 @@ export interface ServiceSettings {
   readonly allowedHosts: readonly string[];
   /** What callers must know; empty: nothing. */
   readonly token: string;
+  /** What callers must know who only read. Empty: as all others. @default {""} */
+  readonly readOnlyToken?: string;
 }
 
 /** A token must be at least so long to be hard to guess. */
 const MIN_TOKEN_LENGTH = 16;
+const READ_ONLY = SETTINGS.readOnlyToken.env;
 /** What a header can carry. */
 const TOKEN = /^[\x21-\x7e]+$/;
 
@@ -34,25 +40,40 @@ const TOKEN = /^[\x21-\x7e]+$/;
  * @throws {UsageError} where they are wrong, or would let strangers in.
  */
 export async function serviceSettings(
-  config: Pick<Config, "listen" | "allowedHosts" | "token" | "tokenFile">,
+  config: Pick<
+    Config,
+    "listen" | "allowedHosts" | "token" | "tokenFile" | "readOnlyToken"
+  >,
 ): Promise<ServiceSettings> {
   const address = parseListenAddress(config.listen);
   if (!address) {
     throw new UsageError(
       `Cannot listen on "${config.listen}": it is no address. ` +
-        "Give one like 8080, 127.0.0.1:8080 or [::1]:8080.",
+        `Give ${expectedOf(SETTINGS.listen)}.`,
     );
   }
   const token = await readToken(config);
-  if (token === "" && !isLoopback(address.hostname)) {
+  if (token === "" && !isLoopback(hostnameOf(address))) {
     throw new UsageError(
       `Cannot listen on ${formatAddress(address)} without a token: ` +
         "other machines could create tasks. Set HANDSFREE_AGENT_TOKEN or give " +
         "--token-file, or listen on 127.0.0.1.",
     );
   }
+  const readOnlyToken = config.readOnlyToken === ""
+    ? ""
+    : checked(config.readOnlyToken, READ_ONLY);
+  if (readOnlyToken !== "" && (token === "" || token === readOnlyToken)) {
+    throw new UsageError(
+      `Cannot use the token in ${READ_ONLY}: ${
+        token === ""
+          ? "without another one, everybody could change tasks"
+          : "it is the one that lets change tasks"
+      }. Set HANDSFREE_AGENT_TOKEN to another one.`,
+    );
+  }
   const allowedHosts = parseHosts(config.allowedHosts);
-  if (allowedHosts) return { address, allowedHosts, token };
+  if (allowedHosts) return { address, allowedHosts, token, readOnlyToken };
   throw new UsageError(
     `Cannot allow the hosts "${config.allowedHosts}": expected names without ` +
       "scheme and port. Give one like runner.example.com.",
@@ -63,6 +84,8 @@ export async function serviceSettings(
 export interface ClientSettings {
   /** Ends with a slash: the API's paths are seen from there. */
   readonly url: URL;
+  /** The Unix socket through which it is reached, if it is. */
+  readonly socketPath?: string;
   /** Empty: none is sent. */
   readonly token: string;
 }
@@ -76,7 +99,11 @@ export async function clientSettings(
   config: Pick<Config, "server" | "token" | "tokenFile" | "sources">,
 ): Promise<ClientSettings | undefined> {
   if (!usesService(config)) return undefined;
-  return { url: serviceUrl(config), token: await readToken(config) };
+  const token = await readToken(config);
+  const socketPath = parseSocketPath(config.server);
+  return socketPath === undefined
+    ? { url: serviceUrl(config), token }
+    : { url: new URL("http://localhost/"), socketPath, token };
 }
 
 /** Where the tasks are, for people: the file's path or the service's address. */
@@ -110,7 +137,7 @@ function serviceUrl(
     new UsageError(
       `Cannot use the service's address: ${
         sources.get("server")
-      } ${reason}. Give one like http://127.0.0.1:8080.`,
+      } ${reason}. Give one like http://127.0.0.1:8080 or unix:/run/x.sock.`,
     );
   if (!/^https?:\/\/[^/]/i.test(server)) {
     throw wrong("is no URL that begins with http:// or https://");

@@ -235,7 +235,7 @@ export const SETTINGS = {
     kind: "address",
     default: "",
     placeholder: "ADDRESS",
-    summary: "Serve the HTTP API there: 8080 is 127.0.0.1:8080",
+    summary: "Serve the HTTP API there: 8080 is 127.0.0.1:8080; or unix:/PATH",
   },
   allowedHosts: {
     flag: "allow-host",
@@ -260,6 +260,13 @@ export const SETTINGS = {
     default: "",
     placeholder: "PATH",
     summary: "A file with the token for it, or set HANDSFREE_AGENT_TOKEN",
+  },
+  readOnlyToken: {
+    env: "HANDSFREE_AGENT_READ_TOKEN",
+    kind: "text",
+    isSecret: true,
+    default: "",
+    summary: "A second token for it, with which nothing can be changed",
   },
   telemetry: {
     env: "OTEL_DENO",
@@ -323,7 +330,7 @@ export function expectedOf(form: ValueForm, given?: unknown): string {
     case "text":
       return "a value";
     case "address":
-      return "an address like 8080, 127.0.0.1:8080 or [::1]:8080";
+      return "an address like 8080, 127.0.0.1:8080, [::1]:8080 or unix:/run/x.sock";
     case "hosts":
       return "names without scheme and port, like runner.example.com";
     case "boolean":

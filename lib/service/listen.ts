@@ -15,7 +15,9 @@ import {
 import type { AddressInfo, Socket } from "node:net";
 import { messageOf, UsageError } from "../base/errors.ts";
 import { formatAddress, type ListenAddress } from "../config/listen_address.ts";
+import type { Caller } from "./api/access.ts";
 import { Problem, secured } from "./api/responses.ts";
+import { listenAtPath } from "./socket_file.ts";
 import { requestOf, sendResponse } from "./node_http.ts";
 
 /** What clients may take of the server. */
@@ -45,7 +47,10 @@ const LINGER_MS = 500;
 /** Options for {@linkcode listen}. */
 export interface ListenOptions {
   readonly address: ListenAddress;
-  readonly respond: (request: Request) => Response | Promise<Response>;
+  readonly respond: (
+    request: Request,
+    caller: Caller,
+  ) => Response | Promise<Response>;
   /** Called where a connection can't be accepted. */
   readonly onError?: (error: unknown) => void;
   readonly limits?: ConnectionLimits;
@@ -56,6 +61,7 @@ export class Listener {
   readonly #server: Server;
   /** Not by `closeIdleConnections()`, which misses some of them in Deno. */
   readonly #idle = new Set<Socket>();
+  #socketFile: Disposable | undefined;
   #isClosing = false;
 
   constructor(
@@ -82,7 +88,12 @@ export class Listener {
   }
 
   /** Resolves when it listens. */
-  async listen({ hostname, port }: ListenAddress): Promise<void> {
+  async listen(address: ListenAddress): Promise<void> {
+    if ("path" in address) {
+      this.#socketFile = await listenAtPath(this.#server, address.path);
+      return;
+    }
+    const { hostname, port } = address;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#server.once("error", reject);
     this.#server.listen(port, hostname, () => resolve());
@@ -98,6 +109,7 @@ export class Listener {
   close(): Promise<void> {
     this.#isClosing = true;
     const { promise, resolve } = Promise.withResolvers<void>();
+    this.#socketFile?.[Symbol.dispose]();
     this.#server.close(() => resolve());
     for (const socket of this.#idle) socket.destroy();
     return promise;
@@ -121,7 +133,7 @@ export class Listener {
     });
     const request = requestOf(incoming);
     const response = request
-      ? await respond(request)
+      ? await respond(request, { from: socket.remoteAddress })
       : secured(new Problem(400, "This is no request for this API.").response);
     if (this.#isClosing) outgoing.setHeader("Connection", "close");
     await sendResponse(outgoing, response);
@@ -146,13 +158,18 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   } catch (error) {
     throw new UsageError(
       `Cannot listen on ${formatAddress(options.address)}: ` +
-        `${reasonOf(error)} Give another --listen.`,
+        `${reasonOf(error, options.address)} Give another --listen.`,
       { cause: error },
     );
   }
   return listener;
 }
 
+const SOCKET_REASONS: Readonly<Record<string, string>> = {
+  ENOENT: "its folder does not exist.",
+  EACCES: "there is no permission to write there.",
+  EINVAL: "its path is too long.",
+};
 const NOT_HERE = "this machine does not have the address.";
 const REASONS: Readonly<Record<string, string>> = {
   EADDRINUSE:
@@ -164,7 +181,8 @@ const REASONS: Readonly<Record<string, string>> = {
   ENOTFOUND: "there is no such name.",
 };
 
-function reasonOf(error: unknown): string {
+function reasonOf(error: unknown, address: ListenAddress): string {
   const code = error instanceof Error && "code" in error ? error.code : "";
-  return REASONS[String(code)] ?? `${messageOf(error)}.`;
+  const reasons = "path" in address ? SOCKET_REASONS : REASONS;
+  return reasons[String(code)] ?? `${messageOf(error)}.`;
 }

@@ -10,8 +10,11 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 /** Undefined for what no client sends that means well. */
 export function requestOf(incoming: IncomingMessage): Request | undefined {
   const { method = "GET", url = "", rawHeaders } = incoming;
-  // Neither a proxy's absolute form nor anything that reads as a host.
-  if (!url.startsWith("/") || url.startsWith("//")) return undefined;
+  // With the host before it, as Deno's fetch asks through a socket: the same one.
+  const origin = `http://${incoming.headers.host}`;
+  const path = url.startsWith(`${origin}/`) ? url.slice(origin.length) : url;
+  // Neither another host nor anything that reads as one.
+  if (!path.startsWith("/") || path.startsWith("//")) return undefined;
   const hasBody = method !== "GET" && method !== "HEAD";
   try {
     const headers = new Headers();
@@ -19,7 +22,7 @@ export function requestOf(incoming: IncomingMessage): Request | undefined {
       headers.append(rawHeaders[index] ?? "", rawHeaders[index + 1] ?? "");
     }
     // Who is asked for is in the headers, and checked there.
-    return new Request(`http://localhost${url}`, {
+    return new Request(`http://localhost${path}`, {
       method,
       headers,
       body: hasBody ? bodyOf(incoming) : undefined,

@@ -7,15 +7,15 @@
 import type { Clock } from "../base/clock.ts";
 import { messageOf } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
-import { formatAddress } from "../config/listen_address.ts";
+import { formatAddress, hostnameOf } from "../config/listen_address.ts";
 import type { ServiceSettings } from "../config/service.ts";
 import type { RunnerEvents } from "../runner/events.ts";
 import { measureRunner } from "../runner/metrics.ts";
 import type { Store } from "../store/contract.ts";
+import { Access } from "./api/access.ts";
 import { createApp } from "./api/app.ts";
 import { readCounts } from "./api/counts.ts";
 import { EventHub } from "./api/event_hub.ts";
-import { Access } from "./api/guard.ts";
 import { Prometheus } from "./api/prometheus.ts";
 import { ReadCache } from "./api/read_cache.ts";
 import type { Served } from "./api/routing.ts";
@@ -45,7 +45,7 @@ export interface ServiceParts {
 
 /** A service that listens. */
 export interface RunningService {
-  /** `http://127.0.0.1:8080` */
+  /** `http://127.0.0.1:8080`, `unix:/run/agent-runner.sock` */
   readonly url: string;
   /** Accepts no more, ends the streams, and finishes the requests in hand. */
   stop(options: StopOptions): Promise<void>;
@@ -85,18 +85,22 @@ export async function startService(
     log,
     version,
     served,
-    access: new Access(settings.token),
+    access: new Access({ ...settings, clock, log }),
     reads,
     hub: new EventHub({ events: store.events, clock, log, onNews }),
     metrics,
     runnerProblem: runner && watchRunner(runner, starting),
   };
   if (runner) starting.use(measureRunner(runner.events, metrics));
-  const options = { ...settings, ...settings.address, stop: streams.signal };
-  const app = createApp(service, options);
+  const { address, allowedHosts } = settings;
+  const app = createApp(service, {
+    hostname: hostnameOf(address),
+    allowedHosts,
+    stop: streams.signal,
+  });
   const listener = await listen({
-    address: settings.address,
-    respond: (request) => app.fetch(request),
+    address,
+    respond: (request, caller) => app.fetch(request, caller),
     onError: (error) => {
       log.warning(`Cannot accept a connection: ${messageOf(error)}`, {
         event: "request_failed",
@@ -104,10 +108,11 @@ export async function startService(
       });
     },
   });
-  const { port } = listener;
   const running = starting.move();
   return {
-    url: `http://${formatAddress({ ...settings.address, port })}`,
+    url: "path" in address
+      ? formatAddress(address)
+      : `http://${formatAddress({ ...address, port: listener.port })}`,
     async stop(options) {
       streams.abort();
       const done = new AbortController();

@@ -464,7 +464,9 @@ Deno.test("SIGTERM finishes the tasks in hand and gives the rest back; the next 
   const stdout = await stopped(runner);
   assertStringIncludes(runner.seen, "Stopping");
   const [, started, completed] =
-    /^(\d+) started, (\d+) completed, 0 failed, \d+ simulated in /.exec(stdout) ?? [];
+    /^(\d+) started, (\d+) completed, 0 failed, \d+ simulated in /.exec(
+      stdout,
+    ) ?? [];
   assertEquals(started, completed, stdout);
 
   const rows = await folder.rows(
@@ -661,7 +663,10 @@ Deno.test("a person can create, list and show while a busy runner runs, and noth
   }
   const stdout = await stopped(runner);
   assertEquals(runner.seen, "");
-  assertMatch(stdout, /^\d+ started, \d+ completed, 0 failed, \d+ simulated in /);
+  assertMatch(
+    stdout,
+    /^\d+ started, \d+ completed, 0 failed, \d+ simulated in /,
+  );
   const total = Object.values(await counts(folder)).reduce((a, b) => a + b);
   assertEquals(total, 501);
 });

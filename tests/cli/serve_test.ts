@@ -300,6 +300,42 @@ Deno.test("a port that is taken is exit code 2", async () => {
   await stop(process);
 });
 
+Deno.test("a Unix socket is its owner's alone, leads commands to the service, and is gone at the end", async () => {
+  using folder = new Folder();
+  const address = `unix:${folder.path}/runner.sock`;
+  const listen = ["serve", "--listen", address];
+  await using process = folder.start(listen);
+  await process.line(/Listening on unix:/);
+  const { mode } = Deno.statSync(`${folder.path}/runner.sock`);
+  assertEquals((mode ?? 0) & 0o777, 0o600);
+  await folder.ok(["create", "Through it", "--server", address]);
+  assertMatch(await folder.ok(["list", "--server", address]), /Through it/);
+  assertMatch(await folder.fails(2, listen), /another program listens there/);
+  await stop(process);
+  assertEquals(folder.names(), ["handsfree.duckdb"]);
+  assertMatch(
+    await folder.fails(3, ["list", "--server", address]),
+    /runner.sock: there is no such socket/,
+  );
+});
+
+Deno.test("a socket that a dead service left is replaced, and a file that is none is not", async () => {
+  using folder = new Folder();
+  const listen = ["serve", "--listen", `unix:${folder.path}/runner.sock`];
+  for (const signal of ["SIGKILL", "SIGTERM"] as const) {
+    await using process = folder.start(listen);
+    await process.line(/Listening on unix:/);
+    process.signal(signal);
+    await process.ended();
+    assertEquals(folder.names().includes("runner.sock"), signal === "SIGKILL");
+  }
+  folder.write("runner.sock", "of somebody");
+  assertMatch(await folder.fails(2, listen), /a file that is no socket/);
+  assertEquals(folder.read("runner.sock"), "of somebody");
+  const nowhere = ["serve", "--listen", "unix:/nowhere/runner.sock"];
+  assertMatch(await folder.fails(2, nowhere), /its folder does not exist/);
+});
+
 Deno.test("serve without a database that can be used is exit code 3", async () => {
   using folder = new Folder();
   const args = ["serve", "--db-path", "/nowhere/x.duckdb"];

@@ -48,6 +48,7 @@ Deno.test("loadConfig() gives the documented defaults", () => {
     allowedHosts: "",
     token: "",
     tokenFile: "",
+    readOnlyToken: "",
     telemetry: false,
     logLevel: "INFO",
     logFormat: "text",
@@ -217,7 +218,7 @@ const WRONG: [variable: string, texts: string[], expected: string][] = [
   [
     "HANDSFREE_AGENT_LISTEN",
     ["99999", "here", "http://localhost:8080"],
-    "expected an address like 8080, 127.0.0.1:8080 or [::1]:8080.",
+    "expected an address like 8080, 127.0.0.1:8080, [::1]:8080 or unix:/run/x.sock.",
   ],
   [
     "HANDSFREE_AGENT_ALLOW_HOST",
@@ -291,7 +292,7 @@ Deno.test("loadConfig() reports every mistake at once", () => {
     `HANDSFREE_AGENT_RUNNER_ENABLED is "maybe": ${NOT_BOOLEAN}`,
     `--concurrency is "none": ${NOT_COUNT}`,
     `HANDSFREE_AGENT_DRAIN is "long": ${NOT_SECONDS}`,
-    '--listen is "99999": expected an address like 8080, 127.0.0.1:8080 or [::1]:8080.',
+    '--listen is "99999": expected an address like 8080, 127.0.0.1:8080, [::1]:8080 or unix:/run/x.sock.',
     'LOG_FORMAT is "xml": expected one of text, json.',
   ]);
 });

@@ -281,7 +281,7 @@ const WRONG: [text: string, ...mistakes: string[]][] = [
   ],
   [
     '{ "settings": { "listen": "99999", "allow-host": "http://x" } }',
-    '1:27: settings.listen is "99999": expected an address like 8080, 127.0.0.1:8080 or [::1]:8080.',
+    '1:27: settings.listen is "99999": expected an address like 8080, 127.0.0.1:8080, [::1]:8080 or unix:/run/x.sock.',
     '1:50: settings.allow-host is "http://x": expected names without scheme and port, like runner.example.com.',
   ],
   [

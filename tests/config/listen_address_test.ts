@@ -29,6 +29,10 @@ const ADDRESSES: [text: string, address: string | undefined][] = [
   ["[12]:8080", undefined],
   ["http://localhost:8080", undefined],
   ["a b:80", undefined],
+  ["unix:/run/agent-runner.sock", "unix:/run/agent-runner.sock"],
+  ["unix:agent-runner.sock", undefined],
+  ["unix:/run/", undefined],
+  ["unix:", undefined],
 ];
 
 for (const [text, address] of ADDRESSES) {
@@ -58,7 +62,13 @@ Deno.test("isIpAddress() tells addresses from names", () => {
   }
 });
 
-const NOTHING = { listen: "8080", allowedHosts: "", token: "", tokenFile: "" };
+const NOTHING = {
+  listen: "8080",
+  allowedHosts: "",
+  token: "",
+  tokenFile: "",
+  readOnlyToken: "",
+};
 const TOKEN = "0123456789abcdef";
 
 Deno.test("serviceSettings() reads address, hosts and token", async () => {
@@ -67,11 +77,13 @@ Deno.test("serviceSettings() reads address, hosts and token", async () => {
     listen: "0.0.0.0:1",
     allowedHosts: " a.example.com,,b ",
     token: TOKEN,
+    readOnlyToken: `${TOKEN}-2`,
   });
   assertEquals(settings, {
     address: { hostname: "0.0.0.0", port: 1 },
     allowedHosts: ["a.example.com", "b"],
     token: TOKEN,
+    readOnlyToken: `${TOKEN}-2`,
   });
 });
 
@@ -94,6 +106,13 @@ const REFUSED: [
   ["a short token", { token: "0123456789abcde" }, "expected 16 or more"],
   ["a token with a blank", { token: `${TOKEN} x` }, "without blanks"],
   ["two tokens", { token: TOKEN, tokenFile: "x" }, "one of the two"],
+  ["a short second token", { token: TOKEN, readOnlyToken: "x" }, "expected 16"],
+  ["only a token to read", { readOnlyToken: TOKEN }, "everybody could change"],
+  [
+    "the same token twice",
+    { token: TOKEN, readOnlyToken: TOKEN },
+    "it is the one that lets change tasks",
+  ],
   ["no token file", { tokenFile: "/nowhere/token" }, "there is no such file"],
   ["an empty token file", { tokenFile: "/dev/null" }, "expected 16 or more"],
   ["a host with a port", { allowedHosts: "a:80" }, "without scheme and port"],

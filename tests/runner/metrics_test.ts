@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { parse as parseYaml } from "@std/yaml/parse";
 import { RunnerEvents } from "../../lib/runner/events.ts";
 import {
   type Labels,
@@ -132,7 +133,7 @@ Deno.test("metrics have names, units and labels as Prometheus wants them", () =>
   }
 });
 
-/** Every expression of the dashboard, wherever it is. */
+/** Every expression of a dashboard or of rules, wherever it is. */
 function expressionsOf(value: unknown): string[] {
   if (typeof value !== "object" || value === null) return [];
   return Object.entries(value).flatMap(([key, it]) =>
@@ -142,10 +143,12 @@ function expressionsOf(value: unknown): string[] {
   );
 }
 
-Deno.test("deploy/grafana.json uses metrics and labels that there are, and all metrics", async () => {
-  const url = new URL("../../deploy/grafana.json", import.meta.url);
-  const text = await Deno.readTextFile(url);
-  const expressions = expressionsOf(JSON.parse(text));
+function deployed(name: string): Promise<string> {
+  return Deno.readTextFile(new URL(`../../deploy/${name}`, import.meta.url));
+}
+
+/** The metrics that expressions use; fails where one, or a label, is none. */
+function metricsIn(expressions: readonly string[]): Set<string> {
   const known = new Map(
     Object.values<Metric>(METRICS).flatMap((metric) => {
       const parts = metric.kind === "histogram"
@@ -171,7 +174,26 @@ Deno.test("deploy/grafana.json uses metrics and labels that there are, and all m
       }
     }
   }
+  return used;
+}
+
+Deno.test("deploy/grafana.json uses metrics and labels that there are, and all metrics", async () => {
+  const dashboard = JSON.parse(await deployed("grafana.json"));
+  const used = metricsIn(expressionsOf(dashboard));
   const unused = Object.values(METRICS).map(({ name }) => name)
     .filter((name) => !used.has(name));
   assertEquals(unused, []);
+});
+
+Deno.test("deploy/alerts.yaml has rules by metrics and labels that there are", async () => {
+  const rules = parseYaml(await deployed("alerts.yaml")) as {
+    groups: { rules: Record<string, unknown>[] }[];
+  };
+  const all = rules.groups.flatMap((group) => group.rules);
+  const names = all.map(({ alert }) => alert);
+  assertEquals(new Set(names).size, names.length);
+  for (const { alert, expr, labels, annotations } of all) {
+    assert(expr && labels && annotations, String(alert));
+  }
+  assert(metricsIn(expressionsOf(rules)).size > 0);
 });

@@ -211,6 +211,8 @@ Deno.test("requestOf() leaves no listeners behind, however many parts a body has
 const STRANGE: string[] = [
   "GET http://evil.example.com/ HTTP/1.1\r\nHost: x\r\n",
   "GET //evil.example.com/ HTTP/1.1\r\nHost: x\r\n",
+  "GET http://x//evil.example.com/ HTTP/1.1\r\nHost: x\r\n",
+  "GET http://xevil/ HTTP/1.1\r\nHost: x\r\n",
   "TRACE / HTTP/1.1\r\nHost: x\r\n",
   "GET / HTTP/1.1\r\n",
   "nonsense\r\n",
@@ -228,6 +230,15 @@ for (const head of STRANGE) {
     assertEquals(seen, []);
   });
 }
+
+Deno.test("a request may name the host before its path too", async () => {
+  await using listener = await start(({ url }) => new Response(url));
+  const head = "GET http://x/a?b HTTP/1.1\r\nHost: x\r\n";
+  assertMatch(
+    await talk(listener, `${head}Connection: close\r\n\r\n`),
+    /http:\/\/localhost\/a\?b/,
+  );
+});
 
 Deno.test("close() answers what is in hand, and abort() ends it", async () => {
   for (const isAborted of [false, true]) {

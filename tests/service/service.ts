@@ -28,6 +28,7 @@ export interface TestServiceOptions {
   /** @default {SERVED} */
   readonly served?: Served;
   readonly token?: string;
+  readonly readOnlyToken?: string;
   /** As a runner with --exclusive has it. */
   readonly exclusive?: boolean;
   readonly allowedHosts?: readonly string[];
@@ -91,6 +92,7 @@ export class TestService implements AsyncDisposable {
         address: { hostname: "127.0.0.1", port: 0 },
         allowedHosts: options.allowedHosts ?? [],
         token: options.token ?? "",
+        readOnlyToken: options.readOnlyToken,
       },
       served: options.served ?? SERVED,
       runner: options.runner?.(store),

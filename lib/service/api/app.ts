@@ -14,6 +14,7 @@ import {
   UsageError,
 } from "../../base/errors.ts";
 import { addDashboardRoutes, isDashboardPath } from "../dashboard/routes.ts";
+import { SESSION_COOKIE } from "./access.ts";
 import { addActionRoutes } from "./action_routes.ts";
 import { addCreateRoutes } from "./create_routes.ts";
 import { addEventRoutes } from "./event_stream.ts";
@@ -21,9 +22,9 @@ import { addFileRoutes } from "./file_routes.ts";
 import {
   authorized,
   bounded,
+  direct,
   type HostOptions,
   ownRequests,
-  SESSION_COOKIE,
 } from "./guard.ts";
 import { addHealthRoutes } from "./health_routes.ts";
 import { Problem, secured } from "./responses.ts";
@@ -78,11 +79,12 @@ export function createApp(service: Service, options: AppOptions): OpenAPIHono {
     }
   });
   app.use(bounded({ clock, maxRequests: MAX_REQUESTS, timeoutMs: REQUEST_MS }));
+  app.use(direct(access));
   app.use(ownRequests(options));
-  app.use(authorized(access, {
-    now: () => clock.now(),
-    isPublic: (path) => PUBLIC_PATHS.includes(path) || isDashboardPath(path),
-  }));
+  app.use(authorized(
+    access,
+    (path) => PUBLIC_PATHS.includes(path) || isDashboardPath(path),
+  ));
 
   const api = createApi();
   addActionRoutes(api, service);
@@ -116,7 +118,8 @@ function addDocument(app: OpenAPIHono, version: string): void {
       title: "agent-runner",
       version,
       description: "Create agent tasks, watch them, step in. Where the " +
-        "service was started with a token, every request needs it.",
+        "service was started with a token, every request needs it; one with " +
+        "the token for reading may only GET.",
     },
     security: [{ token: [] }, { session: [] }, {}],
   });

@@ -6,10 +6,10 @@
  * @module
  */
 
-import { createHash, createHmac, timingSafeEqual } from "node:crypto";
 import type { MiddlewareHandler } from "hono";
 import type { Clock } from "../../base/clock.ts";
 import { isIpAddress, isLoopback } from "../../config/listen_address.ts";
+import type { Access } from "./access.ts";
 import { Problem } from "./responses.ts";
 
 /** Options for {@linkcode ownRequests}. */
@@ -57,94 +57,54 @@ export function ownRequests(
   };
 }
 
+/** What proxies say of whom they ask for. */
+const FORWARDED = /^(forwarded|via|x-forwarded-.+)$/;
+
+/**
+ * Refuses what comes through a proxy where no token is needed: listening where
+ * only this machine can reach it is no bound then.
+ */
+export function direct({ needsToken }: Access): MiddlewareHandler {
+  return async (c, next) => {
+    const { headers } = c.req.raw;
+    const names = [...headers.keys()];
+    if (!needsToken && names.some((it) => FORWARDED.test(it))) {
+      throw new Problem(
+        403,
+        "Requests through a proxy need a token. Start the service with " +
+          "HANDSFREE_AGENT_TOKEN or --token-file.",
+      );
+    }
+    await next();
+  };
+}
+
 /** A link or a bookmark may lead to a page. */
 function isNavigation(headers: Headers, method: string): boolean {
   return method === "GET" && headers.get("Sec-Fetch-Mode") === "navigate" &&
     headers.get("Sec-Fetch-Dest") === "document";
 }
 
-/** The name of the cookie. */
-export const SESSION_COOKIE = "agent_runner_session";
-
-/** For how long a browser is let in without the token. */
-export const SESSION_MS = 12 * 3_600_000;
-
-/**
- * Who is let in: who knows the token, or has the cookie that a browser gets for
- * it: an end time with a signature made with the token. So nothing is kept here, a
- * restart ends no session, and another token ends all.
- */
-export class Access {
-  readonly #token: string;
-
-  /** @param token empty where everybody is let in. */
-  constructor(token: string) {
-    this.#token = token;
-  }
-
-  /** Whether a token is needed at all. */
-  get needsToken(): boolean {
-    return this.#token !== "";
-  }
-
-  /** Says whether this is the token; how long that takes tells nothing of it. */
-  isToken(text: string): boolean {
-    return isSame(text, this.#token);
-  }
-
-  /** Says whether a request with these headers is let in. */
-  allows(headers: Headers, now: Date): boolean {
-    if (!this.needsToken) return true;
-    const [, token] = /^Bearer +(\S+) *$/i.exec(
-      headers.get("Authorization") ?? "",
-    ) ?? [];
-    if (token !== undefined) return this.isToken(token);
-    return cookiesOf(headers).some((it) => this.#isSession(it, now));
-  }
-
-  /** What a browser's cookie is to hold. */
-  session(now: Date): string {
-    const end = String(now.getTime() + SESSION_MS);
-    return `${end}.${this.#sign(end)}`;
-  }
-
-  #isSession(value: string, now: Date): boolean {
-    const [end = "", signature = ""] = value.split(".");
-    return isSame(signature, this.#sign(end)) && Number(end) > now.getTime();
-  }
-
-  #sign(end: string): string {
-    return createHmac("sha256", this.#token).update(`session ${end}`)
-      .digest("hex");
-  }
-}
-
-/** There may be several: those of other ports and paths come along. */
-function cookiesOf(headers: Headers): string[] {
-  return (headers.get("Cookie") ?? "").split(/; */)
-    .filter((it) => it.startsWith(`${SESSION_COOKIE}=`))
-    .map((it) => it.slice(SESSION_COOKIE.length + 1));
-}
-
-function isSame(left: string, right: string): boolean {
-  const digest = (text: string) => createHash("sha256").update(text).digest();
-  return timingSafeEqual(digest(left), digest(right));
-}
-
-/** Demands the token, or a session that was begun with it. */
+/** Demands a token, or a session that was begun with it, and one that may change. */
 export function authorized(
   access: Access,
-  { now, isPublic }: {
-    readonly now: () => Date;
-    readonly isPublic: (path: string) => boolean;
-  },
+  isPublic: (path: string) => boolean,
 ): MiddlewareHandler {
   return async (c, next) => {
-    if (!isPublic(c.req.path) && !access.allows(c.req.raw.headers, now())) {
+    if (isPublic(c.req.path)) return await next();
+    const right = await access.rightOf(c);
+    if (!right) {
       throw new Problem(
         401,
         "A token is needed. Send Authorization: Bearer <token>.",
         { headers: { "WWW-Authenticate": 'Bearer realm="agent-runner"' } },
+      );
+    }
+    const isRead = c.req.method === "GET" || c.req.method === "HEAD";
+    if (right === "read" && !isRead) {
+      throw new Problem(
+        403,
+        "This token may only read. Use the one in HANDSFREE_AGENT_TOKEN.",
       );
     }
     await next();

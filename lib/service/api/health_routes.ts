@@ -66,7 +66,7 @@ const metricsRoute = createRoute({
 
 /** Adds the routes. */
 export function addHealthRoutes(api: OpenAPIHono, service: Service): void {
-  const { version, runnerProblem, metrics, access, clock } = service;
+  const { version, runnerProblem, metrics, access } = service;
 
   api.openapi(healthRoute, () => jsonResponse({ status: "ok", version }));
 
@@ -74,7 +74,7 @@ export function addHealthRoutes(api: OpenAPIHono, service: Service): void {
     const wrong = await databaseProblem(service);
     const notClaiming = runnerProblem?.();
     const isReady = wrong === undefined && notClaiming === undefined;
-    const isKnown = access.allows(c.req.raw.headers, clock.now());
+    const isKnown = await access.rightOf(c) !== undefined;
     // Strangers need not know paths and process ids.
     const shown = (problem: string, forStrangers: string) =>
       isKnown ? problem : forStrangers;

@@ -70,6 +70,7 @@ export const TITLES = {
   415: "Unsupported media type",
   421: "Misdirected request",
   422: "Invalid",
+  429: "Too many requests",
   500: "Internal error",
   503: "Not available",
   504: "Took too long",

@@ -5,7 +5,7 @@
  */
 
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
-import { SESSION_COOKIE, SESSION_MS } from "./guard.ts";
+import { type Right, SESSION_COOKIE, SESSION_MS } from "./access.ts";
 import { jsonResponse, Problem } from "./responses.ts";
 import {
   json,
@@ -22,7 +22,7 @@ const PATH = "/session";
 const getRoute = createRoute({
   method: "get",
   path: PATH,
-  summary: "Whether a token is needed, and whether it was given",
+  summary: "Whether a token is needed, was given, and allows changes",
   security: [],
   responses: { 200: json(sessionSchema, "The session"), ...problems() },
 });
@@ -37,7 +37,7 @@ const beginRoute = createRoute({
   },
   responses: {
     200: json(sessionSchema, "Begun, by a cookie"),
-    ...problems(401, 415, 422),
+    ...problems(401, 415, 422, 429),
   },
 });
 
@@ -52,34 +52,34 @@ const endRoute = createRoute({
 /** Adds the routes. */
 export function addSessionRoutes(
   api: OpenAPIHono,
-  { access, clock, served }: Service,
+  { access, served }: Service,
 ): void {
-  const session = (authorized: boolean) => ({
+  const stateOf = (right: Right | undefined) => ({
     token_needed: access.needsToken,
-    authorized,
-    default_provider: authorized ? served.defaultProvider : "",
+    authorized: right !== undefined,
+    may_change: right === "change",
+    default_provider: right ? served.defaultProvider : "",
   });
   api.use(PATH, jsonBody(MAX_BODY_BYTES));
 
   api.openapi(
     getRoute,
-    (c) => jsonResponse(session(access.allows(c.req.raw.headers, clock.now()))),
+    async (c) => jsonResponse(stateOf(await access.rightOf(c))),
   );
 
-  api.openapi(beginRoute, (c) => {
-    const { token } = c.req.valid("json");
-    if (access.needsToken && !access.isToken(token)) {
-      throw new Problem(401, "This is not the token.");
-    }
+  api.openapi(beginRoute, async (c) => {
+    const right = await access.rightBy(c.req.valid("json").token, c);
+    if (!right) throw new Problem(401, "This is not the token.");
     const isSecure = c.req.header("Origin")?.startsWith("https:");
-    return jsonResponse(session(true), {
+    return jsonResponse(stateOf(right), {
       headers: access.needsToken
-        ? { "Set-Cookie": cookieOf(access.session(clock.now()), isSecure) }
+        ? { "Set-Cookie": cookieOf(access.begin(right), isSecure) }
         : {},
     });
   });
 
   api.openapi(endRoute, (c) => {
+    access.end(c.req.raw.headers);
     c.header(
       "Set-Cookie",
       `${cookieOf("")}; Expires=${new Date(0).toUTCString()}`,

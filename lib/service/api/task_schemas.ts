@@ -249,10 +249,11 @@ export const eventSchema = z.object({
 export const eventsSchema = z.object({ events: z.array(eventSchema) })
   .openapi("TaskEvents");
 
-/** Whether a token is needed, and whether it was given. */
+/** Whether a token is needed, whether it was given, and what it allows. */
 export const sessionSchema = z.object({
   token_needed: z.boolean(),
   authorized: z.boolean(),
+  may_change: z.boolean(),
   default_provider: z.string().openapi({
     description: "The provider of a new task that names none",
   }),

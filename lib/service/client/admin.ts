@@ -72,10 +72,14 @@ import { createTasks } from "./create.ts";
  */
 export async function openServiceAdmin(
   options: ServiceAdminOptions,
-): Promise<{ readonly admin: Admin; readonly defaultProvider: string }> {
-  const api = new Api(options);
+): Promise<
+  { readonly admin: Admin & Disposable; readonly defaultProvider: string }
+> {
+  using opening = new DisposableStack();
+  const api = opening.use(new Api(options));
   const session = await api.json("api/v1/session", sessionSchema);
   if (!session.authorized) throw api.unauthorized();
+  opening.move();
   return {
     admin: new ServiceAdmin(api, options),
     defaultProvider: session.default_provider,
@@ -89,13 +93,17 @@ export interface ServiceAdminOptions extends ApiOptions {
 }
 
 /** An {@linkcode Admin} behind a service. */
-class ServiceAdmin implements Admin {
+class ServiceAdmin implements Admin, Disposable {
   readonly #api: Api;
   readonly #options: ServiceAdminOptions;
 
   constructor(api: Api, options: ServiceAdminOptions) {
     this.#api = api;
     this.#options = options;
+  }
+
+  [Symbol.dispose](): void {
+    this.#api[Symbol.dispose]();
   }
 
   create(tasks: NewTasks): Promise<IdList> {

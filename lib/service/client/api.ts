@@ -68,11 +68,26 @@ export class Refusal extends UsageError {
 class PassingError extends ServiceError {}
 
 /** A service's HTTP API. */
-export class Api {
+export class Api implements Disposable {
   readonly #options: ApiOptions;
+  readonly #client: Deno.HttpClient | undefined;
 
   constructor(options: ApiOptions) {
+    const { socketPath: path } = options;
     this.#options = options;
+    this.#client = path === undefined
+      ? undefined
+      : Deno.createHttpClient({ proxy: { transport: "unix", path } });
+  }
+
+  [Symbol.dispose](): void {
+    this.#client?.close();
+  }
+
+  /** Where it is, for people. */
+  get #place(): string {
+    const { url, socketPath } = this.#options;
+    return socketPath === undefined ? url.href : `unix:${socketPath}`;
   }
 
   /**
@@ -112,9 +127,9 @@ export class Api {
 
   /** What to throw where the service does not know the token. */
   unauthorized(): UsageError {
-    const { url, token } = this.#options;
+    const { token } = this.#options;
     return new UsageError(
-      `Cannot use the service at ${url.href}: ${
+      `Cannot use the service at ${this.#place}: ${
         token === "" ? "it wants a token" : "it has another token"
       }. Set HANDSFREE_AGENT_TOKEN or give --token-file, with the token that ` +
         "it was started with.",
@@ -152,6 +167,7 @@ export class Api {
         method: body === undefined ? "GET" : "POST",
         // Another host must not be told the token.
         redirect: "manual",
+        client: this.#client,
         signal: end.signal,
         headers: {
           Accept: "application/json",
@@ -181,7 +197,7 @@ export class Api {
       readonly isChange: boolean;
     },
   ): Promise<T> {
-    const { url, silenceMs = SILENCE_MS } = this.#options;
+    const { silenceMs = SILENCE_MS } = this.#options;
     const timer = setTimeout(() => end.abort(), silenceMs);
     try {
       return await work();
@@ -196,7 +212,7 @@ export class Api {
       if (!(error instanceof TypeError)) throw error;
       const { reason, isUnheard } = connectionProblem(error);
       throw new PassingError(
-        `Cannot reach the service at ${url.href}: ${reason}. ` +
+        `Cannot reach the service at ${this.#place}: ${reason}. ` +
           (isUnheard || !isChange
             ? "Is it running there? Start it with run --listen or serve, or " +
               "give another --server."
@@ -210,9 +226,8 @@ export class Api {
   }
 
   #failed(reason: string, advice: string): ServiceError {
-    const { url } = this.#options;
     return new ServiceError(
-      `Cannot use the service at ${url.href}: ${reason}. ${advice}`,
+      `Cannot use the service at ${this.#place}: ${reason}. ${advice}`,
     );
   }
 
@@ -238,11 +253,10 @@ export class Api {
     }
     const detail = problem.data.detail.slice(0, MAX_DETAIL);
     if (status === 401) return this.unauthorized();
-    const { href } = this.#options.url;
     // Some of its refusals are whole sentences of the kind.
     const message = detail.startsWith("Cannot ")
       ? detail
-      : `Cannot use the service at ${href}: ${detail}`;
+      : `Cannot use the service at ${this.#place}: ${detail}`;
     if (status === 503) return new PassingError(message);
     if (status >= 500) return new ServiceError(message);
     const isUnknownPath = status === 404 || status === 405;
@@ -285,6 +299,8 @@ async function textOf({ headers, body }: Reply): Promise<string> {
 
 const UNHEARD: readonly (readonly [RegExp, string])[] = [
   [/refused/i, "the connection was refused"],
+  [/no such file/i, "there is no such socket"],
+  [/permission denied/i, "there is no permission to use the socket"],
   [/dns error|lookup address/i, "there is no host of that name"],
   [/certificate/i, "its certificate is not trusted"],
   [/unreachable/i, "the network does not lead there"],

@@ -1,14 +1,28 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { type Clock, systemClock } from "../../../lib/base/clock.ts";
 import { RunnerEvents } from "../../../lib/runner/events.ts";
 import { bounded } from "../../../lib/service/api/guard.ts";
 import { Problem } from "../../../lib/service/api/responses.ts";
 import { FakeClock, turn } from "../../support/fake_clock.ts";
 import { until } from "../../support/until.ts";
-import { TestService } from "../service.ts";
+import { type Answer, type Json, TestService } from "../service.ts";
 
 const TASKS = "/api/v1/tasks";
 const SESSION = "/api/v1/session";
 const TOKEN = "0123456789abcdef-secret";
+
+/** A second is over at once. */
+class HastyClock implements Clock {
+  #elapsedMs = 0;
+  readonly now = systemClock.now;
+  readonly monotonic = () => this.#elapsedMs;
+
+  sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    if (ms !== 1_000) return systemClock.sleep(ms, signal);
+    this.#elapsedMs += ms;
+    return Promise.resolve();
+  }
+}
 
 /** What the service answers to bytes as they are: its status, and the rest. */
 async function raw(test: TestService, lines: string[]): Promise<string> {
@@ -102,6 +116,31 @@ Deno.test("requests from other sites' pages are refused, whatever they are", asy
     assertEquals(status, 403);
   });
   assertEquals((await test.ok(TASKS)).total, 0);
+});
+
+const FORWARDED = [
+  "Forwarded: for=192.0.2.1",
+  "X-Forwarded-For: 192.0.2.1",
+  "x-forwarded-proto: https",
+  "X-Forwarded-Host: runner.example.com",
+  "Via: 1.1 proxy",
+];
+
+Deno.test("what comes through a proxy is refused until there is a token", async (t) => {
+  await using open = await TestService.start();
+  await using guarded = await TestService.start({ token: TOKEN });
+  for (const header of FORWARDED) {
+    await t.step(header, async () => {
+      const headers = ["Host: localhost", header];
+      assertEquals(await statusFor(open, headers), 403);
+      const token = `Authorization: Bearer ${TOKEN}`;
+      assertEquals(await statusFor(guarded, [...headers, token]), 200);
+    });
+  }
+  for (const path of ["/", "/health", "/openapi.json"]) {
+    const { status } = await open.get(path, { Via: "1.1 proxy" });
+    assertEquals(status, 403, path);
+  }
 });
 
 Deno.test("a body must be JSON in UTF-8", async (t) => {
@@ -214,7 +253,8 @@ Deno.test("without the token, only what tells nothing of tasks is answered", asy
 });
 
 Deno.test("the token is taken as a bearer token, and no other", async (t) => {
-  await using test = await TestService.start({ token: TOKEN });
+  const clock = new HastyClock();
+  await using test = await TestService.start({ token: TOKEN, clock });
   const cases: [value: string, status: number][] = [
     [`Bearer ${TOKEN}`, 200],
     [`bearer   ${TOKEN} `, 200],
@@ -247,9 +287,8 @@ Deno.test("a browser gets a session for the token, in a cookie that no script re
   assertEquals(await test.ok(SESSION), {
     token_needed: true,
     authorized: false,
+    may_change: false,
   });
-  const wrong = await login(test, "not the token at all");
-  assertEquals([wrong.status, wrong.cookie], [401, ""]);
   const { status, body, cookie } = await login(test, TOKEN);
   assertEquals([status, body.authorized], [200, true]);
   assertMatch(cookie, /; Path=\/; HttpOnly; SameSite=Strict; Max-Age=43200$/);
@@ -259,11 +298,7 @@ Deno.test("a browser gets a session for the token, in a cookie that no script re
   assertEquals((await test.get(TASKS, headers)).status, 200);
   assertEquals((await test.get(SESSION, headers)).body.authorized, true);
   for (
-    const forged of [
-      value.replace(/=\d/, "=9"),
-      `${value}0`,
-      "agent_runner_session=1.",
-    ]
+    const forged of [`${value}0`, value.slice(0, -1), "agent_runner_session="]
   ) {
     const answer = await test.get(TASKS, { Cookie: forged });
     assertEquals(answer.status, 401, forged);
@@ -282,11 +317,101 @@ Deno.test("a session's cookie is for https only where the page came that way", a
   assertMatch(ended.headers.get("Set-Cookie") ?? "", /=; .*Max-Age=0/);
 });
 
+Deno.test("a session that was ended is worth nothing, and others go on", async () => {
+  await using test = await TestService.start({ token: TOKEN });
+  const [ended = "", other = ""] = await Promise.all([1, 2].map(async () => {
+    const { cookie } = await login(test, TOKEN);
+    return cookie.split(";")[0]!;
+  }));
+  await test.send("DELETE", SESSION, { headers: { Cookie: ended } });
+  assertEquals((await test.get(TASKS, { Cookie: ended })).status, 401);
+  assertEquals((await test.get(TASKS, { Cookie: other })).status, 200);
+});
+
+const READ_TOKEN = "0123456789abcdef-only-to-read";
+
+Deno.test("the token for reading lets read everything, and change nothing", async (t) => {
+  await using test = await TestService.start({
+    token: TOKEN,
+    readOnlyToken: READ_TOKEN,
+  });
+  const [id = ""] = await test.add([{ instruction: "x" }]);
+  const { body, cookie } = await login(test, READ_TOKEN);
+  assertEquals([body.authorized, body.may_change], [true, false]);
+  const ways: Record<string, string>[] = [
+    { Authorization: `Bearer ${READ_TOKEN}` },
+    { Cookie: cookie.split(";")[0]! },
+  ];
+  const { paths } = await test.ok("/openapi.json");
+  for (const headers of ways) {
+    for (const [pattern, operations] of Object.entries<Json>(paths)) {
+      if (pattern === SESSION) continue;
+      const path = pattern.replace("{id}", id);
+      for (const method of Object.keys(operations)) {
+        const name = `${method} ${path} by ${Object.keys(headers)}`;
+        await t.step(name, async () => {
+          const response = await fetch(test.url + path, {
+            method: method.toUpperCase(),
+            headers,
+          });
+          await response.body?.cancel(); // One of them is a stream.
+          assertEquals(response.status === 403, method !== "get");
+          assert(response.status !== 401);
+        });
+      }
+    }
+  }
+  assertEquals((await test.store.admin.get(id))?.state, "created");
+});
+
+Deno.test("who has a wrong token waits to be told so, and nobody else does", async () => {
+  const clock = new FakeClock();
+  await using test = await TestService.start({ token: TOKEN, clock });
+  const idle = clock.sleepers;
+  const waits: Promise<number>[] = [];
+  const wrong = { Authorization: "Bearer not-the-token" };
+  const guess = (send: () => Promise<Answer>) => {
+    waits.push(send().then(({ status }) => status));
+    // Each waits for its own time limit too.
+    return until("it waits", () => clock.sleepers - idle === 2 * waits.length);
+  };
+  await guess(() => test.post(SESSION, { token: "not-the-token" }));
+  await guess(() => test.get(SESSION, wrong));
+  while (waits.length < 32) await guess(() => test.get(TASKS, wrong));
+  assertEquals((await test.get(TASKS, wrong)).status, 429, "one too many");
+  const right = { Authorization: `Bearer ${TOKEN}` };
+  assertEquals((await test.get(TASKS, right)).status, 200);
+  assertEquals((await login(test, TOKEN)).status, 200);
+  await clock.advance(1_000);
+  const [, reading, ...others] = await Promise.all(waits);
+  assertEquals(reading, 200, "it only says that nobody is let in");
+  assertEquals([...new Set(others)], [401]);
+});
+
+Deno.test("wrong tokens are logged with whence they come, every ten seconds at most", async () => {
+  await using test = await TestService.start({
+    token: TOKEN,
+    clock: new HastyClock(),
+  });
+  const guess = (headers = {}) =>
+    test.post(SESSION, { token: "a-guess" }, headers);
+  for (let n = 0; n < 10; n++) await guess();
+  await guess({ "X-Forwarded-For": "192.0.2.7" });
+  await until("all is logged", () => test.log.join("").includes("the last"));
+  const lines = test.log.join("").match(/Refused .*/g);
+  assertEquals(lines, [
+    "Refused a wrong token from 127.0.0.1",
+    "Refused 10 wrong tokens, the last from 127.0.0.1 for 192.0.2.7",
+  ]);
+  assert(!test.log.join("").includes("a-guess"));
+});
+
 Deno.test("without a token, there is no session to begin", async () => {
   await using test = await TestService.start();
   assertEquals(await test.ok(SESSION), {
     token_needed: false,
     authorized: true,
+    may_change: true,
   });
   const { status, cookie } = await login(test, "anything");
   assertEquals([status, cookie], [200, ""]);

@@ -62,6 +62,7 @@ function problem(status: number, detail: string): Response {
 const SESSION = {
   token_needed: false,
   authorized: true,
+  may_change: true,
   default_provider: "simulate",
 };
 const NO_TASKS = { tasks: [], total: 0, next_cursor: null };
@@ -293,6 +294,19 @@ Deno.test("a service with a token wants it, and no other", async () => {
   assert(!other.message.includes(wrong));
   const admin = await adminAt(service.url, { token: TOKEN });
   assertEquals(await admin.page({ limit: 1 }), NO_PAGE);
+});
+
+Deno.test("with the token for reading, tasks are seen, and a change is refused", async () => {
+  const readOnlyToken = "another-token-only-to-read";
+  await using service = await TestService.start({
+    token: TOKEN,
+    readOnlyToken,
+  });
+  const admin = await adminAt(service.url, { token: readOnlyToken });
+  assertEquals(await admin.page({ limit: 1 }), NO_PAGE);
+  const error = await failure(() => admin.cancel([NO_ID]));
+  assertStringIncludes(error.message, "This token may only read");
+  assertEquals(error.exitCode, 2);
 });
 
 Deno.test("a service behind a path is found there", async () => {

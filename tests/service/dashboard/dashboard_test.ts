@@ -35,6 +35,7 @@ interface Visit {
 
 interface VisitOptions {
   readonly token?: string;
+  readonly readOnlyToken?: string;
   readonly tasks?: readonly Partial<NewTask>[];
   readonly path?: string;
   readonly scheme?: "light" | "dark";
@@ -53,7 +54,7 @@ function browserTest(
     name: `dashboard ${name}`,
     ignore: chromium === undefined,
     async fn() {
-      await using service = await TestService.start({ token: options.token });
+      await using service = await TestService.start(options);
       await service.add(options.tasks ?? []);
       await options.prepare?.(service);
       await using started = await Chromium.start(chromium!);
@@ -341,6 +342,39 @@ browserTest("asks for the token, and remembers it in a cookie", {
   await titles(page, 3);
   await page.click("#sign-out");
   await page.waitForSelector("#login[open]");
+});
+
+browserTest("offers nothing that would be refused to who may only read", {
+  tasks: THREE.slice(0, 1),
+  token: "the-token",
+  readOnlyToken: "the-other-token",
+  prepare: ask,
+}, async ({ page }) => {
+  await page.waitForSelector("#login[open]");
+  await page.type("#token", "the-other-token");
+  await page.keyboard.press("Enter");
+  await titles(page, 1);
+  await page.click("#rows .row-link");
+  await shows(page, "#question-text", "Which branch?");
+  await page.waitForFunction(() =>
+    document.activeElement?.id === "panel-title"
+  );
+  await page.keyboard.press("c");
+  const offered = await page.$$eval(
+    "button, textarea, dialog[open]",
+    (them) =>
+      them.filter((it) => (it as Field).checkVisibility())
+        .map((it) => it.id || it.textContent?.trim()),
+  );
+  const changing = [
+    "new-task",
+    "panel-cancel",
+    "answer",
+    "Send answer",
+    "create",
+  ];
+  assertEquals(offered.filter((it) => changing.includes(it ?? "")), []);
+  assertEquals(offered.includes("sign-out"), true);
 });
 
 const MANY = 100_000;

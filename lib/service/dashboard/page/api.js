@@ -65,6 +65,11 @@
  * @property {number} in_flight
  * @property {number} bucket_seconds
  * @property {Bucket[]} buckets
+ *
+ * @typedef {object} Session
+ * @property {boolean} token_needed
+ * @property {boolean} authorized
+ * @property {boolean} may_change
  */
 
 const BASE = "api/v1";
@@ -189,12 +194,15 @@ export function createTask(body, key) {
   });
 }
 
-/** @returns {Promise<{ token_needed: boolean, authorized: boolean }>} */
+/** @returns {Promise<Session>} */
 export function getSession() {
   return request(`${BASE}/session`);
 }
 
-/** @param {string} token */
+/**
+ * @param {string} token
+ * @returns {Promise<Session>}
+ */
 export function beginSession(token) {
   return request(`${BASE}/session`, { body: { token } });
 }

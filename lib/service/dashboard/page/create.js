@@ -65,6 +65,7 @@ export function setUpCreate(onCreated) {
 }
 
 export function openCreate() {
+  if (document.body.classList.contains("is-read-only")) return;
   clearMistakes();
   byId("create", HTMLDialogElement).showModal();
   byId("instruction").focus();

@@ -11,15 +11,17 @@ import { notifyFailure } from "./notice.js";
  * @returns {Promise<void>}
  */
 export async function letIn() {
-  const { token_needed, authorized } = await getSession();
-  byId("sign-out").hidden = !token_needed;
-  if (!token_needed || authorized) return;
-  document.body.classList.add("is-locked");
-  await askForToken();
-  document.body.classList.remove("is-locked");
+  let session = await getSession();
+  byId("sign-out").hidden = !session.token_needed;
+  if (!session.authorized) {
+    document.body.classList.add("is-locked");
+    session = await askForToken();
+    document.body.classList.remove("is-locked");
+  }
+  document.body.classList.toggle("is-read-only", !session.may_change);
 }
 
-/** @returns {Promise<void>} */
+/** @returns {Promise<import("./api.js").Session>} */
 function askForToken() {
   const dialog = byId("login", HTMLDialogElement);
   const form = byId("login-form", HTMLFormElement);
@@ -34,8 +36,9 @@ function askForToken() {
       button.disabled = true;
       fill(mistake, "");
       field.removeAttribute("aria-invalid");
+      let session;
       try {
-        await beginSession(field.value.trim());
+        session = await beginSession(field.value.trim());
       } catch (error) {
         fill(mistake, error instanceof Error ? error.message : String(error));
         field.setAttribute("aria-invalid", "true");
@@ -47,7 +50,7 @@ function askForToken() {
       form.removeEventListener("submit", send);
       field.value = "";
       dialog.close();
-      resolve();
+      resolve(session);
     };
     form.addEventListener("submit", send);
     // There is nothing behind it that one could see.

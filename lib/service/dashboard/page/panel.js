@@ -70,7 +70,8 @@ export class Panel extends EventTarget {
     this.#cover();
     await this.#read();
     if (takesFocus && this.#id === id) {
-      const asks = !byId("question").hidden && !matchMedia(NARROW).matches;
+      const asks = this.#answer.checkVisibility() &&
+        !matchMedia(NARROW).matches;
       (asks ? this.#answer : byId("panel-title")).focus();
     }
   }
