@@ -137,7 +137,33 @@ const BREAKOUTS = [
   "SET temp_directory = '/tmp'",
   "RESET enable_external_access",
   "PRAGMA enable_logging",
+  `COPY (SELECT 1) TO '${DATABASE}' (FORMAT csv, USE_TMP_FILE false)`,
+  `COPY (SELECT 'x'::BLOB) TO '${DATABASE}.wal' (FORMAT blob)`,
+  `EXPLAIN COPY (SELECT 1) TO '${DATABASE}' (FORMAT csv)`,
+  `EXPLAIN ANALYZE COPY (SELECT 1) TO '${DATABASE}' (FORMAT csv, USE_TMP_FILE false)`,
+  `EXPLAIN (ANALYZE) COPY (SELECT 1) TO '${DATABASE}' (FORMAT csv, USE_TMP_FILE false)`,
+  `/**/ EXPLAIN ANALYZE COPY (SELECT 1) TO '${DATABASE}' (USE_TMP_FILE false)`,
+  `EXPLAIN /**/ ANALYZE COPY (SELECT 1) TO '${DATABASE}' (USE_TMP_FILE false)`,
+  `EXPLAIN PREPARE x AS COPY (SELECT 1) TO '${DATABASE}' (FORMAT csv)`,
+  "CALL pragma_version()",
 ];
+
+const READS = [
+  "FROM agent_tasks",
+  "WITH t AS (FROM agent_tasks) FROM t",
+  "SUMMARIZE agent_tasks",
+  "DESCRIBE agent_tasks",
+  "SHOW TABLES",
+  "EXPLAIN FROM agent_tasks",
+  "explain analyze\nSELECT 1",
+];
+
+for (const question of READS) {
+  Deno.test(`sql answers ${JSON.stringify(question)}`, async () => {
+    using folder = await filledFolder();
+    await folder.ok(["sql", question]);
+  });
+}
 
 for (const question of [...WRITES, ...BREAKOUTS]) {
   Deno.test(`sql refuses ${question}`, async () => {
