@@ -8,6 +8,7 @@ import { parseArgs } from "@std/cli/parse-args";
 import { systemClock } from "./lib/base/clock.ts";
 import { EXIT, messageOf, UserError } from "./lib/base/errors.ts";
 import { createLog, printable } from "./lib/base/log.ts";
+import { keepPrivate } from "./lib/base/private.ts";
 import { settled } from "./lib/base/under_way.ts";
 import type { CommandContext } from "./lib/cli/command.ts";
 import { COMMANDS } from "./lib/cli/commands.ts";
@@ -45,6 +46,13 @@ export async function main(argv: readonly string[]): Promise<number> {
       : await (await import("./lib/config/file.ts")).readConfigFile(path);
     const config = loadConfig(settings, Deno.env.get, file);
     using log = createLog({ level: config.logLevel, format: config.logFormat });
+    if (!keepPrivate()) {
+      log.warning(
+        "Cannot keep files and secrets from others on this machine: the C " +
+          "library can't be called. Set umask 077 before the start.",
+        { event: "not_private" },
+      );
+    }
     const parts = { config, clock: systemClock, log };
     return await (command.run ?? runTasks)({
       ...parts,

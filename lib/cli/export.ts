@@ -128,9 +128,7 @@ class Part implements Disposable {
         dir: folder,
         prefix: ".agent-runner-export-",
       });
-      // Readable as any file that one makes; it was made for its owner only.
-      Deno.removeSync(this.#path);
-      this.#file = Deno.createSync(this.#path);
+      this.#file = Deno.openSync(this.#path, { write: true });
     } catch (error) {
       throw cannotWrite(target, error);
     }

@@ -6,7 +6,11 @@
 
 import manifest from "../../deno.json" with { type: "json" };
 import { EXIT } from "../base/errors.ts";
-import { type ServiceSettings, serviceSettings } from "../config/service.ts";
+import {
+  type ServiceSettings,
+  serviceSettings,
+  tokenFileProblem,
+} from "../config/service.ts";
 import type { Runner, StopSignals } from "../runner.ts";
 import type { Store } from "../store/contract.ts";
 import {
@@ -78,6 +82,8 @@ export async function startService(
   { config, clock, log }: CommandContext,
   { store, settings, signals, runner }: StartOptions,
 ): Promise<StartedService> {
+  const problem = tokenFileProblem(config);
+  if (problem) log.warning(problem, { event: "token_exposed" });
   // Loaded only where it is wanted: it takes longer than all the rest.
   const server = await import("../service/service.ts");
   const service = await server.startService({
