@@ -82,6 +82,12 @@ export const JSON_FLAG: Flag = {
   summary: "Print JSON, for scripts",
 };
 
+/** Of commands that print CSV. */
+export const SPREADSHEET_FLAG: Flag = {
+  name: "for-spreadsheet",
+  summary: "In CSV, put ' before a text that a spreadsheet would compute",
+};
+
 /** Of commands that choose tasks by their states. */
 export const STATE_FLAG: Flag = {
   name: "state",

@@ -87,6 +87,14 @@ lines' AS l, '' AS e, NULL AS n, 1 AS i`;
   assertEquals(out, 'x y,l,e,n,i\n"a,""b""","two\nlines","",,1\n');
 });
 
+Deno.test("sql --csv --for-spreadsheet makes texts of what that would compute", async () => {
+  using folder = await filledFolder();
+  const question = `SELECT '=1' AS a, -1 AS b, '-1' AS c, 'x' AS d`;
+  const args = ["sql", question, "--for-spreadsheet"];
+  assertEquals(await folder.ok([...args, "--csv"]), "a,b,c,d\n'=1,-1,'-1,x\n");
+  assertStringIncludes(await folder.fails(2, args), "Give --csv too");
+});
+
 Deno.test("sql reads its question from standard input, a semicolon and a comment too", async () => {
   using folder = await filledFolder();
   for (const args of [["sql"], ["sql", "-"]]) {
