@@ -12,6 +12,7 @@ import { keepPrivate } from "./lib/base/private.ts";
 import { settled } from "./lib/base/under_way.ts";
 import type { CommandContext } from "./lib/cli/command.ts";
 import { COMMANDS } from "./lib/cli/commands.ts";
+import { giveBack } from "./lib/cli/give_back.ts";
 import { openersOf } from "./lib/cli/open.ts";
 import { showPlan } from "./lib/cli/plan.ts";
 import { prepareRun } from "./lib/cli/run.ts";
@@ -45,6 +46,7 @@ export async function main(argv: readonly string[]): Promise<number> {
       ? undefined
       : await (await import("./lib/config/file.ts")).readConfigFile(path);
     const config = loadConfig(settings, Deno.env.get, file);
+    giveBack(command, config);
     using log = createLog({ level: config.logLevel, format: config.logFormat });
     if (!keepPrivate()) {
       log.warning(

@@ -51,6 +51,10 @@ export interface Command {
   readonly ignoresConfigFile?: true;
   /** It makes the database where there is none; the others refuse. */
   readonly makesDatabase?: true;
+  /** It has to do with the processors of providers: runs them, or looks at them. */
+  readonly usesProviders?: true;
+  /** It uses the network, though no setting names an address. */
+  readonly usesNetwork?: true;
   /** For scripts of our own: neither help nor README name it. */
   readonly isHidden?: true;
   /** Does it, and returns the exit code. `run` has none: main.ts runs tasks. */

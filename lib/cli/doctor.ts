@@ -27,6 +27,7 @@ export const doctor: Command = {
   summary: "Look for what is wrong, and say what to do",
   flags: [JSON_FLAG],
   settings: ["leaseMs"],
+  usesProviders: true,
   examples: ["doctor"],
   run: async (context) => {
     const { config, clock, flags, terminal } = context;

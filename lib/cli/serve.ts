@@ -26,6 +26,7 @@ export const serve: Command = {
   summary: "Serve the HTTP API and metrics, and run no tasks",
   settings: [...SERVICE_SETTINGS, "drainMs"],
   makesDatabase: true,
+  usesNetwork: true,
   examples: ["serve", "serve --listen 0.0.0.0:8080 --token-file token"],
   run: async (context) => {
     const { config, log } = context;
