@@ -8,9 +8,11 @@ import { parseArgs } from "@std/cli/parse-args";
 import { systemClock } from "./lib/base/clock.ts";
 import { EXIT, messageOf, UserError } from "./lib/base/errors.ts";
 import { createLog, printable } from "./lib/base/log.ts";
+import { keepPrivate } from "./lib/base/private.ts";
 import { settled } from "./lib/base/under_way.ts";
 import type { CommandContext } from "./lib/cli/command.ts";
 import { COMMANDS } from "./lib/cli/commands.ts";
+import { giveBack } from "./lib/cli/give_back.ts";
 import { openersOf } from "./lib/cli/open.ts";
 import { showPlan } from "./lib/cli/plan.ts";
 import { prepareRun } from "./lib/cli/run.ts";
@@ -44,7 +46,15 @@ export async function main(argv: readonly string[]): Promise<number> {
       ? undefined
       : await (await import("./lib/config/file.ts")).readConfigFile(path);
     const config = loadConfig(settings, Deno.env.get, file);
+    giveBack(command, config);
     using log = createLog({ level: config.logLevel, format: config.logFormat });
+    if (!keepPrivate()) {
+      log.warning(
+        "Cannot keep files and secrets from others on this machine: the C " +
+          "library can't be called. Set umask 077 before the start.",
+        { event: "not_private" },
+      );
+    }
     const parts = { config, clock: systemClock, log };
     return await (command.run ?? runTasks)({
       ...parts,

@@ -51,6 +51,10 @@ export interface Command {
   readonly ignoresConfigFile?: true;
   /** It makes the database where there is none; the others refuse. */
   readonly makesDatabase?: true;
+  /** It has to do with the processors of providers: runs them, or looks at them. */
+  readonly usesProviders?: true;
+  /** It uses the network, though no setting names an address. */
+  readonly usesNetwork?: true;
   /** For scripts of our own: neither help nor docs/ name it. */
   readonly isHidden?: true;
   /** Does it, and returns the exit code. `run` has none: main.ts runs tasks. */
@@ -80,6 +84,12 @@ export const CLIENT_SETTINGS: readonly SettingName[] = ["server", "tokenFile"];
 export const JSON_FLAG: Flag = {
   name: "json",
   summary: "Print JSON, for scripts",
+};
+
+/** Of commands that print CSV. */
+export const SPREADSHEET_FLAG: Flag = {
+  name: "for-spreadsheet",
+  summary: "In CSV, put ' before a text that a spreadsheet would compute",
 };
 
 /** Of commands that choose tasks by their states. */

@@ -41,6 +41,7 @@ export const configCheck: Command = {
   name: "config check",
   summary: "Say what would run for each provider, and what is wrong with it",
   flags: [JSON_FLAG],
+  usesProviders: true,
   examples: ["config check", "config check --config other.json"],
   run: async (context) => {
     const { config, flags, terminal } = context;

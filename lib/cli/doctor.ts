@@ -7,6 +7,7 @@
 import manifest from "../../deno.json" with { type: "json" };
 import { EXIT, UserError } from "../base/errors.ts";
 import type { Config } from "../config/config.ts";
+import { readToken, tokenFileProblem } from "../config/service.ts";
 import { claimedProvidersOf } from "../runner/providers.ts";
 import { type Check, OTHERS } from "../store/contract.ts";
 import { type Command, type CommandContext, JSON_FLAG } from "./command.ts";
@@ -26,6 +27,7 @@ export const doctor: Command = {
   summary: "Look for what is wrong, and say what to do",
   flags: [JSON_FLAG],
   settings: ["leaseMs"],
+  usesProviders: true,
   examples: ["doctor"],
   run: async (context) => {
     const { config, clock, flags, terminal } = context;
@@ -40,6 +42,7 @@ export const doctor: Command = {
       checkSettings(config),
       checkEnabled(config),
       await checkProviders(context),
+      ...await checkToken(config),
       versionOf(engine),
       ...placeChecks,
       ...tasks ? checkTasks(tasks, { leaseMs, served }) : [],
@@ -73,6 +76,23 @@ function checkEnabled({ enabled }: Config): Check {
     message: enabled ? "run runs tasks" : "run runs nothing",
     advice: "HANDSFREE_AGENT_RUNNER_ENABLED=true enables it.",
   });
+}
+
+/** Where there is one. */
+async function checkToken(config: Config): Promise<Check[]> {
+  const name = "token";
+  try {
+    if (await readToken(config) === "") return [];
+    const problem = tokenFileProblem(config);
+    return [{
+      name,
+      level: problem ? "warn" : "ok",
+      message: problem ?? "callers of the HTTP API must know it",
+    }];
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    return [{ name, level: "fail", message: error.message }];
+  }
 }
 
 async function checkProviders(context: CommandContext): Promise<Check> {

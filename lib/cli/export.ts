@@ -14,6 +14,7 @@ import {
   type CommandContext,
   FILTER_FLAGS,
   JSON_FLAG,
+  SPREADSHEET_FLAG,
 } from "./command.ts";
 import { filterFlags, pastFlag, textFlag } from "./flags.ts";
 import { printableOn, renderJson } from "./render.ts";
@@ -38,6 +39,7 @@ export const exportTasks: Command = {
       placeholder: "SPAN",
       summary: "Created, or happened, within 24h, 7d, or since a date",
     },
+    SPREADSHEET_FLAG,
     { name: "force", summary: "Replace the file if there is one" },
     JSON_FLAG,
   ],
@@ -51,6 +53,12 @@ export const exportTasks: Command = {
     const { args, flags, config } = context;
     const [path = "-"] = args;
     const format = formatOf(textFlag(flags, "format"), path);
+    if (flags["for-spreadsheet"] && format !== "csv") {
+      throw new UsageError(
+        `Cannot export ${format} for a spreadsheet: only CSV is read by one. ` +
+          "Give --format csv.",
+      );
+    }
     if (path !== "-") {
       await assertFree(path, {
         isForced: Boolean(flags.force),
@@ -81,6 +89,7 @@ async function read(
     since,
     format,
     events: Boolean(flags.events),
+    forSpreadsheet: Boolean(flags["for-spreadsheet"]),
   });
 }
 
@@ -128,9 +137,7 @@ class Part implements Disposable {
         dir: folder,
         prefix: ".agent-runner-export-",
       });
-      // Readable as any file that one makes; it was made for its owner only.
-      Deno.removeSync(this.#path);
-      this.#file = Deno.createSync(this.#path);
+      this.#file = Deno.openSync(this.#path, { write: true });
     } catch (error) {
       throw cannotWrite(target, error);
     }

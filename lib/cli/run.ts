@@ -54,6 +54,7 @@ export const run: Command = {
     ...SERVICE_SETTINGS,
   ],
   makesDatabase: true,
+  usesProviders: true,
   examples: ["run --once", "run --loop --listen 8080"],
 };
 

@@ -26,6 +26,7 @@ export const runTask: Command = {
   maxArgs: 1,
   summary: "Run one task now, with its output on the terminal",
   settings: ["exclusive", "leaseMs", "maxAttempts", "attempts", "timeoutMs"],
+  usesProviders: true,
   examples: ["run-task 550e8400"],
   run: async (context) => {
     const { config, args, clock, log, openStore } = context;

@@ -7,7 +7,11 @@
 import manifest from "../../deno.json" with { type: "json" };
 import { EXIT } from "../base/errors.ts";
 import { defaultProviderOf, warningFor } from "../config/served.ts";
-import { type ServiceSettings, serviceSettings } from "../config/service.ts";
+import {
+  type ServiceSettings,
+  serviceSettings,
+  tokenFileProblem,
+} from "../config/service.ts";
 import type { Runner, StopSignals } from "../runner.ts";
 import type { Store } from "../store/contract.ts";
 import {
@@ -23,6 +27,7 @@ export const serve: Command = {
   summary: "Serve the HTTP API and metrics, and run no tasks",
   settings: [...SERVICE_SETTINGS, "drainMs"],
   makesDatabase: true,
+  usesNetwork: true,
   examples: ["serve", "serve --listen 0.0.0.0:8080 --token-file token"],
   run: async (context) => {
     const { config, log } = context;
@@ -79,6 +84,8 @@ export async function startService(
   { config, clock, log }: CommandContext,
   { store, settings, signals, runner }: StartOptions,
 ): Promise<StartedService> {
+  const problem = tokenFileProblem(config);
+  if (problem) log.warning(problem, { event: "token_exposed" });
   // Loaded only where it is wanted: it takes longer than all the rest.
   const server = await import("../service/service.ts");
   const service = await server.startService({

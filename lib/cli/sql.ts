@@ -8,10 +8,16 @@ import { bold } from "@std/fmt/colors";
 import { EXIT, UsageError } from "../base/errors.ts";
 import { formatCount } from "../base/figures.ts";
 import { printable } from "../base/log.ts";
+import { FORMULA, TEXT_SIGN } from "../base/spreadsheet.ts";
 import type { QueryResult } from "../store/contract.ts";
 import type { JsonObject, JsonValue } from "../task/task.ts";
 import { stringifyJson } from "../task/trace.ts";
-import { type Command, type CommandContext, JSON_FLAG } from "./command.ts";
+import {
+  type Command,
+  type CommandContext,
+  JSON_FLAG,
+  SPREADSHEET_FLAG,
+} from "./command.ts";
 import { countFlag, durationFlag } from "./flags.ts";
 import {
   alignRows,
@@ -39,7 +45,8 @@ export const sql: Command = {
       summary: "Give up after this time (default 5); runners wait so long",
     },
     JSON_FLAG,
-    { name: "csv", summary: "Print CSV, for spreadsheets" },
+    { name: "csv", summary: "Print CSV" },
+    SPREADSHEET_FLAG,
   ],
   examples: [
     'sql "FROM agent_task_events ORDER BY id DESC LIMIT 20"',
@@ -57,6 +64,11 @@ async function answerQuestion(context: CommandContext): Promise<number> {
   const { config, flags, clock, log } = context;
   if (flags.json && flags.csv) {
     throw new UsageError("Cannot print JSON and CSV. Give one of the two.");
+  }
+  if (flags["for-spreadsheet"] && !flags.csv) {
+    throw new UsageError(
+      "Cannot print that for a spreadsheet. Give --csv too.",
+    );
   }
   const limit = countFlag(flags, "limit") ??
     (flags.json || flags.csv ? SCRIPT_ROWS : TABLE_ROWS);
@@ -99,10 +111,13 @@ async function readQuestion(
 function print(result: QueryResult, { flags, terminal }: CommandContext): void {
   const { screen } = terminal;
   terminal.write(
-    flags.json
-      ? renderJson(resultToJson(result), 2)
-      : flags.csv
-      ? printableOn(screen, resultToCsv(result))
+    flags.json ? renderJson(resultToJson(result), 2) : flags.csv
+      ? printableOn(
+        screen,
+        resultToCsv(result, {
+          forSpreadsheet: Boolean(flags["for-spreadsheet"]),
+        }),
+      )
       : renderResult(result, screen),
   );
 }
@@ -165,10 +180,18 @@ function resultToJson({ columns, rows }: QueryResult): JsonObject[] {
   );
 }
 
-/** For spreadsheets: RFC 4180, with a header. A NULL is an empty field. */
-function resultToCsv({ columns, rows }: QueryResult): string {
+/** RFC 4180, with a header. A NULL is an empty field. */
+function resultToCsv(
+  { columns, rows }: QueryResult,
+  { forSpreadsheet }: { readonly forSpreadsheet: boolean },
+): string {
+  const formula = new RegExp(FORMULA);
   const field = (value: JsonValue) => {
-    const text = value === null ? "" : textOf(value);
+    const isFormula = forSpreadsheet && typeof value === "string" &&
+      formula.test(value);
+    const text = value === null
+      ? ""
+      : (isFormula ? TEXT_SIGN : "") + textOf(value);
     const isPlain = !/[",\r\n]/.test(text) && (text !== "" || value === null);
     return isPlain ? text : `"${text.replaceAll('"', '""')}"`;
   };

@@ -21,6 +21,7 @@ export const webhooksTest: Command = {
   maxArgs: 1,
   summary: "Send a test event to each webhook; exit code 1 where one fails",
   flags: [JSON_FLAG],
+  usesNetwork: true,
   examples: ["webhooks test"],
   run: async ({ config, args: [url], flags, clock, terminal }) => {
     const webhooks = configured(config).filter((it) =>

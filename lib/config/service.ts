@@ -6,6 +6,7 @@
 
 import type { Config } from "./config.ts";
 import { messageOf, UsageError } from "../base/errors.ts";
+import { isOpenToOthers } from "../base/private.ts";
 import {
   formatAddress,
   hostnameOf,
@@ -157,12 +158,21 @@ function serviceUrl(
   return url;
 }
 
+/** What is wrong with a token file that works; undefined for nothing. */
+export function tokenFileProblem(
+  { tokenFile }: Pick<Config, "tokenFile">,
+): string | undefined {
+  if (tokenFile === "" || !isOpenToOthers(tokenFile)) return undefined;
+  return `All users of this machine may use the token file ${tokenFile}. ` +
+    `Run: chmod 600 ${tokenFile}`;
+}
+
 /**
  * The token that callers and the service must share; empty where none is set.
  *
  * @throws {UsageError} where it is set twice, can't be read or is too short.
  */
-async function readToken(
+export async function readToken(
   { token, tokenFile }: Pick<Config, "token" | "tokenFile">,
 ): Promise<string> {
   if (token !== "" && tokenFile !== "") {

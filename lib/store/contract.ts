@@ -490,6 +490,8 @@ export interface ExportOptions extends TaskFilter {
   readonly events: boolean;
   /** Only what was created, or happened, at this time or later. */
   readonly since?: Date;
+  /** Of CSV: texts that a spreadsheet would compute begin with ' in it. */
+  readonly forSpreadsheet?: boolean;
 }
 
 /** What {@linkcode Admin.export} gives. */

@@ -106,6 +106,16 @@ Deno.test("export --events writes the history, filtered by its tasks", async () 
   assertEquals(few.at(-1)?.detail, "no");
 });
 
+Deno.test("export --for-spreadsheet makes texts of what that would compute, in CSV alone", async () => {
+  using folder = new Folder();
+  await folder.create([{ instruction: "=cmd()" }]);
+  const args = ["export", "t.csv", "--for-spreadsheet"];
+  await folder.ok(args);
+  assertEquals((await read(folder, "t.csv"))[0]?.instruction, "'=cmd()");
+  const stderr = await folder.fails(2, ["export", "--for-spreadsheet"]);
+  assertStringIncludes(stderr, "Give --format csv");
+});
+
 Deno.test("export filters by state, provider and time, and says how many", async () => {
   using folder = await filledFolder();
   const count = async (...args: string[]) =>

@@ -458,6 +458,34 @@ Deno.test("doctor fails where the folder or the file can't be used", async () =>
   assertMatch(out.stdout, /1 thing does not work\.\n$/);
 });
 
+Deno.test("doctor warns of a database and a token file that all users may use", async () => {
+  using folder = new Folder();
+  await folder.create([{ instruction: "x" }]);
+  folder.write("token", "0123456789abcdef");
+  const env = { HANDSFREE_AGENT_TOKEN_FILE: "token" };
+  const setModes = (mode: number) => {
+    for (const name of [DATABASE, "token"]) {
+      Deno.chmodSync(`${folder.path}/${name}`, mode);
+    }
+  };
+  setModes(0o644);
+  const open = await diagnose(folder, [], env);
+  assertEquals([open.find("file").level, open.find("token").level], [
+    "warn",
+    "warn",
+  ]);
+  assertStringIncludes(open.find("file").advice ?? "", "chmod 600");
+  assertStringIncludes(open.find("token").message, "chmod 600 token");
+  setModes(0o640);
+  const kept = await diagnose(folder, [], env);
+  assertEquals([kept.find("file").level, kept.find("token").level], [
+    "ok",
+    "ok",
+  ]);
+  Deno.removeSync(`${folder.path}/token`);
+  assertEquals((await diagnose(folder, [], env)).find("token").level, "fail");
+});
+
 Deno.test("doctor fails where agent_tasks is another program's", async () => {
   using folder = new Folder();
   await folder.rows("CREATE TABLE agent_tasks (id UUID, status INTEGER)");

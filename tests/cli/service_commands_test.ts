@@ -160,6 +160,7 @@ const READING: readonly (readonly string[])[] = [
   ["export"],
   ["export", "--format", "csv"],
   ["export", "--events"],
+  ["export", "--format", "csv", "--for-spreadsheet"],
   ["export", "--events", "--state", "failed", "--format", "csv"],
   ["export", "--provider", "none"],
   ["export", "--since", "1h"],

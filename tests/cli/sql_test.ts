@@ -87,6 +87,14 @@ lines' AS l, '' AS e, NULL AS n, 1 AS i`;
   assertEquals(out, 'x y,l,e,n,i\n"a,""b""","two\nlines","",,1\n');
 });
 
+Deno.test("sql --csv --for-spreadsheet makes texts of what that would compute", async () => {
+  using folder = await filledFolder();
+  const question = `SELECT '=1' AS a, -1 AS b, '-1' AS c, 'x' AS d`;
+  const args = ["sql", question, "--for-spreadsheet"];
+  assertEquals(await folder.ok([...args, "--csv"]), "a,b,c,d\n'=1,-1,'-1,x\n");
+  assertStringIncludes(await folder.fails(2, args), "Give --csv too");
+});
+
 Deno.test("sql reads its question from standard input, a semicolon and a comment too", async () => {
   using folder = await filledFolder();
   for (const args of [["sql"], ["sql", "-"]]) {
@@ -137,7 +145,33 @@ const BREAKOUTS = [
   "SET temp_directory = '/tmp'",
   "RESET enable_external_access",
   "PRAGMA enable_logging",
+  `COPY (SELECT 1) TO '${DATABASE}' (FORMAT csv, USE_TMP_FILE false)`,
+  `COPY (SELECT 'x'::BLOB) TO '${DATABASE}.wal' (FORMAT blob)`,
+  `EXPLAIN COPY (SELECT 1) TO '${DATABASE}' (FORMAT csv)`,
+  `EXPLAIN ANALYZE COPY (SELECT 1) TO '${DATABASE}' (FORMAT csv, USE_TMP_FILE false)`,
+  `EXPLAIN (ANALYZE) COPY (SELECT 1) TO '${DATABASE}' (FORMAT csv, USE_TMP_FILE false)`,
+  `/**/ EXPLAIN ANALYZE COPY (SELECT 1) TO '${DATABASE}' (USE_TMP_FILE false)`,
+  `EXPLAIN /**/ ANALYZE COPY (SELECT 1) TO '${DATABASE}' (USE_TMP_FILE false)`,
+  `EXPLAIN PREPARE x AS COPY (SELECT 1) TO '${DATABASE}' (FORMAT csv)`,
+  "CALL pragma_version()",
 ];
+
+const READS = [
+  "FROM agent_tasks",
+  "WITH t AS (FROM agent_tasks) FROM t",
+  "SUMMARIZE agent_tasks",
+  "DESCRIBE agent_tasks",
+  "SHOW TABLES",
+  "EXPLAIN FROM agent_tasks",
+  "explain analyze\nSELECT 1",
+];
+
+for (const question of READS) {
+  Deno.test(`sql answers ${JSON.stringify(question)}`, async () => {
+    using folder = await filledFolder();
+    await folder.ok(["sql", question]);
+  });
+}
 
 for (const question of [...WRITES, ...BREAKOUTS]) {
   Deno.test(`sql refuses ${question}`, async () => {

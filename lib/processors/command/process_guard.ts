@@ -9,6 +9,7 @@
  */
 
 import type { Log } from "../../base/log.ts";
+import { withGivenUmask } from "../../base/private.ts";
 import { MARK_LIMIT, MARK_VARIABLE, ProcessMarks } from "./process_mark.ts";
 
 const isLinux = Deno.build.os === "linux";
@@ -129,7 +130,7 @@ export class ProcessGuard implements AsyncDisposable {
     const mark = this.#marks.next();
     const { started: child, isLimited } = this.#marks.startWith(
       mark,
-      () => start({ [MARK_VARIABLE]: mark }),
+      () => withGivenUmask(() => start({ [MARK_VARIABLE]: mark })),
     );
     if (!isLimited && isLinux) {
       this.#warn(

@@ -11,6 +11,8 @@
  * @module
  */
 
+import { openLibc } from "../../base/libc.ts";
+
 /** The variable that carries the mark where limits can't. */
 export const MARK_VARIABLE = "AGENT_RUNNER_RUN";
 
@@ -19,7 +21,6 @@ export const MARK_LIMIT = "Max file locks";
 
 /** Its number for the system: RLIMIT_LOCKS. */
 const LIMIT = 10;
-const LIBRARIES = ["libc.so.6", `libc.musl-${Deno.build.arch}.so.1`];
 const SYMBOLS = {
   prlimit: {
     parameters: ["i32", "i32", "buffer", "buffer"],
@@ -82,14 +83,7 @@ export class ProcessMarks implements Disposable {
 
   #open() {
     if (Deno.build.os !== "linux") return undefined;
-    for (const library of LIBRARIES) {
-      if (this.#libc) break;
-      try {
-        this.#libc = Deno.dlopen(library, SYMBOLS);
-      } catch {
-        continue; // The other C library, or none that may be used.
-      }
-    }
+    this.#libc ??= openLibc(SYMBOLS);
     return this.#libc?.symbols;
   }
 }

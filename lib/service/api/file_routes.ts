@@ -78,13 +78,15 @@ export function addFileRoutes(
   api.use(pruneRoute.getRoutingPath(), jsonBody(MAX_BODY_BYTES));
 
   api.openapi(exportRoute, async (c) => {
-    const { format, events, state, provider, since } = c.req.valid("query");
+    const query = c.req.valid("query");
+    const { format, events, state, provider, since } = query;
     const { rows, bytes, body } = await admin.export({
       format,
       events: events === "true",
       states: state,
       provider,
       since: since === undefined ? undefined : new Date(since),
+      forSpreadsheet: query.for_spreadsheet === "true",
     });
     return new Response(body, {
       headers: {

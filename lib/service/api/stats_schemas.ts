@@ -150,6 +150,9 @@ export const exportQuerySchema = z.object({
   since: time.optional().openapi({
     description: "Only what was created, or happened, then or later",
   }),
+  for_spreadsheet: flag.openapi({
+    description: "Of CSV: put ' before a text that a spreadsheet would compute",
+  }),
 });
 
 /** What is old. */

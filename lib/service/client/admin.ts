@@ -227,13 +227,14 @@ class ServiceAdmin implements Admin, Disposable {
   }
 
   async export(
-    { format, events, since, ...filter }: ExportOptions,
+    { format, events, since, forSpreadsheet, ...filter }: ExportOptions,
   ): Promise<Exported> {
     const query = {
       ...queryOf(filter),
       format,
       events,
       since: since?.toISOString(),
+      for_spreadsheet: forSpreadsheet,
     };
     const { headers, body } = await this.#api.stream("api/v1/export", {
       query,

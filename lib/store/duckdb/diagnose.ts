@@ -13,6 +13,7 @@ import {
   messageOf,
 } from "../../base/errors.ts";
 import { formatBytes, formatSpan } from "../../base/figures.ts";
+import { isOpenToOthers } from "../../base/private.ts";
 import type { Check, Diagnosis, Diagnostics } from "../contract.ts";
 import { logSize, statOf } from "./file.ts";
 import { checkTables, findTasks, readVersion } from "./inspect.ts";
@@ -148,16 +149,20 @@ function checkFile(path: string, now: Date): Check {
     ? accessProblem(path, constants.R_OK | constants.W_OK)
     : "it is no file";
   const logBytes = logSize(path);
+  const isOpen = isOpenToOthers(path);
   const ageMs = info.mtime && Math.max(0, now.getTime() - info.mtime.getTime());
   return checkOf({
     name,
-    level: problem ? "fail" : "ok",
+    level: problem ? "fail" : isOpen ? "warn" : "ok",
     message: problem
       ? `${path} can't be used: ${problem}`
       : `${path} has ${formatBytes(info.size)}` +
         (ageMs === null ? "" : `, written ${formatSpan(ageMs)} ago`) +
-        (logBytes > 0 ? `, and ${formatBytes(logBytes)} in its .wal` : ""),
-    advice: "Run as the file's owner, or give another --db-path.",
+        (logBytes > 0 ? `, and ${formatBytes(logBytes)} in its .wal` : "") +
+        (isOpen ? "; all users of this machine may use it" : ""),
+    advice: problem
+      ? "Run as the file's owner, or give another --db-path."
+      : `Run: chmod 600 ${path}`,
   });
 }
 

@@ -5,17 +5,19 @@
  */
 
 import { DatabaseError, messageOf } from "../../base/errors.ts";
+import { FORMULA, TEXT_SIGN } from "../../base/spreadsheet.ts";
 import type { Exported, ExportFormat, ExportOptions } from "../contract.ts";
+import type { Connection } from "./connection.ts";
 import type { Database } from "./database.ts";
 import { chosenBy, IS_CHOSEN } from "./read_tasks.ts";
 
 /** The table as it is: what one asks of it can be asked of the file too. */
 const TASKS = `
-  SELECT * FROM agent_tasks WHERE ${IS_CHOSEN}
+  FROM agent_tasks WHERE ${IS_CHOSEN}
     AND ($3::TEXT IS NULL OR created_at >= $3::TIMESTAMPTZ)`;
 
 const EVENTS = `
-  SELECT * FROM agent_task_events
+  FROM agent_task_events
   WHERE ($3::TEXT IS NULL OR occurred_at >= $3::TIMESTAMPTZ)
     AND ($1::TEXT IS NULL AND $2::TEXT IS NULL OR task_id IN (
       SELECT id FROM agent_tasks WHERE ${IS_CHOSEN}))`;
@@ -41,17 +43,21 @@ const LOSES_ITS_NAME_OPEN = Deno.build.os !== "windows";
  */
 export async function exportTable(
   database: Database,
-  { format, events, since, ...filter }: ExportOptions,
+  { format, events, since, forSpreadsheet, ...filter }: ExportOptions,
 ): Promise<Exported> {
   const path = await makeFile();
   let exported: Exported | undefined;
   try {
-    const rows = await database.transaction((connection) =>
-      connection.run(
-        `COPY (${events ? EVENTS : TASKS}) TO $4 (${COPY_OPTIONS[format]})`,
+    const rows = await database.transaction(async (connection) => {
+      const columns = forSpreadsheet && format === "csv"
+        ? await columnsAsTexts(connection, events)
+        : "*";
+      const chosen = events ? EVENTS : TASKS;
+      return await connection.run(
+        `COPY (SELECT ${columns} ${chosen}) TO $4 (${COPY_OPTIONS[format]})`,
         [...chosenBy(filter), since?.toISOString() ?? null, path],
-      )
-    );
+      );
+    });
     const { size: bytes } = await Deno.stat(path);
     const { readable } = await Deno.open(path);
     const body = LOSES_ITS_NAME_OPEN ? readable : endingIn(readable, path);
@@ -59,6 +65,28 @@ export async function exportTable(
   } finally {
     if (LOSES_ITS_NAME_OPEN || !exported) await Deno.remove(path);
   }
+}
+
+/** All columns, in which no text is computed: numbers and times stay what they are. */
+async function columnsAsTexts(
+  connection: Connection,
+  events: boolean,
+): Promise<string> {
+  const columns = await connection.json<string>(
+    `SELECT to_json(string_agg(format(
+         'regexp_replace("{0}"::TEXT, ''{1}'', ''{2}\\0'') AS "{0}"',
+         replace(column_name, '"', '""'), $2::TEXT, $3::TEXT), ', '))
+     FROM duckdb_columns()
+     WHERE database_name = current_database()
+       AND schema_name = current_schema() AND table_name = $1
+       AND regexp_matches(data_type, '^(VARCHAR|JSON|ENUM|BLOB)')`,
+    [
+      events ? "agent_task_events" : "agent_tasks",
+      FORMULA,
+      TEXT_SIGN.replaceAll("'", "''"),
+    ],
+  );
+  return `* REPLACE (${columns})`;
 }
 
 async function makeFile(): Promise<string> {

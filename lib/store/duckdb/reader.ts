@@ -9,10 +9,12 @@ import {
   type DuckDBConnection,
   DuckDBDecimalValue,
   DuckDBInstance,
+  type DuckDBPreparedStatement,
   type DuckDBResultReader,
   DuckDBTypeId,
   type DuckDBValueConverter,
   JsonDuckDBValueConverter,
+  StatementType,
 } from "duckdb";
 import { backoffMs } from "../../base/backoff.ts";
 import type { Clock } from "../../base/clock.ts";
@@ -113,10 +115,8 @@ export class DuckDbReader implements Reader {
       this.#connection.interrupt();
     }, timeoutMs);
     try {
-      await track(this.#assertMayBeAsked(question));
-      const reader = await track(
-        this.#connection.streamAndReadUntil(question, limit + 1),
-      );
+      const statement = await track(this.#prepare(question));
+      const reader = await track(statement.streamAndReadUntil(limit + 1));
       return resultOf(reader, limit);
     } catch (error) {
       throw explainQueryError(error, isLate ? timeoutMs : undefined);
@@ -125,11 +125,22 @@ export class DuckDbReader implements Reader {
     }
   }
 
-  async #assertMayBeAsked(question: string): Promise<void> {
-    const { count } = await this.#connection.extractStatements(question);
-    if (count === 1) return;
+  /** Only what reads: DuckDB lets COPY write into a database that is read only. */
+  async #prepare(question: string): Promise<DuckDBPreparedStatement> {
+    const statement = await this.#prepareOne(question);
+    const { statementType } = statement.statementType === StatementType.EXPLAIN
+      ? await this.#prepareOne(question.replace(EXPLAIN, ""))
+      : statement;
+    if (statementType === StatementType.SELECT) return statement;
+    throw new UsageError(`Cannot run this: ${READS_ONLY}`);
+  }
+
+  async #prepareOne(question: string): Promise<DuckDBPreparedStatement> {
+    const statements = await this.#connection.extractStatements(question);
+    if (statements.count === 1) return await statements.prepare(0);
     throw new UsageError(
-      `Cannot ask ${count} questions at once. Ask one after the other.`,
+      `Cannot ask ${statements.count} questions at once. ` +
+        "Ask one after the other.",
     );
   }
 
@@ -148,6 +159,13 @@ export class DuckDbReader implements Reader {
     await Deno.remove(this.#spill, { recursive: true });
   }
 }
+
+/** DuckDB doesn't tell what is explained: what follows is asked by itself. */
+const EXPLAIN = /^\s*EXPLAIN(\s+ANALYZE)?\s/i;
+
+const READS_ONLY = "the database is open to be read only, by SELECT and by " +
+  "EXPLAIN before it. Tasks are changed by the other commands: create, cancel, retry, answer, prune. " +
+  "agent-runner export writes files.";
 
 const NUMBERS = new Set([
   DuckDBTypeId.TINYINT,
@@ -216,11 +234,7 @@ const EXPLANATIONS: readonly (readonly [RegExp, string])[] = [
     /Error in native callback/,
     "there is no question in it. Give one: FROM agent_tasks LIMIT 5",
   ],
-  [
-    /read-only mode/i,
-    "the database is open to be read only. Tasks are changed by the other " +
-    "commands: create, cancel, retry, answer, prune.",
-  ],
+  [/read-only mode/i, READS_ONLY],
   [
     /file system operations are disabled|configuration has been locked/i,
     "only the tables of the database can be asked: no other file, setting or " +

@@ -133,6 +133,29 @@ export function testExport(test: Test): void {
     assertEquals(await count({ since: hourAgo, events: true }), 1);
   });
 
+  test("export() for a spreadsheet makes texts of what that would compute", async ({ store }) => {
+    const computed = ["=1+1", "+1", "-1", "@a", "\t=1", "\r=1", "\n=1"];
+    const texts = ["a=1", "'=1"];
+    await create(
+      store,
+      [...computed, ...texts].map((instruction) => ({
+        instruction,
+        priority: -1,
+      })),
+    );
+    const { tasks } = await claim(store, { limit: 1 });
+    await record(store, fail(nth(tasks, 0), "=no()"));
+    const read = async (events: boolean) => {
+      const options = { format: "csv", events, forSpreadsheet: true } as const;
+      return textOf(await exported(store, options)).replaceAll('"', "");
+    };
+    const rows = await read(false);
+    for (const it of computed) assertStringIncludes(rows, `,'${it},`);
+    for (const it of texts) assertStringIncludes(rows, `,${it},`);
+    assertStringIncludes(rows, ",-1,", "numbers stay what they are");
+    assertStringIncludes(await read(true), ",'=no()");
+  });
+
   test("export() gives comma-separated values with their names above them", async ({ store }) => {
     const ids = await fill(store);
     const copy = await exported(store, { format: "csv" });

@@ -1,0 +1,55 @@
+/**
+ * Gives back what the program was permitted and has no use for.
+ *
+ * @module
+ */
+
+import type { Config } from "../config/config.ts";
+import type { ProviderOptions } from "../config/schema.ts";
+import type { Command } from "./command.ts";
+
+/** To start programs, and to use the network. */
+const RIGHTS = ["run", "net"] as const;
+type Right = (typeof RIGHTS)[number];
+
+/**
+ * Gives back, for good, what this command can't need with this configuration: the
+ * less can be done by what gets into the process.
+ */
+export function giveBack(command: Command, config: Config): void {
+  for (const name of RIGHTS) {
+    if (!isNeeded(name, command, config)) {
+      Deno.permissions.revokeSync({ name });
+    }
+  }
+}
+
+/** Whether a command may need it. */
+export function isNeeded(
+  right: Right,
+  command: Command,
+  config: Config,
+): boolean {
+  const { usesProviders = false, usesNetwork = false, settings } = command;
+  const providers = usesProviders ? [...config.providers?.values() ?? []] : [];
+  if (providers.some(({ options }) => isForTasks(right, options))) return true;
+  if (right === "run") return false;
+  const hasAddress = (["listen", "server"] as const).some((name) =>
+    settings?.includes(name) && config[name] !== ""
+  );
+  const tellsOthers = config.webhooks !== undefined || config.telemetry;
+  return usesNetwork || hasAddress || usesProviders && tellsOthers;
+}
+
+function isForTasks(right: Right, options: ProviderOptions): boolean {
+  switch (options.processor) {
+    case "simulate":
+      return false;
+    case "command":
+      return right === "run";
+    case "http":
+      return right === "net";
+    case "module":
+      return options.permissions[right] !== false;
+  }
+}
