@@ -138,8 +138,8 @@ export const commandConfig = z.strictObject({
       "is kept or logged of its output. Default: none",
   ),
   outputLimit: z.int().min(1_000).max(1_000_000).default(65_536).describe(
-    "How much is kept of stdout, in characters: half from its beginning, half " +
-      "from its end. Default: 65536",
+    "How much is kept of stdout, and of stderr, in characters: half from its " +
+      "beginning, half from its end. Default: 65536",
   ),
   exitCodes: exitCodes.prefault({}).describe(
     "What its exit codes mean. The first list that has one counts",

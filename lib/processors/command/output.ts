@@ -39,7 +39,7 @@ type Message = LastMessage | {
 export interface CommandOutputOptions {
   readonly context: ProcessorContext;
   readonly secrets: Secrets;
-  /** How much of stdout is kept, in characters. */
+  /** How much of each stream is kept, in characters. */
   readonly limit: number;
 }
 
@@ -47,12 +47,13 @@ export interface CommandOutputOptions {
 export class CommandOutput {
   readonly #options: CommandOutputOptions;
   readonly #stdout: Excerpt;
-  readonly #stderr = new Excerpt(MAX_QUOTED_CHARACTERS);
+  readonly #stderr: Excerpt;
   #message: LastMessage | undefined;
 
   constructor(options: CommandOutputOptions) {
     this.#options = options;
     this.#stdout = new Excerpt(options.limit);
+    this.#stderr = new Excerpt(options.limit);
   }
 
   /** What was printed, without messages. */

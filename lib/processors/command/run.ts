@@ -35,7 +35,7 @@ export interface RunOptions {
   /** Ends it before it ends by itself. */
   readonly stop: AbortSignal;
   readonly secrets: Secrets;
-  /** How much of stdout is kept, in characters. */
+  /** How much of each stream is kept, in characters. */
   readonly outputLimit: number;
   /** Time between SIGTERM and SIGKILL. */
   readonly killGraceMs: number;

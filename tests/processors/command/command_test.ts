@@ -52,6 +52,7 @@ const OUTCOMES: [shell: string, outcome: Outcome, config?: object][] = [
   ["echo one; echo two; echo >&2 three", {
     kind: "completed",
     result: "one\ntwo",
+    printed: { stderr: "three" },
   }],
   ["printf 'no end\\r\\nof line'", {
     kind: "completed",
@@ -62,11 +63,13 @@ const OUTCOMES: [shell: string, outcome: Outcome, config?: object][] = [
     kind: "failed",
     error: "Exit code 2: no key",
     retryable: true,
+    printed: { stdout: "out", stderr: "no key" },
   }],
   ["echo only this; exit 2", {
     kind: "failed",
     error: "Exit code 2: only this",
     retryable: true,
+    printed: { stdout: "only this" },
   }],
   ["exit 75", { kind: "failed", error: "Exit code 75", retryable: true }],
   ["exit 78", { kind: "failed", error: "Exit code 78", retryable: false }],
@@ -79,6 +82,7 @@ const OUTCOMES: [shell: string, outcome: Outcome, config?: object][] = [
     kind: "failed",
     error: "Exit code 127: 1",
     retryable: false,
+    printed: { stdout: "1" },
   }],
   ["exit 3", { kind: "completed" }, { exitCodes: { completed: [0, 3] } }],
   [
@@ -93,7 +97,11 @@ const OUTCOMES: [shell: string, outcome: Outcome, config?: object][] = [
   ],
   [
     "echo 'Which branch?'; exit 10",
-    { kind: "needs_input", question: "Which branch?" },
+    {
+      kind: "needs_input",
+      question: "Which branch?",
+      printed: { stdout: "Which branch?" },
+    },
     { exitCodes: { needsInput: [10] } },
   ],
   [
@@ -116,7 +124,7 @@ for (const [shell, outcome, config] of OUTCOMES) {
 const MESSAGES: [lines: string[], outcome: Outcome][] = [
   [
     ['{"agent_runner": "result", "value": {"pr": 12}}', "and text"],
-    { kind: "completed", result: { pr: 12 } },
+    { kind: "completed", result: { pr: 12 }, printed: { stdout: "and text" } },
   ],
   [
     [
@@ -545,12 +553,11 @@ Deno.test("command shows no secret, in whatever way it is printed", async () => 
     ].join("\n"),
     secrets: ["TOKEN", "KEY", "UNSET"],
   }, { variables: { TOKEN: SECRET, KEY: PEM } });
-  assertEquals(await run.outcome, {
-    kind: "completed",
-    result: { "a ***": ["***"] },
-  });
+  const outcome = await run.outcome;
+  assert(outcome.kind === "completed");
+  assertEquals(outcome.result, { "a ***": ["***"] });
   assertEquals(run.notes, [["with ***", undefined]]);
-  const all = run.lines.join("\n") + await run.log();
+  const all = [...run.lines, JSON.stringify(outcome), await run.log()].join();
   for (const part of ["s3cret", "Value", "abcdefgh", "ijklmnop", "BEGIN KEY"]) {
     assertEquals(all.includes(part), false, `${part} in ${all}`);
   }
@@ -571,7 +578,11 @@ Deno.test("command shows no secret in a question or an error", async () => {
       secrets,
       exitCodes: { needsInput: [9] },
     }, parts),
-    { kind: "needs_input", question: "Is *** right?" },
+    {
+      kind: "needs_input",
+      question: "Is *** right?",
+      printed: { stdout: "Is *** right?" },
+    },
   );
 });
 
@@ -656,6 +667,20 @@ Deno.test("command replaces what is no UTF-8, and keeps what comes in halves", a
     }),
     "a\ufffdb é \ufffd",
   );
+});
+
+Deno.test("command keeps as much of what a failed program printed as of a result", async () => {
+  const flood = "yes | head -n 100000";
+  const { printed } = await runCommand({
+    shell:
+      `echo first; ${flood}; (echo first; ${flood}; echo last) >&2; exit 1`,
+    outputLimit: 10_000,
+  });
+  for (const text of [printed?.stdout, printed?.stderr]) {
+    assertMatch(text ?? "", /^first\ny\n[^]*characters left out[^]*y/);
+    assert(text && text.length > 9_900 && text.length < 10_100);
+  }
+  assertMatch(printed?.stderr ?? "", /last$/);
 });
 
 Deno.test("command quotes only so much of stderr in an error", async () => {
