@@ -11,7 +11,7 @@
 
 import { formatCount } from "../../base/figures.ts";
 import type { JsonObject, JsonValue } from "../../task/task.ts";
-import { parseTrace } from "../../task/trace.ts";
+import { parseTrace, stringifyJson } from "../../task/trace.ts";
 import type { ProcessorContext } from "../processor.ts";
 import type { Secrets } from "../secrets.ts";
 
@@ -29,11 +29,15 @@ export type LastMessage =
   | { readonly kind: "result"; readonly value: JsonValue }
   | { readonly kind: "question"; readonly question: string };
 
-type Message = LastMessage | {
-  readonly kind: "progress";
-  readonly message: string;
-  readonly fraction?: number;
-};
+type Message =
+  | LastMessage
+  | {
+    readonly kind: "progress";
+    readonly message: string;
+    readonly fraction?: number;
+  }
+  /** It was meant as a message, and is none. */
+  | { readonly kind: "mistake"; readonly why: string };
 
 /** What a program prints is taken in with. */
 export interface CommandOutputOptions {
@@ -41,6 +45,8 @@ export interface CommandOutputOptions {
   readonly secrets: Secrets;
   /** How much of each stream is kept, in characters. */
   readonly limit: number;
+  /** Is told of the first line that was meant as a message, and is none. */
+  readonly onMistake: (why: string) => void;
 }
 
 /** The output of one program. No secret comes past it. */
@@ -49,6 +55,7 @@ export class CommandOutput {
   readonly #stdout: Excerpt;
   readonly #stderr: Excerpt;
   #message: LastMessage | undefined;
+  #hasMistake = false;
 
   constructor(options: CommandOutputOptions) {
     this.#options = options;
@@ -82,9 +89,10 @@ export class CommandOutput {
         stop,
         onLine: (line, goesOn) => {
           context.output(line);
-          const message = goesOn ? undefined : readMessage(line);
-          if (message) this.#take(message);
-          else this.#stdout.add(goesOn ? line : `${line}\n`);
+          const message = readMessage(line);
+          if (!message || !this.#take(message)) {
+            this.#stdout.add(goesOn ? line : `${line}\n`);
+          }
         },
       }),
       readLines(stderr, {
@@ -98,10 +106,17 @@ export class CommandOutput {
     ]);
   }
 
-  /** In JSON a secret can be written in many ways, so it is masked again. */
-  #take(message: Message): void {
-    const { context, secrets } = this.#options;
+  /**
+   * Does what a message says; false where that is nothing. In JSON a secret can be
+   * written in many ways, so it is masked again.
+   */
+  #take(message: Message): boolean {
+    const { context, secrets, onMistake } = this.#options;
     switch (message.kind) {
+      case "mistake":
+        if (!this.#hasMistake) onMistake(secrets.mask(message.why));
+        this.#hasMistake = true;
+        return false;
       case "progress":
         context.progress(secrets.mask(message.message), message.fraction);
         break;
@@ -114,34 +129,52 @@ export class CommandOutput {
           question: secrets.mask(message.question),
         };
     }
+    return true;
   }
 }
 
-/** Reads a line; undefined for what is no message. */
+/** A line of JSON, or one of many that make an object. */
+const MEANT_AS_MESSAGE = /^\s*(\{.*)?"agent_runner"\s*:/;
+
+/** Reads a line; undefined for what was not meant as a message. */
 function readMessage(line: string): Message | undefined {
   // Most lines are none: no need to parse those.
   if (!line.includes('"agent_runner"')) return undefined;
   const object = parseTrace(line);
-  return object && messageIn(object);
+  if (object) return messageIn(object);
+  return MEANT_AS_MESSAGE.test(line)
+    ? mistake("it is no JSON object on a line of its own")
+    : undefined;
 }
 
 function messageIn(object: JsonObject): Message | undefined {
   const { agent_runner: kind, message, fraction, value, question } = object;
   switch (kind) {
+    case undefined:
+      return undefined;
     case "progress":
-      if (typeof message !== "string") return undefined;
+      if (typeof message !== "string") return mistake('it has no "message"');
       return typeof fraction === "number"
         ? { kind, message, fraction }
         : { kind, message };
     case "result":
-      return value === undefined ? undefined : { kind, value };
+      return value === undefined
+        ? mistake('it has no "value"')
+        : { kind, value };
     case "question":
       return typeof question === "string" && question.trim() !== ""
         ? { kind, question }
-        : undefined;
+        : mistake('it has no "question"');
     default:
-      return undefined;
+      return mistake(
+        `its kind is ${stringifyJson(kind)}, not "progress", "result" or ` +
+          '"question"',
+      );
   }
+}
+
+function mistake(why: string): Message {
+  return { kind: "mistake", why };
 }
 
 /** What lines are read with. */

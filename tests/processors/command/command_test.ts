@@ -174,6 +174,43 @@ for (const [lines, outcome] of MESSAGES) {
   });
 }
 
+const HINTS: [lines: string[], hint: RegExp | undefined][] = [
+  [
+    ['{"agent_runner":"progress","message":"x","fraction":.05}'],
+    /is no message, and kept as text: it is no JSON/,
+  ],
+  [
+    ["{", '  "agent_runner": "result", "value": 1', "}"],
+    /on a line of its own/,
+  ],
+  [['{"agent_runner":"reslt","value":1}'], /kind is "reslt", not "progress"/],
+  [['{"agent_runner":null}'], /kind is null, not/],
+  [['{"agent_runner":"result"}'], /no "value"/],
+  [['{"agent_runner":"question","question":" "}'], /no "question"/],
+  [
+    ['{"agent_runner":"progress"}', '{"agent_runner":"result"}'],
+    /no "message"/,
+  ],
+  [['{"agent_runner":"result","value":1}', '{"value":1}'], undefined],
+  [['Print {"agent_runner": "result", …} at the end'], undefined],
+  [
+    ['{"text":"{\\"agent_runner\\": \\"done\\"}","in":{"agent_runner":1}}'],
+    undefined,
+  ],
+];
+
+for (const [lines, hint] of HINTS) {
+  Deno.test(`command says once a run what is wrong with ${lines.join(" then ")}`, async () => {
+    await using run = new CommandRun({ shell: "cat", stdin: "instruction" }, {
+      task: { instruction: lines.join("\n") },
+    });
+    await run.outcome;
+    const log = await run.log();
+    if (hint) assertMatch(log, hint);
+    assertEquals(log.trim().split("\n").filter(Boolean).length, hint ? 1 : 0);
+  });
+}
+
 Deno.test("command hands progress on with its fraction", async () => {
   await using run = new CommandRun({
     command: [
