@@ -29,11 +29,14 @@ export class Secrets {
     return masked(text, this.#spans(text));
   }
 
-  /** Masks every text of a JSON value. */
+  /** Masks every text of a JSON value; a number that has a secret becomes one. */
   maskJson(value: JsonValue): JsonValue {
     if (this.#forms.length === 0) return value;
-    if (typeof value === "string") return this.mask(value);
-    if (typeof value !== "object" || value === null) return value;
+    if (typeof value !== "object" || value === null) {
+      const text = String(value);
+      const masked = this.mask(text);
+      return masked === text ? value : masked;
+    }
     if (Array.isArray(value)) return value.map((it) => this.maskJson(it));
     return Object.fromEntries(
       Object.entries(value).map((

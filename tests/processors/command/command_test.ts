@@ -602,6 +602,37 @@ Deno.test("command shows no secret, in whatever way it is printed", async () => 
   assertStringIncludes(all, "> ***");
 });
 
+Deno.test("command understands messages that have the words of a secret", async () => {
+  const said = [
+    '{"agent_runner": "progress", "message": "runner 0.7401", "fraction": 0.7401}',
+    '{"agent_runner": "progress", "message": "half", "fraction": 0.5}',
+    '{"agent_runner": "result", "value": {"runner": ["\\u0072unner", 7401]}}',
+    '{"agent_runner": "question", "question": "Which runner?"}',
+  ].join("\n");
+  await using run = new CommandRun({
+    shell: 'echo a runner; cat; printf "run"; sleep 0.05; echo ner',
+    stdin: "instruction",
+    secrets: ["A", "B", "C"],
+  }, {
+    task: { instruction: `${said}\n` },
+    variables: { A: "runner", B: "7401", C: "question" },
+  });
+  assertEquals(await run.outcome, {
+    kind: "needs_input",
+    question: "Which ***?",
+    printed: { stdout: "a ***\n***" },
+  });
+  assertEquals(run.notes, [["*** 0.***", undefined], ["half", 0.5]]);
+  assertEquals(run.lines, [
+    "a ***",
+    '{"agent_***":"progress","message":"*** 0.***","fraction":"0.***"}',
+    '{"agent_***":"progress","message":"half","fraction":0.5}',
+    '{"agent_***":"result","value":{"***":["***","***"]}}',
+    '{"agent_***":"***","***":"Which ***?"}',
+    "***",
+  ]);
+});
+
 Deno.test("command shows no secret in a question or an error", async () => {
   const parts = { variables: { TOKEN: SECRET } };
   const secrets = ["TOKEN"];

@@ -44,9 +44,11 @@ Deno.test("Secrets shows at once what can't be part of one", () => {
   assertEquals(stream.end(), "");
 });
 
-Deno.test("Secrets masks the texts of JSON, keys too", () => {
+Deno.test("Secrets masks the texts of JSON, keys and numbers too", () => {
   assertEquals(
-    new Secrets(["token"]).maskJson({ "token a": ["x token", 1, null, true] }),
-    { "*** a": ["x ***", 1, null, true] },
+    new Secrets(["token", "7401"]).maskJson({
+      "token a": ["x token", 1, 974010, 7401n, -0.7401, null, true],
+    }),
+    { "*** a": ["x ***", 1, "9***0", "***", "-0.***", null, true] },
   );
 });
