@@ -135,7 +135,8 @@ export const commandConfig = z.strictObject({
   ).default({}).describe("Variables that it gets, with their values"),
   secrets: z.array(variableName).default([]).describe(
     "Variables that it gets as by env, and whose values are *** in all that " +
-      "is kept or logged of its output. Default: none",
+      "is kept or logged of its output, in base64 and percent-encoded too. " +
+      "Default: none",
   ),
   outputLimit: z.int().min(1_000).max(1_000_000).default(65_536).describe(
     "How much is kept of stdout, and of stderr, in characters: half from its " +
