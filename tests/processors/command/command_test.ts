@@ -288,6 +288,11 @@ const OPTIONS: [command: string[], error: RegExp | undefined][] = [
   [["echo", "{instruction}"], /argument \{instruction\} begins with "-"/],
   [["echo", "{instruction} {id}"], /begins with "-"/],
   [["echo", "x", "--", "{instruction}"], undefined],
+  [
+    ["env", "--", "ls", "{instruction}"],
+    /begins with "-".* Put "--" directly before it/,
+  ],
+  [["env", "--", "echo", "--", "{instruction}"], undefined],
   [["echo", "--text={instruction}"], undefined],
   [["echo", "Do: {instruction}"], undefined],
 ];
