@@ -5,18 +5,22 @@
  */
 
 import { EXIT, UserError } from "../base/errors.ts";
-import type { AgentTask, JsonObject } from "../task/task.ts";
+import { printedOf } from "../task/outcome.ts";
+import type { AgentTask, JsonObject, JsonValue } from "../task/task.ts";
 import { parseTrace } from "../task/trace.ts";
 import { findTask, prefixOf } from "./choose.ts";
 import { CLIENT_SETTINGS, type Command } from "./command.ts";
 import { printableOn, renderJson } from "./render.ts";
 
-/** Prints what a completed task returned. Exit code 1 where there is no result. */
+/**
+ * Prints what a completed task returned, or what the program of a failed one
+ * printed. Exit code 1 where there is no result.
+ */
 export const result: Command = {
   name: "result",
   args: "ID",
   maxArgs: 1,
-  summary: "Print what a completed task returned: text as it is, else JSON",
+  summary: "Print what a task returned, or printed until it failed",
   flags: [{ name: "json", summary: "Print text as JSON too" }],
   settings: CLIENT_SETTINGS,
   examples: ["result 550e8400", "result 550e8400 --json"],
@@ -26,17 +30,23 @@ export const result: Command = {
     const task = await findTask(store.admin, prefix);
     const trace = parseTrace(task.traceText);
     const output = trace?.output;
+    const print = (value: JsonValue) => {
+      if (flags.json || typeof value !== "string") {
+        terminal.write(renderJson(value, 2));
+      } else {
+        const text = value.endsWith("\n") ? value : `${value}\n`;
+        terminal.write(printableOn(terminal.screen, text));
+      }
+    };
     if (task.state !== "completed" || output === undefined) {
+      const printed = printedOf(trace?.printed);
+      if (flags.json && printed) print({ ...printed });
+      else if (printed?.stdout) print(printed.stdout);
       throw new UserError(
         `Cannot print the result of task ${task.id}: ${whyNone(task, trace)}`,
       );
     }
-    if (flags.json || typeof output !== "string") {
-      terminal.write(renderJson(output, 2));
-    } else {
-      const text = output.endsWith("\n") ? output : `${output}\n`;
-      terminal.write(printableOn(terminal.screen, text));
-    }
+    print(output);
     return EXIT.ok;
   },
 };

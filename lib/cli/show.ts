@@ -87,9 +87,12 @@ export function renderTask(
       `${oneLine(task.leaseOwner)}, until ${when(task.leaseExpiresAt)}`,
     ],
   ];
+  const { printed: _, ...rest } = trace ?? {};
+  const isInTimeline = events.some(({ printed }) => printed);
   return section(facts) +
     "\nTimeline\n" + section(timelineOf(events, trace)) +
-    "\nTrace\n" + renderTrace(task.traceText, trace);
+    "\nTrace\n" +
+    renderTrace(task.traceText, trace && isInTimeline ? rest : trace);
 }
 
 /** What a task wants to know, and how to say it. */
@@ -140,7 +143,12 @@ function timelineOf(
     const attempt = event.kind === "started"
       ? `, attempt ${event.attempt}`
       : "";
-    return [event.occurredAt, `${event.kind}${attempt}${who}${detail}`];
+    const printed = Object.entries(event.printed ?? {})
+      .map(([stream, text]) => `\n    ${stream}: ${indented(text)}`).join("");
+    return [
+      event.occurredAt,
+      `${event.kind}${attempt}${who}${detail}${printed}`,
+    ];
   });
   const isByRunner = events.some(({ kind }) => kind !== "created");
   for (const [key, value] of isByRunner ? [] : Object.entries(trace ?? {})) {

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { Buffer } from "node:buffer";
 import type { JsonValue } from "../task/task.ts";
 
 const MASK = "***";
@@ -29,11 +30,14 @@ export class Secrets {
     return masked(text, this.#spans(text));
   }
 
-  /** Masks every text of a JSON value. */
+  /** Masks every text of a JSON value; a number that has a secret becomes one. */
   maskJson(value: JsonValue): JsonValue {
     if (this.#forms.length === 0) return value;
-    if (typeof value === "string") return this.mask(value);
-    if (typeof value !== "object" || value === null) return value;
+    if (typeof value !== "object" || value === null) {
+      const text = String(value);
+      const masked = this.mask(text);
+      return masked === text ? value : masked;
+    }
     if (Array.isArray(value)) return value.map((it) => this.maskJson(it));
     return Object.fromEntries(
       Object.entries(value).map((
@@ -101,15 +105,16 @@ export class Secrets {
 
   /** Where the longest beginning of a secret that the text ends with starts. */
   #beginningAtEndOf(text: string): number {
-    let longest = 0;
+    let first = text.length;
     for (const form of this.#forms) {
-      let length = Math.min(form.length - 1, text.length);
-      while (length > longest && !text.endsWith(form.slice(0, length))) {
-        length--;
+      const [begin = ""] = form;
+      let at = text.indexOf(begin, text.length - form.length + 1);
+      while (at >= 0 && at < first && !form.startsWith(text.slice(at))) {
+        at = text.indexOf(begin, at + 1);
       }
-      longest = Math.max(longest, length);
+      if (at >= 0) first = Math.min(first, at);
     }
-    return text.length - longest;
+    return first;
   }
 }
 
@@ -121,17 +126,67 @@ export interface SecretStream {
   end(): string;
 }
 
-/**
- * How a secret can look: as it is, line by line, where it has several, and each
- * of those as JSON writes it, with and without characters beyond ASCII.
- */
+/** How a secret can look: as it is, line by line where it has several, or encoded. */
 function formsOf(value: string): string[] {
+  const isFound = (text: string) => text.length >= MIN_SECRET_CHARACTERS;
   const lines = value.split(/\r?\n/).map((line) => line.trim())
-    .filter((line) => line.length >= MIN_SECRET_CHARACTERS);
-  return [value, ...lines].flatMap((form) => {
-    const inJson = JSON.stringify(form).slice(1, -1);
-    return [form, inJson, inJson.replace(BEYOND_ASCII, escapeOf)];
-  });
+    .filter(isFound);
+  const wholes = [value, value.trim()].filter(isFound);
+  return [
+    ...[value, ...lines].flatMap(jsonFormsOf),
+    ...wholes.flatMap(percentFormsOf),
+    ...wholes.flatMap(base64FormsOf),
+  ].flatMap((form) => [form, form.replaceAll("/", "\\/")]);
+}
+
+/** With and without characters beyond ASCII. */
+function jsonFormsOf(text: string): string[] {
+  const inJson = JSON.stringify(text).slice(1, -1);
+  return [text, inJson, inJson.replace(BEYOND_ASCII, escapeOf)];
+}
+
+/** Encoders differ in what they leave, and in the case of their digits. */
+function percentFormsOf(text: string): string[] {
+  const wellFormed = text.toWellFormed();
+  const encoded = encodeURIComponent(wellFormed);
+  return [
+    encodeURI(wellFormed),
+    encoded,
+    encoded.replace(/[!'()*~]/g, percentOf),
+  ].flatMap((form) => [form, form.replaceAll("%2F", "/")])
+    .flatMap((form) => [form, form.replaceAll("%20", "+")])
+    .flatMap((form) => [
+      form,
+      form.replace(/%../g, (code) => code.toLowerCase()),
+    ]);
+}
+
+function percentOf(char: string): string {
+  return `%${char.charCodeAt(0).toString(16).toUpperCase()}`;
+}
+
+/** Alone, or in a longer text: `user:secret`. */
+function base64FormsOf(text: string): string[] {
+  const bytes = Buffer.from(text);
+  // Where it begins decides which of three forms it has there.
+  return [0, 1, 2].flatMap((before) => {
+    const encoded = Buffer.from(":".repeat(before) + text).toString("base64");
+    const bare = encoded.replace(/=+$/, "");
+    // What follows it may share its last character; before it stands a colon, or
+    // what is not known.
+    const known = bare.slice(0, Math.floor((before + bytes.length) * 4 / 3));
+    const starts = [before, Math.ceil(before * 4 / 3)];
+    return [encoded, bare, known].flatMap((it) =>
+      starts.map((start) => it.slice(start))
+    );
+  }).flatMap((form) => [
+    form,
+    form.replaceAll("+", "-").replaceAll("/", "_"),
+    // As base64 and openssl break it.
+    ...[64, 76].map((width) =>
+      form.replace(new RegExp(`.{${width}}(?=.)`, "g"), "$&\n")
+    ),
+  ]);
 }
 
 const BEYOND_ASCII = /[^\0-\x7f]/g;

@@ -105,7 +105,12 @@ export function execute(
       stop.onStop = undefined;
       timers?.abort();
       const isStopped = stop.reason && outcome.kind !== "completed";
-      resolve(isStopped ? stoppedBy(stop, timeoutMs) : outcome);
+      const { printed } = outcome;
+      resolve(
+        isStopped
+          ? { ...stoppedBy(stop, timeoutMs), ...printed && { printed } }
+          : outcome,
+      );
     };
     stop.onStop = () =>
       after(

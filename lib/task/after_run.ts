@@ -14,6 +14,7 @@ import {
   type Held,
   release,
   retryLater,
+  withPrinted,
 } from "./transitions.ts";
 
 /** Delays between the attempts of a task whose processor failed. */
@@ -29,6 +30,16 @@ export interface RetrySettings {
 
 /** The transition to record; undefined where nothing may be written. */
 export function transitionFor(
+  run: Held,
+  outcome: Outcome,
+  settings: RetrySettings,
+): Transition | undefined {
+  const ended = endOf(run, outcome, settings);
+  const { printed } = outcome;
+  return ended && printed ? withPrinted(ended, printed) : ended;
+}
+
+function endOf(
   run: Held,
   outcome: Outcome,
   { attempts, backoff = RETRY_BACKOFF }: RetrySettings,

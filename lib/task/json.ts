@@ -87,6 +87,7 @@ export function eventToJson(event: TaskEvent) {
     attempt: event.attempt,
     runner: event.runner,
     detail: event.detail,
+    ...event.printed && { printed: { ...event.printed } },
   };
 }
 
@@ -101,6 +102,7 @@ export function eventFromJson(json: EventJson): TaskEvent {
     attempt: json.attempt,
     runner: json.runner,
     detail: json.detail,
+    ...json.printed && { printed: json.printed },
   };
 }
 

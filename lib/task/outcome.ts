@@ -8,7 +8,7 @@
 import { cut } from "../base/cut.ts";
 import { messageOf } from "../base/errors.ts";
 import { MAX_PROGRESS_CHARACTERS } from "./progress.ts";
-import type { JsonValue, Outcome } from "./task.ts";
+import type { JsonValue, Outcome, Printed } from "./task.ts";
 import { parseJson, stringifyJson } from "./trace.ts";
 
 /** The longest result, in characters of its JSON text: 1 MiB. */
@@ -19,6 +19,8 @@ export const KEPT_RESULT_CHARACTERS = MAX_RESULT_CHARACTERS / 2;
 const MAX_RESULT_DEPTH = 100;
 /** The longest error and the longest question; what is longer is cut. */
 export const MAX_TEXT_CHARACTERS = 10_000;
+/** The most that is kept of what was printed; what is longer is cut. */
+const MAX_PRINTED_CHARACTERS = 1024 * 1024;
 /** The longest time that a processor may ask for: ten years. */
 const MAX_WAIT_MS = 10 * 365 * 86_400_000;
 
@@ -31,7 +33,9 @@ const KINDS: readonly unknown[] = [
 /** The outcome in a form that can be kept, whatever a processor returned. */
 export function checkedOutcome(outcome: Outcome): Outcome {
   try {
-    return check(outcome);
+    const checked = check(outcome);
+    const printed = printedOf(outcome?.printed);
+    return printed ? { ...checked, printed } : checked;
   } catch (error) {
     // A getter of the object's own.
     return nonsense(
@@ -42,12 +46,32 @@ export function checkedOutcome(outcome: Outcome): Outcome {
   }
 }
 
+/**
+ * What a program printed, as an outcome, a trace or the history has it; undefined
+ * where that is nothing.
+ */
+export function printedOf(value: unknown): Printed | undefined {
+  if (typeof value !== "object" || value === null) return undefined;
+  const { stdout, stderr } = value as Record<string, unknown>;
+  const printed = {
+    ...isText(stdout) && { stdout: cut(stdout, MAX_PRINTED_CHARACTERS) },
+    ...isText(stderr) && { stderr: cut(stderr, MAX_PRINTED_CHARACTERS) },
+  };
+  return Object.keys(printed).length > 0 ? printed : undefined;
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === "string" && value !== "";
+}
+
+const COMPLETED: Outcome = { kind: "completed" };
+
 function check(outcome: Outcome): Outcome {
   switch (outcome?.kind) {
     case "completed": {
       const { result, message } = outcome;
       return result === undefined && message === undefined
-        ? outcome
+        ? COMPLETED
         : checkedCompletion(result, message);
     }
     case "failed": {

@@ -155,8 +155,19 @@ export interface ClaimedTask {
   readonly isAlone?: boolean;
 }
 
+/** What a program printed in a run: the beginning and the end of each stream. */
+export interface Printed {
+  readonly stdout?: string;
+  readonly stderr?: string;
+}
+
 /** What came of executing a task once. */
-export type Outcome =
+export type Outcome = Ending & {
+  /** Kept in the history, and in the trace of a task that failed. */
+  readonly printed?: Printed | undefined;
+};
+
+type Ending =
   | {
     readonly kind: "completed";
     /**
@@ -227,6 +238,8 @@ export interface TaskEvent {
   /** The runner that did it; null where a person or a script did. */
   readonly runner: string | null;
   readonly detail: string | null;
+  /** Left out where there is none. */
+  readonly printed?: Printed;
 }
 
 /**
@@ -256,6 +269,8 @@ export interface Transition {
   readonly patch: (at: Date, traceText: string | null) => JsonObject;
   /** What the run noted last and nobody has written yet. */
   readonly note: ProgressNote | undefined;
+  /** What the run printed; kept in the task's history. */
+  readonly printed?: Printed;
 }
 
 /** How far a run is, in its own words. */

@@ -15,6 +15,7 @@ import {
   type JsonValue,
   type Lease,
   type NoLease,
+  type Printed,
   type ProgressNote,
   type TaskState,
   type Transition,
@@ -386,6 +387,20 @@ export function release(claimed: Held, reason: string): Transition {
     detail: reason,
     attempts: -1,
   });
+}
+
+/** The end of a run with what it printed: a task that failed has it in its trace. */
+export function withPrinted(ended: Transition, printed: Printed): Transition {
+  if (ended.to !== "failed") return { ...ended, printed };
+  return {
+    ...ended,
+    printed,
+    // Not HandsFree's.
+    patch: (at, traceText) => ({
+      ...ended.patch(at, traceText),
+      printed: { ...printed },
+    }),
+  };
 }
 
 /** Notes how far a run is; the run goes on. */

@@ -267,6 +267,32 @@ for (const output of [{ pr: 5, ok: [true, null] }, [], 0, false, null]) {
   });
 }
 
+Deno.test("result prints what the program of a failed task printed, and exits 1", async () => {
+  using folder = new Folder();
+  folder.write(
+    "agent-runner.json",
+    JSON.stringify({
+      providers: {
+        "*": {
+          processor: "command",
+          shell: "echo two hours; echo of work; echo no key >&2; exit 1",
+        },
+      },
+    }),
+  );
+  await folder.create([{ id: ID }]);
+  await folder.run(["--once"], { env: AT_ONCE });
+  const { code, stdout, stderr } = await folder.run(["result", ID]);
+  assertEquals([code, stdout], [1, "two hours\nof work\n"]);
+  assertStringIncludes(stderr, "it is failed: Exit code 1: no key");
+  const json = await folder.run(["result", ID, "--json"]);
+  assertEquals(JSON.parse(json.stdout), {
+    stdout: "two hours\nof work",
+    stderr: "no key",
+  });
+  assertStringIncludes(await folder.ok(["show", ID]), "stdout: two hours");
+});
+
 Deno.test("result exits 1 and says why where there is none", async () => {
   using folder = new Folder();
   const [created, failed, asked, completed] = await folder.create([

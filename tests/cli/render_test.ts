@@ -341,6 +341,34 @@ Trace
   );
 });
 
+Deno.test("renderTask() shows what each attempt printed, once", () => {
+  const printed = { stdout: "one\ntwo\x1b[2J", stderr: "no key" };
+  const trace = JSON.stringify({ error: "no", printed });
+  const text = show({ state: "failed", traceText: trace }, [
+    eventWith({ kind: "retry_scheduled", printed: { stdout: "first" } }),
+    eventWith({ kind: "failed", detail: "no", printed }),
+  ]);
+  assertStringIncludes(
+    text,
+    `retry_scheduled
+    stdout: first
+  2026-01-19 23:58:00  failed: no
+    stdout: one
+    two\\x1b[2J
+    stderr: no key
+
+Trace
+  error  no
+`,
+  );
+  assertEquals(text.split("no key").length, 2);
+  // The history is pruned before the task.
+  assertStringIncludes(
+    show({ state: "failed", traceText: trace }),
+    "no key",
+  );
+});
+
 Deno.test("renderTask() leaves out what there is not", () => {
   const text = show({ targetRef: null, targetType: null, instruction: null });
   assertEquals(

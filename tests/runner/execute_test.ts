@@ -191,6 +191,15 @@ for (const reason of ["shutdown", "lease lost", "cancelled"] as const) {
     assertEquals(await outcome, aborted);
   });
 
+  Deno.test(`execute() keeps what was printed until ${reason}`, async () => {
+    const printed = { stdout: "half of it" };
+    const { stop, outcome } = run(
+      obedient({ kind: "failed", error: "Stopped", retryable: true, printed }),
+    );
+    stop.stop(reason);
+    assertEquals(await outcome, { ...aborted, printed });
+  });
+
   Deno.test(`execute() takes a throw after ${reason} for the abort`, async () => {
     const { promise, reject } = pending();
     const { stop, outcome } = run(() => promise);

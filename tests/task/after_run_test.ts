@@ -79,6 +79,27 @@ for (const [name, outcome, expected] of SAME) {
   });
 }
 
+const PRINTED = { stdout: "two hours of work\n", stderr: "no key" };
+
+const PRINTING: readonly [Outcome, event: Transition["event"]][] = [
+  [{ kind: "completed", result: 1 }, "completed"],
+  [{ kind: "needs_input", question: "Which?" }, "needs_input"],
+  [{ kind: "failed", error: "no", retryable: true }, "retry_scheduled"],
+  [{ kind: "failed", error: "no", retryable: false }, "failed"],
+  [{ kind: "aborted", reason: "cancelled" }, "cancelled"],
+  [{ kind: "aborted", reason: "shutdown" }, "released"],
+];
+
+for (const [outcome, event] of PRINTING) {
+  Deno.test(`transitionFor() keeps what was printed with ${event}`, () => {
+    const made = after({ ...outcome, printed: PRINTED }, {}, { attempts: 2 });
+    assert(made);
+    assertEquals([made.event, made.printed], [event, PRINTED]);
+    const { printed } = parseTrace(rowAfter(made)?.traceText ?? null) ?? {};
+    assertEquals(printed, made.to === "failed" ? PRINTED : undefined);
+  });
+}
+
 Deno.test("transitionFor() writes nothing where the lease was lost", () => {
   assertEquals(after({ kind: "aborted", reason: "lease lost" }), undefined);
 });

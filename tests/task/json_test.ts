@@ -84,6 +84,7 @@ Deno.test("eventToJson() uses the names of the table, and eventFromJson() reads 
     attempt: 0,
     runner: "r1",
     detail: "x",
+    printed: { stdout: "out" },
   };
   const json = eventToJson(event);
   assertEquals(json, {
@@ -94,6 +95,7 @@ Deno.test("eventToJson() uses the names of the table, and eventFromJson() reads 
     attempt: 0,
     runner: "r1",
     detail: "x",
+    printed: { stdout: "out" },
   });
   assertEquals(eventFromJson(json), event);
 });

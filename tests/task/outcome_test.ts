@@ -32,6 +32,20 @@ Deno.test("checkedOutcome() takes what is right as it is", () => {
   for (const outcome of outcomes) assertEquals(checked(outcome), outcome);
 });
 
+Deno.test("checkedOutcome() keeps what was printed, and of it what is text", () => {
+  const stdout = "x".repeat(2_000_000);
+  const { printed } = checked({
+    kind: "completed",
+    printed: { stdout, stderr: 5, other: "x" },
+  });
+  assertEquals(Object.keys(printed ?? {}), ["stdout"]);
+  assertStringIncludes(printed?.stdout ?? "", "(cut: 2,000,000 characters");
+  for (const printed of [null, "text", [], { stdout: "", stderr: null }]) {
+    const outcome = checked({ kind: "completed", printed });
+    assertEquals(outcome, { kind: "completed" });
+  }
+});
+
 const NONSENSE = [undefined, null, 1, "completed", [], {}, { kind: "done" }, {
   kind: "aborted",
   reason: "shutdown",

@@ -9,7 +9,13 @@ import { messageOf } from "../../base/errors.ts";
 import type { VariableLookup } from "../task_runs.ts";
 import { type CommandConfig, fillPlaceholders } from "./config.ts";
 import { folderProblem } from "./folder.ts";
-import { hasSlash, passedVariables, SHELL, variableProblems } from "./input.ts";
+import {
+  hasSlash,
+  mayBeOption,
+  passedVariables,
+  SHELL,
+  variableProblems,
+} from "./input.ts";
 
 /** What a command is checked with. */
 export interface CheckParts {
@@ -36,8 +42,19 @@ export async function checkCommand(
       ? undefined
       : await writableProblem(await parentOf(resolve(baseFolder, workspace))),
     ...variableProblems(config, passed),
+    ...unprotected(command ?? []),
   ];
   return problems.filter((it) => it !== undefined);
+}
+
+/** Arguments for which a "--" was meant that does not count. */
+function unprotected(command: readonly string[]): string[] {
+  return command.filter((_, index) =>
+    mayBeOption(command, index) && command.slice(0, index).includes("--")
+  ).map((argument) =>
+    `The "--" is not directly before ${argument}: a task that begins with "-" ` +
+    "there is refused. Put one directly before it."
+  );
 }
 
 async function programProblem(

@@ -6,6 +6,7 @@
 
 import type { Clock } from "../../base/clock.ts";
 import type { Log } from "../../base/log.ts";
+import { printedOf } from "../../task/outcome.ts";
 import type { AgentTask, Outcome } from "../../task/task.ts";
 import type { Processor, ProcessorContext } from "../processor.ts";
 import {
@@ -147,12 +148,15 @@ class CommandProcessor implements Processor {
       clock,
       log,
     });
-    if (!end.status) return STOPPED;
-    const outcome = outcomeOf({ ...end, status: end.status }, config);
+    const { status, isStopped, message, stdout, stderr } = end;
+    const own = status ? outcomeOf({ ...end, status }, config) : STOPPED;
     // A program that was told to stop may end as if it had done its work.
-    const isDone = !end.isStopped ||
-      outcome.kind === "completed" && end.message?.kind === "result";
-    return isDone ? outcome : STOPPED;
+    const isDone = !isStopped ||
+      own.kind === "completed" && message?.kind === "result";
+    const outcome = isDone ? own : STOPPED;
+    const isResult = outcome.kind === "completed" && outcome.result === stdout;
+    const printed = printedOf({ stdout: isResult ? "" : stdout, stderr });
+    return printed ? { ...outcome, printed } : outcome;
   }
 }
 

@@ -64,6 +64,42 @@ function isProgram(text = ""): boolean {
     placeholdersIn(text).every((name) => name === "configDir");
 }
 
+const SHELLS = [
+  "sh",
+  "ash",
+  "bash",
+  "dash",
+  "zsh",
+  "ksh",
+  "mksh",
+  "csh",
+  "tcsh",
+  "fish",
+];
+/** These run all the words that follow as one script. */
+const JOINING_SHELLS = ["pwsh", "powershell", "cmd"];
+const OPTION = /^(?:[-+]|\/[a-z]$)/i;
+const SCRIPT_FOLLOWS = /^(?:-[a-z]{0,4}c[a-z]{0,4}|-command|\/[ck])$/i;
+const VALUE_FOLLOWS = /^(?:[-+][a-z]{0,4}o|-executionpolicy)$/i;
+
+/** The places of those words of a command that a shell runs. */
+function scriptsIn(command: readonly string[]): number[] {
+  return command.flatMap((word, at) => {
+    const name = word.replace(/^.*[/\\]|\.exe$/gi, "").toLowerCase();
+    const joinsWords = JOINING_SHELLS.includes(name);
+    if (!joinsWords && !SHELLS.includes(name)) return [];
+    let hasScript = false;
+    let next = at + 1;
+    for (let option; OPTION.test(option = command[next] ?? "");) {
+      hasScript ||= SCRIPT_FOLLOWS.test(option);
+      next += VALUE_FOLLOWS.test(option) ? 2 : 1;
+    }
+    if (!hasScript) return [];
+    const places = [...command.keys()].slice(next);
+    return joinsWords ? places : places.slice(0, 1);
+  });
+}
+
 const variableName = z.string().regex(
   /^[A-Za-z_][A-Za-z0-9_]*$/,
   "expected the name of a variable",
@@ -104,9 +140,22 @@ export const commandConfig = z.strictObject({
       path: [0],
       error: "expected a program, with no placeholder but {configDir}",
     },
-  ).optional().describe(
+  ).superRefine((command, context) => {
+    for (const index of scriptsIn(command)) {
+      if (placeholdersIn(command[index] ?? "").length === 0) continue;
+      context.addIssue({
+        code: "custom",
+        path: [index],
+        message: "expected no placeholder in a shell's script: it would run " +
+          "what a task says. The task is in its variables, as in " +
+          '"$AGENT_TASK_INSTRUCTION"',
+      });
+    }
+  }).optional().describe(
     "A program and its arguments, no shell. Placeholders: " +
-      placeholderNames.join(", "),
+      placeholderNames.join(", ") +
+      '; none in the script of sh -c, and "--" directly before one that may ' +
+      'begin with "-"',
   ),
   shell: someText.optional().describe(
     "A script for /bin/sh, in place of command. It has no placeholders: the " +
@@ -141,11 +190,12 @@ export const commandConfig = z.strictObject({
   ).default({}).describe("Variables that it gets, with their values"),
   secrets: z.array(passedVariable).default([]).describe(
     "Variables that it gets as by env, and whose values are *** in all that " +
-      "is kept or logged of its output. Default: none",
+      "is kept or logged of its output, in base64 and percent-encoded too. " +
+      "Default: none",
   ),
   outputLimit: z.int().min(1_000).max(1_000_000).default(65_536).describe(
-    "How much is kept of stdout, in characters: half from its beginning, half " +
-      "from its end. Default: 65536",
+    "How much is kept of stdout, and of stderr, in characters: half from its " +
+      "beginning, half from its end. Default: 65536",
   ),
   exitCodes: exitCodes.prefault({}).describe(
     "What its exit codes mean. The first list that has one counts",

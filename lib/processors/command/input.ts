@@ -66,21 +66,32 @@ export function programOf(
   const [path = "", ...args] = commandFor(command, task, baseFolder);
   args.forEach((argument, index) => {
     const template = command[index + 1] ?? "";
-    // What a task says must not become an option of the program.
-    const isOption = argument.startsWith("-") && template.startsWith("{") &&
-      !command.slice(0, index + 1).includes("--");
+    const isOption = argument.startsWith("-") &&
+      mayBeOption(command, index + 1);
     const problem = isOption
       ? 'begins with "-", which would make it an option'
       : problemOf(argument);
     if (problem === undefined) return;
     throw new RunError(
       `Cannot run ${path}: the argument ${template} ${problem}. ` +
-        `${isOption ? 'Put "--" before it, or let' : "Let"} the program read ` +
-        "the task from its stdin.",
+        `${isOption ? 'Put "--" directly before it, or let' : "Let"} the ` +
+        "program read the task from its stdin.",
       { retryable: false },
     );
   });
   return { path: hasSlash(path) ? resolve(baseFolder, path) : path, args };
+}
+
+/**
+ * Whether an argument begins with what a task says, which must not become an option.
+ * Of two programs in one command, a "--" further away may be the first one's.
+ */
+export function mayBeOption(
+  command: readonly string[],
+  index: number,
+): boolean {
+  return /^\{(instruction|target|answers)\}/.test(command[index] ?? "") &&
+    command[index - 1] !== "--";
 }
 
 /** The command with the texts of a task in it. */

@@ -11,7 +11,7 @@
 
 import { formatCount } from "../../base/figures.ts";
 import type { JsonObject, JsonValue } from "../../task/task.ts";
-import { parseTrace } from "../../task/trace.ts";
+import { parseTrace, stringifyJson } from "../../task/trace.ts";
 import type { ProcessorContext } from "../processor.ts";
 import type { Secrets } from "../secrets.ts";
 
@@ -29,30 +29,38 @@ export type LastMessage =
   | { readonly kind: "result"; readonly value: JsonValue }
   | { readonly kind: "question"; readonly question: string };
 
-type Message = LastMessage | {
-  readonly kind: "progress";
-  readonly message: string;
-  readonly fraction?: number;
-};
+type Message =
+  | LastMessage
+  | {
+    readonly kind: "progress";
+    readonly message: string;
+    readonly fraction?: number;
+  }
+  /** It was meant as a message, and is none. */
+  | { readonly kind: "mistake"; readonly why: string };
 
 /** What a program prints is taken in with. */
 export interface CommandOutputOptions {
   readonly context: ProcessorContext;
   readonly secrets: Secrets;
-  /** How much of stdout is kept, in characters. */
+  /** How much of each stream is kept, in characters. */
   readonly limit: number;
+  /** Is told of the first line that was meant as a message, and is none. */
+  readonly onMistake: (why: string) => void;
 }
 
 /** The output of one program. No secret comes past it. */
 export class CommandOutput {
   readonly #options: CommandOutputOptions;
   readonly #stdout: Excerpt;
-  readonly #stderr = new Excerpt(MAX_QUOTED_CHARACTERS);
+  readonly #stderr: Excerpt;
   #message: LastMessage | undefined;
+  #hasMistake = false;
 
   constructor(options: CommandOutputOptions) {
     this.#options = options;
     this.#stdout = new Excerpt(options.limit);
+    this.#stderr = new Excerpt(options.limit);
   }
 
   /** What was printed, without messages. */
@@ -74,36 +82,84 @@ export class CommandOutput {
     { stdout, stderr }: Deno.ChildProcess,
     stop: AbortSignal,
   ): Promise<void> {
-    const { context, secrets } = this.#options;
     await Promise.all([
-      readLines(stdout, {
-        secrets,
+      this.#read(stdout, {
         stop,
-        onLine: (line, goesOn) => {
-          context.output(line);
-          const message = goesOn ? undefined : readMessage(line);
-          if (message) this.#take(message);
-          else this.#stdout.add(goesOn ? line : `${line}\n`);
-        },
+        excerpt: this.#stdout,
+        take: (line) => this.#take(line),
       }),
-      readLines(stderr, {
-        secrets,
-        stop,
-        onLine: (line, goesOn) => {
-          context.output(line);
-          this.#stderr.add(goesOn ? line : `${line}\n`);
-        },
-      }),
+      this.#read(stderr, { stop, excerpt: this.#stderr }),
     ]);
   }
 
-  /** In JSON a secret can be written in many ways, so it is masked again. */
-  #take(message: Message): void {
+  /**
+   * Reads a stream to its end. What is no UTF-8 is replaced by U+FFFD, and secrets
+   * by `***`: after its lines were understood, for a secret may be a word of them.
+   */
+  async #read(
+    stream: ReadableStream<Uint8Array>,
+    { stop, excerpt, take }: ReadOptions,
+  ): Promise<void> {
     const { context, secrets } = this.#options;
-    switch (message.kind) {
-      case "progress":
-        context.progress(secrets.mask(message.message), message.fraction);
+    const shown = new Lines((line, end) => {
+      const text = line.endsWith("\r") ? line.slice(0, -1) : line;
+      context.output(text);
+      excerpt.add(text + end);
+    });
+    const masked = secrets.stream();
+    let unmasked = "";
+    const show = () => {
+      shown.push(masked.push(unmasked));
+      unmasked = "";
+    };
+    const showAll = () => {
+      show();
+      shown.push(masked.end());
+      shown.end();
+    };
+    const read = new Lines((line, end) => {
+      const message = take?.(line);
+      if (message === undefined) unmasked += line + end;
+      else {
+        showAll();
+        context.output(message);
+      }
+    });
+    const reader = stream.getReader();
+    const cancel = () => reader.cancel();
+    stop.addEventListener("abort", cancel);
+    const decoder = new TextDecoder();
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      read.push(decoder.decode(value, { stream: true }));
+      show();
+    }
+    stop.removeEventListener("abort", cancel);
+    read.push(decoder.decode());
+    read.end();
+    showAll();
+  }
+
+  /**
+   * Does what a line says. Returns what may be shown of it; undefined where it is
+   * no message.
+   */
+  #take(line: string): string | undefined {
+    const { context, secrets, onMistake } = this.#options;
+    // Most lines are none: no need to parse those.
+    if (!line.includes('"agent_runner"')) return undefined;
+    const object = parseTrace(line);
+    const message = object ? messageIn(object) : mistakeIn(line);
+    switch (message?.kind) {
+      case "progress": {
+        const fraction = secrets.maskJson(message.fraction ?? null);
+        context.progress(
+          secrets.mask(message.message),
+          typeof fraction === "number" ? fraction : undefined,
+        );
         break;
+      }
       case "result":
         this.#message = { ...message, value: secrets.maskJson(message.value) };
         break;
@@ -112,84 +168,102 @@ export class CommandOutput {
           ...message,
           question: secrets.mask(message.question),
         };
+        break;
+      case "mistake":
+        if (!this.#hasMistake) onMistake(secrets.mask(message.why));
+        this.#hasMistake = true;
+        return undefined;
+      case undefined:
+        return undefined;
     }
+    const all = stringifyJson(object ?? {});
+    const masked = stringifyJson(secrets.maskJson(object ?? {}));
+    // In JSON a secret can be written in many ways.
+    return secrets.mask(masked === all ? line.trimEnd() : masked);
   }
 }
 
-/** Reads a line; undefined for what is no message. */
-function readMessage(line: string): Message | undefined {
-  // Most lines are none: no need to parse those.
-  if (!line.includes('"agent_runner"')) return undefined;
-  const object = parseTrace(line);
-  return object && messageIn(object);
+/** A line of JSON, or one of many that make an object. */
+const MEANT_AS_MESSAGE = /^\s*(\{.*)?"agent_runner"\s*:/;
+
+function mistakeIn(line: string): Message | undefined {
+  return MEANT_AS_MESSAGE.test(line)
+    ? mistake("it is no JSON object on a line of its own")
+    : undefined;
 }
 
+/** What an object says; undefined where it was not meant as a message. */
 function messageIn(object: JsonObject): Message | undefined {
   const { agent_runner: kind, message, fraction, value, question } = object;
   switch (kind) {
+    case undefined:
+      return undefined;
     case "progress":
-      if (typeof message !== "string") return undefined;
+      if (typeof message !== "string") return mistake('it has no "message"');
       return typeof fraction === "number"
         ? { kind, message, fraction }
         : { kind, message };
     case "result":
-      return value === undefined ? undefined : { kind, value };
+      return value === undefined
+        ? mistake('it has no "value"')
+        : { kind, value };
     case "question":
       return typeof question === "string" && question.trim() !== ""
         ? { kind, question }
-        : undefined;
+        : mistake('it has no "question"');
     default:
-      return undefined;
+      return mistake(
+        `its kind is ${stringifyJson(kind)}, not "progress", "result" or ` +
+          '"question"',
+      );
   }
 }
 
-/** What lines are read with. */
-interface ReadLinesOptions {
-  readonly secrets: Secrets;
-  /** Stops reading, though the stream has not ended. */
-  readonly stop: AbortSignal;
-  /** Takes each line without its end; `goesOn` for a part that others follow. */
-  readonly onLine: (line: string, goesOn: boolean) => void;
+function mistake(why: string): Message {
+  return { kind: "mistake", why };
 }
 
-/**
- * Reads a stream to its end. What is no UTF-8 is replaced by U+FFFD, and secrets
- * by `***`.
- */
-async function readLines(
-  stream: ReadableStream<Uint8Array>,
-  { secrets, stop, onLine }: ReadLinesOptions,
-): Promise<void> {
-  const reader = stream.getReader();
-  const cancel = () => reader.cancel();
-  stop.addEventListener("abort", cancel);
-  const decoder = new TextDecoder();
-  const shown = secrets.stream();
-  let rest = "";
-  const push = (text: string) => {
+/** What a stream is read with. */
+interface ReadOptions {
+  /** Stops reading, though the stream has not ended. */
+  readonly stop: AbortSignal;
+  /** Keeps what is no message. */
+  readonly excerpt: Excerpt;
+  /** Takes messages. Default: there are none. */
+  readonly take?: (line: string) => string | undefined;
+}
+
+/** Makes lines of a text in pieces. */
+class Lines {
+  readonly #onLine: (line: string, end: "\n" | "") => void;
+  #rest = "";
+
+  /**
+   * @param onLine takes each line; its end is empty where there is none: for a part
+   * that others follow, and at the end of the text
+   */
+  constructor(onLine: (line: string, end: "\n" | "") => void) {
+    this.#onLine = onLine;
+  }
+
+  push(text: string): void {
     let start = 0;
     let end = text.indexOf("\n");
     while (end >= 0) {
-      const line = rest + text.slice(start, end);
-      rest = "";
-      onLine(line.endsWith("\r") ? line.slice(0, -1) : line, false);
+      const line = this.#rest + text.slice(start, end);
+      this.#rest = "";
+      this.#onLine(line, "\n");
       start = end + 1;
       end = text.indexOf("\n", start);
     }
-    rest += text.slice(start);
-    if (rest.length >= MAX_LINE_CHARACTERS) {
-      onLine(rest, true);
-      rest = "";
-    }
-  };
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    push(shown.push(decoder.decode(value, { stream: true })));
+    this.#rest += text.slice(start);
+    if (this.#rest.length >= MAX_LINE_CHARACTERS) this.end();
   }
-  stop.removeEventListener("abort", cancel);
-  push(shown.push(decoder.decode()) + shown.end());
-  if (rest !== "") onLine(rest, false);
+
+  end(): void {
+    if (this.#rest !== "") this.#onLine(this.#rest, "");
+    this.#rest = "";
+  }
 }
 
 /** Keeps the beginning and the end of a text, and says what is left out. */

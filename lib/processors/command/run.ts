@@ -5,6 +5,7 @@
  */
 
 import type { Clock } from "../../base/clock.ts";
+import { cut } from "../../base/cut.ts";
 import { messageOf, UserError } from "../../base/errors.ts";
 import type { Log } from "../../base/log.ts";
 import type { AgentTask } from "../../task/task.ts";
@@ -21,6 +22,7 @@ import { ProcessTree } from "./process_tree.ts";
  * pipe may still write what it has read.
  */
 const LEFT_BEHIND_MS = 500;
+const MAX_MISTAKE_CHARACTERS = 200;
 /** How long output is read when nobody is left who should write it. */
 const LAST_OUTPUT_MS = 2_000;
 
@@ -35,7 +37,7 @@ export interface RunOptions {
   /** Ends it before it ends by itself. */
   readonly stop: AbortSignal;
   readonly secrets: Secrets;
-  /** How much of stdout is kept, in characters. */
+  /** How much of each stream is kept, in characters. */
   readonly outputLimit: number;
   /** Time between SIGTERM and SIGKILL. */
   readonly killGraceMs: number;
@@ -65,8 +67,19 @@ export async function runProgram(
   options: RunOptions,
 ): Promise<RunEnd> {
   const { input, context, secrets, outputLimit, killGraceMs, clock } = options;
+  const { task, log } = options;
   const tree = start(program, options);
-  const output = new CommandOutput({ context, secrets, limit: outputLimit });
+  const output = new CommandOutput({
+    context,
+    secrets,
+    limit: outputLimit,
+    onMistake: (why) =>
+      log.warning(
+        `Task ${task.id}: a line with "agent_runner" is no message, and kept as ` +
+          `text: ${cut(why, MAX_MISTAKE_CHARACTERS)}`,
+        { event: "hint", task: task.id, provider: task.provider },
+      ),
+  });
   const isRead = new AbortController();
   const noMoreOutput = new AbortController();
   const end = async () => {

@@ -61,34 +61,37 @@ export function meaningOf(
   if (problem) throw problem;
   if (answer.isCut) return cutShort(answer, secrets);
   const said = valueOf(answer.text);
-  const value = masked(said, secrets);
-  const fields = fieldsOf(value);
+  const fields = fieldsOf(said);
+  const mask = (value: JsonValue | undefined) =>
+    value === undefined ? undefined : secrets.maskJson(value);
   const { agent_runner: kind, question } = fields;
   if (kind === "question" && textIn(question)) {
-    return ended({ kind: "needs_input", question: String(question) });
+    return ended({ kind: "needs_input", question: String(mask(question)) });
   }
   if (kind === "result" && fields.value !== undefined) {
-    return completed(fields.value, fields.message);
+    return completed(mask(fields.value), mask(fields.message));
   }
   if (isPoll && fields.status === "failed") {
-    const error = textIn(fields.error) ?? "The service says that it failed";
+    const error = textIn(mask(fields.error)) ??
+      "The service says that it failed";
     const retryable = fields.retryable !== false;
     return ended({ kind: "failed", error: excerptOf(error), retryable });
   }
   const statusUrl = status === 202
-    ? answer.header("location") ?? textIn(fieldsOf(said).status_url)
+    ? answer.header("location") ?? textIn(fields.status_url)
     : undefined;
   const isWorking = status === 202
     ? isPoll || statusUrl !== undefined
     : isPoll && (kind === "progress" ||
       fields.status === "running" || fields.status === "queued");
-  if (!isWorking) return completed(value);
-  const progress = textIn(fields.progress) ?? textIn(fields.message);
+  if (!isWorking) return completed(mask(said));
+  const progress = textIn(mask(fields.progress)) ??
+    textIn(mask(fields.message));
   return {
     kind: "working",
     statusUrl,
     progress: progress === undefined ? undefined : excerptOf(progress),
-    fraction: numberIn(fields.fraction),
+    fraction: numberIn(mask(fields.fraction)),
   };
 }
 
@@ -136,13 +139,6 @@ function valueOf(text: string): JsonValue | undefined {
   if (text.trim() === "") return undefined;
   const value = parseJson(text);
   return value === undefined || isDeeperThan(MAX_DEPTH, value) ? text : value;
-}
-
-function masked(
-  value: JsonValue | undefined,
-  secrets: Secrets,
-): JsonValue | undefined {
-  return value === undefined ? undefined : secrets.maskJson(value);
 }
 
 function isDeeperThan(depth: number, value: JsonValue): boolean {

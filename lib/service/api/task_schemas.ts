@@ -243,6 +243,13 @@ export const eventSchema = z.object({
   attempt: z.int(),
   runner: z.string().nullable(),
   detail: z.string().nullable(),
+  printed: z.object({
+    stdout: z.string().optional(),
+    stderr: z.string().optional(),
+  }).optional().openapi({
+    description: "What the program of the attempt printed, where that is " +
+      "not its result. Not in streams",
+  }),
 }).openapi("TaskEvent");
 
 /** A task's history. */

@@ -38,6 +38,7 @@ import { countOld, deleteOldEvents, prune } from "./prune.ts";
 import { chooseTasks, countTasks, readPage, readTasks } from "./read_tasks.ts";
 import { answerTasks, cancelTasks, IS_CANCELLABLE } from "./requests.ts";
 import { awaitsAttempt, NEVER_RETRIED, retryTasks } from "./retry.ts";
+import { HISTORY_COLUMNS } from "./rows.ts";
 import { readStats } from "./stats.ts";
 import { RefusedRowsError } from "./write.ts";
 
@@ -93,7 +94,12 @@ export class DuckDbAdmin implements Admin {
 
   history(taskId: string): Promise<TaskEvent[]> {
     return this.#transaction((connection) =>
-      readEvents(connection, "WHERE task_id = $1::UUID", [taskId])
+      readEvents(
+        connection,
+        `SELECT ${HISTORY_COLUMNS} FROM agent_task_events
+         WHERE task_id = $1::UUID`,
+        [taskId],
+      )
     );
   }
 

@@ -10,15 +10,14 @@ import type { Connection, SqlValue } from "./connection.ts";
 import type { Database } from "./database.ts";
 import { EVENT_COLUMNS, eventOf, type EventRow } from "./rows.ts";
 
-/** The events that the rest of a SELECT finds, by their ids. */
+/** The events that a SELECT finds, by their ids. */
 export async function readEvents(
   connection: Connection,
-  rest: string,
+  select: string,
   values: readonly SqlValue[],
 ): Promise<TaskEvent[]> {
   const rows = await connection.json<EventRow[]>(
-    `SELECT to_json(list(t ORDER BY id)) FROM (
-       SELECT ${EVENT_COLUMNS} FROM agent_task_events ${rest}) t`,
+    `SELECT to_json(list(t ORDER BY id)) FROM (${select}) t`,
     values,
   ) ?? [];
   return rows.map(eventOf);
@@ -43,7 +42,8 @@ export class DuckDbEvents implements Events {
     return this.#database.transaction(async (connection) => {
       const found = await readEvents(
         connection,
-        `WHERE id > $1::BIGINT AND ($2::UUID IS NULL OR task_id = $2::UUID)
+        `SELECT ${EVENT_COLUMNS} FROM agent_task_events
+         WHERE id > $1::BIGINT AND ($2::UUID IS NULL OR task_id = $2::UUID)
          ORDER BY id LIMIT $3`,
         [cursor, taskId ?? null, limit],
       );

@@ -4,7 +4,9 @@
  * @module
  */
 
+import { printedOf } from "../../task/outcome.ts";
 import type { AgentTask, TaskEvent, TaskEventKind } from "../../task/task.ts";
+import { parseTrace } from "../../task/trace.ts";
 import type { Held } from "../../task/transitions.ts";
 import type { Connection } from "./connection.ts";
 
@@ -110,6 +112,7 @@ export interface EventRow {
   readonly attempt: number;
   readonly runner: string | null;
   readonly detail: string | null;
+  readonly printed?: string | null;
 }
 
 /** The columns of an {@linkcode EventRow}, for a SELECT. */
@@ -117,8 +120,12 @@ export const EVENT_COLUMNS = `
   id, task_id, kind, epoch_ms(occurred_at) AS occurred_at, attempt, runner,
   detail`;
 
+/** The same with what was printed: too much for a page of all tasks' events. */
+export const HISTORY_COLUMNS = `${EVENT_COLUMNS}, printed`;
+
 /** Makes an event of its row. */
 export function eventOf(row: EventRow): TaskEvent {
+  const printed = printedOf(parseTrace(row.printed ?? null));
   return {
     id: row.id,
     taskId: row.task_id,
@@ -127,6 +134,7 @@ export function eventOf(row: EventRow): TaskEvent {
     attempt: row.attempt,
     runner: row.runner,
     detail: row.detail,
+    ...printed && { printed },
   };
 }
 

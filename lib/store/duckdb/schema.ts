@@ -57,6 +57,10 @@ const EVENTS_TABLE = `
     detail TEXT
   )`;
 
+/** What a program printed, as JSON. Earlier versions did not keep it. */
+const PRINTED_COLUMN = `
+  ALTER TABLE agent_task_events ADD COLUMN IF NOT EXISTS printed TEXT`;
+
 /** One row: when runners had the file. See `grace.ts`. */
 const RUNNERS_TABLE = `
   CREATE TABLE IF NOT EXISTS agent_runner_file (
@@ -75,7 +79,7 @@ const COUNT_QUESTIONS = `
 /** Fails where a table or a column is missing; reads nothing. */
 const PROBES = [
   `SELECT ${Object.keys(TASK_COLUMNS).join(", ")} FROM agent_tasks LIMIT 0`,
-  "SELECT id FROM agent_task_events LIMIT 0",
+  "SELECT printed FROM agent_task_events LIMIT 0",
   "SELECT last_used_at, rescues_from FROM agent_runner_file LIMIT 0",
 ];
 
@@ -118,7 +122,7 @@ export async function ensureSchema(
     );
   }
   const missing = Object.entries(RUNNER_COLUMNS).filter(([name]) => !has(name));
-  const hasOthers = columns.has("agent_task_events.id") &&
+  const hasOthers = columns.has("agent_task_events.printed") &&
     columns.has("agent_runner_file.rescues_from");
   if (hasTable && hasOthers && missing.length === 0) return "complete";
 
@@ -141,6 +145,7 @@ export async function ensureSchema(
     "CREATE SEQUENCE IF NOT EXISTS agent_task_event_ids",
   );
   await connection.run(EVENTS_TABLE);
+  await connection.run(PRINTED_COLUMN);
   await connection.run(RUNNERS_TABLE);
   if (hasTable && !has("questions")) await connection.run(COUNT_QUESTIONS);
   await connection.run("COMMIT");

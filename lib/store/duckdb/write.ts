@@ -181,6 +181,8 @@ export interface WrittenEvent {
   readonly runner?: string | null;
   /** @default {null} */
   readonly detail?: string | null;
+  /** The JSON of what was printed. @default {null} */
+  readonly printed?: string | null;
 }
 
 interface Change<Row> {
@@ -299,9 +301,18 @@ function isAlike(one: Transition, other: Transition): boolean {
     one.delayMs === other.delayMs && one.note === other.note;
 }
 
-function eventOf({ lease, event: kind, detail }: Transition): WrittenEvent {
+function eventOf(
+  { lease, event: kind, detail, printed }: Transition,
+): WrittenEvent {
   const { taskId: id, owner, attempt } = lease;
-  return { id, kind, attempt, runner: owner || null, detail };
+  return {
+    id,
+    kind,
+    attempt,
+    runner: owner || null,
+    detail,
+    printed: printed ? JSON.stringify(printed) : null,
+  };
 }
 
 /** Writes history, in the transaction that is open on the connection. */
@@ -321,10 +332,11 @@ export async function writeEvents(
     attempt: column("INTEGER", "attempt"),
     runner: column("TEXT", "runner"),
     detail: column("TEXT", "detail"),
+    printed: column("TEXT", "printed"),
   });
   await connection.run(
     `INSERT INTO agent_task_events
-       (task_id, kind, attempt, runner, detail, occurred_at)
+       (task_id, kind, attempt, runner, detail, printed, occurred_at)
      SELECT *, ${occurredAt} FROM (SELECT ${rows})`,
     values.list,
   );

@@ -52,6 +52,7 @@ const OUTCOMES: [shell: string, outcome: Outcome, config?: object][] = [
   ["echo one; echo two; echo >&2 three", {
     kind: "completed",
     result: "one\ntwo",
+    printed: { stderr: "three" },
   }],
   ["printf 'no end\\r\\nof line'", {
     kind: "completed",
@@ -62,11 +63,13 @@ const OUTCOMES: [shell: string, outcome: Outcome, config?: object][] = [
     kind: "failed",
     error: "Exit code 2: no key",
     retryable: true,
+    printed: { stdout: "out", stderr: "no key" },
   }],
   ["echo only this; exit 2", {
     kind: "failed",
     error: "Exit code 2: only this",
     retryable: true,
+    printed: { stdout: "only this" },
   }],
   ["exit 75", { kind: "failed", error: "Exit code 75", retryable: true }],
   ["exit 78", { kind: "failed", error: "Exit code 78", retryable: false }],
@@ -79,6 +82,7 @@ const OUTCOMES: [shell: string, outcome: Outcome, config?: object][] = [
     kind: "failed",
     error: "Exit code 127: 1",
     retryable: false,
+    printed: { stdout: "1" },
   }],
   ["exit 3", { kind: "completed" }, { exitCodes: { completed: [0, 3] } }],
   [
@@ -93,7 +97,11 @@ const OUTCOMES: [shell: string, outcome: Outcome, config?: object][] = [
   ],
   [
     "echo 'Which branch?'; exit 10",
-    { kind: "needs_input", question: "Which branch?" },
+    {
+      kind: "needs_input",
+      question: "Which branch?",
+      printed: { stdout: "Which branch?" },
+    },
     { exitCodes: { needsInput: [10] } },
   ],
   [
@@ -116,7 +124,7 @@ for (const [shell, outcome, config] of OUTCOMES) {
 const MESSAGES: [lines: string[], outcome: Outcome][] = [
   [
     ['{"agent_runner": "result", "value": {"pr": 12}}', "and text"],
-    { kind: "completed", result: { pr: 12 } },
+    { kind: "completed", result: { pr: 12 }, printed: { stdout: "and text" } },
   ],
   [
     [
@@ -163,6 +171,43 @@ for (const [lines, outcome] of MESSAGES) {
     });
     assertEquals(await run.outcome, outcome);
     assertEquals(run.lines, lines);
+  });
+}
+
+const HINTS: [lines: string[], hint: RegExp | undefined][] = [
+  [
+    ['{"agent_runner":"progress","message":"x","fraction":.05}'],
+    /is no message, and kept as text: it is no JSON/,
+  ],
+  [
+    ["{", '  "agent_runner": "result", "value": 1', "}"],
+    /on a line of its own/,
+  ],
+  [['{"agent_runner":"reslt","value":1}'], /kind is "reslt", not "progress"/],
+  [['{"agent_runner":null}'], /kind is null, not/],
+  [['{"agent_runner":"result"}'], /no "value"/],
+  [['{"agent_runner":"question","question":" "}'], /no "question"/],
+  [
+    ['{"agent_runner":"progress"}', '{"agent_runner":"result"}'],
+    /no "message"/,
+  ],
+  [['{"agent_runner":"result","value":1}', '{"value":1}'], undefined],
+  [['Print {"agent_runner": "result", …} at the end'], undefined],
+  [
+    ['{"text":"{\\"agent_runner\\": \\"done\\"}","in":{"agent_runner":1}}'],
+    undefined,
+  ],
+];
+
+for (const [lines, hint] of HINTS) {
+  Deno.test(`command says once a run what is wrong with ${lines.join(" then ")}`, async () => {
+    await using run = new CommandRun({ shell: "cat", stdin: "instruction" }, {
+      task: { instruction: lines.join("\n") },
+    });
+    await run.outcome;
+    const log = await run.log();
+    if (hint) assertMatch(log, hint);
+    assertEquals(log.trim().split("\n").filter(Boolean).length, hint ? 1 : 0);
   });
 }
 
@@ -243,6 +288,11 @@ const OPTIONS: [command: string[], error: RegExp | undefined][] = [
   [["echo", "{instruction}"], /argument \{instruction\} begins with "-"/],
   [["echo", "{instruction} {id}"], /begins with "-"/],
   [["echo", "x", "--", "{instruction}"], undefined],
+  [
+    ["env", "--", "ls", "{instruction}"],
+    /begins with "-".* Put "--" directly before it/,
+  ],
+  [["env", "--", "echo", "--", "{instruction}"], undefined],
   [["echo", "--text={instruction}"], undefined],
   [["echo", "Do: {instruction}"], undefined],
 ];
@@ -545,17 +595,47 @@ Deno.test("command shows no secret, in whatever way it is printed", async () => 
     ].join("\n"),
     secrets: ["TOKEN?", "KEY", "UNSET?"],
   }, { variables: { TOKEN: SECRET, KEY: PEM } });
-  assertEquals(await run.outcome, {
-    kind: "completed",
-    result: { "a ***": ["***"] },
-  });
+  const outcome = await run.outcome;
+  assert(outcome.kind === "completed");
+  assertEquals(outcome.result, { "a ***": ["***"] });
   assertEquals(run.notes, [["with ***", undefined]]);
-  const all = run.lines.join("\n") + await run.log();
+  const all = [...run.lines, JSON.stringify(outcome), await run.log()].join();
   for (const part of ["s3cret", "Value", "abcdefgh", "ijklmnop", "BEGIN KEY"]) {
     assertEquals(all.includes(part), false, `${part} in ${all}`);
   }
   assertStringIncludes(all, "to stderr ***");
   assertStringIncludes(all, "> ***");
+});
+
+Deno.test("command understands messages that have the words of a secret", async () => {
+  const said = [
+    '{"agent_runner": "progress", "message": "runner 0.7401", "fraction": 0.7401}',
+    '{"agent_runner": "progress", "message": "half", "fraction": 0.5}',
+    '{"agent_runner": "result", "value": {"runner": ["\\u0072unner", 7401]}}',
+    '{"agent_runner": "question", "question": "Which runner?"}',
+  ].join("\n");
+  await using run = new CommandRun({
+    shell: 'echo a runner; cat; printf "run"; sleep 0.05; echo ner',
+    stdin: "instruction",
+    secrets: ["A", "B", "C"],
+  }, {
+    task: { instruction: `${said}\n` },
+    variables: { A: "runner", B: "7401", C: "question" },
+  });
+  assertEquals(await run.outcome, {
+    kind: "needs_input",
+    question: "Which ***?",
+    printed: { stdout: "a ***\n***" },
+  });
+  assertEquals(run.notes, [["*** 0.***", undefined], ["half", 0.5]]);
+  assertEquals(run.lines, [
+    "a ***",
+    '{"agent_***":"progress","message":"*** 0.***","fraction":"0.***"}',
+    '{"agent_***":"progress","message":"half","fraction":0.5}',
+    '{"agent_***":"result","value":{"***":["***","***"]}}',
+    '{"agent_***":"***","***":"Which ***?"}',
+    "***",
+  ]);
 });
 
 Deno.test("command shows no secret in a question or an error", async () => {
@@ -571,7 +651,11 @@ Deno.test("command shows no secret in a question or an error", async () => {
       secrets,
       exitCodes: { needsInput: [9] },
     }, parts),
-    { kind: "needs_input", question: "Is *** right?" },
+    {
+      kind: "needs_input",
+      question: "Is *** right?",
+      printed: { stdout: "Is *** right?" },
+    },
   );
 });
 
@@ -666,6 +750,20 @@ Deno.test("command replaces what is no UTF-8, and keeps what comes in halves", a
     }),
     "a\ufffdb é \ufffd",
   );
+});
+
+Deno.test("command keeps as much of what a failed program printed as of a result", async () => {
+  const flood = "yes | head -n 100000";
+  const { printed } = await runCommand({
+    shell:
+      `echo first; ${flood}; (echo first; ${flood}; echo last) >&2; exit 1`,
+    outputLimit: 10_000,
+  });
+  for (const text of [printed?.stdout, printed?.stderr]) {
+    assertMatch(text ?? "", /^first\ny\n[^]*characters left out[^]*y/);
+    assert(text && text.length > 9_900 && text.length < 10_100);
+  }
+  assertMatch(printed?.stderr ?? "", /last$/);
 });
 
 Deno.test("command quotes only so much of stderr in an error", async () => {

@@ -42,6 +42,28 @@ const MISTAKES: [config: object, path: string, message: RegExp][] = [
     /^expected one of \{id\}, \{instruction\}, \{target\}, \{answers\}, \{configDir\} in place of \{prompt\}\. \{\{prompt\}\} is the text/,
   ],
   [{ command: ["a", "b\0"] }, "command.1", /without NUL/],
+  ...[
+    ["sh", "-c", "echo {instruction}"],
+    ["/bin/dash", "-e", "-c", "echo {target}"],
+    ["bash", "-euo", "pipefail", "-c", "--", "echo {answers}", "sh"],
+    ["zsh", "-lc", "-o", "errexit", "echo {id}"],
+    [
+      "env",
+      "SHELL=/bin/sh",
+      "timeout",
+      "9",
+      "/bin/bash",
+      "-c",
+      "{configDir}/x",
+    ],
+    ["pwsh", "-ExecutionPolicy", "Bypass", "-Command", "{instruction}"],
+    ["pwsh", "-NoProfile", "-Command", "Write-Output", "'{instruction}'"],
+    ["C:\\Windows\\cmd.exe", "/d", "/c", "echo", "{instruction}"],
+  ].map((command): [config: object, path: string, message: RegExp] => [
+    { command },
+    `command.${command.findIndex((it) => /\{\w+\}/.test(it))}`,
+    /no placeholder in a shell's script/,
+  ]),
   [{ shell: "" }, "shell", /./],
   [{ command, stdin: "tty" }, "stdin", /"task"\|"instruction"\|"none"/],
   [
@@ -65,6 +87,21 @@ const MISTAKES: [config: object, path: string, message: RegExp][] = [
   [{ command, answerWithin: 0 }, "answerWithin", /./],
   [{ command, shel: "x" }, "", /shel/],
 ];
+
+const SAFE = [
+  ["sh", "-c", 'echo "$1"', "sh", "{instruction}"],
+  ["sh", "-c", 'echo "${{id}}"', "sh"],
+  ["bash", "{configDir}/run.sh", "-c", "{instruction}"],
+  ["env", "SHELL=/bin/bash", "claude", "-c", "-p", "{instruction}"],
+  ["ssh", "-c", "aes", "{instruction}"],
+  ["pwsh", "-ExecutionPolicy", "Bypass", "-File", "x.ps1", "{instruction}"],
+];
+
+for (const command of SAFE) {
+  Deno.test(`commandConfig takes ${JSON.stringify(command)}`, () => {
+    assertEquals(commandConfig.parse({ command }).command, command);
+  });
+}
 
 for (const [config, path, message] of MISTAKES) {
   Deno.test(`commandConfig refuses ${JSON.stringify(config)}`, () => {
@@ -145,6 +182,12 @@ const CHECKED: [
   [{ command: ["agent"], setEnv: { PATH: "" } }, [
     "The program agent is not on PATH (which is empty).",
   ]],
+  [{ command: ["env", "--", "ls", "{instruction}", "--", "{target}"] }, [
+    'The "--" is not directly before {instruction}: a task that begins with ' +
+    '"-" there is refused. Put one directly before it.',
+  ]],
+  [{ command: ["env", "--", "ls", "{configDir}/x", "{id}"] }, []],
+  [{ command: ["ls", "-p", "{instruction}"] }, []],
   [{ command: ["no-such-agent"] }, [
     "The program no-such-agent is not on PATH (/usr/bin:/bin).",
   ]],

@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import { Secrets } from "../../../lib/processors/secrets.ts";
 
 /** What a stream shows of a text in pieces. */
@@ -22,7 +22,26 @@ const MASKED: [secrets: string[], text: string, masked: string][] = [
   [["pässword"], "p\\u00e4ssword pässword", "*** ***"],
   [["line one\nline two\n"], "> line one\n> line two", "> ***\n> ***"],
   [["a.c*(d"], "abcdd a.c*(d", "abcdd ***"],
+  [["a/b/c"], String.raw`{"a":"a\/b\/c"}`, '{"a":"***"}'],
+  [["a b/c+d'é"], "?q=a%20b%2Fc%2Bd'%C3%A9&", "?q=***&"],
+  [["a b/c+d'é"], "?q=a+b%2fc%2bd%27%c3%a9&", "?q=***&"],
+  [["a b/c+d'é"], "/a%20b/c+d'%C3%A9/", "/***/"],
+  [["s3cret?>~"], `Bearer ${btoa("s3cret?>~")}.`, "Bearer ***."],
+  [["s3cret?>~\n"], "czNjcmV0Pz5-", "***"],
 ];
+
+for (const user of ["", "me:", "you:", "them:"]) {
+  for (const secret of ["t0ps", "s3cret", "s3cret-", "s3cret?>~/é"]) {
+    const bytes = new TextEncoder().encode(user + secret);
+    const encoded = bytes.toBase64();
+    const start = user === "" ? 0 : Math.floor((user.length) * 4 / 3);
+    MASKED.push([
+      [secret],
+      `Authorization: Basic ${encoded}`,
+      `Authorization: Basic ${encoded.slice(0, start)}***`,
+    ]);
+  }
+}
 
 for (const [values, text, expected] of MASKED) {
   Deno.test(`Secrets masks ${JSON.stringify(values)} in ${text}`, () => {
@@ -36,6 +55,25 @@ for (const [values, text, expected] of MASKED) {
   });
 }
 
+Deno.test("Secrets masks base64 in the midst of other text", () => {
+  for (const before of ["", "a", "ab", "abc"]) {
+    for (const after of ["", "\n", "yz", "xyz"]) {
+      const encoded = btoa(`${before}a-s3cret-of-mine${after}`);
+      const masked = new Secrets(["a-s3cret-of-mine"]).mask(encoded);
+      assertMatch(masked, /^.{0,4}\*\*\*.{0,7}$/);
+    }
+  }
+});
+
+Deno.test("Secrets masks base64 that is broken into lines", () => {
+  const secret = "0123456789abcdef".repeat(8);
+  const encoded = btoa(secret);
+  for (const width of [64, 76]) {
+    const lines = encoded.match(new RegExp(`.{1,${width}}`, "g")) ?? [];
+    assertEquals(new Secrets([secret]).mask(lines.join("\n")), "***");
+  }
+});
+
 Deno.test("Secrets shows at once what can't be part of one", () => {
   const stream = new Secrets(["token"]).stream();
   assertEquals(stream.push("a line\n"), "a line\n");
@@ -44,9 +82,11 @@ Deno.test("Secrets shows at once what can't be part of one", () => {
   assertEquals(stream.end(), "");
 });
 
-Deno.test("Secrets masks the texts of JSON, keys too", () => {
+Deno.test("Secrets masks the texts of JSON, keys and numbers too", () => {
   assertEquals(
-    new Secrets(["token"]).maskJson({ "token a": ["x token", 1, null, true] }),
-    { "*** a": ["x ***", 1, null, true] },
+    new Secrets(["token", "7401"]).maskJson({
+      "token a": ["x token", 1, 974010, 7401n, -0.7401, null, true],
+    }),
+    { "*** a": ["x ***", 1, "9***0", "***", "-0.***", null, true] },
   );
 });

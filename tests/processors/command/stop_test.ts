@@ -6,6 +6,12 @@ import { denoArgs } from "../../support/project.ts";
 import { CommandRun, ended, isAlive, taskWith } from "./run_command.ts";
 
 const STOPPED: Outcome = { kind: "failed", error: "Stopped", retryable: true };
+/** Expects that a program was stopped, and gives what it had printed. */
+function printedUntilStopped({ printed, ...outcome }: Outcome) {
+  assertEquals(outcome, STOPPED);
+  return printed?.stdout;
+}
+
 const isLinux = Deno.build.os === "linux";
 
 /** The process ids in lines like `pid 123`. */
@@ -41,8 +47,7 @@ for (const reason of ["timeout", "cancelled", "shutdown", "lease lost"]) {
     });
     await run.printed("ready");
     run.stop.abort(reason);
-    assertEquals(await run.outcome, STOPPED);
-    assert(run.lines.includes("bye"), run.lines.join("\n"));
+    assertEquals(printedUntilStopped(await run.outcome), "ready\nbye");
   });
 }
 
@@ -53,8 +58,7 @@ Deno.test("command lets the children of its program end politely too", async () 
   });
   await run.printed("ready");
   run.stop.abort("shutdown");
-  assertEquals(await run.outcome, STOPPED);
-  assert(run.lines.includes("bye"), run.lines.join("\n"));
+  assertEquals(printedUntilStopped(await run.outcome), "ready\nbye");
 });
 
 Deno.test("command kills what ignores SIGTERM after killGrace, with its children", async () => {
@@ -65,7 +69,10 @@ Deno.test("command kills what ignores SIGTERM after killGrace, with its children
   });
   await run.printed("ready");
   run.stop.abort("cancelled");
-  assertEquals(await run.outcome, STOPPED);
+  assertEquals(
+    printedUntilStopped(await run.outcome),
+    run.lines.join("\n"),
+  );
   const pids = pidsIn(run.lines);
   assertEquals(pids.length, 2);
   for (const pid of pids) assert(!await isAlive(pid), `${pid} is still there`);
@@ -241,7 +248,9 @@ Deno.test("command keeps a result that its program prints when it is stopped", a
   });
   await run.printed("ready");
   run.stop.abort("timeout");
-  assertEquals(await run.outcome, { kind: "completed", result: 7 });
+  const outcome = await run.outcome;
+  assert(outcome.kind === "completed");
+  assertEquals(outcome.result, 7);
 });
 
 Deno.test("command runs its program in a session of its own, away from Ctrl-C", async () => {
@@ -264,7 +273,7 @@ Deno.test("dispose ends the programs that run, and waits until they are gone", a
   await run[Symbol.asyncDispose]();
   const [pid = 0] = pidsIn(run.lines);
   assert(!await isAlive(pid));
-  assertEquals(await run.outcome, STOPPED);
+  assertEquals(printedUntilStopped(await run.outcome), `pid ${pid}`);
   assertEquals(await run.again(), STOPPED);
 });
 
@@ -287,6 +296,7 @@ Deno.test("execute() lets a command take its killGrace at a timeout", async () =
     },
   });
   assertMatch(JSON.stringify(await outcome), /"failed".*Timed out/);
+  assertEquals((await outcome).printed?.stdout, lines.join("\n"));
   const [pid = 0] = pidsIn(lines);
   assert(pid > 0 && !await isAlive(pid));
 });

@@ -89,6 +89,27 @@ Deno.test("http polls a status URL with a secret in it as it is", async () => {
   });
 });
 
+Deno.test("http understands an answer that has the words of a secret", async () => {
+  const answers = [
+    Response.json({ status_url: "/status" }, { status: 202 }),
+    Response.json({ status: "running", progress: "a running one" }),
+    Response.json({ agent_runner: "question", question: "Is it running?" }),
+  ];
+  await using service = new Service(() => answers.shift() ?? new Response());
+  const fields = {
+    headers: { "X-1": "${env:status}", "X-2": "${env:running}" },
+    poll: { interval: 0.1 },
+  };
+  const notes: string[] = [];
+  const outcome = await send(service.url(), {
+    fields,
+    parts: { variable: (name: string) => name },
+    context: { progress: (message: string) => notes.push(message) },
+  });
+  assertEquals(outcome, { kind: "needs_input", question: "Is it ***?" });
+  assertEquals(notes, ["a *** one"]);
+});
+
 Deno.test("http polls what a 303 leads to", async () => {
   const { outcome, paths } = await follow([
     { status: 303, headers: { Location: "/status" } },

@@ -21,6 +21,7 @@ import {
   release,
   retryLater,
   traceTime,
+  withPrinted,
 } from "../../../lib/task/transitions.ts";
 import {
   assertNow,
@@ -101,6 +102,28 @@ function testOutcomes(test: Test): void {
     const trace = await traceOf(store, id);
     assertEquals([trace.error, trace.failed_by], [text, "runner_loop"]);
     assertEquals((await store.admin.history(id)).at(-1)?.detail, text);
+  });
+
+  test("record() keeps what was printed: for the history of the task, and in no page of all", async ({ store }) => {
+    const run = await startOne(store);
+    const { id } = run.task;
+    const printed = { stdout: 'é 🦆 "\n\0'.repeat(10_000), stderr: "\u2028" };
+    await record(store, withPrinted(fail(run, "no"), printed));
+    assertEquals((await traceOf(store, id)).printed, printed);
+    const history = await store.admin.history(id);
+    assertEquals(history.map((event) => event.printed), [
+      undefined,
+      undefined,
+      printed,
+    ]);
+    const { first } = store.events;
+    const { events } = await store.events.after(first, { limit: 9 });
+    assertEquals(events.map(({ kind }) => kind), [
+      "created",
+      "started",
+      "failed",
+    ]);
+    assertEquals(events.filter((event) => "printed" in event), []);
   });
 
   test("record() makes a task wait for input, with its attempt spent", async ({ store }) => {

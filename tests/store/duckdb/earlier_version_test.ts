@@ -128,11 +128,13 @@ Deno.test("openDuckDbStore() adds what is missing to an earlier version's databa
   assertEquals(added, [
     "agent_runner_file.last_used_at",
     "agent_runner_file.rescues_from",
+    "agent_task_events.printed",
     "agent_tasks.questions",
     "agent_tasks.rescues",
   ]);
-  const [tasks = [], ...others] = after;
-  assertEquals(others, before.slice(1));
+  const [tasks = [], events = [], ...others] = after;
+  assertEquals(others, before.slice(2));
+  assertEquals(events, before[1]?.map((old) => ({ ...old, printed: null })));
   for (const [index, old] of before[0]?.entries() ?? []) {
     const { questions, rescues, attempt, ...rest } = tasks[index] ?? {};
     const { attempt: attemptBefore, ...restBefore } = old;
