@@ -4,11 +4,14 @@
  * @module
  */
 
+import { registerHooks } from "node:module";
+import { fileURLToPath } from "node:url";
 import { stripVTControlCharacters } from "node:util";
 import { messageOf } from "../../base/errors.ts";
 import type { Plugin } from "./plugin.ts";
-import type { ThreadOrder } from "./messages.ts";
+import type { PluginOrder } from "./messages.ts";
 import { describe, inModuleTerms } from "./outcome.ts";
+import { coversPath, type Permissions } from "./permissions.ts";
 
 const EXPECTED = "expected an object with a function named process, " +
   "or a function that returns one";
@@ -19,8 +22,10 @@ const EXPECTED = "expected an object with a function named process, " +
  * @throws {Error} that says why it can't be used.
  */
 export async function loadPlugin(
-  { plugin: url, options, grants }: Omit<ThreadOrder, "port">,
+  url: string,
+  { options, permissions, grants }: Omit<PluginOrder, "plugin" | "memoryMb">,
 ): Promise<Plugin> {
+  loadOnlyCode(permissions);
   // All that a module imports is loaded before its first import is run, and
   // that gives the rights back which only loading needs.
   const giveBack = `for (const it of ${JSON.stringify(grants)}) {
@@ -47,8 +52,38 @@ export async function loadPlugin(
   throw new Error(`${what} ${describe(plugin)}: ${EXPECTED}`);
 }
 
+/** Files that an import runs. */
+const CODE = /\.(?:[cm]?[jt]s|[jt]sx|wasm|node)$/i;
+/** Data of npm packages, in Deno's cache or a folder. */
+const PACKAGE_DATA =
+  /(?:\/node_modules\/|\/npm\/[^/]+\/(?:@[^/]+\/)?[^/]+\/\d[^/]*\/).*\.json$/;
+
+/**
+ * Code may be imported from anywhere: it is run. What else an import would give,
+ * as text, bytes, JSON or a quote of what is no code, takes the permission to read.
+ */
+function loadOnlyCode({ read }: Permissions): void {
+  registerHooks({
+    load(url, context, nextLoad) {
+      const { protocol, pathname } = new URL(url);
+      const isRun = !context.importAttributes.type && CODE.test(pathname) ||
+        PACKAGE_DATA.test(pathname);
+      if (protocol !== "file:" || isRun) return nextLoad(url, context);
+      const path = fileURLToPath(url);
+      if (coversPath(read, path)) {
+        // Without a source, Deno reads the file itself: as bytes, if need be.
+        return { format: undefined, source: null, shortCircuit: true };
+      }
+      throw new Deno.errors.NotCapable(
+        `Requires read access to ${JSON.stringify(path)}, ` +
+          "run again with the --allow-read flag",
+      );
+    },
+  });
+}
+
 /** The URL of a module with this text. */
-export function moduleUrl(text: string): string {
+function moduleUrl(text: string): string {
   return `data:text/javascript,${encodeURIComponent(text)}`;
 }
 
