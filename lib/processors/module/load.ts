@@ -58,22 +58,27 @@ const CODE = /\.(?:[cm]?[jt]s|[jt]sx|wasm|node)$/i;
 const PACKAGE_DATA =
   /(?:\/node_modules\/|\/npm\/[^/]+\/(?:@[^/]+\/)?[^/]+\/\d[^/]*\/).*\.json$/;
 
+/** What a hook returns so that Deno loads the module as if there were none. */
+const AS_EVER = {
+  format: "builtin",
+  source: null,
+  shortCircuit: true,
+} as const;
+
 /**
  * Code may be imported from anywhere: it is run. What else an import would give,
  * as text, bytes, JSON or a quote of what is no code, takes the permission to read.
+ * What is required is loaded when the rights for loading are gone.
  */
 function loadOnlyCode({ read }: Permissions): void {
   registerHooks({
-    load(url, context, nextLoad) {
+    load(url, { conditions, importAttributes }) {
       const { protocol, pathname } = new URL(url);
-      const isRun = !context.importAttributes.type && CODE.test(pathname) ||
-        PACKAGE_DATA.test(pathname);
-      if (protocol !== "file:" || isRun) return nextLoad(url, context);
+      const isRun = !importAttributes.type && CODE.test(pathname) ||
+        PACKAGE_DATA.test(pathname) || conditions.includes("require");
+      if (protocol !== "file:" || isRun) return AS_EVER;
       const path = fileURLToPath(url);
-      if (coversPath(read, path)) {
-        // Without a source, Deno reads the file itself: as bytes, if need be.
-        return { format: undefined, source: null, shortCircuit: true };
-      }
+      if (coversPath(read, path)) return AS_EVER;
       throw new Deno.errors.NotCapable(
         `Requires read access to ${JSON.stringify(path)}, ` +
           "run again with the --allow-read flag",

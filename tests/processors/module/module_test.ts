@@ -63,6 +63,16 @@ Deno.test("a plugin can be TypeScript, import its files and be made of options",
   assertEquals(await outcome, { kind: "completed", result: "Hi, Ada" });
 });
 
+Deno.test("a plugin can import packages that require their data", async () => {
+  await using bench = await PluginBench.create(
+    `import { Ajv } from "npm:ajv@8.20.0";
+     const isNumber = new Ajv().compile({ type: "number" });
+     ${pluginThat('return { kind: "completed", result: isNumber(1) };')}`,
+  );
+  const { outcome } = bench.run();
+  assertEquals(await outcome, { kind: "completed", result: true });
+});
+
 Deno.test("a plugin runs several tasks at the same time, each with its output", async () => {
   await using bench = await PluginBench.create(`
     console.log("loaded");
