@@ -23,6 +23,7 @@ import {
   type Request,
   requestOf,
 } from "./lib/cli/usage.ts";
+import { HOST_WORD } from "./lib/processors/module/messages.ts";
 import { findConfigFile, loadConfig } from "./lib/config/config.ts";
 
 /**
@@ -126,6 +127,10 @@ async function exit(code: number): Promise<never> {
 }
 
 if (import.meta.main) {
+  // It ends this process itself.
+  if (Deno.args[0] === HOST_WORD) {
+    await import("./lib/processors/module/host.ts");
+  }
   globalThis.addEventListener("unhandledrejection", (event) => {
     event.preventDefault();
     exit(report(event.reason));

@@ -32,7 +32,10 @@ const LIBRARIES: Readonly<Record<string, RegExp>> = {
 
 /** Texts that only these files may contain. */
 const TEXTS: readonly (readonly [RegExp, RegExp])[] = [
-  [/\bDeno\.(args|exit|exitCode)\b/, /^main\.ts$/],
+  [
+    /\bDeno\.(args|exit|exitCode)\b/,
+    /^(main|lib\/processors\/module\/host)\.ts$/,
+  ],
   [/\bDeno\.watchFs\(/, /^$/], // It drops DuckDB's lock on the file.
   [
     /\b(SELECT\s|INSERT INTO|UPDATE\s+\w+\s+SET|DELETE FROM|CREATE (TEMP |OR REPLACE )*(TABLE|INDEX)|ALTER TABLE|BEGIN TRANSACTION)/,

@@ -50,10 +50,7 @@ function platformOf(target: string): Platform {
 }
 
 /** The program's files that only a worker loads, so that no import names them. */
-export const workerPrograms = [
-  "lib/processors/module/guard.ts",
-  "lib/processors/module/worker.ts",
-];
+export const workerPrograms = ["lib/processors/module/worker.ts"];
 
 const bindingsPrefix = "@duckdb/node-bindings-";
 

@@ -6,7 +6,6 @@ const npm = ".deno_compile_node_modules/localhost";
 const sound = [
   `${npm}/@duckdb/node-bindings-linux-x64/1.5.5/libduckdb.so`,
   `${npm}/@duckdb/node-bindings-linux-x64/1.5.5/duckdb.node`,
-  "lib/processors/module/guard.ts",
   "lib/processors/module/worker.ts",
   "lib/task/task.ts",
   "main.ts",

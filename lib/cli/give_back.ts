@@ -46,10 +46,10 @@ function isForTasks(right: Right, options: ProviderOptions): boolean {
     case "simulate":
       return false;
     case "command":
+    // A plugin's process has permissions of its own.
+    case "module":
       return right === "run";
     case "http":
       return right === "net";
-    case "module":
-      return options.permissions[right] !== false;
   }
 }

@@ -35,10 +35,10 @@ export const moduleConfig = z.strictObject({
     "Any JSON, given to the function that the plugin exports (default {})",
   ),
   permissions: permissions.prefault({}).describe(
-    "What the plugin may do outside of its thread (default nothing)",
+    "What the plugin may do outside of its process (default nothing)",
   ),
   memory: z.int().min(16).max(65_536).default(512).describe(
-    "The most memory of the plugin's thread, in MB (default 512)",
+    "The most memory of the plugin's process, in MB beside what Deno takes (default 512)",
   ),
   startTimeout: duration({ min: 0.001, max: 3_600 }).default(30).describe(
     "How long the plugin may take to load (default 30)",

@@ -4,11 +4,14 @@
  * @module
  */
 
+import { registerHooks } from "node:module";
+import { fileURLToPath } from "node:url";
 import { stripVTControlCharacters } from "node:util";
 import { messageOf } from "../../base/errors.ts";
 import type { Plugin } from "./plugin.ts";
-import type { ThreadOrder } from "./messages.ts";
+import type { PluginOrder } from "./messages.ts";
 import { describe, inModuleTerms } from "./outcome.ts";
+import { coversPath, type Permissions } from "./permissions.ts";
 
 const EXPECTED = "expected an object with a function named process, " +
   "or a function that returns one";
@@ -19,8 +22,10 @@ const EXPECTED = "expected an object with a function named process, " +
  * @throws {Error} that says why it can't be used.
  */
 export async function loadPlugin(
-  { plugin: url, options, grants }: Omit<ThreadOrder, "port">,
+  url: string,
+  { options, permissions, grants }: Omit<PluginOrder, "plugin" | "memoryMb">,
 ): Promise<Plugin> {
+  loadOnlyCode(permissions);
   // All that a module imports is loaded before its first import is run, and
   // that gives the rights back which only loading needs.
   const giveBack = `for (const it of ${JSON.stringify(grants)}) {
@@ -47,8 +52,43 @@ export async function loadPlugin(
   throw new Error(`${what} ${describe(plugin)}: ${EXPECTED}`);
 }
 
+/** Files that an import runs. */
+const CODE = /\.(?:[cm]?[jt]s|[jt]sx|wasm|node)$/i;
+/** Data of npm packages, in Deno's cache or a folder. */
+const PACKAGE_DATA =
+  /(?:\/node_modules\/|\/npm\/[^/]+\/(?:@[^/]+\/)?[^/]+\/\d[^/]*\/).*\.json$/;
+
+/** What a hook returns so that Deno loads the module as if there were none. */
+const AS_EVER = {
+  format: "builtin",
+  source: null,
+  shortCircuit: true,
+} as const;
+
+/**
+ * Code may be imported from anywhere: it is run. What else an import would give,
+ * as text, bytes, JSON or a quote of what is no code, takes the permission to read.
+ * What is required is loaded when the rights for loading are gone.
+ */
+function loadOnlyCode({ read }: Permissions): void {
+  registerHooks({
+    load(url, { conditions, importAttributes }) {
+      const { protocol, pathname } = new URL(url);
+      const isRun = !importAttributes.type && CODE.test(pathname) ||
+        PACKAGE_DATA.test(pathname) || conditions.includes("require");
+      if (protocol !== "file:" || isRun) return AS_EVER;
+      const path = fileURLToPath(url);
+      if (coversPath(read, path)) return AS_EVER;
+      throw new Deno.errors.NotCapable(
+        `Requires read access to ${JSON.stringify(path)}, ` +
+          "run again with the --allow-read flag",
+      );
+    },
+  });
+}
+
 /** The URL of a module with this text. */
-export function moduleUrl(text: string): string {
+function moduleUrl(text: string): string {
   return `data:text/javascript,${encodeURIComponent(text)}`;
 }
 

@@ -1,6 +1,6 @@
 /**
  * Runs tasks in a TypeScript or JavaScript file of the user's: a plugin, in a
- * thread with its own permissions and memory.
+ * process with its own permissions and memory.
  *
  * @module
  */
@@ -15,14 +15,14 @@ import type { PluginTask } from "./plugin.ts";
 import type { Processor, ProcessorContext } from "../processor.ts";
 import type { AgentTask, Outcome } from "../../task/task.ts";
 import type { ModuleConfig } from "./config.ts";
-import { threadGrants } from "./open.ts";
+import { pluginGrants } from "./open.ts";
 import {
   describePermissions,
   missingFlags,
   resolvePermissions,
   withLoadGrants,
 } from "./permissions.ts";
-import { PluginThread } from "./thread.ts";
+import { PluginProcess } from "./process.ts";
 
 /** What {@linkcode createModuleProcessor} needs beside the configuration. */
 export interface ModuleParts {
@@ -39,9 +39,9 @@ export interface ModuleParts {
   readonly graceMs?: number;
 }
 
-/** A thread that ends sooner than this has ended at once. */
+/** A process that ends sooner than this has ended at once. */
 const SHORT_LIFE_MS = 10_000;
-/** The delay before the third thread, after two that ended at once. */
+/** The delay before the third process, after two that ended at once. */
 const RESTART_DELAY = { baseMs: 1_000, maxMs: 60_000 };
 
 /** Makes the processor. The plugin is loaded with its first task. */
@@ -57,9 +57,9 @@ class ModuleProcessor implements Processor {
   readonly #config: ModuleConfig;
   readonly #parts: ModuleParts;
   readonly #file: string;
-  readonly #threads = new Set<PluginThread>();
+  readonly #processes = new Set<PluginProcess>();
   /** The one that takes runs, or that is being started. */
-  #current: Promise<PluginThread> | undefined;
+  #current: Promise<PluginProcess> | undefined;
   #shortLives = 0;
   #notBeforeMs = -Infinity;
   #isDisposed = false;
@@ -81,10 +81,10 @@ class ModuleProcessor implements Processor {
 
   async check(): Promise<readonly string[]> {
     try {
-      const thread = await this.#thread();
-      if (thread.runs === 0) {
-        this.#end(thread);
-        await thread.ended;
+      const running = await this.#process();
+      if (running.runs === 0) {
+        this.#end(running);
+        await running.ended;
       }
       return [];
     } catch (error) {
@@ -97,8 +97,10 @@ class ModuleProcessor implements Processor {
     const { signal } = context;
     await clock.sleep(this.#notBeforeMs - clock.monotonic(), signal);
     if (!signal.aborted) {
-      const thread = await this.#thread();
-      if (!signal.aborted) return await thread.run(pluginTaskOf(task), context);
+      const running = await this.#process();
+      if (!signal.aborted) {
+        return await running.run(pluginTaskOf(task), context);
+      }
     }
     const error = "Stopped before the module began";
     return { kind: "failed", error, retryable: true };
@@ -106,36 +108,38 @@ class ModuleProcessor implements Processor {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isDisposed = true;
-    const threads = [...this.#threads];
-    for (const thread of threads) this.#end(thread);
-    await Promise.all(threads.map(({ ended }) => ended));
+    const processes = [...this.#processes];
+    for (const it of processes) this.#end(it);
+    await Promise.all(processes.map(({ ended }) => ended));
   }
 
   /** @throws {UserError} that says why the plugin can't be used. */
-  #thread(): Promise<PluginThread> {
+  #process(): Promise<PluginProcess> {
     return this.#current ??= this.#start().catch((error) => {
       this.#lost();
       throw error;
     });
   }
 
-  async #start(): Promise<PluginThread> {
+  async #start(): Promise<PluginProcess> {
     const { clock, log, graceMs = 500 } = this.#parts;
     const { options, permissions, memory, startTimeout } = this.#config;
     const plugin = pathToFileURL(this.#file);
     const startedMs = clock.monotonic();
     try {
       await this.#checkFile();
-      const grants = await threadGrants(permissions, plugin);
+      const grants = await pluginGrants(permissions, plugin);
       await checkOwn(withLoadGrants(permissions, grants));
       if (this.#isDisposed) throw new Error("the runner stops");
-      const thread = new PluginThread({
+      const running = new PluginProcess({
         label: this.name,
-        plugin,
-        options,
-        permissions,
-        grants,
-        memoryMb: memory,
+        order: {
+          plugin: plugin.href,
+          options,
+          memoryMb: memory,
+          permissions,
+          grants,
+        },
         startTimeoutMs: startTimeout * 1_000,
         graceMs,
         clock,
@@ -149,10 +153,10 @@ class ModuleProcessor implements Processor {
           this.#lost(clock.monotonic() - startedMs);
         },
       });
-      this.#threads.add(thread);
-      thread.ended.then(() => this.#threads.delete(thread));
-      await thread.ready;
-      return thread;
+      this.#processes.add(running);
+      running.ended.then(() => this.#processes.delete(running));
+      await running.ready;
+      return running;
     } catch (error) {
       const reason = messageOf(error);
       throw new UserError(
@@ -174,7 +178,7 @@ class ModuleProcessor implements Processor {
     );
   }
 
-  /** The next run starts another thread, later where this one ended at once. */
+  /** The next run starts another process, later where this one ended at once. */
   #lost(lifeMs = 0): void {
     const { clock } = this.#parts;
     this.#current = undefined;
@@ -184,9 +188,9 @@ class ModuleProcessor implements Processor {
       backoffMs(this.#shortLives - 1, RESTART_DELAY);
   }
 
-  #end(thread: PluginThread): void {
+  #end(running: PluginProcess): void {
     this.#current = undefined;
-    thread.end("the runner stops");
+    running.end("the runner stops");
   }
 }
 

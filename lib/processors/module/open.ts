@@ -1,68 +1,86 @@
 /**
- * Opens a plugin's thread: the guard, which opens the thread proper, and ports
- * to both.
+ * Starts a plugin's process.
  *
  * @module
  */
 
-import type { ModuleConfig } from "./config.ts";
-import { moduleUrl } from "./load.ts";
-import type { GuardOrder } from "./messages.ts";
-import { type LoadGrant, loadGrants, withLoadGrants } from "./permissions.ts";
+import { fileURLToPath } from "node:url";
+import { HOST_WORD, type PluginOrder } from "./messages.ts";
+import {
+  type LoadGrant,
+  loadGrants,
+  permissionFlags,
+  type Permissions,
+  withLoadGrants,
+} from "./permissions.ts";
 
-const GUARD = new URL("./guard.ts", import.meta.url);
-const PROGRAM = new URL("./worker.ts", import.meta.url);
+const HOST = new URL("./host.ts", import.meta.url);
 
-/** Options for {@linkcode openThread}. */
-export interface OpenThreadOptions {
-  /** What the plugin is called in messages. */
-  readonly label: string;
-  readonly plugin: URL;
-  readonly options: unknown;
-  /** With absolute paths. */
-  readonly permissions: ModuleConfig["permissions"];
-  /** From {@linkcode threadGrants}. */
-  readonly grants: readonly LoadGrant[];
-  readonly memoryMb: number;
-}
+/** What Deno needs to find its cache, what it unpacked, the network and programs. */
+const DENO_VARIABLES = [
+  ...[
+    "PATH",
+    "HOME",
+    "DENO_DIR",
+    "XDG_CACHE_HOME",
+    "XDG_DATA_HOME",
+    "TMPDIR",
+    "TZ",
+  ],
+  ...["JSR_URL", "NPM_CONFIG_REGISTRY", "DENO_CERT", "DENO_TLS_CA_STORE"],
+  ...["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"],
+  ...["http_proxy", "https_proxy", "all_proxy", "no_proxy"],
+  // Windows.
+  ...["SystemRoot", "USERPROFILE", "LOCALAPPDATA", "APPDATA", "TEMP", "TMP"],
+];
 
-/** What {@linkcode openThread} opens. */
-export interface OpenThread {
-  readonly guard: Worker;
-  readonly guardPort: MessagePort;
-  readonly port: MessagePort;
-}
-
-/** What a plugin's thread needs to load its files, beyond its permissions. */
-export function threadGrants(
-  permissions: ModuleConfig["permissions"],
+/** What a plugin needs to load its files, beyond its permissions. */
+export function pluginGrants(
+  permissions: Permissions,
   plugin: URL,
 ): Promise<LoadGrant[]> {
-  return loadGrants(permissions, [plugin, PROGRAM]);
+  return loadGrants(permissions, [plugin, HOST]);
 }
 
-/** @throws {Deno.errors.NotCapable} where it may do more than the runner. */
-export function openThread(options: OpenThreadOptions): OpenThread {
-  const { label, plugin, permissions, grants, memoryMb } = options;
-  const guard = new Worker(GUARD, {
-    type: "module",
-    name: label,
-    deno: { permissions: withLoadGrants(permissions, grants) },
-  } as WorkerOptions);
-  const forThread = new MessageChannel();
-  const forGuard = new MessageChannel();
-  const order: GuardOrder = {
-    // Of a module elsewhere Node's kind of worker takes only this form.
-    program: moduleUrl(`import ${JSON.stringify(PROGRAM.href)};`),
-    port: forGuard.port2,
-    thread: {
-      plugin: plugin.href,
-      options: options.options,
-      memoryMb,
-      grants,
-      port: forThread.port2,
-    },
+/**
+ * Starts a plugin's process, which waits for its order.
+ *
+ * @throws what `Deno.Command` throws.
+ */
+export function openProcess(order: PluginOrder): Deno.ChildProcess {
+  return new Deno.Command(Deno.execPath(), {
+    args: Deno.build.standalone ? [HOST_WORD] : denoArgs(order),
+    clearEnv: true,
+    env: variablesFor(order.permissions),
+    // A session of its own: Ctrl-C on the terminal is not for it.
+    detached: true,
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+}
+
+function denoArgs({ permissions, grants, memoryMb }: PluginOrder): string[] {
+  return [
+    ...["run", "-q", "--no-prompt", "--no-config", "--no-lock"],
+    "--unstable-worker-options",
+    `--v8-flags=--max-old-space-size=${memoryMb}`,
+    ...permissionFlags(withLoadGrants(permissions, grants)),
+    HOST.protocol === "file:" ? fileURLToPath(HOST) : HOST.href,
+  ];
+}
+
+function variablesFor({ env }: Permissions): Record<string, string> {
+  const fits = (name: string) =>
+    DENO_VARIABLES.includes(name) || env === true ||
+    (env || []).some((it) =>
+      it.endsWith("*") ? name.startsWith(it.slice(0, -1)) : name === it
+    );
+  return {
+    ...Object.fromEntries(
+      Object.entries(Deno.env.toObject()).filter(([name]) => fits(name)),
+    ),
+    NO_COLOR: "1",
+    DENO_NO_UPDATE_CHECK: "1",
   };
-  guard.postMessage(order, [forThread.port2, forGuard.port2]);
-  return { guard, guardPort: forGuard.port1, port: forThread.port1 };
 }

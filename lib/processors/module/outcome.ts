@@ -9,6 +9,9 @@ import { messageOf } from "../../base/errors.ts";
 import { stringifyJson } from "../../task/trace.ts";
 import type { JsonObject, JsonValue } from "../../task/task.ts";
 
+/** The longest outcome, in characters of its JSON. */
+export const MAX_OUTCOME_CHARACTERS = 16 * 1024 * 1024;
+
 /** What a plugin returned is no outcome. The message says why. */
 export class OutcomeError extends Error {
   override readonly name = "OutcomeError";
@@ -24,7 +27,9 @@ const EXPECTED = 'expected an object whose "kind" is "completed", "failed" ' +
  */
 export function outcomeText(outcome: unknown): string {
   try {
-    return stringifyJson(readOutcome(outcome));
+    const text = stringifyJson(readOutcome(outcome));
+    checkLength(text.length);
+    return text;
   } catch (error) {
     if (error instanceof OutcomeError) throw error;
     // JSON that is cyclic, a getter or a proxy that throws.
@@ -34,6 +39,14 @@ export function outcomeText(outcome: unknown): string {
       { cause: error },
     );
   }
+}
+
+function checkLength(length: number): void {
+  if (length <= MAX_OUTCOME_CHARACTERS) return;
+  throw new OutcomeError(
+    `The plugin returned an outcome of ${length.toLocaleString("en")} ` +
+      "characters, more than " + MAX_OUTCOME_CHARACTERS.toLocaleString("en"),
+  );
 }
 
 /** Gives what is kept of a field, or throws. */
@@ -74,7 +87,10 @@ function readOutcome(outcome: unknown): JsonObject {
   }
   const read: Record<string, JsonValue> = { kind };
   for (const [name, check] of Object.entries(fields)) {
-    const value = check(Reflect.get(outcome, name), name);
+    const given = Reflect.get(outcome, name);
+    // Its JSON may be more than there is memory for.
+    if (typeof given === "string") checkLength(given.length);
+    const value = check(given, name);
     if (value !== undefined) read[name] = value;
   }
   return read;
@@ -116,8 +132,8 @@ function wrongField(
 /** Says what to do where Deno says what it would do on its command line. */
 export function inModuleTerms(text: string): string {
   return text.replace(
-    /, run again with the --allow-(\w+) flag/,
-    '. Add it to "$1" in the module\'s permissions.',
+    /(?:NotCapable: )?(Requires .*), run again with the --allow-(\w+) flag/,
+    '$1. Add it to "$2" in the module\'s permissions.',
   );
 }
 

@@ -12,7 +12,8 @@ import type { ModuleConfig } from "./config.ts";
 
 /** All of a kind, or those listed. */
 type Grant = boolean | string[];
-type Permissions = ModuleConfig["permissions"];
+/** What a plugin may do. */
+export type Permissions = ModuleConfig["permissions"];
 
 /** A right that a worker has until it has loaded its files. */
 export type LoadGrant =
@@ -74,7 +75,8 @@ export async function loadGrants(
   return [...grants.values()];
 }
 
-function coversPath(grant: Grant, path: string): boolean {
+/** Says whether a permission for paths is one for this path. */
+export function coversPath(grant: Grant, path: string): boolean {
   if (typeof grant === "boolean") return grant;
   return grant.some((it) =>
     path === it || path.startsWith(it.endsWith(sep) ? it : it + sep)
@@ -132,12 +134,23 @@ export async function missingFlags(
       for (const it of grant) {
         if (!await has({ name, [SUBJECTS[name]]: it })) missing.push(it);
       }
-      if (missing.length > 0) {
-        flags.push(`--allow-${name}=${missing.join(",")}`);
-      }
+      if (missing.length > 0) flags.push(flagFor(name, missing));
     }
   }
   return flags;
+}
+
+/** The flags of `deno run` that grant these. */
+export function permissionFlags(permissions: Permissions): string[] {
+  return Object.entries(permissions).flatMap(([name, grant]) => {
+    if (grant === true) return `--allow-${name}`;
+    return grant && grant.length > 0 ? flagFor(name, grant) : [];
+  });
+}
+
+function flagFor(name: string, values: readonly string[]): string {
+  const list = values.map((it) => it.replaceAll(",", ",,")).join(",");
+  return `--allow-${name}=${list}`;
 }
 
 /** Says whether agent-runner itself may do this. */

@@ -6,31 +6,24 @@
  */
 
 import { AsyncLocalStorage } from "node:async_hooks";
-import process from "node:process";
-import { getHeapStatistics } from "node:v8";
-import { workerData } from "node:worker_threads";
 import { messageOf } from "../../base/errors.ts";
+import { type Progress, progressOf } from "../../task/progress.ts";
+import { parseTrace, stringifyJson } from "../../task/trace.ts";
 import type { Plugin, PluginContext } from "./plugin.ts";
 import { loadPlugin, whereOf } from "./load.ts";
 import type {
-  FromThread,
+  FromPlugin,
+  PluginOrder,
   RunOrder,
-  ThreadOrder,
-  ToThread,
+  ToPlugin,
 } from "./messages.ts";
 import { OutcomeError, outcomeText } from "./outcome.ts";
 import { catchOutput } from "./output.ts";
 
-/** How often the memory is looked at. */
-const MEMORY_MS = 500;
 /** Notes on progress are sent on at most this often. */
 const PROGRESS_MS = 100;
 
-const order = workerData as ThreadOrder;
-const { port } = order;
-// The plugin can import `workerData` as well.
-Reflect.deleteProperty(order, "port");
-
+let port: MessagePort;
 /** What stops each of the runs in hand. */
 const stops = new Map<number, AbortController>();
 const currentRun = new AsyncLocalStorage<number>();
@@ -38,63 +31,36 @@ const print = catchOutput((line) =>
   say({ kind: "output", run: currentRun.getStore(), line })
 );
 
-await holdLock();
-watchMemory();
-confine();
-try {
-  const plugin = await loadPlugin(order);
-  port.onmessage = ({ data }: MessageEvent<ToThread>) => obey(data, plugin);
-  const { name } = plugin;
-  say({ kind: "ready", name: typeof name === "string" ? name : undefined });
-} catch (error) {
-  say({ kind: "unusable", error: messageOf(error) });
+reportEnd();
+addEventListener("message", (event) => {
+  const { data } = event as MessageEvent<PluginOrder & { port: MessagePort }>;
+  port = data.port;
+  start(data);
+}, { once: true });
+
+async function start(
+  { plugin: url, options, permissions, grants }: PluginOrder,
+): Promise<void> {
+  try {
+    const plugin = await loadPlugin(url, { options, permissions, grants });
+    port.onmessage = ({ data }: MessageEvent<string>) =>
+      obey(parseTrace(data) as unknown as ToPlugin, plugin);
+    const { name } = plugin;
+    say({ kind: "ready", name: typeof name === "string" ? name : undefined });
+  } catch (error) {
+    say({ kind: "unusable", error: messageOf(error) });
+  }
 }
 
-function say(message: FromThread): void {
-  port.postMessage(message);
+function say(message: FromPlugin): void {
+  port.postMessage(stringifyJson({ ...message }));
 }
 
-/** Web Locks, which TypeScript's library does not have in Deno. */
-interface Locks {
-  request(name: string, hold: () => Promise<void>): Promise<void>;
-}
-
-/**
- * Deno ends a worker that never comes back to its event loop only where that
- * holds a lock.
- */
-function holdLock(): Promise<void> {
-  const { locks } = navigator as unknown as { locks: Locks };
-  return new Promise((resolve) => {
-    locks.request(crypto.randomUUID(), () => {
-      resolve();
-      return new Promise(() => {});
-    });
-  });
-}
-
-/**
- * Where the heap is full, Deno raises its limit and drops what just ran, with
- * all that waited for it, but the thread lives on. Buffers have no limit.
- */
-function watchMemory(): void {
-  const limit = () => getHeapStatistics().heap_size_limit;
-  const heapBytes = limit();
-  const bufferBytes = order.memoryMb * 1024 * 1024;
-  setInterval(() => {
-    if (limit() > heapBytes || process.memoryUsage().external > bufferBytes) {
-      say({ kind: "outgrown" });
-    }
-  }, MEMORY_MS);
-}
-
-/** Keeps the plugin from what would reach the whole process. */
-function confine(): void {
-  Deno.chdir = () => {
-    throw new Deno.errors.NotSupported(
-      "A plugin can't change the working folder: it is the runner's",
-    );
-  };
+/** Nobody else notices the end of this thread. */
+function reportEnd(): void {
+  const end = () => say({ kind: "ended" });
+  addEventListener("unload", end);
+  globalThis.close = end;
   const report = (event: Event, error: unknown) => {
     event.preventDefault(); // It would be printed.
     say({ kind: "uncaught", error: whereOf(error) });
@@ -106,7 +72,7 @@ function confine(): void {
   );
 }
 
-function obey(message: ToThread, plugin: Plugin): void {
+function obey(message: ToPlugin, plugin: Plugin): void {
   switch (message.kind) {
     case "run":
       runTask(message, plugin);
@@ -122,7 +88,8 @@ function obey(message: ToThread, plugin: Plugin): void {
 }
 
 async function runTask(given: RunOrder, plugin: Plugin): Promise<void> {
-  const { run, task } = given;
+  const { run } = given;
+  const task = { ...given.task, createdAt: new Date(given.task.createdAt) };
   const stop = new AbortController();
   stops.set(run, stop);
   const progress = new LatestProgress(run);
@@ -136,7 +103,7 @@ async function runTask(given: RunOrder, plugin: Plugin): Promise<void> {
   });
   progress.end();
   stops.delete(run);
-  say({ kind: "outcome", run, text });
+  port.postMessage(`{"kind":"outcome","run":${run},"outcome":${text}}`);
 }
 
 function failureText(error: unknown): string {
@@ -172,7 +139,7 @@ function contextOf(
 /** Sends a run's last note on progress, now and then. */
 class LatestProgress {
   readonly #run: number;
-  #latest: { message: string; fraction?: number } | undefined;
+  #latest: Progress | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #isOver = false;
 
@@ -182,7 +149,7 @@ class LatestProgress {
 
   set(message: string, fraction?: number): void {
     if (this.#isOver) return;
-    this.#latest = { message: String(message), fraction: Number(fraction) };
+    this.#latest = progressOf(message, fraction);
     this.#timer ??= setTimeout(() => this.#send(), PROGRESS_MS);
   }
 
@@ -198,11 +165,6 @@ class LatestProgress {
     if (!this.#latest) return;
     const { message, fraction } = this.#latest;
     this.#latest = undefined;
-    say({
-      kind: "progress",
-      run: this.#run,
-      message,
-      fraction: Number.isFinite(fraction) ? fraction : undefined,
-    });
+    say({ kind: "progress", run: this.#run, message, fraction });
   }
 }

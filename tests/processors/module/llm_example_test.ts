@@ -214,7 +214,7 @@ Deno.test("llm lets go of its request when the task is cancelled", async () => {
   run.stop.stop("cancelled");
   assertEquals(await run.outcome, { kind: "aborted", reason: "cancelled" });
   await dropped.promise;
-  // Its thread was not ended for that.
+  // Its process was not ended for that.
   assertMatch(bench.log.join(), /^[^,]*module llm\.ts is ready: llm small$/);
 });
 

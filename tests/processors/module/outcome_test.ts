@@ -1,5 +1,13 @@
-import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertThrows,
+} from "@std/assert";
 import { moduleConfig } from "../../../lib/processors/module/config.ts";
+import { linesOf } from "../../../lib/processors/module/lines.ts";
+import { readMessage } from "../../../lib/processors/module/messages.ts";
 import { loadAdvice } from "../../../lib/processors/module/module.ts";
 import {
   OutcomeError,
@@ -97,6 +105,50 @@ Deno.test("outcomeText() says what is wrong with anything else", () => {
     );
     assertMatch(message, error);
   }
+});
+
+Deno.test("readMessage() takes what a plugin's process may say, and no more", () => {
+  for (
+    const message of [
+      { kind: "ready" },
+      { kind: "output", run: 1, line: "a" },
+      { kind: "outcome", run: 1, outcome: { kind: "completed" } },
+    ]
+  ) {
+    assertEquals<unknown>(readMessage(JSON.stringify(message)), message);
+    const more = JSON.stringify({ ...message, more: 1 });
+    assertEquals<unknown>(readMessage(more), message);
+  }
+  for (
+    const line of [
+      "",
+      "words",
+      '{"kind":',
+      '{"kind":"toString"}',
+      '{"kind":"pong"}',
+      '{"kind":"pong","ping":"1"}',
+      '{"kind":"ready","name":1}',
+      '{"kind":"outcome","run":1,"outcome":"x"}',
+    ]
+  ) assertEquals(readMessage(line), undefined, line);
+  const long = { kind: "uncaught", error: "x".repeat(1e5) };
+  assertMatch(JSON.stringify(readMessage(JSON.stringify(long))), /x… \(cut: /);
+});
+
+Deno.test("linesOf() gives lines, however they come, and no line too long", async () => {
+  const linesIn = (...parts: string[]) =>
+    Array.fromAsync(linesOf(
+      ReadableStream.from(parts).pipeThrough(new TextEncoderStream()),
+      { max: 5 },
+    ));
+  assertEquals(await linesIn("a\nb", "c", "\n\nde", "f"), [
+    "a",
+    "bc",
+    "",
+    "def",
+  ]);
+  assertEquals(await linesIn(), []);
+  await assertRejects(() => linesIn("1234", "56"), RangeError, "more than 5");
 });
 
 Deno.test("LineLimit passes lines on, however they come", () => {

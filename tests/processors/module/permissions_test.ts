@@ -1,4 +1,5 @@
 import {
+  assert,
   assertEquals,
   assertMatch,
   assertRejects,
@@ -9,9 +10,16 @@ import {
   describePermissions,
   loadGrants,
   missingFlags,
+  permissionFlags,
   resolvePermissions,
   withLoadGrants,
 } from "../../../lib/processors/module/permissions.ts";
+import { linesOf } from "../../../lib/processors/module/lines.ts";
+import {
+  HOST_WORD,
+  readMessage,
+} from "../../../lib/processors/module/messages.ts";
+import { ended, isAlive } from "../command/run_command.ts";
 import { denoArgs, ROOT } from "../../support/project.ts";
 import { PluginBench, pluginThat } from "./module_fixture.ts";
 
@@ -78,6 +86,16 @@ Deno.test("missingFlags() names what this process may not do", async () => {
   );
 });
 
+Deno.test("permissionFlags() gives a process what is granted, and no more", () => {
+  assertEquals(permissionFlags(permissionsWith()), []);
+  assertEquals(
+    permissionFlags(
+      permissionsWith({ net: true, env: [], read: ["/a,b", "/c"] }),
+    ),
+    ["--allow-net", "--allow-read=/a,,b,/c"],
+  );
+});
+
 /** What a plugin tries, by the permission that it needs for that. */
 const TRIES = {
   read: "return Deno.readTextFileSync(new URL(import.meta.url))",
@@ -136,12 +154,113 @@ Deno.test("a plugin may do what it is granted, and no more", async () => {
   await server.shutdown();
 });
 
-Deno.test("a plugin can't move the runner to another folder", async () => {
+/** What a plugin takes in by an import, and how. */
+const IMPORTS: [what: string, file: string, how: string][] = [
+  ["text", "/etc/passwd", 'with { type: "text" }'],
+  ["bytes", "/proc/self/environ", 'with { type: "bytes" }'],
+  ["text beside it", "./secret.txt", 'with { type: "text" }'],
+  ["code as text", "./code.js", 'with { type: "text" }'],
+  ["JSON", "./secret.json", 'with { type: "json" }'],
+  ["no package", "/etc/passwd?/node_modules/a.json", 'with { type: "text" }'],
+  ["no package", "/etc/passwd#/node_modules/a.js", ""],
+  ["what is no code", "/etc/passwd", ""],
+];
+const FILES = {
+  "secret.txt": "hidden words",
+  "secret.json": '"hidden words"',
+  "code.js": 'export default "hidden words";',
+};
+
+Deno.test("a plugin reads no file by an import that it may not read", async () => {
+  await Promise.all(IMPORTS.map(async ([what, file, how]) => {
+    await using bench = await PluginBench.create(
+      `import it from "${file}" ${how}; throw new Error(it);`,
+      { files: FILES },
+    );
+    const failure = await bench.failureOf();
+    assertMatch(failure, /Requires read access to .* Add it to "read"/, what);
+    assert(!failure.includes("hidden"), what);
+  }));
+});
+
+Deno.test("a plugin reads no file by an import while it runs", async () => {
   await using bench = await PluginBench.create(
-    pluginThat("Deno.chdir('/');"),
+    pluginThat(`const tries = [
+      ${
+      IMPORTS.map(([, file, how]) =>
+        `() => import("${file}", { ${how.replace("with", "with:")} }),`
+      ).join("\n")
+    }];
+    const errors = [];
+    for (const attempt of tries) await attempt().then(
+      (it) => errors.push(it.default), (it) => errors.push(it.message));
+    return { kind: "completed", result: errors };`),
+    { files: FILES },
+  );
+  const outcome = await bench.run().outcome;
+  assert(outcome.kind === "completed" && Array.isArray(outcome.result));
+  assertEquals(outcome.result.length, IMPORTS.length);
+  for (const error of outcome.result) {
+    assertMatch(String(error), /^(NotCapable: )?Requires read access to /);
+  }
+});
+
+Deno.test("a plugin imports what it may read, as text or as bytes", async () => {
+  await using bench = await PluginBench.create(
+    `import text from "./secret.txt" with { type: "text" };
+     import bytes from "./secret.txt" with { type: "bytes" };
+     import words from "./secret.json" with { type: "json" };
+     import code from "./code.js";
+     export default { process: () =>
+       ({ kind: "completed", result: [text, bytes.length, words, code] }) };`,
+    {
+      files: FILES,
+      config: { permissions: { read: ["secret.txt", "secret.json"] } },
+    },
+  );
+  assertEquals(await bench.run().outcome, {
+    kind: "completed",
+    result: ["hidden words", 12, "hidden words", "hidden words"],
+  });
+});
+
+Deno.test("a plugin's process has those variables that the plugin may read", async () => {
+  const names = ["PLUGIN_TEST_SECRET", "PLUGIN_TEST_KEY", "PLUGIN_TEST_MORE"];
+  for (const name of names) Deno.env.set(name, "value");
+  await using bench = await PluginBench.create(
+    pluginThat(`
+      const { stdout } = await new Deno.Command("env").output();
+      const lines = new TextDecoder().decode(stdout).split("\\n");
+      return { kind: "completed",
+        result: lines.filter((it) => it.startsWith("PLUGIN_TEST_")).sort() };`),
+    {
+      config: {
+        permissions: {
+          run: ["env"],
+          env: ["PLUGIN_TEST_KEY", "PLUGIN_TEST_M*"],
+        },
+      },
+    },
+  );
+  const { outcome } = bench.run();
+  assertEquals(await outcome, {
+    kind: "completed",
+    result: ["PLUGIN_TEST_KEY=value", "PLUGIN_TEST_MORE=value"],
+  });
+  for (const name of names) Deno.env.delete(name);
+});
+
+Deno.test("a plugin can't move the runner to another folder", async () => {
+  const folder = Deno.cwd();
+  await using bench = await PluginBench.create(
+    pluginThat(
+      'Deno.chdir("/"); return { kind: "completed", result: Deno.cwd() };',
+    ),
     { config: { permissions: { read: true } } },
   );
-  assertMatch(await bench.failureOf(), /can't change the working folder/);
+  const { outcome } = bench.run();
+  assertEquals(await outcome, { kind: "completed", result: "/" });
+  assertEquals(Deno.cwd(), folder);
 });
 
 /** Runs a plugin in a process with the permissions of `deno task run`. */
@@ -198,11 +317,64 @@ Deno.test("what a plugin prints and throws stays out of the runner's output", as
   }
 });
 
-Deno.test("a loop that Deno can't end is said in the log, and the program can exit", async () => {
+Deno.test("a plugin's process ends with the runner, even from a loop", async () => {
+  const baseFolder = await Deno.makeTempDir();
+  await Deno.writeTextFile(
+    `${baseFolder}/plugin.ts`,
+    pluginThat('context.output("pid " + Deno.pid); while (true);'),
+  );
+  await using runner = new Deno.Command(Deno.execPath(), {
+    args: [
+      ...denoArgs("tests/support/fixtures/module_child.ts"),
+      JSON.stringify({ baseFolder, config: { module: "plugin.ts" } }),
+    ],
+    cwd: ROOT,
+    stdout: "null",
+    stderr: "piped",
+  }).spawn();
+  let log = "";
+  for await (const text of runner.stderr.pipeThrough(new TextDecoderStream())) {
+    log += text;
+    if (/pid \d+\n/.test(log)) break;
+  }
+  const pid = Number(/pid (\d+)/.exec(log)?.[1]);
+  assert(await isAlive(pid));
+  runner.kill("SIGKILL");
+  assert(await ended(pid));
+  await Deno.remove(baseFolder, { recursive: true });
+});
+
+Deno.test("a loop that V8 does not interrupt is ended", async () => {
   const { stdout, stderr } = await runChild(
-    pluginThat('context.output("on"); while (true) new Array(1e3).fill(1);'),
+    pluginThat(
+      `context.output("pid " + Deno.pid); context.output("on");
+       while (true) new Array(1e3).fill(1);`,
+    ),
     { stopAt: "on" },
   );
   assertMatch(stdout, /its event loop is blocked/);
-  assertMatch(stderr, /ERROR - module plugin\.ts can't be ended: it goes on/);
+  assert(await ended(Number(/output: pid (\d+)/.exec(stderr)?.[1])));
+});
+
+Deno.test("the program itself can be the host of a plugin, as the executable is", async () => {
+  const order = {
+    plugin: `data:text/javascript,${encodeURIComponent(pluginThat(""))}`,
+    options: {},
+    memoryMb: 64,
+    permissions: permissionsWith(),
+    grants: [{ name: "read", path: "/" }],
+  };
+  const host = new Deno.Command(Deno.execPath(), {
+    args: [...denoArgs("main.ts"), HOST_WORD],
+    stdin: "piped",
+    stdout: "piped",
+  }).spawn();
+  const input = host.stdin.getWriter();
+  await input.write(new TextEncoder().encode(`${JSON.stringify(order)}\n`));
+  const lines = linesOf(host.stdout);
+  const { value = "" } = await lines.next();
+  assertEquals(readMessage(value), { kind: "ready" });
+  await input.close();
+  assertEquals((await lines.next()).done, true);
+  assertEquals((await host.status).code, 0);
 });

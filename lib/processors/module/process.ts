@@ -1,5 +1,5 @@
 /**
- * A plugin's thread as the runner sees it: starts it, runs tasks in it, notices
+ * A plugin's process as the runner sees it: starts it, runs tasks in it, notices
  * what becomes of it, and ends it. See `messages.ts`.
  *
  * @module
@@ -10,21 +10,32 @@ import { messageOf } from "../../base/errors.ts";
 import type { Log } from "../../base/log.ts";
 import type { PluginTask } from "./plugin.ts";
 import type { ProcessorContext } from "../processor.ts";
-import type { Outcome } from "../../task/task.ts";
-import { parseTrace } from "../../task/trace.ts";
-import type { FromGuard, FromThread, ToThread } from "./messages.ts";
-import { openThread, type OpenThreadOptions } from "./open.ts";
+import type { JsonValue, Outcome } from "../../task/task.ts";
+import { stringifyJson } from "../../task/trace.ts";
+import { linesOf } from "./lines.ts";
+import {
+  type FromPlugin,
+  MAX_LINE_CHARACTERS,
+  OUTGROWN_CODE,
+  type PluginOrder,
+  readMessage,
+  type ToPlugin,
+} from "./messages.ts";
+import { openProcess } from "./open.ts";
+import { LineLimit } from "./output.ts";
 
-/** How often the thread is asked for a sign of life while it has runs. */
+/** How often the plugin is asked for a sign of life while it has runs. */
 const PING_MS = 1_000;
 /** Pings without an answer after which the log says that it is blocked. */
 const BLOCKED_PINGS = 10;
+/** How long output is read of a process that has ended. */
+const LAST_OUTPUT_MS = 500;
 
-/** A thread that lives on for so long after its end can't be stopped. */
-const UNSTOPPABLE_MS = 2_000;
-
-/** Options for {@linkcode PluginThread}. */
-export interface PluginThreadOptions extends OpenThreadOptions {
+/** Options for {@linkcode PluginProcess}. */
+export interface PluginProcessOptions {
+  /** What the plugin is called in messages. */
+  readonly label: string;
+  readonly order: PluginOrder;
   readonly startTimeoutMs: number;
   /** How long a run has to return after it was told to stop. */
   readonly graceMs: number;
@@ -40,16 +51,16 @@ interface Run {
   readonly finish: (outcome: Outcome) => void;
 }
 
-/** See {@linkcode PluginThreadOptions}. */
-export class PluginThread {
-  readonly #options: PluginThreadOptions;
-  readonly #guard: Worker;
-  readonly #guardPort: MessagePort;
-  readonly #port: MessagePort;
+/** See {@linkcode PluginProcessOptions}. */
+export class PluginProcess {
+  /** Resolves when the process has ended, and nothing of it is read any more. */
+  readonly ended: Promise<void>;
+  readonly #options: PluginProcessOptions;
+  readonly #child: Deno.ChildProcess;
+  readonly #orders: WritableStreamDefaultWriter<Uint8Array>;
+  /** What it printed where nobody caught it. */
+  readonly #printed: LineLimit;
   readonly #ready = Promise.withResolvers<void>();
-  /** Aborts when the thread is no more. */
-  readonly #gone = new AbortController();
-  readonly #ended = Promise.withResolvers<void>();
   readonly #runs = new Map<number, Run>();
   /** Aborts when there are no runs left to watch over. */
   #watch: AbortController | undefined;
@@ -58,27 +69,25 @@ export class PluginThread {
   #lastPong = 0;
   #isReady = false;
   #isRetired = false;
+  #isOutOfMemory = false;
   #endReason: string | undefined;
 
   /**
-   * Starts the thread; {@linkcode ready} says how that went.
+   * Starts the process; {@linkcode ready} says how that went.
    *
-   * @throws {Deno.errors.NotCapable} where it may do more than the runner.
+   * @throws what `Deno.Command` throws.
    */
-  constructor(options: PluginThreadOptions) {
+  constructor(options: PluginProcessOptions) {
     this.#options = options;
-    const { clock, startTimeoutMs } = options;
-    const { guard, guardPort, port } = openThread(options);
-    this.#guard = guard;
-    this.#guardPort = guardPort;
-    this.#port = port;
-    port.onmessage = ({ data }) => this.#take(data);
-    guardPort.onmessage = ({ data }) => this.#takeEnd(data);
-    guard.addEventListener("error", (event) => {
-      event.preventDefault(); // It would be an error of the runner's.
-      this.#gone.abort();
-      this.#lose(`its worker can't start: ${event.message}`);
-    });
+    const { clock, order, startTimeoutMs } = options;
+    this.#printed = new LineLimit(
+      (line) => this.#print(line),
+      () => clock.monotonic(),
+    );
+    this.#child = openProcess(order);
+    this.#orders = this.#child.stdin.getWriter();
+    this.#say(order);
+    this.ended = this.#follow();
     const loaded = new AbortController();
     const done = () => loaded.abort();
     this.#ready.promise.then(done, done);
@@ -93,17 +102,12 @@ export class PluginThread {
     return this.#ready.promise;
   }
 
-  /** Resolves when the thread has ended. */
-  get ended(): Promise<void> {
-    return this.#ended.promise;
-  }
-
   /** How many runs it has. */
   get runs(): number {
     return this.#runs.size;
   }
 
-  /** Runs a task in the thread, which must have been ready. */
+  /** Runs a task in the process, which must have been ready. */
   run(task: PluginTask, context: ProcessorContext): Promise<Outcome> {
     if (this.#endReason) return Promise.resolve(this.#failure(this.#endReason));
     const run = ++this.#lastRun;
@@ -123,7 +127,7 @@ export class PluginThread {
       this.#say({
         kind: "run",
         run,
-        task,
+        task: { ...task, createdAt: task.createdAt.toISOString() },
         idempotencyKey,
         trace,
         answers,
@@ -135,13 +139,11 @@ export class PluginThread {
     });
   }
 
-  /** Ends the thread; the runs in it fail with the reason. */
+  /** Kills the process; the runs in it fail with the reason. */
   end(reason: string): void {
     if (this.#endReason) return;
     this.#endReason = reason;
-    this.#port.close();
-    this.#guardPort.postMessage("end");
-    this.#awaitEnd();
+    this.#kill();
     this.#ready.reject(new Error(reason));
     for (const { finish } of this.#runs.values()) {
       finish(this.#failure(reason));
@@ -154,30 +156,67 @@ export class PluginThread {
     return { kind: "failed", error, retryable: true };
   }
 
-  /**
-   * V8 leaves the check for a request to stop out of some loops that it has
-   * optimized: those that only call built-in functions.
-   */
-  async #awaitEnd(): Promise<void> {
-    const { label, clock, log } = this.#options;
-    await clock.sleep(UNSTOPPABLE_MS, this.#gone.signal);
-    if (!this.#gone.signal.aborted) {
-      log.error(
-        `${label} can't be ended: it goes on in a loop that uses one ` +
-          "processor core, maybe more and more memory. Restart agent-runner.",
-        { event: "module_stuck", module: label },
-      );
+  #kill(): void {
+    try {
+      this.#child.kill("SIGKILL");
+    } catch (error) {
+      // It has ended already.
+      if (!(error instanceof TypeError)) throw error;
     }
-    this.#guardPort.close();
-    this.#guard.terminate();
-    this.#ended.resolve();
   }
 
-  #say(message: ToThread): void {
-    this.#port.postMessage(message);
+  #say(message: PluginOrder | ToPlugin): void {
+    const line = stringifyJson(message as unknown as JsonValue);
+    // Where it does not listen any more, its end is noticed.
+    this.#orders.write(encoder.encode(`${line}\n`)).catch(() => {});
   }
 
-  #take(message: FromThread): void {
+  /** Takes in what it says until it has ended. */
+  async #follow(): Promise<void> {
+    const { clock } = this.#options;
+    const { stdout, stderr, status } = this.#child;
+    const isRead = new AbortController();
+    const noMoreOutput = new AbortController();
+    const read = Promise.all([
+      this.#read(stdout, noMoreOutput.signal),
+      this.#read(stderr, noMoreOutput.signal),
+    ]).then(() => isRead.abort());
+    const { code, signal } = await status;
+    // What it has started may hold the pipes open.
+    await clock.sleep(LAST_OUTPUT_MS, isRead.signal);
+    noMoreOutput.abort();
+    await read;
+    await this.#orders.abort().catch(() => {});
+    if (this.#isOutOfMemory || code === OUTGROWN_CODE) {
+      const { memoryMb } = this.#options.order;
+      this.#lose(`it needs more than its ${memoryMb} MB of memory`);
+    } else if (signal) this.#lose(`it was killed by ${signal}`);
+    else this.#lose(`its process ended with exit code ${code}`);
+  }
+
+  async #read(
+    stream: ReadableStream<Uint8Array<ArrayBuffer>>,
+    stop: AbortSignal,
+  ): Promise<void> {
+    const lines = linesOf(stream, { max: MAX_LINE_CHARACTERS, stop });
+    try {
+      for await (const line of lines) {
+        const message = readMessage(line);
+        if (message) this.#take(message);
+        else this.#printed.write(`${line}\n`);
+      }
+    } catch (error) {
+      if (!stop.aborted) this.#lose(messageOf(error));
+    }
+  }
+
+  #print(line: string): void {
+    const { label, log } = this.#options;
+    this.#isOutOfMemory ||= /JavaScript (heap )?out of memory/.test(line);
+    log.debug(`${label}: ${line}`, { event: "output", module: label });
+  }
+
+  #take(message: FromPlugin): void {
     if (this.#endReason) return;
     const { label, log } = this.#options;
     switch (message.kind) {
@@ -198,6 +237,9 @@ export class PluginThread {
       case "uncaught":
         this.#lose(`an error in it was not caught: ${message.error}`);
         break;
+      case "ended":
+        this.#lose("it called exit or close");
+        break;
       case "progress": {
         const { run, message: text, fraction } = message;
         this.#runs.get(run)?.context.progress(text, fraction);
@@ -206,37 +248,18 @@ export class PluginThread {
       case "output": {
         const run = this.#runs.get(message.run ?? 0);
         if (run) run.context.output(message.line);
-        else {
-          log.debug(`${label}: ${message.line}`, {
-            event: "output",
-            module: label,
-          });
-        }
+        else this.#print(message.line);
         break;
       }
       case "outcome":
-        // Made of a checked outcome by the thread.
+        // The executor checks it.
         this.#runs.get(message.run)?.finish(
-          parseTrace(message.text) as unknown as Outcome,
+          message.outcome as unknown as Outcome,
         );
-        break;
-      case "outgrown":
-        this.#outgrow();
         break;
       case "pong":
         this.#lastPong = message.ping;
     }
-  }
-
-  #takeEnd(message: FromGuard): void {
-    if (message.kind === "gone") this.#gone.abort();
-    else if (message.error?.includes("reaching memory limit")) this.#outgrow();
-    else this.#lose(message.error ?? "it called exit or close");
-  }
-
-  #outgrow(): void {
-    const { memoryMb } = this.#options;
-    this.#lose(`it needs more than its ${memoryMb} MB of memory`);
   }
 
   #lose(reason: string): void {
@@ -282,7 +305,7 @@ export class PluginThread {
     return ping;
   }
 
-  /** Notices while there are runs that the thread does not answer. */
+  /** Notices while there are runs that the plugin does not answer. */
   async #watchOver(): Promise<void> {
     const { label, clock, log } = this.#options;
     const watch = this.#watch = new AbortController();
@@ -311,3 +334,5 @@ export class PluginThread {
     }
   }
 }
+
+const encoder = new TextEncoder();
