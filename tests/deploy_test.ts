@@ -98,7 +98,6 @@ Deno.test("npmFlags refuse a package that the lock file does not know", async ()
     args: [
       "run",
       "-q",
-      "--cached-only",
       ...flags,
       "-P",
       "main.ts",
