@@ -81,7 +81,7 @@ export function renderTable(
     "STATE",
     "PROVIDER",
     "AGE",
-    "TRY",
+    "ATTEMPT",
     "TARGET",
     "INSTRUCTION",
   ];

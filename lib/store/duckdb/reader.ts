@@ -24,6 +24,7 @@ import type { QueryOptions, QueryResult, Reader } from "../contract.ts";
 import type { SqlValue } from "./connection.ts";
 import { assertDatabaseExists, explainDuckDbError } from "./explain.ts";
 import { assertWalIsOne } from "./file.ts";
+import { CREATE_TASKS_VIEW } from "./rows.ts";
 
 /** Options for {@linkcode openDuckDbReader}. */
 export interface ReaderOptions {
@@ -114,14 +115,24 @@ export class DuckDbReader implements Reader {
     }, timeoutMs);
     try {
       await track(this.#assertMayBeAsked(question));
-      const reader = await track(
-        this.#connection.streamAndReadUntil(question, limit + 1),
-      );
-      return resultOf(reader, limit);
+      return resultOf(await this.#ask(question, limit + 1), limit);
     } catch (error) {
       throw explainQueryError(error, isLate ? timeoutMs : undefined);
     } finally {
       clearTimeout(timer);
+    }
+  }
+
+  /** A table of somebody's that is called `tasks` wins over our view. */
+  async #ask(question: string, rows: number): Promise<DuckDBResultReader> {
+    const ask = () =>
+      track(this.#connection.streamAndReadUntil(question, rows));
+    try {
+      return await ask();
+    } catch (error) {
+      if (!NO_TASKS_VIEW.test(messageOf(error))) throw error;
+      await track(this.#connection.run(CREATE_TASKS_VIEW));
+      return await ask();
     }
   }
 
@@ -148,6 +159,8 @@ export class DuckDbReader implements Reader {
     await Deno.remove(this.#spill, { recursive: true });
   }
 }
+
+const NO_TASKS_VIEW = /Table with name tasks does not exist/i;
 
 const NUMBERS = new Set([
   DuckDBTypeId.TINYINT,
@@ -214,7 +227,7 @@ function explainQueryError(error: unknown, lateMs: number | undefined): Error {
 const EXPLANATIONS: readonly (readonly [RegExp, string])[] = [
   [
     /Error in native callback/,
-    "there is no question in it. Give one: FROM agent_tasks LIMIT 5",
+    "there is no question in it. Give one: FROM tasks LIMIT 5",
   ],
   [
     /read-only mode/i,
