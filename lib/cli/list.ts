@@ -82,7 +82,7 @@ export function renderTable(
     "STATE",
     "PROVIDER",
     "AGE",
-    "TRY",
+    "ATTEMPT",
     "TARGET",
     "INSTRUCTION",
   ];

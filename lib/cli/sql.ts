@@ -32,7 +32,7 @@ export const sql: Command = {
   name: "sql",
   args: "[QUESTION | -]",
   maxArgs: 1,
-  summary: "Ask agent_tasks and agent_task_events anything, in SQL",
+  summary: "Ask tasks and agent_task_events anything, in SQL",
   flags: [
     {
       name: "limit",
@@ -50,7 +50,7 @@ export const sql: Command = {
   ],
   examples: [
     'sql "FROM agent_task_events ORDER BY id DESC LIMIT 20"',
-    'sql "SUMMARIZE agent_tasks" --csv',
+    'sql "SUMMARIZE tasks" --csv',
   ],
   run: answerQuestion,
 };
@@ -101,7 +101,7 @@ async function readQuestion(
   if (given === undefined && Deno.stdin.isTerminal()) {
     throw new UsageError(
       "Cannot ask nothing. Give a question: " +
-        'agent-runner sql "FROM agent_tasks LIMIT 5", or - to read it from ' +
+        'agent-runner sql "FROM tasks LIMIT 5", or - to read it from ' +
         "standard input.",
     );
   }

@@ -164,7 +164,7 @@ Deno.test("all mistakes in flags and variables are reported at once", async () =
     {
       env: {
         HANDSFREE_AGENT_RUNNER_ENABLED: "maybe",
-        HANDSFREE_AGENT_TASK_COMPLETION_DELAY: "1x",
+        HANDSFREE_AGENT_TASK_COMPLETION_DELAY: "1y",
         LOG_LEVEL: "LOUD",
         LOG_FORMAT: "xml",
       },
@@ -178,7 +178,7 @@ Deno.test("all mistakes in flags and variables are reported at once", async () =
       '--concurrency is "0"',
       '--lease is "0.1"',
       'HANDSFREE_AGENT_RUNNER_ENABLED is "maybe"',
-      'HANDSFREE_AGENT_TASK_COMPLETION_DELAY is "1x"',
+      'HANDSFREE_AGENT_TASK_COMPLETION_DELAY is "1y"',
       'LOG_LEVEL is "LOUD": expected one of DEBUG, INFO, WARNING, ERROR',
       'LOG_FORMAT is "xml": expected one of text, json',
     ]
@@ -234,7 +234,9 @@ Deno.test("create makes the database, prints the task's id, and list shows it", 
   assertMatch(
     table,
     new RegExp(
-      `^ID +STATE +PROVIDER +AGE +TRY +TARGET +INSTRUCTION\n${id.slice(0, 8)}` +
+      `^ID +STATE +PROVIDER +AGE +ATTEMPT +TARGET +INSTRUCTION\n${
+        id.slice(0, 8)
+      }` +
         " +created +simulate +\\d+s +0 +Summarise the open issues\n$",
     ),
   );

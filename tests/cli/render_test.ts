@@ -86,9 +86,9 @@ Deno.test("renderTable() lines columns up", () => {
       { id: "22222222-x", state: "needs_input", attempt: 12, targetRef: null },
     ]),
     [
-      "ID        STATE            PROVIDER  AGE  TRY  TARGET       INSTRUCTION",
-      "11111111  completed        simulate  2m   1    octo/app#12  Short",
-      "22222222  waiting for you  simulate  2m   12                Fix it",
+      "ID        STATE            PROVIDER  AGE  ATTEMPT  TARGET       INSTRUCTION",
+      "11111111  completed        simulate  2m   1        octo/app#12  Short",
+      "22222222  waiting for you  simulate  2m   12                    Fix it",
     ],
   );
 });

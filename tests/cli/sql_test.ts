@@ -34,6 +34,45 @@ Deno.test("sql prints a table, numbers to the right", async () => {
   );
 });
 
+Deno.test("sql has a view tasks with the names and values of list --json", async () => {
+  using folder = new Folder();
+  await folder.create([
+    {
+      target: "octo/app#12",
+      target_type: "pr",
+      trace: { a: [1] },
+      timeout: 1.5,
+    },
+    { run_at: "2026-12-31T08:00:00Z", attempts: 2 },
+  ]);
+  const list = JSON.parse(await folder.ok(["list", "--json"]));
+  const view = JSON.parse(
+    await folder.ok(["sql", "--json", "FROM Tasks ORDER BY target_ref"]),
+  );
+  assertEquals(Object.keys(view[0]), Object.keys(list[0]));
+  const sameTimes = (task: Record<string, unknown>) =>
+    Object.fromEntries(
+      Object.entries(task).map(([name, value]) => [
+        name,
+        name.endsWith("_at") && value
+          ? new Date(String(value)).toISOString()
+          : name === "trace" && typeof value === "string"
+          ? JSON.parse(value)
+          : value,
+      ]),
+    );
+  const byTarget = list.sort((a: { target_ref: string | null }) =>
+    a.target_ref ? -1 : 1
+  );
+  assertEquals(view.map(sameTimes), byTarget.map(sameTimes));
+});
+
+Deno.test("sql shows a table that is called tasks, and no view", async () => {
+  using folder = await filledFolder();
+  await folder.rows("CREATE TABLE tasks AS SELECT 42 AS own");
+  assertEquals(await folder.ok(["sql", "FROM tasks"]), "own\n 42\n(1 row)\n");
+});
+
 Deno.test("sql keeps a long or hostile cell on its line", async () => {
   using folder = await filledFolder();
   const out = await folder.ok([

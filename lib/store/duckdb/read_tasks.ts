@@ -16,16 +16,20 @@ import {
   type TaskPage,
 } from "../contract.ts";
 import type { Connection, SqlValue } from "./connection.ts";
-import { TASK_FIELDS, TASK_ROW, taskOf, type TaskRow } from "./rows.ts";
+import {
+  IS_CANCELLED,
+  IS_RETRYING,
+  TASK_FIELDS,
+  TASK_ROW,
+  taskOf,
+  type TaskRow,
+} from "./rows.ts";
 
 /** Holds for the tasks that a filter chooses; $1 and $2 are {@linkcode chosenBy}. */
 export const IS_CHOSEN = `
   ($1::TEXT IS NULL OR list_contains($1::JSON::TEXT[], status)
-    OR contains($1, '"retrying"') AND status = 'running'
-      AND lease_id IS NULL AND run_at IS NOT NULL
-    OR contains($1, '"cancelled"') AND status = 'failed'
-      AND contains(last_update, '"cancelled"')
-      AND TRY(json_extract_string(last_update, '$.result')) = 'cancelled')
+    OR contains($1, '"retrying"') AND ${IS_RETRYING}
+    OR contains($1, '"cancelled"') AND ${IS_CANCELLED})
   AND ($2::TEXT IS NULL OR provider = $2)`;
 
 /** The values for {@linkcode IS_CHOSEN}. */

@@ -26,6 +26,7 @@ import type { QueryOptions, QueryResult, Reader } from "../contract.ts";
 import type { SqlValue } from "./connection.ts";
 import { assertDatabaseExists, explainDuckDbError } from "./explain.ts";
 import { assertWalIsOne } from "./file.ts";
+import { CREATE_TASKS_VIEW } from "./rows.ts";
 
 /** Options for {@linkcode openDuckDbReader}. */
 export interface ReaderOptions {
@@ -125,8 +126,19 @@ export class DuckDbReader implements Reader {
     }
   }
 
-  /** Only what reads: DuckDB lets COPY write into a database that is read only. */
+  /** A table of somebody's that is called `tasks` wins over our view. */
   async #prepare(question: string): Promise<DuckDBPreparedStatement> {
+    try {
+      return await this.#prepareToRead(question);
+    } catch (error) {
+      if (!NO_TASKS_VIEW.test(messageOf(error))) throw error;
+      await this.#connection.run(CREATE_TASKS_VIEW);
+      return await this.#prepareToRead(question);
+    }
+  }
+
+  /** Only what reads: DuckDB lets COPY write into a database that is read only. */
+  async #prepareToRead(question: string): Promise<DuckDBPreparedStatement> {
     const statement = await this.#prepareOne(question);
     const { statementType } = statement.statementType === StatementType.EXPLAIN
       ? await this.#prepareOne(question.replace(EXPLAIN, ""))
@@ -159,6 +171,8 @@ export class DuckDbReader implements Reader {
     await Deno.remove(this.#spill, { recursive: true });
   }
 }
+
+const NO_TASKS_VIEW = /Table with name tasks does not exist/i;
 
 /** DuckDB doesn't tell what is explained: what follows is asked by itself. */
 const EXPLAIN = /^\s*EXPLAIN(\s+ANALYZE)?\s/i;
@@ -232,7 +246,7 @@ function explainQueryError(error: unknown, lateMs: number | undefined): Error {
 const EXPLANATIONS: readonly (readonly [RegExp, string])[] = [
   [
     /Error in native callback/,
-    "there is no question in it. Give one: FROM agent_tasks LIMIT 5",
+    "there is no question in it. Give one: FROM tasks LIMIT 5",
   ],
   [/read-only mode/i, READS_ONLY],
   [

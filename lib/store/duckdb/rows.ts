@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { TaskJson as PrintedTask } from "../../task/json.ts";
+import { SIMULATED_KEY } from "../../task/shown_state.ts";
 import { printedOf } from "../../task/outcome.ts";
 import type { AgentTask, TaskEvent, TaskEventKind } from "../../task/task.ts";
 import { parseTrace } from "../../task/trace.ts";
@@ -35,6 +37,52 @@ export const TASK_FIELDS = {
   createdAt: "coalesce(epoch_ms(created_at), 0)",
   updatedAt: "coalesce(epoch_ms(updated_at), 0)",
 };
+
+/** Whether a trace has this value; most have not even the key, which is seen fast. */
+const traceHas = (key: string, value: string) =>
+  `coalesce(contains(last_update, '"${key}"')
+    AND TRY(json_extract_string(last_update, '$.${key}')) = '${value}', false)`;
+
+/** Hold for the rows whose shown state is so. */
+export const IS_RETRYING =
+  "status = 'running' AND lease_id IS NULL AND run_at IS NOT NULL";
+export const IS_CANCELLED = `status = 'failed' AND ${
+  traceHas("result", "cancelled")
+}`;
+
+/** What `sql` calls the columns: as JSON does, but that times are times. */
+const VIEW_COLUMNS: Readonly<Record<keyof PrintedTask, string>> = {
+  id: "id",
+  state: TASK_FIELDS.state,
+  shown_state: `CASE WHEN ${IS_RETRYING} THEN 'retrying'
+    WHEN ${IS_CANCELLED} THEN 'cancelled' ELSE status END`,
+  simulated: traceHas(SIMULATED_KEY, "true"),
+  user_id: "user_id",
+  provider: "provider",
+  target_type: TASK_FIELDS.targetType,
+  target_ref: TASK_FIELDS.targetRef,
+  instruction: "instruction",
+  trace: `CASE WHEN json_valid(last_update) THEN last_update::JSON
+               ELSE to_json(last_update) END`,
+  priority: TASK_FIELDS.priority,
+  attempt: TASK_FIELDS.attempt,
+  questions: TASK_FIELDS.questions,
+  max_attempts: "max_attempts",
+  timeout_seconds: "timeout_ms / 1000",
+  run_at: "run_at",
+  lease_owner: "lease_owner",
+  lease_expires_at: "lease_expires_at",
+  cancel_requested_at: "cancel_requested_at",
+  created_at: "created_at",
+  updated_at: "updated_at",
+};
+
+/** Makes the view for `sql`, gone with its connection. */
+export const CREATE_TASKS_VIEW = `CREATE TEMP VIEW tasks AS SELECT ${
+  Object.entries(VIEW_COLUMNS).map(([name, it]) => `${it} AS ${name}`).join(
+    ", ",
+  )
+} FROM agent_tasks`;
 
 /** The name of a field of a task. */
 export type TaskField = keyof typeof TASK_FIELDS;
