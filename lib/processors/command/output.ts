@@ -11,7 +11,7 @@
 
 import { formatCount } from "../../base/figures.ts";
 import type { JsonObject, JsonValue } from "../../task/task.ts";
-import { parseTrace } from "../../task/trace.ts";
+import { parseObject } from "../../task/trace.ts";
 import type { ProcessorContext } from "../processor.ts";
 import type { Secrets } from "../secrets.ts";
 
@@ -120,7 +120,7 @@ export class CommandOutput {
 function readMessage(line: string): Message | undefined {
   // Most lines are none: no need to parse those.
   if (!line.includes('"agent_runner"')) return undefined;
-  const object = parseTrace(line);
+  const object = parseObject(line);
   return object && messageIn(object);
 }
 

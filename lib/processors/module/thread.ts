@@ -11,7 +11,7 @@ import type { Log } from "../../base/log.ts";
 import type { PluginTask } from "./plugin.ts";
 import type { ProcessorContext } from "../processor.ts";
 import type { Outcome } from "../../task/task.ts";
-import { parseTrace } from "../../task/trace.ts";
+import { parseObject } from "../../task/trace.ts";
 import type { FromGuard, FromThread, ToThread } from "./messages.ts";
 import { openThread, type OpenThreadOptions } from "./open.ts";
 
@@ -217,7 +217,7 @@ export class PluginThread {
       case "outcome":
         // Made of a checked outcome by the thread.
         this.#runs.get(message.run)?.finish(
-          parseTrace(message.text) as unknown as Outcome,
+          parseObject(message.text) as unknown as Outcome,
         );
         break;
       case "outgrown":

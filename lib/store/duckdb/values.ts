@@ -43,7 +43,7 @@ export class Values {
       // square of a text's length where there are quotes in it.
       return values.every((value) => value === first)
         ? `${this.bind(wellFormed(first))}::${type} AS ${name}`
-        : `unnest(from_json(${
+        : `unnest(from_json_strict(${
           this.bind(JSON.stringify(values.map(wellFormed)))
         }, '["${type}"]')) AS ${name}`;
     });
