@@ -6,6 +6,7 @@
 
 import { EXIT } from "../base/errors.ts";
 import { taskToJson } from "../task/json.ts";
+import type { Admin, PageOptions, TaskPage } from "../store/contract.ts";
 import { fractionOf, percent } from "../task/progress.ts";
 import type { AgentTask } from "../task/task.ts";
 import { parseTrace } from "../task/trace.ts";
@@ -39,10 +40,11 @@ export const list: Command = {
     const filter = filterFlags(flags);
     const limit = countFlag(flags, "limit") ?? DEFAULT_LIMIT;
     await using store = await openAdmin();
-    const { tasks, total } = await store.admin.page({
+    const isWhole = flags.json === true;
+    const { tasks, total } = await readAll(store.admin, {
       ...filter,
       limit,
-      isWhole: true,
+      isWhole,
     });
     if (flags.json) {
       terminal.write(renderJson(tasks.map(taskToJson), 2));
@@ -69,6 +71,24 @@ export const list: Command = {
 };
 
 const DEFAULT_LIMIT = 50;
+
+/** As many as the limit says, in as many pages as that takes. */
+async function readAll(
+  admin: Admin,
+  options: PageOptions,
+): Promise<Omit<TaskPage, "next">> {
+  const tasks: AgentTask[] = [];
+  let after: string | undefined;
+  for (;;) {
+    const limit = options.limit - tasks.length;
+    const page = await admin.page({ ...options, limit, after });
+    tasks.push(...page.tasks);
+    after = page.next;
+    if (after === undefined || tasks.length >= options.limit) {
+      return { tasks, total: page.total };
+    }
+  }
+}
 
 /** A table of tasks. */
 export function renderTable(
