@@ -4,6 +4,7 @@
  * @module
  */
 
+import { unicodeWidth } from "@std/cli/unicode-width";
 import { EXIT } from "../base/errors.ts";
 import { taskToJson } from "../task/json.ts";
 import type { Admin, PageOptions, TaskPage } from "../store/contract.ts";
@@ -114,7 +115,8 @@ export function renderTable(
     task.targetRef ?? "",
     task.instruction ?? "",
   ]);
-  const [title, ...lines] = alignRows([header, ...rows], screen);
+  const shown = withoutLeast([header, ...rows], screen.width);
+  const [title, ...lines] = alignRows(shown, screen);
   return [
     title,
     ...lines.map((line, index) => {
@@ -123,6 +125,41 @@ export function renderTable(
       return line.replace(state, () => paint(state));
     }),
   ].map((text) => `${text}\n`).join("");
+}
+
+/** What a narrow screen does without first, so that the instruction is seen, */
+const LEAST_WANTED = ["PROVIDER", "TRY", "TARGET", "AGE"];
+/** at least so much of it. */
+const INSTRUCTION_WIDTH = 16;
+const GAP = 2;
+
+function withoutLeast(
+  rows: readonly (readonly string[])[],
+  width = Infinity,
+): readonly (readonly string[])[] {
+  let kept = rows;
+  for (const name of LEAST_WANTED) {
+    if (widthOf(kept) <= width) break;
+    const column = kept[0]?.indexOf(name) ?? 0;
+    kept = kept.map((row) => row.toSpliced(column, 1));
+  }
+  return kept;
+}
+
+/** How wide rows are whose last cell is cut. */
+function widthOf(rows: readonly (readonly string[])[]): number {
+  const widths =
+    rows[0]?.map((_, column) =>
+      Math.max(...rows.map((row) => unicodeWidth(row[column] ?? "")))
+    ) ?? [];
+  widths.pop();
+  const instruction = Math.max(
+    ...rows.slice(1).map((row) => unicodeWidth(row.at(-1) ?? "")),
+  );
+  return widths.reduce(
+    (sum, each) => sum + each + GAP,
+    Math.min(instruction, INSTRUCTION_WIDTH),
+  );
 }
 
 /** The state, and how far it is: `running 40%`. */

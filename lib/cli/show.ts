@@ -89,7 +89,7 @@ export function renderTask(
   ];
   return section(facts) +
     "\nTimeline\n" + section(timelineOf(events, trace)) +
-    "\nTrace\n" + renderTrace(task.traceText, trace);
+    "\nTrace\n" + renderTrace(task, trace);
 }
 
 /** What a task wants to know, and how to say it. */
@@ -123,8 +123,23 @@ function oneLine(text: string): string {
   return printable(text).replaceAll("\n", "\\n");
 }
 
-function indented(text: string): string {
-  return text.split(/\r?\n/).map(printable).join("\n    ");
+/** The most lines, and characters, of one text. */
+const MOST_LINES = 40;
+const MOST_CHARACTERS = 4_000;
+
+/** The text, or its beginning and what prints all of it. */
+function indented(text: string, whole = "show --json"): string {
+  const lines = text.slice(0, MOST_CHARACTERS + 1).split(/\r?\n/)
+    .slice(0, MOST_LINES + 1);
+  const isCut = text.length > MOST_CHARACTERS || lines.length > MOST_LINES;
+  const shown = isCut
+    ? [
+      ...lines.join("\n").slice(0, MOST_CHARACTERS).split("\n")
+        .slice(0, MOST_LINES),
+      `… (cut: agent-runner ${whole} prints all of it)`,
+    ]
+    : lines;
+  return shown.map(printable).join("\n    ");
 }
 
 /**
@@ -162,7 +177,7 @@ function timeOf(value: JsonValue): Date | undefined {
 }
 
 function renderTrace(
-  text: string | null,
+  { id, traceText: text }: AgentTask,
   trace: JsonObject | undefined,
 ): string {
   if (!trace) return text ? `  ${indented(text)}\n` : "  (none)\n";
@@ -171,6 +186,7 @@ function renderTrace(
       oneLine(key),
       indented(
         typeof value === "string" ? value : stringifyJson(value),
+        key === "output" ? `result ${id.slice(0, 8)}` : undefined,
       ) || '""',
     ]),
   );

@@ -161,8 +161,11 @@ function targetTypeOf(
   );
 }
 
-function assertFits(instruction = "", trace?: JsonObject): void {
-  const text = instruction + (trace ? stringifyJson(trace) : "");
+function assertFits(
+  instruction: string | undefined,
+  trace: JsonObject | undefined,
+): void {
+  const text = (instruction ?? "") + (trace ? stringifyJson(trace) : "");
   // No character takes more than three bytes.
   if (text.length <= MAX_TASK_BYTES / 3) return;
   const bytes = new TextEncoder().encode(text).length;

@@ -9,6 +9,7 @@
  * @module
  */
 
+import { stripAnsiCode } from "@std/fmt/colors";
 import { formatCount } from "../../base/figures.ts";
 import type { JsonObject, JsonValue } from "../../task/task.ts";
 import { parseObject } from "../../task/trace.ts";
@@ -116,11 +117,11 @@ export class CommandOutput {
   }
 }
 
-/** Reads a line; undefined for what is no message. */
+/** Reads a line, be it coloured; undefined for what is no message. */
 function readMessage(line: string): Message | undefined {
   // Most lines are none: no need to parse those.
-  if (!line.includes('"agent_runner"')) return undefined;
-  const object = parseObject(line);
+  if (!line.includes("agent_runner")) return undefined;
+  const object = parseObject(line) ?? parseObject(stripAnsiCode(line));
   return object && messageIn(object);
 }
 
