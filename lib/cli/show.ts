@@ -6,6 +6,7 @@
 
 import { EXIT } from "../base/errors.ts";
 import { formatLocalTime, printable } from "../base/log.ts";
+import type { Config } from "../config/config.ts";
 import { eventToJson, taskToJson } from "../task/json.ts";
 import type {
   AgentTask,
@@ -35,7 +36,7 @@ export const show: Command = {
   flags: [JSON_FLAG],
   settings: CLIENT_SETTINGS,
   examples: ["show 550e8400"],
-  run: async ({ args, flags, clock, terminal, openAdmin }) => {
+  run: async ({ args, flags, config, clock, terminal, openAdmin }) => {
     const prefix = prefixOf(args, "show a task without its id");
     await using store = await openAdmin();
     const task = await findTask(store.admin, prefix);
@@ -45,17 +46,34 @@ export const show: Command = {
       terminal.write(renderJson(json, 2));
     } else {
       const { screen } = terminal;
-      terminal.write(renderTask(task, events, { now: clock.now(), screen }));
+      // Behind a service, folders are on its machine.
+      const folder = store.events && await folderOf(task.id, config);
+      const now = clock.now();
+      terminal.write(renderTask(task, events, { now, screen, folder }));
     }
     return EXIT.ok;
   },
 };
 
+/** Most commands need nothing of it, so that is loaded here. */
+async function folderOf(
+  taskId: string,
+  config: Config,
+): Promise<string | undefined> {
+  const { workspaceOf } = await import("../processors/workspaces.ts");
+  return await workspaceOf(taskId, config);
+}
+
 /** Everything about one task. */
 export function renderTask(
   task: AgentTask,
   events: readonly TaskEvent[],
-  { now, screen }: { now: Date; screen: Screen },
+  { now, screen, folder }: {
+    readonly now: Date;
+    readonly screen: Screen;
+    /** Where it works, if that is there. */
+    readonly folder?: string;
+  },
 ): string {
   const when = (time: Date | null) =>
     time &&
@@ -76,6 +94,7 @@ export function renderTask(
     ["Instruction", task.instruction && indented(task.instruction)],
     ["Priority", task.priority === 0 ? null : String(task.priority)],
     ["Attempt", attemptOf(task)],
+    ["Folder", folder ? oneLine(folder) : null],
     ["Created", when(task.createdAt)],
     ["Updated", when(task.updatedAt)],
     ...(task.state === "needs_input"
