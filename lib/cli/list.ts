@@ -4,8 +4,10 @@
  * @module
  */
 
+import { unicodeWidth } from "@std/cli/unicode-width";
 import { EXIT } from "../base/errors.ts";
 import { taskToJson } from "../task/json.ts";
+import type { Admin, PageOptions, TaskPage } from "../store/contract.ts";
 import { fractionOf, percent } from "../task/progress.ts";
 import { isSimulated, shownStateOf } from "../task/shown_state.ts";
 import type { AgentTask } from "../task/task.ts";
@@ -40,10 +42,11 @@ export const list: Command = {
     const filter = filterFlags(flags);
     const limit = countFlag(flags, "limit") ?? DEFAULT_LIMIT;
     await using store = await openAdmin();
-    const { tasks, total } = await store.admin.page({
+    const isWhole = flags.json === true;
+    const { tasks, total } = await readAll(store.admin, {
       ...filter,
       limit,
-      isWhole: true,
+      isWhole,
     });
     if (flags.json) {
       terminal.write(renderJson(tasks.map(taskToJson), 2));
@@ -71,6 +74,24 @@ export const list: Command = {
 
 const DEFAULT_LIMIT = 50;
 
+/** As many as the limit says, in as many pages as that takes. */
+async function readAll(
+  admin: Admin,
+  options: PageOptions,
+): Promise<Omit<TaskPage, "next">> {
+  const tasks: AgentTask[] = [];
+  let after: string | undefined;
+  for (;;) {
+    const limit = options.limit - tasks.length;
+    const page = await admin.page({ ...options, limit, after });
+    tasks.push(...page.tasks);
+    after = page.next;
+    if (after === undefined || tasks.length >= options.limit) {
+      return { tasks, total: page.total };
+    }
+  }
+}
+
 /** A table of tasks. */
 export function renderTable(
   tasks: readonly AgentTask[],
@@ -95,7 +116,8 @@ export function renderTable(
     task.targetRef ?? "",
     task.instruction ?? "",
   ]);
-  const [title, ...lines] = alignRows([header, ...rows], screen);
+  const shown = withoutLeast([header, ...rows], screen.width);
+  const [title, ...lines] = alignRows(shown, screen);
   return [
     title,
     ...lines.map((line, index) => {
@@ -104,6 +126,41 @@ export function renderTable(
       return line.replace(state, () => paint(state));
     }),
   ].map((text) => `${text}\n`).join("");
+}
+
+/** What a narrow screen does without first, so that the instruction is seen, */
+const LEAST_WANTED = ["PROVIDER", "ATTEMPT", "TARGET", "AGE"];
+/** at least so much of it. */
+const INSTRUCTION_WIDTH = 16;
+const GAP = 2;
+
+function withoutLeast(
+  rows: readonly (readonly string[])[],
+  width = Infinity,
+): readonly (readonly string[])[] {
+  let kept = rows;
+  for (const name of LEAST_WANTED) {
+    if (widthOf(kept) <= width) break;
+    const column = kept[0]?.indexOf(name) ?? 0;
+    kept = kept.map((row) => row.toSpliced(column, 1));
+  }
+  return kept;
+}
+
+/** How wide rows are whose last cell is cut. */
+function widthOf(rows: readonly (readonly string[])[]): number {
+  const widths =
+    rows[0]?.map((_, column) =>
+      Math.max(...rows.map((row) => unicodeWidth(row[column] ?? "")))
+    ) ?? [];
+  widths.pop();
+  const instruction = Math.max(
+    ...rows.slice(1).map((row) => unicodeWidth(row.at(-1) ?? "")),
+  );
+  return widths.reduce(
+    (sum, each) => sum + each + GAP,
+    Math.min(instruction, INSTRUCTION_WIDTH),
+  );
 }
 
 /** `running 40%`, `retrying in 40s`, `waiting for you`, `completed (simulated)`. */

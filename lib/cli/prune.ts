@@ -4,12 +4,19 @@
  * @module
  */
 
-import { EXIT, UsageError } from "../base/errors.ts";
+import { EXIT, messageOf, UsageError } from "../base/errors.ts";
 import { countOf, formatBytes } from "../base/figures.ts";
 import { formatLocalTime } from "../base/log.ts";
-import type { PruneCount, StoreSize } from "../store/contract.ts";
+import type { Config } from "../config/config.ts";
+import type { TaskFolder } from "../processors/workspaces.ts";
+import type { Admin, PruneCount, StoreSize } from "../store/contract.ts";
 import { confirm, YES_FLAG } from "./choose.ts";
-import { CLIENT_SETTINGS, type Command, JSON_FLAG } from "./command.ts";
+import {
+  CLIENT_SETTINGS,
+  type Command,
+  type CommandContext,
+  JSON_FLAG,
+} from "./command.ts";
 import { pastFlag } from "./flags.ts";
 import { renderJson } from "./render.ts";
 
@@ -48,9 +55,14 @@ export const prune: Command = {
         more: ", for ever",
       });
     }
+    // Behind a service, folders are on its machine.
+    const folders = isDone && store.events
+      ? await taskFolders(context.config, admin)
+      : [];
     const { size, ...count } = isDone
       ? await admin.prune(before)
       : { ...found, size: null };
+    const removed = await removeFolders(folders, context, admin);
     terminal.write(
       flags.json
         ? renderJson({
@@ -59,23 +71,61 @@ export const prune: Command = {
           kept: count.kept,
           before: before.toISOString(),
           deleted: isDone,
+          folders: removed,
           ...size && {
             bytes_before: size.before,
             bytes: size.after,
             free_bytes: size.free,
           },
         })
-        : textOf(count, { before, isDone, size }),
+        : textOf(count, { before, isDone, removed, size }),
     );
     return EXIT.ok;
   },
 };
 
+/** Those of the tasks that there are: others may be another database's. */
+async function taskFolders(
+  config: Config,
+  admin: Admin,
+): Promise<readonly TaskFolder[]> {
+  const { foldersOf } = await import("../processors/workspaces.ts");
+  const folders: TaskFolder[] = [];
+  for await (const folder of foldersOf(config)) {
+    if (await admin.get(folder.taskId)) folders.push(folder);
+  }
+  return folders;
+}
+
+/** Removes the folders of tasks that are gone. Returns how many. */
+async function removeFolders(
+  folders: readonly TaskFolder[],
+  { log }: CommandContext,
+  admin: Admin,
+): Promise<number> {
+  let removed = 0;
+  for (const { taskId, path } of folders) {
+    if (await admin.get(taskId)) continue;
+    try {
+      await Deno.remove(path, { recursive: true });
+      removed++;
+    } catch (error) {
+      log.warning(
+        `Cannot remove the folder of task ${taskId}: ${messageOf(error)}`,
+        { event: "folder_left", task: taskId, path, error: messageOf(error) },
+      );
+    }
+  }
+  return removed;
+}
+
 function textOf(
   count: PruneCount,
-  { before, isDone, size }: {
+  { before, isDone, removed, size }: {
     readonly before: Date;
     readonly isDone: boolean;
+    /** How many folders. */
+    readonly removed: number;
     readonly size: StoreSize | null;
   },
 ): string {
@@ -83,7 +133,8 @@ function textOf(
     ? `${countOf(count.kept, "task")} kept: webhooks wait for their events\n`
     : "";
   if (isDone) {
-    return `Deleted ${describe(count)}\n${kept}${
+    const folders = removed > 0 ? `, ${countOf(removed, "folder")}` : "";
+    return `Deleted ${describe(count)}${folders}\n${kept}${
       size ? describeSize(size) : ""
     }`;
   }

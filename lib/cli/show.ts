@@ -6,6 +6,7 @@
 
 import { EXIT } from "../base/errors.ts";
 import { formatLocalTime, printable } from "../base/log.ts";
+import type { Config } from "../config/config.ts";
 import { eventToJson, taskToJson } from "../task/json.ts";
 import type {
   AgentTask,
@@ -35,7 +36,7 @@ export const show: Command = {
   flags: [JSON_FLAG],
   settings: CLIENT_SETTINGS,
   examples: ["show 550e8400"],
-  run: async ({ args, flags, clock, terminal, openAdmin }) => {
+  run: async ({ args, flags, config, clock, terminal, openAdmin }) => {
     const prefix = prefixOf(args, "show a task without its id");
     await using store = await openAdmin();
     const task = await findTask(store.admin, prefix);
@@ -45,17 +46,34 @@ export const show: Command = {
       terminal.write(renderJson(json, 2));
     } else {
       const { screen } = terminal;
-      terminal.write(renderTask(task, events, { now: clock.now(), screen }));
+      // Behind a service, folders are on its machine.
+      const folder = store.events && await folderOf(task.id, config);
+      const now = clock.now();
+      terminal.write(renderTask(task, events, { now, screen, folder }));
     }
     return EXIT.ok;
   },
 };
 
+/** Most commands need nothing of it, so that is loaded here. */
+async function folderOf(
+  taskId: string,
+  config: Config,
+): Promise<string | undefined> {
+  const { workspaceOf } = await import("../processors/workspaces.ts");
+  return await workspaceOf(taskId, config);
+}
+
 /** Everything about one task. */
 export function renderTask(
   task: AgentTask,
   events: readonly TaskEvent[],
-  { now, screen }: { now: Date; screen: Screen },
+  { now, screen, folder }: {
+    readonly now: Date;
+    readonly screen: Screen;
+    /** Where it works, if that is there. */
+    readonly folder?: string;
+  },
 ): string {
   const when = (time: Date | null) =>
     time &&
@@ -76,6 +94,7 @@ export function renderTask(
     ["Instruction", task.instruction && indented(task.instruction)],
     ["Priority", task.priority === 0 ? null : String(task.priority)],
     ["Attempt", attemptOf(task)],
+    ["Folder", folder ? oneLine(folder) : null],
     ["Created", when(task.createdAt)],
     ["Updated", when(task.updatedAt)],
     ...(task.state === "needs_input"
@@ -91,8 +110,7 @@ export function renderTask(
   const isInTimeline = events.some(({ printed }) => printed);
   return section(facts) +
     "\nTimeline\n" + section(timelineOf(events, trace)) +
-    "\nTrace\n" +
-    renderTrace(task.traceText, trace && isInTimeline ? rest : trace);
+    "\nTrace\n" + renderTrace(task, trace && isInTimeline ? rest : trace);
 }
 
 /** What a task wants to know, and how to say it. */
@@ -126,8 +144,23 @@ function oneLine(text: string): string {
   return printable(text).replaceAll("\n", "\\n");
 }
 
-function indented(text: string): string {
-  return text.split(/\r?\n/).map(printable).join("\n    ");
+/** The most lines, and characters, of one text. */
+const MOST_LINES = 40;
+const MOST_CHARACTERS = 4_000;
+
+/** The text, or its beginning and what prints all of it. */
+function indented(text: string, whole = "show --json"): string {
+  const lines = text.slice(0, MOST_CHARACTERS + 1).split(/\r?\n/)
+    .slice(0, MOST_LINES + 1);
+  const isCut = text.length > MOST_CHARACTERS || lines.length > MOST_LINES;
+  const shown = isCut
+    ? [
+      ...lines.join("\n").slice(0, MOST_CHARACTERS).split("\n")
+        .slice(0, MOST_LINES),
+      `… (cut: agent-runner ${whole} prints all of it)`,
+    ]
+    : lines;
+  return shown.map(printable).join("\n    ");
 }
 
 /**
@@ -170,7 +203,7 @@ function timeOf(value: JsonValue): Date | undefined {
 }
 
 function renderTrace(
-  text: string | null,
+  { id, traceText: text }: AgentTask,
   trace: JsonObject | undefined,
 ): string {
   if (!trace) return text ? `  ${indented(text)}\n` : "  (none)\n";
@@ -179,6 +212,7 @@ function renderTrace(
       oneLine(key),
       indented(
         typeof value === "string" ? value : stringifyJson(value),
+        key === "output" ? `result ${id.slice(0, 8)}` : undefined,
       ) || '""',
     ]),
   );

@@ -10,7 +10,7 @@ import { checkedTask, newTaskOf } from "../task/new_task.ts";
 import type { JsonObject, NewTask } from "../task/task.ts";
 import type { NewTasks } from "../store/contract.ts";
 import type { TextSource } from "./text_source.ts";
-import { parseTrace } from "../task/trace.ts";
+import { parseObject } from "../task/trace.ts";
 
 /** A set is full with so many tasks, or so many characters. */
 const SET_TASKS = 4_096;
@@ -165,7 +165,7 @@ function isBlank(line: string): boolean {
 }
 
 function fieldsOf(line: string): JsonObject {
-  const fields = parseTrace(line);
+  const fields = parseObject(line);
   if (!fields) throw new UsageError("This is not a JSON object.");
   return fields;
 }

@@ -174,7 +174,7 @@ export class Pass {
       await orAborted(this.#tidy(), stop);
       if (stop.aborted) return undefined;
       const started = await claim({ limit, ahead, signal: stop });
-      const { runs: claimed, waitsForIdle, at } = started;
+      const { runs: claimed, waitsForIdle, hasMore, at } = started;
       slots.add(claimed);
       this.#claimedAt = at;
       if (claimed.some(({ isAlone }) => isAlone)) {
@@ -184,7 +184,8 @@ export class Pass {
       if (waitsForIdle) {
         return { at, isBlocked: true, freed: this.#untilIdle() };
       }
-      if (claimed.length > 0 && claimed.length >= limit) return undefined;
+      const isFull = hasMore || claimed.length >= limit;
+      if (claimed.length > 0 && isFull) return undefined;
       // What ran before is not held, and a provider without room may have more.
       const isBlocked = limit === 0 || hadFull || this.#hasFullProvider();
       return { at, isBlocked, freed: changed };

@@ -145,6 +145,8 @@ export interface Claim {
   readonly tasks: readonly ClaimedTask[];
   /** A task waits for the runner to have nothing in hand: claim no other. */
   readonly waitsForIdle: boolean;
+  /** There are more than could be read at once, so large are their texts. */
+  readonly hasMore: boolean;
   /** When, by the store's clock. */
   readonly at: Date;
 }
@@ -281,7 +283,7 @@ export interface ChosenTask {
 
 /** Options for {@linkcode Admin.page}. */
 export interface PageOptions extends TaskFilter {
-  /** At most so many. */
+  /** At most so many; fewer where more can't be read at once. */
   readonly limit: number;
   /**
    * Only tasks that have this text in their instruction or target, in any case, or

@@ -6,10 +6,12 @@
 
 import { closestString } from "@std/text/closest-string";
 import { generate as uuidV5 } from "@std/uuid/v5";
+import { cut } from "../base/cut.ts";
 import { UsageError } from "../base/errors.ts";
 import {
   type DurationForm,
   expectedDuration,
+  formatBytes,
   parseDuration,
 } from "../base/figures.ts";
 import {
@@ -19,7 +21,12 @@ import {
   parseTargetRef,
   type TargetType,
 } from "./task.ts";
-import { parseTrace, stringifyJson } from "./trace.ts";
+import {
+  isTooDeep,
+  MAX_JSON_DEPTH,
+  parseObject,
+  stringifyJson,
+} from "./trace.ts";
 
 /** The fields of a line in a JSON Lines file; `create`'s flags are the same. */
 export const TASK_FIELDS = [
@@ -48,6 +55,13 @@ const DEFAULT_USER = "local";
 const NAMESPACE_DNS = "6ba7b810-9dad-11d1-80b4-00c04fd430c8";
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 const MAX_INTEGER = 2_147_483_647;
+/**
+ * The most text of a task: half of what is read of a store at once, since as JSON
+ * it may be twice as long.
+ */
+export const MAX_TASK_BYTES = 8 * 1024 ** 2;
+/** How much of a wrong value a message tells. */
+const TOLD_CHARACTERS = 200;
 
 /**
  * The id of a user: a UUID as it is, any other text as its version 5 UUID in
@@ -102,14 +116,17 @@ export function checkedTask(
   }
   const id = textOf(fields, "id");
   if (id !== undefined && !UUID.test(id)) throw wrong("id", id, "a UUID");
+  const instruction = textOf(fields, "instruction");
+  const trace = traceOf(fields.trace);
+  assertFits(instruction, trace);
   return {
     id: id?.toLowerCase(),
     userId: textOf(fields, "user") ?? DEFAULT_USER,
     provider: textOf(fields, "provider"),
-    instruction: textOf(fields, "instruction"),
+    instruction,
     targetType: targetTypeOf(fields, targetRef),
     targetRef,
-    trace: traceOf(fields.trace),
+    trace,
     priority: integerOf(fields, "priority", -MAX_INTEGER),
     runAt: timeOf(fields.run_at),
     maxAttempts: integerOf(fields, "attempts", 1),
@@ -126,9 +143,9 @@ function wrong(field: string, value: unknown, expected: string): UsageError {
     ? value
     : stringifyJson(value as JsonValue);
   return new UsageError(
-    `Cannot use the ${
-      field.replace("_", " ")
-    } "${text}": expected ${expected}.`,
+    `Cannot use the ${field.replace("_", " ")} "${
+      cut(text, TOLD_CHARACTERS)
+    }": expected ${expected}.`,
   );
 }
 
@@ -156,14 +173,41 @@ function targetTypeOf(
   );
 }
 
+function assertFits(
+  instruction: string | undefined,
+  trace: JsonObject | undefined,
+): void {
+  const text = (instruction ?? "") + (trace ? stringifyJson(trace) : "");
+  // No character takes more than three bytes.
+  if (text.length <= MAX_TASK_BYTES / 3) return;
+  const bytes = new TextEncoder().encode(text).length;
+  if (bytes <= MAX_TASK_BYTES) return;
+  throw new UsageError(
+    `Cannot create a task with ${mebibytes(bytes)} of text: its ` +
+      `instruction and its trace may have ${mebibytes(MAX_TASK_BYTES)}, ` +
+      "so that every runner has room for it. Put the text into a file, and " +
+      "name that in the instruction.",
+  );
+}
+
+function mebibytes(bytes: number): string {
+  return formatBytes(bytes, { binary: true });
+}
+
 function traceOf(trace: unknown): JsonObject | undefined {
   if (isAbsent(trace)) return undefined;
   const object = typeof trace === "string"
-    ? parseTrace(trace)
+    ? parseObject(trace)
     : typeof trace === "object" && !Array.isArray(trace)
     ? trace as JsonObject
     : undefined;
   if (!object) throw wrong("trace", trace, 'a JSON object like {"key": 1}');
+  if (isTooDeep(object)) {
+    throw new UsageError(
+      `Cannot use the trace: it is nested more than ${MAX_JSON_DEPTH} times. ` +
+        "Make it flatter.",
+    );
+  }
   return object;
 }
 
@@ -213,7 +257,9 @@ export function parseTime(text: string): Date | undefined {
   if (!TIME.test(text)) return undefined;
   // Without a time, the language takes a date for UTC.
   const time = new Date(text.length === 10 ? `${text}T00:00` : text);
-  return !isNaN(time.getTime()) && isDay(text) ? time : undefined;
+  if (isNaN(time.getTime()) || !isDay(text)) return undefined;
+  // Its offset may take it out of the years that have four digits.
+  return TIME.test(time.toISOString()) ? time : undefined;
 }
 
 function timeOf(value: unknown): Date | undefined {

@@ -9,14 +9,17 @@ import { cut } from "../base/cut.ts";
 import { messageOf } from "../base/errors.ts";
 import { MAX_PROGRESS_CHARACTERS } from "./progress.ts";
 import type { JsonValue, Outcome, Printed } from "./task.ts";
-import { parseJson, stringifyJson } from "./trace.ts";
+import {
+  isTooDeep,
+  MAX_JSON_DEPTH,
+  parseJson,
+  stringifyJson,
+} from "./trace.ts";
 
 /** The longest result, in characters of its JSON text: 1 MiB. */
 export const MAX_RESULT_CHARACTERS = 1024 * 1024;
 /** What is kept of a longer one. */
 export const KEPT_RESULT_CHARACTERS = MAX_RESULT_CHARACTERS / 2;
-/** How often lists and objects may be nested: indented, they grow with each. */
-const MAX_RESULT_DEPTH = 100;
 /** The longest error and the longest question; what is longer is cut. */
 export const MAX_TEXT_CHARACTERS = 10_000;
 /** The most that is kept of what was printed; what is longer is cut. */
@@ -159,14 +162,9 @@ function checkedResult(result: unknown): CheckedResult {
   // may say something else the next time.
   const value = parseJson(text);
   if (value === undefined) return unkept();
-  return isDeeper(value, MAX_RESULT_DEPTH)
-    ? unkept(`it is nested more than ${MAX_RESULT_DEPTH} times`)
+  return isTooDeep(value)
+    ? unkept(`it is nested more than ${MAX_JSON_DEPTH} times`)
     : { value };
-}
-
-function isDeeper(value: JsonValue, depth: number): boolean {
-  return typeof value === "object" && value !== null &&
-    (depth === 0 || Object.values(value).some((it) => isDeeper(it, depth - 1)));
 }
 
 function unkept(why = "it is no JSON"): CheckedResult {

@@ -8,6 +8,9 @@
 
 import type { Answer, JsonObject, JsonValue } from "./task.ts";
 
+/** How often lists and objects may be nested: indented, they grow with each. */
+export const MAX_JSON_DEPTH = 100;
+
 /** Where a text that is no trace is kept, so that it is not lost. */
 export const UNREADABLE_KEY = "unreadable_trace";
 
@@ -33,13 +36,30 @@ export function mergeTrace(text: string | null, patch: JsonObject): string {
 }
 
 /**
- * Reads a trace. Takes what Python's `json.dumps` writes: `NaN` becomes null,
- * an integer beyond 2^53 a bigint.
+ * Reads a trace.
  *
- * @returns undefined where the text is no JSON object.
+ * @returns undefined where the text is no JSON object, or one that is nested more
+ * than a result in it may be.
  */
 export function parseTrace(text: string | null): JsonObject | undefined {
-  if (text === null) return undefined;
+  const trace = text === null ? undefined : parseObject(text);
+  return trace && isTooDeep(trace, MAX_JSON_DEPTH + 1) ? undefined : trace;
+}
+
+/** Says whether lists and objects in a value are nested more often. */
+export function isTooDeep(value: unknown, depth = MAX_JSON_DEPTH): boolean {
+  return typeof value === "object" && value !== null &&
+    (depth === 0 ||
+      Object.values(value).some((it) => isTooDeep(it, depth - 1)));
+}
+
+/**
+ * Reads a JSON object. Takes what Python's `json.dumps` writes: `NaN` becomes null,
+ * an integer beyond 2^53 a bigint.
+ *
+ * @returns undefined where the text is none.
+ */
+export function parseObject(text: string): JsonObject | undefined {
   const value = parseJson(text) ?? parseJson(withoutBareNumbers(text));
   return typeof value === "object" && value !== null && !Array.isArray(value)
     ? value
@@ -82,8 +102,18 @@ function reviveLongInteger(
     : value;
 }
 
-/** The text of a JSON value; a bigint is written as the integer it is. */
+/**
+ * The text of a JSON value; a bigint is written as the integer it is, and half a
+ * character, which no store and no other language reads, as U+FFFD.
+ */
 export function stringifyJson(value: JsonValue, indent?: number): string {
+  const text = textOf(value, indent);
+  return text?.includes(HALF_BEGINS)
+    ? text.replace(HALF_OR_BACKSLASH, (it) => it === "\\\\" ? it : "\ufffd")
+    : text;
+}
+
+function textOf(value: JsonValue, indent?: number): string {
   try {
     return JSON.stringify(value, undefined, indent);
   } catch {
@@ -91,6 +121,10 @@ export function stringifyJson(value: JsonValue, indent?: number): string {
     return JSON.stringify(value, writeBigInt, indent);
   }
 }
+
+/** So the language writes half a character; whole ones stand as they are. */
+const HALF_BEGINS = "\\ud";
+const HALF_OR_BACKSLASH = /\\\\|\\ud[89a-f][0-9a-f]{2}/g;
 
 /** In the language since ES2026, not yet in TypeScript's library. */
 const { rawJSON } = JSON as unknown as { rawJSON(text: string): unknown };

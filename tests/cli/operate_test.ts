@@ -362,6 +362,47 @@ Deno.test("stats says that there are no tasks, and that nothing happened", async
 
 // prune
 
+Deno.test("show says where a task's folder is, and prune removes those of what it deletes", async () => {
+  using folder = new Folder();
+  Deno.writeTextFileSync(
+    `${folder.path}/agent-runner.json`,
+    JSON.stringify({
+      providers: {
+        shell: {
+          processor: "command",
+          shell: "echo done > note",
+          workspace: "work",
+          keepWorkspace: "always",
+        },
+      },
+    }),
+  );
+  for (const text of ["old", "new"]) {
+    await folder.ok(["create", text, "--provider", "shell"]);
+  }
+  await runOnce(folder);
+  const tasks = await listed(folder);
+  const [kept = "", pruned = ""] = tasks.map(({ id }) => id);
+  assertMatch(
+    await folder.ok(["show", pruned]),
+    new RegExp(`^ {2}Folder +/.*/work/${pruned}$`, "m"),
+  );
+  const foreign = crypto.randomUUID();
+  for (const name of [foreign, "notes"]) {
+    Deno.mkdirSync(`${folder.path}/work/${name}`);
+  }
+  await folder.rows(
+    `UPDATE agent_tasks SET updated_at = '2020-01-01' WHERE id = '${pruned}'`,
+  );
+  assertMatch(
+    await folder.ok(["prune", "--older-than", "30d", "--yes"]),
+    /^Deleted 1 task with \d+ events, 1 folder\n/,
+  );
+  const names = [...Deno.readDirSync(`${folder.path}/work`)]
+    .map(({ name }) => name);
+  assertEquals(names.sort(), [foreign, "notes", kept].sort());
+});
+
 Deno.test("prune says what it would delete, asks for --yes, deletes, and says what the file's size did", async () => {
   using folder = new Folder();
   await folder.create([{ instruction: "a" }, { instruction: "b" }]);

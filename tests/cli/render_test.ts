@@ -436,3 +436,34 @@ Deno.test("renderTask() colours only where there is colour", () => {
   assertHarmless(plain);
   assertEquals(stripAnsiCode(painted), plain);
 });
+
+Deno.test("renderTable() does without other columns before the instruction", () => {
+  const tasks = [{
+    state: "needs_input" as const,
+    instruction: "Fix the build",
+  }];
+  const [header = "", row = ""] = table(tasks, { width: 40 });
+  assertEquals(header, "ID        STATE        INSTRUCTION");
+  assertStringIncludes(row, "needs_input  Fix the build");
+  const [wider = ""] = table(tasks, { width: 54 });
+  assertStringIncludes(wider, "AGE  TARGET ");
+  assertFalse(wider.includes("PROVIDER"));
+});
+
+Deno.test("renderTask() shows the beginning of a long text, and what prints all of it", () => {
+  const lines = Array.from({ length: 200_000 }, (_, n) => `line ${n}`);
+  const output = lines.join("\n");
+  const text = show({
+    instruction: "x".repeat(1_000_000),
+    traceText: JSON.stringify({ output, short: "one\ntwo" }),
+  });
+  assertMatch(text, /line 0\n {4}line 1\n/);
+  assertMatch(
+    text,
+    /… \(cut: agent-runner result [0-9a-f]{8} prints all of it\)/,
+  );
+  assertMatch(text, /… \(cut: agent-runner show --json prints all of it\)/);
+  assertMatch(text, /one\n {4}two\n/);
+  assert(text.length < 10_000);
+  assert(text.split("\n").length < 100);
+});

@@ -313,3 +313,24 @@ Deno.test("a second runner gets what the first one held within its time", async 
   assertEquals((await firstDone).released, 2);
   assertEquals((await secondDone).released, 2);
 });
+
+Deno.test("runLoop() claims again at once where not all could be read", async () => {
+  const clock = new FakeClock();
+  const { runner, queue, stop, drain } = setUp({
+    clock,
+    tasks: 2,
+    process: takes(clock, 1_000),
+  });
+  await using _ = runner;
+  const claim = queue.claim.bind(queue);
+  queue.claim = async (options) => {
+    const { tasks, ...rest } = await claim({ ...options, limit: 1, ahead: 0 });
+    return { ...rest, tasks, hasMore: tasks.length > 0 };
+  };
+  const done = runLoop(runner, stop);
+  await turn();
+  assertEquals(queue.idsIn("running").length, 2);
+  await clock.advance(1_100);
+  drain.abort();
+  assertEquals((await done).completed, 2);
+});

@@ -207,7 +207,7 @@ export class StubQueue implements Queue {
     const due = this.#claimable(options);
     const isAlone = limit > 0 && due[0] && this.suspects.has(due[0].id);
     if (isAlone && !options.isIdle) {
-      return { tasks: [], waitsForIdle: true, at };
+      return { tasks: [], waitsForIdle: true, hasMore: false, at };
     }
     const wanted = isAlone
       ? due.slice(0, 1)
@@ -226,7 +226,7 @@ export class StubQueue implements Queue {
     ];
     const isLeftOut = ({ id }: Row) => !isAlone && this.suspects.has(id);
     const waitsForIdle = due.slice(0, limit).some(isLeftOut);
-    return { tasks, waitsForIdle, at };
+    return { tasks, waitsForIdle, hasMore: false, at };
   }
 
   #claimable({ providers, providerRoom, taskId }: ClaimOptions): Row[] {

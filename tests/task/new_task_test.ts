@@ -1,6 +1,12 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { UsageError } from "../../lib/base/errors.ts";
-import { newTaskOf, TASK_FIELDS, userIdOf } from "../../lib/task/new_task.ts";
+import {
+  MAX_TASK_BYTES,
+  newTaskOf,
+  TASK_FIELDS,
+  userIdOf,
+} from "../../lib/task/new_task.ts";
+import type { JsonValue } from "../../lib/task/task.ts";
 
 const ID = "550e8400-e29b-41d4-a716-446655440000";
 
@@ -231,6 +237,16 @@ const WRONG: [name: string, fields: object, message: string][] = [
     { run_at: "2026-12-31T25:00Z" },
     `Cannot use the run at "2026-12-31T25:00Z": ${TIME}`,
   ],
+  [
+    "time",
+    { run_at: "9999-12-31T23:59:59-05:00" },
+    `Cannot use the run at "9999-12-31T23:59:59-05:00": ${TIME}`,
+  ],
+  [
+    "time",
+    { run_at: "0000-01-01T00:00:00+05:00" },
+    `Cannot use the run at "0000-01-01T00:00:00+05:00": ${TIME}`,
+  ],
   ["field", { targt: "#1" }, 'Unknown field "targt". Did you mean "target"?'],
 ];
 
@@ -240,3 +256,42 @@ for (const [name, fields, message] of WRONG) {
     assertEquals(error.message, message);
   });
 }
+
+/** Lists in one another, so many. */
+function nested(depth: number): JsonValue {
+  let value: JsonValue = 1;
+  for (let n = 0; n < depth; n++) value = [value];
+  return value;
+}
+
+Deno.test("newTaskOf() takes a trace that is nested 100 times, and refuses one that is more", async () => {
+  const trace = { deep: nested(99) };
+  for (const given of [trace, JSON.stringify(trace)]) {
+    assertEquals((await newTaskOf({ trace: given })).trace, trace);
+  }
+  const deeper = `{"deep": ${"[".repeat(6_000)}${"]".repeat(6_000)}}`;
+  for (const given of [{ deep: nested(100) }, deeper]) {
+    await assertRejects(
+      () => newTaskOf({ trace: given }),
+      UsageError,
+      "Cannot use the trace: it is nested more than 100 times.",
+    );
+  }
+});
+
+Deno.test("newTaskOf() takes 8 MiB of text, and refuses more", async () => {
+  const all = "é".repeat(MAX_TASK_BYTES / 2);
+  assertEquals((await newTaskOf({ instruction: all })).instruction, all);
+  for (const more of [{ instruction: `${all}!` }, { trace: { note: all } }]) {
+    const { message } = await assertRejects(() => newTaskOf(more), UsageError);
+    assertMatch(message, /its instruction and its trace may have 8 MiB/);
+  }
+});
+
+Deno.test("newTaskOf() tells the beginning of a long value that is wrong", async () => {
+  const { message } = await assertRejects(
+    () => newTaskOf({ target: "x".repeat(10_000) }),
+    UsageError,
+  );
+  assertMatch(message, /^Cannot use the target "x{200}… \(cut: 10,000 /);
+});

@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import type { JsonObject } from "../../lib/task/task.ts";
 import {
+  MAX_JSON_DEPTH,
   mergeTrace,
   parseTrace,
   stringifyJson,
@@ -155,7 +156,10 @@ Deno.test("mergeTrace() agrees with a model on random objects", () => {
       [undefined, 1, "\t"][random(3)],
     );
     const patch = randomObject(random);
-    const model = { ...JSON.parse(text), ...patch };
+    const model = {
+      ...JSON.parse(text),
+      ...JSON.parse(stringifyJson(patch)),
+    };
     // As text, so that the order of the keys counts.
     assertEquals(
       JSON.stringify(JSON.parse(mergeTrace(text, patch))),
@@ -277,3 +281,19 @@ function randomFrom(seed: number): (n: number) => number {
     return ((t ^ (t >>> 14)) >>> 0) % n;
   };
 }
+
+Deno.test("stringifyJson() writes half a character as U+FFFD, and all else as it is", () => {
+  const text = "\\ud83d \\\\ud83d 🦆 \u00ff";
+  const halves = { "\ud83d": ["\udc00", `${text}\ud83d`] };
+  const whole = { "\ufffd": ["\ufffd", `${text}\ufffd`] };
+  assertEquals(JSON.parse(stringifyJson(halves)), whole);
+  assert(stringifyJson(halves).isWellFormed());
+});
+
+Deno.test("parseTrace() takes what is nested deeper than any result for no trace", () => {
+  const nested = (depth: number) =>
+    `{"output": ${"[".repeat(depth)}${"]".repeat(depth)}}`;
+  assert(parseTrace(nested(MAX_JSON_DEPTH)));
+  assertEquals(parseTrace(nested(MAX_JSON_DEPTH + 1)), undefined);
+  assertEquals(parseTrace(nested(6_000)), undefined);
+});

@@ -9,9 +9,10 @@
  * @module
  */
 
+import { stripAnsiCode } from "@std/fmt/colors";
 import { formatCount } from "../../base/figures.ts";
 import type { JsonObject, JsonValue } from "../../task/task.ts";
-import { parseTrace, stringifyJson } from "../../task/trace.ts";
+import { parseObject, stringifyJson } from "../../task/trace.ts";
 import type { ProcessorContext } from "../processor.ts";
 import type { Secrets } from "../secrets.ts";
 
@@ -148,9 +149,10 @@ export class CommandOutput {
   #take(line: string): string | undefined {
     const { context, secrets, onMistake } = this.#options;
     // Most lines are none: no need to parse those.
-    if (!line.includes('"agent_runner"')) return undefined;
-    const object = parseTrace(line);
-    const message = object ? messageIn(object) : mistakeIn(line);
+    if (!line.includes("agent_runner")) return undefined;
+    const plain = stripAnsiCode(line);
+    const object = parseObject(line) ?? parseObject(plain);
+    const message = object ? messageIn(object) : mistakeIn(plain);
     switch (message?.kind) {
       case "progress": {
         const fraction = secrets.maskJson(message.fraction ?? null);

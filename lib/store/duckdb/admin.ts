@@ -40,12 +40,11 @@ import { answerTasks, cancelTasks, IS_CANCELLABLE } from "./requests.ts";
 import { awaitsAttempt, NEVER_RETRIED, retryTasks } from "./retry.ts";
 import { HISTORY_COLUMNS } from "./rows.ts";
 import { readStats } from "./stats.ts";
+import { SET_CHARACTERS } from "./values.ts";
 import { RefusedRowsError } from "./write.ts";
 
 /** Tasks of one transaction. They take well under a second; then others may write. */
 const SET_SIZE = 10_000;
-/** Text that one transaction writes into tasks, be those ever so many. */
-const SET_CHARACTERS = 16 * 1024 ** 2;
 
 type WorkOnSet<T> = (
   connection: Connection,

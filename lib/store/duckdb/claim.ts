@@ -9,6 +9,7 @@ import { begin } from "../../task/transitions.ts";
 import { type Claim, type ClaimOptions, OTHERS } from "../contract.ts";
 import type { Connection } from "./connection.ts";
 import {
+  fittingRows,
   HELD_ROW,
   heldOf,
   type HeldRow,
@@ -17,7 +18,7 @@ import {
 } from "./rows.ts";
 import { isIn, PlacedLease, type Range } from "./places.ts";
 import { Values } from "./values.ts";
-import { changeRows, Changes } from "./write.ts";
+import { changeRows, Changes, NO_LEASE } from "./write.ts";
 
 /** The attempts that count, of those that its runner's death allows it. */
 const SPENT = "coalesce(attempt, 0) - coalesce(questions, 0)";
@@ -89,16 +90,16 @@ export async function claimTasks(
   };
   const begun = limit > 0
     ? await beginTasks(connection, options)
-    : { tasks: [], waitsForIdle: false };
+    : { tasks: [], waitsForIdle: false, hasMore: false };
   const { tasks, waitsForIdle } = begun;
-  // Fewer than wanted: there are no others.
+  // Fewer than wanted: there are no others, or their texts are large.
   const isAlone = tasks[0]?.isAlone ?? false;
   if (ahead === 0 || waitsForIdle || isAlone || tasks.length < limit) {
-    return { tasks, waitsForIdle, at };
+    return { ...begun, at };
   }
   const providerRoom = roomAfter(tasks, options);
   const held = await holdTasks(connection, { ...options, providerRoom });
-  return { tasks: [...tasks, ...held], waitsForIdle, at };
+  return { ...begun, tasks: [...tasks, ...held], at };
 }
 
 /** What is left of the room of providers when these tasks were claimed. */
@@ -118,22 +119,28 @@ export function roomAfter(
 
 interface Candidate extends HeldRow {
   readonly isSuspect: boolean;
+  /** How many there were, those whose texts did not fit included. */
+  readonly found: number;
 }
 
 async function beginTasks(
   connection: Connection,
   options: LeaseOptions,
-): Promise<Pick<Claim, "tasks" | "waitsForIdle">> {
+): Promise<Omit<Claim, "at">> {
   const { now, isIdle = false, leaseId, owner, expiresAt } = options;
   const candidates = await findCandidates(connection, options);
   const [first] = candidates;
   const isAlone = first?.isSuspect ?? false;
-  if (isAlone && !isIdle) return { tasks: [], waitsForIdle: true };
+  if (isAlone && !isIdle) {
+    return { tasks: [], waitsForIdle: true, hasMore: false };
+  }
   // By itself: whatever becomes of the runner, no other task falls with it.
   const chosen = first && isAlone
     ? [first]
     : candidates.filter(({ isSuspect }) => !isSuspect);
-  if (chosen.length === 0) return { tasks: [], waitsForIdle: false };
+  if (!first || chosen.length === 0) {
+    return { tasks: [], waitsForIdle: false, hasMore: false };
+  }
   await lease(connection, chosen.map(({ task }) => task.id), options);
   const rows = chosen.map((candidate) => ({
     ...heldOf(candidate).task,
@@ -152,7 +159,7 @@ async function beginTasks(
   });
   await changes.write(connection);
   const waitsForIdle = !isAlone && chosen.length < candidates.length;
-  return { tasks, waitsForIdle };
+  return { tasks, waitsForIdle, hasMore: first.found > candidates.length };
 }
 
 /** In the order in which they are to run. */
@@ -162,11 +169,13 @@ async function findCandidates(
 ): Promise<readonly Candidate[]> {
   const values = new Values();
   const maxAttempts = `${values.bind(options.maxAttempts)}::INTEGER`;
+  const rows = `FROM (${wantedRows(options, values)})
+    ORDER BY ${RUN_ORDER} LIMIT ${values.bind(options.limit)}`;
   return await connection.json<Candidate[]>(
     `SELECT to_json(list(struct_insert(${HELD_ROW},
-       isSuspect := ${isSuspect(maxAttempts)}) ORDER BY ${RUN_ORDER}))
-     FROM (FROM (${wantedRows(options, values)})
-       ORDER BY ${RUN_ORDER} LIMIT ${values.bind(options.limit)})`,
+       isSuspect := ${isSuspect(maxAttempts)}, found := rows_found)
+       ORDER BY ${RUN_ORDER}))
+     FROM (${fittingRows(rows, RUN_ORDER)})`,
     values.list,
   ) ?? [];
 }
@@ -222,6 +231,9 @@ async function holdTasks(
     count += await hold(connection, { ...options, ahead: rest, range });
   }
   const held = await readHeldTasks(connection, leaseId);
+  if (held.length < count) {
+    await leaveRest(connection, leaseId, held.map(({ task }) => task.id));
+  }
   frontier.reached(held.map(({ rowid }) => rowid));
   return held.map(({ task, rowid }): ClaimedTask => {
     const lease = new PlacedLease(task, { id: leaseId, owner, rowid });
@@ -234,6 +246,19 @@ async function holdTasks(
       lease,
     };
   });
+}
+
+/** Gives back what was held of which the texts did not fit. */
+async function leaveRest(
+  connection: Connection,
+  leaseId: string,
+  ids: readonly string[],
+): Promise<void> {
+  const values = new Values();
+  const sql = `UPDATE agent_tasks SET ${NO_LEASE}
+    WHERE lease_id = ${values.bind(leaseId)} AND status = 'created'
+      AND id NOT IN (SELECT ${values.ids(ids)})`;
+  await changeRows(connection, ids, { sql, values });
 }
 
 async function hold(

@@ -11,6 +11,7 @@ import {
   type DuckDBMaterializedResult,
   type DuckDBPreparedStatement,
 } from "duckdb";
+import { messageOf } from "../../base/errors.ts";
 import { track } from "../../base/under_way.ts";
 import { EMPTY_FILE, explainDuckDbError } from "./explain.ts";
 import { assertWalIsOne, statOf } from "./file.ts";
@@ -34,6 +35,14 @@ export interface Connection {
 /** Opens a connection to the database at a path. */
 export type Connect = (path: string) => Promise<Connection>;
 
+/**
+ * Lets DuckDB have its default, 80% of the machine's or the container's memory. It
+ * reads and writes 2,048 rows of a table at once, be their texts ever so large. What
+ * RESET says holds when it is SET.
+ */
+export const USE_MORE_MEMORY = `RESET memory_limit;
+  SET memory_limit = current_setting('memory_limit')`;
+
 /** DuckDB's defaults are 80% of the memory, and extensions from the network. */
 const OPTIONS = {
   memory_limit: "256MB",
@@ -55,7 +64,7 @@ export async function connectDuckDb(path: string): Promise<Connection> {
   try {
     if (statOf(path)?.size === 0) throw new Error(EMPTY_FILE.source);
     await assertWalIsOne(path);
-    instance = await track(DuckDBInstance.create(path, OPTIONS));
+    instance = await openInstance(path);
     connection = await track(instance.connect());
     // TIMESTAMP columns hold UTC; without this, local time is put into them.
     await track(connection.run("SET TimeZone = 'UTC'"));
@@ -65,6 +74,17 @@ export async function connectDuckDb(path: string): Promise<Connection> {
     instance?.closeSync();
     throw explainDuckDbError(error, path);
   }
+}
+
+/** To replay a log of large texts takes as much memory as to write them. */
+async function openInstance(path: string): Promise<DuckDBInstance> {
+  try {
+    return await track(DuckDBInstance.create(path, OPTIONS));
+  } catch (error) {
+    if (!messageOf(error).includes("Out of Memory Error")) throw error;
+  }
+  const { memory_limit: _, ...rest } = OPTIONS;
+  return await track(DuckDBInstance.create(path, rest));
 }
 
 class DuckDbConnection implements Connection {

@@ -11,7 +11,7 @@ import type { NewTasks } from "../contract.ts";
 import { IdList } from "../id_list.ts";
 import type { Connection, SqlValue } from "./connection.ts";
 import type { Database } from "./database.ts";
-import { Values } from "./values.ts";
+import { fittingSets, Values } from "./values.ts";
 import { writeEvents, type WrittenEvent } from "./write.ts";
 
 /**
@@ -29,7 +29,9 @@ export async function createTasks(
       const at = database.now();
       const ids = new IdList();
       for await (const tasks of oneAhead(incoming.sets())) {
-        ids.add(await insert(connection, tasks, at));
+        for (const set of fittingSets(tasks.map(rowOf), lengthOf)) {
+          ids.add(await insert(connection, set, at));
+        }
       }
       return ids;
     });
@@ -83,18 +85,25 @@ const COLUMNS = {
 
 type Name = keyof typeof COLUMNS;
 
-type Row = Readonly<Record<Name, SqlValue>>;
+interface Row extends Readonly<Record<Name, SqlValue>> {
+  readonly id: string;
+  readonly instruction: string | null;
+  readonly last_update: string | null;
+}
+
+function lengthOf({ instruction, last_update: trace }: Row): number {
+  return (instruction?.length ?? 0) + (trace?.length ?? 0);
+}
 
 const NAMES = Object.keys(COLUMNS) as Name[];
 
 /** A temporary table of a set would keep its memory until the transaction ends. */
 async function insert(
   connection: Connection,
-  tasks: readonly NewTask[],
+  rows: readonly Row[],
   at: Date,
 ): Promise<string[]> {
-  const ids = tasks.map(({ id }) => id ?? crypto.randomUUID());
-  const rows = tasks.map(rowOf);
+  const ids = rows.map(({ id }) => id);
   const columns = Object.fromEntries(
     NAMES.map((name) => [
       name,
@@ -120,6 +129,7 @@ async function insert(
 function rowOf(task: NewTask): Row {
   const { repo, issue, pr } = targetColumnsOf(task);
   return {
+    id: task.id ?? crypto.randomUUID(),
     user_id: task.userId,
     // DuckDB's JSON has no half characters.
     provider: task.provider.toWellFormed(),

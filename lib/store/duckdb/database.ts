@@ -9,7 +9,12 @@ import { backoffMs } from "../../base/backoff.ts";
 import type { Clock } from "../../base/clock.ts";
 import { DatabaseBusyError, DatabaseError } from "../../base/errors.ts";
 import { track } from "../../base/under_way.ts";
-import type { Connect, Connection, SqlValue } from "./connection.ts";
+import {
+  type Connect,
+  type Connection,
+  type SqlValue,
+  USE_MORE_MEMORY,
+} from "./connection.ts";
 import { explainDuckDbError } from "./explain.ts";
 import { fingerprintOf, inodeOf, logSize } from "./file.ts";
 
@@ -100,6 +105,8 @@ export class Database implements AsyncDisposable {
   #looking: ReturnType<typeof setInterval> | undefined;
   #isKept: boolean;
   #holdMs = HOLD_MS;
+  /** What there is to do took more memory than DuckDB usually gets. */
+  #needsMore = false;
 
   constructor(
     path: string,
@@ -324,6 +331,7 @@ export class Database implements AsyncDisposable {
       fingerprint !== this.#fingerprint;
     this.#fingerprint = fingerprint;
     try {
+      if (this.#needsMore) await connection.run(USE_MORE_MEMORY);
       await this.#options.onOpen(connection);
     } catch (error) {
       connection.close();
@@ -358,10 +366,22 @@ export class Database implements AsyncDisposable {
     try {
       return await this.#run(connection, work);
     } catch (error) {
-      const isOver = connection !== this.#connection;
-      if (isOver || !this.#options.isWorthAnother?.(error)) throw error;
+      if (isOutOfMemory(error) && !this.#needsMore) {
+        connection = await this.#withMore();
+      } else {
+        const isOver = connection !== this.#connection;
+        if (isOver || !this.#options.isWorthAnother?.(error)) throw error;
+      }
     }
     return await this.#run(connection, work);
+  }
+
+  /** From now on; where DuckDB gave the instance up, in a new one. */
+  async #withMore(): Promise<CountingConnection> {
+    this.#needsMore = true;
+    if (!this.#connection) return await this.#openNow();
+    await this.#connection.run(USE_MORE_MEMORY);
+    return this.#connection;
   }
 
   async #run<T>(
@@ -430,9 +450,10 @@ export class Database implements AsyncDisposable {
         // Closing does it too, but holds up JavaScript meanwhile.
         await this.#connection.run("CHECKPOINT");
         this.#keptLog = 0;
-      } catch {
+      } catch (error) {
         // The log stays, and with it all that was committed.
         this.#keptLog = logSize(this.path);
+        this.#needsMore ||= isOutOfMemory(error);
       }
     }
     this.#drop();
@@ -452,6 +473,13 @@ export class Database implements AsyncDisposable {
     this.#fingerprint = fingerprint ?? fingerprintOf(this.path);
     if (isReplaced) this.announce();
   }
+}
+
+/** DuckDB may give up the instance for it, and says what led to that then. */
+function isOutOfMemory(error: unknown): boolean {
+  return error instanceof Error &&
+    (error.message.includes("Out of Memory Error") ||
+      isOutOfMemory(error.cause));
 }
 
 /** Counts the rows that were changed: what read only is told to nobody. */

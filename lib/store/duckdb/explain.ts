@@ -65,6 +65,11 @@ const EXPLANATIONS: readonly (readonly [RegExp, string, string])[] = [
     "Raise the limit on the size of files (ulimit -f), or free some space.",
   ],
   [
+    /Out of Memory Error/,
+    "its texts take more memory than there is",
+    "Free some memory, or delete what has ended: agent-runner prune.",
+  ],
+  [
     /still referenced by a foreign key/i,
     "DuckDB refuses to update a row that a foreign key refers to where an " +
     "index covers a changed column",

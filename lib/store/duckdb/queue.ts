@@ -36,6 +36,7 @@ import { HELD_ROW, heldOf, type HeldRow } from "./rows.ts";
 import { Values } from "./values.ts";
 import {
   changeRows,
+  NO_LEASE,
   refusalOf,
   RefusedRowsError,
   writeTransitions,
@@ -102,7 +103,12 @@ export class DuckDbQueue implements Queue {
           throw refusalOf(error, []);
         }
       },
-    ) ?? { tasks: [], waitsForIdle: false, at: this.#database.now() };
+    ) ?? {
+      tasks: [],
+      waitsForIdle: false,
+      hasMore: false,
+      at: this.#database.now(),
+    };
   }
 
   /** A runner beside this one could not renew its leases: they are let run out. */
@@ -153,7 +159,8 @@ export class DuckDbQueue implements Queue {
         for (const id of error.ids) this.#leaveOut(id, error);
       }
     }
-    return { tasks, waitsForIdle, at: first?.at ?? this.#database.now() };
+    const at = first?.at ?? this.#database.now();
+    return { tasks, waitsForIdle, hasMore: false, at };
   }
 
   #leftOut(): string[] {
@@ -307,8 +314,7 @@ export class DuckDbQueue implements Queue {
       (part) =>
         this.#transaction(async (connection) => {
           const values = new Values();
-          const sql = `UPDATE agent_tasks SET lease_id = NULL,
-              lease_owner = NULL, lease_expires_at = NULL
+          const sql = `UPDATE agent_tasks SET ${NO_LEASE}
             WHERE status = 'created' AND ${isLeased(part, values)}`;
           await changeRows(connection, taskIdsOf(part), { sql, values });
           return part;

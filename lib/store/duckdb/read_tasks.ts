@@ -17,6 +17,7 @@ import {
 } from "../contract.ts";
 import type { Connection, SqlValue } from "./connection.ts";
 import {
+  fittingRows,
   IS_CANCELLED,
   IS_RETRYING,
   TASK_FIELDS,
@@ -57,24 +58,13 @@ export async function chooseTasks(
 /** An infinite time has no epoch. */
 const CREATED_US = "coalesce(epoch_us(created_at), 0)";
 
+/** The order of pages. */
+const NEWEST_FIRST = `${CREATED_US} DESC, rowid DESC`;
+
 interface PlacedRow extends TaskRow {
   readonly us: number;
-}
-
-/** The rows of a SELECT from the table of tasks, in its order. */
-async function readRows(
-  connection: Connection,
-  source: string,
-  values: readonly SqlValue[],
-): Promise<PlacedRow[]> {
-  // row_number() carries the order of the source into the list.
-  return await connection.json<PlacedRow[]>(
-    `SELECT to_json(list(row ORDER BY position)) FROM (
-       SELECT row_number() OVER () AS position,
-         struct_insert(${TASK_ROW}, us := ${CREATED_US}) AS row
-       FROM (${source}))`,
-    values,
-  ) ?? [];
+  /** How many there were, those whose texts did not fit included. */
+  readonly found: number;
 }
 
 /** The tasks that the rest of a SELECT finds, in its order. */
@@ -83,8 +73,14 @@ export async function readTasks(
   rest: string,
   values: readonly SqlValue[],
 ): Promise<AgentTask[]> {
-  const source = `SELECT * FROM agent_tasks ${rest}`;
-  return (await readRows(connection, source, values)).map(taskOf);
+  // row_number() carries the order of the source into the list.
+  const rows = await connection.json<TaskRow[]>(
+    `SELECT to_json(list(row ORDER BY position)) FROM (
+       SELECT row_number() OVER () AS position, ${TASK_ROW} AS row
+       FROM (SELECT * FROM agent_tasks ${rest}))`,
+    values,
+  ) ?? [];
+  return rows.map(taskOf);
 }
 
 /** A page of 500 tasks must not be hundreds of megabytes. */
@@ -116,22 +112,25 @@ export async function readPage(
 ): Promise<TaskPage> {
   const wanted = [...chosenBy(filter), text?.toLowerCase() ?? null];
   const place = after === undefined ? undefined : parsePlace(after);
-  const rows = await readRows(
-    connection,
-    `SELECT * ${isWhole ? "" : SHORTENED} FROM (
-       SELECT * FROM agent_tasks WHERE ${IS_WANTED} AND (${IS_AFTER})
-       ORDER BY ${CREATED_US} DESC, rowid DESC LIMIT $6)`,
+  const found = `SELECT * ${isWhole ? "" : SHORTENED} FROM (
+    SELECT *, rowid FROM agent_tasks WHERE ${IS_WANTED} AND (${IS_AFTER})
+    ORDER BY ${NEWEST_FIRST} LIMIT $6)`;
+  const rows = await connection.json<PlacedRow[]>(
+    `SELECT to_json(list(struct_insert(${TASK_ROW}, us := ${CREATED_US},
+       found := rows_found) ORDER BY ${NEWEST_FIRST}))
+     FROM (${fittingRows(found, NEWEST_FIRST)})`,
     // One more than is shown, to know whether there are more.
     [...wanted, place?.us ?? null, place?.id ?? null, limit + 1],
-  );
+  ) ?? [];
   const total = await connection.json<number>(
     `SELECT to_json(count(*)) FROM agent_tasks WHERE ${IS_WANTED}`,
     wanted,
   );
-  const last = rows.length > limit ? rows[limit - 1] : undefined;
+  const shown = rows.slice(0, limit);
+  const last = shown.at(-1);
   return {
-    tasks: rows.slice(0, limit).map(taskOf),
-    next: last && formatPlace(last),
+    next: last && last.found > shown.length ? formatPlace(last) : undefined,
+    tasks: shown.map(taskOf),
     total: total ?? 0,
   };
 }

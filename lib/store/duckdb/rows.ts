@@ -11,6 +11,7 @@ import type { AgentTask, TaskEvent, TaskEventKind } from "../../task/task.ts";
 import { parseTrace } from "../../task/trace.ts";
 import type { Held } from "../../task/transitions.ts";
 import type { Connection } from "./connection.ts";
+import { SET_CHARACTERS } from "./values.ts";
 
 /** How each field of a task is computed from its row; times as ms since 1970. */
 export const TASK_FIELDS = {
@@ -124,6 +125,22 @@ export const HELD_ROW = `{task: ${TASK}, leaseId: lease_id}`;
 /** The order in which tasks run; `rowid` keeps the order of one batch. */
 export const RUN_ORDER = "coalesce(priority, 0) DESC, created_at, rowid";
 
+const TEXT_SIZE = `(coalesce(strlen(instruction), 0)
+  + coalesce(strlen(last_update), 0))`;
+
+/**
+ * A SELECT of the first of these rows, in that order: those whose texts can be read
+ * at once, and one in any case. `rows_found` is how many there were.
+ */
+export function fittingRows(rows: string, order: string): string {
+  return `SELECT * FROM (
+    SELECT *, count(*) OVER () AS rows_found, ${TEXT_SIZE} AS text_size,
+      sum(text_size) OVER (ORDER BY ${order} ROWS UNBOUNDED PRECEDING)
+        AS text_total
+    FROM (${rows}))
+    WHERE text_total <= ${SET_CHARACTERS} OR text_total = text_size`;
+}
+
 /** Makes a task of its row, in place. */
 export function taskOf({ task }: TaskRow): AgentTask {
   return Object.assign(task, {
@@ -215,7 +232,7 @@ export interface HeldTask {
   readonly rowid: number;
 }
 
-/** The tasks of a lease that were never begun, in the order to run them. */
+/** The first tasks of a lease that were never begun, in the order to run them. */
 export async function readHeldTasks(
   connection: Connection,
   leaseId: string,
@@ -224,10 +241,12 @@ export async function readHeldTasks(
   const lists = HELD_FIELDS.map((name) =>
     `${name}: list(${TASK_FIELDS[name]})`
   );
+  const held = `SELECT *, rowid FROM agent_tasks
+    WHERE lease_id = $1 AND status = 'created'`;
   const columns = await connection.json<HeldColumns>(
     `SELECT to_json({${lists.join(", ")}, rowid: list(rowid)}) FROM (
-       SELECT *, rowid FROM agent_tasks WHERE lease_id = $1 AND status = 'created'
-       ORDER BY ${RUN_ORDER}) HAVING count(*) > 0`,
+       FROM (${fittingRows(held, RUN_ORDER)}) ORDER BY ${RUN_ORDER})
+     HAVING count(*) > 0`,
     [leaseId],
   );
   let createdAt = new Date(NaN);

@@ -13,7 +13,7 @@ import { explanationOf } from "./explain.ts";
 import { writeNotifications } from "./notifications.ts";
 import { isIn, type Range, rangeOf } from "./places.ts";
 import { HELD_ROW, heldOf, type HeldRow } from "./rows.ts";
-import { type Column, Values } from "./values.ts";
+import { type Column, fittingSets, Values } from "./values.ts";
 
 /** DuckDB refuses one of the rows; which one, it does not say. */
 export class RefusedRowsError extends Error {
@@ -172,6 +172,9 @@ const COLUMNS: Readonly<
 
 const LEASE = ["lease_id", "lease_owner", "lease_expires_at"];
 
+/** What an UPDATE sets where nobody works on a task any more. */
+export const NO_LEASE = LEASE.map((name) => `${name} = NULL`).join(", ");
+
 /** A row of a task's history that is to be written. */
 export interface WrittenEvent {
   readonly id: string;
@@ -252,7 +255,10 @@ export class Changes<Row extends TaskRow> {
   async write(connection: Connection, range?: Range): Promise<void> {
     if (this.#changes.size === 0) return;
     const changes = [...this.#changes.values()];
-    await this.#writeRows(connection, changes, range);
+    const lengthOf = ({ after }: Change<Row>) => after.traceText?.length ?? 0;
+    for (const set of fittingSets(changes, lengthOf)) {
+      await this.#writeRows(connection, set, range);
+    }
     for (const round of this.#rounds) {
       const events = round.map(eventOf);
       await writeEvents(connection, events, this.#at);
@@ -277,7 +283,7 @@ export class Changes<Row extends TaskRow> {
       set.push(`${name} = o.${name}`);
     }
     const keeps = changes.map(({ after }) => after.leaseId !== null);
-    if (!keeps.includes(true)) set.push(...LEASE.map((it) => `${it} = NULL`));
+    if (!keeps.includes(true)) set.push(NO_LEASE);
     else if (keeps.includes(false)) {
       columns.keeps = { type: "BOOLEAN", values: keeps };
       set.push(

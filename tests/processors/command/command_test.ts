@@ -148,6 +148,14 @@ const MESSAGES: [lines: string[], outcome: Outcome][] = [
     ],
     { kind: "completed", result: "this" },
   ],
+  [
+    ['\x1b[32m{"agent_runner":"result","value":"green"}\x1b[0m'],
+    { kind: "completed", result: "green" },
+  ],
+  [
+    ['{"\x1b[1magent_runner\x1b[0m":"result","value":"dull"}'],
+    { kind: "completed", result: "dull" },
+  ],
   // What is no message is kept as text.
   ...[
     '{"agent_runner":"reslt","value":1}',

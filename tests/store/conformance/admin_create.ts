@@ -191,6 +191,23 @@ function testRefused(test: Test): void {
     assertEquals(await statesOf(store), { created: 3 });
   });
 
+  test("create() adds nothing where a time can't be kept, alone and among others", async ({ store }) => {
+    const runAt = BEYOND_ALL_YEARS;
+    for (const tasks of [[{ runAt }], [{}, { runAt }]]) {
+      await assertRejects(() => create(store, tasks));
+    }
+    assertEquals(await statesOf(store), {});
+  });
+
+  test("create() keeps half a character as U+FFFD", async ({ store }) => {
+    const id = await createOne(store, {
+      instruction: "\ud83d",
+      trace: { half: "\ud83d" },
+    });
+    const { instruction, traceText } = await taskOf(store, id);
+    assertEquals([instruction, traceText], ["\ufffd", '{"half":"\ufffd"}']);
+  });
+
   test("create() adds nothing where one target can't be read", async ({ store }) => {
     await assertRejects(
       () => create(store, [{}, { targetType: "issue", targetRef: "a#b" }]),
@@ -200,6 +217,9 @@ function testRefused(test: Test): void {
     assertEquals(await statesOf(store), {});
   });
 }
+
+/** The last time that the language has: its year has six digits. */
+const BEYOND_ALL_YEARS = new Date(8.64e15);
 
 /** Tasks that come set by set, as a file's lines do. */
 function setsOf(

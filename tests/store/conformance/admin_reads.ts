@@ -20,6 +20,7 @@ import {
   createMany,
   createOne,
   HOUR,
+  LARGE,
   later,
   LEASE_MS,
   minutes,
@@ -129,6 +130,24 @@ function testPage(test: Test): void {
       ids.sort(),
     );
     assertEquals(rest.total, ids.length + young.length);
+  });
+
+  test("page() gives what can be read at once, and where the next begins", async ({ store }) => {
+    const ids = await createMany(store, 4, LARGE);
+    const found: string[] = [];
+    let after: string | undefined;
+    do {
+      const page = await store.admin.page({ limit: 4, isWhole: true, after });
+      found.push(...page.tasks.map(({ id }) => id));
+      assertEquals([page.total, page.next === undefined], [
+        4,
+        found.length === 4,
+      ]);
+      after = page.next;
+    } while (after !== undefined);
+    assertEquals(found, ids.toReversed());
+    const { tasks } = await store.admin.page({ limit: 4 });
+    assertEquals(tasks.length, 4);
   });
 
   test("page() of an empty store is the last one", async ({ store }) => {

@@ -23,6 +23,7 @@ import {
   endAbandoned,
   historyOf,
   idsOf,
+  LARGE,
   later,
   LEASE_MS,
   leasesOf,
@@ -50,6 +51,16 @@ function withoutLease(
 }
 
 function testHeld(test: Test): void {
+  test("claim() holds what can be read at once, and leaves the rest to others", async ({ store }) => {
+    const ids = await createMany(store, 5, LARGE);
+    const { tasks } = await claim(store, { limit: 1, ahead: 4 });
+    const { tasks: others } = await claim(store, { limit: 1 });
+    assertEquals(
+      [...tasks, ...others].map(({ task }) => task.id),
+      ids.slice(0, tasks.length + 1),
+    );
+  });
+
   test("claim() holds as many more as it may, and changes nothing of them but their lease", async ({ store, elapse }) => {
     const ids = await createMany(store, 6, { trace: { mine: 1 } });
     const before = await Promise.all(ids.map((id) => taskOf(store, id)));

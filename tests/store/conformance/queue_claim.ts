@@ -29,6 +29,7 @@ import {
   historyOf,
   HOUR,
   idsOf,
+  LARGE,
   later,
   LEASE_MS,
   MINUTE,
@@ -74,6 +75,18 @@ function testOrder(test: Test): void {
       ],
       order,
     );
+  });
+
+  test("claim() begins what can be read at once, and says that there is more", async ({ store }) => {
+    const ids = await createMany(store, 4, LARGE);
+    const begun: string[] = [];
+    for (let hasMore = true; hasMore;) {
+      const claimed = await claim(store, { limit: 4, ahead: 9 });
+      begun.push(...idsOf(claimed));
+      assertEquals(claimed.hasMore, begun.length < 4);
+      ({ hasMore } = claimed);
+    }
+    assertEquals(begun, ids);
   });
 
   test("claim() begins no more than its limit", async ({ store }) => {

@@ -60,6 +60,9 @@ export const USER = "6ba7b810-9dad-41d1-80b4-00c04fd430c8";
 /** The lease of {@linkcode claim}, in milliseconds. */
 export const LEASE_MS = MINUTE;
 
+/** Four of these are more than any store reads at once. */
+export const LARGE = { instruction: "x".repeat(8 * 1024 ** 2) };
+
 export function newTask(fields: Partial<NewTask> = {}): NewTask {
   return { userId: USER, provider: "simulate", ...fields };
 }

@@ -5,6 +5,7 @@ import { settled } from "../../../lib/base/under_way.ts";
 import {
   connectDuckDb,
   type Connection,
+  USE_MORE_MEMORY,
 } from "../../../lib/store/duckdb/connection.ts";
 import { Folder } from "../../cli/cli.ts";
 import { Child } from "../../support/fixtures/child.ts";
@@ -110,6 +111,18 @@ Deno.test("connectDuckDb() takes little of the machine, nothing from the network
       autoinstall_known_extensions: "false",
       autoload_known_extensions: "false",
     });
+  });
+});
+
+Deno.test("USE_MORE_MEMORY lets DuckDB have more than it usually gets", async () => {
+  await withConnection(async (connection) => {
+    await connection.run("SET memory_limit = '20MB'");
+    const large = "SELECT repeat('x', 40_000_000) AS text";
+    const make = (name: string) =>
+      connection.run(`CREATE TEMP TABLE ${name} AS ${large}`);
+    await assertRejects(() => make("first"), Error, "Out of Memory Error");
+    await connection.run(USE_MORE_MEMORY);
+    await make("second");
   });
 });
 

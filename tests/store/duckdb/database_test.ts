@@ -9,9 +9,10 @@ import {
 } from "@std/assert";
 import { assertSpyCalls, spy } from "@std/testing/mock";
 import { DatabaseBusyError, DatabaseError } from "../../../lib/base/errors.ts";
-import type {
-  Connect,
-  Connection,
+import {
+  type Connect,
+  type Connection,
+  USE_MORE_MEMORY,
 } from "../../../lib/store/duckdb/connection.ts";
 import {
   Database,
@@ -451,6 +452,47 @@ Deno.test("transaction() rolls back where its work throws", async () => {
   await database.transaction((connection) => connection.run("next"));
   assertEquals(log.slice(-2), ["next", "COMMIT"]);
   assertEquals(stubs.count("open"), 1);
+  await database[Symbol.asyncDispose]();
+});
+
+Deno.test("transaction() runs once more, with more memory, what took too much", async () => {
+  const { database, stubs, log } = setUp();
+  stubs.failures.set("work", new Error("Out of Memory Error: 244.1 MiB used"));
+  await database.transaction((connection) => connection.run("work"));
+  assertEquals(log.slice(3), [
+    "work",
+    "ROLLBACK",
+    USE_MORE_MEMORY,
+    "BEGIN TRANSACTION",
+    "work",
+    "COMMIT",
+  ]);
+  await database[Symbol.asyncDispose]();
+});
+
+Deno.test("transaction() opens the file with more memory where DuckDB gave up for too little", async () => {
+  const { database, stubs, log } = setUp();
+  stubs.failures.set(
+    "COMMIT",
+    new Error("FATAL Error: Failed\nOriginal Error: Out of Memory Error: used"),
+  );
+  stubs.failures.set("ROLLBACK", new Error("FATAL Error: invalidated"));
+  await database.transaction((connection) => connection.run("work"));
+  assertEquals(log.slice(log.indexOf("close")), [
+    "close",
+    "open",
+    USE_MORE_MEMORY,
+    "onOpen",
+    "BEGIN TRANSACTION",
+    "work",
+    "COMMIT",
+  ]);
+  stubs.failures.set("work", new Error("Out of Memory Error: all of it"));
+  await assertRejects(
+    () => database.transaction((connection) => connection.run("work")),
+    DatabaseError,
+    "its texts take more memory than there is",
+  );
   await database[Symbol.asyncDispose]();
 });
 

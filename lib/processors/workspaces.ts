@@ -1,0 +1,64 @@
+/**
+ * Finds the folders that the configuration gives to tasks.
+ *
+ * @module
+ */
+
+import { dirname, resolve } from "node:path";
+import type { ProcessorsConfig } from "./open.ts";
+
+type WorkspacesConfig = Pick<ProcessorsConfig, "configPath" | "providers">;
+
+/** A task's own folder. */
+export interface TaskFolder {
+  readonly taskId: string;
+  readonly path: string;
+}
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** All that are there, of whichever database their tasks are. */
+export async function* foldersOf(
+  config: WorkspacesConfig,
+): AsyncGenerator<TaskFolder> {
+  for (const workspace of workspacesOf(config)) {
+    try {
+      for await (const { name, isDirectory } of Deno.readDir(workspace)) {
+        if (!isDirectory || !UUID.test(name)) continue;
+        yield { taskId: name, path: resolve(workspace, name) };
+      }
+    } catch (error) {
+      // Made with the first task's.
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  }
+}
+
+/** The folders below which tasks have their own, named by their ids. */
+function workspacesOf(
+  { configPath, providers = new Map() }: WorkspacesConfig,
+): ReadonlySet<string> {
+  return new Set(
+    [...providers.values()].flatMap(({ options }) =>
+      options.processor === "command" && options.workspace !== undefined
+        ? resolve(dirname(configPath ?? ""), options.workspace)
+        : []
+    ),
+  );
+}
+
+/** Where a task has its own folder; undefined where none is there. */
+export async function workspaceOf(
+  taskId: string,
+  config: WorkspacesConfig,
+): Promise<string | undefined> {
+  for (const workspace of workspacesOf(config)) {
+    const path = resolve(workspace, taskId);
+    try {
+      if ((await Deno.lstat(path)).isDirectory) return path;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  }
+  return undefined;
+}
