@@ -49,13 +49,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     const config = loadConfig(settings, Deno.env.get, file);
     giveBack(command, config);
     using log = createLog({ level: config.logLevel, format: config.logFormat });
-    if (!keepPrivate()) {
-      log.warning(
-        "Cannot keep files and secrets from others on this machine: the C " +
-          "library can't be called. Set umask 077 before the start.",
-        { event: "not_private" },
-      );
-    }
+    keepPrivate(log);
     const parts = { config, clock: systemClock, log };
     return await (command.run ?? runTasks)({
       ...parts,

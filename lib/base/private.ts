@@ -5,6 +5,7 @@
  */
 
 import { openLibc } from "./libc.ts";
+import type { Log } from "./log.ts";
 
 const hasModes = Deno.build.os !== "windows";
 const OTHERS = 0o007;
@@ -26,16 +27,22 @@ let given = 0;
 
 /**
  * From now on, what this process makes is for its owner only, and on Linux only
- * root can read its environment and its memory: what it starts can't. False
+ * root can read its environment and its memory: what it starts can't. Says so
  * where that can't be had.
  */
-export function keepPrivate(): boolean {
-  if (!hasModes) return true;
+export function keepPrivate(log: Log): void {
+  if (!hasModes) return;
   const libc = openLibc(SYMBOLS)?.symbols;
-  if (!libc) return false;
-  setUmask = libc.umask;
-  given = setUmask(ALL_BUT_OWNER);
-  return !libc.prctl || libc.prctl(PR_SET_DUMPABLE, 0n, 0n, 0n, 0n) === 0;
+  setUmask = libc?.umask;
+  given = setUmask?.(ALL_BUT_OWNER) ?? 0;
+  const isDone = libc &&
+    (!libc.prctl || libc.prctl(PR_SET_DUMPABLE, 0n, 0n, 0n, 0n) === 0);
+  if (isDone) return;
+  log.warning(
+    "Cannot keep files and secrets from others on this machine: the C library " +
+      "can't be called. Set umask 077 before the start.",
+    { event: "not_private" },
+  );
 }
 
 /**
