@@ -141,16 +141,18 @@ const commonTaskFields = {
   updated_at: time,
 };
 
-/** A task with its trace. */
-export const taskSchema = z.object({
+const taskFields = {
   ...commonTaskFields,
   trace: json.openapi({
     description: "An object; a text where another program left no JSON object",
   }),
-}).openapi("Task");
+};
+
+/** A task with its trace. */
+export const taskSchema = z.object(taskFields).openapi("Task");
 
 /** A task that was just created. */
-export const createdTaskSchema = taskSchema.extend({ warnings })
+export const createdTaskSchema = z.object({ ...taskFields, warnings })
   .openapi("CreatedTask");
 
 /** A task in a list. */

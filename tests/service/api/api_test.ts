@@ -23,11 +23,15 @@ Deno.test("POST /tasks creates a task with every field, GET has it", async () =>
   const { status, headers, body } = await test.post(TASKS, given);
   assertEquals(status, 201);
   assertEquals(headers.get("Location"), `${TASKS}/${given.id}`);
-  const { created_at, updated_at, ...rest } = body;
+  const { warnings, ...created } = body;
+  assertEquals(warnings, []);
+  const { created_at, updated_at, ...rest } = created;
   assertEquals(created_at, updated_at);
   assertEquals(rest, {
     id: given.id,
     state: "created",
+    shown_state: "created",
+    simulated: false,
     user_id: given.user,
     provider: "claude",
     target_type: "pr",
@@ -44,7 +48,27 @@ Deno.test("POST /tasks creates a task with every field, GET has it", async () =>
     lease_expires_at: null,
     cancel_requested_at: null,
   });
-  assertEquals(await test.ok(`${TASKS}/${given.id}`), body);
+  assertEquals(await test.ok(`${TASKS}/${given.id}`), created);
+});
+
+Deno.test("POST /tasks and /tasks/batch say whose tasks nobody works on", async () => {
+  await using test = await TestService.start({
+    served: {
+      defaultProvider: "claude",
+      warningFor: (provider) =>
+        provider === "claude" ? undefined : `Nobody serves ${provider}`,
+    },
+  });
+  const { body } = await test.post(TASKS, { instruction: "x" });
+  assertEquals([body.provider, body.warnings], ["claude", []]);
+  const tasks = ["a", "claude", "a", "b"].map((provider) => ({
+    instruction: "x",
+    provider,
+  }));
+  const batch = await test.post(`${TASKS}/batch`, { tasks });
+  assertEquals(batch.body.warnings, ["Nobody serves a", "Nobody serves b"]);
+  const session = await test.ok("/api/v1/session");
+  assertEquals(session.default_provider, "claude");
 });
 
 Deno.test("POST /tasks keeps integers beyond 2^53 of a trace", async () => {

@@ -288,6 +288,7 @@ Deno.test("a browser gets a session for the token, in a cookie that no script re
     token_needed: true,
     authorized: false,
     may_change: false,
+    default_provider: "",
   });
   const { status, body, cookie } = await login(test, TOKEN);
   assertEquals([status, body.authorized], [200, true]);
@@ -412,6 +413,7 @@ Deno.test("without a token, there is no session to begin", async () => {
     token_needed: false,
     authorized: true,
     may_change: true,
+    default_provider: "simulate",
   });
   const { status, cookie } = await login(test, "anything");
   assertEquals([status, cookie], [200, ""]);
