@@ -443,9 +443,9 @@ Deno.test("renderTable() does without other columns before the instruction", () 
     instruction: "Fix the build",
   }];
   const [header = "", row = ""] = table(tasks, { width: 40 });
-  assertEquals(header, "ID        STATE        INSTRUCTION");
-  assertStringIncludes(row, "needs_input  Fix the build");
-  const [wider = ""] = table(tasks, { width: 54 });
+  assertEquals(header, "ID        STATE            INSTRUCTION");
+  assertStringIncludes(row, "waiting for you  Fix the build");
+  const [wider = ""] = table(tasks, { width: 58 });
   assertStringIncludes(wider, "AGE  TARGET ");
   assertFalse(wider.includes("PROVIDER"));
 });
