@@ -58,16 +58,38 @@ const OPTIONS = {
  * @throws {DatabaseBusyError} where another process holds the file.
  * @throws {DatabaseError} where it can't be opened for another reason.
  */
-export async function connectDuckDb(path: string): Promise<Connection> {
+export function connectDuckDb(path: string): Promise<Connection> {
+  return connect(path, () => openInstance(path));
+}
+
+/**
+ * The same, but that nothing is logged: where the process dies before the next
+ * CHECKPOINT, the file is as it was.
+ */
+export function connectUnlogged(path: string): Promise<Connection> {
+  const name = path.replaceAll("'", "''");
+  return connect(
+    path,
+    () => openInstance(":memory:"),
+    // A path can't be bound.
+    `ATTACH '${name}' AS unlogged (RECOVERY_MODE no_wal_writes); USE unlogged`,
+  );
+}
+
+async function connect(
+  path: string,
+  open: () => Promise<DuckDBInstance>,
+  begin = "",
+): Promise<Connection> {
   let instance: DuckDBInstance | undefined;
   let connection: DuckDBConnection | undefined;
   try {
     if (statOf(path)?.size === 0) throw new Error(EMPTY_FILE.source);
     await assertWalIsOne(path);
-    instance = await openInstance(path);
+    instance = await open();
     connection = await track(instance.connect());
     // TIMESTAMP columns hold UTC; without this, local time is put into them.
-    await track(connection.run("SET TimeZone = 'UTC'"));
+    await track(connection.run(`SET TimeZone = 'UTC'; ${begin}`));
     return new DuckDbConnection(instance, connection);
   } catch (error) {
     connection?.closeSync(); // An instance lives as long as its connections.

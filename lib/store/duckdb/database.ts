@@ -24,8 +24,13 @@ export interface DatabaseOptions {
   readonly exclusive?: boolean;
   /** How long to wait while another process holds the file. @default {10_000} */
   readonly waitMs?: number;
-  /** Called with each new connection before anything else uses it. */
-  readonly onOpen: (connection: Connection) => Promise<void>;
+  /**
+   * Called with each new connection before anything else uses it. Where it returns a
+   * function, the file is closed for that, and opened again.
+   */
+  readonly onOpen: (
+    connection: Connection,
+  ) => Promise<(() => Promise<void>) | undefined>;
   /** Whether to run a transaction once more that failed so. @default {never} */
   readonly isWorthAnother?: (error: unknown) => boolean;
 }
@@ -330,12 +335,18 @@ export class Database implements AsyncDisposable {
     const isChanged = this.#fingerprint !== undefined &&
       fingerprint !== this.#fingerprint;
     this.#fingerprint = fingerprint;
+    let mend: (() => Promise<void>) | undefined;
     try {
       if (this.#needsMore) await connection.run(USE_MORE_MEMORY);
-      await this.#options.onOpen(connection);
+      mend = await this.#options.onOpen(connection);
     } catch (error) {
       connection.close();
       throw this.#explained(error);
+    }
+    if (mend) {
+      connection.close();
+      await mend();
+      return await this.#openNow();
     }
     this.#openedAt = this.clock.monotonic();
     this.#shortTransactions = 0;

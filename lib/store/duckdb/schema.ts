@@ -6,7 +6,8 @@
  */
 
 import { DatabaseError } from "../../base/errors.ts";
-import type { Connection } from "./connection.ts";
+import { type Connection, connectUnlogged } from "./connection.ts";
+import { explainDuckDbError } from "./explain.ts";
 
 /** The columns of HandsFree's table; never changed where they exist. */
 const HANDSFREE_COLUMNS = {
@@ -54,7 +55,8 @@ const EVENTS_TABLE = `
     occurred_at TIMESTAMPTZ NOT NULL,
     attempt INTEGER NOT NULL,
     runner TEXT,
-    detail TEXT
+    detail TEXT,
+    printed TEXT
   )`;
 
 /** What a program printed, as JSON. Earlier versions did not keep it. */
@@ -65,6 +67,12 @@ const PRINTED_COLUMN = `
 const RUNNERS_TABLE = `
   CREATE TABLE IF NOT EXISTS agent_runner_file (
     last_used_at TIMESTAMPTZ, rescues_from TIMESTAMPTZ)`;
+
+const OTHERS = [
+  "CREATE SEQUENCE IF NOT EXISTS agent_task_event_ids",
+  EVENTS_TABLE,
+  RUNNERS_TABLE,
+];
 
 /**
  * Earlier versions gave an attempt back that ended with a question. Counted like all
@@ -93,14 +101,75 @@ async function isComplete(connection: Connection): Promise<boolean> {
 }
 
 /**
- * Makes what is missing, and keeps what is there. Returns what there was to do.
+ * Makes the tables where there are none; what is there is kept. Says what there was
+ * to do; of what is `outdated`, {@linkcode upgradeSchema} is to be called.
  *
  * @throws {DatabaseError} where there is another table called `agent_tasks`.
  */
 export async function ensureSchema(
   connection: Connection,
-): Promise<"created" | "upgraded" | "complete"> {
+): Promise<"created" | "complete" | "outdated"> {
   if (await isComplete(connection)) return "complete";
+  const { columns, missing } = await readColumns(connection);
+  if (!missing) {
+    const all = Object.entries(TASK_COLUMNS);
+    await change(connection, [
+      `CREATE TABLE agent_tasks (${
+        all.map((column) => column.join(" ")).join(", ")
+      })`,
+      ...OTHERS,
+    ]);
+    return "created";
+  }
+  const hasOthers = columns.has("agent_task_events.printed") &&
+    columns.has("agent_runner_file.rescues_from");
+  return hasOthers && missing.length === 0 ? "complete" : "outdated";
+}
+
+/**
+ * Adds to a file what an earlier version, or HandsFree, has not put there. Not
+ * logged: where a process dies after an ALTER of a table with a default like
+ * `now()`, DuckDB can't read its log again, and nobody can open the file any more.
+ */
+export async function upgradeSchema(path: string): Promise<void> {
+  const connection = await connectUnlogged(path);
+  try {
+    const { missing = [] } = await readColumns(connection);
+    await change(connection, [
+      ...missing.map(([name, type]) =>
+        `ALTER TABLE agent_tasks ADD COLUMN ${name} ${type}`
+      ),
+      ...OTHERS,
+      PRINTED_COLUMN,
+      ...missing.some(([name]) => name === "questions")
+        ? [COUNT_QUESTIONS]
+        : [],
+    ]);
+    await connection.run("CHECKPOINT");
+  } catch (error) {
+    throw explainDuckDbError(error, path);
+  } finally {
+    connection.close();
+  }
+}
+
+async function change(
+  connection: Connection,
+  statements: readonly string[],
+): Promise<void> {
+  await connection.run("BEGIN TRANSACTION");
+  for (const sql of statements) await connection.run(sql);
+  await connection.run("COMMIT");
+}
+
+interface Columns {
+  /** `table.column` */
+  readonly columns: ReadonlySet<string>;
+  /** What `agent_tasks` lacks; undefined where there is no such table. */
+  readonly missing: readonly [name: string, type: string][] | undefined;
+}
+
+async function readColumns(connection: Connection): Promise<Columns> {
   const columns = new Set(
     await connection.json<string[]>(
       `SELECT to_json(list(table_name || '.' || column_name))
@@ -121,33 +190,8 @@ export async function ensureSchema(
       }. ` + "It was made by another program; give another --db-path.",
     );
   }
-  const missing = Object.entries(RUNNER_COLUMNS).filter(([name]) => !has(name));
-  const hasOthers = columns.has("agent_task_events.printed") &&
-    columns.has("agent_runner_file.rescues_from");
-  if (hasTable && hasOthers && missing.length === 0) return "complete";
-
-  await connection.run("BEGIN TRANSACTION");
-  if (!hasTable) {
-    const all = Object.entries(TASK_COLUMNS);
-    await connection.run(
-      `CREATE TABLE agent_tasks (${
-        all.map((column) => column.join(" ")).join(", ")
-      })`,
-    );
-  } else {
-    for (const [name, type] of missing) {
-      await connection.run(
-        `ALTER TABLE agent_tasks ADD COLUMN ${name} ${type}`,
-      );
-    }
-  }
-  await connection.run(
-    "CREATE SEQUENCE IF NOT EXISTS agent_task_event_ids",
-  );
-  await connection.run(EVENTS_TABLE);
-  await connection.run(PRINTED_COLUMN);
-  await connection.run(RUNNERS_TABLE);
-  if (hasTable && !has("questions")) await connection.run(COUNT_QUESTIONS);
-  await connection.run("COMMIT");
-  return hasTable ? "upgraded" : "created";
+  const missing = hasTable
+    ? Object.entries(RUNNER_COLUMNS).filter(([name]) => !has(name))
+    : undefined;
+  return { columns, missing };
 }

@@ -18,7 +18,7 @@ import {
 import { DuckDbOutbox } from "./outbox.ts";
 import { DuckDbQueue } from "./queue.ts";
 import { hasLeases } from "./grace.ts";
-import { ensureSchema } from "./schema.ts";
+import { ensureSchema, upgradeSchema } from "./schema.ts";
 
 /** Options for {@linkcode openDuckDbStore}. */
 export interface DuckDbStoreOptions
@@ -63,8 +63,11 @@ export async function openDuckDbStore(
   const database = new Database(path, { clock, connect }, {
     ...rest,
     onOpen: async (connection) => {
-      if (await ensureSchema(connection) === "created") onCreate?.();
+      const found = await ensureSchema(connection);
+      if (found === "outdated") return () => upgradeSchema(path);
+      if (found === "created") onCreate?.();
       if (isNotifying) attachNotifications(connection, notifications);
+      return undefined;
     },
     isWorthAnother: (error) => error instanceof NotificationsError,
   });

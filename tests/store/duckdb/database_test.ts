@@ -82,7 +82,7 @@ function setUp(
   const database = new Database(path, { clock, connect: stubs.connect }, {
     onOpen: () => {
       stubs.log.push("onOpen");
-      return Promise.resolve();
+      return Promise.resolve(undefined);
     },
     ...options,
   });
@@ -554,7 +554,7 @@ Deno.test("onOpen() closes the connection where it throws", async () => {
   const { database, log } = setUp({
     onOpen: () => {
       const error = errors.pop();
-      return error ? Promise.reject(error) : nothing();
+      return error ? Promise.reject(error) : Promise.resolve(undefined);
     },
   });
   const thrown = await assertRejects(() => database.transaction(nothing));
