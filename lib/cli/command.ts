@@ -96,7 +96,7 @@ export const SPREADSHEET_FLAG: Flag = {
 export const STATE_FLAG: Flag = {
   name: "state",
   placeholder: "STATE",
-  summary: `${SHOWN_STATES.join(", ")}; several with commas`,
+  summary: SHOWN_STATES.join(),
   choices: SHOWN_STATES,
   isList: true,
 };

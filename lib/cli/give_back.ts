@@ -46,9 +46,10 @@ function isForTasks(right: Right, options: ProviderOptions): boolean {
     case "simulate":
       return false;
     case "command":
-    // A plugin's process has permissions of its own.
-    case "module":
       return right === "run";
+    // Its process is started with what it may do, and that must be had here too.
+    case "module":
+      return right === "run" || options.permissions.net !== false;
     case "http":
       return right === "net";
   }

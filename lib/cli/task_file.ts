@@ -6,7 +6,7 @@
 
 import { cut } from "../base/cut.ts";
 import { DuplicateIdError, messageOf, UsageError } from "../base/errors.ts";
-import { checkedTask, newTaskOf } from "../task/new_task.ts";
+import { checkedTask, DEFAULT_PROVIDER, newTaskOf } from "../task/new_task.ts";
 import type { JsonObject, NewTask } from "../task/task.ts";
 import type { NewTasks } from "../store/contract.ts";
 import type { TextSource } from "./text_source.ts";
@@ -30,7 +30,7 @@ export class TaskFile implements NewTasks {
   /** The providers that lines name; undefined where one names none. */
   readonly providers = new Set<string | undefined>();
   /** To be set before the first task is handed out. */
-  defaultProvider = "";
+  defaultProvider = DEFAULT_PROVIDER;
   #count = 0;
 
   private constructor(source: TextSource) {

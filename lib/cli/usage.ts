@@ -230,7 +230,10 @@ function environmentHelp({ name }: Command): string {
   );
   const rows = settings.map(({ env = "", kind, summary, default: value }) => {
     const unit = kind === "seconds" || kind === "days" ? ` ${kind}` : "";
-    return [env, `${summary} (default ${value}${unit})`] as const;
+    const text = value === ""
+      ? summary
+      : `${summary} (default ${value}${unit})`;
+    return [env, text] as const;
   });
   return `Environment:\n${columns(rows)}\n\n`;
 }

@@ -31,7 +31,7 @@ const PROVIDER_FIELDS = {
     "Longest run of a task that sets no --timeout; 0: no limit",
   ),
   attempts: countSchema(COUNT).optional().describe(
-    "Tries of a task that fails, for tasks created without --attempts",
+    "Tries of a task that fails, where it says nothing of that",
   ),
   concurrency: countSchema(COUNT).optional().describe(
     "Tasks of this provider that run at the same time; of * all others together",

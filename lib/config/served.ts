@@ -34,7 +34,7 @@ export function warningFor(
   { providers, configPath, simulate }: ServedConfig,
 ): string | undefined {
   if (!providers) {
-    if (simulate === "never") {
+    if (simulate === "never" || configPath !== undefined) {
       return `No provider is configured: tasks of "${provider}" wait. ${HOW}`;
     }
     return provider === DEFAULT_PROVIDER ? undefined : (
@@ -61,8 +61,18 @@ const HOW =
  * @throws {UsageError} where something would be simulated, and may not be.
  */
 export function simulationWarning(
-  { providers, simulate }: Pick<Config, "providers" | "simulate">,
+  { providers, configPath, simulate }: Pick<
+    Config,
+    "providers" | "configPath" | "simulate"
+  >,
 ): string | undefined {
+  if (!providers && configPath !== undefined) {
+    throw new UsageError(
+      `Cannot run tasks: ${configPath} names no provider, and with a ` +
+        "configuration only those are simulated that it names. To simulate " +
+        'all: "providers": { "*": { "processor": "simulate" } }.',
+    );
+  }
   const [simulated] = [...providers ?? []]
     .find(([, { processor }]) => processor === "simulate") ?? [];
   if (simulate === "never" && (!providers || simulated !== undefined)) {

@@ -130,7 +130,7 @@ export const SETTINGS = {
     env: "HANDSFREE_AGENT_RETRY_WAIT",
     kind: "seconds",
     default: "60",
-    placeholder: "SECONDS",
+    placeholder: "DURATION",
     summary: "Longest wait of --once for the next try of a task that failed",
   },
   defaultProvider: {
@@ -138,7 +138,7 @@ export const SETTINGS = {
     env: "HANDSFREE_AGENT_DEFAULT_PROVIDER",
     kind: "text",
     default: "",
-    summary: "Provider of tasks that name none; else the only one, or simulate",
+    summary: "Provider of tasks that name none",
   },
   simulate: {
     key: "simulate",
@@ -146,8 +146,7 @@ export const SETTINGS = {
     kind: "choice",
     choices: ["unconfigured", "never"],
     default: "unconfigured",
-    summary:
-      "Simulate all tasks where no provider is configured, or never: then refuse",
+    summary: "Whether tasks may be simulated",
   },
   completionDelayMs: {
     key: "completion-delay",
@@ -189,7 +188,7 @@ export const SETTINGS = {
     min: 1,
     default: "1",
     placeholder: "N",
-    summary: "Tries of a task that fails, for tasks created without --attempts",
+    summary: "Tries of a task that fails, where it says nothing of that",
   },
   timeoutMs: {
     flag: "timeout",

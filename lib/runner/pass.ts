@@ -149,11 +149,12 @@ export class Pass {
     const { stop, onError } = this.#options;
     while (this.#unfinished > 0 && !stop.aborted) await this.#finished.next;
     try {
-      const dueMs = await queue.untilDue(since, {
+      const due = queue.untilDue(since, {
         isRetry: true,
         providers: claimedProviders,
       });
-      if (dueMs === null || dueMs > settings.retryWaitMs) return false;
+      const dueMs = await orAborted(due, stop) ?? Infinity;
+      if (dueMs > settings.retryWaitMs) return false;
       await clock.sleep(dueMs, stop);
       return true;
     } catch (error) {

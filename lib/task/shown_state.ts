@@ -20,7 +20,7 @@ export type ShownState = (typeof SHOWN_STATES)[number];
 export const SIMULATED_KEY = "simulated";
 
 /** What the history says of a task that completed so. */
-export const SIMULATED_DETAIL = "simulated";
+export const SIMULATED_DETAIL = "simulated, nothing was done";
 
 type Shown = Pick<AgentTask, "state" | "traceText" | "leaseOwner" | "runAt">;
 

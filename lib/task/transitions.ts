@@ -180,9 +180,11 @@ const startedAt = patchAt((time) => ({
 }));
 
 function startedPatch(at: Date, traceText: string | null): JsonObject {
-  if (!wasStarted(traceText)) return startedAt(at);
-  // What came of an earlier attempt says nothing about this one.
-  return isSimulated(traceText) ? { [SIMULATED_KEY]: false } : NOTHING;
+  const started = wasStarted(traceText) ? NOTHING : startedAt(at);
+  // What came of an earlier attempt, or was given, says nothing about this one.
+  return isSimulated(traceText)
+    ? { ...started, [SIMULATED_KEY]: false }
+    : started;
 }
 
 function wasStarted(traceText: string | null): boolean {

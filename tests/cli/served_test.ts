@@ -68,7 +68,7 @@ Deno.test("what is only simulated says so at every turn", async () => {
   assertMatch(await folder.ok(["list"]), / completed \(simulated\) /);
   const shown = await folder.ok(["show", id]);
   assertMatch(shown, /State +completed \(simulated\)$/m);
-  assertMatch(shown, /completed by .*: simulated$/m);
+  assertMatch(shown, /completed by .*: simulated, nothing was done$/m);
   const { simulated, trace } = JSON.parse(
     await folder.ok(["show", id, "--json"]),
   );

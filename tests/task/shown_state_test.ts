@@ -75,9 +75,15 @@ Deno.test("begin() takes the mark of an earlier attempt away", () => {
   );
 });
 
+Deno.test("begin() takes a mark away that came with the task", () => {
+  const row = rowOf({ traceText: '{"simulated": true}' });
+  const after = apply(row, begin({ task, lease: LEASE }), AT);
+  assertEquals(isSimulated(after?.traceText ?? null), false);
+});
+
 Deno.test("complete() of a simulated run says so in its history", () => {
   const { detail } = complete({ task, lease: LEASE, isSimulated: true });
-  assertEquals(detail, "simulated");
+  assertEquals(detail, "simulated, nothing was done");
 });
 
 Deno.test("cancel() of what was simulated before is cancelled", () => {

@@ -80,12 +80,30 @@ const SHELLS = [
 const JOINING_SHELLS = ["pwsh", "powershell", "cmd"];
 const OPTION = /^(?:[-+]|\/[a-z]$)/i;
 const SCRIPT_FOLLOWS = /^(?:-[a-z]{0,4}c[a-z]{0,4}|-command|\/[ck])$/i;
-const VALUE_FOLLOWS = /^(?:[-+][a-z]{0,4}o|-executionpolicy)$/i;
+const VALUE_FOLLOWS =
+  /^(?:[-+][a-z]{0,4}o|-executionpolicy|--rcfile|--init-file)$/i;
+/** Options whose value these run as a script, or split into a command. */
+const SCRIPT_OPTIONS: Readonly<Record<string, RegExp>> = {
+  su: /^(?:-[a-z]*c|--command|--session-command)(?:=|$)/,
+  runuser: /^(?:-[a-z]*c|--command|--session-command)(?:=|$)/,
+  env: /^(?:-[a-z0-9]*S|--split-string)/,
+};
 
 /** The places of those words of a command that a shell runs. */
 function scriptsIn(command: readonly string[]): number[] {
   return command.flatMap((word, at) => {
     const name = word.replace(/^.*[/\\]|\.exe$/gi, "").toLowerCase();
+    const option = SCRIPT_OPTIONS[name];
+    if (option) {
+      const rest = command.slice(at + 1);
+      // What follows the program that env starts is that one's.
+      const end = name === "env"
+        ? rest.findIndex((it) => !/^-|^\w+=/.test(it))
+        : -1;
+      const own = end < 0 ? rest : rest.slice(0, end);
+      return [...own.keys()].filter((index) => option.test(own[index] ?? ""))
+        .flatMap((index) => [at + 1 + index, at + 2 + index]);
+    }
     const joinsWords = JOINING_SHELLS.includes(name);
     if (!joinsWords && !SHELLS.includes(name)) return [];
     let hasScript = false;

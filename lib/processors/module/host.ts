@@ -5,7 +5,7 @@
  * @module
  */
 
-import { parseTrace } from "../../task/trace.ts";
+import { parseObject } from "../../task/trace.ts";
 import { linesOf } from "./lines.ts";
 import {
   type FromPlugin,
@@ -23,7 +23,7 @@ const encoder = new TextEncoder();
 const stdout = Deno.stdout.writable.getWriter();
 const lines = linesOf(Deno.stdin.readable);
 const { value: first } = await lines.next();
-const order = parseTrace(first ?? null) as unknown as PluginOrder | undefined;
+const order = parseObject(first ?? "") as unknown as PluginOrder | undefined;
 if (order) {
   watchMemory(order.memoryMb);
   const port = startThread(order);

@@ -12,7 +12,7 @@
 
 import { cut } from "../../base/cut.ts";
 import { MAX_TEXT_CHARACTERS } from "../../task/outcome.ts";
-import { parseTrace } from "../../task/trace.ts";
+import { parseObject } from "../../task/trace.ts";
 import { MAX_OUTCOME_CHARACTERS } from "./outcome.ts";
 import type { PluginTask } from "./plugin.ts";
 import type { Answer, JsonObject } from "../../task/task.ts";
@@ -101,7 +101,7 @@ const FIELDS: {
 
 /** Reads a line; undefined for what is no message but was printed. */
 export function readMessage(line: string): FromPlugin | undefined {
-  const given = line.startsWith('{"kind":') ? parseTrace(line) : undefined;
+  const given = line.startsWith('{"kind":') ? parseObject(line) : undefined;
   const kind = given?.kind;
   if (!given || typeof kind !== "string" || !Object.hasOwn(FIELDS, kind)) {
     return undefined;

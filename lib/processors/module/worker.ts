@@ -8,7 +8,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { messageOf } from "../../base/errors.ts";
 import { type Progress, progressOf } from "../../task/progress.ts";
-import { parseTrace, stringifyJson } from "../../task/trace.ts";
+import { parseObject, stringifyJson } from "../../task/trace.ts";
 import type { Plugin, PluginContext } from "./plugin.ts";
 import { loadPlugin, whereOf } from "./load.ts";
 import type {
@@ -44,7 +44,7 @@ async function start(
   try {
     const plugin = await loadPlugin(url, { options, permissions, grants });
     port.onmessage = ({ data }: MessageEvent<string>) =>
-      obey(parseTrace(data) as unknown as ToPlugin, plugin);
+      obey(parseObject(data) as unknown as ToPlugin, plugin);
     const { name } = plugin;
     say({ kind: "ready", name: typeof name === "string" ? name : undefined });
   } catch (error) {

@@ -258,7 +258,7 @@ async function leaveRest(
   const sql = `UPDATE agent_tasks SET ${NO_LEASE}
     WHERE lease_id = ${values.bind(leaseId)} AND status = 'created'
       AND id NOT IN (SELECT ${values.ids(ids)})`;
-  await changeRows(connection, ids, { sql, values });
+  await changeRows(connection, [], { sql, values });
 }
 
 async function hold(

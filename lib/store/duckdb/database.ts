@@ -109,6 +109,8 @@ export class Database implements AsyncDisposable {
   #linger: ReturnType<typeof setTimeout> | undefined;
   #looking: ReturnType<typeof setInterval> | undefined;
   #isKept: boolean;
+  /** The last transaction came as far as its COMMIT. */
+  #isCommitting = false;
   #holdMs = HOLD_MS;
   /** What there is to do took more memory than DuckDB usually gets. */
   #needsMore = false;
@@ -377,19 +379,19 @@ export class Database implements AsyncDisposable {
     try {
       return await this.#run(connection, work);
     } catch (error) {
+      const isOver = connection !== this.#connection;
       if (isOutOfMemory(error) && !this.#needsMore) {
+        this.#needsMore = true;
+        // Where DuckDB gave the instance up, nobody knows what it had committed.
+        if (isOver && this.#isCommitting) throw error;
         connection = await this.#withMore();
-      } else {
-        const isOver = connection !== this.#connection;
-        if (isOver || !this.#options.isWorthAnother?.(error)) throw error;
-      }
+      } else if (isOver || !this.#options.isWorthAnother?.(error)) throw error;
     }
     return await this.#run(connection, work);
   }
 
   /** From now on; where DuckDB gave the instance up, in a new one. */
   async #withMore(): Promise<CountingConnection> {
-    this.#needsMore = true;
     if (!this.#connection) return await this.#openNow();
     await this.#connection.run(USE_MORE_MEMORY);
     return this.#connection;
@@ -402,8 +404,10 @@ export class Database implements AsyncDisposable {
     const startedAt = this.clock.monotonic();
     const changed = connection.changed;
     try {
+      this.#isCommitting = false;
       await connection.run("BEGIN TRANSACTION");
       const result = await work(connection);
+      this.#isCommitting = true;
       await connection.run("COMMIT");
       this.#assertNotReplaced();
       if (connection.changed > changed) {
@@ -489,7 +493,7 @@ export class Database implements AsyncDisposable {
 /** DuckDB may give up the instance for it, and says what led to that then. */
 function isOutOfMemory(error: unknown): boolean {
   return error instanceof Error &&
-    (error.message.includes("Out of Memory Error") ||
+    (/Out of Memory Error|failed to pin block/.test(error.message) ||
       isOutOfMemory(error.cause));
 }
 

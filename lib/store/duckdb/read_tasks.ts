@@ -86,10 +86,25 @@ export async function readTasks(
 /** A page of 500 tasks must not be hundreds of megabytes. */
 const MAX_LISTED_TRACE = 16_384;
 
+/** What is listed of a trace that is longer; of a text, its beginning. */
+const LISTED_KEYS = ["simulated", "progress_fraction"];
+const LISTED_TEXTS = ["result", "progress", "error", "question"];
+const LISTED_TRACE = `to_json({${
+  [
+    ...LISTED_KEYS.map((key) =>
+      `${key}: TRY(json_extract(last_update, '$.${key}'))`
+    ),
+    ...LISTED_TEXTS.map((key) =>
+      `${key}: left(TRY(json_extract_string(last_update, '$.${key}')),
+        ${MAX_LISTED_TEXT})`
+    ),
+  ].join(", ")
+}})::TEXT`;
+
 const SHORTENED = `REPLACE (
   left(instruction, ${MAX_LISTED_TEXT}) AS instruction,
   CASE WHEN strlen(last_update) <= ${MAX_LISTED_TRACE}
-    THEN last_update END AS last_update)`;
+    THEN last_update ELSE ${LISTED_TRACE} END AS last_update)`;
 
 /** Holds for the tasks that are asked for; $3 is the text in lower case. */
 const IS_WANTED = `${IS_CHOSEN}

@@ -261,7 +261,11 @@ export class Changes<Row extends TaskRow> {
     }
     for (const round of this.#rounds) {
       const events = round.map(eventOf);
-      await writeEvents(connection, events, this.#at);
+      const lengthOf = ({ detail, printed }: WrittenEvent) =>
+        (detail?.length ?? 0) + (printed?.length ?? 0);
+      for (const set of fittingSets(events, lengthOf)) {
+        await writeEvents(connection, set, this.#at);
+      }
       await writeNotifications(connection, events, this.#at);
     }
   }

@@ -59,6 +59,9 @@ const MISTAKES: [config: object, path: string, message: RegExp][] = [
     ["pwsh", "-ExecutionPolicy", "Bypass", "-Command", "{instruction}"],
     ["pwsh", "-NoProfile", "-Command", "Write-Output", "'{instruction}'"],
     ["C:\\Windows\\cmd.exe", "/d", "/c", "echo", "{instruction}"],
+    ["bash", "--rcfile", "x", "-c", "{instruction}"],
+    ["env", "-i", "-S", "sh -c {instruction}"],
+    ["su", "agent", "-c", "echo {instruction}"],
   ].map((command): [config: object, path: string, message: RegExp] => [
     { command },
     `command.${command.findIndex((it) => /\{\w+\}/.test(it))}`,
@@ -94,6 +97,7 @@ const SAFE = [
   ["bash", "{configDir}/run.sh", "-c", "{instruction}"],
   ["env", "SHELL=/bin/bash", "claude", "-c", "-p", "{instruction}"],
   ["ssh", "-c", "aes", "{instruction}"],
+  ["env", "A=1", "claude", "-S", "{instruction}"],
   ["pwsh", "-ExecutionPolicy", "Bypass", "-File", "x.ps1", "{instruction}"],
 ];
 

@@ -217,3 +217,13 @@ Deno.test("moduleConfig refuses what it does not know", () => {
     ]
   ) assert(!moduleConfig.safeParse(wrong).success, JSON.stringify(wrong));
 });
+
+Deno.test("readMessage() reads results that are nested as often as they may be, and more", () => {
+  for (const depth of [1, 100, 5_000]) {
+    const result = "[".repeat(depth) + "]".repeat(depth);
+    const line = `{"kind": "outcome", "run": 1, "outcome": {"kind": ` +
+      `"completed", "result": ${result}}}`;
+    const message = readMessage(line.replace(": ", ":"));
+    assertEquals(message?.kind, "outcome", `${depth}`);
+  }
+});

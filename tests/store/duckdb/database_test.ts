@@ -172,7 +172,7 @@ Deno.test("transaction() lets go under load, and lets others in", async () => {
   await database[Symbol.asyncDispose]();
 });
 
-Deno.test("transaction() lets go after twenty that were short, or two seconds of others", async () => {
+Deno.test("transaction() lets go after twenty that were short, or one and a half of others", async () => {
   const { database, clock, stubs } = setUp();
   for (let n = 0; n < 19; n++) await database.transaction(nothing);
   assertEquals(stubs.count("close"), 0);
@@ -180,7 +180,7 @@ Deno.test("transaction() lets go after twenty that were short, or two seconds of
   await stubs.closed(1);
   await clock.advance(60);
   const takesMs = 30;
-  for (let n = 0; n < 66; n++) {
+  for (let n = 0; n < 49; n++) {
     await database.transaction(() => clock.advance(takesMs));
   }
   assertEquals(stubs.count("close"), 1);
@@ -473,7 +473,7 @@ Deno.test("transaction() runs once more, with more memory, what took too much", 
 Deno.test("transaction() opens the file with more memory where DuckDB gave up for too little", async () => {
   const { database, stubs, log } = setUp();
   stubs.failures.set(
-    "COMMIT",
+    "work",
     new Error("FATAL Error: Failed\nOriginal Error: Out of Memory Error: used"),
   );
   stubs.failures.set("ROLLBACK", new Error("FATAL Error: invalidated"));
@@ -493,6 +493,19 @@ Deno.test("transaction() opens the file with more memory where DuckDB gave up fo
     DatabaseError,
     "its texts take more memory than there is",
   );
+  await database[Symbol.asyncDispose]();
+});
+
+Deno.test("transaction() runs nothing again that DuckDB may have committed, and opens the file with more memory", async () => {
+  const { database, stubs, log } = setUp();
+  stubs.failures.set("COMMIT", new Error("Out of Memory Error: used"));
+  stubs.failures.set("ROLLBACK", new Error("FATAL Error: invalidated"));
+  const work = () =>
+    database.transaction((connection) => connection.run("work"));
+  await assertRejects(work, DatabaseError);
+  assertEquals(log.filter((it) => it === "work").length, 1);
+  await work();
+  assertEquals(log.filter((it) => it === USE_MORE_MEMORY).length, 1);
   await database[Symbol.asyncDispose]();
 });
 
