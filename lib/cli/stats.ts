@@ -175,7 +175,7 @@ function isEmpty(bucket: Bucket): boolean {
   return Object.values(bucket).every((it) => it === 0 || it === null);
 }
 
-const BAR_WIDTH = 24;
+const BAR_WIDTH = 16;
 
 function bucketLines(
   { stats: { buckets }, window, now }: StatsReport,
@@ -201,7 +201,7 @@ function bucketLines(
     [
       "all",
       ...sums.map(formatCount),
-      `${formatCount(Math.round(perHour))} completed an hour`,
+      `${formatCount(Math.round(perHour))} completed/h`,
     ],
   ], { width, right: COLUMNS.map((_, index) => index + 1) });
 }

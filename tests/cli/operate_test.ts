@@ -334,7 +334,7 @@ Deno.test("stats shows counts, times and reasons within 80 columns, and as JSON"
   assertMatch(text, /^ {2}http +1 +0 +0 +0 +1 +2$/m);
   assertMatch(text, /^ {2}all +1 +0 +0 +2 +1 +4$/m);
   assertMatch(text, /^ {2}a-provider-with-a-v… /m);
-  assertMatch(text, /^ {2}all +4 +2 +1 +0 +\d+ completed an hour$/m);
+  assertMatch(text, /^ {2}all +4 +2 +2 +1 +0 +\d+ completed\/h$/m);
   assertMatch(text, /^ {6}1 {2}[0-9a-f]{8} {2}Exit code <n>$/m);
   assertEquals(text.split("\n").filter((line) => [...line].length > 80), []);
   const json = JSON.parse(await folder.ok(["stats", "--json"]));

@@ -18,6 +18,9 @@ const ID = "550e8400-e29b-41d4-a716-446655440000";
 const LOG_LINE =
   /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d - agent-runner - (DEBUG|INFO|WARNING|ERROR) - \S/;
 
+/** A configuration with which there is nothing to warn of. */
+const SIMULATED = '{ "providers": { "*": { "processor": "simulate" } } }';
+
 function taking(seconds: string): Record<string, string> {
   return { ...ENABLED, HANDSFREE_AGENT_TASK_COMPLETION_DELAY: seconds };
 }
@@ -363,11 +366,13 @@ Deno.test("run says of each task that it started what came of it", async () => {
     { instruction: "asks too", trace: { simulate_question: "Which?" } },
     { instruction: "again", attempts: 2, trace: { simulate_failure: true } },
   ]);
-  const { code, stdout } = await folder.run(["run"], { env: AT_ONCE });
+  const { code, stdout } = await folder.run(["run", "--retry-wait=0"], {
+    env: AT_ONCE,
+  });
   assertEquals(code, 1);
   assertMatch(
     stdout,
-    /^5 started, 1 completed, 1 failed, 2 need input, 1 to be retried in /,
+    /^5 started, 1 completed, 1 failed, 2 need input, 1 to be retried, 5 simulated in /,
   );
 });
 
@@ -628,6 +633,7 @@ Deno.test("a live runner keeps its task longer than its lease", async () => {
 Deno.test("two runners on one file run every task once between them", async () => {
   using folder = new Folder();
   await folder.create(tasks(300));
+  folder.write("agent-runner.json", SIMULATED);
   const env = { ...taking("0.01"), LOG_LEVEL: "WARNING" };
   const results = await Promise.all(
     [0, 1].map(() => folder.run(["run", "--json"], { env })),
@@ -649,6 +655,7 @@ Deno.test("two runners on one file run every task once between them", async () =
 Deno.test("a person can create, list and show while a busy runner runs, and nothing breaks", async () => {
   using folder = new Folder();
   await folder.create(tasks(500));
+  folder.write("agent-runner.json", SIMULATED);
   await using runner = folder.start(["run", "--loop", "--interval=3600"], {
     env: { ...taking("0.02"), LOG_LEVEL: "WARNING" },
   });

@@ -313,6 +313,8 @@ for (const [name, text, message] of SECRETS) {
 
 const ENV = { ...AT_ONCE, HOOK: SECRET, LOG_FORMAT: "json" };
 
+const providers = { "*": { processor: "simulate" } };
+
 function configure(folder: Folder, urls: readonly string[]): void {
   const webhooks = urls.map((url) => ({
     url,
@@ -320,7 +322,7 @@ function configure(folder: Folder, urls: readonly string[]): void {
     on: ["completed"],
     timeout: 2,
   }));
-  folder.write("agent-runner.json", JSON.stringify({ webhooks }));
+  folder.write("agent-runner.json", JSON.stringify({ providers, webhooks }));
 }
 
 Deno.test("run --once delivers at its end, and webhooks list shows it", async () => {
@@ -372,6 +374,7 @@ Deno.test("run --loop ends soon though a receiver hangs, and notices who cancels
   folder.write(
     "agent-runner.json",
     JSON.stringify({
+      providers,
       webhooks: [{ url: receiver.url, secretEnv: "HOOK", on: ["cancelled"] }],
     }),
   );

@@ -39,10 +39,10 @@ const happened = {
   created: count,
   started: count,
   completed: count,
-  simulated: count.openapi({ description: "Of the completed ones" }),
   failed: count,
   cancelled: count,
   retried: count,
+  simulated: count.openapi({ description: "Of the completed ones" }),
 };
 
 const now = {
