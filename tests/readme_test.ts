@@ -187,10 +187,10 @@ class Place implements AsyncDisposable {
 
 /** Stands in for the CLI: asks before it deletes anything. */
 const CLAUDE = `#!/bin/sh
-case "$2" in
+case "$3" in
   *Answer:*) echo "Deleted, and kept what you wanted" ;;
   Delete*) echo '{"agent_runner": "question", "question": "Shall I delete release/1.x too?"}' ;;
-  *) echo "Did: $2" ;;
+  *) echo "Did: $3" ;;
 esac
 `;
 

@@ -7,6 +7,7 @@
 import type { Clock } from "../base/clock.ts";
 import { EXIT, messageOf } from "../base/errors.ts";
 import type { Config } from "../config/config.ts";
+import { simulationWarning } from "../config/served.ts";
 import { serviceSettings } from "../config/service.ts";
 import type { Processor } from "../processors/processor.ts";
 import type { AgentTask } from "../task/task.ts";
@@ -46,9 +47,12 @@ export const configCheck: Command = {
   run: async (context) => {
     const { config, flags, terminal } = context;
     const reports = {
-      settings: config.listen === ""
-        ? []
-        : await problemOf(() => serviceSettings(config)),
+      settings: [
+        ...config.listen === ""
+          ? []
+          : await problemOf(() => serviceSettings(config)),
+        ...await problemOf(() => simulationWarning(config)),
+      ],
       providers: await reportProviders(context),
       webhooks: await reportWebhooks(config),
     };
@@ -78,7 +82,7 @@ async function reportWebhooks(
 }
 
 /** What keeps `run` from starting, where something does. */
-async function problemOf(prepare: () => Promise<unknown>): Promise<string[]> {
+async function problemOf(prepare: () => unknown): Promise<string[]> {
   try {
     await prepare();
     return [];

@@ -166,11 +166,15 @@ export function renderReport(
   ].join("\n");
 }
 
-function headline({ configPath, providers }: Config): string {
+function headline({ configPath, providers, simulate }: Config): string {
   const file = configPath === undefined
     ? "There is no configuration file"
     : `Configuration file: ${printable(configPath)}`;
-  if (!providers) return `${file}. Every provider is simulated.\n`;
+  if (!providers) {
+    return simulate === "never" || configPath !== undefined
+      ? `${file}\n`
+      : `${file}. Every provider is simulated.\n`;
+  }
   return providers.has("*")
     ? `${file}\n`
     : `${file}. Tasks of providers that it does not name are left alone.\n`;

@@ -8,6 +8,7 @@ import manifest from "../../deno.json" with { type: "json" };
 import { EXIT, UserError } from "../base/errors.ts";
 import type { Config } from "../config/config.ts";
 import { readToken, tokenFileProblem } from "../config/service.ts";
+import { simulationWarning } from "../config/served.ts";
 import { claimedProvidersOf } from "../runner/providers.ts";
 import { type Check, OTHERS } from "../store/contract.ts";
 import { type Command, type CommandContext, JSON_FLAG } from "./command.ts";
@@ -97,14 +98,16 @@ async function checkToken(config: Config): Promise<Check[]> {
 
 async function checkProviders(context: CommandContext): Promise<Check> {
   const name = "providers";
-  const { providers, configPath } = context.config;
-  if (!providers) {
-    return {
-      name,
-      level: "ok",
-      message: "none is configured: every one is simulated",
-    };
+  const { config } = context;
+  const { providers, configPath } = config;
+  try {
+    const warning = simulationWarning(config);
+    if (warning) return { name, level: "ok", message: warning };
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    return { name, level: "fail", message: error.message };
   }
+  if (!providers) return { name, level: "ok", message: "none" };
   const wrong = await providerProblems(context);
   const names = [...providers].map(([name, { processor }]) =>
     `${nameOf(name)} (${processor})`

@@ -175,7 +175,7 @@ function isEmpty(bucket: Bucket): boolean {
   return Object.values(bucket).every((it) => it === 0 || it === null);
 }
 
-const BAR_WIDTH = 16;
+const BAR_WIDTH = 14;
 
 function bucketLines(
   { stats: { buckets }, window, now }: StatsReport,

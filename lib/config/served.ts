@@ -81,7 +81,9 @@ export function simulationWarning(
         simulated === undefined
           ? "no provider is configured"
           : `provider "${simulated}" is simulated`
-      }, and nothing may be simulated (simulate is "never"). ${HOW}`,
+      }, and nothing may be simulated (simulate is "never"). ${
+        simulated === undefined ? HOW : "Give it another processor."
+      }`,
     );
   }
   return providers

@@ -619,15 +619,20 @@ export interface Delivery {
 }
 
 /** What a delivery says of its task, apart from its id. */
-export type DeliveredTask = Pick<
-  AgentTask,
-  | "userId"
-  | "provider"
-  | "targetType"
-  | "targetRef"
-  | "instruction"
-  | "createdAt"
->;
+export type DeliveredTask =
+  & Pick<
+    AgentTask,
+    | "userId"
+    | "provider"
+    | "targetType"
+    | "targetRef"
+    | "instruction"
+    | "createdAt"
+  >
+  & {
+    /** What came of it was simulated: nothing was done. */
+    readonly isSimulated: boolean;
+  };
 
 /** What came of a delivery. */
 export type DeliveryResult =

@@ -41,6 +41,7 @@ export async function messageOf(
         ...task && {
           user_id: task.userId,
           provider: task.provider,
+          simulated: task.isSimulated,
           target_type: task.targetType,
           target_ref: task.targetRef,
           instruction: task.instruction,

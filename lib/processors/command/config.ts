@@ -68,6 +68,7 @@ const SHELLS = [
   "sh",
   "ash",
   "bash",
+  "rbash",
   "dash",
   "zsh",
   "ksh",
@@ -86,6 +87,8 @@ const VALUE_FOLLOWS =
 const SCRIPT_OPTIONS: Readonly<Record<string, RegExp>> = {
   su: /^(?:-[a-z]*c|--command|--session-command)(?:=|$)/,
   runuser: /^(?:-[a-z]*c|--command|--session-command)(?:=|$)/,
+  flock: /^(?:-[a-z]*c|--command)(?:=|$)/,
+  script: /^(?:-[a-z]*c|--command)(?:=|$)/,
   env: /^(?:-[a-z0-9]*S|--split-string)/,
 };
 

@@ -58,7 +58,8 @@ export function ownRequests(
 }
 
 /** What proxies say of whom they ask for. */
-const FORWARDED = /^(forwarded|via|x-forwarded-.+)$/;
+const FORWARDED =
+  /^(forwarded|via|x-forwarded-.+|x-real-ip|(cf|true|fly)-.*client.*-ip|cf-connecting-ip)$/;
 
 /**
  * Refuses what comes through a proxy where no token is needed: listening where

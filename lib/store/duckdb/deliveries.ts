@@ -11,7 +11,7 @@ import type {
   Subscription,
 } from "../contract.ts";
 import type { Connection } from "./connection.ts";
-import { taskStruct } from "./rows.ts";
+import { IS_SIMULATED, taskStruct } from "./rows.ts";
 
 /** Events that are taken out of the history before others are delivered. */
 const MAX_PENDING = 10_000;
@@ -121,7 +121,7 @@ interface DeliveryRow extends Omit<Delivery, "occurredAt" | "task"> {
     | null;
 }
 
-const TASK = taskStruct([
+const FIELDS = taskStruct([
   "userId",
   "provider",
   "targetType",
@@ -129,6 +129,7 @@ const TASK = taskStruct([
   "instruction",
   "createdAt",
 ]);
+const TASK = `struct_insert(${FIELDS}, isSimulated := ${IS_SIMULATED})`;
 
 /** Leases what is due, and reads it. */
 export async function leaseDue(

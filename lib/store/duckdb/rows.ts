@@ -51,13 +51,15 @@ export const IS_CANCELLED = `status = 'failed' AND ${
   traceHas("result", "cancelled")
 }`;
 
+export const IS_SIMULATED = traceHas(SIMULATED_KEY, "true");
+
 /** What `sql` calls the columns: as JSON does, but that times are times. */
 const VIEW_COLUMNS: Readonly<Record<keyof PrintedTask, string>> = {
   id: "id",
   state: TASK_FIELDS.state,
   shown_state: `CASE WHEN ${IS_RETRYING} THEN 'retrying'
     WHEN ${IS_CANCELLED} THEN 'cancelled' ELSE status END`,
-  simulated: traceHas(SIMULATED_KEY, "true"),
+  simulated: IS_SIMULATED,
   user_id: "user_id",
   provider: "provider",
   target_type: TASK_FIELDS.targetType,

@@ -62,6 +62,9 @@ const MISTAKES: [config: object, path: string, message: RegExp][] = [
     ["bash", "--rcfile", "x", "-c", "{instruction}"],
     ["env", "-i", "-S", "sh -c {instruction}"],
     ["su", "agent", "-c", "echo {instruction}"],
+    ["rbash", "-c", "echo {instruction}"],
+    ["flock", "lock", "-c", "echo {instruction}"],
+    ["script", "-qc", "echo {instruction}", "log"],
   ].map((command): [config: object, path: string, message: RegExp] => [
     { command },
     `command.${command.findIndex((it) => /\{\w+\}/.test(it))}`,

@@ -180,6 +180,7 @@ function testDeliveries(test: Test): void {
         targetType: "pr",
         targetRef: "a/b#5",
         instruction: "do it",
+        isSimulated: false,
         createdAt: task.createdAt,
       },
     }]);
