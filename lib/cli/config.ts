@@ -7,7 +7,7 @@
 import type { Clock } from "../base/clock.ts";
 import { EXIT, messageOf } from "../base/errors.ts";
 import type { Config } from "../config/config.ts";
-import { simulationWarning } from "../config/served.ts";
+import { simulationWarning, warningFor } from "../config/served.ts";
 import { serviceSettings } from "../config/service.ts";
 import type { Processor } from "../processors/processor.ts";
 import type { AgentTask } from "../task/task.ts";
@@ -52,6 +52,9 @@ export const configCheck: Command = {
           ? []
           : await problemOf(() => serviceSettings(config)),
         ...await problemOf(() => simulationWarning(config)),
+        ...config.defaultProvider === ""
+          ? []
+          : warningFor(config.defaultProvider, config) ?? [],
       ],
       providers: await reportProviders(context),
       webhooks: await reportWebhooks(config),
@@ -138,7 +141,8 @@ const EXAMPLE: AgentTask = {
 
 const CHECK_TIMEOUT_MS = 10_000;
 
-async function problemsOf(
+/** What is wrong with a processor, a sentence each. */
+export async function problemsOf(
   processor: Processor,
   clock: Clock,
 ): Promise<readonly string[]> {

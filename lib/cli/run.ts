@@ -9,6 +9,7 @@ import { EXIT, messageOf, UsageError } from "../base/errors.ts";
 import type { Config, ProviderConfigs } from "../config/config.ts";
 import { simulationWarning } from "../config/served.ts";
 import { serviceSettings } from "../config/service.ts";
+import type { Processors } from "../processors/open.ts";
 import type { Runner, RunSummary, StopSignals } from "../runner.ts";
 import type { Admin } from "../store/contract.ts";
 import type { WebhooksOptions } from "../webhooks/webhooks.ts";
@@ -19,6 +20,7 @@ import {
   runnerName,
   SERVICE_SETTINGS,
 } from "./command.ts";
+import { problemsOf } from "./config.ts";
 import { renderJson } from "./render.ts";
 import {
   renderLeft,
@@ -115,6 +117,7 @@ export async function prepareRun(
     log.info(providersLine(config.providers), { event: "providers" });
   }
   if (warning) log.warning(warning, { event: "simulated" });
+  await tellProblems(context, processors);
   const telemetry = config.telemetry
     ? await import("../runner/telemetry.ts")
     : undefined;
@@ -177,6 +180,26 @@ export async function prepareRun(
     },
     [Symbol.asyncDispose]: () => all.disposeAsync(),
   };
+}
+
+/**
+ * Says what `config check` would of programs. Others would have to be started, or
+ * asked over the network.
+ */
+async function tellProblems(
+  { config, clock, log }: CommandContext,
+  processors: Processors,
+): Promise<void> {
+  for (const [provider, { processor }] of config.providers ?? []) {
+    const found = processors.for(provider);
+    if (processor !== "command" || !found) continue;
+    for (const problem of await problemsOf(found, clock)) {
+      log.warning(`Provider ${provider}: ${problem}`, {
+        event: "provider_problem",
+        provider,
+      });
+    }
+  }
 }
 
 /** After a single pass, nobody works on what has not ended. */

@@ -294,7 +294,8 @@ export interface PageOptions extends TaskFilter {
   readonly after?: string;
   /**
    * Instructions and traces as they are. Without it, long instructions are cut to
-   * {@linkcode MAX_LISTED_TEXT} characters and long traces left out.
+   * {@linkcode MAX_LISTED_TEXT} characters, and of long traces only that is kept
+   * which is listed: state, progress, error, question.
    * @default {false}
    */
   readonly isWhole?: boolean;

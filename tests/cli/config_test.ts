@@ -310,3 +310,20 @@ Deno.test("config check finds wrong what keeps run from starting", async () => {
   assertEquals(run.code, 2);
   assertMatch(run.stderr, /Cannot listen on .* without a token/);
 });
+
+Deno.test("run says at its start what config check says of a program", async () => {
+  using folder = new Folder();
+  folder.write(
+    FILE,
+    JSON.stringify({
+      settings: { "default-provider": "zz" },
+      providers: { a: { processor: "command", command: ["no-such-program"] } },
+    }),
+  );
+  const { code, stdout } = await folder.run(["config", "check"]);
+  assertEquals(code, 2);
+  assertMatch(stdout, /WRONG +.*names no provider "zz"/);
+  const [, problem = ""] = /WRONG +(.*no-such-program.*)/.exec(stdout) ?? [];
+  const { stderr } = await folder.run(["run", "--once"], { env: AT_ONCE });
+  assertStringIncludes(stderr, `WARNING - Provider a: ${problem}`);
+});

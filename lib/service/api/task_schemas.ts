@@ -162,7 +162,7 @@ export const listedTaskSchema = z.object({
     description: `The first ${MAX_LISTED_TEXT} characters`,
   }),
   progress: z.string().nullable().openapi({
-    description: "What its run noted last. Null too where the trace is long",
+    description: "What its run noted last",
   }),
   progress_fraction: z.number().min(0).max(1).nullable(),
   error: z.string().nullable().openapi({ description: "Why it failed" }),
@@ -223,7 +223,7 @@ export const wholeQuerySchema = listQuerySchema.extend({
   }),
   brief: flag.openapi({
     description: `Cut instructions to ${MAX_LISTED_TEXT} characters, and ` +
-      "leave out long traces",
+      "leave out what is not listed of long traces",
   }),
 });
 

@@ -86,10 +86,10 @@ export async function readTasks(
 /** A page of 500 tasks must not be hundreds of megabytes. */
 const MAX_LISTED_TRACE = 16_384;
 
-/** What is listed of a trace that is longer; of a text, its beginning. */
+/** What is listed of a trace that is longer, without nulls; of a text, its beginning. */
 const LISTED_KEYS = ["simulated", "progress_fraction"];
 const LISTED_TEXTS = ["result", "progress", "error", "question"];
-const LISTED_TRACE = `to_json({${
+const LISTED_TRACE = `json_merge_patch('{}', to_json({${
   [
     ...LISTED_KEYS.map((key) =>
       `${key}: TRY(json_extract(last_update, '$.${key}'))`
@@ -99,7 +99,7 @@ const LISTED_TRACE = `to_json({${
         ${MAX_LISTED_TEXT})`
     ),
   ].join(", ")
-}})::TEXT`;
+}}))::TEXT`;
 
 const SHORTENED = `REPLACE (
   left(instruction, ${MAX_LISTED_TEXT}) AS instruction,

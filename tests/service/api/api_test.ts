@@ -339,7 +339,7 @@ Deno.test("GET /tasks shows progress, error and question, and cuts what is long"
     "Which branch?",
   ]);
   await test.create({ trace: { ...trace, long: "x".repeat(20_000) } });
-  assertEquals((await test.ok(TASKS)).tasks[0].progress, null);
+  assertEquals((await test.ok(TASKS)).tasks[0].progress, "Half way");
 });
 
 Deno.test("GET /tasks/{id} and its events say 404 for none and 400 for no id", async () => {

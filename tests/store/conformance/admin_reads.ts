@@ -10,7 +10,9 @@ import {
   MAX_LISTED_TEXT,
   type PageOptions,
 } from "../../../lib/store/contract.ts";
+import { isSimulated, shownStateOf } from "../../../lib/task/shown_state.ts";
 import type { TaskState } from "../../../lib/task/task.ts";
+import { parseTrace } from "../../../lib/task/trace.ts";
 import { complete, fail, release } from "../../../lib/task/transitions.ts";
 import {
   assertNow,
@@ -26,6 +28,7 @@ import {
   minutes,
   nth,
   record,
+  startOne,
   statesOf,
   taskOf,
   type Test,
@@ -216,6 +219,23 @@ function testPage(test: Test): void {
     assertEquals(await search("%door%"), []);
   });
 
+  test("page() keeps what people see of a long trace", async ({ store }) => {
+    const run = await startOne(store, {
+      trace: { long: "x".repeat(1_000_000) },
+    });
+    const simulated = { ...run, isSimulated: true };
+    await record(store, complete(simulated, { message: "Done" }));
+    const id = await createOne(store, { trace: { long: "y".repeat(100_000) } });
+    await store.admin.cancel([id]);
+    const { tasks } = await store.admin.page({ limit: 2 });
+    assertEquals(
+      tasks.map((task) => [shownStateOf(task), isSimulated(task.traceText)]),
+      [["cancelled", false], ["completed", true]],
+    );
+    assertEquals(parseTrace(nth(tasks, 1).traceText)?.progress, "Done");
+    for (const { traceText } of tasks) assert((traceText ?? "").length < 1_000);
+  });
+
   test("page() cuts long texts, unless it is to be whole", async ({ store }) => {
     const instruction = "long ".repeat(MAX_LISTED_TEXT);
     const trace = { long: "x".repeat(1_000_000) };
@@ -223,7 +243,7 @@ function testPage(test: Test): void {
     await createOne(store, { instruction: "short", trace: { mine: 1 } });
     const [short, long] = await listed({ limit: 2 });
     assertEquals(short, ["short", '{"mine":1}']);
-    assertEquals(long, [instruction.slice(0, MAX_LISTED_TEXT), null]);
+    assertEquals(long, [instruction.slice(0, MAX_LISTED_TEXT), "{}"]);
     const [, whole] = await listed({ limit: 2, isWhole: true });
     const { traceText } = await taskOf(store, id);
     assertEquals(whole, [instruction, traceText]);
