@@ -52,9 +52,9 @@ export const configCheck: Command = {
           ? []
           : await problemOf(() => serviceSettings(config)),
         ...await problemOf(() => simulationWarning(config)),
-        ...config.defaultProvider === ""
-          ? []
-          : warningFor(config.defaultProvider, config) ?? [],
+        ...[config.defaultProvider].flatMap((name) =>
+          name === "" ? [] : warningFor(name, config) ?? []
+        ),
       ],
       providers: await reportProviders(context),
       webhooks: await reportWebhooks(config),

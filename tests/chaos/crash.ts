@@ -36,6 +36,8 @@ export interface CrashReport {
 }
 
 const LOOPS = 6;
+/** A single pass is told to end after that. */
+const ONCE_MS = 20_000;
 
 /** Makes the calls in six loops, in a random order. */
 export async function callSideBySide(
@@ -100,8 +102,16 @@ async function make(
       return await folder.run(["create", "x"], options);
     case "list":
       return await folder.run(["list"], options);
-    case "once":
-      return await folder.run(["run", "--once"], options);
+    case "once": {
+      await using runner = folder.start(["run", "--once"], options);
+      // The others make tasks without end: it might never find that none is left.
+      const timer = setTimeout(() => runner.signal("SIGTERM"), ONCE_MS);
+      try {
+        return await runner.ended();
+      } finally {
+        clearTimeout(timer);
+      }
+    }
     case "loop": {
       await using runner = folder.start(["run", "--loop"], options);
       try {
