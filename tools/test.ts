@@ -1,7 +1,7 @@
 /**
  * `deno task test`: runs the tests that the arguments name; without any, all of
- * them, in as many processes side by side as there are processors (DENO_JOBS, as
- * for `deno test --parallel`). That one's threads will not do: what one of them
+ * them, in processes side by side: one more than there are processors, or as many
+ * as DENO_JOBS says. That one's threads will not do: what one of them
  * starts, another takes for its own (see `lib/processors/command/process_mark.ts`).
  */
 
@@ -14,7 +14,8 @@ const COUNT = /(\d+) (passed|step|failed|ignored)/g;
 
 const isWhole = Deno.args.every((it) => npmFlags.includes(it));
 const shards = isWhole
-  ? Number(Deno.env.get("DENO_JOBS")) || navigator.hardwareConcurrency
+  // One more: many tests wait for something most of their time.
+  ? Number(Deno.env.get("DENO_JOBS")) || navigator.hardwareConcurrency + 1
   : 1;
 
 function denoTest(options: Partial<Deno.CommandOptions>, ...flags: string[]) {
