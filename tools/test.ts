@@ -1,8 +1,8 @@
 /**
  * `deno task test`: runs the tests that the arguments name; without any, all of
  * them, in processes side by side: one more than there are processors, or as many
- * as DENO_JOBS says. That one's threads will not do: what one of them
- * starts, another takes for its own (see `lib/processors/command/process_mark.ts`).
+ * as DENO_JOBS says. The threads of `deno test --parallel` will not do: what one
+ * of them starts, another takes for its own (see `lib/processors/command/process_mark.ts`).
  */
 
 import { npmFlags } from "./std_source.ts";
