@@ -157,6 +157,7 @@ Deno.test("startWebhooks() delivers a task's events in their order, signed, afte
         target_type: null,
         target_ref: null,
         instruction: "do it",
+        simulated: false,
         created_at: "",
       },
       runner: "test",
