@@ -238,12 +238,13 @@ function testPage(test: Test): void {
 
   test("page() cuts long texts, unless it is to be whole", async ({ store }) => {
     const instruction = "long ".repeat(MAX_LISTED_TEXT);
-    const trace = { long: "x".repeat(1_000_000) };
+    const trace = { long: "x".repeat(1_000_000), progress: "Far" };
     const id = await createOne(store, { instruction, trace });
     await createOne(store, { instruction: "short", trace: { mine: 1 } });
     const [short, long] = await listed({ limit: 2 });
     assertEquals(short, ["short", '{"mine":1}']);
-    assertEquals(long, [instruction.slice(0, MAX_LISTED_TEXT), "{}"]);
+    const listedTrace = '{"progress":"Far"}';
+    assertEquals(long, [instruction.slice(0, MAX_LISTED_TEXT), listedTrace]);
     const [, whole] = await listed({ limit: 2, isWhole: true });
     const { traceText } = await taskOf(store, id);
     assertEquals(whole, [instruction, traceText]);
