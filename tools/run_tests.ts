@@ -1,7 +1,7 @@
 /**
  * `deno task test`: runs the tests that the arguments name; without any, all of
- * them, in processes side by side: one more than there are processors, or as many
- * as DENO_JOBS says. The threads of `deno test --parallel` will not do: what one
+ * them, in as many processes side by side as there are processors, or as DENO_JOBS
+ * says. The threads of `deno test --parallel` will not do: what one
  * of them starts, another takes for its own (see `lib/processors/command/process_mark.ts`).
  */
 
@@ -14,8 +14,7 @@ const COUNT = /(\d+) (passed|step|failed|ignored)/g;
 
 const isWhole = Deno.args.every((it) => npmFlags.includes(it));
 const shards = isWhole
-  // One more: many tests wait for something most of their time.
-  ? Number(Deno.env.get("DENO_JOBS")) || navigator.hardwareConcurrency + 1
+  ? Number(Deno.env.get("DENO_JOBS")) || navigator.hardwareConcurrency
   : 1;
 
 function denoTest(options: Partial<Deno.CommandOptions>, ...flags: string[]) {
