@@ -15,7 +15,7 @@ import {
 
 /** Enough for half a second; created again when fewer are left. */
 const TASKS = 20_000;
-const LEASE_MS = 3_000;
+const LEASE_MS = 2_000;
 
 /** Options for {@linkcode runFullLoad}. */
 export interface FullLoadOptions extends SessionOptions {
