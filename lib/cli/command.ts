@@ -13,6 +13,7 @@ import {
   SETTINGS,
   summaryOf,
 } from "../config/settings.ts";
+import type { Served } from "../config/served.ts";
 import type { Admin, Events, Store } from "../store/contract.ts";
 import { SHOWN_STATES } from "../task/shown_state.ts";
 import type { Terminal } from "./terminal.ts";
@@ -166,13 +167,9 @@ export interface OpenAdmin extends AsyncDisposable {
   readonly admin: Admin;
   /** Not where they are behind a service. */
   readonly events?: Pick<Events, "onChange">;
-  /** The provider of a new task that names none. */
-  readonly defaultProvider: string;
-  /**
-   * Says that nobody does the work of a provider's tasks. Not where they are behind
-   * a service, which says so itself.
-   */
-  readonly warningFor?: (provider: string) => string | undefined;
+  readonly defaultProvider: Served["defaultProvider"];
+  /** Not where they are behind a service, which says so itself. */
+  readonly warningFor?: Served["warningFor"];
 }
 
 /** What leases and the history call this process. */

@@ -107,9 +107,8 @@ async function checkProviders(context: CommandContext): Promise<Check> {
     if (!(error instanceof UserError)) throw error;
     return { name, level: "fail", message: error.message };
   }
-  if (!providers) return { name, level: "ok", message: "none" };
   const wrong = await providerProblems(context);
-  const names = [...providers].map(([name, { processor }]) =>
+  const names = [...providers ?? []].map(([name, { processor }]) =>
     `${nameOf(name)} (${processor})`
   );
   return checkOf(name, wrong.length > 0 ? "fail" : "ok", {

@@ -9,7 +9,7 @@ import { DatabaseBusyError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import { clientSettings } from "../config/service.ts";
 import type { Config } from "../config/config.ts";
-import { defaultProviderOf, warningFor } from "../config/served.ts";
+import { servedBy } from "../config/served.ts";
 import type { Store } from "../store/contract.ts";
 import type { Command, CommandContext, OpenAdmin } from "./command.ts";
 
@@ -69,12 +69,7 @@ async function openAdmin(
     return { admin, defaultProvider, [Symbol.asyncDispose]: end };
   }
   try {
-    const store = await openStore();
-    return {
-      ...store,
-      defaultProvider: defaultProviderOf(config),
-      warningFor: (provider) => warningFor(provider, config),
-    };
+    return { ...await openStore(), ...servedBy(config) };
   } catch (error) {
     if (!(error instanceof DatabaseBusyError)) throw error;
     throw new DatabaseBusyError(

@@ -170,13 +170,16 @@ export async function prepareRun(
           ? renderJson(summaryToJson(summary, clock.now()))
           : `${renderSummary(summary)} in ${(ms / 1_000).toFixed(1)} s\n`,
       );
-      if (!flags.loop && !flags.json) await sayWhatIsLeft(store.admin, context);
+      // Who stops it must not wait for another program that holds the store.
+      const isWhole = !flags.loop && !signals.drain.aborted;
+      if (isWhole && !flags.json) await sayWhatIsLeft(store.admin, context);
       await webhooks?.finish({
         withinMs: flags.loop ? STOP_DELIVERY_MS : END_DELIVERY_MS,
         signal: signals.abort,
       });
-      const isWhole = !flags.loop && !signals.drain.aborted;
-      return isWhole && summary.failed > 0 ? EXIT.failed : EXIT.ok;
+      return isWhole && !signals.drain.aborted && summary.failed > 0
+        ? EXIT.failed
+        : EXIT.ok;
     },
     [Symbol.asyncDispose]: () => all.disposeAsync(),
   };

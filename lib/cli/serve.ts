@@ -6,7 +6,7 @@
 
 import manifest from "../../deno.json" with { type: "json" };
 import { EXIT } from "../base/errors.ts";
-import { defaultProviderOf, warningFor } from "../config/served.ts";
+import { servedBy } from "../config/served.ts";
 import {
   type ServiceSettings,
   serviceSettings,
@@ -93,10 +93,7 @@ export async function startService(
     clock,
     log,
     settings,
-    served: {
-      defaultProvider: defaultProviderOf(config),
-      warningFor: (provider) => warningFor(provider, config),
-    },
+    served: servedBy(config),
     version: manifest.version,
     runner: runner && { ...runner, drain: signals.drain },
   });

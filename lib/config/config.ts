@@ -39,7 +39,7 @@ type Values = {
 export interface Config extends Values {
   /** The configuration file that was read; undefined where there is none. */
   readonly configPath: string | undefined;
-  /** Undefined where no file names any: then every provider is simulated. */
+  /** Undefined where no file names any; without a file, all are simulated then. */
   readonly providers?: ProviderConfigs;
   /** Undefined where there are none. */
   readonly webhooks?: readonly WebhookSettings[];

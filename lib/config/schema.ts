@@ -125,7 +125,8 @@ export const configFileSchema = z.strictObject({
     z.string().regex(/\S/, "expected the name of a provider, or *"),
     provider,
   ).refine((providers) => Object.keys(providers).length > 0, {
-    error: "expected a provider at least. Leave it out to simulate all",
+    error: "expected a provider at least. To simulate all: " +
+      '"*": { "processor": "simulate" }',
   }).optional().meta({
     description:
       "What runs the tasks of each provider; * stands for all others. Tasks " +

@@ -55,6 +55,22 @@ const HOW =
   "Name it under providers in agent-runner.json; agent-runner config " +
   "check says what would run.";
 
+/** Whose tasks are worked on. */
+export interface Served {
+  /** The provider of a new task that names none. */
+  readonly defaultProvider: string;
+  /** Says that nobody does the work of a provider's tasks. */
+  readonly warningFor: (provider: string) => string | undefined;
+}
+
+/** What a configuration says of that. */
+export function servedBy(config: ServedConfig): Served {
+  return {
+    defaultProvider: defaultProviderOf(config),
+    warningFor: (provider) => warningFor(provider, config),
+  };
+}
+
 /**
  * Says that all tasks are only simulated; undefined where they are not.
  *

@@ -8,6 +8,7 @@ import type { Clock } from "../base/clock.ts";
 import { messageOf } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import { formatAddress, hostnameOf } from "../config/listen_address.ts";
+import type { Served } from "../config/served.ts";
 import type { ServiceSettings } from "../config/service.ts";
 import type { RunnerEvents } from "../runner/events.ts";
 import { measureRunner } from "../runner/metrics.ts";
@@ -18,7 +19,6 @@ import { readCounts } from "./api/counts.ts";
 import { EventHub } from "./api/event_hub.ts";
 import { Prometheus } from "./api/prometheus.ts";
 import { ReadCache } from "./api/read_cache.ts";
-import type { Served } from "./api/routing.ts";
 import { listen } from "./listen.ts";
 
 /** A runner in the same process. */

@@ -213,17 +213,16 @@ export function complete(
   });
 }
 
-const completedAt = patchAt((time) => ({
+const completed = (time: string): JsonObject => ({
   completed_at: time,
   completed_by: RUNNER_ACTOR,
   result: "success",
-}));
+});
+const completedAt = patchAt(completed);
 
 /** Not HandsFree's: nobody may take what was simulated for work. */
 const simulatedAt = patchAt((time) => ({
-  completed_at: time,
-  completed_by: RUNNER_ACTOR,
-  result: "success",
+  ...completed(time),
   [SIMULATED_KEY]: true,
 }));
 

@@ -20,7 +20,7 @@ import {
   type ServedRunner,
   startService,
 } from "../../lib/service/service.ts";
-import type { Served } from "../../lib/service/api/routing.ts";
+import type { Served } from "../../lib/config/served.ts";
 import { Ajv2020, type ValidateFunction } from "../support/ajv.ts";
 
 /** Options for {@linkcode TestService.start}. */

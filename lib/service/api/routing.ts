@@ -9,6 +9,7 @@ import { OpenAPIHono, type z } from "@hono/zod-openapi";
 import type { Context, MiddlewareHandler } from "hono";
 import type { Clock } from "../../base/clock.ts";
 import type { Log } from "../../base/log.ts";
+import type { Served } from "../../config/served.ts";
 import type { Store } from "../../store/contract.ts";
 import { parseJson } from "../../task/trace.ts";
 import type { Access } from "./access.ts";
@@ -17,14 +18,6 @@ import type { Prometheus } from "./prometheus.ts";
 import type { ReadCache } from "./read_cache.ts";
 import { Problem, type ProblemStatus, TITLES } from "./responses.ts";
 import { problemSchema } from "./task_schemas.ts";
-
-/** Whose tasks are worked on. */
-export interface Served {
-  /** The provider of a new task that names none. */
-  readonly defaultProvider: string;
-  /** Says that nobody does the work of a provider's tasks. */
-  readonly warningFor: (provider: string) => string | undefined;
-}
 
 /** What routes are given. */
 export interface Service {

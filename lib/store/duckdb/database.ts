@@ -65,7 +65,7 @@ const LINGER_SHARE = 0.25;
 const HOLD_MS = 1_500;
 /**
  * or after so many short transactions: they are no load that another runner
- * should wait two seconds for;
+ * should wait so long for;
  */
 const HOLD_TRANSACTIONS = 20;
 const SHORT_MS = 25;
