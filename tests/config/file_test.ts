@@ -144,7 +144,7 @@ const WRONG: [text: string, ...mistakes: string[]][] = [
   [
     '{ "providers": {} }',
     "1:16: providers is an empty object: expected a provider at least. " +
-    "Leave it out to simulate all.",
+    'To simulate all: "*": { "processor": "simulate" }.',
   ],
   [
     '{ "providers": { "": { "processor": "simulate" } } }',
@@ -154,7 +154,7 @@ const WRONG: [text: string, ...mistakes: string[]][] = [
     '{ "providers": { "__proto__": { "processor": "simulate" } } }',
     "1:18: providers.__proto__ can't be used as a name.",
     "1:16: providers is an object: expected a provider at least. " +
-    "Leave it out to simulate all.",
+    'To simulate all: "*": { "processor": "simulate" }.',
   ],
   [
     '{ "providers": { "a": "simulate" } }',
