@@ -27,6 +27,8 @@ import {
   type TaskFilter,
   type TaskPage,
 } from "../contract.ts";
+import { RefusedRowsError } from "../refused.ts";
+import { SET_CHARACTERS } from "../sets.ts";
 import type { Connection } from "./connection.ts";
 import { createTasks } from "./create.ts";
 import type { Database } from "./database.ts";
@@ -40,8 +42,6 @@ import { answerTasks, cancelTasks, IS_CANCELLABLE } from "./requests.ts";
 import { awaitsAttempt, NEVER_RETRIED, retryTasks } from "./retry.ts";
 import { HISTORY_COLUMNS } from "./rows.ts";
 import { readStats } from "./stats.ts";
-import { SET_CHARACTERS } from "./values.ts";
-import { RefusedRowsError } from "./write.ts";
 
 /** Tasks of one transaction. They take well under a second; then others may write. */
 const SET_SIZE = 10_000;

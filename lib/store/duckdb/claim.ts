@@ -6,7 +6,9 @@
 
 import type { ClaimedTask } from "../../task/task.ts";
 import { begin } from "../../task/transitions.ts";
+import { Changes } from "../changes.ts";
 import { type Claim, type ClaimOptions, OTHERS } from "../contract.ts";
+import { roomAfter } from "../decisions.ts";
 import type { Connection } from "./connection.ts";
 import {
   fittingRows,
@@ -18,7 +20,7 @@ import {
 } from "./rows.ts";
 import { isIn, PlacedLease, type Range } from "./places.ts";
 import { Values } from "./values.ts";
-import { changeRows, Changes, NO_LEASE } from "./write.ts";
+import { changeRows, NO_LEASE, writeChanges } from "./write.ts";
 
 /** The attempts that count, of those that its runner's death allows it. */
 const SPENT = "coalesce(attempt, 0) - coalesce(questions, 0)";
@@ -102,21 +104,6 @@ export async function claimTasks(
   return { ...begun, tasks: [...tasks, ...held], at };
 }
 
-/** What is left of the room of providers when these tasks were claimed. */
-export function roomAfter(
-  tasks: readonly ClaimedTask[],
-  { providerRoom }: ClaimOptions,
-): ClaimOptions["providerRoom"] {
-  if (!providerRoom) return undefined;
-  const rooms = new Map(providerRoom);
-  for (const { task: { provider } } of tasks) {
-    const name = rooms.has(provider) ? provider : OTHERS;
-    const room = rooms.get(name);
-    if (room !== undefined) rooms.set(name, room - 1);
-  }
-  return rooms;
-}
-
 interface Candidate extends HeldRow {
   readonly isSuspect: boolean;
   /** How many there were, those whose texts did not fit included. */
@@ -157,7 +144,7 @@ async function beginTasks(
     const { leaseId: _, ...begun } = changes.get(taskId) ?? task;
     return { task: begun, lease, isAlone };
   });
-  await changes.write(connection);
+  await writeChanges(connection, changes, { at: now });
   const waitsForIdle = !isAlone && chosen.length < candidates.length;
   return { tasks, waitsForIdle, hasMore: first.found > candidates.length };
 }

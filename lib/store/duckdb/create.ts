@@ -4,15 +4,16 @@
  * @module
  */
 
-import { DuplicateIdError, messageOf, UsageError } from "../../base/errors.ts";
-import { type NewTask, parseTargetRef } from "../../task/task.ts";
-import { stringifyJson } from "../../task/trace.ts";
+import { DuplicateIdError, messageOf } from "../../base/errors.ts";
+import type { WrittenEvent } from "../changes.ts";
 import type { NewTasks } from "../contract.ts";
 import { IdList } from "../id_list.ts";
-import type { Connection, SqlValue } from "./connection.ts";
+import { lengthOf, type NewRow, newRowOf, oneAhead } from "../new_rows.ts";
+import { fittingSets } from "../sets.ts";
+import type { Connection } from "./connection.ts";
 import type { Database } from "./database.ts";
-import { fittingSets, Values } from "./values.ts";
-import { writeEvents, type WrittenEvent } from "./write.ts";
+import { Values } from "./values.ts";
+import { writeEvents } from "./write.ts";
 
 /**
  * Adds tasks in one transaction, and returns their ids in the same order.
@@ -29,7 +30,7 @@ export async function createTasks(
       const at = database.now();
       const ids = new IdList();
       for await (const tasks of oneAhead(incoming.sets())) {
-        for (const set of fittingSets(tasks.map(rowOf), lengthOf)) {
+        for (const set of fittingSets(tasks.map(newRowOf), lengthOf)) {
           ids.add(await insert(connection, set, at));
         }
       }
@@ -44,32 +45,8 @@ export async function createTasks(
   }
 }
 
-/** Asks for the next item while one is used: DuckDB works meanwhile. */
-async function* oneAhead<T>(
-  items: Iterable<T> | AsyncIterable<T>,
-): AsyncGenerator<T> {
-  const iterator = Symbol.asyncIterator in items
-    ? items[Symbol.asyncIterator]()
-    : items[Symbol.iterator]();
-  const ask = () => {
-    const next = Promise.resolve(iterator.next());
-    next.catch(() => {}); // It may fail before anybody waits for it.
-    return next;
-  };
-  let next = ask();
-  try {
-    for (let item = await next; !item.done; item = await next) {
-      next = ask();
-      yield item.value;
-    }
-  } finally {
-    await Promise.allSettled([next]);
-    await iterator.return?.();
-  }
-}
-
-/** What a task's row is made of beside its id, with DuckDB's types. */
-const COLUMNS = {
+/** DuckDB's types of what a task's row is made of beside its id. */
+const COLUMNS: Readonly<Record<Exclude<keyof NewRow, "id">, string>> = {
   user_id: "UUID",
   provider: "TEXT",
   repo_full_name: "TEXT",
@@ -83,24 +60,12 @@ const COLUMNS = {
   timeout_ms: "BIGINT",
 };
 
-type Name = keyof typeof COLUMNS;
-
-interface Row extends Readonly<Record<Name, SqlValue>> {
-  readonly id: string;
-  readonly instruction: string | null;
-  readonly last_update: string | null;
-}
-
-function lengthOf({ instruction, last_update: trace }: Row): number {
-  return (instruction?.length ?? 0) + (trace?.length ?? 0);
-}
-
-const NAMES = Object.keys(COLUMNS) as Name[];
+const NAMES = Object.keys(COLUMNS) as (keyof typeof COLUMNS)[];
 
 /** A temporary table of a set would keep its memory until the transaction ends. */
 async function insert(
   connection: Connection,
-  rows: readonly Row[],
+  rows: readonly NewRow[],
   at: Date,
 ): Promise<string[]> {
   const ids = rows.map(({ id }) => id);
@@ -124,38 +89,4 @@ async function insert(
   ));
   await writeEvents(connection, events, at);
   return ids;
-}
-
-function rowOf(task: NewTask): Row {
-  const { repo, issue, pr } = targetColumnsOf(task);
-  return {
-    id: task.id ?? crypto.randomUUID(),
-    user_id: task.userId,
-    // DuckDB's JSON has no half characters.
-    provider: task.provider.toWellFormed(),
-    repo_full_name: repo,
-    issue_number: issue,
-    pr_number: pr,
-    instruction: task.instruction?.toWellFormed() ?? null,
-    last_update: task.trace ? stringifyJson(task.trace) : null,
-    priority: task.priority ?? 0,
-    run_at: task.runAt?.toISOString() ?? null,
-    max_attempts: task.maxAttempts ?? null,
-    timeout_ms: task.timeoutMs ?? null,
-  };
-}
-
-function targetColumnsOf({ targetType, targetRef }: NewTask) {
-  const target = targetRef ? parseTargetRef(targetRef) : undefined;
-  if (targetRef && !target) {
-    throw new UsageError(
-      `Cannot use the target "${targetRef}": expected owner/repo#123 or #123.`,
-    );
-  }
-  const number = target?.number ?? null;
-  return {
-    repo: target?.repo ?? null,
-    issue: targetType === "pr" ? null : number,
-    pr: targetType === "pr" ? number : null,
-  };
 }

@@ -4,16 +4,7 @@
  * @module
  */
 
-import { DatabaseError, messageOf } from "../../base/errors.ts";
-import type { ClaimedTask, Lease, Transition } from "../../task/task.ts";
-import {
-  answeredElsewhere,
-  cancel,
-  expire,
-  fail,
-  type Held,
-  isAnsweredElsewhere,
-} from "../../task/transitions.ts";
+import type { Lease, Transition } from "../../task/task.ts";
 import type {
   Claim,
   ClaimOptions,
@@ -26,7 +17,15 @@ import type {
   Queue,
   Recorded,
 } from "../contract.ts";
-import { claimTasks, isDead, isFree, isOneOf, roomAfter } from "./claim.ts";
+import { endOf } from "../decisions.ts";
+import {
+  claimSingly,
+  inParts,
+  LeftOut,
+  RecordParts,
+  RefusedRowsError,
+} from "../refused.ts";
+import { claimTasks, isDead, isFree, isOneOf } from "./claim.ts";
 import type { Connection } from "./connection.ts";
 import type { Database, TransactionOptions } from "./database.ts";
 import { Grace, GraceWait, hasLeases } from "./grace.ts";
@@ -34,13 +33,7 @@ import { Frontier } from "./places.ts";
 import { previewClaim } from "./preview.ts";
 import { HELD_ROW, heldOf, type HeldRow } from "./rows.ts";
 import { Values } from "./values.ts";
-import {
-  changeRows,
-  NO_LEASE,
-  refusalOf,
-  RefusedRowsError,
-  writeTransitions,
-} from "./write.ts";
+import { changeRows, NO_LEASE, refusalOf, writeTransitions } from "./write.ts";
 
 /** Options for {@linkcode DuckDbQueue}. */
 export interface DuckDbQueueOptions {
@@ -52,25 +45,19 @@ export interface DuckDbQueueOptions {
 const HEARTBEAT_WAIT_MS = 500;
 /** A runner lets the file go so often within the time of a lease. */
 const HOLDS_PER_LEASE = 4;
-/** Rows that can't be written, of one claim: the next one goes on. */
-const MOST_REFUSALS = 20;
-/** How long a task is left out whose row could not be written. */
-const REFUSED_MS = 60_000;
 
 /** A {@linkcode Queue} in a DuckDB file. */
 export class DuckDbQueue implements Queue {
   readonly #database: Database;
-  readonly #options: DuckDbQueueOptions;
   readonly #grace: Grace;
   readonly #frontier = new Frontier();
-  /** What was committed of groups of which another part was not, and comes again. */
-  readonly #parts = new WeakSet<Transition>();
-  /** Tasks whose rows can't be written, and until when they are left out. */
-  readonly #refused = new Map<string, number>();
+  readonly #parts: RecordParts;
+  readonly #leftOut: LeftOut;
 
   constructor(database: Database, options: DuckDbQueueOptions) {
     this.#database = database;
-    this.#options = options;
+    this.#parts = new RecordParts(() => database.now());
+    this.#leftOut = new LeftOut(database.clock, options.onProblem);
     this.#grace = new Grace(database);
   }
 
@@ -80,7 +67,11 @@ export class DuckDbQueue implements Queue {
     } catch (error) {
       if (!(error instanceof RefusedRowsError)) throw error;
     }
-    return await this.#claimSingly(options);
+    return await claimSingly(options, {
+      claim: (one) => this.#claim(one),
+      leftOut: this.#leftOut,
+      now: () => this.#database.now(),
+    });
   }
 
   async #claim(options: ClaimOptions): Promise<Claim> {
@@ -94,7 +85,7 @@ export class DuckDbQueue implements Queue {
           const claim = await claimTasks(connection, {
             ...options,
             now,
-            except: this.#leftOut(),
+            except: this.#leftOut.ids,
             frontier: this.#frontierOf(),
           });
           await this.#keepIfAlone(connection, owner, now);
@@ -131,58 +122,9 @@ export class DuckDbQueue implements Queue {
     };
   }
 
-  /** One of the rows can't be written: the others are claimed one by one. */
-  async #claimSingly(options: ClaimOptions): Promise<Claim> {
-    const tasks: ClaimedTask[] = [];
-    let first: Claim | undefined;
-    let waitsForIdle = false;
-    let refusals = 0;
-    while (
-      tasks.length < options.limit && refusals < MOST_REFUSALS &&
-      !options.signal?.aborted
-    ) {
-      try {
-        const claim = await this.#claim({
-          ...options,
-          limit: 1,
-          ahead: 0,
-          isIdle: options.isIdle && tasks.length === 0,
-          providerRoom: roomAfter(tasks, options),
-        });
-        first ??= claim;
-        tasks.push(...claim.tasks);
-        waitsForIdle = claim.waitsForIdle;
-        if (claim.tasks.length === 0 || claim.tasks[0]?.isAlone) break;
-      } catch (error) {
-        if (!(error instanceof RefusedRowsError)) throw error;
-        refusals++;
-        for (const id of error.ids) this.#leaveOut(id, error);
-      }
-    }
-    const at = first?.at ?? this.#database.now();
-    return { tasks, waitsForIdle, hasMore: false, at };
-  }
-
-  #leftOut(): string[] {
-    const now = this.#database.clock.monotonic();
-    for (const [id, until] of this.#refused) {
-      if (until <= now) this.#refused.delete(id);
-    }
-    return [...this.#refused.keys()];
-  }
-
-  #leaveOut(id: string, error: unknown): void {
-    const { clock } = this.#database;
-    this.#refused.set(id, clock.monotonic() + REFUSED_MS);
-    this.#options.onProblem(
-      `Cannot write the row of task ${id}: ${messageOf(error)} ` +
-        "It is left alone; all others go on.",
-    );
-  }
-
   async endAbandoned(options: EndOptions): Promise<readonly EndedTask[]> {
     const find = async (connection: Connection, now: Date) => {
-      const leftOut = new Set(this.#leftOut());
+      const leftOut = new Set(this.#leftOut.ids);
       const found = await findAbandoned(connection, now, options);
       return found.filter(({ task }) => !leftOut.has(task.id));
     };
@@ -204,7 +146,7 @@ export class DuckDbQueue implements Queue {
     } catch (error) {
       if (!(error instanceof RefusedRowsError)) throw error;
     }
-    const ended = await this.#inParts(
+    const ended = await inParts(
       await this.#transaction(find, options),
       (part) =>
         this.#transaction(async (connection, now) => {
@@ -215,7 +157,7 @@ export class DuckDbQueue implements Queue {
           return await write(connection, still, now);
         }, options),
       ({ task }, error) => {
-        this.#leaveOut(task.id, error);
+        this.#leftOut.add(task.id, error);
         return undefined;
       },
     );
@@ -227,7 +169,7 @@ export class DuckDbQueue implements Queue {
     { leaseMs }: { readonly leaseMs: number },
   ): Promise<readonly LeaseState[]> {
     if (leases.length === 0) return [];
-    return await this.#inParts(
+    return await inParts(
       leases,
       (part) =>
         this.#transaction(
@@ -247,69 +189,19 @@ export class DuckDbQueue implements Queue {
     if (transitions.length === 0) {
       return { at: this.#database.now(), results: [] };
     }
-    const write = (part: readonly Transition[]): Promise<Recorded> =>
-      this.#transaction(async (connection, at) => ({
-        at,
-        results: (await writeTransitions(connection, part, at)).map((it, i) =>
-          this.#wasWritten(part[i]) ? "written" : it
-        ),
-      }), options);
-    try {
-      return await write(transitions);
-    } catch (error) {
-      if (!(error instanceof RefusedRowsError)) throw error;
-    }
-    return await this.#recordInParts(transitions, write);
-  }
-
-  #wasWritten(transition: Transition | undefined): boolean {
-    return transition !== undefined && this.#parts.has(transition);
-  }
-
-  /** One of the rows can't be written. */
-  async #recordInParts(
-    transitions: readonly Transition[],
-    write: (part: readonly Transition[]) => Promise<Recorded>,
-  ): Promise<Recorded> {
-    let at = this.#database.now();
-    const results: Recorded["results"][number][] = [];
-    // Those of one task stay together: a later one builds on the first.
-    const byTask = Map.groupBy(
-      transitions.keys(),
-      (index) => transitions[index]?.lease.taskId,
+    return await this.#parts.record(
+      transitions,
+      (part) =>
+        this.#transaction(async (connection, at) => ({
+          at,
+          results: await writeTransitions(connection, part, at),
+        }), options),
     );
-    await this.#inParts(
-      [...byTask],
-      async (part) => {
-        const indexes = part.flatMap(([, indexes]) => indexes);
-        const written = await write(
-          indexes.map((index) => transitions[index] as Transition),
-        );
-        at = written.at;
-        for (const [i, index] of indexes.entries()) {
-          const result = results[index] = written.results[i] ?? "lost";
-          const transition = transitions[index];
-          if (result === "written" && transition) this.#parts.add(transition);
-        }
-        return part;
-      },
-      (task, error) => {
-        const [id, indexes] = task;
-        for (const index of indexes) {
-          results[index] = new DatabaseError(
-            `Cannot write the row of task ${id}: ${messageOf(error)}`,
-            { cause: error },
-          );
-        }
-        return task;
-      },
-    );
-    return { at, results };
   }
 
   async giveBack(leases: readonly Lease[]): Promise<void> {
     if (leases.length === 0) return;
-    await this.#inParts(
+    await inParts(
       leases,
       (part) =>
         this.#transaction(async (connection) => {
@@ -400,28 +292,6 @@ export class DuckDbQueue implements Queue {
     }
     return undefined;
   }
-
-  /** Splits a set of which a row is refused, until that one is alone. */
-  async #inParts<T, R>(
-    items: readonly T[],
-    work: (part: readonly T[]) => Promise<readonly R[]>,
-    refused: (item: T, error: unknown) => R,
-  ): Promise<readonly R[]> {
-    try {
-      return await work(items);
-    } catch (error) {
-      if (!(error instanceof RefusedRowsError)) throw error;
-      const [first] = items;
-      if (items.length === 1 && first !== undefined) {
-        return [refused(first, error)];
-      }
-    }
-    const middle = Math.ceil(items.length / 2);
-    return [
-      ...await this.#inParts(items.slice(0, middle), work, refused),
-      ...await this.#inParts(items.slice(middle), work, refused),
-    ];
-  }
 }
 
 const WAIT = Symbol("wait");
@@ -494,20 +364,4 @@ async function findAbandoned(
     const transition = endOf(held, maxAttempts);
     return transition ? [{ task: held.task, transition }] : [];
   });
-}
-
-function endOf(held: Held, maxAttempts: number): Transition | undefined {
-  const { state, attempt, questions, leaseOwner, cancelRequestedAt, runAt } =
-    held.task;
-  if (cancelRequestedAt) return cancel(held);
-  if (state === "needs_input") return expire(held);
-  if (runAt && held.lease.id === null) {
-    return isAnsweredElsewhere(held.task) ? answeredElsewhere(held) : undefined;
-  }
-  const limit = held.task.maxAttempts ?? maxAttempts;
-  return fail(
-    held,
-    `The runner died at attempt ${attempt - questions} of ${limit}; ` +
-      `it was ${leaseOwner}`,
-  );
 }

@@ -4,7 +4,6 @@
  * @module
  */
 
-import { UsageError } from "../../base/errors.ts";
 import type { AgentTask } from "../../task/task.ts";
 import {
   type ChosenTask,
@@ -15,6 +14,7 @@ import {
   type TaskFilter,
   type TaskPage,
 } from "../contract.ts";
+import { formatPlace, parsePlace } from "../place.ts";
 import type { Connection, SqlValue } from "./connection.ts";
 import {
   fittingRows,
@@ -144,33 +144,12 @@ export async function readPage(
   const shown = rows.slice(0, limit);
   const last = shown.at(-1);
   return {
-    next: last && last.found > shown.length ? formatPlace(last) : undefined,
+    next: last && last.found > shown.length
+      ? formatPlace({ us: last.us, id: last.task.id })
+      : undefined,
     tasks: shown.map(taskOf),
     total: total ?? 0,
   };
-}
-
-function formatPlace({ us, task }: PlacedRow): string {
-  return btoa(`${us}.${task.id}`).replaceAll("=", "");
-}
-
-const PLACE = /^(-?\d{1,16})\.([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
-
-function parsePlace(text: string): { us: number; id: string } {
-  let plain = "";
-  try {
-    plain = atob(text);
-  } catch {
-    // Not Base64, and so no place either.
-  }
-  const [, us, id] = PLACE.exec(plain) ?? [];
-  if (us === undefined || id === undefined) {
-    throw new UsageError(
-      `Cannot read the page after "${text}": that is no place in the list. ` +
-        "Give what the page before it named as the next.",
-    );
-  }
-  return { us: Number(us), id };
 }
 
 interface LiveRow {

@@ -4,16 +4,13 @@
  * @module
  */
 
-import { isFinal, isKnownState, TASK_STATES } from "../../task/task.ts";
+import { isFinal, TASK_STATES } from "../../task/task.ts";
 import { answer, cancel, type Held } from "../../task/transitions.ts";
 import type { AnswerResult, CancelResult } from "../contract.ts";
+import { answerResultOf, byPerson, cancelResultOf } from "../decisions.ts";
+import type { WrittenEvent } from "../changes.ts";
 import type { Connection } from "./connection.ts";
-import {
-  readHeld,
-  writeEvents,
-  writeTransitions,
-  type WrittenEvent,
-} from "./write.ts";
+import { readHeld, writeEvents, writeTransitions } from "./write.ts";
 
 /** Holds for the tasks that {@linkcode cancelTasks} ends or asks to end. */
 export const IS_CANCELLABLE = `status IN ('${
@@ -36,21 +33,6 @@ export async function cancelTasks(
   await writeTransitions(connection, cancelled, at);
   await requestCancel(connection, having("requested"), at);
   return ids.map((id) => cancelResultOf(held.get(id.toLowerCase()), at));
-}
-
-/** So that the history does not say that the lease's runner did it. */
-function byPerson({ task, lease }: Held): Held {
-  return { task, lease: lease.id === null ? lease : { ...lease, owner: "" } };
-}
-
-function cancelResultOf(held: Held | undefined, at: Date): CancelResult {
-  if (!held) return "missing";
-  const { state, leaseExpiresAt } = held.task;
-  if (isFinal(state)) return "ended";
-  if (!isKnownState(state)) return "unknown state";
-  // What was not begun is only held: its runner learns that it lost the lease.
-  const isRun = state === "running" && leaseExpiresAt && leaseExpiresAt > at;
-  return isRun ? "requested" : "cancelled";
 }
 
 /** Their runners find out when they renew their leases. */
@@ -86,10 +68,4 @@ export async function answerTasks(
     .map((it) => answer(it, text));
   await writeTransitions(connection, answered, at);
   return ids.map((id) => answerResultOf(held.get(id.toLowerCase())));
-}
-
-function answerResultOf(held: Held | undefined): AnswerResult {
-  if (!held) return "missing";
-  if (isFinal(held.task.state)) return "ended";
-  return held.task.state === "needs_input" ? "answered" : "not asked";
 }

@@ -5,9 +5,10 @@
  */
 
 import { TASK_STATES } from "../../task/task.ts";
+import type { WrittenEvent } from "../changes.ts";
 import type { RetryRefusal, RetryResult } from "../contract.ts";
 import type { Connection } from "./connection.ts";
-import { writeEvents, type WrittenEvent } from "./write.ts";
+import { writeEvents } from "./write.ts";
 
 /** A first look at a trace: reading each as JSON would take ten times as long. */
 const MAY_BE_RETRY = `contains(last_update, '"retry_of"')`;

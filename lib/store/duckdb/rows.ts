@@ -10,8 +10,8 @@ import { printedOf } from "../../task/outcome.ts";
 import type { AgentTask, TaskEvent, TaskEventKind } from "../../task/task.ts";
 import { parseTrace } from "../../task/trace.ts";
 import type { Held } from "../../task/transitions.ts";
+import { SET_CHARACTERS } from "../sets.ts";
 import type { Connection } from "./connection.ts";
-import { SET_CHARACTERS } from "./values.ts";
 
 /** How each field of a task is computed from its row; times as ms since 1970. */
 export const TASK_FIELDS = {

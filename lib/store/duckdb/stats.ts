@@ -5,34 +5,16 @@
  * @module
  */
 
-import type {
-  Bucket,
-  FailureReason,
-  Percentiles,
-  Stats,
-  StatsOptions,
-  Times,
-} from "../contract.ts";
+import type { FailureReason, Stats, StatsOptions } from "../contract.ts";
 import { SIMULATED_DETAIL } from "../../task/shown_state.ts";
+import {
+  type CountRow,
+  measuredShare,
+  REASON_PATTERNS,
+  statsOf,
+  type TimesRow,
+} from "../figures.ts";
 import type { Connection, SqlValue } from "./connection.ts";
-
-/** What is counted of each kind of event. */
-const COUNTED = {
-  created: "created",
-  started: "started",
-  completed: "completed",
-  failed: "failed",
-  cancelled: "cancelled",
-  retry_scheduled: "retried",
-} as const;
-
-type Count = (typeof COUNTED)[keyof typeof COUNTED] | "simulated";
-
-/**
- * Where more than so many things happened, times are measured of a share of the
- * tasks: a million events take 200 ms, and percentiles change by little.
- */
-const MEASURED_EVENTS = 200_000;
 
 /** Reads the figures in the transaction that is open on the connection. */
 export async function readStats(
@@ -49,23 +31,12 @@ export async function readStats(
   const window = [start.toISOString(), end.toISOString()];
   const inBuckets = [...window, startMs, bucketMs];
   const counts = await list<CountRow>(COUNTS, inBuckets);
-  const total = counts.reduce((sum, { count }) => sum + count, 0);
-  const share = Math.max(1, Math.ceil(total / MEASURED_EVENTS));
+  const share = measuredShare(counts);
   const times = await list<TimesRow>(TIMES, [...inBuckets, share]);
   const failures = reasons === 0
     ? []
     : await list<FailureReason>(FAILURES, [...window, reasons]);
-  const countsOf = Map.groupBy(counts, ({ bucket }) => bucket);
-  const timesOf = new Map(times.map((row) => [row.bucket, row]));
-  return {
-    buckets: Array.from({ length: buckets }, (_, index): Bucket => ({
-      ...countedOf(countsOf.get(index) ?? []),
-      ...measuredOf(timesOf.get(index)),
-    })),
-    times: times.filter(({ bucket }) => bucket === null)
-      .map((row) => ({ provider: row.provider, ...measuredOf(row) })),
-    failures,
-  };
+  return statsOf({ buckets, counts, times, failures });
 }
 
 /** Bounds that are constants: DuckDB skips what lies outside, and casts no row. */
@@ -77,22 +48,6 @@ const COUNTS = `
     count(*) FILTER (kind = 'completed' AND detail = '${SIMULATED_DETAIL}')
       AS simulated
   FROM agent_task_events WHERE ${IN_TIME} GROUP BY ALL`;
-
-interface CountRow {
-  readonly bucket: number;
-  readonly kind: string;
-  readonly count: number;
-  readonly simulated: number;
-}
-
-function countedOf(rows: readonly CountRow[]): Record<Count, number> {
-  const counts = Object.entries(COUNTED).map(([kind, name]) => [
-    name,
-    rows.find((row) => row.kind === kind)?.count ?? 0,
-  ]);
-  const simulated = rows.reduce((sum, row) => sum + row.simulated, 0);
-  return Object.fromEntries([...counts, ["simulated", simulated]]);
-}
 
 /**
  * An attempt begins with its last start (what was given back begins again as the
@@ -132,39 +87,10 @@ const TIMES = `
   GROUP BY GROUPING SETS ((bucket), (provider), ()) HAVING count(*) > 0
   ORDER BY provider NULLS LAST`;
 
-/** Of a bucket, of a provider, or, with neither, of all. */
-interface TimesRow {
-  readonly bucket: number | null;
-  readonly provider: string | null;
-  readonly wait: readonly number[] | null;
-  readonly run: readonly number[] | null;
-}
-
-function measuredOf(row: TimesRow | undefined): Times {
-  return {
-    wait: percentilesOf(row?.wait),
-    run: percentilesOf(row?.run),
-  };
-}
-
-function percentilesOf(
-  values: readonly number[] | null | undefined,
-): Percentiles | null {
-  const [p50, p95, p99] = values ?? [];
-  return p50 === undefined || p95 === undefined || p99 === undefined
-    ? null
-    : { p50, p95, p99 };
-}
-
-/** What is the same but for ids and numbers is one reason. */
-const REASON = [
-  ["[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", "<id>"],
-  ["\\b[0-9a-fA-F]*\\d[0-9a-fA-F]{5,}\\b|\\b[0-9a-fA-F]{8,}\\b", "<id>"],
-  ["\\d+([.,]\\d+)*", "<n>"],
-].reduce(
+/** The first line says it; what follows is mostly output. */
+const REASON = REASON_PATTERNS.reduce(
   (text, [pattern, name]) =>
     `regexp_replace(${text}, '${pattern}', '${name}', 'g')`,
-  // The first line says it; what follows is mostly output.
   `left(split_part(coalesce(detail, ''), chr(10), 1), 300)`,
 );
 

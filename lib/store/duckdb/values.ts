@@ -12,32 +12,6 @@ export interface Column {
   readonly values: readonly SqlValue[];
 }
 
-/**
- * The most text that is read or written at once. DuckDB has several copies of it
- * then, and 256 MB for all.
- */
-export const SET_CHARACTERS = 16 * 1024 ** 2;
-
-/** Splits items, in their order, into sets whose texts fit; each has one item. */
-export function* fittingSets<T>(
-  items: readonly T[],
-  lengthOf: (item: T) => number,
-): Generator<T[]> {
-  let set: T[] = [];
-  let total = 0;
-  for (const item of items) {
-    const length = lengthOf(item);
-    total += length;
-    if (total > SET_CHARACTERS && set.length > 0) {
-      yield set;
-      set = [];
-      total = length;
-    }
-    set.push(item);
-  }
-  if (set.length > 0) yield set;
-}
-
 /** Collects the values of a statement; each becomes a `$n` in its text. */
 export class Values {
   readonly list: SqlValue[] = [];

@@ -6,25 +6,17 @@
  */
 
 import { messageOf } from "../../base/errors.ts";
-import type { TaskEventKind, Transition } from "../../task/task.ts";
-import { apply, type Held, type TaskRow } from "../../task/transitions.ts";
+import type { Transition } from "../../task/task.ts";
+import type { Held, TaskRow } from "../../task/transitions.ts";
+import { type Change, Changes, type WrittenEvent } from "../changes.ts";
+import { RefusedRowsError } from "../refused.ts";
+import { fittingSets } from "../sets.ts";
 import type { Connection, SqlValue } from "./connection.ts";
 import { explanationOf } from "./explain.ts";
 import { writeNotifications } from "./notifications.ts";
 import { isIn, type Range, rangeOf } from "./places.ts";
 import { HELD_ROW, heldOf, type HeldRow } from "./rows.ts";
-import { type Column, fittingSets, Values } from "./values.ts";
-
-/** DuckDB refuses one of the rows; which one, it does not say. */
-export class RefusedRowsError extends Error {
-  override readonly name = "RefusedRowsError";
-  readonly ids: readonly string[];
-
-  constructor(ids: readonly string[], cause: unknown) {
-    super(explanationOf(cause), { cause });
-    this.ids = ids;
-  }
-}
+import { type Column, Values } from "./values.ts";
 
 /**
  * Runs a statement that changes the rows of these tasks. Returns how many it did.
@@ -55,7 +47,7 @@ const REFUSALS =
 export function refusalOf(error: unknown, ids: readonly string[]): unknown {
   return !(error instanceof RefusedRowsError) &&
       REFUSALS.test(messageOf(error))
-    ? new RefusedRowsError(ids, error)
+    ? new RefusedRowsError(ids, explanationOf(error), error)
     : error;
 }
 
@@ -94,7 +86,7 @@ export async function writeTransitions(
     }
     const changes = new Changes(rows, at);
     const results = transitions.map((it) => changes.apply(it));
-    await changes.write(connection, range);
+    await writeChanges(connection, changes, { at, range });
     return results;
   } catch (error) {
     throw refusalOf(error, ids);
@@ -175,154 +167,61 @@ const LEASE = ["lease_id", "lease_owner", "lease_expires_at"];
 /** What an UPDATE sets where nobody works on a task any more. */
 export const NO_LEASE = LEASE.map((name) => `${name} = NULL`).join(", ");
 
-/** A row of a task's history that is to be written. */
-export interface WrittenEvent {
-  readonly id: string;
-  readonly kind: TaskEventKind;
-  readonly attempt: number;
-  /** @default {null} */
-  readonly runner?: string | null;
-  /** @default {null} */
-  readonly detail?: string | null;
-  /** The JSON of what was printed. @default {null} */
-  readonly printed?: string | null;
-}
-
-interface Change<Row> {
-  readonly id: string;
-  readonly before: Row;
-  after: Row;
-  /** How many events it has. */
-  events: number;
-}
-
-/** Rows as they were read, and what transitions make of them. */
-export class Changes<Row extends TaskRow> {
-  readonly #rows: ReadonlyMap<string, Row>;
-  readonly #changes = new Map<string, Change<Row>>();
-  readonly #at: Date;
-  /** In order, so that no round has two of one task. */
-  readonly #rounds: Transition[][] = [];
-  /** What was applied last: the begin and the end of a run. */
-  #last: readonly {
-    readonly before: Row;
-    readonly transition: Transition;
-    readonly after: Row | undefined;
-  }[] = [];
-
-  constructor(rows: ReadonlyMap<string, Row>, at: Date) {
-    this.#rows = rows;
-    this.#at = at;
+/**
+ * Writes what has changed, in the transaction that is open on the connection.
+ *
+ * @throws {RefusedRowsError} where a row can't be written.
+ */
+export async function writeChanges(
+  connection: Connection,
+  changes: Changes<TaskRow>,
+  { at, range }: { readonly at: Date; readonly range?: Range | undefined },
+): Promise<void> {
+  const lengthOf = ({ after }: Change<TaskRow>) => after.traceText?.length ?? 0;
+  for (const set of fittingSets(changes.rows, lengthOf)) {
+    await writeRows(connection, set, { at, range });
   }
-
-  /** A row as it is now. */
-  get(id: string): Row | undefined {
-    return this.#changes.get(id)?.after ?? this.#rows.get(id);
-  }
-
-  apply(transition: Transition): "written" | "lost" {
-    const { taskId: id } = transition.lease;
-    const change = this.#changes.get(id);
-    const before = change?.after ?? this.#rows.get(id);
-    const after = before && this.#after(before, transition);
-    if (!after) return "lost";
-    const round = change?.events ?? 0;
-    (this.#rounds[round] ??= []).push(transition);
-    if (change) {
-      change.after = after;
-      change.events++;
-    } else this.#changes.set(id, { id, before, after, events: 1 });
-    return "written";
-  }
-
-  /** A busy runner's outcomes are mostly alike, and so are their rows. */
-  #after(before: Row, transition: Transition): Row | undefined {
-    for (const last of this.#last) {
-      const isSame = last.before === before &&
-        isAlike(last.transition, transition);
-      if (isSame) return last.after;
+  for (const events of changes.events) {
+    const lengthOf = ({ detail, printed }: WrittenEvent) =>
+      (detail?.length ?? 0) + (printed?.length ?? 0);
+    for (const set of fittingSets(events, lengthOf)) {
+      await writeEvents(connection, set, at);
     }
-    const after = apply(before, transition, this.#at);
-    this.#last = [{ before, transition, after }, ...this.#last.slice(0, 1)];
-    return after;
-  }
-
-  /**
-   * Writes what has changed, in the transaction that is open on the connection.
-   *
-   * @throws {RefusedRowsError} where a row can't be written.
-   */
-  async write(connection: Connection, range?: Range): Promise<void> {
-    if (this.#changes.size === 0) return;
-    const changes = [...this.#changes.values()];
-    const lengthOf = ({ after }: Change<Row>) => after.traceText?.length ?? 0;
-    for (const set of fittingSets(changes, lengthOf)) {
-      await this.#writeRows(connection, set, range);
-    }
-    for (const round of this.#rounds) {
-      const events = round.map(eventOf);
-      const lengthOf = ({ detail, printed }: WrittenEvent) =>
-        (detail?.length ?? 0) + (printed?.length ?? 0);
-      for (const set of fittingSets(events, lengthOf)) {
-        await writeEvents(connection, set, this.#at);
-      }
-      await writeNotifications(connection, events, this.#at);
-    }
-  }
-
-  async #writeRows(
-    connection: Connection,
-    changes: readonly Change<Row>[],
-    range: Range | undefined,
-  ): Promise<void> {
-    const values = new Values();
-    const set = [`updated_at = ${values.time(this.#at)}`];
-    const columns: Record<string, Column> = {};
-    for (const [name, [type, of]] of Object.entries(COLUMNS)) {
-      // Each column that is written takes its time, and may have an index.
-      if (changes.every(({ before, after }) => of(before) === of(after))) {
-        continue;
-      }
-      columns[name] = { type, values: changes.map(({ after }) => of(after)) };
-      set.push(`${name} = o.${name}`);
-    }
-    const keeps = changes.map(({ after }) => after.leaseId !== null);
-    if (!keeps.includes(true)) set.push(NO_LEASE);
-    else if (keeps.includes(false)) {
-      columns.keeps = { type: "BOOLEAN", values: keeps };
-      set.push(
-        ...LEASE.map((it) => `${it} = CASE WHEN o.keeps THEN t.${it} END`),
-      );
-    }
-    const ids = changes.map(({ id }) => id);
-    const rows = values.rows(ids, columns);
-    const sql = `UPDATE agent_tasks t SET ${
-      set.join(", ")
-    } FROM (SELECT ${rows}) o
-       WHERE t.id = o.id AND ${isIn(range, "t.rowid", values)}`;
-    await changeRows(connection, ids, { sql, values });
+    await writeNotifications(connection, events, at);
   }
 }
 
-/** Whether they make the same of the same row. */
-function isAlike(one: Transition, other: Transition): boolean {
-  return one.event === other.event && one.patch === other.patch &&
-    one.from === other.from && one.lease.id === other.lease.id &&
-    one.delayMs === other.delayMs && one.note === other.note;
-}
-
-function eventOf(
-  { lease, event: kind, detail, printed }: Transition,
-): WrittenEvent {
-  const { taskId: id, owner, attempt } = lease;
-  return {
-    id,
-    kind,
-    attempt,
-    runner: owner || null,
-    detail,
-    printed: printed ? JSON.stringify(printed) : null,
-  };
+async function writeRows(
+  connection: Connection,
+  changes: readonly Change<TaskRow>[],
+  { at, range }: { readonly at: Date; readonly range: Range | undefined },
+): Promise<void> {
+  const values = new Values();
+  const set = [`updated_at = ${values.time(at)}`];
+  const columns: Record<string, Column> = {};
+  for (const [name, [type, of]] of Object.entries(COLUMNS)) {
+    // Each column that is written takes its time, and may have an index.
+    if (changes.every(({ before, after }) => of(before) === of(after))) {
+      continue;
+    }
+    columns[name] = { type, values: changes.map(({ after }) => of(after)) };
+    set.push(`${name} = o.${name}`);
+  }
+  const keeps = changes.map(({ after }) => after.leaseId !== null);
+  if (!keeps.includes(true)) set.push(NO_LEASE);
+  else if (keeps.includes(false)) {
+    columns.keeps = { type: "BOOLEAN", values: keeps };
+    set.push(
+      ...LEASE.map((it) => `${it} = CASE WHEN o.keeps THEN t.${it} END`),
+    );
+  }
+  const ids = changes.map(({ id }) => id);
+  const rows = values.rows(ids, columns);
+  const sql = `UPDATE agent_tasks t SET ${
+    set.join(", ")
+  } FROM (SELECT ${rows}) o
+     WHERE t.id = o.id AND ${isIn(range, "t.rowid", values)}`;
+  await changeRows(connection, ids, { sql, values });
 }
 
 /** Writes history, in the transaction that is open on the connection. */

@@ -1,0 +1,81 @@
+/**
+ * What is to be done with a task, as its row stands: the same in every store.
+ *
+ * @module
+ */
+
+import {
+  type ClaimedTask,
+  isFinal,
+  isKnownState,
+  type Transition,
+} from "../task/task.ts";
+import {
+  answeredElsewhere,
+  cancel,
+  expire,
+  fail,
+  type Held,
+  isAnsweredElsewhere,
+} from "../task/transitions.ts";
+import {
+  type AnswerResult,
+  type CancelResult,
+  type ClaimOptions,
+  OTHERS,
+} from "./contract.ts";
+
+/** What is left of the room of providers when these tasks were claimed. */
+export function roomAfter(
+  tasks: readonly ClaimedTask[],
+  { providerRoom }: ClaimOptions,
+): ClaimOptions["providerRoom"] {
+  if (!providerRoom) return undefined;
+  const rooms = new Map(providerRoom);
+  for (const { task: { provider } } of tasks) {
+    const name = rooms.has(provider) ? provider : OTHERS;
+    const room = rooms.get(name);
+    if (room !== undefined) rooms.set(name, room - 1);
+  }
+  return rooms;
+}
+
+/** How what nobody will run again ends; undefined where that is not so. */
+export function endOf(held: Held, maxAttempts: number): Transition | undefined {
+  const { state, attempt, questions, leaseOwner, cancelRequestedAt, runAt } =
+    held.task;
+  if (cancelRequestedAt) return cancel(held);
+  if (state === "needs_input") return expire(held);
+  if (runAt && held.lease.id === null) {
+    return isAnsweredElsewhere(held.task) ? answeredElsewhere(held) : undefined;
+  }
+  const limit = held.task.maxAttempts ?? maxAttempts;
+  return fail(
+    held,
+    `The runner died at attempt ${attempt - questions} of ${limit}; ` +
+      `it was ${leaseOwner}`,
+  );
+}
+
+/** So that the history does not say that the lease's runner did it. */
+export function byPerson({ task, lease }: Held): Held {
+  return { task, lease: lease.id === null ? lease : { ...lease, owner: "" } };
+}
+
+/** What cancelling a task comes to. */
+export function cancelResultOf(held: Held | undefined, at: Date): CancelResult {
+  if (!held) return "missing";
+  const { state, leaseExpiresAt } = held.task;
+  if (isFinal(state)) return "ended";
+  if (!isKnownState(state)) return "unknown state";
+  // What was not begun is only held: its runner learns that it lost the lease.
+  const isRun = state === "running" && leaseExpiresAt && leaseExpiresAt > at;
+  return isRun ? "requested" : "cancelled";
+}
+
+/** What answering a task comes to. */
+export function answerResultOf(held: Held | undefined): AnswerResult {
+  if (!held) return "missing";
+  if (isFinal(held.task.state)) return "ended";
+  return held.task.state === "needs_input" ? "answered" : "not asked";
+}
