@@ -19,6 +19,7 @@ const HOUSE: Readonly<Record<string, RegExp>> = {
 /** Libraries that only these files may import. */
 const LIBRARIES: Readonly<Record<string, RegExp>> = {
   duckdb: /^lib\/store\/duckdb\//,
+  postgres: /^lib\/store\/postgres\//,
   "@std/log": /^lib\/base\/log\.ts$/,
   zod: /^lib\/(config\/|\w+\/(\w+\/)?config\.ts$)/,
   "jsonc-parser": /^lib\/config\/located_json\.ts$/,
@@ -39,7 +40,7 @@ const TEXTS: readonly (readonly [RegExp, RegExp])[] = [
   [/\bDeno\.watchFs\(/, /^$/], // It drops DuckDB's lock on the file.
   [
     /\b(SELECT\s|INSERT INTO|UPDATE\s+\w+\s+SET|DELETE FROM|CREATE (TEMP |OR REPLACE )*(TABLE|INDEX)|ALTER TABLE|BEGIN TRANSACTION)/,
-    /^lib\/store\/duckdb\//,
+    /^lib\/store\/(duckdb|postgres)\//,
   ],
 ];
 
@@ -212,7 +213,7 @@ Deno.test("the program starts without what only some commands need", async () =>
   }
   assert(loaded.has("lib/cli/list.ts"));
   const LATER =
-    /^(duckdb|zod|jsonc-parser|hono|@hono|prom-client|@opentelemetry|standardwebhooks|uplot)(\/|$)|^node:|^lib\/(store\/duckdb|service|runner\.ts)/;
+    /^(duckdb|postgres|zod|jsonc-parser|hono|@hono|prom-client|@opentelemetry|standardwebhooks|uplot)(\/|$)|^node:|^lib\/(store\/(duckdb|postgres)|service|runner\.ts)/;
   assertEquals([...loaded].filter((it) => LATER.test(it)), []);
 });
 

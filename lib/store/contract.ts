@@ -5,7 +5,8 @@
  *
  * The time is the store's: nobody tells it what time it is, and a moment is told
  * to it as a span from now. Every method is one transaction, unless it says
- * otherwise. Every method throws a `DatabaseError` where the store can't be used.
+ * otherwise. What a text has that the store can't keep, half a character or, in
+ * PostgreSQL, NUL, it keeps as U+FFFD. Every method throws a `DatabaseError` where the store can't be used.
  *
  * @module
  */

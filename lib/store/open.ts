@@ -1,21 +1,20 @@
 /**
- * Opens the store that the settings name. Only here is one chosen.
+ * Opens the store that the settings name. Only here is one chosen, and only that
+ * one is loaded.
  *
  * @module
  */
 
 import type { Clock } from "../base/clock.ts";
+import { isPostgresAddress, shownDatabase } from "../base/database_address.ts";
+import { UsageError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import type { Diagnostics, Reader, Store } from "./contract.ts";
-import { DuckDbDiagnostics } from "./duckdb/diagnose.ts";
-import { assertDatabaseExists } from "./duckdb/explain.ts";
-import { openDuckDbReader } from "./duckdb/reader.ts";
-import { openDuckDbStore } from "./duckdb/store.ts";
 
 /** Where the tasks are, and how long to wait for them. */
 export interface StoreAddress {
-  /** The path of a DuckDB file, or `:memory:`. */
-  readonly dbPath: string;
+  /** The path of a DuckDB file, `:memory:`, or a `postgres://` address. */
+  readonly database: string;
   readonly dbWaitMs: number;
 }
 
@@ -27,9 +26,9 @@ export interface StoreSettings extends StoreAddress {
   readonly signal?: AbortSignal;
   /** Keep the file from the first use to the end. */
   readonly exclusive: boolean;
-  /** Fill HandsFree's table of notifications. */
+  /** Fill HandsFree's table of notifications, which is in a file only. */
   readonly notifications: boolean;
-  /** Whether the database must be there already. @default {false} */
+  /** Whether the file must be there already. @default {false} */
   readonly mustExist?: boolean;
 }
 
@@ -40,45 +39,76 @@ const IN_MEMORY = ":memory:";
  * Opens the store.
  *
  * @throws {DatabaseError} where it can't be used.
+ * @throws {UsageError} where it is asked for what this one can't.
  */
 export async function openStore(
   settings: StoreSettings,
   log: Log,
 ): Promise<Store> {
-  const { dbPath, dbWaitMs, mustExist } = settings;
-  const { openWaitMs, signal, exclusive, notifications } = settings;
-  if (mustExist && dbPath !== IN_MEMORY) assertDatabaseExists(dbPath);
-  return await openDuckDbStore(dbPath, {
-    waitMs: dbWaitMs,
-    openWaitMs,
-    signal,
+  const { database, dbWaitMs, openWaitMs, signal } = settings;
+  const shown = shownDatabase(database);
+  const waits = { waitMs: dbWaitMs, openWaitMs, signal };
+  const tells = {
+    onProblem: (message: string) =>
+      log.warning(message, { event: "database_warning" }),
+    onCreate: () =>
+      log.info(`Made a new database: ${shown}`, {
+        event: "database_created",
+        database: shown,
+      }),
+  };
+  if (isPostgresAddress(database)) {
+    if (settings.exclusive) {
+      throw new UsageError(
+        `Cannot keep ${shown} for one runner: --exclusive is for a file. ` +
+          "Leave it out: a server is for many runners.",
+      );
+    }
+    const { openPostgresStore } = await import("./postgres/store.ts");
+    return await openPostgresStore(database, { ...waits, ...tells });
+  }
+  const { exclusive, notifications, mustExist } = settings;
+  if (mustExist && database !== IN_MEMORY) {
+    const { assertDatabaseExists } = await import("./duckdb/explain.ts");
+    assertDatabaseExists(database);
+  }
+  const { openDuckDbStore } = await import("./duckdb/store.ts");
+  return await openDuckDbStore(database, {
+    ...waits,
+    ...tells,
     exclusive,
     notifications,
-    onProblem: (message) => log.warning(message, { event: "database_warning" }),
-    onCreate: () =>
-      log.info(`Made a new database: ${dbPath}`, {
-        event: "database_created",
-        database: dbPath,
-      }),
   });
 }
 
 /** What looks at the store from outside. Opens nothing yet. */
-export function openDiagnostics(
-  { dbPath, dbWaitMs }: StoreAddress,
+export async function openDiagnostics(
+  { database, dbWaitMs }: StoreAddress,
   clock: Clock,
-): Diagnostics {
-  return new DuckDbDiagnostics(dbPath, { clock, waitMs: dbWaitMs });
+): Promise<Diagnostics> {
+  const options = { clock, waitMs: dbWaitMs };
+  if (isPostgresAddress(database)) {
+    const { PostgresDiagnostics } = await import("./postgres/diagnose.ts");
+    return new PostgresDiagnostics(database, options);
+  }
+  const { DuckDbDiagnostics } = await import("./duckdb/diagnose.ts");
+  return new DuckDbDiagnostics(database, options);
 }
 
 /**
- * Opens the store to be read only, as soon as nobody writes to it.
+ * Opens the store to be read only, as soon as it can be used.
  *
  * @throws {DatabaseError} where it can't be used.
  */
-export function openReader(
-  { dbPath, dbWaitMs }: StoreAddress,
+export async function openReader(
+  { database, dbWaitMs }: StoreAddress,
   clock: Clock,
 ): Promise<Reader> {
-  return openDuckDbReader(dbPath, { clock, waitMs: dbWaitMs });
+  const options = { clock, waitMs: dbWaitMs };
+  if (isPostgresAddress(database)) {
+    const { openPostgresReader } = await import("./postgres/reader.ts");
+    return await openPostgresReader(database, options);
+  }
+  const { openDuckDbReader } = await import("./duckdb/reader.ts");
+  return await openDuckDbReader(database, options);
 }

@@ -30,6 +30,8 @@ export interface StoreUnderTest extends AsyncDisposable {
   readonly store: Store;
   /** What the store told of problems to those who opened it. */
   readonly problems: readonly string[];
+  /** What is left of a text that is no JSON: not every store keeps NUL. */
+  kept(text: string): string;
   /** Lets so many milliseconds pass for the store: all that it keeps gets older. */
   elapse(ms: number): Promise<void>;
   /** The store's time. It may stand still but for {@linkcode elapse}. */

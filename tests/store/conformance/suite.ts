@@ -56,17 +56,19 @@ export interface Only {
   readonly parts?: readonly (keyof typeof SUITES)[];
   /** Those whose names match. @default {all of them} */
   readonly names?: RegExp;
+  /** None, because the store's programs are not there. @default {false} */
+  readonly ignore?: boolean;
 }
 
 /** Registers the suite, or those tests `only`, for one way to open a store. */
 export function testStore(
   name: string,
   open: () => Promise<StoreUnderTest>,
-  { parts, names = /^/ }: Only = {},
+  { parts, names = /^/, ignore = false }: Only = {},
 ): void {
   const test: Test = (behaviour, body) => {
     if (!names.test(behaviour)) return;
-    Deno.test(`${behaviour} (${name})`, async () => {
+    Deno.test(`${behaviour} (${name})`, { ignore }, async () => {
       await using subject = await open();
       await body(subject);
     });

@@ -110,6 +110,7 @@ export async function openSubject(
   return {
     store,
     problems,
+    kept: (text) => text,
     elapse: (ms) => clock.advance(ms),
     now: () => Promise.resolve(clock.now()),
     async changeTask(id, { state, traceText }) {

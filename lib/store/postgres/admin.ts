@@ -1,0 +1,214 @@
+/**
+ * What people need of tasks in a PostgreSQL database.
+ *
+ * @module
+ */
+
+import type { AgentTask, TaskEvent } from "../../task/task.ts";
+import {
+  type Admin,
+  type AnswerResult,
+  type CancelResult,
+  type ChosenTask,
+  type Counts,
+  type Exported,
+  type ExportOptions,
+  type IdList,
+  inSets,
+  type NewTasks,
+  type Overview,
+  type OverviewOptions,
+  type PageOptions,
+  type PruneCount,
+  type Pruned,
+  type RetryResult,
+  type Stats,
+  type StatsOptions,
+  type TaskFilter,
+  type TaskPage,
+} from "../contract.ts";
+import { RefusedRowsError } from "../refused.ts";
+import { SET_CHARACTERS } from "../sets.ts";
+import type { Connection } from "./connection.ts";
+import { createTasks } from "./create.ts";
+import { type Database, LONG_MS } from "./database.ts";
+import { explainPostgresError } from "./explain.ts";
+import { exportTable } from "./export.ts";
+import { readOverview } from "./overview.ts";
+import { countOld, deleteOldEvents, prune } from "./prune.ts";
+import { chooseTasks, countTasks, readPage, readTasks } from "./read_tasks.ts";
+import { answerTasks, cancelTasks, IS_CANCELLABLE } from "./requests.ts";
+import { awaitsAttempt, NEVER_RETRIED, retryTasks } from "./retry.ts";
+import { EVENT, eventOf, type EventRow } from "./rows.ts";
+import { readStats } from "./stats.ts";
+
+/** Tasks of one transaction. They take well under a second; then others may write. */
+const SET_SIZE = 10_000;
+/** A table of many millions of rows is read for a page or a figure. */
+const READ_MS = 300_000;
+
+type WorkOnSet<T> = (
+  connection: Connection,
+  set: string[],
+  at: Date,
+) => Promise<T[]>;
+
+/** The {@linkcode Admin} of a PostgreSQL database. Its changes wake the queue's listeners. */
+export class PostgresAdmin implements Admin {
+  readonly #database: Database;
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  async create(tasks: NewTasks): Promise<IdList> {
+    const ids = await createTasks(this.#database, tasks);
+    this.#database.announcements.tellQueue();
+    return ids;
+  }
+
+  async get(id: string): Promise<AgentTask | undefined> {
+    const [task] = await this.#read((connection) =>
+      readTasks(connection, "WHERE id = $1::uuid", [id])
+    );
+    return task;
+  }
+
+  find(prefix: string, limit: number): Promise<AgentTask[]> {
+    return this.#read((connection) =>
+      readTasks(
+        connection,
+        "WHERE starts_with(id::text, $1) ORDER BY id LIMIT $2",
+        [prefix.toLowerCase(), limit],
+      )
+    );
+  }
+
+  page(options: PageOptions): Promise<TaskPage> {
+    return this.#read((connection) => readPage(connection, options));
+  }
+
+  count(): Promise<Counts> {
+    return this.#read(countTasks);
+  }
+
+  async history(taskId: string): Promise<TaskEvent[]> {
+    const rows = await this.#read((connection) =>
+      connection.rows<EventRow>(
+        `SELECT ${EVENT}, printed FROM agent_task_events
+         WHERE task_id = $1::uuid ORDER BY id`,
+        [taskId],
+      )
+    );
+    return rows.map(eventOf);
+  }
+
+  cancellable(filter: TaskFilter): Promise<ChosenTask[]> {
+    return this.#read((connection) =>
+      chooseTasks(connection, filter, { condition: IS_CANCELLABLE })
+    );
+  }
+
+  retryable(filter: TaskFilter): Promise<ChosenTask[]> {
+    return this.#read((connection, at) =>
+      chooseTasks(connection, filter, {
+        condition: `${NEVER_RETRIED} OR ${awaitsAttempt("$3")}`,
+        values: [at],
+      })
+    );
+  }
+
+  cancel(ids: readonly string[]): Promise<CancelResult[]> {
+    return this.#inSets(ids, cancelTasks);
+  }
+
+  answer(ids: readonly string[], text: string): Promise<AnswerResult[]> {
+    const fitting = Math.floor(SET_CHARACTERS / Math.max(text.length, 1));
+    return this.#inSets(
+      ids,
+      (connection, set, at) => answerTasks(connection, set, { text, at }),
+      { size: Math.min(Math.max(fitting, 1), SET_SIZE) },
+    );
+  }
+
+  retry(ids: readonly string[]): Promise<RetryResult[]> {
+    return this.#inSets(ids, retryTasks);
+  }
+
+  stats(options: StatsOptions): Promise<Stats> {
+    return this.#read((connection) => readStats(connection, options));
+  }
+
+  overview(options: OverviewOptions): Promise<Overview> {
+    return this.#read((connection, at) =>
+      readOverview(connection, { ...options, at })
+    );
+  }
+
+  export(options: ExportOptions): Promise<Exported> {
+    return exportTable(this.#database, options);
+  }
+
+  prunable(before: Date): Promise<PruneCount> {
+    return this.#read((connection) => countOld(connection, before));
+  }
+
+  async prune(before: Date): Promise<Pruned> {
+    const pruned = await prune(this.#database, before);
+    this.#database.announcements.tellQueue();
+    return pruned;
+  }
+
+  /** Wakes nobody: runners do it themselves, and it makes nothing claimable. */
+  pruneHistory(retentionMs: number): Promise<number> {
+    return this.#database.transaction(
+      (connection, at) =>
+        deleteOldEvents(connection, new Date(at.getTime() - retentionMs)),
+      { timeoutMs: LONG_MS },
+    );
+  }
+
+  #read<T>(
+    work: (connection: Connection, at: Date) => Promise<T>,
+  ): Promise<T> {
+    return this.#database.read(work, { timeoutMs: READ_MS });
+  }
+
+  #inSets<T>(
+    ids: readonly string[],
+    work: WorkOnSet<T>,
+    { size = SET_SIZE }: { readonly size?: number } = {},
+  ): Promise<T[]> {
+    return inSets(ids, size, async (set) => {
+      try {
+        return await this.#inParts(set, work);
+      } finally {
+        this.#database.announcements.tellQueue();
+      }
+    });
+  }
+
+  /** A row that the server refuses takes no other with it, and is told of then. */
+  async #inParts<T>(set: string[], work: WorkOnSet<T>): Promise<T[]> {
+    try {
+      return await this.#database.transaction(
+        (connection, at) => work(connection, set, at),
+        { wakes: "tasks", timeoutMs: READ_MS },
+      );
+    } catch (error) {
+      if (!(error instanceof RefusedRowsError)) throw error;
+      if (set.length === 1) {
+        throw explainPostgresError(error.cause, this.#database.shown);
+      }
+    }
+    const middle = Math.ceil(set.length / 2);
+    const halves = await Promise.allSettled(
+      [set.slice(0, middle), set.slice(middle)]
+        .map((half) => this.#inParts(half, work)),
+    );
+    return halves.flatMap((half) => {
+      if (half.status === "rejected") throw half.reason;
+      return half.value;
+    });
+  }
+}

@@ -1,0 +1,201 @@
+/**
+ * Which tasks a claim may take.
+ *
+ * @module
+ */
+
+import type { ClaimOptions } from "../contract.ts";
+import { OTHERS } from "../contract.ts";
+import { roomAfter } from "../decisions.ts";
+import { SET_CHARACTERS } from "../sets.ts";
+import type { Connection } from "./connection.ts";
+import { isOneOf, RUN_ORDER, TEXT_SIZE, uuids } from "./rows.ts";
+
+/** The attempts that count, of those that its runner's death allows it. */
+const SPENT = "attempt - questions";
+const LIMIT = "coalesce(max_attempts, $2::integer)";
+
+/** Holds for a row whose lease, if it has one, is over. */
+export const IS_FREE = "coalesce(lease_expires_at <= $1::timestamptz, true)";
+const IS_DUE = "coalesce(run_at <= $1::timestamptz, true)";
+
+/** Holds for a begun row whose runner died at its last attempt. */
+export const IS_DEAD = `status = 'running' AND lease_id IS NOT NULL
+  AND lease_expires_at <= $1::timestamptz AND ${SPENT} >= ${LIMIT}`;
+
+/** Holds for a row that nobody has, that has not ended and shall not be cancelled. */
+const IS_OPEN = `status IN ('created', 'running') AND lease_id IS NULL
+  AND (status = 'created' OR cancel_requested_at IS NULL)`;
+
+/** Holds for a row that somebody had who is dead, and that is not ended with that. */
+const IS_LEFT = `lease_id IS NOT NULL AND lease_expires_at <= $1::timestamptz
+  AND (status = 'created' OR status = 'running'
+    AND cancel_requested_at IS NULL AND ${SPENT} < ${LIMIT})`;
+
+/** Holds for a row that may be claimed at the time $1, with the limit $2. */
+export const IS_CLAIMABLE = `(${IS_DUE} AND (${IS_OPEN} OR ${IS_LEFT}))`;
+
+/**
+ * Holds for a claimable row that a runner died with, and that begins its last
+ * attempt: it may have been what killed the runner.
+ */
+const IS_SUSPECT = `status = 'running' AND (lease_id IS NOT NULL OR rescues > 0)
+  AND ${SPENT} + 1 >= ${LIMIT}`;
+
+const SHOWN = `id, provider, priority, created_at AS "createdAt", seq,
+  ${TEXT_SIZE}::integer AS size, (${IS_SUSPECT}) AS "isSuspect"`;
+
+/** What is asked for: providers, but those without room, and all but some ids. */
+const IS_WANTED = `id <> ALL ($5::uuid[])
+  AND (NOT $6::boolean OR status = 'created' AND lease_id IS NULL)`;
+const HAS_ROOM = `${isOneOf("$4")} AND coalesce((
+  SELECT room > 0 FROM rooms WHERE name = provider),
+  (SELECT room > 0 FROM rooms WHERE name = '${OTHERS}'), true)`;
+
+const READY =
+  "status IN ('created', 'running') AND lease_id IS NULL AND run_at IS NULL";
+
+/**
+ * The providers of what is ready, by a look into the index for each; of each the
+ * first few; then what was waited for, and what the dead have left, which is little.
+ * What another runner is about to take is passed over.
+ */
+const candidatesSql = (lock: string) => `
+  WITH RECURSIVE rooms AS (
+    SELECT name, room FROM json_to_recordset($7::json)
+      AS r (name text, room bigint)),
+  providers AS (
+    (SELECT provider FROM agent_tasks WHERE ${READY}
+     ORDER BY provider LIMIT 1)
+    UNION ALL
+    SELECT (SELECT t.provider FROM agent_tasks t
+      WHERE ${READY} AND t.provider > p.provider
+      ORDER BY t.provider LIMIT 1)
+    FROM providers p WHERE p.provider IS NOT NULL)
+  SELECT ready.* FROM providers p CROSS JOIN LATERAL (
+    SELECT ${SHOWN} FROM agent_tasks
+    WHERE provider = p.provider AND ${READY} AND ${IS_OPEN} AND ${IS_WANTED}
+    ORDER BY ${RUN_ORDER} LIMIT $3 ${lock}) ready
+  WHERE p.provider IS NOT NULL AND ${
+  HAS_ROOM.replace(/\bprovider\b/g, "p.provider")
+}
+  UNION ALL SELECT * FROM (
+    SELECT ${SHOWN} FROM agent_tasks
+    WHERE run_at <= $1::timestamptz AND ${IS_OPEN} AND ${IS_WANTED}
+      AND ${HAS_ROOM}
+    ORDER BY ${RUN_ORDER} LIMIT $3 ${lock}) due
+  UNION ALL SELECT * FROM (
+    SELECT ${SHOWN} FROM agent_tasks
+    WHERE ${IS_LEFT} AND ${IS_DUE} AND ${IS_WANTED} AND ${HAS_ROOM}
+    ORDER BY ${RUN_ORDER} LIMIT $3 ${lock}) abandoned`;
+
+const LOCK = "FOR UPDATE SKIP LOCKED";
+const LOCKING = candidatesSql(LOCK);
+const LOOKING = candidatesSql("");
+
+/** Even before its time, and whatever room its provider has. */
+const ONE = `SELECT ${SHOWN} FROM agent_tasks
+  WHERE id = $3::uuid AND (${IS_OPEN} OR ${IS_LEFT}) ${LOCK}`;
+
+/** A task that may be claimed, without its texts. */
+export interface Candidate {
+  readonly id: string;
+  readonly provider: string;
+  readonly priority: number;
+  readonly createdAt: Date;
+  readonly seq: number;
+  readonly size: number;
+  readonly isSuspect: boolean;
+}
+
+/** Options for {@linkcode findCandidates}. */
+export interface CandidateOptions extends ClaimOptions {
+  readonly at: Date;
+  /** Ids of tasks that are left out. */
+  readonly except: readonly string[];
+  /** Only what was never begun. @default {false} */
+  readonly isHeldOnly?: boolean;
+}
+
+/** What may be claimed, in the order to run it. */
+export interface Candidates {
+  readonly chosen: readonly Candidate[];
+  /** There are more, which there is a limit for that is not theirs. */
+  readonly hasMore: boolean;
+}
+
+/** Finds what may be claimed; nobody else claims it until the transaction ends. */
+export async function findCandidates(
+  connection: Connection,
+  options: CandidateOptions,
+): Promise<Candidates> {
+  const { at, maxAttempts, taskId, limit } = options;
+  const found = taskId === undefined
+    ? await connection.rows<Candidate>(LOCKING, valuesOf(options))
+    : await connection.rows<Candidate>(ONE, [at, maxAttempts, taskId]);
+  found.sort(inRunOrder);
+  const chosen = withinRoom(found, options);
+  const isCrowded = chosen.length < limit && found.length >= limit &&
+    chosen.length > 0 && found.length > chosen.length;
+  return { ...fitting(chosen), ...isCrowded ? { hasMore: true } : {} };
+}
+
+/** Whether there is something that another runner is about to take. */
+export async function hasCandidates(
+  connection: Connection,
+  options: CandidateOptions,
+): Promise<boolean> {
+  if (options.taskId !== undefined) return false;
+  const values = valuesOf({ ...options, limit: 1 });
+  return (await connection.rows(LOOKING, values)).length > 0;
+}
+
+function valuesOf(options: CandidateOptions) {
+  const { at, maxAttempts, limit, providers, except, providerRoom } = options;
+  // JSON has no Infinity.
+  const rooms = [...providerRoom ?? []]
+    .map(([name, room]) => ({ name, room: Math.min(room, limit) }));
+  return [
+    at,
+    maxAttempts,
+    limit,
+    providers ? JSON.stringify(providers) : null,
+    uuids(except),
+    options.isHeldOnly ?? false,
+    JSON.stringify(rooms),
+  ];
+}
+
+function inRunOrder(one: Candidate, other: Candidate): number {
+  return other.priority - one.priority ||
+    one.createdAt.getTime() - other.createdAt.getTime() ||
+    one.seq - other.seq;
+}
+
+function withinRoom(
+  found: readonly Candidate[],
+  options: CandidateOptions,
+): Candidate[] {
+  const room = new Map(roomAfter([], options));
+  const chosen: Candidate[] = [];
+  for (const candidate of found) {
+    if (chosen.length === options.limit) break;
+    const name = room.has(candidate.provider) ? candidate.provider : OTHERS;
+    const rest = room.get(name) ?? Infinity;
+    if (rest <= 0) continue;
+    room.set(name, rest - 1);
+    chosen.push(candidate);
+  }
+  return chosen;
+}
+
+/** Those whose texts can be read at once, and one in any case. */
+function fitting(found: readonly Candidate[]): Candidates {
+  let total = 0;
+  const end = found.findIndex(({ size }, index) =>
+    (total += size) > SET_CHARACTERS && index > 0
+  );
+  return end < 0
+    ? { chosen: found, hasMore: false }
+    : { chosen: found.slice(0, end), hasMore: true };
+}

@@ -1,0 +1,137 @@
+/**
+ * Claiming tasks: the first are begun, and others held.
+ *
+ * @module
+ */
+
+import type { ClaimedTask } from "../../task/task.ts";
+import { begin } from "../../task/transitions.ts";
+import { Changes } from "../changes.ts";
+import type { Claim } from "../contract.ts";
+import { roomAfter } from "../decisions.ts";
+import { type CandidateOptions, findCandidates } from "./candidates.ts";
+import type { Connection } from "./connection.ts";
+import { HELD, heldOf, type HeldRow, uuids } from "./rows.ts";
+import { changing, writeChanges } from "./write.ts";
+
+interface LeaseOptions extends CandidateOptions {
+  readonly leaseId: string;
+  readonly expiresAt: Date;
+}
+
+const NOTHING = { tasks: [], waitsForIdle: false, hasMore: false };
+
+/**
+ * Claims in the transaction that is open on the connection.
+ *
+ * @throws {RefusedRowsError} where a row can't be written: roll back, and try
+ * fewer.
+ */
+export async function claimTasks(
+  connection: Connection,
+  given: CandidateOptions,
+): Promise<Claim> {
+  const { at, limit, ahead = 0 } = given;
+  const options = {
+    ...given,
+    leaseId: crypto.randomUUID(),
+    expiresAt: new Date(at.getTime() + given.leaseMs),
+  };
+  const begun = limit > 0 ? await beginTasks(connection, options) : NOTHING;
+  const { tasks, waitsForIdle } = begun;
+  // Fewer than wanted: there are no others, or their texts are large.
+  const isAlone = tasks[0]?.isAlone ?? false;
+  if (ahead === 0 || waitsForIdle || isAlone || tasks.length < limit) {
+    return { ...begun, at };
+  }
+  const held = await holdTasks(connection, {
+    ...options,
+    limit: ahead,
+    isHeldOnly: true,
+    providerRoom: roomAfter(tasks, options),
+  });
+  return { ...begun, tasks: [...tasks, ...held], at };
+}
+
+async function beginTasks(
+  connection: Connection,
+  options: LeaseOptions,
+): Promise<Omit<Claim, "at">> {
+  const { at, isIdle = false, leaseId, owner, expiresAt } = options;
+  const { chosen: found, hasMore } = await findCandidates(connection, options);
+  const [first] = found;
+  const isAlone = first?.isSuspect ?? false;
+  if (isAlone && !isIdle) return { ...NOTHING, waitsForIdle: true };
+  // By itself: whatever becomes of the runner, no other task falls with it.
+  const chosen = first && isAlone
+    ? [first]
+    : found.filter(({ isSuspect }) => !isSuspect);
+  if (chosen.length === 0) return NOTHING;
+  const rows = (await readInOrder(connection, chosen)).map((row) => ({
+    ...row,
+    leaseId,
+    leaseOwner: owner,
+    leaseExpiresAt: expiresAt,
+    updatedAt: at,
+  }));
+  const changes = new Changes(new Map(rows.map((it) => [it.id, it])), at);
+  const tasks = rows.map((row): ClaimedTask => {
+    const { id: taskId, attempt } = row;
+    const lease = { taskId, id: leaseId, owner, attempt: attempt + 1 };
+    changes.apply(begin({ task: row, lease }));
+    const { task } = heldOf(changes.get(taskId) ?? row);
+    return { task, lease, isAlone };
+  });
+  await writeChanges(connection, changes, {
+    at,
+    lease: { leaseId, owner, expiresAt },
+  });
+  const waitsForIdle = !isAlone && chosen.length < found.length;
+  return { tasks, waitsForIdle, hasMore };
+}
+
+interface Id {
+  readonly id: string;
+}
+
+async function readInOrder(
+  connection: Connection,
+  chosen: readonly Id[],
+): Promise<HeldRow[]> {
+  const rows = await connection.rows<HeldRow>(
+    `SELECT ${HELD} FROM agent_tasks WHERE id = ANY ($1::uuid[])`,
+    [uuids(chosen.map(({ id }) => id))],
+  );
+  return inOrderOf(chosen, rows);
+}
+
+function inOrderOf<Row extends Id>(chosen: readonly Id[], rows: Row[]): Row[] {
+  const byId = new Map(rows.map((row) => [row.id, row]));
+  return chosen.flatMap(({ id }) => byId.get(id) ?? []);
+}
+
+/** Leases tasks, and changes nothing else of them. */
+async function holdTasks(
+  connection: Connection,
+  options: LeaseOptions,
+): Promise<ClaimedTask[]> {
+  const { at, leaseId, owner, expiresAt } = options;
+  const { chosen } = await findCandidates(connection, options);
+  if (chosen.length === 0) return [];
+  const ids = chosen.map(({ id }) => id);
+  const rows = await changing(ids, () =>
+    connection.rows<HeldRow>(
+      `UPDATE agent_tasks SET lease_id = $2, lease_owner = $3,
+         lease_expires_at = $4
+       WHERE id = ANY ($1::uuid[]) RETURNING ${HELD}`,
+      [uuids(ids), leaseId, owner, expiresAt],
+    ));
+  return inOrderOf(chosen, rows).map((row): ClaimedTask => {
+    const { task } = heldOf({ ...row, updatedAt: at });
+    const { id: taskId, attempt } = task;
+    return {
+      task,
+      lease: { taskId, id: leaseId, owner, attempt: attempt + 1 },
+    };
+  });
+}

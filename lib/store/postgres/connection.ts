@@ -1,0 +1,171 @@
+/**
+ * The narrow connection that all SQL goes through, and the only place that opens
+ * one.
+ *
+ * @module
+ */
+
+import postgres from "postgres";
+import type { PostgresAddress } from "./address.ts";
+
+/** A value that can be bound to a statement. */
+export type SqlValue = string | number | boolean | Date | null;
+
+/** What the store needs of a database connection. */
+export interface Connection {
+  /** The rows that a statement gives, by the names of their columns. */
+  rows<T>(sql: string, values?: readonly SqlValue[]): Promise<T[]>;
+  /** Runs one statement. Returns how many rows it changed. */
+  run(sql: string, values?: readonly SqlValue[]): Promise<number>;
+  /** The rows of a SELECT, so many at a time. */
+  sets<T>(
+    sql: string,
+    values: readonly SqlValue[],
+    size: number,
+  ): AsyncIterable<T[]>;
+}
+
+/** Some connections to a server, which are opened when they are needed. */
+export type Client = postgres.Sql<{ bigint: number }>;
+
+/** Options for {@linkcode openClient}. */
+export interface ClientOptions {
+  /** How many connections at most. */
+  readonly max: number;
+  /** Called with what arrives by LISTEN. */
+  readonly onNotify?: (channel: string, payload: string) => void;
+  /** Called when one of them is gone. */
+  readonly onClose?: () => void;
+}
+
+/** How often the system asks a silent server whether it is there, in seconds. */
+const KEEP_ALIVE_S = 20;
+/** Connections that nobody uses are given back to the server, in seconds. */
+const IDLE_S = 60;
+
+/** Opens nothing yet. */
+export function openClient(
+  address: PostgresAddress,
+  { max, onNotify, onClose }: ClientOptions,
+): Client {
+  const { host, port, path, database, user, password, tls, connectTimeout } =
+    address;
+  // All of them: what is left out, it would read from the environment.
+  const options = {
+    host,
+    port,
+    path,
+    database,
+    user,
+    pass: password,
+    ssl: tls,
+    max,
+    connect_timeout: connectTimeout,
+    idle_timeout: onNotify ? null : IDLE_S,
+    max_lifetime: null,
+    keep_alive: KEEP_ALIVE_S,
+    fetch_types: false,
+    prepare: true,
+    debug: false,
+    backoff: 0,
+    target_session_attrs: "read-write",
+    connection: { application_name: "agent-runner" },
+    types: {
+      bigint: { to: 20, from: [20], parse: Number, serialize: String },
+      // JSON is bound as the text that it is.
+      json: {
+        to: 114,
+        from: [114, 3802],
+        parse: JSON.parse,
+        serialize: String,
+      },
+    },
+    onnotice: () => {}, // "relation exists already": nothing that anybody needs.
+    onnotify: onNotify,
+    onclose: onClose,
+  };
+  return postgres(
+    options as unknown as postgres.Options<{ bigint: never }>,
+  ) as unknown as Client;
+}
+
+/** Options for {@linkcode TransactionConnection}. */
+export interface TransactionConnectionOptions {
+  /** Whether the server is to remember statements. */
+  readonly prepare: boolean;
+  /** Called with each answer of the server. */
+  readonly onAnswer: () => void;
+}
+
+/** The connection of a transaction. */
+export class TransactionConnection implements Connection {
+  readonly #transaction: Pick<Client, "unsafe">;
+  readonly #options: TransactionConnectionOptions;
+  /** How many rows were changed. */
+  changed = 0;
+
+  constructor(
+    transaction: Pick<Client, "unsafe">,
+    options: TransactionConnectionOptions,
+  ) {
+    this.#transaction = transaction;
+    this.#options = options;
+  }
+
+  async rows<T>(sql: string, values: readonly SqlValue[] = []): Promise<T[]> {
+    const rows = await this.#run(sql, values);
+    if (rows.command !== "SELECT") this.changed += rows.count || 0;
+    return [...rows] as T[];
+  }
+
+  async run(sql: string, values: readonly SqlValue[] = []): Promise<number> {
+    const { count } = await this.#run(sql, values);
+    this.changed += count || 0; // What makes a table counts nothing.
+    return count || 0;
+  }
+
+  async *sets<T>(
+    sql: string,
+    values: readonly SqlValue[],
+    size: number,
+  ): AsyncGenerator<T[]> {
+    for await (const rows of this.#query(sql, values).cursor(size)) {
+      this.#options.onAnswer();
+      yield [...rows] as T[];
+    }
+  }
+
+  async #run(sql: string, values: readonly SqlValue[]) {
+    const rows = await this.#query(sql, values);
+    this.#options.onAnswer();
+    return rows;
+  }
+
+  #query(sql: string, values: readonly SqlValue[]) {
+    const bound = values.map((it) =>
+      typeof it === "string" ? storable(it) : it
+    );
+    return this.#transaction.unsafe(sql, bound, {
+      prepare: this.#options.prepare,
+      simple: false,
+    } as postgres.UnsafeQueryOptions);
+  }
+}
+
+/** The server's texts have no NUL: it is kept as U+FFFD, as half a character is. */
+export function storable(text: string): string {
+  return text.toWellFormed().replaceAll("\0", "\ufffd");
+}
+
+/**
+ * Whether statements can be prepared: a pooler between gives each transaction
+ * another connection, which knows nothing of them. It gives itself away, because
+ * the number that it told is not the server's process.
+ */
+export async function hasPooler(client: Client): Promise<boolean> {
+  const rows = await client.unsafe<{ pid: number }[]>(
+    "SELECT pg_backend_pid() AS pid",
+  );
+  const { state } = rows as unknown as { state: { pid: number } };
+  return rows[0]?.pid !== state.pid;
+}

@@ -1,0 +1,124 @@
+/**
+ * Writing what came of deliveries.
+ *
+ * @module
+ */
+
+import type { DeliveryResult } from "../contract.ts";
+import { jsonOf } from "./rows.ts";
+import { ARE_OF, type Exchanging, numbers } from "./deliveries.ts";
+
+type Failed = Extract<DeliveryResult, { readonly error: string }>;
+
+/**
+ * Records results in the transaction that is open on the connection. Returns how
+ * many events were given up because the receiver was away for too long.
+ */
+export async function recordResults(exchanging: Exchanging): Promise<number> {
+  const { connection, endpoint, results } = exchanging;
+  if (results.length === 0) return 0;
+  const idsOf = (kind: DeliveryResult["kind"]) =>
+    numbers(
+      results.filter((it) => it.kind === kind).map(({ eventId }) => eventId),
+    );
+  await connection.run(
+    `DELETE FROM agent_webhook_deliveries WHERE ${ARE_OF}`,
+    [endpoint, idsOf("delivered")],
+  );
+  await connection.run(
+    `UPDATE agent_webhook_deliveries SET leased_until = NULL, tries = tries - 1
+     WHERE ${ARE_OF}`,
+    [endpoint, idsOf("returned")],
+  );
+  const failed = results.filter((it): it is Failed => "error" in it);
+  if (failed.length > 0) await recordFailures(exchanging, failed);
+  await recordHealth(exchanging);
+  const gone = failed.find(({ kind }) => kind === "gone");
+  if (gone) await endService(exchanging, gone.error);
+  return failed.length > 0 ? await giveUp(exchanging) : 0;
+}
+
+async function recordFailures(
+  { connection, endpoint, at }: Exchanging,
+  failed: readonly Failed[],
+): Promise<void> {
+  const rows = failed.map((it) => ({
+    id: it.eventId,
+    error: it.error,
+    next: it.kind === "failed" && it.retryMs !== null
+      ? new Date(at.getTime() + it.retryMs)
+      : null,
+  }));
+  await connection.run(
+    `UPDATE agent_webhook_deliveries d
+     SET leased_until = NULL, next_at = r.next, error = r.error,
+       given_up_at = CASE WHEN r.next IS NULL THEN $3::timestamptz END
+     FROM json_to_recordset($2::json)
+       AS r (id bigint, error text, next timestamptz)
+     WHERE d.endpoint = $1 AND d.event_id = r.id`,
+    [endpoint, jsonOf(rows), at],
+  );
+}
+
+async function recordHealth(
+  { connection, endpoint, results, at }: Exchanging,
+): Promise<void> {
+  const success = results.findLastIndex(({ kind }) => kind === "delivered");
+  const since = results.slice(success + 1)
+    .filter((it): it is Failed => "error" in it);
+  await connection.run(
+    `UPDATE agent_webhook_endpoints SET
+       failures = $3::integer + CASE WHEN $4::boolean THEN 0 ELSE failures END,
+       failing_since = CASE WHEN NOT $4::boolean THEN failing_since END,
+       last_success_at = CASE WHEN $4::boolean THEN $2::timestamptz
+         ELSE last_success_at END
+     WHERE endpoint = $1`,
+    [endpoint, at, since.length, success >= 0],
+  );
+  const last = results.findLast((it): it is Failed => "error" in it);
+  if (!last) return;
+  await connection.run(
+    `UPDATE agent_webhook_endpoints SET
+       failing_since = CASE WHEN failures > 0
+         THEN coalesce(failing_since, $2::timestamptz) END,
+       last_error_at = $2::timestamptz, last_error = $3
+     WHERE endpoint = $1`,
+    [endpoint, at, last.error],
+  );
+}
+
+/** The receiver said that it wants no more. */
+async function endService(
+  { connection, endpoint, at }: Exchanging,
+  error: string,
+): Promise<void> {
+  await connection.run(
+    `UPDATE agent_webhook_endpoints SET gone_at = $2::timestamptz
+     WHERE endpoint = $1`,
+    [endpoint, at],
+  );
+  await connection.run(
+    `UPDATE agent_webhook_deliveries
+     SET given_up_at = $2::timestamptz, error = $3
+     WHERE endpoint = $1 AND given_up_at IS NULL`,
+    [endpoint, at, error],
+  );
+}
+
+/** A receiver that stays away must not keep the history for ever. */
+async function giveUp(
+  { connection, endpoint, at, patience }: Exchanging,
+): Promise<number> {
+  const since = new Date(at.getTime() - patience.ms);
+  return await connection.run(
+    `UPDATE agent_webhook_deliveries d
+     SET given_up_at = $2::timestamptz,
+       error = coalesce(d.error, 'Nothing was delivered for too long')
+     FROM agent_webhook_endpoints p, agent_task_events e
+     WHERE d.endpoint = $1 AND p.endpoint = $1 AND e.id = d.event_id
+       AND e.xid = d.event_xid
+       AND d.given_up_at IS NULL AND p.failing_since <= $3::timestamptz
+       AND p.failures >= $4 AND e.occurred_at <= $3::timestamptz`,
+    [endpoint, at, since, patience.tries],
+  );
+}

@@ -1,0 +1,49 @@
+/**
+ * What a claim would do.
+ *
+ * @module
+ */
+
+import type { AgentTask } from "../../task/task.ts";
+import type { Preview, PreviewOptions } from "../contract.ts";
+import { IS_CLAIMABLE } from "./candidates.ts";
+import type { Connection } from "./connection.ts";
+import { isOneOf, RUN_ORDER, TASK } from "./rows.ts";
+
+const OPEN = `FROM agent_tasks WHERE status NOT IN ('completed', 'failed')`;
+const WOULD = `coalesce(${IS_CLAIMABLE} AND ${isOneOf("$3")}, false)`;
+
+/** Looks, in the transaction that is open on the connection; writes nothing. */
+export async function previewClaim(
+  connection: Connection,
+  { limit, at, maxAttempts, providers }: PreviewOptions & {
+    readonly at: Date;
+  },
+): Promise<Preview> {
+  const values = [
+    at,
+    maxAttempts,
+    providers ? JSON.stringify(providers) : null,
+  ];
+  const first = (condition: string) =>
+    connection.rows<AgentTask>(
+      `SELECT ${TASK} ${OPEN} AND ${condition}
+       ORDER BY ${RUN_ORDER} LIMIT $4`,
+      [...values, limit],
+    );
+  const claimable = await first(WOULD);
+  const others = await first(`NOT ${WOULD}`);
+  const [counts] = await connection.rows<
+    Pick<Preview, "claimableCount" | "othersCount">
+  >(
+    `SELECT count(*) FILTER (WHERE ${WOULD}) AS "claimableCount",
+       count(*) FILTER (WHERE NOT ${WOULD}) AS "othersCount" ${OPEN}`,
+    values,
+  );
+  return {
+    claimable,
+    claimableCount: counts?.claimableCount ?? 0,
+    others,
+    othersCount: counts?.othersCount ?? 0,
+  };
+}

@@ -1,0 +1,316 @@
+/**
+ * The queue of a PostgreSQL database.
+ *
+ * @module
+ */
+
+import { DatabaseBusyError } from "../../base/errors.ts";
+import type { Lease, Transition } from "../../task/task.ts";
+import type {
+  Claim,
+  ClaimOptions,
+  DueOptions,
+  EndedTask,
+  EndOptions,
+  LeaseState,
+  Preview,
+  PreviewOptions,
+  Queue,
+  Recorded,
+} from "../contract.ts";
+import { endOf } from "../decisions.ts";
+import {
+  claimSingly,
+  inParts,
+  LeftOut,
+  RecordParts,
+  RefusedRowsError,
+} from "../refused.ts";
+import { hasCandidates, IS_DEAD, IS_FREE } from "./candidates.ts";
+import { claimTasks } from "./claim.ts";
+import type { Connection } from "./connection.ts";
+import type { Database } from "./database.ts";
+import { previewClaim } from "./preview.ts";
+import { HELD, heldOf, type HeldRow, isOneOf, uuids } from "./rows.ts";
+import { changing, NO_LEASE, writeTransitions } from "./write.ts";
+
+/** Options for {@linkcode PostgresQueue}. */
+export interface PostgresQueueOptions {
+  /** Called with what a person should know of the database. */
+  readonly onProblem: (message: string) => void;
+}
+
+/** Whoever has it is told early that it could not be renewed, and tries again. */
+const HEARTBEAT_WAIT_MS = 500;
+/** A server that answers nothing for so long has a connection that hangs. */
+const HEARTBEAT_TIMEOUT_MS = 3_000;
+/** What another runner is about to take, it may leave, a moment later. */
+const CONTENDED = { tries: 5, waitMs: 10 };
+
+/** A {@linkcode Queue} in a PostgreSQL database. */
+export class PostgresQueue implements Queue {
+  readonly #database: Database;
+  readonly #parts: RecordParts;
+  readonly #leftOut: LeftOut;
+
+  constructor(database: Database, { onProblem }: PostgresQueueOptions) {
+    this.#database = database;
+    this.#parts = new RecordParts(() => database.clock.now());
+    this.#leftOut = new LeftOut(database.clock, onProblem);
+  }
+
+  async claim(options: ClaimOptions): Promise<Claim> {
+    try {
+      return await this.#claim(options);
+    } catch (error) {
+      if (!(error instanceof RefusedRowsError)) throw error;
+    }
+    return await claimSingly(options, {
+      claim: (one) => this.#claim(one),
+      leftOut: this.#leftOut,
+      now: () => this.#database.clock.now(),
+    });
+  }
+
+  async #claim(options: ClaimOptions): Promise<Claim> {
+    const { signal } = options;
+    const except = this.#leftOut.ids;
+    for (let left = CONTENDED.tries;; left--) {
+      const { claim, isContended } = await this.#database.transaction(
+        async (connection, at) => {
+          const wanted = { ...options, at, except };
+          const claim = await claimTasks(connection, wanted);
+          const isEmpty = claim.tasks.length === 0 && !claim.waitsForIdle;
+          const isContended = isEmpty && left > 0 && options.limit > 0 &&
+            await hasCandidates(connection, wanted);
+          return { claim, isContended };
+        },
+        { signal },
+      );
+      if (!isContended || signal?.aborted) return claim;
+      await this.#database.clock.sleep(CONTENDED.waitMs, signal);
+    }
+  }
+
+  async endAbandoned(options: EndOptions): Promise<readonly EndedTask[]> {
+    const { signal } = options;
+    const end = (only?: ReadonlySet<string>) =>
+      this.#database.transaction(async (connection, at) => {
+        const leftOut = new Set(this.#leftOut.ids);
+        const found = (await findAbandoned(connection, at, options)).filter(
+          ({ task: { id } }) =>
+            !leftOut.has(id) && (only === undefined || only.has(id)),
+        );
+        const results = await writeTransitions(
+          connection,
+          found.map(({ transition }) => transition),
+          at,
+        );
+        return found.filter(({ transition }, index) =>
+          transition.to === "failed" && results[index] === "written"
+        );
+      }, { signal, wakes: "tasks" });
+    try {
+      return await end();
+    } catch (error) {
+      if (!(error instanceof RefusedRowsError)) throw error;
+      const ended = await inParts(
+        error.ids,
+        // Again: their runners may have renewed their leases since.
+        (part) => end(new Set(part)),
+        (id, refusal) => {
+          this.#leftOut.add(id, refusal);
+          return undefined;
+        },
+      );
+      return ended.filter((it) => it !== undefined);
+    }
+  }
+
+  async heartbeat(
+    leases: readonly Lease[],
+    { leaseMs }: { readonly leaseMs: number },
+  ): Promise<readonly LeaseState[]> {
+    if (leases.length === 0) return [];
+    return await inParts(
+      leases,
+      (part) =>
+        this.#database.transaction(
+          (connection, at) =>
+            renew(connection, part, new Date(at.getTime() + leaseMs)),
+          {
+            isUrgent: true,
+            wakes: "nobody",
+            waitMs: Math.min(HEARTBEAT_WAIT_MS, leaseMs / 3),
+            timeoutMs: HEARTBEAT_TIMEOUT_MS,
+          },
+        ),
+      // It runs out, and whoever takes the task over says so.
+      () => "held",
+    );
+  }
+
+  async record(
+    transitions: readonly Transition[],
+    { signal }: { readonly signal?: AbortSignal } = {},
+  ): Promise<Recorded> {
+    if (transitions.length === 0) {
+      return { at: this.#database.clock.now(), results: [] };
+    }
+    // What is given back, or waits, may be claimed by others.
+    const isOthers = transitions.some(({ to, keepsLease }) =>
+      to === "running" && !keepsLease
+    );
+    return await this.#parts.record(
+      transitions,
+      (part) =>
+        this.#database.transaction(
+          async (connection, at) => ({
+            at,
+            results: await writeTransitions(connection, part, at),
+          }),
+          { signal, wakes: isOthers ? "tasks" : "events" },
+        ),
+    );
+  }
+
+  async giveBack(leases: readonly Lease[]): Promise<void> {
+    if (leases.length === 0) return;
+    await inParts(
+      leases,
+      (part) =>
+        this.#database.transaction(async (connection) => {
+          const ids = taskIdsOf(part);
+          await changing(ids, () =>
+            connection.run(
+              `UPDATE agent_tasks SET ${NO_LEASE}
+               WHERE id = ANY ($1::uuid[]) AND lease_id = ANY ($2::uuid[])
+                 AND status = 'created'`,
+              [ids, leaseIdsOf(part)].map(uuids),
+            ));
+          return part;
+        }, { wakes: "tasks" }),
+      (it) => it,
+    );
+  }
+
+  untilDue(
+    since: Date,
+    { isRetry = false, providers }: DueOptions = {},
+  ): Promise<number | null> {
+    return this.#database.read(async (connection, at) => {
+      const isAsked = `(NOT $2::boolean OR status = 'running'
+        AND lease_id IS NULL) AND ${isOneOf("$3")}`;
+      const [row] = await connection.rows<{ due: Date | null }>(
+        `SELECT least((
+           SELECT run_at FROM agent_tasks
+           WHERE run_at > $1::timestamptz AND lease_id IS NULL
+             AND status IN ('created', 'running', 'needs_input') AND ${isAsked}
+           ORDER BY run_at LIMIT 1), (
+           SELECT min(greatest(run_at, lease_expires_at)) FROM agent_tasks
+           WHERE lease_id IS NOT NULL AND status IN ('created', 'running')
+             AND greatest(run_at, lease_expires_at) > $1::timestamptz
+             AND ${isAsked})) AS due`,
+        [since, isRetry, providers ? JSON.stringify(providers) : null],
+      );
+      const due = row?.due?.getTime();
+      return due === undefined ? null : Math.max(0, due - at.getTime());
+    });
+  }
+
+  preview(options: PreviewOptions): Promise<Preview> {
+    return this.#database.read((connection, at) =>
+      previewClaim(connection, { ...options, at })
+    );
+  }
+
+  onChange(listener: () => void): Disposable {
+    return this.#database.announcements.on("tasks", listener);
+  }
+}
+
+function taskIdsOf(leases: readonly Lease[]): string[] {
+  return leases.map(({ taskId }) => taskId);
+}
+
+function leaseIdsOf(leases: readonly Lease[]): string[] {
+  return [...new Set(leases.map(({ id }) => id))];
+}
+
+interface RenewedRow {
+  readonly id: string;
+  readonly lease: string;
+  readonly isWanted: boolean;
+}
+
+/** What another transaction writes just now is not waited for. */
+async function renew(
+  connection: Connection,
+  leases: readonly Lease[],
+  expiresAt: Date,
+): Promise<LeaseState[]> {
+  const ids = taskIdsOf(leases);
+  const values = [uuids(ids), uuids(leaseIdsOf(leases))];
+  const isHeld = `id = ANY ($1::uuid[]) AND lease_id = ANY ($2::uuid[])
+    AND status IN ('created', 'running')`;
+  const row =
+    `id, lease_id AS lease, cancel_requested_at IS NULL AS "isWanted"`;
+  const renewed = await changing(ids, () =>
+    connection.rows<RenewedRow>(
+      `UPDATE agent_tasks SET lease_expires_at = $3
+       WHERE id IN (SELECT id FROM agent_tasks WHERE ${isHeld} ORDER BY id
+         FOR UPDATE SKIP LOCKED)
+       RETURNING ${row}`,
+      [...values, expiresAt],
+    ));
+  const rows = new Map(renewed.map((row) => [row.id, row]));
+  if (rows.size < leases.length) {
+    const held = await connection.rows<RenewedRow>(
+      `SELECT ${row} FROM agent_tasks WHERE ${isHeld}`,
+      values,
+    );
+    if (held.some(({ id }) => !rows.has(id))) {
+      throw new DatabaseBusyError(
+        "Cannot renew all leases: another transaction writes to their tasks.",
+        { holder: "another transaction" },
+      );
+    }
+  }
+  return leases.map(({ taskId, id }) => {
+    const row = rows.get(taskId);
+    if (row?.lease !== id) return "lost";
+    return row.isWanted ? "held" : "cancelled";
+  });
+}
+
+/** What nobody will run again, and what another program has answered. */
+async function findAbandoned(
+  connection: Connection,
+  at: Date,
+  { maxAttempts, taskId }: EndOptions,
+): Promise<EndedTask[]> {
+  // Each by an index of its own, of which mostly nothing is found.
+  const rows = await connection.rows<HeldRow>(
+    `SELECT ${HELD} FROM agent_tasks WHERE id IN (
+       SELECT id FROM agent_tasks WHERE ${IS_DEAD}
+       UNION ALL
+       SELECT id FROM agent_tasks WHERE cancel_requested_at IS NOT NULL
+         AND status IN ('running', 'needs_input') AND ${IS_FREE}
+       UNION ALL
+       SELECT id FROM agent_tasks WHERE run_at <= $1::timestamptz
+         AND status = 'needs_input' AND cancel_requested_at IS NULL
+       UNION ALL
+       SELECT id FROM agent_tasks WHERE run_at > $1::timestamptz
+         AND status = 'running' AND lease_id IS NULL
+         AND cancel_requested_at IS NULL
+         AND strpos(last_update, '"answer_by"') > 0)
+     AND ($3::uuid IS NULL OR id = $3::uuid)
+     ORDER BY id FOR UPDATE SKIP LOCKED`,
+    [at, maxAttempts, taskId ?? null],
+  );
+  return rows.flatMap((row): EndedTask[] => {
+    const held = heldOf(row);
+    const transition = endOf(held, maxAttempts);
+    return transition ? [{ task: held.task, transition }] : [];
+  });
+}

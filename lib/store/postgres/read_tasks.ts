@@ -1,0 +1,190 @@
+/**
+ * Reading tasks: one by one, page by page, and counted.
+ *
+ * @module
+ */
+
+import type { AgentTask } from "../../task/task.ts";
+import {
+  type ChosenTask,
+  type Counts,
+  MAX_LISTED_TEXT,
+  type PageOptions,
+  type StateCount,
+  type TaskFilter,
+  type TaskPage,
+} from "../contract.ts";
+import { formatPlace, parsePlace } from "../place.ts";
+import type { Connection, SqlValue } from "./connection.ts";
+import {
+  fittingRows,
+  IS_CANCELLED,
+  IS_RETRYING,
+  TASK,
+  TASK_FIELDS,
+  TEXT_SIZE,
+} from "./rows.ts";
+
+/** Holds for the tasks that a filter chooses; $1 and $2 are {@linkcode chosenBy}. */
+export const IS_CHOSEN = `
+  ($1::json IS NULL OR status IN (SELECT json_array_elements_text($1::json))
+    OR ($1::json::jsonb ? 'retrying') AND ${IS_RETRYING}
+    OR ($1::json::jsonb ? 'cancelled') AND ${IS_CANCELLED})
+  AND ($2::text IS NULL OR provider = $2)`;
+
+/** The values for {@linkcode IS_CHOSEN}. */
+export function chosenBy({ states, provider }: TaskFilter): SqlValue[] {
+  return [states ? JSON.stringify(states) : null, provider ?? null];
+}
+
+/** The tasks that are chosen and for which the condition holds, oldest first. */
+export function chooseTasks(
+  connection: Connection,
+  filter: TaskFilter,
+  { condition, values = [] }: {
+    readonly condition: string;
+    /** From $3 on. */
+    readonly values?: readonly SqlValue[];
+  },
+): Promise<ChosenTask[]> {
+  return connection.rows<ChosenTask>(
+    `SELECT id, status AS state FROM agent_tasks
+     WHERE ${IS_CHOSEN} AND (${condition}) ORDER BY created_at, seq`,
+    [...chosenBy(filter), ...values],
+  );
+}
+
+/** The tasks that the rest of a SELECT finds, in its order. */
+export function readTasks(
+  connection: Connection,
+  rest: string,
+  values: readonly SqlValue[],
+): Promise<AgentTask[]> {
+  return connection.rows<AgentTask>(
+    `SELECT ${TASK} FROM agent_tasks ${rest}`,
+    values,
+  );
+}
+
+/** The order of pages. */
+const NEWEST_FIRST = "created_at DESC, seq DESC";
+
+/** A page of 500 tasks must not be hundreds of megabytes. */
+const MAX_LISTED_TRACE = 16_384;
+
+/** What is listed of a trace that is longer, without nulls; of a text, its beginning. */
+const LISTED_KEYS = ["simulated", "progress_fraction"];
+const LISTED_TEXTS = ["result", "progress", "error", "question"];
+const LISTED_TRACE = `json_strip_nulls(json_build_object(${
+  [
+    ...LISTED_KEYS.map((key) =>
+      `'${key}', trace_value(last_update, '${key}')::json`
+    ),
+    ...LISTED_TEXTS.map((key) =>
+      `'${key}', left(trace_value(last_update, '${key}'), ${MAX_LISTED_TEXT})`
+    ),
+  ].join(", ")
+}))::text`;
+
+/** A task with its long texts cut, and how many bytes are left of them. */
+const SHORTENED = `
+  SELECT *, coalesce(octet_length(instruction), 0)
+    + coalesce(octet_length(last_update), 0) AS text_size
+  FROM (SELECT id, seq, user_id, provider, repo_full_name, issue_number, pr_number,
+    left(instruction, ${MAX_LISTED_TEXT}) AS instruction, status,
+    CASE WHEN octet_length(last_update) <= ${MAX_LISTED_TRACE}
+      THEN last_update ELSE ${LISTED_TRACE} END AS last_update,
+    priority, run_at, attempt, questions, max_attempts, timeout_ms, lease_owner,
+    lease_expires_at, cancel_requested_at, created_at, updated_at`;
+
+/** Holds for the tasks that are asked for; $3 is the text in lower case. */
+const IS_WANTED = `${IS_CHOSEN}
+  AND ($3::text IS NULL OR starts_with(id::text, $3)
+    OR strpos(lower(instruction), $3) > 0
+    OR strpos(lower(${TASK_FIELDS.targetRef}), $3) > 0)`;
+
+/**
+ * Holds for what comes after a place. Tasks of one moment are in the order in which
+ * they were made; where the last one shown is gone, they are shown again.
+ */
+const IS_AFTER = `$4::bigint IS NULL OR (created_at, seq) <
+  ('epoch'::timestamptz + $4::bigint * interval '1 microsecond',
+    coalesce((SELECT seq FROM agent_tasks WHERE id = $5::uuid),
+      ${2n ** 63n - 1n}))`;
+
+interface PlacedTask extends AgentTask {
+  readonly us: number;
+  /** How many there were, those whose texts did not fit included. */
+  readonly found: number;
+}
+
+/** Reads a page, newest first. */
+export async function readPage(
+  connection: Connection,
+  { text, limit, after, isWhole = false, ...filter }: PageOptions,
+): Promise<TaskPage> {
+  const wanted = [...chosenBy(filter), text?.toLowerCase() ?? null];
+  const place = after === undefined ? undefined : parsePlace(after);
+  const found = `SELECT * FROM agent_tasks
+    WHERE ${IS_WANTED} AND (${IS_AFTER}) ORDER BY ${NEWEST_FIRST} LIMIT $6`;
+  const sized = isWhole
+    ? `SELECT *, ${TEXT_SIZE} AS text_size FROM (${found}) found`
+    : `${SHORTENED} FROM (${found}) found) short`;
+  const rows = await connection.rows<PlacedTask>(
+    `SELECT ${TASK}, rows_found AS found,
+       floor(extract(epoch FROM created_at) * 1000000)::bigint AS us
+     FROM (${fittingRows(sized, NEWEST_FIRST)}) fitting
+     ORDER BY ${NEWEST_FIRST}`,
+    // One more than is shown, to know whether there are more.
+    [...wanted, place?.us ?? null, place?.id ?? null, limit + 1],
+  );
+  const [count] = await connection.rows<{ total: number }>(
+    `SELECT count(*) AS total FROM agent_tasks WHERE ${IS_WANTED}`,
+    wanted,
+  );
+  const shown = rows.slice(0, limit);
+  const last = shown.at(-1);
+  return {
+    next: last && last.found > shown.length ? formatPlace(last) : undefined,
+    tasks: shown.map(({ us: _us, found: _found, ...task }) => task),
+    total: count?.total ?? 0,
+  };
+}
+
+interface LiveRow {
+  readonly waiting: number;
+  readonly since: Date | null;
+  readonly running: number;
+}
+
+/** Counts tasks by provider and state, and what waits and runs at a time. */
+export async function countTasks(
+  connection: Connection,
+  at: Date,
+): Promise<Counts> {
+  const counts = await connection.rows<StateCount>(
+    `SELECT provider, status AS state, count(*) AS count
+     FROM agent_tasks GROUP BY provider, status
+     ORDER BY count DESC, provider, state`,
+  );
+  const [live] = await connection.rows<LiveRow>(
+    `SELECT count(*) FILTER (WHERE due <= $1) AS waiting,
+       min(due) FILTER (WHERE due <= $1) AS since,
+       count(*) FILTER (WHERE status = 'running' AND lease_expires_at > $1)
+         AS running
+     FROM (
+       SELECT status, lease_expires_at,
+         CASE WHEN cancel_requested_at IS NULL THEN greatest(
+           CASE status WHEN 'created' THEN created_at ELSE updated_at END,
+           run_at, lease_expires_at) END AS due
+       FROM agent_tasks WHERE status IN ('created', 'running')) open`,
+    [at],
+  );
+  return {
+    counts,
+    waiting: live?.waiting ?? 0,
+    waitingSince: live?.since ?? null,
+    inFlight: live?.running ?? 0,
+    at,
+  };
+}

@@ -1,0 +1,74 @@
+/**
+ * Stepping in: cancelling tasks, and answering their questions.
+ *
+ * @module
+ */
+
+import { isFinal, TASK_STATES } from "../../task/task.ts";
+import { answer, cancel, type Held } from "../../task/transitions.ts";
+import type { WrittenEvent } from "../changes.ts";
+import type { AnswerResult, CancelResult } from "../contract.ts";
+import { answerResultOf, byPerson, cancelResultOf } from "../decisions.ts";
+import type { Connection } from "./connection.ts";
+import { uuids } from "./rows.ts";
+import { changing, readHeld, writeEvents, writeTransitions } from "./write.ts";
+
+/** Holds for the tasks that {@linkcode cancelTasks} ends or asks to end. */
+export const IS_CANCELLABLE = `status IN ('${
+  TASK_STATES.filter((state) => !isFinal(state)).join("', '")
+}')`;
+
+/**
+ * Cancels tasks in the transaction that is open on the connection. Returns what
+ * came of each, in their order.
+ */
+export async function cancelTasks(
+  connection: Connection,
+  ids: readonly string[],
+  at: Date,
+): Promise<CancelResult[]> {
+  const held = await readHeld(connection, ids);
+  const having = (result: CancelResult) =>
+    [...held.values()].filter((it) => cancelResultOf(it, at) === result);
+  const cancelled = having("cancelled").map((it) => cancel(byPerson(it)));
+  await writeTransitions(connection, cancelled, at);
+  await requestCancel(connection, having("requested"), at);
+  return ids.map((id) => cancelResultOf(held.get(id.toLowerCase()), at));
+}
+
+/** Their runners find out when they renew their leases. */
+async function requestCancel(
+  connection: Connection,
+  held: readonly Held[],
+  at: Date,
+): Promise<void> {
+  if (held.length === 0) return;
+  const ids = held.map(({ task }) => task.id);
+  await changing(ids, () =>
+    connection.run(
+      `UPDATE agent_tasks SET cancel_requested_at = $2
+       WHERE id = ANY ($1::uuid[])`,
+      [uuids(ids), at],
+    ));
+  const events = held.map(({ task: { id, attempt } }): WrittenEvent => (
+    { id, kind: "cancel_requested", attempt }
+  ));
+  await writeEvents(connection, events, at);
+}
+
+/**
+ * Gives tasks the same answer in the transaction that is open on the connection.
+ * Returns what came of each, in their order.
+ */
+export async function answerTasks(
+  connection: Connection,
+  ids: readonly string[],
+  { text, at }: { readonly text: string; readonly at: Date },
+): Promise<AnswerResult[]> {
+  const held = await readHeld(connection, ids);
+  const answered = [...held.values()]
+    .filter((it) => answerResultOf(it) === "answered")
+    .map((it) => answer(it, text));
+  await writeTransitions(connection, answered, at);
+  return ids.map((id) => answerResultOf(held.get(id.toLowerCase())));
+}

@@ -1,0 +1,139 @@
+/**
+ * Running tasks again, in sets.
+ *
+ * @module
+ */
+
+import { TASK_STATES } from "../../task/task.ts";
+import type { WrittenEvent } from "../changes.ts";
+import type { RetryRefusal, RetryResult } from "../contract.ts";
+import type { Connection } from "./connection.ts";
+import { uuids } from "./rows.ts";
+import { changing, writeEvents } from "./write.ts";
+
+/** Holds for a task that has ended and that no other repeats. */
+export const NEVER_RETRIED = `
+  status IN ('completed', 'failed') AND NOT EXISTS (
+    SELECT FROM agent_tasks again WHERE again.retry_of = agent_tasks.id)`;
+
+/** Holds for a task that waits for its next attempt. */
+export const awaitsAttempt = (now: string) => `
+  status = 'running' AND cancel_requested_at IS NULL
+  AND coalesce(lease_expires_at <= ${now}::timestamptz, true)
+  AND run_at > ${now}::timestamptz`;
+
+/** What is to be done with a task, or why it can't be retried. */
+const WAY = `
+  CASE WHEN status IN ('completed', 'failed') THEN 'created again'
+    WHEN status NOT IN ('${TASK_STATES.join("', '")}') THEN 'unknown state'
+    WHEN status <> 'running' THEN status
+    WHEN cancel_requested_at IS NOT NULL THEN 'cancelling'
+    WHEN lease_expires_at > $1::timestamptz THEN 'running'
+    WHEN run_at > $1::timestamptz THEN 'due'
+    ELSE 'claimable' END`;
+
+interface FoundRow {
+  readonly id: string;
+  readonly way: "created again" | "due" | RetryRefusal;
+  readonly attempt: number;
+}
+
+/** A task, and the id of the one that repeats it. */
+interface Again extends FoundRow {
+  readonly newId: string;
+}
+
+/** Retries tasks in the transaction that is open on the connection. */
+export async function retryTasks(
+  connection: Connection,
+  ids: readonly string[],
+  at: Date,
+): Promise<RetryResult[]> {
+  const rows = await connection.rows<FoundRow>(
+    `SELECT id, ${WAY} AS way, attempt FROM agent_tasks
+     WHERE id = ANY ($2::uuid[]) ORDER BY id FOR UPDATE`,
+    [at, uuids(ids)],
+  );
+  const byId = new Map(rows.map((row) => [row.id, row]));
+  const found = ids.map((id) => {
+    const row = byId.get(id.toLowerCase());
+    return row && { ...row, newId: crypto.randomUUID() };
+  });
+  const having = (way: FoundRow["way"]) =>
+    found.flatMap((it) => it?.way === way ? it : []);
+  const earlier = await readEarlier(connection, having("created again"));
+  await createAgain(connection, having("created again"), at);
+  await makeDue(connection, having("due"), at);
+  return found.map((it): RetryResult => {
+    if (!it) return { kind: "refused", why: "missing" };
+    const { id, way, newId } = it;
+    if (way === "due") return { kind: "due" };
+    return way === "created again"
+      ? { kind: "created", newId, earlierId: earlier.get(id) ?? null }
+      : { kind: "refused", why: way };
+  });
+}
+
+/** The last task that repeats each, by the id of the one that it repeats. */
+async function readEarlier(
+  connection: Connection,
+  again: readonly Again[],
+): Promise<Map<string, string>> {
+  const rows = await connection.rows<{ of: string; id: string }>(
+    `SELECT DISTINCT ON (retry_of) retry_of AS of, id FROM agent_tasks
+     WHERE retry_of = ANY ($1::uuid[])
+     ORDER BY retry_of, created_at DESC, seq DESC`,
+    [uuids(again.map(({ id }) => id))],
+  );
+  return new Map(rows.map(({ of, id }) => [of, id]));
+}
+
+async function createAgain(
+  connection: Connection,
+  again: readonly Again[],
+  at: Date,
+): Promise<void> {
+  if (again.length === 0) return;
+  const rows = again.map(({ id, newId }, position) => (
+    { position, old_id: id, new_id: newId }
+  ));
+  await connection.run(
+    `INSERT INTO agent_tasks
+       (id, retry_of, user_id, provider, repo_full_name, issue_number, pr_number,
+        instruction, status, last_update, created_at, updated_at, priority,
+        max_attempts, timeout_ms)
+     SELECT a.new_id, t.id, t.user_id, t.provider, t.repo_full_name,
+       t.issue_number, t.pr_number, t.instruction, 'created',
+       '{"retry_of":"' || t.id || '"}', $2, $2, t.priority, t.max_attempts,
+       t.timeout_ms
+     FROM json_to_recordset($1::json)
+       AS a (position integer, old_id uuid, new_id uuid)
+     JOIN agent_tasks t ON t.id = a.old_id
+     ORDER BY a.position`,
+    [JSON.stringify(rows), at],
+  );
+  const events = again.flatMap(({ id, newId, attempt }): WrittenEvent[] => [
+    { id, kind: "retried", attempt, detail: `as task ${newId}` },
+    { id: newId, kind: "created", attempt: 0, detail: `retry of ${id}` },
+  ]);
+  await writeEvents(connection, events, at);
+}
+
+async function makeDue(
+  connection: Connection,
+  due: readonly FoundRow[],
+  at: Date,
+): Promise<void> {
+  if (due.length === 0) return;
+  const ids = due.map(({ id }) => id);
+  await changing(ids, () =>
+    connection.run(
+      `UPDATE agent_tasks SET run_at = NULL, updated_at = $2
+       WHERE id = ANY ($1::uuid[])`,
+      [uuids(ids), at],
+    ));
+  const events = due.map(({ id, attempt }): WrittenEvent => (
+    { id, kind: "retried", attempt, detail: "at once" }
+  ));
+  await writeEvents(connection, events, at);
+}

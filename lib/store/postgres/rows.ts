@@ -1,0 +1,137 @@
+/**
+ * How tasks and events are read from their tables.
+ *
+ * @module
+ */
+
+import { printedOf } from "../../task/outcome.ts";
+import { SIMULATED_KEY } from "../../task/shown_state.ts";
+import type { AgentTask, TaskEvent, TaskEventKind } from "../../task/task.ts";
+import { parseTrace } from "../../task/trace.ts";
+import type { Held } from "../../task/transitions.ts";
+import { SET_CHARACTERS } from "../sets.ts";
+import { storable } from "./connection.ts";
+
+/** How each field of a task is computed from its row. */
+export const TASK_FIELDS: Readonly<Record<keyof AgentTask, string>> = {
+  id: "id",
+  userId: "user_id",
+  provider: "provider",
+  targetType: `CASE WHEN issue_number IS NOT NULL THEN 'issue'
+                    WHEN pr_number IS NOT NULL THEN 'pr' END`,
+  targetRef: `coalesce(repo_full_name, '') || '#' ||
+              coalesce(issue_number, pr_number)`,
+  instruction: "instruction",
+  state: "status",
+  traceText: "last_update",
+  priority: "priority",
+  runAt: "run_at",
+  attempt: "attempt",
+  questions: "questions",
+  maxAttempts: "max_attempts",
+  timeoutMs: "timeout_ms",
+  leaseOwner: "lease_owner",
+  leaseExpiresAt: "lease_expires_at",
+  cancelRequestedAt: "cancel_requested_at",
+  createdAt: "created_at",
+  updatedAt: "updated_at",
+};
+
+/** Some of a task's fields, for a SELECT. */
+export function fieldsOf(names: readonly (keyof AgentTask)[]): string {
+  return names.map((name) => `${TASK_FIELDS[name]} AS "${name}"`).join(", ");
+}
+
+/** A task, for a SELECT. */
+export const TASK = fieldsOf(Object.keys(TASK_FIELDS) as (keyof AgentTask)[]);
+
+/** A task and its lease, for a SELECT. */
+export const HELD = `${TASK}, lease_id AS "leaseId"`;
+
+/** A task and its lease as {@linkcode HELD} gives them. */
+export interface HeldRow extends AgentTask {
+  readonly leaseId: string | null;
+}
+
+/** A task and the lease that its row has, or that it has none. */
+export function heldOf({ leaseId, ...task }: HeldRow): Held {
+  const { id: taskId, attempt, leaseOwner } = task;
+  const lease = leaseId === null
+    ? { taskId, id: null, owner: null, attempt }
+    : { taskId, id: leaseId, owner: leaseOwner ?? "", attempt };
+  return { task, lease };
+}
+
+/** Hold for the rows whose shown state is so. */
+export const IS_RETRYING =
+  "status = 'running' AND lease_id IS NULL AND run_at IS NOT NULL";
+export const IS_CANCELLED = `status = 'failed'
+  AND coalesce(trace_value(last_update, 'result') = 'cancelled', false)`;
+export const IS_SIMULATED =
+  `coalesce(trace_value(last_update, '${SIMULATED_KEY}') = 'true', false)`;
+
+/** The order in which tasks run; `seq` keeps the order of one batch. */
+export const RUN_ORDER = "priority DESC, created_at, seq";
+
+/** How many bytes a task's texts have: known without reading them. */
+export const TEXT_SIZE = `(coalesce(octet_length(instruction), 0)
+  + coalesce(octet_length(last_update), 0))`;
+
+/**
+ * A SELECT of the first of these rows, in that order: those whose texts can be read
+ * at once, and one in any case. `rows_found` is how many there were; `size` is what
+ * the rows have as `text_size`.
+ */
+export function fittingRows(rows: string, order: string): string {
+  return `SELECT * FROM (
+    SELECT *, count(*) OVER ()::integer AS rows_found,
+      sum(text_size) OVER (ORDER BY ${order} ROWS UNBOUNDED PRECEDING)
+        AS text_total
+    FROM (${rows}) sized) totalled
+    WHERE text_total <= ${SET_CHARACTERS} OR text_total = text_size`;
+}
+
+/** An event as its query gives it. */
+export interface EventRow {
+  readonly id: number;
+  readonly xid: string;
+  readonly taskId: string;
+  readonly kind: string;
+  readonly occurredAt: Date;
+  readonly attempt: number;
+  readonly runner: string | null;
+  readonly detail: string | null;
+  readonly printed?: string | null;
+}
+
+/** The columns of an {@linkcode EventRow}, for a SELECT. */
+export const EVENT = `id, xid::text AS xid, task_id AS "taskId", kind,
+  occurred_at AS "occurredAt", attempt, runner, detail`;
+
+/** Makes an event of its row. */
+export function eventOf({ xid: _, printed, ...row }: EventRow): TaskEvent {
+  const kept = printedOf(parseTrace(printed ?? null));
+  return {
+    ...row,
+    kind: row.kind as TaskEventKind,
+    ...kept && { printed: kept },
+  };
+}
+
+/** UUIDs as one value: for `ANY ($1::uuid[])`. */
+export function uuids(ids: readonly string[]): string {
+  return `{${ids.join(",")}}`;
+}
+
+/** Holds for a row of one of the providers, given as a JSON list; all for null. */
+export const isOneOf = (providers: string) =>
+  `(${providers}::json IS NULL OR provider IN (
+    SELECT json_array_elements_text(${providers}::json)))`;
+
+/** The JSON text of rows whose texts the server can hold: no half characters, no NUL. */
+export function jsonOf(rows: readonly unknown[]): string {
+  return JSON.stringify(
+    rows,
+    (_key, value) => typeof value === "string" ? storable(value) : value,
+  );
+}

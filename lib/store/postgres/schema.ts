@@ -1,0 +1,291 @@
+/**
+ * The tables, and the steps by which a database of an earlier version gets them.
+ *
+ * @module
+ */
+
+import { DatabaseError } from "../../base/errors.ts";
+import type { TaskJson } from "../../task/json.ts";
+import type { Connection } from "./connection.ts";
+import { type Database, LONG_MS, SCHEMA } from "./database.ts";
+import {
+  IS_CANCELLED,
+  IS_RETRYING,
+  IS_SIMULATED,
+  TASK_FIELDS,
+} from "./rows.ts";
+
+/**
+ * The columns of HandsFree's table, as in a DuckDB file, and those that the runner
+ * adds. What one asks of the one database can be asked of the other.
+ */
+export const TASK_COLUMNS = {
+  id: "uuid PRIMARY KEY",
+  user_id: "uuid NOT NULL",
+  provider: "text NOT NULL",
+  repo_full_name: "text",
+  issue_number: "integer",
+  pr_number: "integer",
+  instruction: "text",
+  status: "text NOT NULL",
+  last_update: "text",
+  created_at: "timestamptz NOT NULL DEFAULT now()",
+  updated_at: "timestamptz NOT NULL DEFAULT now()",
+  priority: "integer NOT NULL DEFAULT 0",
+  run_at: "timestamptz",
+  attempt: "integer NOT NULL DEFAULT 0",
+  max_attempts: "integer",
+  timeout_ms: "bigint",
+  lease_id: "uuid",
+  lease_owner: "text",
+  lease_expires_at: "timestamptz",
+  cancel_requested_at: "timestamptz",
+  questions: "integer NOT NULL DEFAULT 0",
+  rescues: "integer NOT NULL DEFAULT 0",
+};
+
+/** What is only here: the order of one batch, and what a task repeats. */
+const OWN_COLUMNS = {
+  seq: "bigint NOT NULL GENERATED ALWAYS AS IDENTITY",
+  retry_of: "uuid",
+};
+
+/** The columns of the history, as `export` gives them. */
+export const EVENT_COLUMNS = {
+  id: "bigint NOT NULL GENERATED ALWAYS AS IDENTITY",
+  task_id: "uuid NOT NULL",
+  kind: "text NOT NULL",
+  occurred_at: "timestamptz NOT NULL",
+  attempt: "integer NOT NULL",
+  runner: "text",
+  detail: "text",
+  printed: "text",
+};
+
+const columnsOf = (columns: Readonly<Record<string, string>>) =>
+  Object.entries(columns).map((column) => column.join(" "));
+
+/** A time without an end has no number of milliseconds. */
+const FINITE = ["created_at", "updated_at", "run_at", "lease_expires_at"]
+  .map((name) => `CHECK (isfinite(${name}))`);
+
+/**
+ * Texts of more than a few words are kept apart, and are not copied by what leaves
+ * them as they are: a claim writes 200 bytes. An instruction and a trace stay columns
+ * of the table all the same, so that one question reads a task.
+ */
+const TASKS = `
+  CREATE TABLE agent_tasks (${
+  [...columnsOf({ ...TASK_COLUMNS, ...OWN_COLUMNS }), ...FINITE].join(", ")
+}) WITH (fillfactor = 80, toast_tuple_target = 256,
+    autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000,
+    autovacuum_analyze_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 1)`;
+
+/**
+ * What could be claimed but for the time, in the order of a claim for each provider,
+ * so that a claim reads what it takes and no more; what waits for its time; what is
+ * in hand. A heartbeat changes none of them.
+ */
+const TASK_INDEXES = [
+  `CREATE INDEX agent_tasks_ready
+     ON agent_tasks (provider, priority DESC, created_at, seq)
+     WHERE status IN ('created', 'running') AND lease_id IS NULL
+       AND run_at IS NULL`,
+  `CREATE INDEX agent_tasks_scheduled ON agent_tasks (run_at)
+     WHERE run_at IS NOT NULL`,
+  `CREATE INDEX agent_tasks_leased ON agent_tasks (lease_id)
+     WHERE lease_id IS NOT NULL`,
+  `CREATE INDEX agent_tasks_cancelling ON agent_tasks (cancel_requested_at)
+     WHERE cancel_requested_at IS NOT NULL
+       AND status IN ('running', 'needs_input')`,
+  "CREATE INDEX agent_tasks_newest ON agent_tasks (created_at, seq)",
+  `CREATE INDEX agent_tasks_ended ON agent_tasks (updated_at)
+     WHERE status IN ('completed', 'failed')`,
+  `CREATE INDEX agent_tasks_retried ON agent_tasks (retry_of)
+     WHERE retry_of IS NOT NULL`,
+];
+
+/** Each with the id of its transaction: see `events.ts`. Only added to. */
+const EVENTS = [
+  `CREATE TABLE agent_task_events (${
+    columnsOf(EVENT_COLUMNS).join(", ")
+  }, xid xid8 NOT NULL DEFAULT pg_current_xact_id())
+    WITH (autovacuum_vacuum_insert_scale_factor = 0.05,
+      autovacuum_analyze_scale_factor = 0.02)`,
+  "CREATE UNIQUE INDEX agent_task_events_order ON agent_task_events (xid, id)",
+  "CREATE INDEX agent_task_events_task ON agent_task_events (task_id, id)",
+  `CREATE INDEX agent_task_events_time ON agent_task_events
+     USING brin (occurred_at) WITH (pages_per_range = 32)`,
+];
+
+const OUTBOX = [
+  `CREATE TABLE agent_webhook_endpoints (
+     endpoint text PRIMARY KEY,
+     last_xid xid8 NOT NULL,
+     last_event_id bigint NOT NULL,
+     seen_at timestamptz NOT NULL,
+     gone_at timestamptz,
+     failures integer NOT NULL DEFAULT 0,
+     failing_since timestamptz,
+     last_success_at timestamptz,
+     last_error_at timestamptz,
+     last_error text)`,
+  `CREATE TABLE agent_webhook_deliveries (
+     endpoint text NOT NULL,
+     event_id bigint NOT NULL,
+     event_xid xid8 NOT NULL,
+     task_id uuid NOT NULL,
+     tries integer NOT NULL DEFAULT 0,
+     next_at timestamptz,
+     leased_until timestamptz,
+     given_up_at timestamptz,
+     error text,
+     PRIMARY KEY (endpoint, event_id))`,
+  `CREATE INDEX agent_webhook_deliveries_task
+     ON agent_webhook_deliveries (task_id)`,
+];
+
+/**
+ * A value at the top of a trace, which may be any text: null where there is none. The
+ * server's JSON has no half characters and no NUL.
+ */
+const TRACE_VALUE = String.raw`
+  CREATE FUNCTION trace_value(trace text, name text) RETURNS text
+  LANGUAGE plpgsql IMMUTABLE STRICT AS $body$
+  BEGIN
+    IF strpos(trace, '"' || name || '"') = 0 THEN RETURN NULL; END IF;
+    IF strpos(trace, '\u') > 0 THEN
+      trace := regexp_replace(trace,
+        '(\\\\)|\\u([dD][89a-fA-F][0-9a-fA-F]{2}|0000)', '\1', 'g');
+    END IF;
+    RETURN trace::json ->> name;
+  EXCEPTION WHEN data_exception THEN
+    RETURN NULL;
+  END $body$`;
+
+/** What `sql` calls the columns: as JSON does, but that times are times. */
+const VIEW_COLUMNS: Readonly<Record<keyof TaskJson, string>> = {
+  id: "id",
+  state: TASK_FIELDS.state,
+  shown_state: `CASE WHEN ${IS_RETRYING} THEN 'retrying'
+    WHEN ${IS_CANCELLED} THEN 'cancelled' ELSE status END`,
+  simulated: IS_SIMULATED,
+  user_id: "user_id",
+  provider: "provider",
+  target_type: TASK_FIELDS.targetType,
+  target_ref: TASK_FIELDS.targetRef,
+  instruction: "instruction",
+  trace: "trace_json(last_update)",
+  priority: "priority",
+  attempt: "attempt",
+  questions: "questions",
+  max_attempts: "max_attempts",
+  timeout_seconds: "timeout_ms / 1000.0::float8",
+  run_at: "run_at",
+  lease_owner: "lease_owner",
+  lease_expires_at: "lease_expires_at",
+  cancel_requested_at: "cancel_requested_at",
+  created_at: "created_at",
+  updated_at: "updated_at",
+};
+
+/** A trace as JSON, or as a JSON text where it is none. */
+const TRACE_JSON = `
+  CREATE FUNCTION trace_json(trace text) RETURNS json
+  LANGUAGE plpgsql IMMUTABLE STRICT AS $body$
+  BEGIN
+    RETURN trace::json;
+  EXCEPTION WHEN data_exception THEN
+    RETURN to_json(trace);
+  END $body$`;
+
+const VIEW = `CREATE VIEW tasks AS SELECT ${
+  Object.entries(VIEW_COLUMNS).map((it) => it.toReversed().join(" AS "))
+    .join(", ")
+} FROM agent_tasks`;
+
+/** What leads from each version to the next; the first from nothing. */
+const STEPS: readonly (readonly string[])[] = [
+  [
+    TRACE_VALUE,
+    TRACE_JSON,
+    TASKS,
+    ...TASK_INDEXES,
+    ...EVENTS,
+    ...OUTBOX,
+    VIEW,
+  ],
+];
+
+/** The version that this program works with. */
+export const VERSION = STEPS.length;
+
+/** Any number, the same in all runners. */
+const LOCK = 7_311_650_016;
+
+/** The version of the tables; 0: there are none. */
+export async function readVersion(connection: Connection): Promise<number> {
+  const [row] = await connection.rows<{ has: boolean }>(
+    `SELECT to_regclass('agent_runner_version') IS NOT NULL AS has`,
+  );
+  if (!row?.has) return 0;
+  const [found] = await connection.rows<{ version: number }>(
+    "SELECT max(version) AS version FROM agent_runner_version",
+  );
+  return found?.version ?? 0;
+}
+
+/**
+ * What is to be done to a database of that version, statement by statement.
+ *
+ * @throws {DatabaseError} where it is of a newer one.
+ */
+export function stepsFrom(version: number, shown: string): string[] {
+  if (version > VERSION) {
+    throw new DatabaseError(
+      `Cannot use ${shown}: its tables are of version ${version}, and this ` +
+        `agent-runner knows ${VERSION}. Update agent-runner.`,
+    );
+  }
+  const first = version === 0
+    ? [
+      "CREATE TABLE agent_runner_version (version integer NOT NULL, made_at timestamptz NOT NULL DEFAULT now())",
+    ]
+    : [];
+  return STEPS.slice(version).reduce<string[]>((all, step, index) => [
+    ...all,
+    ...step,
+    `INSERT INTO agent_runner_version (version) VALUES (${
+      version + index + 1
+    })`,
+  ], first);
+}
+
+/**
+ * Makes what is missing, once, however many runners start at a time. Returns the
+ * version that there was.
+ *
+ * @throws {DatabaseError} where the database is of a newer version.
+ */
+export async function ensureSchema(
+  database: Database,
+  options: { readonly waitMs?: number; readonly signal?: AbortSignal } = {},
+): Promise<number> {
+  const { shown } = database;
+  const found = await database.read(readVersion, options);
+  if (stepsFrom(found, shown).length === 0) return found;
+  return await database.transaction(async (connection) => {
+    await connection.rows("SELECT pg_advisory_xact_lock($1)", [LOCK]);
+    const version = await readVersion(connection);
+    const steps = stepsFrom(version, shown);
+    const [schema] = await connection.rows<{ has: boolean }>(
+      "SELECT to_regnamespace($1) IS NOT NULL AS has",
+      [SCHEMA],
+    );
+    if (steps.length > 0 && !schema?.has) {
+      await connection.run(`CREATE SCHEMA ${SCHEMA}`);
+    }
+    for (const step of steps) await connection.run(step);
+    return version;
+  }, { ...options, timeoutMs: LONG_MS });
+}
