@@ -51,10 +51,13 @@ export class DatabaseError extends UserError {
   override readonly exitCode: number = EXIT.database;
 }
 
-/** Another process has the database open. Waiting can help. */
+/** Another process has the database open, or its server is away. Waiting can help. */
 export class DatabaseBusyError extends DatabaseError {
   override readonly name = "DatabaseBusyError";
-  /** The program that has it open, with its process id where that is known. */
+  /**
+   * The program that has it open, with its process id where that is known. Empty:
+   * nobody has it.
+   */
   readonly holder: string;
 
   constructor(

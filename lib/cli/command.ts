@@ -29,6 +29,8 @@ export interface Flag {
   readonly choices?: readonly string[];
   /** Its value may be several of the choices, with commas. */
   readonly isList?: boolean;
+  /** Another flag means the same: help does not name it. */
+  readonly isEarlier?: true;
 }
 
 /**
@@ -65,7 +67,7 @@ export interface Command {
 /** Settings that every command takes as flags. */
 export const COMMON_SETTINGS: readonly SettingName[] = [
   "configPath",
-  "dbPath",
+  "database",
   "dbWaitMs",
   "logLevel",
   "logFormat",
@@ -118,15 +120,26 @@ export function settingsOf({ settings = [] }: Command): readonly Setting[] {
 export function flagsOf(command: Command): readonly Flag[] {
   return [
     ...command.flags ?? [],
-    ...settingsOf(command).map((setting): Flag => {
-      const { flag = "", kind, placeholder, choices, summary } = setting;
-      return {
-        name: flag,
-        ...kind === "boolean"
-          ? { summary }
-          : { placeholder, summary: summaryOf(setting) },
-        ...choices && { choices },
-      };
+    ...settingsOf(command).flatMap((setting): Flag[] => {
+      const { flag = "", kind, placeholder, choices, summary, earlier } =
+        setting;
+      return [
+        {
+          name: flag,
+          ...kind === "boolean"
+            ? { summary }
+            : { placeholder, summary: summaryOf(setting) },
+          ...choices && { choices },
+        },
+        ...earlier
+          ? [{
+            name: earlier.flag,
+            placeholder,
+            summary: `What --${flag} was called before`,
+            isEarlier: true as const,
+          }]
+          : [],
+      ];
     }),
     { name: "help", summary: "Show this help (-h)" },
     { name: "version", summary: "Show the version (-V)" },
@@ -147,7 +160,7 @@ export interface CommandContext {
   readonly log: Log;
   readonly terminal: Terminal;
   /**
-   * Opens the store that the configuration names: a file.
+   * Opens the store that the configuration names: a file, or a database.
    *
    * @throws {DatabaseError} where it can't be used.
    */

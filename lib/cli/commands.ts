@@ -14,6 +14,7 @@ import { create } from "./create.ts";
 import { doctor } from "./doctor.ts";
 import { exportTasks } from "./export.ts";
 import { list } from "./list.ts";
+import { migrate } from "./migrate.ts";
 import { prune } from "./prune.ts";
 import { result } from "./result.ts";
 import { retry } from "./retry.ts";
@@ -44,6 +45,7 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
   prune,
   sql,
   doctor,
+  migrate,
   completions,
   webhooksTest,
   webhooksList,

@@ -6,6 +6,7 @@
  */
 
 import type { Config } from "../config/config.ts";
+import { shownDatabase } from "../base/database_address.ts";
 import { printable } from "../base/log.ts";
 import {
   keyOf,
@@ -58,6 +59,8 @@ function inForce(name: SettingName, config: Config): InForce {
   return {
     value: isSecret && value
       ? "***"
+      : name === "database"
+      ? shownDatabase(String(value))
       : typeof value === "number"
       ? value / UNITS[kind as keyof typeof UNITS]
       : value instanceof Map
@@ -115,7 +118,11 @@ export function reportToJson(
       problems: [...problems],
     })),
     settings: Object.fromEntries(
-      NAMES.map(([key, name]) => [key, inForce(name, config)]),
+      NAMES.flatMap(([key, name]) => {
+        const { earlier }: Setting = SETTINGS[name];
+        return [key, ...earlier ? [earlier.flag] : []]
+          .map((key) => [key, inForce(name, config)]);
+      }),
     ),
     problems: [...settings],
   };

@@ -34,10 +34,10 @@ export const doctor: Command = {
     const { config, clock, flags, terminal } = context;
     const { leaseMs } = config;
     const { openDiagnostics } = await import("../store/open.ts");
-    const { checks: placeChecks, tasks, engine } = await openDiagnostics(
-      config,
-      clock,
-    ).diagnose({ leaseMs });
+    const diagnostics = await openDiagnostics(config, clock);
+    const { checks: placeChecks, tasks, engine } = await diagnostics.diagnose({
+      leaseMs,
+    });
     const served = claimedProvidersOf(config.providers);
     const checks = [
       checkSettings(config),

@@ -62,7 +62,7 @@ export const exportTasks: Command = {
     if (path !== "-") {
       await assertFree(path, {
         isForced: Boolean(flags.force),
-        dbPath: config.dbPath,
+        database: config.database,
       });
       await exportToFile(context, { path, format });
     } else if (format === "parquet" || flags.json) {
@@ -201,7 +201,7 @@ function formatOf(given: string | undefined, path: string): ExportFormat {
 /** Nothing is overwritten by accident, and the database never. */
 async function assertFree(
   path: string,
-  { isForced, dbPath }: { isForced: boolean; dbPath: string },
+  { isForced, database }: { isForced: boolean; database: string },
 ): Promise<void> {
   const { resolve } = await import("node:path");
   /** Where a path leads to; the same for two ways to one file. */
@@ -210,7 +210,7 @@ async function assertFree(
     return info?.ino ? `${info.dev} ${info.ino}` : resolve(path);
   };
   const place = placeOf(path);
-  if ([dbPath, `${dbPath}.wal`].some((own) => placeOf(own) === place)) {
+  if ([database, `${database}.wal`].some((own) => placeOf(own) === place)) {
     throw new UsageError(
       `Cannot export to ${path}: the tasks themselves are there. ` +
         "Give another file.",

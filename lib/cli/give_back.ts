@@ -4,6 +4,7 @@
  * @module
  */
 
+import { isPostgresAddress } from "../base/database_address.ts";
 import type { Config } from "../config/config.ts";
 import type { ProviderOptions } from "../config/schema.ts";
 import type { Command } from "./command.ts";
@@ -34,6 +35,7 @@ export function isNeeded(
   const providers = usesProviders ? [...config.providers?.values() ?? []] : [];
   if (providers.some(({ options }) => isForTasks(right, options))) return true;
   if (right === "run") return false;
+  if (isPostgresAddress(config.database)) return true;
   const hasAddress = (["listen", "server"] as const).some((name) =>
     settings?.includes(name) && config[name] !== ""
   );

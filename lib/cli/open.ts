@@ -71,7 +71,8 @@ async function openAdmin(
   try {
     return { ...await openStore(), ...servedBy(config) };
   } catch (error) {
-    if (!(error instanceof DatabaseBusyError)) throw error;
+    const isHeld = error instanceof DatabaseBusyError && error.holder !== "";
+    if (!isHeld) throw error;
     throw new DatabaseBusyError(
       `${error.message} Where it is a runner that keeps the file and has ` +
         "--listen, go through its address: --server http://127.0.0.1:8080.",
@@ -112,9 +113,11 @@ export async function openWhenFree(
       saidAt = now;
       const seconds = Math.round((now - startedAt) / 1_000);
       log.warning(
-        `Waiting for the database, for ${seconds} s so far: ${error.holder} ` +
-          "holds it. It may be busy, stopped or frozen; this goes on when it " +
-          "lets go, or ends.",
+        `Waiting for the database, for ${seconds} s so far: ${
+          error.holder === "" ? error.message : `${error.holder} holds it. ` +
+            "It may be busy, stopped or frozen; this goes on when it lets go, " +
+            "or ends."
+        }`,
         { event: "waiting_for_database", holder: error.holder, seconds },
       );
     }

@@ -5,6 +5,7 @@
  */
 
 import manifest from "../../deno.json" with { type: "json" };
+import { shownDatabase } from "../base/database_address.ts";
 import { EXIT } from "../base/errors.ts";
 import { servedBy } from "../config/served.ts";
 import {
@@ -54,9 +55,10 @@ const DEFAULT_ADDRESS = "127.0.0.1:8080";
 
 /** Says that the store is open, for long. */
 export function logConnected({ config, log }: CommandContext): void {
-  log.info(`Connected to database: ${config.dbPath}`, {
+  const database = shownDatabase(config.database);
+  log.info(`Connected to database: ${database}`, {
     event: "connected",
-    database: config.dbPath,
+    database,
   });
 }
 

@@ -94,7 +94,11 @@ export function requestOf(
   assertKnown(flags, unknown, command);
   if (!help) assertRightArgs(args, command);
   const settings = Object.fromEntries(
-    settingsOf(command).map(({ flag = "" }) => [flag, flags[flag]]),
+    settingsOf(command)
+      .flatMap(({ flag = "", earlier }) =>
+        earlier ? [flag, earlier.flag] : flag
+      )
+      .map((flag) => [flag, flags[flag]]),
   );
   return {
     command,
@@ -204,9 +208,10 @@ environment variables of a command: agent-runner COMMAND --help
 
 /** The help for one command. */
 export function commandHelp(command: Command): string {
-  const flags = flagsOf(command).map(({ name, placeholder, summary }) =>
-    [`--${name}${placeholder ? ` ${placeholder}` : ""}`, summary] as const
-  );
+  const flags = flagsOf(command).filter(({ isEarlier }) => !isEarlier)
+    .map(({ name, placeholder, summary }) =>
+      [`--${name}${placeholder ? ` ${placeholder}` : ""}`, summary] as const
+    );
   const examples = command.examples.map((it) => `  agent-runner ${it}`);
   const { name, args = "", summary } = command;
   return `${summary}.

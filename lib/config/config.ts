@@ -136,13 +136,17 @@ interface Sources {
 
 function originOf(name: SettingName, { flags, env, file }: Sources): Origin {
   const setting: Setting = SETTINGS[name];
-  const given = setting.flag === undefined ? undefined : flags[setting.flag];
-  if (given !== undefined && given !== null) {
-    return { text: String(given), source: `--${setting.flag}` };
+  const names = [setting, ...setting.earlier ? [setting.earlier] : []];
+  for (const { flag } of names) {
+    const given = flag === undefined ? undefined : flags[flag];
+    if (given === undefined || given === null) continue;
+    return { text: String(given), source: `--${flag}` };
   }
-  const variable = setting.env === undefined ? undefined : env(setting.env);
-  // An empty variable is how shells and unit files say "not set".
-  if (variable) return { text: variable, source: setting.env ?? "" };
+  for (const { env: variable } of names) {
+    const text = variable === undefined ? undefined : env(variable);
+    // An empty variable is how shells and unit files say "not set".
+    if (text) return { text, source: variable ?? "" };
+  }
   return file?.settings.get(name) ??
     { text: setting.default, source: DEFAULT };
 }

@@ -18,6 +18,7 @@ import {
 import { decodeText } from "../base/cut.ts";
 import { messageOf, UsageError } from "../base/errors.ts";
 import { JsonSyntaxError, LocatedJson } from "./located_json.ts";
+import { isPostgresAddress } from "../base/database_address.ts";
 import { type Setting, type SettingName, SETTINGS } from "./settings.ts";
 import type { WebhookSettings } from "../webhooks/config.ts";
 
@@ -102,7 +103,8 @@ function originsOf(
 
 /** Paths in the file are seen from its folder, wherever the program is started. */
 function besideFile(path: string, value: string): string {
-  const isPath = !isAbsolute(value) && !value.startsWith(":");
+  const isPath = !isAbsolute(value) && !value.startsWith(":") &&
+    !isPostgresAddress(value);
   return isPath ? join(dirname(path), value) : value;
 }
 

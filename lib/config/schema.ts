@@ -100,10 +100,12 @@ export interface ProviderConfig extends ProviderSettings {
 export const FILE_SETTINGS: ReadonlyMap<string, SettingName> = new Map(
   (Object.keys(SETTINGS) as SettingName[])
     .filter((name) => name !== "configPath")
-    .map((name): [string | undefined, SettingName] => [
-      keyOf(SETTINGS[name]),
-      name,
-    ])
+    .flatMap((name) => {
+      const setting: Setting = SETTINGS[name];
+      // The last one that is there counts.
+      return [setting.earlier?.flag, keyOf(setting)]
+        .map((key): [string | undefined, SettingName] => [key, name]);
+    })
     .filter((it): it is [string, SettingName] => it[0] !== undefined),
 );
 

@@ -5,6 +5,7 @@
  */
 
 import type { Config } from "./config.ts";
+import { shownDatabase } from "../base/database_address.ts";
 import { messageOf, UsageError } from "../base/errors.ts";
 import { isOpenToOthers } from "../base/private.ts";
 import {
@@ -107,11 +108,11 @@ export async function clientSettings(
     : { url: new URL("http://localhost/"), socketPath, token };
 }
 
-/** Where the tasks are, for people: the file's path or the service's address. */
+/** Where the tasks are, for people: the file's path, or an address. */
 export function placeOf(
-  config: Pick<Config, "server" | "dbPath" | "sources">,
+  config: Pick<Config, "server" | "database" | "sources">,
 ): string {
-  return usesService(config) ? config.server : config.dbPath;
+  return usesService(config) ? config.server : shownDatabase(config.database);
 }
 
 /**
@@ -123,10 +124,11 @@ function usesService(
   { server, sources }: Pick<Config, "server" | "sources">,
 ): boolean {
   if (server === "") return false;
-  if (sources.get("dbPath") !== "--db-path") return true;
+  const source = sources.get("database");
+  if (!source?.startsWith("--")) return true;
   if (sources.get("server") !== "--server") return false;
   throw new UsageError(
-    "Cannot use --db-path and --server at the same time. Give one of the two.",
+    `Cannot use ${source} and --server at the same time. Give one of the two.`,
   );
 }
 

@@ -47,6 +47,8 @@ export interface Setting extends ValueForm {
    */
   readonly key?: string;
   readonly env?: string;
+  /** What it was called before, and still is: a flag, a key of the file, a variable. */
+  readonly earlier?: { readonly flag: string; readonly env: string };
   /** Its value is shown to nobody. */
   readonly isSecret?: true;
   /** It is a path: seen from the configuration file's folder if given there. */
@@ -75,14 +77,15 @@ export const SETTINGS = {
     default: "false",
     summary: "Must be true for tasks to be run",
   },
-  dbPath: {
-    flag: "db-path",
-    env: "HANDSFREE_DB_PATH",
+  database: {
+    flag: "db",
+    env: "HANDSFREE_DB",
+    earlier: { flag: "db-path", env: "HANDSFREE_DB_PATH" },
     kind: "text",
     isPath: true,
     default: "handsfree.duckdb",
     placeholder: "PATH",
-    summary: "The DuckDB file that holds the tasks",
+    summary: "The file or postgres:// address with the tasks",
   },
   server: {
     flag: "server",
@@ -98,7 +101,7 @@ export const SETTINGS = {
     kind: "seconds",
     default: "10",
     placeholder: "DURATION",
-    summary: "How long to wait while another process holds the file",
+    summary: "How long to wait for a file that is held, or a server",
   },
   exclusive: {
     flag: "exclusive",

@@ -81,6 +81,27 @@ export async function openStore(
   });
 }
 
+/**
+ * Brings a database to what this program needs. Returns the statements for it.
+ *
+ * @param options.isDry only says them
+ * @throws {DatabaseError} where it can't be used.
+ * @throws {UsageError} where it is a file, which is upgraded when it is opened.
+ */
+export async function migrate(
+  { database, dbWaitMs }: StoreAddress,
+  { isDry, clock }: { readonly isDry: boolean; readonly clock: Clock },
+): Promise<readonly string[]> {
+  if (!isPostgresAddress(database)) {
+    throw new UsageError(
+      `Cannot migrate ${database}: a file is upgraded by whatever opens it. ` +
+        "Give a postgres:// address with --db.",
+    );
+  }
+  const { migratePostgres } = await import("./postgres/store.ts");
+  return await migratePostgres(database, { isDry, clock, waitMs: dbWaitMs });
+}
+
 /** What looks at the store from outside. Opens nothing yet. */
 export async function openDiagnostics(
   { database, dbWaitMs }: StoreAddress,

@@ -38,6 +38,7 @@ const CASES: readonly [words: string, file: object, rights: string][] = [
   ["serve --token-file none", {}, "net"],
   ["webhooks test", {}, "net"],
   ["webhooks list", WEBHOOKS, ""],
+  ["list --db postgres://127.0.0.1:1/x", {}, "net"],
   ["list", { ...providing(COMMAND), ...WEBHOOKS }, ""],
   ["list --server http://127.0.0.1:1", {}, "net"],
   ["sql x", { settings: { server: "http://127.0.0.1:1" } }, ""],

@@ -25,7 +25,7 @@ Deno.test("loadConfig() gives the documented defaults", () => {
   assertEquals(values, {
     configPath: undefined,
     enabled: false,
-    dbPath: "handsfree.duckdb",
+    database: "handsfree.duckdb",
     server: "",
     dbWaitMs: 10_000,
     exclusive: false,

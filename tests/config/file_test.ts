@@ -450,7 +450,7 @@ const PATHS: [file: string, value: string, dbPath: string][] = [
 for (const [path, value, dbPath] of PATHS) {
   Deno.test(`db-path ${value} in ${path} is ${dbPath}`, () => {
     const text = JSON.stringify({ settings: { "db-path": value } });
-    assertEquals(load(text, path).dbPath, dbPath);
+    assertEquals(load(text, path).database, dbPath);
   });
 }
 

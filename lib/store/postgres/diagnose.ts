@@ -191,7 +191,8 @@ function checkTables(version: number): Check {
       message: version === 0
         ? "there are none yet"
         : `they are of version ${version}`,
-      advice: "The next command makes what is missing, or agent-runner migrate.",
+      advice:
+        "The next command makes what is missing, or agent-runner migrate.",
     };
 }
 

@@ -67,15 +67,9 @@ export async function openPostgresStore(
   };
 }
 
-/** What there is to do until the tables are as this program needs them. */
-export interface Migration {
-  readonly from: number;
-  /** Statement by statement. */
-  readonly steps: readonly string[];
-}
-
 /**
- * Brings the tables to this program's version; with `isDry`, only says how.
+ * Brings the tables to this program's version; with `isDry`, only says how. Returns
+ * the statements.
  *
  * @throws {DatabaseError} where the database can't be used, or is newer.
  */
@@ -86,7 +80,7 @@ export async function migratePostgres(
     readonly waitMs?: number;
     readonly isDry: boolean;
   },
-): Promise<Migration> {
+): Promise<readonly string[]> {
   await using database = new Database(parsePostgresAddress(address), {
     clock,
     waitMs,
@@ -100,5 +94,5 @@ export async function migratePostgres(
     `CREATE SCHEMA IF NOT EXISTS ${SCHEMA}`,
     `SET search_path TO ${SCHEMA}`,
   ];
-  return { from, steps: steps.length === 0 ? [] : [...first, ...steps] };
+  return steps.length === 0 ? [] : [...first, ...steps];
 }
