@@ -9,7 +9,7 @@ import { OTHERS } from "../contract.ts";
 import { roomAfter } from "../decisions.ts";
 import { SET_CHARACTERS } from "../sets.ts";
 import type { Connection } from "./connection.ts";
-import { isOneOf, RUN_ORDER, TEXT_SIZE, uuids } from "./rows.ts";
+import { isOneOf, jsonOf, RUN_ORDER, TEXT_SIZE, uuids } from "./rows.ts";
 
 /** The attempts that count, of those that its runner's death allows it. */
 const SPENT = "attempt - questions";
@@ -159,10 +159,10 @@ function valuesOf(options: CandidateOptions) {
     at,
     maxAttempts,
     limit,
-    providers ? JSON.stringify(providers) : null,
+    providers ? jsonOf(providers) : null,
     uuids(except),
     options.isHeldOnly ?? false,
-    JSON.stringify(rooms),
+    jsonOf(rooms),
   ];
 }
 

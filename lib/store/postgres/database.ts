@@ -11,12 +11,7 @@ import { DatabaseBusyError, DatabaseError } from "../../base/errors.ts";
 import { track } from "../../base/under_way.ts";
 import type { PostgresAddress } from "./address.ts";
 import { Announcements, type Waked } from "./announcements.ts";
-import {
-  type Client,
-  type Connection,
-  hasPooler,
-  TransactionConnection,
-} from "./connection.ts";
+import type { Connection } from "./connection.ts";
 import { explainPostgresError, isLost, isTransient } from "./explain.ts";
 import { Lane } from "./lane.ts";
 
@@ -94,8 +89,6 @@ export class Database implements AsyncDisposable {
   readonly #lane: Lane;
   readonly #urgent: Lane;
   #isClosing = false;
-  /** Whether statements can be prepared; undefined: not known yet. */
-  #prepare: boolean | undefined;
 
   constructor(address: PostgresAddress, options: DatabaseOptions) {
     this.clock = options.clock;
@@ -174,13 +167,18 @@ export class Database implements AsyncDisposable {
     options: TransactionOptions,
   ): Promise<T> {
     const { isUrgent = false, signal, wakes = "events" } = options;
+    const { timeoutMs = TIMEOUT_MS } = options;
     const lane = isUrgent ? this.#urgent : this.#lane;
     const ran: Ran<T> = { changed: 0, xid: null };
     try {
-      await lane.use((client) => {
-        const renew = () => lane.renew(client);
-        return this.#begin(client, { ...options, mode, work, ran, renew });
-      }, signal);
+      await lane.use(
+        (session) =>
+          session.transaction(
+            (connection) => this.#work(connection, { ...options, work, ran }),
+            { mode, hangMs: timeoutMs + HANG_MS },
+          ),
+        signal,
+      );
     } catch (error) {
       // The COMMIT was sent, and no answer came.
       const isUnknown = ran.xid !== null && isLost(error);
@@ -190,35 +188,22 @@ export class Database implements AsyncDisposable {
     return ran.value as T;
   }
 
-  async #begin<T>(
-    client: Client,
-    { mode, work, ran, renew, signal, ...limits }: TransactionOptions & {
-      readonly mode: string;
-      readonly work: Work<T>;
-      readonly ran: Ran<T>;
-      readonly renew: () => void;
-    },
+  async #work<T>(
+    connection: Connection & { readonly changed: number },
+    { work, ran, signal, timeoutMs = TIMEOUT_MS, lockMs = timeoutMs }:
+      & TransactionOptions
+      & { readonly work: Work<T>; readonly ran: Ran<T> },
   ): Promise<void> {
-    const { timeoutMs = TIMEOUT_MS, lockMs = timeoutMs } = limits;
-    // It hangs where one statement gets no answer; each has its time anew.
-    using watch = new Watch(timeoutMs + HANG_MS, renew);
-    const prepare = this.#prepare ??= !await hasPooler(client);
-    await client.begin(mode, async (transaction) => {
-      const connection = new TransactionConnection(
-        transaction as unknown as Client,
-        { prepare, onAnswer: () => watch.again() },
-      );
-      const [begun] = await connection.rows<{ at: Date }>(
-        BEGIN,
-        [SCHEMA, String(timeoutMs), String(lockMs)],
-      );
-      this.#assertWanted(signal);
-      const { aheadMs = () => 0 } = this.#options;
-      const at = new Date((begun?.at.getTime() ?? NaN) + aheadMs());
-      ran.value = await work(connection, at);
-      ran.changed = connection.changed;
-      if (ran.changed > 0) ran.xid = await currentId(connection);
-    });
+    const [begun] = await connection.rows<{ at: Date }>(
+      BEGIN,
+      [SCHEMA, String(timeoutMs), String(lockMs)],
+    );
+    this.#assertWanted(signal);
+    const { aheadMs = () => 0 } = this.#options;
+    const at = new Date((begun?.at.getTime() ?? NaN) + aheadMs());
+    ran.value = await work(connection, at);
+    ran.changed = connection.changed;
+    if (ran.changed > 0) ran.xid = await currentId(connection);
   }
 
   /** Asks the server what a COMMIT came to whose answer was lost. */
@@ -241,10 +226,8 @@ export class Database implements AsyncDisposable {
   }
 
   async #notify(channel: string, payload: string): Promise<void> {
-    await this.#lane.use((client) =>
-      client.unsafe("SELECT pg_notify($1, $2)", [channel, payload], {
-        prepare: false,
-      })
+    await this.#lane.use((session) =>
+      session.run("SELECT pg_notify($1, $2)", [channel, payload])
     );
   }
 
@@ -260,26 +243,4 @@ async function currentId(connection: Connection): Promise<string | null> {
     "SELECT pg_current_xact_id_if_assigned()::text AS xid",
   );
   return row?.xid ?? null;
-}
-
-/** Notices that nothing comes any more. */
-class Watch implements Disposable {
-  readonly #ms: number;
-  readonly #onLate: () => void;
-  #timer: ReturnType<typeof setTimeout>;
-
-  constructor(ms: number, onLate: () => void) {
-    this.#ms = ms;
-    this.#onLate = onLate;
-    this.#timer = setTimeout(onLate, ms);
-  }
-
-  again(): void {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(this.#onLate, this.#ms);
-  }
-
-  [Symbol.dispose](): void {
-    clearTimeout(this.#timer);
-  }
 }

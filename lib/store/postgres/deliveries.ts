@@ -12,7 +12,7 @@ import type {
 } from "../contract.ts";
 import type { Connection } from "./connection.ts";
 import { IS_SETTLED, readLast } from "./events.ts";
-import { fieldsOf, IS_SIMULATED } from "./rows.ts";
+import { fieldsOf, IS_SIMULATED, jsonOf } from "./rows.ts";
 
 /** Events that are taken out of the history before others are delivered. */
 const MAX_PENDING = 10_000;
@@ -46,8 +46,8 @@ export const isWanted = (events: string, providers: string) => `
 /** The values for {@linkcode isWanted}. */
 export function wantedOf({ events, providers }: Subscription) {
   return [
-    JSON.stringify(events),
-    providers ? JSON.stringify(providers) : null,
+    jsonOf(events),
+    providers ? jsonOf(providers) : null,
   ] as const;
 }
 

@@ -1,36 +1,47 @@
 /**
- * Some connections to the server, and who uses them next.
+ * Some sessions with the server, and who uses them next.
  *
  * @module
  */
 
-import { type Client, openClient } from "./connection.ts";
 import type { PostgresAddress } from "./address.ts";
+import { isLost } from "./explain.ts";
+import { Session } from "./session.ts";
 
-/** Connections for one kind of work, so that none waits behind another kind. */
+/** Sessions for one kind of work, so that none waits behind another kind. */
 export class Lane {
   readonly #address: PostgresAddress;
   readonly #max: number;
   readonly #waiting: (() => void)[] = [];
+  readonly #idle: Session[] = [];
   #inUse = 0;
-  #client: Client;
 
   constructor(address: PostgresAddress, max: number) {
     this.#address = address;
     this.#max = max;
-    this.#client = openClient(address, { max });
   }
 
-  /** Uses a connection as soon as one is free, unless the signal aborts before. */
+  /** Uses a session as soon as one is free, unless the signal aborts before. */
   async use<T>(
-    work: (client: Client) => Promise<T>,
+    work: (session: Session) => Promise<T>,
     signal?: AbortSignal,
   ): Promise<T> {
-    if (this.#inUse >= this.#max) await this.#turn(signal);
+    while (this.#inUse >= this.#max) {
+      signal?.throwIfAborted();
+      await this.#turn(signal);
+    }
     signal?.throwIfAborted();
     this.#inUse++;
+    const session = this.#idle.pop() ?? new Session(this.#address);
     try {
-      return await work(this.#client);
+      const result = await work(session);
+      this.#idle.push(session);
+      return result;
+    } catch (error) {
+      // What is left of a lost connection is not worth anything.
+      if (isLost(error)) session.giveUp();
+      else this.#idle.push(session);
+      throw error;
     } finally {
       this.#inUse--;
       this.#waiting.shift()?.();
@@ -52,14 +63,8 @@ export class Lane {
     });
   }
 
-  /** One of its connections hangs: all are given up, and others are opened. */
-  renew(client: Client): void {
-    if (client !== this.#client) return;
-    this.#client = openClient(this.#address, { max: this.#max });
-    client.end({ timeout: 0 });
-  }
-
+  /** To be called when nothing is under way. */
   async close(): Promise<void> {
-    await this.#client.end({ timeout: 5 });
+    await Promise.all(this.#idle.splice(0).map((session) => session.close()));
   }
 }

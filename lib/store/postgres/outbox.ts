@@ -23,6 +23,7 @@ import {
 } from "./deliveries.ts";
 import { recordResults } from "./delivery_results.ts";
 import { IS_SETTLED, readLast } from "./events.ts";
+import { jsonOf } from "./rows.ts";
 
 /** An {@linkcode Outbox} in a PostgreSQL database. */
 export class PostgresOutbox implements Outbox {
@@ -33,7 +34,7 @@ export class PostgresOutbox implements Outbox {
   }
 
   async register(subscriptions: readonly Subscription[]): Promise<void> {
-    const endpoints = JSON.stringify(
+    const endpoints = jsonOf(
       subscriptions.map(({ endpoint }) => endpoint),
     );
     const named = "SELECT json_array_elements_text($1::json)";

@@ -8,7 +8,7 @@ import type { AgentTask } from "../../task/task.ts";
 import type { Preview, PreviewOptions } from "../contract.ts";
 import { IS_CLAIMABLE } from "./candidates.ts";
 import type { Connection } from "./connection.ts";
-import { isOneOf, RUN_ORDER, TASK } from "./rows.ts";
+import { isOneOf, jsonOf, RUN_ORDER, TASK } from "./rows.ts";
 
 const OPEN = `FROM agent_tasks WHERE status NOT IN ('completed', 'failed')`;
 const WOULD = `coalesce(${IS_CLAIMABLE} AND ${isOneOf("$3")}, false)`;
@@ -23,7 +23,7 @@ export async function previewClaim(
   const values = [
     at,
     maxAttempts,
-    providers ? JSON.stringify(providers) : null,
+    providers ? jsonOf(providers) : null,
   ];
   const first = (condition: string) =>
     connection.rows<AgentTask>(

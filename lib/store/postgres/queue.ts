@@ -4,7 +4,6 @@
  * @module
  */
 
-import { DatabaseBusyError } from "../../base/errors.ts";
 import type { Lease, Transition } from "../../task/task.ts";
 import type {
   Claim,
@@ -31,7 +30,7 @@ import { claimTasks } from "./claim.ts";
 import type { Connection } from "./connection.ts";
 import type { Database } from "./database.ts";
 import { previewClaim } from "./preview.ts";
-import { HELD, heldOf, type HeldRow, isOneOf, uuids } from "./rows.ts";
+import { HELD, heldOf, type HeldRow, isOneOf, jsonOf, uuids } from "./rows.ts";
 import { changing, NO_LEASE, writeTransitions } from "./write.ts";
 
 /** Options for {@linkcode PostgresQueue}. */
@@ -40,7 +39,7 @@ export interface PostgresQueueOptions {
   readonly onProblem: (message: string) => void;
 }
 
-/** Whoever has it is told early that it could not be renewed, and tries again. */
+/** Who has it is told early that it could not be renewed, and tries again. */
 const HEARTBEAT_WAIT_MS = 500;
 /** A server that answers nothing for so long has a connection that hangs. */
 const HEARTBEAT_TIMEOUT_MS = 3_000;
@@ -143,6 +142,7 @@ export class PostgresQueue implements Queue {
             wakes: "nobody",
             waitMs: Math.min(HEARTBEAT_WAIT_MS, leaseMs / 3),
             timeoutMs: HEARTBEAT_TIMEOUT_MS,
+            lockMs: HEARTBEAT_WAIT_MS,
           },
         ),
       // It runs out, and whoever takes the task over says so.
@@ -211,7 +211,7 @@ export class PostgresQueue implements Queue {
            WHERE lease_id IS NOT NULL AND status IN ('created', 'running')
              AND greatest(run_at, lease_expires_at) > $1::timestamptz
              AND ${isAsked})) AS due`,
-        [since, isRetry, providers ? JSON.stringify(providers) : null],
+        [since, isRetry, providers ? jsonOf(providers) : null],
       );
       const due = row?.due?.getTime();
       return due === undefined ? null : Math.max(0, due - at.getTime());
@@ -243,38 +243,32 @@ interface RenewedRow {
   readonly isWanted: boolean;
 }
 
-/** What another transaction writes just now is not waited for. */
+/**
+ * Those first whose rows nobody writes just now; then the others, which their
+ * writers have for some milliseconds.
+ */
 async function renew(
   connection: Connection,
   leases: readonly Lease[],
   expiresAt: Date,
 ): Promise<LeaseState[]> {
   const ids = taskIdsOf(leases);
-  const values = [uuids(ids), uuids(leaseIdsOf(leases))];
-  const isHeld = `id = ANY ($1::uuid[]) AND lease_id = ANY ($2::uuid[])
-    AND status IN ('created', 'running')`;
-  const row =
-    `id, lease_id AS lease, cancel_requested_at IS NULL AS "isWanted"`;
-  const renewed = await changing(ids, () =>
-    connection.rows<RenewedRow>(
-      `UPDATE agent_tasks SET lease_expires_at = $3
-       WHERE id IN (SELECT id FROM agent_tasks WHERE ${isHeld} ORDER BY id
-         FOR UPDATE SKIP LOCKED)
-       RETURNING ${row}`,
-      [...values, expiresAt],
-    ));
-  const rows = new Map(renewed.map((row) => [row.id, row]));
-  if (rows.size < leases.length) {
-    const held = await connection.rows<RenewedRow>(
-      `SELECT ${row} FROM agent_tasks WHERE ${isHeld}`,
-      values,
-    );
-    if (held.some(({ id }) => !rows.has(id))) {
-      throw new DatabaseBusyError(
-        "Cannot renew all leases: another transaction writes to their tasks.",
-        { holder: "another transaction" },
-      );
-    }
+  const rows = new Map<string, RenewedRow>();
+  for (const lock of ["FOR UPDATE SKIP LOCKED", "FOR UPDATE"]) {
+    const rest = ids.filter((id) => !rows.has(id));
+    const renewed = await changing(ids, () =>
+      connection.rows<RenewedRow>(
+        `UPDATE agent_tasks SET lease_expires_at = $3
+         WHERE id IN (SELECT id FROM agent_tasks
+           WHERE id = ANY ($1::uuid[]) AND lease_id = ANY ($2::uuid[])
+             AND status IN ('created', 'running')
+           ORDER BY id ${lock})
+         RETURNING id, lease_id AS lease,
+           cancel_requested_at IS NULL AS "isWanted"`,
+        [uuids(rest), uuids(leaseIdsOf(leases)), expiresAt],
+      ));
+    for (const row of renewed) rows.set(row.id, row);
+    if (rows.size === ids.length) break;
   }
   return leases.map(({ taskId, id }) => {
     const row = rows.get(taskId);

@@ -20,6 +20,7 @@ import {
   fittingRows,
   IS_CANCELLED,
   IS_RETRYING,
+  jsonOf,
   TASK,
   TASK_FIELDS,
   TEXT_SIZE,
@@ -34,7 +35,7 @@ export const IS_CHOSEN = `
 
 /** The values for {@linkcode IS_CHOSEN}. */
 export function chosenBy({ states, provider }: TaskFilter): SqlValue[] {
-  return [states ? JSON.stringify(states) : null, provider ?? null];
+  return [states ? jsonOf(states) : null, provider ?? null];
 }
 
 /** The tasks that are chosen and for which the condition holds, oldest first. */

@@ -72,15 +72,17 @@ class PostgresReader implements Reader {
     { limit, timeoutMs }: QueryOptions,
   ): Promise<QueryResult> {
     let result: QueryResult = { columns: [], rows: [], hasMore: false };
-    await this.#client.begin("read only", async (transaction) => {
-      await transaction.unsafe(
+    // Whatever becomes of it, nothing was changed.
+    await this.#client.unsafe("BEGIN READ ONLY");
+    try {
+      await this.#client.unsafe(
         `SELECT set_config('search_path', $1, true),
            set_config('statement_timeout', $2, true),
            set_config('TimeZone', 'UTC', true)`,
         [`${SCHEMA}, public`, String(timeoutMs)],
       );
       // Not the simple protocol, in which a question may be several.
-      const asked = transaction.unsafe(
+      const asked = this.#client.unsafe(
         question,
         [],
         { simple: false, prepare: false } as { prepare: boolean },
@@ -89,8 +91,12 @@ class PostgresReader implements Reader {
         result = resultOf(rows as unknown as RawRows, limit);
         break;
       }
-    });
-    return result;
+      await this.#client.unsafe("ROLLBACK");
+      return result;
+    } catch (error) {
+      if (!isLost(error)) await this.#client.unsafe("ROLLBACK");
+      throw error;
+    }
   }
 
   #explained(error: unknown, timeoutMs: number): Error {

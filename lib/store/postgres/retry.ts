@@ -8,7 +8,7 @@ import { TASK_STATES } from "../../task/task.ts";
 import type { WrittenEvent } from "../changes.ts";
 import type { RetryRefusal, RetryResult } from "../contract.ts";
 import type { Connection } from "./connection.ts";
-import { uuids } from "./rows.ts";
+import { jsonOf, uuids } from "./rows.ts";
 import { changing, writeEvents } from "./write.ts";
 
 /** Holds for a task that has ended and that no other repeats. */
@@ -110,7 +110,7 @@ async function createAgain(
        AS a (position integer, old_id uuid, new_id uuid)
      JOIN agent_tasks t ON t.id = a.old_id
      ORDER BY a.position`,
-    [JSON.stringify(rows), at],
+    [jsonOf(rows), at],
   );
   const events = again.flatMap(({ id, newId, attempt }): WrittenEvent[] => [
     { id, kind: "retried", attempt, detail: `as task ${newId}` },

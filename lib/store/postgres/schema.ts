@@ -225,8 +225,12 @@ const LOCK = 7_311_650_016;
 
 /** The version of the tables; 0: there are none. */
 export async function readVersion(connection: Connection): Promise<number> {
+  // Not to_regclass(): what another transaction has just made, it may not see.
   const [row] = await connection.rows<{ has: boolean }>(
-    `SELECT to_regclass('agent_runner_version') IS NOT NULL AS has`,
+    `SELECT EXISTS (SELECT FROM pg_class c
+       JOIN pg_namespace n ON n.oid = c.relnamespace
+       WHERE n.nspname = $1 AND c.relname = 'agent_runner_version') AS has`,
+    [SCHEMA],
   );
   if (!row?.has) return 0;
   const [found] = await connection.rows<{ version: number }>(
@@ -279,7 +283,7 @@ export async function ensureSchema(
     const version = await readVersion(connection);
     const steps = stepsFrom(version, shown);
     const [schema] = await connection.rows<{ has: boolean }>(
-      "SELECT to_regnamespace($1) IS NOT NULL AS has",
+      "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1) AS has",
       [SCHEMA],
     );
     if (steps.length > 0 && !schema?.has) {

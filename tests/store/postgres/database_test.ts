@@ -1,0 +1,394 @@
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
+import { systemClock } from "../../../lib/base/clock.ts";
+import { DatabaseBusyError, DatabaseError } from "../../../lib/base/errors.ts";
+import { newTasks, type Store } from "../../../lib/store/contract.ts";
+import { parsePostgresAddress } from "../../../lib/store/postgres/address.ts";
+import { openClient } from "../../../lib/store/postgres/connection.ts";
+import {
+  migratePostgres,
+  openPostgresStore,
+} from "../../../lib/store/postgres/store.ts";
+import { complete } from "../../../lib/task/transitions.ts";
+import { hasPostgres, sharedServer } from "../../support/postgres_server.ts";
+import { until, within } from "../../support/until.ts";
+import {
+  claim,
+  claimOne,
+  createMany,
+  createOne,
+  HOUR,
+  nth,
+  record,
+  statesOf,
+  taskOf,
+  USER,
+} from "../conformance/subject.ts";
+import { Backdoor, openSubject } from "./subject.ts";
+
+function test(name: string, fn: () => Promise<void>): void {
+  Deno.test({ name, ignore: !hasPostgres, fn });
+}
+
+/** A database in which there is nothing. */
+async function emptyDatabase(): Promise<Backdoor> {
+  const backdoor = new Backdoor(sharedServer().address());
+  await backdoor.ask("DROP SCHEMA IF EXISTS agent_runner CASCADE");
+  return backdoor;
+}
+
+function open(options = {}): Promise<Store> {
+  return openPostgresStore(sharedServer().address(), options);
+}
+
+test("ten stores that are opened at once make the tables once", async () => {
+  await using backdoor = await emptyDatabase();
+  let made = 0;
+  const stores = await Promise.all(
+    Array.from({ length: 10 }, () => open({ onCreate: () => made++ })),
+  );
+  assertEquals(made, 1);
+  const ids = await Promise.all(stores.map((store) => createOne(store)));
+  assertEquals(new Set(ids).size, 10);
+  const claims = await Promise.all(
+    stores.map((store) => claim(store, { limit: 3 })),
+  );
+  const claimed = claims.flatMap(({ tasks }) =>
+    tasks.map(({ task }) => task.id)
+  );
+  assertEquals(claimed.sort(), ids.sort());
+  const versions = await backdoor.ask(
+    "SELECT version FROM agent_runner_version",
+  );
+  assertEquals(versions.length, 1);
+  for (const store of stores) await store[Symbol.asyncDispose]();
+});
+
+test("openPostgresStore() refuses tables of a newer version", async () => {
+  await using backdoor = await emptyDatabase();
+  await (await open())[Symbol.asyncDispose]();
+  await backdoor.ask("INSERT INTO agent_runner_version (version) VALUES (99)");
+  const error = await assertRejects(() => open(), DatabaseError);
+  assertStringIncludes(error.message, "of version 99");
+  assertStringIncludes(error.message, "Update agent-runner.");
+});
+
+test("migratePostgres() says what it would do, does it, and then has nothing to do", async () => {
+  await using backdoor = await emptyDatabase();
+  const address = sharedServer().address();
+  const steps = await migratePostgres(address, { isDry: true });
+  assertMatch(steps.join("\n"), /CREATE TABLE agent_tasks /);
+  const [found] = await backdoor.ask<{ name: string | null }>(
+    "SELECT to_regnamespace('agent_runner')::text AS name",
+  );
+  assertEquals(found?.name, null);
+  // What it says is what it does: an administrator may run it.
+  for (const step of steps) await backdoor.ask(step);
+  assertEquals(await migratePostgres(address, { isDry: false }), []);
+  await using store = await open();
+  assertEquals(await statesOf(store), {});
+});
+
+test("openPostgresStore() works with a role that may not make tables, and says who may", async () => {
+  await using backdoor = await emptyDatabase();
+  await backdoor.ask("DROP ROLE IF EXISTS weak");
+  await backdoor.ask("CREATE ROLE weak LOGIN");
+  const address = sharedServer().address("postgres", "weak");
+  const error = await assertRejects(
+    () => openPostgresStore(address),
+    DatabaseError,
+  );
+  assertStringIncludes(error.message, "agent-runner migrate");
+  await migratePostgres(sharedServer().address(), { isDry: false });
+  for (
+    const grant of [
+      "GRANT USAGE ON SCHEMA agent_runner TO weak",
+      "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA agent_runner TO weak",
+    ]
+  ) await backdoor.ask(grant);
+  {
+    await using store = await openPostgresStore(address);
+    const id = await createOne(store);
+    await record(store, complete(await claimOne(store)));
+    assertEquals((await taskOf(store, id)).state, "completed");
+  }
+  await backdoor.ask("DROP OWNED BY weak");
+});
+
+test("after() and exchange() lose nothing of a transaction that commits late", async () => {
+  await using subject = await openSubject();
+  const { store } = subject;
+  const address = sharedServer().address();
+  const late = openClient(parsePostgresAddress(address), { max: 1 });
+  const subscription = {
+    endpoint: "https://example.com/",
+    events: ["completed"],
+  } as const;
+  await store.outbox.register([subscription]);
+  const exchange = async () => {
+    const { deliveries } = await store.outbox.exchange(subscription, {
+      results: [],
+      limit: 100,
+      leaseMs: HOUR,
+      patience: { ms: HOUR, tries: 9 },
+    });
+    return deliveries.map(({ taskId }) => taskId);
+  };
+  const lateId = crypto.randomUUID();
+  const begun = Promise.withResolvers<void>();
+  const mayCommit = Promise.withResolvers<void>();
+  // Its number is smaller than those of all that commit before it.
+  const lateWriter = late.begin(async (transaction) => {
+    await transaction.unsafe("SET LOCAL search_path TO agent_runner");
+    await transaction.unsafe(
+      `INSERT INTO agent_task_events (task_id, kind, occurred_at, attempt)
+       VALUES ($1::uuid, 'completed', now(), 1)`,
+      [lateId],
+    );
+    begun.resolve();
+    await mayCommit.promise;
+  });
+  await begun.promise;
+  const ids = await createMany(store, 3);
+  const { tasks } = await claim(store);
+  await record(store, ...tasks.map((it) => complete(it)));
+  let cursor = store.events.first;
+  const early = await store.events.after(cursor, { limit: 100 });
+  cursor = early.cursor;
+  assertEquals(early.events, []);
+  assertEquals(await store.events.last(), store.events.first);
+  assertEquals(await exchange(), []);
+  mayCommit.resolve();
+  await lateWriter;
+  await late.end();
+  const { events } = await store.events.after(cursor, { limit: 100 });
+  assertEquals(events.length, 1 + 3 * 3);
+  assertEquals(events[0]?.taskId, lateId);
+  assertEquals((await exchange()).sort(), [lateId, ...ids].sort());
+  // In the history of a task, they are there at once.
+  assertEquals((await store.admin.history(nth(ids, 0))).length, 3);
+});
+
+test("events.onChange() tells once more when what was held back can be read", async () => {
+  await using subject = await openSubject();
+  const { store } = subject;
+  const late = openClient(
+    parsePostgresAddress(sharedServer().address()),
+    { max: 1 },
+  );
+  const begun = Promise.withResolvers<void>();
+  const mayEnd = Promise.withResolvers<void>();
+  const other = late.begin(async (transaction) => {
+    await transaction.unsafe("SELECT pg_current_xact_id()");
+    begun.resolve();
+    await mayEnd.promise;
+  });
+  await begun.promise;
+  let seen = 0;
+  const read = async () => {
+    const { events } = await store.events.after(store.events.first, {
+      limit: 9,
+    });
+    seen = events.length;
+  };
+  using _ = store.events.onChange(read);
+  await createOne(store);
+  await read();
+  assertEquals(seen, 0);
+  mayEnd.resolve();
+  await other;
+  await until("the event is read", () => seen === 1);
+  await late.end();
+});
+
+test("onChange() tells other processes at once of what may be claimed, and of events", async () => {
+  await using subject = await openSubject();
+  await using other = await open();
+  const heard = { tasks: 0, events: 0 };
+  using _tasks = other.queue.onChange(() => heard.tasks++);
+  using _events = other.events.onChange(() => heard.events++);
+  // Until it listens, it looks: both tell.
+  await createOne(subject.store);
+  await until("it is told", () => heard.tasks > 0);
+  await systemClock.sleep(500);
+  const waits: number[] = [];
+  for (let n = 0; n < 5; n++) {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    using _ = other.queue.onChange(resolve);
+    const startedAt = performance.now();
+    await createOne(subject.store);
+    await within("it is told", promise);
+    waits.push(performance.now() - startedAt);
+  }
+  waits.sort((a, b) => a - b);
+  // Looking takes a second on average.
+  assert(nth(waits, 2) < 300, `${waits}`);
+  const before = heard.tasks;
+  const events = heard.events;
+  const { tasks } = await claim(subject.store);
+  await record(subject.store, ...tasks.map((it) => complete(it)));
+  await until("it is told of events", () => heard.events > events);
+  assertEquals(heard.tasks, before, "nothing may be claimed that could not be");
+});
+
+test("a runner's work goes on when its connections are ended again and again", async () => {
+  await using subject = await openSubject({ waitMs: 30_000 });
+  const { store } = subject;
+  const ids = await createMany(store, 60);
+  await using backdoor = new Backdoor(sharedServer().address());
+  let isDone = false;
+  const attack = (async () => {
+    while (!isDone) {
+      await backdoor.ask(
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE application_name = 'agent-runner' AND pid <> pg_backend_pid()`,
+      );
+      await systemClock.sleep(100);
+    }
+  })();
+  const done: string[] = [];
+  await using _attack = {
+    async [Symbol.asyncDispose]() {
+      isDone = true;
+      await attack;
+    },
+  };
+  while (done.length < ids.length) {
+    const { tasks } = await claim(store, { limit: 3, leaseMs: HOUR });
+    const { results } = await record(
+      store,
+      ...tasks.map((it) => complete(it)),
+    );
+    // What was committed without an answer is not taken for lost.
+    assertEquals(results, tasks.map(() => "written"));
+    done.push(...tasks.map(({ task }) => task.id));
+  }
+  assertEquals(done.sort(), ids.sort());
+  assertEquals(await statesOf(store), { completed: 60 });
+  for (const id of ids) {
+    const kinds = (await store.admin.history(id)).map(({ kind }) => kind);
+    assertEquals(kinds, ["created", "started", "completed"]);
+  }
+});
+
+test("a server that is away is waited for, and said to be", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr as Deno.NetAddr;
+  listener.close();
+  const error = await assertRejects(
+    () =>
+      openPostgresStore(`postgres://somebody:secret@127.0.0.1:${port}/x`, {
+        waitMs: 100,
+      }),
+    DatabaseBusyError,
+  );
+  assertMatch(error.message, /^Cannot use postgres:\/\/somebody@127/);
+  assertStringIncludes(error.message, "no server answers there");
+  assert(!error.message.includes("secret"));
+});
+
+test("a database that there is not, is said at once", async () => {
+  const startedAt = performance.now();
+  const error = await assertRejects(
+    () => openPostgresStore(sharedServer().address("nothing")),
+    DatabaseError,
+  );
+  assertStringIncludes(error.message, "there is no such database");
+  assert(performance.now() - startedAt < 5_000);
+});
+
+test("a connection that hangs is given up, and the next one is used", async () => {
+  const server = sharedServer();
+  using proxy = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = proxy.addr as Deno.NetAddr;
+  let hangs = false;
+  const open: Deno.Conn[] = [];
+  const accept = (async () => {
+    for await (const near of proxy) {
+      const far = await Deno.connect({
+        hostname: "127.0.0.1",
+        port: server.port,
+      });
+      open.push(near, far);
+      const isFresh = hangs;
+      const pass = async (from: Deno.Conn, to: Deno.Conn) => {
+        const buffer = new Uint8Array(65_536);
+        try {
+          for (;;) {
+            const count = await from.read(buffer);
+            if (count === null) break;
+            if (!hangs || isFresh) await to.write(buffer.subarray(0, count));
+          }
+        } catch {
+          // One of the two has ended.
+        }
+      };
+      pass(near, far);
+      pass(far, near);
+    }
+  })().catch(() => {});
+  await using subject = await openSubject();
+  const id = await createOne(subject.store);
+  {
+    await using store = await openPostgresStore(
+      `postgres://postgres@127.0.0.1:${port}/postgres?sslmode=disable`,
+      { waitMs: 60_000 },
+    );
+    const { task, lease } = await claimOne(store);
+    assertEquals(task.id, id);
+    await store.queue.heartbeat([lease], { leaseMs: HOUR });
+    hangs = true;
+    const error = await assertRejects(
+      () => store.queue.heartbeat([lease], { leaseMs: HOUR }),
+      DatabaseBusyError,
+    );
+    assertStringIncludes(error.message, "the connection was lost");
+    assertEquals(
+      await store.queue.heartbeat([lease], { leaseMs: HOUR }),
+      ["held"],
+    );
+  }
+  proxy.close();
+  await accept;
+  for (const connection of open) {
+    try {
+      connection.close();
+    } catch {
+      // It has ended.
+    }
+  }
+});
+
+test("what the server can't keep is kept as U+FFFD, wherever it is given", async () => {
+  await using subject = await openSubject();
+  const { store } = subject;
+  const bad = "a\0b\ud800c";
+  const good = "a\ufffdb\ufffdc";
+  const ids = await store.admin.create(newTasks([{
+    userId: USER,
+    provider: bad,
+    instruction: bad,
+    trace: { [bad]: bad },
+  }]));
+  const [id = ""] = [...ids.sets()].flat();
+  const task = await taskOf(store, id);
+  assertEquals([task.provider, task.instruction], [good, good]);
+  const run = await claimOne(store, { owner: bad, providers: [bad] });
+  assertEquals((await taskOf(store, id)).leaseOwner, good);
+  await record(store, complete(run, { message: bad, result: bad }));
+  const { events } = await store.events.after(store.events.first, { limit: 9 });
+  assertEquals(events.at(-1)?.detail, good);
+  assertEquals(events.at(-1)?.runner, good);
+  for (const text of [bad, "\0", "%_"]) {
+    assertEquals(
+      (await store.admin.page({ limit: 9, text })).total,
+      text === bad || text === "\0" ? 1 : 0,
+    );
+  }
+  assertEquals(await store.admin.find("\0", 9), []);
+});
