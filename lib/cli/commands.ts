@@ -10,6 +10,7 @@ import { cancel } from "./cancel.ts";
 import type { Command } from "./command.ts";
 import { complete, completions } from "./completions.ts";
 import { configCheck, configSchema } from "./config.ts";
+import { copy } from "./copy.ts";
 import { create } from "./create.ts";
 import { doctor } from "./doctor.ts";
 import { exportTasks } from "./export.ts";
@@ -46,6 +47,7 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
   sql,
   doctor,
   migrate,
+  copy,
   completions,
   webhooksTest,
   webhooksList,

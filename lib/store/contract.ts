@@ -34,6 +34,7 @@ export interface Store extends AsyncDisposable {
   readonly admin: Admin;
   readonly events: Events;
   readonly outbox: Outbox;
+  readonly archive: Archive;
 }
 
 /** Stands for all the providers that a list does not name. */
@@ -691,6 +692,42 @@ export interface EndpointStatus {
   readonly lastError: string | null;
   /** Since when it gets nothing, because it said that it is gone. */
   readonly goneAt: Date | null;
+}
+
+// ── archive: what moves everything to another store ─────────────────────────
+
+/** What an archive has rows of: `endpoints` and `deliveries` are the outbox's. */
+export type ArchiveTable = "events" | "tasks" | "endpoints" | "deliveries";
+
+/** A row by its columns' names; times as `2026-01-02T03:04:05.678901Z`. */
+export type ArchiveRow = Readonly<Record<string, string | number | null>>;
+
+/** All that a store keeps, as rows that every store takes. */
+export interface Archive {
+  /** Reads it as it is at one moment; of a file, nobody else has it meanwhile. */
+  read<T>(work: (contents: Contents) => Promise<T>): Promise<T>;
+  /** Adds rows in the order in which they were read. Those there are, it replaces. */
+  write(table: ArchiveTable, rows: readonly ArchiveRow[]): Promise<void>;
+  /** Has what comes next be numbered after what was written, and tells of it. */
+  complete(): Promise<void>;
+}
+
+/** What there is in an archive at one moment. */
+export interface Contents {
+  count(table: ArchiveTable): Promise<number>;
+  /** The event with the highest number. */
+  lastEvent(): Promise<ArchiveRow | undefined>;
+  event(id: number): Promise<ArchiveRow | undefined>;
+  /**
+   * Sets of rows whose texts fit into memory: events by their numbers, tasks in the
+   * order in which they were made.
+   *
+   * @param options.afterEvent of the events, only those with higher numbers
+   */
+  rows(
+    table: ArchiveTable,
+    options: { readonly afterEvent: number },
+  ): AsyncIterable<readonly ArchiveRow[]>;
 }
 
 // ── diagnostics: what doctor needs; reader: what sql needs ──────────────────

@@ -5,6 +5,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { systemClock } from "../../lib/base/clock.ts";
+import { shownDatabase } from "../../lib/base/database_address.ts";
 import {
   hasPostgres,
   PostgresServer,
@@ -321,4 +322,43 @@ test("serve and webhooks work on PostgreSQL, also what another process does", as
   const list = await folder.ok(["webhooks", "list"], { env });
   assertStringIncludes(list, receiver.url);
   await stop(service);
+});
+
+test("copy moves a file into PostgreSQL and back, and runners go on there", async () => {
+  await using place = await openPlace();
+  const { folder, env } = place;
+  const { HANDSFREE_DB: address = "", ...own } = env;
+  const path = `${folder.path}/handsfree.duckdb`;
+  await folder.create(
+    Array.from({ length: 30 }, (_, n) => ({ instruction: `task ${n}` })),
+  );
+  assertEquals(
+    await folder.ok(["copy", path, address], { env: own }),
+    `Copied to ${shownDatabase(address)}, which has as many: ` +
+      "30 tasks, 30 events, 0 webhooks to deliver\n",
+  );
+  await folder.ok(["run", "--once"], { env });
+  const back = `${folder.path}/back.duckdb`;
+  const json = await folder.ok(["copy", "--json", address, back], { env: own });
+  const { equal, tables } = JSON.parse(json);
+  assertEquals([equal, tables.tasks, tables.events], [
+    true,
+    { from: 30, to: 30 },
+    { from: 90, to: 90 },
+  ]);
+  const listed = ["list", "--json", "--limit", "100"];
+  assertEquals(
+    await folder.ok([...listed, "--db", back], { env: own }),
+    await folder.ok(listed, { env }),
+  );
+  const stderr = await folder.fails(2, ["copy", path, back], { env: own });
+  assertStringIncludes(stderr, "are other tasks already");
+  assertStringIncludes(
+    await folder.fails(2, ["copy", path], { env: own }),
+    "Cannot copy without two databases",
+  );
+  assertStringIncludes(
+    await folder.fails(3, ["copy", "gone.duckdb", back], { env: own }),
+    "gone.duckdb",
+  );
 });

@@ -24,7 +24,8 @@ import {
 import { recordResults } from "./delivery_results.ts";
 import { dateOf } from "./rows.ts";
 
-const TABLES = [
+/** The tables, which a file has as soon as there is a receiver. */
+export const OUTBOX_TABLES = [
   `CREATE TABLE IF NOT EXISTS agent_webhook_endpoints (
      endpoint TEXT NOT NULL,
      last_event_id BIGINT NOT NULL,
@@ -60,7 +61,7 @@ export class DuckDbOutbox implements Outbox {
     );
     return this.#database.transaction(async (connection) => {
       const at = this.#database.now().toISOString();
-      for (const table of TABLES) await connection.run(table);
+      for (const table of OUTBOX_TABLES) await connection.run(table);
       await connection.run(
         `DELETE FROM agent_webhook_endpoints WHERE gone_at IS NOT NULL
            AND endpoint IN (SELECT unnest($1::JSON::TEXT[]))`,
@@ -117,7 +118,8 @@ export class DuckDbOutbox implements Outbox {
   }
 }
 
-async function hasOutbox(connection: Connection): Promise<boolean> {
+/** Whether there are those tables. */
+export async function hasOutbox(connection: Connection): Promise<boolean> {
   const count = await connection.json<number>(
     `SELECT to_json(count(*)) FROM duckdb_tables()
      WHERE database_name = current_database()

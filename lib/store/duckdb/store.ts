@@ -7,6 +7,7 @@
 import { type Clock, systemClock } from "../../base/clock.ts";
 import type { Store } from "../contract.ts";
 import { DuckDbAdmin } from "./admin.ts";
+import { DuckDbArchive } from "./archive.ts";
 import { type Connect, connectDuckDb } from "./connection.ts";
 import { Database, type DatabaseOptions } from "./database.ts";
 import { DuckDbEvents } from "./events.ts";
@@ -76,6 +77,7 @@ export async function openDuckDbStore(
     admin: new DuckDbAdmin(database),
     events: new DuckDbEvents(database),
     outbox: new DuckDbOutbox(database),
+    archive: new DuckDbArchive(database),
     [Symbol.asyncDispose]: () => database[Symbol.asyncDispose](),
   };
   try {

@@ -78,7 +78,9 @@ async function insert(
      SELECT 'created', $2, $2, id, retry_of, ${NAMES}
      FROM json_to_recordset($1::json) AS r (id uuid, retry_of uuid, ${TYPES})`,
     [
-      jsonOf(rows.map((row) => ({ ...row, retry_of: retriedBy(row) }))),
+      jsonOf(
+        rows.map((row) => ({ ...row, retry_of: retriedBy(row.last_update) })),
+      ),
       at,
     ],
   );
@@ -92,7 +94,7 @@ async function insert(
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /** The id of the task that it repeats, as its trace names it. */
-function retriedBy({ last_update: trace }: NewRow): string | null {
+export function retriedBy(trace: string | null): string | null {
   if (!trace?.includes('"retry_of"')) return null;
   const id = parseTrace(trace)?.retry_of;
   return typeof id === "string" && UUID.test(id) ? id : null;

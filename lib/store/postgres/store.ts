@@ -8,6 +8,7 @@ import { type Clock, systemClock } from "../../base/clock.ts";
 import type { Store } from "../contract.ts";
 import { parsePostgresAddress } from "./address.ts";
 import { PostgresAdmin } from "./admin.ts";
+import { PostgresArchive } from "./archive.ts";
 import { Database, type DatabaseOptions, SCHEMA } from "./database.ts";
 import { PostgresEvents } from "./events.ts";
 import { PostgresOutbox } from "./outbox.ts";
@@ -63,6 +64,7 @@ export async function openPostgresStore(
     admin: new PostgresAdmin(database),
     events: new PostgresEvents(database),
     outbox: new PostgresOutbox(database),
+    archive: new PostgresArchive(database),
     [Symbol.asyncDispose]: () => database[Symbol.asyncDispose](),
   };
 }

@@ -12,6 +12,7 @@ import { testFigures } from "./admin_figures.ts";
 import { testPrune } from "./admin_prune.ts";
 import { testReads } from "./admin_reads.ts";
 import { testRetry } from "./admin_retry.ts";
+import { testArchive } from "./archive.ts";
 import { testChanges } from "./changes.ts";
 import { testEvents } from "./events.ts";
 import { testOutbox } from "./outbox.ts";
@@ -48,6 +49,7 @@ const SUITES = {
   ],
   events: [testEvents, testChanges],
   outbox: [testOutbox],
+  archive: [testArchive],
 } as const;
 
 /** Which tests to run. */
