@@ -81,7 +81,8 @@ export async function executeRun(
     }
     runs.delete(run);
     if (result === "written") {
-      events.emit({ type: "recorded", task, transition, runMs });
+      const { isSimulated } = run;
+      events.emit({ type: "recorded", task, transition, runMs, isSimulated });
       logTransition(log, transition, { at, provider: task.provider, runMs });
       onResult(RESULTS[transition.event as keyof typeof RESULTS]);
     } else {

@@ -478,6 +478,8 @@ export interface Overview {
   readonly ended: readonly ShownTask[];
   /** When tasks ended lately, by whole seconds since 1970. */
   readonly endedBySecond: ReadonlyMap<number, number>;
+  /** How many of those were only simulated. */
+  readonly simulatedLately: number;
 }
 
 /** The forms that tasks are exported in. */

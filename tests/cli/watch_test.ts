@@ -41,6 +41,7 @@ function overviewOf(fields: Partial<Overview> = {}): Overview {
     runningCount: 1,
     ended: [],
     endedBySecond: new Map(),
+    simulatedLately: 0,
     ...fields,
   };
 }
@@ -340,7 +341,9 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
     await folder.create([{ instruction: "b" }]);
     assertMatch(await watch.next(), / created 2, .* completed 0, /);
     await folder.run(["run", "--once"], { env: AT_ONCE });
-    await watch.until(/ created 0, .* completed 2, .*; 2 ended in the last/);
+    await watch.until(
+      / created 0, .* completed 2, .*; 2 ended in the last minute \(2 simulated\)/,
+    );
     assertEquals(await watch.end(signal), 0);
   });
 }
@@ -357,6 +360,7 @@ Deno.test("watch --json prints an object for each change", async () => {
     states: { created: 1, running: 0, needs_input: 0, completed: 0, failed: 0 },
     in_flight: 0,
     ended_last_minute: 0,
+    simulated_last_minute: 0,
   });
   await folder.create([{ instruction: "b" }]);
   assertEquals(JSON.parse(await watch.next()).states.created, 2);

@@ -140,6 +140,9 @@ export const overviewSchema = z.object({
   ended_by_second: z.array(z.object({ second: z.int(), count })).openapi({
     description: "By whole seconds since 1970",
   }),
+  simulated_lately: count.openapi({
+    description: "How many of those were only simulated",
+  }),
 }).openapi("Overview");
 
 /** What to write into a file. */

@@ -13,8 +13,8 @@ import type {
   StatsOptions,
   Times,
 } from "../contract.ts";
-import { SIMULATED_DETAIL } from "../../task/shown_state.ts";
 import type { Connection, SqlValue } from "./connection.ts";
+import { IS_SIMULATED_END } from "./rows.ts";
 
 /** What is counted of each kind of event. */
 const COUNTED = {
@@ -74,8 +74,7 @@ const IN_TIME = `occurred_at >= $1::TIMESTAMPTZ
 
 const COUNTS = `
   SELECT (epoch_ms(occurred_at) - $3) // $4 AS bucket, kind, count(*) AS count,
-    count(*) FILTER (kind = 'completed' AND detail = '${SIMULATED_DETAIL}')
-      AS simulated
+    count(*) FILTER (${IS_SIMULATED_END}) AS simulated
   FROM agent_task_events WHERE ${IN_TIME} GROUP BY ALL`;
 
 interface CountRow {
