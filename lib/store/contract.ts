@@ -518,6 +518,8 @@ export interface PruneCount {
 export interface Pruned extends PruneCount {
   /** What the store takes; null where it can't say. */
   readonly size: StoreSize | null;
+  /** Folders that went with their tasks, where somebody saw to that. */
+  readonly folders?: number;
 }
 
 /** How large a store is, in bytes. */

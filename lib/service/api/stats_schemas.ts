@@ -177,6 +177,9 @@ export const prunableSchema = z.object(pruned).openapi("Prunable");
 /** How much was deleted, and what the store takes; null where it can't say. */
 export const prunedSchema = z.object({
   ...pruned,
+  folders: count.optional().openapi({
+    description: "Of the tasks, on this machine",
+  }),
   bytes_before: count.nullable(),
   bytes: count.nullable(),
   free_bytes: count.nullable().openapi({
