@@ -193,18 +193,15 @@ export async function prepareRun(
   };
 }
 
-/**
- * Says what `config check` would of programs. Others would have to be started, or
- * asked over the network.
- */
+/** Says what `config check` would, but for what would use the network. */
 async function tellProblems(
   { config, clock, log }: CommandContext,
   processors: Processors,
 ): Promise<void> {
-  for (const [provider, { processor }] of config.providers ?? []) {
+  for (const provider of config.providers?.keys() ?? []) {
     const found = processors.for(provider);
-    if (processor !== "command" || !found) continue;
-    for (const problem of await problemsOf(found, clock)) {
+    if (!found) continue;
+    for (const problem of await problemsOf(found, clock, { isQuiet: true })) {
       log.warning(`Provider ${provider}: ${problem}`, {
         event: "provider_problem",
         provider,

@@ -20,7 +20,6 @@ import {
   SERVICE_SETTINGS,
 } from "./command.ts";
 import { listenForSignals } from "./signals.ts";
-import { pruneTasks } from "./prune_folders.ts";
 
 /** Serves the HTTP API until it is stopped. */
 export const serve: Command = {
@@ -91,7 +90,10 @@ export async function startService(
   const server = await import("../service/service.ts");
   const service = await server.startService({
     store,
-    prune: (before) => pruneTasks(store.admin, before, { config, log }),
+    async prune(before) {
+      const { pruneTasks } = await import("./prune_folders.ts");
+      return await pruneTasks(store.admin, before, { config, log });
+    },
     clock,
     log,
     settings,
