@@ -9,7 +9,7 @@ import { EXIT, messageOf } from "../base/errors.ts";
 import type { Config } from "../config/config.ts";
 import { simulationWarning, warningFor } from "../config/served.ts";
 import { serviceSettings } from "../config/service.ts";
-import type { Processor } from "../processors/processor.ts";
+import type { CheckOptions, Processor } from "../processors/processor.ts";
 import type { AgentTask } from "../task/task.ts";
 import { type Command, type CommandContext, JSON_FLAG } from "./command.ts";
 import {
@@ -145,12 +145,13 @@ const CHECK_TIMEOUT_MS = 10_000;
 export async function problemsOf(
   processor: Processor,
   clock: Clock,
+  options: CheckOptions = {},
 ): Promise<readonly string[]> {
   if (!processor.check) return [];
   const answered = new AbortController();
   try {
     return await Promise.race([
-      processor.check(),
+      processor.check(options),
       clock.sleep(CHECK_TIMEOUT_MS, answered.signal).then(() => [
         `No answer within ${CHECK_TIMEOUT_MS / 1_000} s.`,
       ]),

@@ -27,7 +27,7 @@ export const doctor: Command = {
   name: "doctor",
   summary: "Look for what is wrong, and say what to do",
   flags: [JSON_FLAG],
-  settings: ["leaseMs"],
+  settings: ["leaseMs", "tokenFile"],
   usesProviders: true,
   examples: ["doctor"],
   run: async (context) => {

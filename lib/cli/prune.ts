@@ -4,19 +4,12 @@
  * @module
  */
 
-import { EXIT, messageOf, UsageError } from "../base/errors.ts";
+import { EXIT, UsageError } from "../base/errors.ts";
 import { countOf, formatBytes } from "../base/figures.ts";
 import { formatLocalTime } from "../base/log.ts";
-import type { Config } from "../config/config.ts";
-import type { TaskFolder } from "../processors/workspaces.ts";
-import type { Admin, PruneCount, StoreSize } from "../store/contract.ts";
+import type { PruneCount, Pruned, StoreSize } from "../store/contract.ts";
 import { confirm, YES_FLAG } from "./choose.ts";
-import {
-  CLIENT_SETTINGS,
-  type Command,
-  type CommandContext,
-  JSON_FLAG,
-} from "./command.ts";
+import { CLIENT_SETTINGS, type Command, JSON_FLAG } from "./command.ts";
 import { pastFlag } from "./flags.ts";
 import { renderJson } from "./render.ts";
 
@@ -55,14 +48,10 @@ export const prune: Command = {
         more: ", for ever",
       });
     }
-    // Behind a service, folders are on its machine.
-    const folders = isDone && store.events
-      ? await taskFolders(context.config, admin)
-      : [];
-    const { size, ...count } = isDone
-      ? await admin.prune(before)
+    const { size, folders = 0, ...count } = isDone
+      // Behind a service, folders are on its machine: it removes them.
+      ? await (store.events ? pruneHere(before) : admin.prune(before))
       : { ...found, size: null };
-    const removed = await removeFolders(folders, context, admin);
     terminal.write(
       flags.json
         ? renderJson({
@@ -71,61 +60,30 @@ export const prune: Command = {
           kept: count.kept,
           before: before.toISOString(),
           deleted: isDone,
-          folders: removed,
+          folders,
           ...size && {
             bytes_before: size.before,
             bytes: size.after,
             free_bytes: size.free,
           },
         })
-        : textOf(count, { before, isDone, removed, size }),
+        : textOf(count, { before, isDone, folders, size }),
     );
     return EXIT.ok;
+
+    async function pruneHere(before: Date): Promise<Pruned> {
+      const { pruneTasks } = await import("./prune_folders.ts");
+      return await pruneTasks(admin, before, context);
+    }
   },
 };
 
-/** Those of the tasks that there are: others may be another database's. */
-async function taskFolders(
-  config: Config,
-  admin: Admin,
-): Promise<readonly TaskFolder[]> {
-  const { foldersOf } = await import("../processors/workspaces.ts");
-  const folders: TaskFolder[] = [];
-  for await (const folder of foldersOf(config)) {
-    if (await admin.get(folder.taskId)) folders.push(folder);
-  }
-  return folders;
-}
-
-/** Removes the folders of tasks that are gone. Returns how many. */
-async function removeFolders(
-  folders: readonly TaskFolder[],
-  { log }: CommandContext,
-  admin: Admin,
-): Promise<number> {
-  let removed = 0;
-  for (const { taskId, path } of folders) {
-    if (await admin.get(taskId)) continue;
-    try {
-      await Deno.remove(path, { recursive: true });
-      removed++;
-    } catch (error) {
-      log.warning(
-        `Cannot remove the folder of task ${taskId}: ${messageOf(error)}`,
-        { event: "folder_left", task: taskId, path, error: messageOf(error) },
-      );
-    }
-  }
-  return removed;
-}
-
 function textOf(
   count: PruneCount,
-  { before, isDone, removed, size }: {
+  { before, isDone, folders, size }: {
     readonly before: Date;
     readonly isDone: boolean;
-    /** How many folders. */
-    readonly removed: number;
+    readonly folders: number;
     readonly size: StoreSize | null;
   },
 ): string {
@@ -133,8 +91,8 @@ function textOf(
     ? `${countOf(count.kept, "task")} kept: webhooks wait for their events\n`
     : "";
   if (isDone) {
-    const folders = removed > 0 ? `, ${countOf(removed, "folder")}` : "";
-    return `Deleted ${describe(count)}${folders}\n${kept}${
+    const also = folders > 0 ? `, ${countOf(folders, "folder")}` : "";
+    return `Deleted ${describe(count)}${also}\n${kept}${
       size ? describeSize(size) : ""
     }`;
   }

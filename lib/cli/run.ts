@@ -11,7 +11,7 @@ import { simulationWarning } from "../config/served.ts";
 import { serviceSettings } from "../config/service.ts";
 import type { Processors } from "../processors/open.ts";
 import type { Runner, RunSummary, StopSignals } from "../runner.ts";
-import type { Admin } from "../store/contract.ts";
+import type { Store } from "../store/contract.ts";
 import type { WebhooksOptions } from "../webhooks/webhooks.ts";
 import {
   type Command,
@@ -23,6 +23,8 @@ import {
 import { problemsOf } from "./config.ts";
 import { renderJson } from "./render.ts";
 import {
+  type Left,
+  readLeft,
   renderLeft,
   renderSummary,
   showProgress,
@@ -165,14 +167,20 @@ export async function prepareRun(
       await beside.disposeAsync();
       log.flush();
       const ms = clock.monotonic() - startedAt;
-      terminal.write(
-        flags.json
-          ? renderJson(summaryToJson(summary, clock.now()))
-          : `${renderSummary(summary)} in ${(ms / 1_000).toFixed(1)} s\n`,
-      );
       // Who stops it must not wait for another program that holds the store.
       const isWhole = !flags.loop && !signals.drain.aborted;
-      if (isWhole && !flags.json) await sayWhatIsLeft(store.admin, context);
+      if (!flags.json) {
+        const seconds = (ms / 1_000).toFixed(1);
+        terminal.write(`${renderSummary(summary)} in ${seconds} s\n`);
+      }
+      const left = isWhole ? await whatIsLeft(store, context) : undefined;
+      const leftText = left && renderLeft(left);
+      if (flags.json) {
+        const now = clock.now();
+        terminal.write(renderJson(summaryToJson(summary, { now, left })));
+      } else if (leftText !== undefined) {
+        terminal.write(`Left: ${leftText}\n`);
+      }
       await webhooks?.finish({
         withinMs: flags.loop ? STOP_DELIVERY_MS : END_DELIVERY_MS,
         signal: signals.abort,
@@ -185,18 +193,15 @@ export async function prepareRun(
   };
 }
 
-/**
- * Says what `config check` would of programs. Others would have to be started, or
- * asked over the network.
- */
+/** Says what `config check` would, but for what would use the network. */
 async function tellProblems(
   { config, clock, log }: CommandContext,
   processors: Processors,
 ): Promise<void> {
-  for (const [provider, { processor }] of config.providers ?? []) {
+  for (const provider of config.providers?.keys() ?? []) {
     const found = processors.for(provider);
-    if (processor !== "command" || !found) continue;
-    for (const problem of await problemsOf(found, clock)) {
+    if (!found) continue;
+    for (const problem of await problemsOf(found, clock, { isQuiet: true })) {
       log.warning(`Provider ${provider}: ${problem}`, {
         event: "provider_problem",
         provider,
@@ -205,19 +210,18 @@ async function tellProblems(
   }
 }
 
-/** After a single pass, nobody works on what has not ended. */
-async function sayWhatIsLeft(
-  admin: Pick<Admin, "count">,
-  { terminal, log }: CommandContext,
-): Promise<void> {
+async function whatIsLeft(
+  store: Store,
+  { log }: CommandContext,
+): Promise<Left | undefined> {
   try {
-    const left = renderLeft((await admin.count()).counts);
-    if (left !== undefined) terminal.write(`Left: ${left}\n`);
+    return await readLeft(store);
   } catch (error) {
     log.warning(`Cannot count what is left: ${messageOf(error)}`, {
       event: "left_unknown",
       error: messageOf(error),
     });
+    return undefined;
   }
 }
 

@@ -4,10 +4,10 @@
  * @module
  */
 
-import { formatCount } from "../base/figures.ts";
+import { formatCount, formatSpan } from "../base/figures.ts";
 import type { RunSummary } from "../runner.ts";
 import type { RunnerEvents } from "../runner/events.ts";
-import type { Admin, StateCount } from "../store/contract.ts";
+import type { Admin, Store } from "../store/contract.ts";
 import type { TaskState } from "../task/task.ts";
 
 /** `3 started, 1 completed, 1 failed, 1 needs input`. */
@@ -31,30 +31,71 @@ export function renderSummary(summary: RunSummary): string {
   ].join(", ");
 }
 
-/** `2 created, 1 running, 3 waiting for you`; undefined where nothing is left. */
-export function renderLeft(counts: readonly StateCount[]): string | undefined {
+/** What has not ended when a pass has: nobody works on it. */
+export interface Left {
+  readonly counts: Readonly<Record<keyof typeof LEFT, number>>;
+  /** How long until the next of it is due, in milliseconds; null: never. */
+  readonly dueMs: number | null;
+}
+
+const LEFT = {
+  created: "created",
+  running: "running or to be tried again",
+  needs_input: "waiting for you",
+} as const satisfies Partial<Record<TaskState, string>>;
+
+/** Counts it. */
+export async function readLeft(
+  { admin, queue }: Pick<Store, "admin" | "queue">,
+): Promise<Left> {
+  const { counts, at } = await admin.count();
   const of = (state: TaskState) =>
     counts.filter((it) => it.state === state)
       .reduce((sum, { count }) => sum + count, 0);
-  const parts = [
-    [of("created"), "created"],
-    [of("running"), "running or to be tried again"],
-    [of("needs_input"), "waiting for you"],
-  ] as const;
-  const left = parts.filter(([count]) => count > 0);
-  return left.length === 0
-    ? undefined
-    : left.map(([count, what]) => `${formatCount(count)} ${what}`).join(", ");
+  return {
+    counts: {
+      created: of("created"),
+      running: of("running"),
+      needs_input: of("needs_input"),
+    },
+    dueMs: await queue.untilDue(at),
+  };
 }
 
-/** The result of a pass; what the HandsFree runner has too, has its names. */
-export function summaryToJson(summary: RunSummary, now: Date) {
+/** `2 created, 3 waiting for you; the next is due in 40s`; or undefined. */
+export function renderLeft({ counts, dueMs }: Left): string | undefined {
+  const left = Object.entries(counts).filter(([, count]) => count > 0)
+    .map(([state, count]) =>
+      `${formatCount(count)} ${LEFT[state as keyof typeof LEFT]}`
+    );
+  if (left.length === 0) return undefined;
+  const due = dueMs === null
+    ? ""
+    : `; the next is due in ${formatSpan(Math.ceil(dueMs / 1_000) * 1_000)}`;
+  return left.join(", ") + due;
+}
+
+/**
+ * The result of a pass; what the HandsFree runner has too, has its names.
+ *
+ * @param left undefined where it was not counted
+ */
+export function summaryToJson(
+  summary: RunSummary,
+  { now, left }: { readonly now: Date; readonly left: Left | undefined },
+) {
   const counts = Object.entries(summary).map(([name, count]) =>
     [`tasks_${name}`, count] as const
   );
   return {
     enabled: true,
     ...Object.fromEntries(counts),
+    ...left && {
+      left: {
+        ...left.counts,
+        due_seconds: left.dueMs === null ? null : left.dueMs / 1_000,
+      },
+    },
     timestamp: now.toISOString(),
   };
 }

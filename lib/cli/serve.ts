@@ -92,6 +92,10 @@ export async function startService(
   const server = await import("../service/service.ts");
   const service = await server.startService({
     store,
+    async prune(before) {
+      const { pruneTasks } = await import("./prune_folders.ts");
+      return await pruneTasks(store.admin, before, { config, log });
+    },
     clock,
     log,
     settings,

@@ -132,8 +132,13 @@ function rateLine(overview: Overview, now: Date): string {
   const bars = counts.map((count) =>
     count === 0 ? " " : BARS[Math.ceil(count / most * BARS.length) - 1]
   );
+  return `${endedText(overview, now)}  ${bars.join("")}`.trimEnd();
+}
+
+function endedText(overview: Overview, now: Date): string {
+  const { simulatedLately } = overview;
   return `${formatCount(endedLately(overview, now))} ended in the last minute` +
-    `  ${bars.join("")}`.trimEnd();
+    (simulatedLately > 0 ? ` (${formatCount(simulatedLately)} simulated)` : "");
 }
 
 function endedLately({ endedBySecond }: Overview, now: Date): number {
@@ -253,8 +258,7 @@ export function renderLine(overview: Overview, now: Date): string {
   const states = statesIn(overview.counts)
     .map(([state, count]) => `${state} ${count}`).join(", ");
   return printable(
-    `${formatLocalTime(now)}  ${states}; ` +
-      `${endedLately(overview, now)} ended in the last minute`,
+    `${formatLocalTime(now)}  ${states}; ${endedText(overview, now)}`,
   );
 }
 
@@ -265,5 +269,6 @@ export function overviewToJson(overview: Overview, now: Date): JsonObject {
     states: Object.fromEntries(statesIn(overview.counts)),
     in_flight: runningCount(overview, now),
     ended_last_minute: endedLately(overview, now),
+    simulated_last_minute: overview.simulatedLately,
   };
 }

@@ -49,11 +49,17 @@ export interface Processor {
   /**
    * Tries what can be tried without doing work.
    *
+   * @param options.isQuiet starts no program and uses no network. Default: false
    * @returns what is wrong, a sentence each
    */
-  check?(): Promise<readonly string[]>;
+  check?(options?: CheckOptions): Promise<readonly string[]>;
   /** Stops what it has started. */
   [Symbol.asyncDispose]?(): Promise<void>;
+}
+
+/** Options for {@linkcode Processor.check}. */
+export interface CheckOptions {
+  readonly isQuiet?: boolean;
 }
 
 /** Finds the processor of a provider. */

@@ -10,6 +10,11 @@ import type { JsonValue } from "../task/task.ts";
 const MASK = "***";
 /** A shorter value would mask what is no secret, and would be guessed anyway. */
 export const MIN_SECRET_CHARACTERS = 4;
+/**
+ * A secret of so many is found where lines or colours break it too; a shorter one
+ * would be found in what is none.
+ */
+const MIN_BROKEN_CHARACTERS = 16;
 
 interface Span {
   readonly start: number;
@@ -19,10 +24,15 @@ interface Span {
 /** Replaces secrets by `***`. */
 export class Secrets {
   readonly #forms: readonly string[];
+  /** Those that are found though something breaks them. */
+  readonly #longForms: readonly string[];
 
   /** Takes values of at least {@linkcode MIN_SECRET_CHARACTERS}. */
   constructor(values: readonly string[]) {
     this.#forms = [...new Set(values.flatMap(formsOf))];
+    this.#longForms = this.#forms.filter((form) =>
+      form.length >= MIN_BROKEN_CHARACTERS && !form.includes("\n")
+    );
   }
 
   /** Masks a whole text. */
@@ -81,15 +91,15 @@ export class Secrets {
 
   /** Where secrets are, those that overlap as one. */
   #spans(text: string): Span[] {
-    const found: Span[] = [];
-    for (const form of this.#forms) {
-      let start = text.indexOf(form);
-      while (start >= 0) {
-        found.push({ start, end: start + form.length });
-        start = text.indexOf(form, start + 1);
-      }
-    }
-    found.sort((a, b) => a.start - b.start);
+    const unbroken = new Unbroken(text);
+    const found = [
+      ...spansOf(this.#forms, text),
+      ...unbroken.isSame ? [] : spansOf(this.#longForms, unbroken.text)
+        .map(({ start, end }) => ({
+          start: unbroken.placeOf(start),
+          end: unbroken.placeOf(end - 1) + 1,
+        })),
+    ].sort((a, b) => a.start - b.start);
     const spans: Span[] = [];
     for (const { start, end } of found) {
       const last = spans.at(-1);
@@ -105,16 +115,73 @@ export class Secrets {
 
   /** Where the longest beginning of a secret that the text ends with starts. */
   #beginningAtEndOf(text: string): number {
-    let first = text.length;
-    for (const form of this.#forms) {
-      const [begin = ""] = form;
-      let at = text.indexOf(begin, text.length - form.length + 1);
-      while (at >= 0 && at < first && !form.startsWith(text.slice(at))) {
-        at = text.indexOf(begin, at + 1);
-      }
-      if (at >= 0) first = Math.min(first, at);
+    const unbroken = new Unbroken(text);
+    const first = beginningAtEnd(this.#forms, text);
+    if (unbroken.isSame) return first;
+    const broken = beginningAtEnd(this.#longForms, unbroken.text);
+    return broken < unbroken.text.length
+      ? Math.min(first, unbroken.placeOf(broken))
+      : first;
+  }
+}
+
+function spansOf(forms: readonly string[], text: string): Span[] {
+  return forms.flatMap((form) => {
+    const spans: Span[] = [];
+    let start = text.indexOf(form);
+    while (start >= 0) {
+      spans.push({ start, end: start + form.length });
+      start = text.indexOf(form, start + 1);
     }
-    return first;
+    return spans;
+  });
+}
+
+function beginningAtEnd(forms: readonly string[], text: string): number {
+  let first = text.length;
+  for (const form of forms) {
+    const [begin = ""] = form;
+    let at = text.indexOf(begin, text.length - form.length + 1);
+    while (at >= 0 && at < first && !form.startsWith(text.slice(at))) {
+      at = text.indexOf(begin, at + 1);
+    }
+    if (at >= 0) first = Math.min(first, at);
+  }
+  return first;
+}
+
+/**
+ * The ends of lines, as base64 and openssl set them, and what colours a terminal;
+ * at the end of a piece, their beginnings.
+ */
+// deno-lint-ignore no-control-regex -- looking for them is the point
+const BREAKS = /\r?\n|\r$|\x1b\[[0-9;]*[A-Za-z]|\x1b(?:\[[0-9;]*)?$/g;
+
+/** A text without what may break a secret, which knows where its characters stood. */
+class Unbroken {
+  readonly text: string;
+  readonly isSame: boolean;
+  /** Where each part begins, here and in the text with its breaks. */
+  readonly #parts: { readonly here: number; readonly there: number }[] = [];
+
+  constructor(whole: string) {
+    let text = "";
+    let there = 0;
+    for (const { index, 0: { length } } of whole.matchAll(BREAKS)) {
+      this.#parts.push({ here: text.length, there });
+      text += whole.slice(there, index);
+      there = index + length;
+    }
+    this.#parts.push({ here: text.length, there });
+    this.isSame = there === 0;
+    this.text = text + whole.slice(there);
+  }
+
+  placeOf(index: number): number {
+    const { here, there } =
+      this.#parts.findLast((part) => part.here <= index) ??
+        { here: 0, there: 0 };
+    return there + index - here;
   }
 }
 
@@ -182,10 +249,6 @@ function base64FormsOf(text: string): string[] {
   }).flatMap((form) => [
     form,
     form.replaceAll("+", "-").replaceAll("/", "_"),
-    // As base64 and openssl break it.
-    ...[64, 76].map((width) =>
-      form.replace(new RegExp(`.{${width}}(?=.)`, "g"), "$&\n")
-    ),
   ]);
 }
 

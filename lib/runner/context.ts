@@ -18,7 +18,7 @@ import { Heartbeats } from "./heartbeats.ts";
 import type { RunWatcher } from "./log.ts";
 import { claimedProvidersOf, limitsOf } from "./providers.ts";
 import { Recorder } from "./recorder.ts";
-import { Runs } from "./runs.ts";
+import { type Run, Runs } from "./runs.ts";
 
 /** How a runner works. Durations are in milliseconds. */
 export interface RunnerSettings {
@@ -71,6 +71,8 @@ export interface Runner extends RunnerParts, AsyncDisposable {
   readonly events: RunnerEvents;
   readonly recorder: Recorder;
   readonly runs: Runs;
+  /** Runs that were lost, while it is looked up who has their tasks. */
+  readonly lookups: Set<Run>;
   /** How many tasks of a provider run at the same time, where that is limited. */
   readonly limits: ReadonlyMap<string, number>;
   /** The providers whose tasks are claimed; undefined for all. */
@@ -124,6 +126,7 @@ export function createRunner(parts: RunnerParts): Runner {
     onCommit: (rows) => events.emit({ type: "committed", rows }),
   });
   const runs = new Runs();
+  const lookups = new Set<Run>();
   const heartbeats = new Heartbeats({
     queue,
     runs,
@@ -137,6 +140,7 @@ export function createRunner(parts: RunnerParts): Runner {
     events,
     recorder,
     runs,
+    lookups,
     limits: limitsOf(settings.limits, settings.providers),
     claimedProviders: claimedProvidersOf(settings.providers),
     [Symbol.asyncDispose]() {

@@ -19,6 +19,7 @@ export type RunnerEvent =
     readonly transition: Transition;
     /** From the start of the run to its outcome. */
     readonly runMs: number;
+    readonly isSimulated: boolean;
   }
   | { readonly type: "lost"; readonly task: AgentTask }
   /** Tasks that were ended without a run. */

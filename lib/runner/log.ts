@@ -132,7 +132,7 @@ export function logSkipped(
     ? "its lease was lost"
     : now === null
     ? "it is not there any more"
-    : now.state !== "running"
+    : now.state !== "running" && now.state !== "created"
     ? `it is ${now.state} already`
     : now.leaseOwner === null
     ? "its lease was over, and it waits to be run again"

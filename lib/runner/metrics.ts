@@ -40,6 +40,11 @@ const ROW_BOUNDS = [1, 2, 5, 10, 50, 100, 500, 1_000, 5_000, 10_000];
 export const METRICS = {
   claimed: counter("tasks_claimed", "Tasks that were begun", "provider"),
   completed: counter("tasks_completed", "Tasks that completed", "provider"),
+  simulated: counter(
+    "tasks_simulated",
+    "Runs that were simulated: nothing was done, whatever they came to",
+    "provider",
+  ),
   failed: counter("tasks_failed", "Tasks that failed for good", "provider"),
   cancelled: counter(
     "tasks_cancelled",
@@ -139,6 +144,7 @@ export function measureRunner(events: RunnerEvents, meter: Meter): Disposable {
         const labels = labelsOf(event.task.provider);
         const metric = COUNTED[event.transition.event];
         if (metric) meter.add(metric, 1, labels);
+        if (event.isSimulated) meter.add("simulated", 1, labels);
         meter.observe("run", event.runMs / 1_000, labels);
         break;
       }

@@ -81,7 +81,8 @@ export async function executeRun(
     }
     runs.delete(run);
     if (result === "written") {
-      events.emit({ type: "recorded", task, transition, runMs });
+      const { isSimulated } = run;
+      events.emit({ type: "recorded", task, transition, runMs, isSimulated });
       logTransition(log, transition, { at, provider: task.provider, runMs });
       onResult(RESULTS[transition.event as keyof typeof RESULTS]);
     } else {
@@ -108,14 +109,19 @@ async function beginHeld(
   run.stop("lease lost");
 }
 
+/** More than these are not looked up: a run is not over before that is done. */
+const MOST_LOOKUPS = 10;
+
 /** Somebody else has the task, or had it: says who. */
 async function tellLost(
-  { runs, events, log, admin, recorder }: Runner,
+  { runs, events, log, admin, recorder, lookups }: Runner,
   run: Run,
 ): Promise<void> {
   const { id } = run.task;
   runs.delete(run);
   events.emit({ type: "lost", task: run.task });
+  if (lookups.size >= MOST_LOOKUPS) return logSkipped(log, run, undefined);
+  lookups.add(run);
   const looking = admin.get(id).then((task) => task ?? null, (error) => {
     log.warning(`Cannot look up task ${id}: ${messageOf(error)}`, {
       event: "lookup_failed",
@@ -124,7 +130,9 @@ async function tellLost(
     });
     return undefined;
   });
-  logSkipped(log, run, await orAborted(looking, recorder.abandoned));
+  const now = await orAborted(looking, recorder.abandoned);
+  lookups.delete(run);
+  logSkipped(log, run, now);
 }
 
 /** Notes how far a run is; written with others within a second. */

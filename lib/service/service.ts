@@ -12,7 +12,7 @@ import type { Served } from "../config/served.ts";
 import type { ServiceSettings } from "../config/service.ts";
 import type { RunnerEvents } from "../runner/events.ts";
 import { measureRunner } from "../runner/metrics.ts";
-import type { Store } from "../store/contract.ts";
+import type { Admin, Store } from "../store/contract.ts";
 import { Access } from "./api/access.ts";
 import { createApp } from "./api/app.ts";
 import { readCounts } from "./api/counts.ts";
@@ -33,6 +33,8 @@ export interface ServedRunner {
 /** What the service is made of. */
 export interface ServiceParts {
   readonly store: Pick<Store, "admin" | "events">;
+  /** Deletes old tasks, and what was theirs here. Default: the store's. */
+  readonly prune?: Admin["prune"];
   readonly clock: Clock;
   readonly log: Log;
   /** The program's. */
@@ -81,6 +83,7 @@ export async function startService(
   starting.use(store.events.onChange(onNews));
   const service = {
     store,
+    prune: parts.prune ?? ((before: Date) => store.admin.prune(before)),
     clock,
     log,
     version,

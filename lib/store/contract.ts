@@ -480,6 +480,8 @@ export interface Overview {
   readonly ended: readonly ShownTask[];
   /** When tasks ended lately, by whole seconds since 1970. */
   readonly endedBySecond: ReadonlyMap<number, number>;
+  /** How many of those were only simulated. */
+  readonly simulatedLately: number;
 }
 
 /** The forms that tasks are exported in. */
@@ -518,6 +520,8 @@ export interface PruneCount {
 export interface Pruned extends PruneCount {
   /** What the store takes; null where it can't say. */
   readonly size: StoreSize | null;
+  /** Folders that went with their tasks, where somebody saw to that. */
+  readonly folders?: number;
 }
 
 /** How large a store is, in bytes. */

@@ -120,8 +120,11 @@ export class Session implements Disposable {
     this.#folder.write("agent-runner.json", programConfig(this.#files));
   }
 
+  /** On a slow machine it goes on until something was killed. */
   get isOver(): boolean {
-    return performance.now() >= this.#endAt || this.report.problems.length > 0;
+    const { kills, problems } = this.report;
+    return problems.length > 0 ||
+      kills > 0 && performance.now() >= this.#endAt;
   }
 
   start({ concurrency, seconds, args }: RunnerOptions): ChaosRunner {

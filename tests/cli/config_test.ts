@@ -311,19 +311,37 @@ Deno.test("config check finds wrong what keeps run from starting", async () => {
   assertMatch(run.stderr, /Cannot listen on .* without a token/);
 });
 
-Deno.test("run says at its start what config check says of a program", async () => {
+Deno.test("run says at its start what config check says of its providers", async () => {
   using folder = new Folder();
   folder.write(
     FILE,
     JSON.stringify({
       settings: { "default-provider": "zz" },
-      providers: { a: { processor: "command", command: ["no-such-program"] } },
+      providers: {
+        a: { processor: "command", command: ["no-such-program"] },
+        b: { processor: "module", module: "gone.ts" },
+        c: {
+          processor: "http",
+          url: "http://127.0.0.1:9/",
+          allowPrivate: true,
+          headers: { "X-Key": "${env:NOT_SET}" },
+        },
+      },
     }),
   );
   const { code, stdout } = await folder.run(["config", "check"]);
   assertEquals(code, 2);
   assertMatch(stdout, /WRONG +.*names no provider "zz"/);
-  const [, problem = ""] = /WRONG +(.*no-such-program.*)/.exec(stdout) ?? [];
   const { stderr } = await folder.run(["run", "--once"], { env: AT_ONCE });
-  assertStringIncludes(stderr, `WARNING - Provider a: ${problem}`);
+  for (
+    const [provider, what] of [
+      ["a", "no-such-program"],
+      ["b", "gone.ts"],
+      ["c", "NOT_SET"],
+    ] as const
+  ) {
+    const [, problem] = new RegExp(`WRONG +(.*${what}.*)`).exec(stdout) ?? [];
+    assert(problem, stdout);
+    assertStringIncludes(stderr, `WARNING - Provider ${provider}: ${problem}`);
+  }
 });

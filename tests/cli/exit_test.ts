@@ -49,6 +49,7 @@ for (
     const { code } = await within("the end", process.status);
     await Promise.all([stdin.close(), stdout?.ended, stderr?.ended]);
     assertMatch(stdout?.text ?? "", /(^|\n)over\n$/);
+    assertEquals(stderr?.text.match(/ends while .*/)?.[0], undefined);
     assertEquals(code, expectedCode);
   });
 }

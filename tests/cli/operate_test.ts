@@ -362,46 +362,64 @@ Deno.test("stats says that there are no tasks, and that nothing happened", async
 
 // prune
 
-Deno.test("show says where a task's folder is, and prune removes those of what it deletes", async () => {
-  using folder = new Folder();
-  Deno.writeTextFileSync(
-    `${folder.path}/agent-runner.json`,
-    JSON.stringify({
-      providers: {
-        shell: {
-          processor: "command",
-          shell: "echo done > note",
-          workspace: "work",
-          keepWorkspace: "always",
+for (const isServed of [false, true]) {
+  const how = isServed ? " through a service" : "";
+  Deno.test(`prune${how} removes the folders of what it deletes, and show says where they are`, async () => {
+    using folder = new Folder();
+    Deno.writeTextFileSync(
+      `${folder.path}/agent-runner.json`,
+      JSON.stringify({
+        providers: {
+          shell: {
+            processor: "command",
+            shell: "echo done > note",
+            workspace: "work",
+            keepWorkspace: "always",
+          },
         },
-      },
-    }),
-  );
-  for (const text of ["old", "new"]) {
-    await folder.ok(["create", text, "--provider", "shell"]);
-  }
-  await runOnce(folder);
-  const tasks = await listed(folder);
-  const [kept = "", pruned = ""] = tasks.map(({ id }) => id);
-  assertMatch(
-    await folder.ok(["show", pruned]),
-    new RegExp(`^ {2}Folder +/.*/work/${pruned}$`, "m"),
-  );
-  const foreign = crypto.randomUUID();
-  for (const name of [foreign, "notes"]) {
-    Deno.mkdirSync(`${folder.path}/work/${name}`);
-  }
-  await folder.rows(
-    `UPDATE agent_tasks SET updated_at = '2020-01-01' WHERE id = '${pruned}'`,
-  );
-  assertMatch(
-    await folder.ok(["prune", "--older-than", "30d", "--yes"]),
-    /^Deleted 1 task with \d+ events, 1 folder\n/,
-  );
-  const names = [...Deno.readDirSync(`${folder.path}/work`)]
-    .map(({ name }) => name);
-  assertEquals(names.sort(), [foreign, "notes", kept].sort());
-});
+      }),
+    );
+    for (const text of ["old", "new"]) {
+      await folder.ok(["create", text, "--provider", "shell"]);
+    }
+    await runOnce(folder);
+    const tasks = await listed(folder);
+    const [kept = "", pruned = ""] = tasks.map(({ id }) => id);
+    assertMatch(
+      await folder.ok(["show", pruned]),
+      new RegExp(`^ {2}Folder +/.*/work/${pruned}$`, "m"),
+    );
+    const foreign = crypto.randomUUID();
+    for (const name of [foreign, "notes"]) {
+      Deno.mkdirSync(`${folder.path}/work/${name}`);
+    }
+    await folder.rows(
+      `UPDATE agent_tasks SET updated_at = '2020-01-01' WHERE id = '${pruned}'`,
+    );
+    await using served = isServed ? await startService(folder) : undefined;
+    assertMatch(
+      await folder.ok([
+        ...["prune", "--older-than", "30d", "--yes"],
+        ...served?.flags ?? [],
+      ]),
+      /^Deleted 1 task with \d+ events, 1 folder\n/,
+    );
+    const names = [...Deno.readDirSync(`${folder.path}/work`)]
+      .map(({ name }) => name);
+    assertEquals(names.sort(), [foreign, "notes", kept].sort());
+  });
+}
+
+/** A service, and the flags with which it is asked. */
+async function startService(folder: Folder) {
+  const process = folder.start(["serve", "--listen", "127.0.0.1:0"]);
+  await process.line(/Listening on http/);
+  const [, url = ""] = /Listening on (http:\S+)/.exec(process.seen) ?? [];
+  return {
+    flags: ["--server", url],
+    [Symbol.asyncDispose]: () => process[Symbol.asyncDispose](),
+  };
+}
 
 Deno.test("prune says what it would delete, asks for --yes, deletes, and says what the file's size did", async () => {
   using folder = new Folder();

@@ -66,12 +66,15 @@ export class PseudoTerminal implements AsyncDisposable {
     await this.#keys.write(new TextEncoder().encode(keys));
   }
 
-  /** Waits until something was written that looks so. */
-  async shows(pattern: RegExp): Promise<void> {
+  /** Waits until one screen has all of that. */
+  async shows(...patterns: RegExp[]): Promise<void> {
     const deadline = Date.now() + PATIENCE_MS;
-    while (!pattern.test(this.#text)) {
+    const isMissing = (pattern: RegExp) => !pattern.test(this.screen);
+    while (patterns.some(isMissing)) {
       const leftMs = deadline - Date.now();
-      if (leftMs <= 0) throw new Error(`No ${pattern}:\n${this.#text}`);
+      if (leftMs <= 0) {
+        throw new Error(`No ${patterns.filter(isMissing)}:\n${this.#text}`);
+      }
       let timer: ReturnType<typeof setTimeout> | undefined;
       await new Promise<void>((resolve) => {
         this.#wake = resolve;

@@ -1,4 +1,9 @@
-import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertStringIncludes,
+} from "@std/assert";
 import { AT_ONCE, Folder } from "./cli.ts";
 
 const FILE = "agent-runner.json";
@@ -135,8 +140,12 @@ Deno.test("run --once waits for the next try, and says what it leaves", async ()
   const second = await folder.ok(["run", "--once"], { env: AT_ONCE });
   assertMatch(
     second,
-    /^1 started, .*\nLeft: 1 running or to be tried again\n$/,
+    /^1 started, .*\nLeft: 1 running or to be tried again; the next is due in \d+m( \d+s)?\n$/,
   );
+  const json = await folder.ok(["run", "--once", "--json"], { env: AT_ONCE });
+  const { created, running, needs_input, due_seconds } = JSON.parse(json).left;
+  assertEquals([created, running, needs_input], [0, 1, 0]);
+  assert(due_seconds > 0 && due_seconds <= 3_600, json);
   assertMatch(
     await folder.ok(["list", "--state", "retrying"]),
     / retrying in \d+m /,

@@ -192,6 +192,9 @@ const BREAKOUTS = [
   `/**/ EXPLAIN ANALYZE COPY (SELECT 1) TO '${DATABASE}' (USE_TMP_FILE false)`,
   `EXPLAIN /**/ ANALYZE COPY (SELECT 1) TO '${DATABASE}' (USE_TMP_FILE false)`,
   `EXPLAIN PREPARE x AS COPY (SELECT 1) TO '${DATABASE}' (FORMAT csv)`,
+  `EXPLAIN (ANALYZE) COPY (SELECT 1) TO '${DATABASE}' (USE_TMP_FILE false)`,
+  `EXPLAIN (ANALYZE /* ) SELECT 1 -- */) COPY (SELECT 1) TO '${DATABASE}' (FORMAT csv, USE_TMP_FILE false)`,
+  `/* /* */ EXPLAIN SELECT 1 -- */ EXPLAIN ANALYZE COPY (SELECT 1) TO '${DATABASE}' (FORMAT csv)`,
   "CALL pragma_version()",
 ];
 
@@ -203,6 +206,8 @@ const READS = [
   "SHOW TABLES",
   "EXPLAIN FROM agent_tasks",
   "explain analyze\nSELECT 1",
+  "EXPLAIN (FORMAT json, ANALYZE) FROM tasks",
+  "PIVOT tasks ON state IN ('created', 'failed') USING count(*)",
 ];
 
 for (const question of READS) {
@@ -231,6 +236,10 @@ const MISTAKES: readonly (readonly [string, string])[] = [
   ["SELEC 1", "syntax error"],
   ["SELECT nothing FROM agent_tasks", "nothing"],
   ["SELECT 1; SELECT 2", "Cannot ask 2 questions"],
+  [
+    "PIVOT tasks ON state USING count(*)",
+    "which columns there are is not known",
+  ],
   ["", "there is no question in it"],
   ["/* nothing */", "there is no question in it"],
   ["SELECT 'x'::INTEGER", "Could not convert"],

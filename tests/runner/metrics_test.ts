@@ -45,10 +45,15 @@ function begun(
   return sampleTask({ provider, attempt, createdAt, updatedAt });
 }
 
-function recorded(provider: string, event: TaskEventKind, runMs = 250) {
+function recorded(
+  provider: string,
+  event: TaskEventKind,
+  { isSimulated = false } = {},
+) {
   const task = { provider } as AgentTask;
   const transition = { event } as Transition;
-  return { type: "recorded", task, transition, runMs } as const;
+  const runMs = 250;
+  return { type: "recorded", task, transition, runMs, isSimulated } as const;
 }
 
 Deno.test("measureRunner() counts what is begun, and how long it waited first", () => {
@@ -91,6 +96,14 @@ for (const [event, metric] of OUTCOMES) {
     assertEquals(meter.lines, [`${metric} +1 a`, "run 0.25 a"]);
   });
 }
+
+Deno.test("measureRunner() counts what was only simulated, whatever it came to", () => {
+  const meter = new TestMeter();
+  const runner = events();
+  using _measuring = measureRunner(runner, meter);
+  runner.emit(recorded("a", "failed", { isSimulated: true }));
+  assertEquals(meter.lines, ["failed +1 a", "simulated +1 a", "run 0.25 a"]);
+});
 
 Deno.test("measureRunner() counts leases lost, commits, and what fails or ends unclaimed", () => {
   const meter = new TestMeter();

@@ -183,6 +183,27 @@ for (const [name, run] of PASSES) {
   });
 }
 
+Deno.test("runOnce() looks up who has the first ten of many lost tasks", async () => {
+  const clock = new FakeClock();
+  const { runner, queue, stop, logged } = setUp({
+    clock,
+    tasks: 30,
+    settings: { concurrency: 30 },
+    process: takes(clock, 500),
+  });
+  await using _ = runner;
+  queue.hangs("get");
+  const done = runOnce(runner, stop);
+  await turn();
+  for (let n = 1; n <= 30; n++) queue.takeOver(`task-${n}`);
+  await clock.advance(1_000);
+  const told = () => logged().filter((it) => it.includes("was skipped")).length;
+  assertEquals(told(), 20);
+  queue.heals("get");
+  assertEquals(await done, summary({ started: 30, skipped: 30 }));
+  assertEquals(told(), 30);
+});
+
 Deno.test("a second stop waits for no look at who has a lost task", async () => {
   const clock = new FakeClock();
   const { runner, queue, stop, drain, abort, logged } = setUp({

@@ -70,6 +70,7 @@ export class PostgresServer implements Disposable {
   readonly folder: string;
   readonly port: number;
   readonly #isRoot: boolean;
+  readonly #settings: string[] = [];
 
   private constructor(folder: string, port: number) {
     this.folder = folder;
@@ -94,7 +95,7 @@ export class PostgresServer implements Disposable {
       "--encoding=UTF8",
       "--locale=C",
     );
-    const lines = [
+    server.set([
       "listen_addresses = '127.0.0.1'",
       `port = ${port}`,
       `unix_socket_directories = '${folder}'`,
@@ -103,8 +104,7 @@ export class PostgresServer implements Disposable {
       // What it writes in between holds back events for some milliseconds.
       "autovacuum = off",
       ...settings,
-    ];
-    server.write("postgresql.auto.conf", lines);
+    ]);
     server.write("pg_hba.conf", [
       "local all all trust",
       `host all all 127.0.0.1/32 ${auth}`,
@@ -112,6 +112,11 @@ export class PostgresServer implements Disposable {
     listener.close();
     server.control("start");
     return server;
+  }
+
+  /** A command, by the server's user. */
+  as(...command: readonly string[]): string[] {
+    return [...this.#isRoot ? AS_POSTGRES : [], ...command];
   }
 
   #give(path: string): void {
@@ -127,6 +132,25 @@ export class PostgresServer implements Disposable {
     this.#give(path);
   }
 
+  /** More lines of postgresql.conf; the next start reads them. */
+  set(lines: readonly string[]): void {
+    this.#settings.push(...lines);
+    this.write("postgresql.auto.conf", this.#settings);
+  }
+
+  /** Runs statements as an administrator. */
+  ask(sql: string): void {
+    this.#run(
+      "psql",
+      `--host=${this.folder}`,
+      `--port=${this.port}`,
+      "--username=postgres",
+      "--quiet",
+      "--no-psqlrc",
+      `--command=${sql}`,
+    );
+  }
+
   /** `pg_ctl`: start, stop, restart. */
   control(action: string, mode = "immediate"): void {
     this.#run(
@@ -140,8 +164,7 @@ export class PostgresServer implements Disposable {
   }
 
   #run(program: string, ...args: string[]): void {
-    const as = this.#isRoot ? AS_POSTGRES : [];
-    runSync([...as, `${programs}/${program}`, ...args]);
+    runSync(this.as(`${programs}/${program}`, ...args));
   }
 
   /** The address of a database of it. */

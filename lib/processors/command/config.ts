@@ -6,6 +6,7 @@
 
 import { z } from "zod";
 import { duration } from "../../base/config.ts";
+import { scriptsIn } from "./scripts.ts";
 
 /** What each placeholder of an argument, as `{instruction}`, stands for. */
 export const PLACEHOLDERS = {
@@ -64,63 +65,6 @@ function isProgram(text = ""): boolean {
     placeholdersIn(text).every((name) => name === "configDir");
 }
 
-const SHELLS = [
-  "sh",
-  "ash",
-  "bash",
-  "rbash",
-  "dash",
-  "zsh",
-  "ksh",
-  "mksh",
-  "csh",
-  "tcsh",
-  "fish",
-];
-/** These run all the words that follow as one script. */
-const JOINING_SHELLS = ["pwsh", "powershell", "cmd"];
-const OPTION = /^(?:[-+]|\/[a-z]$)/i;
-const SCRIPT_FOLLOWS = /^(?:-[a-z]{0,4}c[a-z]{0,4}|-command|\/[ck])$/i;
-const VALUE_FOLLOWS =
-  /^(?:[-+][a-z]{0,4}o|-executionpolicy|--rcfile|--init-file)$/i;
-/** Options whose value these run as a script, or split into a command. */
-const SCRIPT_OPTIONS: Readonly<Record<string, RegExp>> = {
-  su: /^(?:-[a-z]*c|--command|--session-command)(?:=|$)/,
-  runuser: /^(?:-[a-z]*c|--command|--session-command)(?:=|$)/,
-  flock: /^(?:-[a-z]*c|--command)(?:=|$)/,
-  script: /^(?:-[a-z]*c|--command)(?:=|$)/,
-  env: /^(?:-[a-z0-9]*S|--split-string)/,
-};
-
-/** The places of those words of a command that a shell runs. */
-function scriptsIn(command: readonly string[]): number[] {
-  return command.flatMap((word, at) => {
-    const name = word.replace(/^.*[/\\]|\.exe$/gi, "").toLowerCase();
-    const option = SCRIPT_OPTIONS[name];
-    if (option) {
-      const rest = command.slice(at + 1);
-      // What follows the program that env starts is that one's.
-      const end = name === "env"
-        ? rest.findIndex((it) => !/^-|^\w+=/.test(it))
-        : -1;
-      const own = end < 0 ? rest : rest.slice(0, end);
-      return [...own.keys()].filter((index) => option.test(own[index] ?? ""))
-        .flatMap((index) => [at + 1 + index, at + 2 + index]);
-    }
-    const joinsWords = JOINING_SHELLS.includes(name);
-    if (!joinsWords && !SHELLS.includes(name)) return [];
-    let hasScript = false;
-    let next = at + 1;
-    for (let option; OPTION.test(option = command[next] ?? "");) {
-      hasScript ||= SCRIPT_FOLLOWS.test(option);
-      next += VALUE_FOLLOWS.test(option) ? 2 : 1;
-    }
-    if (!hasScript) return [];
-    const places = [...command.keys()].slice(next);
-    return joinsWords ? places : places.slice(0, 1);
-  });
-}
-
 const variableName = z.string().regex(
   /^[A-Za-z_][A-Za-z0-9_]*$/,
   "expected the name of a variable",
@@ -167,7 +111,7 @@ export const commandConfig = z.strictObject({
       context.addIssue({
         code: "custom",
         path: [index],
-        message: "expected no placeholder in a shell's script: it would run " +
+        message: "expected no placeholder in a script: it would run " +
           "what a task says. The task is in its variables, as in " +
           '"$AGENT_TASK_INSTRUCTION"',
       });
@@ -175,7 +119,7 @@ export const commandConfig = z.strictObject({
   }).optional().describe(
     "A program and its arguments, no shell. Placeholders: " +
       placeholderNames.join(", ") +
-      '; none in the script of sh -c, and "--" directly before one that may ' +
+      '; none in a script, as of sh -c or python -c, and "--" directly before one that may ' +
       'begin with "-"',
   ),
   shell: someText.optional().describe(

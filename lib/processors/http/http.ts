@@ -7,7 +7,11 @@
 import manifest from "../../../deno.json" with { type: "json" };
 import type { Clock } from "../../base/clock.ts";
 import { retryAfterMs } from "../../base/retry_after.ts";
-import type { Processor, ProcessorContext } from "../processor.ts";
+import type {
+  CheckOptions,
+  Processor,
+  ProcessorContext,
+} from "../processor.ts";
 import type { AgentTask, Outcome } from "../../task/task.ts";
 import type { Secrets } from "../secrets.ts";
 import {
@@ -104,8 +108,9 @@ class HttpProcessor implements Processor {
   }
 
   /** Connects, and sends nothing. */
-  async check(): Promise<readonly string[]> {
+  async check({ isQuiet }: CheckOptions = {}): Promise<readonly string[]> {
     const { problems } = credentialsOf(this.#config, this.#variable);
+    if (isQuiet) return problems;
     const { connectTimeoutMs } = this.#limits;
     try {
       const connection = await openConnection(this.#url, {

@@ -12,7 +12,11 @@ import type { Clock } from "../../base/clock.ts";
 import { messageOf, UserError } from "../../base/errors.ts";
 import type { Log } from "../../base/log.ts";
 import type { PluginTask } from "./plugin.ts";
-import type { Processor, ProcessorContext } from "../processor.ts";
+import type {
+  CheckOptions,
+  Processor,
+  ProcessorContext,
+} from "../processor.ts";
 import type { AgentTask, Outcome } from "../../task/task.ts";
 import type { ModuleConfig } from "./config.ts";
 import { pluginGrants } from "./open.ts";
@@ -79,8 +83,14 @@ class ModuleProcessor implements Processor {
     return `runs ${this.#file} with ${describePermissions(permissions)}`;
   }
 
-  async check(): Promise<readonly string[]> {
+  async check({ isQuiet }: CheckOptions = {}): Promise<readonly string[]> {
     try {
+      if (isQuiet) {
+        await this.#prepare().catch((error) => {
+          throw this.#unusable(error);
+        });
+        return [];
+      }
       const running = await this.#process();
       if (running.runs === 0) {
         this.#end(running);
@@ -127,9 +137,7 @@ class ModuleProcessor implements Processor {
     const plugin = pathToFileURL(this.#file);
     const startedMs = clock.monotonic();
     try {
-      await this.#checkFile();
-      const grants = await pluginGrants(permissions, plugin);
-      await checkOwn(withLoadGrants(permissions, grants));
+      const grants = await this.#prepare();
       if (this.#isDisposed) throw new Error("the runner stops");
       const running = new PluginProcess({
         label: this.name,
@@ -158,13 +166,26 @@ class ModuleProcessor implements Processor {
       await running.ready;
       return running;
     } catch (error) {
-      const reason = messageOf(error);
-      throw new UserError(
-        `Cannot use module ${this.#file}: ${reason}` +
-          loadAdvice(reason, Deno.build.standalone),
-        { cause: error },
-      );
+      throw this.#unusable(error);
     }
+  }
+
+  #unusable(error: unknown): UserError {
+    const reason = messageOf(error);
+    return new UserError(
+      `Cannot use module ${this.#file}: ${reason}` +
+        loadAdvice(reason, Deno.build.standalone),
+      { cause: error },
+    );
+  }
+
+  /** What it may do so that it can be loaded, where its file is there. */
+  async #prepare() {
+    const { permissions } = this.#config;
+    await this.#checkFile();
+    const grants = await pluginGrants(permissions, pathToFileURL(this.#file));
+    await checkOwn(withLoadGrants(permissions, grants));
+    return grants;
   }
 
   async #checkFile(): Promise<void> {

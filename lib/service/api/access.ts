@@ -49,6 +49,8 @@ export interface AccessOptions {
 interface Session {
   readonly right: Right;
   readonly endsAt: number;
+  /** Aborted when it is ended before its time. */
+  readonly ended: AbortController;
 }
 
 /** Sessions are in memory only: a restart ends them. */
@@ -76,9 +78,18 @@ export class Access {
       headers.get("Authorization") ?? "",
     ) ?? [];
     if (token !== undefined) return await this.rightBy(token, c);
+    return this.#sessionOf(headers)?.right;
+  }
+
+  /** Aborts when the request's session is ended; undefined where it has none. */
+  endOf(headers: Headers): AbortSignal | undefined {
+    return this.#sessionOf(headers)?.ended.signal;
+  }
+
+  #sessionOf(headers: Headers): Session | undefined {
     const now = this.#options.clock.now().getTime();
     return cookiesOf(headers).map((it) => this.#sessions.get(it))
-      .find((it) => it && it.endsAt > now)?.right;
+      .find((it) => it && it.endsAt > now);
   }
 
   /**
@@ -100,17 +111,23 @@ export class Access {
   begin(right: Right): string {
     for (const oldest of this.#sessions.keys()) {
       if (this.#sessions.size < MAX_SESSIONS) break;
-      this.#sessions.delete(oldest);
+      this.#end(oldest);
     }
     const id = randomBytes(32).toString("base64url");
     const endsAt = this.#options.clock.now().getTime() + SESSION_MS;
-    this.#sessions.set(id, { right, endsAt });
+    const ended = new AbortController();
+    this.#sessions.set(id, { right, endsAt, ended });
     return id;
   }
 
-  /** Ends the session of a request. */
+  /** Ends the session of a request, and the streams that it has. */
   end(headers: Headers): void {
-    for (const id of cookiesOf(headers)) this.#sessions.delete(id);
+    for (const id of cookiesOf(headers)) this.#end(id);
+  }
+
+  #end(id: string): void {
+    this.#sessions.get(id)?.ended.abort();
+    this.#sessions.delete(id);
   }
 
   async #refuse(c: Context): Promise<void> {

@@ -71,7 +71,7 @@ export function addEventRoutes(
   service: Service,
   stop: AbortSignal,
 ): void {
-  const { hub, store: { events } } = service;
+  const { hub, access, store: { events } } = service;
 
   function placeOf(text: string | undefined, path: string) {
     if (text === FIRST) return events.first;
@@ -87,8 +87,9 @@ export function addEventRoutes(
     }
     const { after, task, max_lag } = c.req.valid("query");
     const last = c.req.valid("header")["last-event-id"];
+    const ended = access.endOf(c.req.raw.headers);
     const stream = await openStream(service, {
-      stop,
+      stop: ended ? AbortSignal.any([stop, ended]) : stop,
       // A browser that comes back knows better than the address that it has.
       after: placeOf(last, "header.last-event-id") ??
         placeOf(after, "query.after"),

@@ -73,7 +73,7 @@ const pruneRoute = createRoute({
 /** Adds the routes. */
 export function addFileRoutes(
   api: OpenAPIHono,
-  { store: { admin } }: Service,
+  { store: { admin }, prune }: Service,
 ): void {
   api.use(pruneRoute.getRoutingPath(), jsonBody(MAX_BODY_BYTES));
 
@@ -105,7 +105,7 @@ export function addFileRoutes(
   api.openapi(pruneRoute, async (c) => {
     const before = new Date(c.req.valid("json").before);
     try {
-      const { size, ...count } = await admin.prune(before);
+      const { size, ...count } = await prune(before);
       return jsonResponse({
         ...count,
         bytes_before: size?.before ?? null,

@@ -10,7 +10,7 @@ import type { Context, MiddlewareHandler } from "hono";
 import type { Clock } from "../../base/clock.ts";
 import type { Log } from "../../base/log.ts";
 import type { Served } from "../../config/served.ts";
-import type { Store } from "../../store/contract.ts";
+import type { Admin, Store } from "../../store/contract.ts";
 import { parseJson } from "../../task/trace.ts";
 import type { Access } from "./access.ts";
 import type { EventHub } from "./event_hub.ts";
@@ -22,6 +22,8 @@ import { problemSchema } from "./task_schemas.ts";
 /** What routes are given. */
 export interface Service {
   readonly store: Pick<Store, "admin" | "events">;
+  /** Deletes old tasks, and what was theirs on this machine. */
+  readonly prune: Admin["prune"];
   readonly clock: Clock;
   readonly log: Log;
   /** The program's. */

@@ -190,6 +190,7 @@ function overviewToJson(overview: Overview) {
       second,
       count,
     })),
+    simulated_lately: overview.simulatedLately,
   };
 }
 

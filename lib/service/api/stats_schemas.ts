@@ -140,6 +140,9 @@ export const overviewSchema = z.object({
   ended_by_second: z.array(z.object({ second: z.int(), count })).openapi({
     description: "By whole seconds since 1970",
   }),
+  simulated_lately: count.openapi({
+    description: "How many of those were only simulated",
+  }),
 }).openapi("Overview");
 
 /** What to write into a file. */
@@ -174,6 +177,9 @@ export const prunableSchema = z.object(pruned).openapi("Prunable");
 /** How much was deleted, and what the store takes; null where it can't say. */
 export const prunedSchema = z.object({
   ...pruned,
+  folders: count.optional().openapi({
+    description: "Of the tasks, on this machine",
+  }),
   bytes_before: count.nullable(),
   bytes: count.nullable(),
   free_bytes: count.nullable().openapi({

@@ -223,6 +223,7 @@ class ServiceAdmin implements Admin, Disposable {
       endedBySecond: new Map(
         overview.ended_by_second.map(({ second, count }) => [second, count]),
       ),
+      simulatedLately: overview.simulated_lately,
     };
   }
 

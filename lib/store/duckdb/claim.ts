@@ -54,8 +54,8 @@ const isSuspect = (maxAttempts: string) => `
   status = 'running' AND (lease_id IS NOT NULL OR coalesce(rescues, 0) > 0)
   AND ${SPENT} + 1 >= ${limitOf(maxAttempts)}`;
 
-/** Holds for a row that may be held without being begun. */
-const MAY_BE_HELD = "status = 'created' AND lease_id IS NULL";
+/** Holds for a claimable row that may be held without being begun: it never was. */
+const MAY_BE_HELD = "status = 'created'";
 
 /** Options for {@linkcode claimTasks}. */
 export interface ClaimTasksOptions extends ClaimOptions {

@@ -10,10 +10,16 @@ import type { NewTasks } from "../contract.ts";
 import { IdList } from "../id_list.ts";
 import { lengthOf, type NewRow, newRowOf, oneAhead } from "../new_rows.ts";
 import { fittingSets } from "../sets.ts";
-import type { Connection } from "./connection.ts";
+import { type Connection, USE_MORE_MEMORY } from "./connection.ts";
 import type { Database } from "./database.ts";
 import { Values } from "./values.ts";
 import { writeEvents } from "./write.ts";
+
+/**
+ * In characters. DuckDB has it in memory until the commit, and needs as much again
+ * for that: where it has too little then, nobody knows what it has committed.
+ */
+const MUCH_TEXT = 50_000_000;
 
 /**
  * Adds tasks in one transaction, and returns their ids in the same order.
@@ -29,9 +35,16 @@ export async function createTasks(
     return await database.transaction(async (connection) => {
       const at = database.now();
       const ids = new IdList();
+      let length = 0;
       for await (const tasks of oneAhead(incoming.sets())) {
-        for (const set of fittingSets(tasks.map(newRowOf), lengthOf)) {
+        const rows = tasks.map(newRowOf);
+        for (const set of fittingSets(rows, lengthOf)) {
           ids.add(await insert(connection, set, at));
+        }
+        const before = length;
+        for (const row of rows) length += lengthOf(row);
+        if (before <= MUCH_TEXT && length > MUCH_TEXT) {
+          await connection.run(USE_MORE_MEMORY);
         }
       }
       return ids;

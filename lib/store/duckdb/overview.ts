@@ -7,7 +7,7 @@
 import type { Overview, OverviewOptions, ShownTask } from "../contract.ts";
 import type { TaskState } from "../../task/task.ts";
 import type { Connection } from "./connection.ts";
-import { dateOf } from "./rows.ts";
+import { dateOf, IS_SIMULATED_END } from "./rows.ts";
 
 /** Longer texts do not fit on a line anyway; a trace must stay whole. */
 const MAX_TEXT = 500;
@@ -52,9 +52,10 @@ export async function readOverview(
        ORDER BY updated_at DESC, id)) FROM (${WITH_START})`,
     [limit],
   ) ?? [];
-  const seconds = await connection.json<{ second: number; n: number }[]>(
+  const seconds = await connection.json<SecondRow[]>(
     `SELECT to_json(list(t)) FROM (
-       SELECT epoch_ms(occurred_at) // 1000 AS second, count(*) AS n
+       SELECT epoch_ms(occurred_at) // 1000 AS second, count(*) AS n,
+         count(*) FILTER (${IS_SIMULATED_END}) AS simulated
        FROM agent_task_events
        WHERE occurred_at >= $1::TIMESTAMPTZ
          AND kind IN ('completed', 'failed', 'cancelled')
@@ -67,7 +68,14 @@ export async function readOverview(
     runningCount: running[0]?.count ?? 0,
     ended: ended.map(shownTaskOf),
     endedBySecond: new Map(seconds.map(({ second, n }) => [second, n])),
+    simulatedLately: seconds.reduce((sum, it) => sum + it.simulated, 0),
   };
+}
+
+interface SecondRow {
+  readonly second: number;
+  readonly n: number;
+  readonly simulated: number;
 }
 
 interface ShownRow {

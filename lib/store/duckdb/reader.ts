@@ -151,8 +151,11 @@ export class DuckDbReader implements Reader {
     const statements = await this.#connection.extractStatements(question);
     if (statements.count === 1) return await statements.prepare(0);
     throw new UsageError(
-      `Cannot ask ${statements.count} questions at once. ` +
-        "Ask one after the other.",
+      PIVOT.test(question)
+        ? "Cannot run this: which columns there are is not known. Name them: " +
+          "PIVOT tasks ON state IN ('completed', 'failed') USING count(*)"
+        : `Cannot ask ${statements.count} questions at once. ` +
+          "Ask one after the other.",
     );
   }
 
@@ -174,11 +177,18 @@ export class DuckDbReader implements Reader {
 
 const NO_TASKS_VIEW = /Table with name tasks does not exist/i;
 
-/** DuckDB doesn't tell what is explained: what follows is asked by itself. */
-const EXPLAIN = /^\s*EXPLAIN(\s+ANALYZE)?\s/i;
+/**
+ * DuckDB doesn't tell what is explained: what follows is asked by itself. No
+ * comment is skipped: one that we read in another way could hide a COPY.
+ */
+const EXPLAIN =
+  /^\s*EXPLAIN(?:\s+ANALYZE(?=\s)|\s*\(\s*\w+(?:\s+\w+)?(?:\s*,\s*\w+(?:\s+\w+)?)*\s*\))?(?=[\s(])/i;
+
+/** DuckDB makes two statements of it, the first of which writes. */
+const PIVOT = /\bPIVOT\b/i;
 
 const READS_ONLY = "the database is open to be read only, by SELECT and by " +
-  "EXPLAIN before it. Tasks are changed by the other commands: create, cancel, retry, answer, prune. " +
+  "EXPLAIN before it, with no comment in front. Tasks are changed by the other commands: create, cancel, retry, answer, prune. " +
   "agent-runner export writes files.";
 
 const NUMBERS = new Set([

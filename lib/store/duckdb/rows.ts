@@ -5,7 +5,7 @@
  */
 
 import type { TaskJson as PrintedTask } from "../../task/json.ts";
-import { SIMULATED_KEY } from "../../task/shown_state.ts";
+import { SIMULATED_DETAIL, SIMULATED_KEY } from "../../task/shown_state.ts";
 import { printedOf } from "../../task/outcome.ts";
 import type { AgentTask, TaskEvent, TaskEventKind } from "../../task/task.ts";
 import { parseTrace } from "../../task/trace.ts";
@@ -52,6 +52,10 @@ export const IS_CANCELLED = `status = 'failed' AND ${
 }`;
 
 export const IS_SIMULATED = traceHas(SIMULATED_KEY, "true");
+
+/** Holds for the events in which a task was completed and nothing was done. */
+export const IS_SIMULATED_END =
+  `kind = 'completed' AND detail = '${SIMULATED_DETAIL}'`;
 
 /** What `sql` calls the columns: as JSON does, but that times are times. */
 const VIEW_COLUMNS: Readonly<Record<keyof PrintedTask, string>> = {

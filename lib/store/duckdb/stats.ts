@@ -6,7 +6,6 @@
  */
 
 import type { FailureReason, Stats, StatsOptions } from "../contract.ts";
-import { SIMULATED_DETAIL } from "../../task/shown_state.ts";
 import {
   type CountRow,
   measuredShare,
@@ -15,6 +14,7 @@ import {
   type TimesRow,
 } from "../figures.ts";
 import type { Connection, SqlValue } from "./connection.ts";
+import { IS_SIMULATED_END } from "./rows.ts";
 
 /** Reads the figures in the transaction that is open on the connection. */
 export async function readStats(
@@ -45,8 +45,7 @@ const IN_TIME = `occurred_at >= $1::TIMESTAMPTZ
 
 const COUNTS = `
   SELECT (epoch_ms(occurred_at) - $3) // $4 AS bucket, kind, count(*) AS count,
-    count(*) FILTER (kind = 'completed' AND detail = '${SIMULATED_DETAIL}')
-      AS simulated
+    count(*) FILTER (${IS_SIMULATED_END}) AS simulated
   FROM agent_task_events WHERE ${IN_TIME} GROUP BY ALL`;
 
 /**

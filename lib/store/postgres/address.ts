@@ -4,6 +4,8 @@
  * @module
  */
 
+import { isIP } from "node:net";
+import { checkServerIdentity, type PeerCertificate } from "node:tls";
 import { shownDatabase } from "../../base/database_address.ts";
 import { DatabaseError, messageOf } from "../../base/errors.ts";
 import { isOpenToOthers } from "../../base/private.ts";
@@ -12,8 +14,11 @@ import { isOpenToOthers } from "../../base/private.ts";
 export type Tls = false | "prefer" | {
   readonly rejectUnauthorized: boolean;
   readonly ca?: string;
-  /** Of `verify-ca`: whatever name the certificate has. */
-  readonly checkServerIdentity?: () => undefined;
+  /** Left out: as Node does it, by the host's name. */
+  readonly checkServerIdentity?: (
+    name: string,
+    certificate: PeerCertificate,
+  ) => Error | undefined;
 };
 
 /** A server, a database in it and who asks. */
@@ -93,7 +98,7 @@ export function parsePostgresAddress(text: string): PostgresAddress {
     tls: path ? false : tlsOf(
       given("sslmode", "PGSSLMODE") ?? "prefer",
       given("sslrootcert", "PGSSLROOTCERT"),
-      shown,
+      { host, shown },
     ),
     connectTimeout: timeout,
     shown,
@@ -122,7 +127,7 @@ function decoded(text: string): string {
 function tlsOf(
   mode: string,
   rootCert: string | undefined,
-  shown: string,
+  { host, shown }: { readonly host: string; readonly shown: string },
 ): Tls {
   if (!SSL_MODES.includes(mode)) {
     throw wrong(shown, `sslmode=${mode} is none of ${SSL_MODES.join(", ")}`);
@@ -134,11 +139,18 @@ function tlsOf(
   if (mode === "require" && ca === undefined) {
     return { rejectUnauthorized: false };
   }
-  const isFull = mode === "verify-full";
   return {
     rejectUnauthorized: true,
     ...ca === undefined ? {} : { ca },
-    ...isFull ? {} : { checkServerIdentity: () => undefined },
+    // Whatever name it has, or the address, of which Node is not told.
+    ...mode !== "verify-full"
+      ? { checkServerIdentity: () => undefined }
+      : isIP(host)
+      ? {
+        checkServerIdentity: (_, certificate) =>
+          checkServerIdentity(host, certificate),
+      }
+      : {},
   };
 }
 

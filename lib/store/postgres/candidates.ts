@@ -47,7 +47,7 @@ const SHOWN = `id, provider, priority, created_at AS "createdAt", seq,
 
 /** What is asked for: providers, but those without room, and all but some ids. */
 const IS_WANTED = `id <> ALL ($5::uuid[])
-  AND (NOT $6::boolean OR status = 'created' AND lease_id IS NULL)`;
+  AND (NOT $6::boolean OR status = 'created')`;
 const HAS_ROOM = `${isOneOf("$4")} AND coalesce((
   SELECT room > 0 FROM rooms WHERE name = provider),
   (SELECT room > 0 FROM rooms WHERE name = '${OTHERS}'), true)`;

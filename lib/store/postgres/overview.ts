@@ -7,6 +7,7 @@
 import type { TaskState } from "../../task/task.ts";
 import type { Overview, OverviewOptions, ShownTask } from "../contract.ts";
 import type { Connection } from "./connection.ts";
+import { IS_SIMULATED_END } from "./rows.ts";
 
 /** Longer texts do not fit on a line anyway; a trace must stay whole. */
 const MAX_TEXT = 500;
@@ -50,9 +51,11 @@ export async function readOverview(
      ORDER BY updated_at DESC, id`,
     [limit],
   );
-  const seconds = await connection.rows<{ second: number; n: number }>(
+  const seconds = await connection.rows<
+    { second: number; n: number; simulated: number }
+  >(
     `SELECT floor(extract(epoch FROM occurred_at))::bigint AS second,
-       count(*) AS n
+       count(*) AS n, count(*) FILTER (WHERE ${IS_SIMULATED_END}) AS simulated
      FROM agent_task_events
      WHERE occurred_at >= $1::timestamptz
        AND kind IN ('completed', 'failed', 'cancelled')
@@ -65,5 +68,6 @@ export async function readOverview(
     runningCount: live?.n ?? 0,
     ended,
     endedBySecond: new Map(seconds.map(({ second, n }) => [second, n])),
+    simulatedLately: seconds.reduce((sum, it) => sum + it.simulated, 0),
   };
 }

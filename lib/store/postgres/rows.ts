@@ -5,7 +5,7 @@
  */
 
 import { printedOf } from "../../task/outcome.ts";
-import { SIMULATED_KEY } from "../../task/shown_state.ts";
+import { SIMULATED_DETAIL, SIMULATED_KEY } from "../../task/shown_state.ts";
 import type { AgentTask, TaskEvent, TaskEventKind } from "../../task/task.ts";
 import { parseTrace } from "../../task/trace.ts";
 import type { Held } from "../../task/transitions.ts";
@@ -69,6 +69,10 @@ export const IS_CANCELLED = `status = 'failed'
   AND coalesce(trace_value(last_update, 'result') = 'cancelled', false)`;
 export const IS_SIMULATED =
   `coalesce(trace_value(last_update, '${SIMULATED_KEY}') = 'true', false)`;
+
+/** Holds for the events in which a task was completed and nothing was done. */
+export const IS_SIMULATED_END =
+  `kind = 'completed' AND detail = '${SIMULATED_DETAIL}'`;
 
 /** The order in which tasks run; `seq` keeps the order of one batch. */
 export const RUN_ORDER = "priority DESC, created_at, seq";

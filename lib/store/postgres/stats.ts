@@ -5,7 +5,6 @@
  * @module
  */
 
-import { SIMULATED_DETAIL } from "../../task/shown_state.ts";
 import type { FailureReason, Stats, StatsOptions } from "../contract.ts";
 import {
   type CountRow,
@@ -15,6 +14,7 @@ import {
   type TimesRow,
 } from "../figures.ts";
 import type { Connection } from "./connection.ts";
+import { IS_SIMULATED_END } from "./rows.ts";
 
 /** Reads the figures in the transaction that is open on the connection. */
 export async function readStats(
@@ -42,8 +42,7 @@ const bucketOf = (time: string) =>
 
 const COUNTS = `
   SELECT ${bucketOf("occurred_at")} AS bucket, kind, count(*) AS count,
-    count(*) FILTER (WHERE kind = 'completed'
-      AND detail = '${SIMULATED_DETAIL}') AS simulated
+    count(*) FILTER (WHERE ${IS_SIMULATED_END}) AS simulated
   FROM agent_task_events WHERE ${IN_TIME} GROUP BY 1, 2`;
 
 const QUARTILES =

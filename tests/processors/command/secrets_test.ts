@@ -65,13 +65,41 @@ Deno.test("Secrets masks base64 in the midst of other text", () => {
   }
 });
 
-Deno.test("Secrets masks base64 that is broken into lines", () => {
-  const secret = "0123456789abcdef".repeat(8);
-  const encoded = btoa(secret);
-  for (const width of [64, 76]) {
-    const lines = encoded.match(new RegExp(`.{1,${width}}`, "g")) ?? [];
-    assertEquals(new Secrets([secret]).mask(lines.join("\n")), "***");
+for (const [name, mark] of [["LF", "\n"], ["CRLF", "\r\n"]] as const) {
+  Deno.test(`Secrets masks base64 that ${name} breaks into lines, whatever is before it`, () => {
+    const secret = "0123456789abcdef".repeat(8);
+    for (const user of ["", "me:", "you:", "them:", "a".repeat(70)]) {
+      for (const width of [64, 76]) {
+        const encoded = btoa(user + secret).match(
+          new RegExp(`.{1,${width}}`, "g"),
+        )?.join(mark) ?? "";
+        const text = `key:${mark}${encoded}${mark}end`;
+        const masked = new Secrets([secret]).mask(text);
+        assertMatch(masked, /^key:\s+[\w\s]*\*\*\*\s+end$/);
+        for (let at = 0; at <= text.length; at++) {
+          const pieces = [text.slice(0, at), text.slice(at)];
+          assertEquals(streamed(new Secrets([secret]), pieces), masked);
+        }
+      }
+    }
+  });
+}
+
+Deno.test("Secrets masks what colours break", () => {
+  const secret = "a-s3cret-of-mine";
+  const text = "key \x1b[31ma-s3\x1b[1;32mcret-of\x1b[0m-mine\x1b[0m, end";
+  const masked = "key \x1b[31m***\x1b[0m, end";
+  assertEquals(new Secrets([secret]).mask(text), masked);
+  for (let at = 0; at <= text.length; at++) {
+    const pieces = [text.slice(0, at), text.slice(at)];
+    assertEquals(
+      streamed(new Secrets([secret]), pieces),
+      masked,
+      `cut at ${at}`,
+    );
   }
+  // A short one would be found in what is none.
+  assertEquals(new Secrets(["abcd"]).mask("ab\ncd"), "ab\ncd");
 });
 
 Deno.test("Secrets shows at once what can't be part of one", () => {

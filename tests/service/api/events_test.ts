@@ -58,6 +58,8 @@ class Client implements AsyncDisposable {
     const events = [];
     while (events.length < count) {
       const message = await this.next();
+      // Where the events take long to come.
+      if (message?.comment === "still here") continue;
       assertEquals(message?.event, "task", JSON.stringify(message));
       assertEquals(message?.id, String(message?.data.id));
       events.push(message?.data);

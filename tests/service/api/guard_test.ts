@@ -4,7 +4,7 @@ import { RunnerEvents } from "../../../lib/runner/events.ts";
 import { bounded } from "../../../lib/service/api/guard.ts";
 import { Problem } from "../../../lib/service/api/responses.ts";
 import { FakeClock, turn } from "../../support/fake_clock.ts";
-import { until } from "../../support/until.ts";
+import { until, within } from "../../support/until.ts";
 import { type Answer, type Json, TestService } from "../service.ts";
 
 const TASKS = "/api/v1/tasks";
@@ -324,7 +324,16 @@ Deno.test("a session that was ended is worth nothing, and others go on", async (
     const { cookie } = await login(test, TOKEN);
     return cookie.split(";")[0]!;
   }));
+  const [endedStream, otherStream] = await Promise.all(
+    [ended, other].map((Cookie) =>
+      fetch(`${test.url}/api/v1/events`, { headers: { Cookie } })
+    ),
+  );
   await test.send("DELETE", SESSION, { headers: { Cookie: ended } });
+  await within("the end of its stream", endedStream!.text());
+  const reader = otherStream!.body!.getReader();
+  assertEquals((await reader.read()).done, false);
+  await reader.cancel();
   assertEquals((await test.get(TASKS, { Cookie: ended })).status, 401);
   assertEquals((await test.get(TASKS, { Cookie: other })).status, 200);
 });

@@ -75,7 +75,8 @@ Deno.test("GET /metrics shows what a runner beside it did", async () => {
   runner.emit({ type: "claimed" });
   runner.emit({ type: "begun", tasks: [task] });
   assertEquals((await test.ok("/ready")).runner, "claiming");
-  runner.emit({ type: "recorded", task, transition, runMs: 40 });
+  const isSimulated = true;
+  runner.emit({ type: "recorded", task, transition, runMs: 40, isSimulated });
   runner.emit({ type: "committed", rows: 3 });
   const samples = samplesOf((await test.get("/metrics")).body);
   const labels = 'provider="say \\"hi\\"\\n"';
@@ -83,6 +84,7 @@ Deno.test("GET /metrics shows what a runner beside it did", async () => {
     const [name, value] of [
       [`agent_runner_tasks_claimed_total{${labels}}`, 1],
       [`agent_runner_tasks_completed_total{${labels}}`, 1],
+      [`agent_runner_tasks_simulated_total{${labels}}`, 1],
       [`agent_runner_wait_seconds_bucket{le="0.05",${labels}}`, 1],
       [`agent_runner_wait_seconds_bucket{le="0.01",${labels}}`, 0],
       [`agent_runner_run_seconds_sum{${labels}}`, 0.04],

@@ -131,6 +131,8 @@ function testBuckets(test: Test): void {
       buckets: 1,
     });
     assertEquals([bucket?.completed, bucket?.simulated], [2, 1]);
+    const overview = await store.admin.overview({ limit: 1, recentMs: HOUR });
+    assertEquals(overview.simulatedLately, 1);
   });
 
   test("stats() counts what happened to tasks, cancelled ones apart from failed ones", async (subject) => {
@@ -343,6 +345,7 @@ function testOverview(test: Test): void {
     const endedAt = await lastEventAt(store, failed);
     const second = Math.floor(endedAt.getTime() / 1_000);
     assertEquals(overview.endedBySecond, new Map([[second, 1]]));
+    assertEquals(overview.simulatedLately, 0);
   });
 
   test("overview() shows no more than its limit, the longest run first, and counts all", async ({ store, elapse }) => {

@@ -132,6 +132,18 @@ function testHeld(test: Test): void {
     );
   });
 
+  test("claim() holds what a dead runner held and never began", async ({ store, elapse }) => {
+    const ids = await createMany(store, 4);
+    await claim(store, { limit: 1, ahead: 3 });
+    await elapse(LEASE_MS);
+    const first = await createOne(store, { priority: 9 });
+    const { tasks } = await claim(store, { limit: 1, ahead: 9 });
+    assertEquals(
+      tasks.map(({ task }) => [task.id, task.state]),
+      [[first, "running"], ...ids.slice(1).map((id) => [id, "created"])],
+    );
+  });
+
   test("claim() leaves what another holds, while its lease lives", async ({ store, elapse }) => {
     const ids = await createMany(store, 3);
     await claim(store, { limit: 1, ahead: 2 });

@@ -19,6 +19,7 @@ import {
   idsOf,
   LEASE_MS,
   leasesOf,
+  newTask,
   nth,
   record,
   statesOf,
@@ -269,4 +270,26 @@ Deno.test("claim() and record() end their waits for the file with their signals,
   assertEquals(await holder.hear(), '"closed"');
   const { results } = await record(store, complete(nth(tasks, 0)));
   assertEquals(results, ["written"]);
+});
+
+Deno.test("create() has the memory that much text takes until it is committed, where there is such already", async () => {
+  using folder = new Folder();
+  const text = new Uint8Array(750_000);
+  for (let batch = 1; batch <= 2; batch++) {
+    // As the next command of a script would.
+    await using store = await openDuckDbStore(`${folder.path}/tasks.duckdb`);
+    await store.admin.create({
+      count: 150,
+      *sets() {
+        for (let n = 0; n < 150; n++) {
+          for (let at = 0; at < text.length; at += 50_000) {
+            crypto.getRandomValues(text.subarray(at, at + 50_000));
+          }
+          yield [newTask({ instruction: text.toBase64() })];
+        }
+      },
+    });
+    const { counts: [count] } = await store.admin.count();
+    assertEquals(count?.count, 150 * batch);
+  }
 });

@@ -1,0 +1,65 @@
+/**
+ * Deletes old tasks together with the folders that were theirs.
+ *
+ * @module
+ */
+
+import { messageOf } from "../base/errors.ts";
+import type { Log } from "../base/log.ts";
+import type { Config } from "../config/config.ts";
+import { foldersOf, type TaskFolder } from "../processors/workspaces.ts";
+import type { Admin, Pruned } from "../store/contract.ts";
+
+/** Options for {@linkcode pruneTasks}. */
+export interface PruneTasksOptions {
+  readonly config: Config;
+  readonly log: Log;
+}
+
+/** How many folders are looked up at once. */
+const SET = 100;
+
+/** {@linkcode Admin.prune}, on the machine that has the folders. */
+export async function pruneTasks(
+  admin: Admin,
+  before: Date,
+  { config, log }: PruneTasksOptions,
+): Promise<Pruned> {
+  const old: TaskFolder[] = [];
+  for await (const set of inSets(foldersOf(config))) {
+    const tasks = await Promise.all(set.map((it) => admin.get(it.taskId)));
+    // A folder without a task may be another database's.
+    old.push(...set.filter((_, index) => {
+      const task = tasks[index];
+      return task !== undefined && task.updatedAt < before;
+    }));
+  }
+  const pruned = await admin.prune(before);
+  let folders = 0;
+  for (const { taskId, path } of old) {
+    if (await admin.get(taskId)) continue;
+    try {
+      await Deno.remove(path, { recursive: true });
+      folders++;
+    } catch (error) {
+      const reason = messageOf(error);
+      log.warning(`Cannot remove the folder of task ${taskId}: ${reason}`, {
+        event: "folder_left",
+        task: taskId,
+        path,
+        error: reason,
+      });
+    }
+  }
+  return { ...pruned, folders };
+}
+
+async function* inSets<T>(all: AsyncIterable<T>): AsyncGenerator<T[]> {
+  let set: T[] = [];
+  for await (const one of all) {
+    if (set.push(one) < SET) continue;
+    yield set;
+    set = [];
+  }
+  yield set;
+}
