@@ -1,6 +1,7 @@
 import { assertEquals, assertGreater } from "@std/assert";
 import { runFullLoad } from "./full_load.ts";
 import { runMixed } from "./mixed.ts";
+import { hasPostgres, sharedServer } from "../support/postgres_server.ts";
 import { Random } from "./random.ts";
 import type { Report } from "./session.ts";
 
@@ -21,6 +22,17 @@ function assertRight({ problems, ...counts }: Report): void {
 Deno.test("runners that are killed, frozen and stopped at random lose nothing and finish nothing twice", async () => {
   const random = new Random(seed);
   assertRight(await runMixed({ random, seconds: 7, runners: 2 }));
+});
+
+Deno.test({
+  name:
+    "runners on PostgreSQL that are killed, frozen and stopped at random lose nothing and finish nothing twice",
+  ignore: !hasPostgres,
+  async fn() {
+    const random = new Random(seed);
+    const server = sharedServer();
+    assertRight(await runMixed({ random, seconds: 7, runners: 3, server }));
+  },
 });
 
 for (const isExclusive of [true, false]) {

@@ -1,6 +1,6 @@
 /**
- * `deno task chaos [--seconds 300] [--runners 3] [--seed 1] [--only NAME]`: torments
- * databases for so long, and checks what is left of each.
+ * `deno task chaos [--seconds 300] [--runners 3] [--seed 1] [--only NAME]
+ * [--postgres]`: torments databases for so long, and checks what is left of each.
  *
  * `deno task chaos --crash [--creates 2000] [--others 500] [--program FOLDER]`: calls
  * the program side by side, and counts the calls that end by a signal; FOLDER is
@@ -13,6 +13,7 @@ import { parseArgs } from "@std/cli/parse-args";
 import { callSideBySide } from "./crash.ts";
 import { runFullLoad } from "./full_load.ts";
 import { runMixed } from "./mixed.ts";
+import { PostgresServer } from "../support/postgres_server.ts";
 import { Random } from "./random.ts";
 import {
   addReport,
@@ -35,7 +36,7 @@ const SESSIONS: Readonly<
 };
 
 const flags = parseArgs(Deno.args, {
-  boolean: ["crash"],
+  boolean: ["crash", "postgres"],
   string: [
     "seed",
     "seconds",
@@ -59,8 +60,10 @@ async function torment(): Promise<readonly string[]> {
   const endAt = performance.now() + Number(flags.seconds) * 1_000;
   const random = new Random(seed);
   const sum = noReport();
+  using server = flags.postgres ? PostgresServer.start() : undefined;
   const sessions = Object.entries(SESSIONS).filter(([name]) =>
-    flags.only === undefined || flags.only === name
+    (flags.only === undefined || flags.only === name) &&
+    !(server && name === "exclusive")
   );
   if (sessions.length === 0) {
     return [`Unknown: ${flags.only}. There are ${Object.keys(SESSIONS)}.`];
@@ -71,7 +74,7 @@ async function torment(): Promise<readonly string[]> {
       const leftSeconds = (endAt - performance.now()) / 1_000;
       if (leftSeconds <= 0) break;
       const seconds = Math.min(SESSION_SECONDS, leftSeconds);
-      const report = await run({ random, seconds, runners });
+      const report = await run({ random, seconds, runners, server });
       addReport(sum, report);
       const { kills, freezes, stops, tasks, programs, died } = report;
       console.log(

@@ -6,6 +6,7 @@
  */
 
 import { type CliProcess, ENABLED, Folder } from "../cli/cli.ts";
+import type { PostgresServer } from "../support/postgres_server.ts";
 import { programConfig } from "../support/journal.ts";
 import { until } from "../support/until.ts";
 import {
@@ -32,8 +33,10 @@ export interface SessionOptions {
   readonly random: Random;
   /** When no new runners are started any more. */
   readonly seconds: number;
-  /** How many share the file. */
+  /** How many share the database. */
   readonly runners: number;
+  /** A PostgreSQL server, in place of a file. Its tables are made anew. */
+  readonly server?: PostgresServer;
 }
 
 /** What was done, and what came of it. */
@@ -99,7 +102,9 @@ export class Session implements Disposable {
   readonly random: Random;
   readonly report = noReport();
   readonly #folder = new Folder();
-  readonly #path = `${this.#folder.path}/handsfree.duckdb`;
+  readonly #server: PostgresServer | undefined;
+  /** Where the programs find the database. */
+  readonly #env: Readonly<Record<string, string>>;
   readonly #files = {
     journal: `${this.#folder.path}/journal`,
     locks: `${this.#folder.path}/locks`,
@@ -111,8 +116,11 @@ export class Session implements Disposable {
   /** By process id. */
   readonly #runners = new Map<number, RunnerLife>();
 
-  constructor({ random, seconds }: SessionOptions, leaseMs: number) {
+  constructor({ random, seconds, server }: SessionOptions, leaseMs: number) {
     this.random = random;
+    this.#server = server;
+    this.#env = server ? { HANDSFREE_DB: server.address() } : {};
+    server?.ask("DROP SCHEMA IF EXISTS agent_runner CASCADE");
     this.#leaseMs = leaseMs;
     this.#endAt = performance.now() + seconds * 1_000;
     this.#folder.write("journal", "");
@@ -141,6 +149,7 @@ export class Session implements Disposable {
       {
         env: {
           ...ENABLED,
+          ...this.#env,
           HANDSFREE_AGENT_TASK_COMPLETION_DELAY: String(seconds),
         },
       },
@@ -234,7 +243,7 @@ export class Session implements Disposable {
     ).join("\n");
     await using process = this.#folder.start(
       ["create", "--file=-", "--json", DB_WAIT],
-      { stdin },
+      { stdin, env: this.#env },
     );
     if (isKilled) {
       await pause(this.random.between(100, 250));
@@ -278,7 +287,7 @@ export class Session implements Disposable {
     try {
       const states = new Map(
         await readJson<[string, string][]>(
-          this.#path,
+          await this.#readable(),
           "SELECT to_json(list([id::TEXT, status])) FROM agent_tasks",
         ),
       );
@@ -316,7 +325,7 @@ export class Session implements Disposable {
         "the end of the last program",
         () => isNothingLocked(this.#files.locks),
       );
-      const history = await readHistory(this.#path);
+      const history = await readHistory(await this.#readable());
       const runners = this.#runners;
       const tasks = checkHistory(history, {
         batches: this.#batches,
@@ -367,16 +376,32 @@ export class Session implements Disposable {
     args: readonly string[],
     ...codes: number[]
   ): Promise<string | undefined> {
-    const { code, stdout, stderr } = await this.#folder.run([...args, DB_WAIT]);
+    const { code, stdout, stderr } = await this.#folder.run(
+      [...args, DB_WAIT],
+      { env: this.#env },
+    );
     if (code === 0 || codes.includes(code)) return stdout;
     if (code === 3 && isBusy(stderr)) this.report.refused++;
     else this.#problem(`${args[0]} ended with ${code}`, stderr);
     return undefined;
   }
 
+  /** The path of a file with everything: of a server's, a copy. */
+  async #readable(): Promise<string> {
+    if (!this.#server) return `${this.#folder.path}/handsfree.duckdb`;
+    const path = `${this.#folder.path}/copy.duckdb`;
+    for (const name of this.#folder.names()) {
+      if (name.startsWith("copy.duckdb")) {
+        Deno.removeSync(`${this.#folder.path}/${name}`);
+      }
+    }
+    await this.#folder.ok(["copy", this.#server.address(), path]);
+    return path;
+  }
+
   async #isUnfinished(): Promise<boolean> {
     const count = await readJson<number>(
-      this.#path,
+      await this.#readable(),
       `SELECT to_json(count(*)) FROM agent_tasks
        WHERE status NOT IN ('completed', 'failed')`,
     );
