@@ -230,7 +230,8 @@ export class Pass {
     if (now >= this.#pruneAt) await this.#prune();
     if (now < this.#endAbandonedAt) return;
     this.#endAbandonedAt = now + ABANDONED_MS;
-    this.#tidiedAt = clock.now();
+    // By the store's clock, and not after that: this machine's may differ.
+    this.#tidiedAt = this.#claimedAt;
     const ended = await queue.endAbandoned({
       maxAttempts: settings.maxAttempts,
       signal: this.#options.stop,

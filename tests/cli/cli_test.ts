@@ -57,7 +57,7 @@ Deno.test("help COMMAND, COMMAND --help and COMMAND -h show its flags", async ()
     ]);
     assertStringIncludes(word, `Usage: agent-runner ${name} `);
     assertEquals(long, word);
-    for (const flag of [...names, "--db-path", "--help"]) {
+    for (const flag of [...names, "--db", "--help"]) {
       assertMatch(word, new RegExp(`^  .*${flag}\\b`, "m"));
     }
   }

@@ -276,7 +276,12 @@ export async function ensureSchema(
   options: { readonly waitMs?: number; readonly signal?: AbortSignal } = {},
 ): Promise<number> {
   const { shown } = database;
-  const found = await database.read(readVersion, options);
+  const { found, isRestored } = await database.read(async (connection) => {
+    const found = await readVersion(connection);
+    const isRestored = found === VERSION && await hasFuture(connection);
+    return { found, isRestored };
+  }, options);
+  if (isRestored) await database.transaction(renumber, options);
   if (stepsFrom(found, shown).length === 0) return found;
   return await database.transaction(async (connection) => {
     await connection.rows("SELECT pg_advisory_xact_lock($1)", [LOCK]);
@@ -292,4 +297,36 @@ export async function ensureSchema(
     for (const step of steps) await connection.run(step);
     return version;
   }, { ...options, timeoutMs: LONG_MS });
+}
+
+const IS_FUTURE = (xid: string) =>
+  `${xid} >= pg_snapshot_xmax(pg_current_snapshot())`;
+
+/**
+ * Whether there are transactions that this server did not have: those of the server
+ * of which the dump was that was restored here.
+ */
+async function hasFuture(connection: Connection): Promise<boolean> {
+  const [row] = await connection.rows<{ has: boolean }>(
+    `SELECT EXISTS (
+       SELECT FROM agent_task_events WHERE ${IS_FUTURE("xid")}) AS has`,
+  );
+  return row?.has ?? false;
+}
+
+/** Without it, what they wrote could be read only when this server is as far. */
+async function renumber(connection: Connection): Promise<void> {
+  await connection.rows("SELECT pg_advisory_xact_lock($1)", [LOCK]);
+  for (
+    const [table, xid] of [
+      ["agent_task_events", "xid"],
+      ["agent_webhook_endpoints", "last_xid"],
+      ["agent_webhook_deliveries", "event_xid"],
+    ] as const
+  ) {
+    await connection.run(
+      `UPDATE ${table} SET ${xid} = pg_current_xact_id()
+       WHERE ${IS_FUTURE(xid)} AND ${xid} <> pg_current_xact_id()`,
+    );
+  }
 }

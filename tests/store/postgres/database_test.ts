@@ -392,3 +392,53 @@ test("what the server can't keep is kept as U+FFFD, wherever it is given", async
   }
   assertEquals(await store.admin.find("\0", 9), []);
 });
+
+test("events of a dump that was restored into another server are told, each receiver's once", async () => {
+  await using subject = await openSubject();
+  await using backdoor = new Backdoor(sharedServer().address());
+  const subscription = {
+    endpoint: "https://example.com/",
+    events: ["completed"],
+  } as const;
+  const exchange = async (store: Store) => {
+    const { deliveries } = await store.outbox.exchange(subscription, {
+      results: [],
+      limit: 100,
+      leaseMs: HOUR,
+      patience: { ms: HOUR, tries: 9 },
+    });
+    return deliveries.map(({ taskId }) => taskId);
+  };
+  const { store } = subject;
+  await store.outbox.register([subscription]);
+  await createMany(store, 2);
+  const [early, late] = (await claim(store)).tasks;
+  assert(early && late);
+  await record(store, complete(early));
+  assertEquals(await exchange(store), [early.task.id]);
+  await record(store, complete(late));
+  // That server had many more transactions.
+  const far = "(xid::text::bigint + 1000000000)::text::xid8";
+  await backdoor.ask(`UPDATE agent_task_events SET xid = ${far}`);
+  for (
+    const [table, name] of [
+      ["endpoints", "last_xid"],
+      ["deliveries", "event_xid"],
+    ] as const
+  ) {
+    await backdoor.ask(
+      `UPDATE agent_webhook_${table} SET ${name} = ${
+        far.replace("xid:", `${name}:`)
+      }`,
+    );
+  }
+  await using restored = await open();
+  const { events } = await restored.events.after(restored.events.first, {
+    limit: 100,
+  });
+  assertEquals(events.map(({ kind }) => kind), [
+    ...["created", "created", "started", "started"],
+    ...["completed", "completed"],
+  ]);
+  assertEquals(await exchange(restored), [late.task.id]);
+});
