@@ -23,7 +23,8 @@ function deployed(name: string): Promise<string> {
 
 /** Fails where a variable of agent-runner's is none. */
 function assertVariables(names: readonly string[]): void {
-  const known = Object.values<Setting>(SETTINGS).map(({ env }) => env);
+  const known = Object.values<Setting>(SETTINGS)
+    .flatMap(({ env, earlier }) => [env, earlier?.env]);
   const unknown = names.filter((name) =>
     name.startsWith("HANDSFREE_") && !known.includes(name)
   );
@@ -84,6 +85,58 @@ Deno.test("deploy/kubernetes.yaml hangs together, and names a configuration that
   assertEquals(file.mistakes, []);
   assert(file.providers);
   assertVariables(container.env.map((it: Yaml) => it.name));
+});
+
+Deno.test("deploy/kustomization.yaml patches what is in kubernetes.yaml", async () => {
+  const [{ resources, patches }] = parseAll(
+    await deployed("kustomization.yaml"),
+  ) as Yaml[];
+  assertEquals(resources, ["kubernetes.yaml"]);
+  const all = parseAll(await deployed("kubernetes.yaml")) as Yaml[];
+  const patched = new Map(patches.map(({ target, patch }: Yaml) => {
+    const found = all.find(({ kind, metadata }) =>
+      kind === target.kind && metadata.name === target.name
+    );
+    assert(found, JSON.stringify(target));
+    return [target.kind, { found, patch: (parseAll(patch) as Yaml[])[0] }];
+  })) as Map<string, Yaml>;
+  const { found, patch } = patched.get("Deployment");
+  const partsOf = ({ spec: { template: { spec } } }: Yaml) => ({
+    container: spec.containers[0],
+    names: [...spec.containers, ...spec.volumes].map((it: Yaml) => it.name),
+  });
+  const before = partsOf(found);
+  const after = partsOf(patch);
+  for (const name of after.names) assert(before.names.includes(name), name);
+  const envOf = ({ container }: Yaml) =>
+    container.env.map((it: Yaml) => it.name);
+  assertVariables(envOf(after));
+  const [{ name }] = after.container.env.filter((it: Yaml) => it.$patch);
+  assert(envOf(before).includes(name), name);
+});
+
+Deno.test("deploy/compose.yaml runs what there is, on a database that it has", async () => {
+  const { services, volumes } =
+    (parseAll(await deployed("compose.yaml")) as Yaml[])[0];
+  const { postgres, runner, service } = services;
+  for (const { command, environment, depends_on } of [runner, service]) {
+    assertVariables(Object.keys(environment));
+    assert(parse(command).command);
+    assertEquals(Object.keys(depends_on), ["postgres"]);
+    const { hostname, username, pathname } = new URL(environment.HANDSFREE_DB);
+    assert(hostname in services);
+    assertEquals(
+      [username, pathname],
+      [
+        postgres.environment.POSTGRES_USER,
+        `/${postgres.environment.POSTGRES_DB}`,
+      ],
+    );
+  }
+  assertEquals(
+    postgres.volumes.map((it: string) => it.split(":")[0]),
+    Object.keys(volumes),
+  );
 });
 
 Deno.test("npmFlags refuse a package that the lock file does not know", async () => {
