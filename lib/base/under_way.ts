@@ -10,10 +10,25 @@ import { type Clock, systemClock } from "./clock.ts";
 
 const underWay = new Set<Promise<unknown>>();
 
+/**
+ * How often the event loop comes round while something is under way, in
+ * milliseconds. On a busy machine Deno may sleep though a native call has ended
+ * (seen once in some million calls, with 2.9.6): it hears of that when it comes
+ * round for something else, and a process that waits for nothing else never does.
+ */
+const ROUND_MS = 1_000;
+let rounds: ReturnType<typeof setInterval> | undefined;
+
 /** Has the process's end wait for this; returns the same promise. */
 export function track<T>(work: Promise<T>): Promise<T> {
   underWay.add(work);
-  const done = () => underWay.delete(work);
+  rounds ??= setInterval(() => {}, ROUND_MS);
+  const done = () => {
+    underWay.delete(work);
+    if (underWay.size > 0) return;
+    clearInterval(rounds);
+    rounds = undefined;
+  };
   work.then(done, done);
   return work;
 }

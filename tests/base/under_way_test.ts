@@ -63,3 +63,29 @@ Deno.test("track() gives back what it was given", async () => {
   assertStrictEquals(track(promise), promise);
   assertEquals(await settled(LIMIT_MS), true);
 });
+
+Deno.test("track() has the event loop come round while something is under way, and no longer", async () => {
+  const { setInterval: start, clearInterval: end } = globalThis;
+  const running = new Map<unknown, number | undefined>();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  try {
+    globalThis.setInterval = ((work: () => void, ms?: number) => {
+      const timer = start(work, ms);
+      running.set(timer, ms);
+      return timer;
+    }) as typeof setInterval;
+    globalThis.clearInterval = ((timer?: number) => {
+      running.delete(timer);
+      end(timer);
+    }) as typeof clearInterval;
+    track(promise);
+    track(Promise.resolve());
+    await turn();
+    assertEquals([...running.values()], [1_000]);
+    resolve();
+    await turn();
+    assertEquals(running.size, 0);
+  } finally {
+    Object.assign(globalThis, { setInterval: start, clearInterval: end });
+  }
+});

@@ -155,6 +155,7 @@ Deno.test("run --json prints the guide's result and nothing else; a failed task 
     ["tasks_released", 0],
     ["tasks_skipped", 0],
     ["tasks_simulated", 2],
+    ["left", { created: 0, running: 0, needs_input: 0, due_seconds: null }],
   ]);
   assertMatch(timestamp, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d/);
   assertMatch(stderr, new RegExp(`ERROR - Task ${bad} failed: No luck`));
@@ -571,7 +572,7 @@ Deno.test("a killed runner's task is taken over when its lease has run out, with
   assertFalse(orphan.lease_owner === null);
 
   await using runner = folder.start(
-    ["run", "--loop", "--interval=3600", "--lease=0.5"],
+    ["run", "--loop", "--interval=3600"],
     { env: AT_ONCE },
   );
   await runner.line(new RegExp(`Task ${id} completed`));
