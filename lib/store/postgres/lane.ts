@@ -15,6 +15,7 @@ export class Lane {
   readonly #waiting: (() => void)[] = [];
   readonly #idle: Session[] = [];
   #inUse = 0;
+  #isClosing = false;
 
   constructor(address: PostgresAddress, max: number) {
     this.#address = address;
@@ -44,7 +45,9 @@ export class Lane {
       throw error;
     } finally {
       this.#inUse--;
-      this.#waiting.shift()?.();
+      // Who closes waits for all of them.
+      const next = this.#isClosing ? this.#waiting.length : 1;
+      for (const go of this.#waiting.splice(0, next)) go();
     }
   }
 
@@ -63,8 +66,10 @@ export class Lane {
     });
   }
 
-  /** To be called when nothing is under way. */
+  /** When what was asked for before is done. */
   async close(): Promise<void> {
+    this.#isClosing = true;
+    while (this.#inUse > 0) await this.#turn(undefined);
     await Promise.all(this.#idle.splice(0).map((session) => session.close()));
   }
 }
