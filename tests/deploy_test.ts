@@ -23,7 +23,8 @@ function deployed(name: string): Promise<string> {
 
 /** Fails where a variable of agent-runner's is none. */
 function assertVariables(names: readonly string[]): void {
-  const known = Object.values<Setting>(SETTINGS).map(({ env }) => env);
+  const known = Object.values<Setting>(SETTINGS)
+    .flatMap(({ env, earlier }) => [env, earlier?.env]);
   const unknown = names.filter((name) =>
     name.startsWith("HANDSFREE_") && !known.includes(name)
   );
