@@ -6,7 +6,7 @@ import { main } from "../main.ts";
 
 const folder = await Deno.makeTempDir({ prefix: "agent-runner-demo-" });
 const database = `${folder}/demo.duckdb`;
-Deno.env.set("HANDSFREE_DB_PATH", database);
+Deno.env.set("HANDSFREE_DB", database);
 Deno.env.set("HANDSFREE_AGENT_RUNNER_ENABLED", "true");
 
 const STEPS = [
