@@ -137,6 +137,7 @@ export async function copyArchive(
 ): Promise<CopyCounts> {
   return await from.read(async (source) => {
     const afterEvent = await to.read((target) => placeIn(target, source));
+    await to.prepare(Number((await source.lastEvent())?.id ?? 0));
     for (const table of ARCHIVE_TABLES) {
       const total = await source.count(table);
       let done = table === "events" && afterEvent > 0
@@ -149,7 +150,6 @@ export async function copyArchive(
         onProgress({ table, done, total });
       }
     }
-    await to.complete();
     return await to.read((target) => countBoth(source, target));
   });
 }

@@ -710,10 +710,13 @@ export type ArchiveRow = Readonly<Record<string, string | number | null>>;
 export interface Archive {
   /** Reads it as it is at one moment; of a file, nobody else has it meanwhile. */
   read<T>(work: (contents: Contents) => Promise<T>): Promise<T>;
+  /**
+   * Makes ready for all of another: empties the outbox, and has events that are not
+   * copied be numbered after that one.
+   */
+  prepare(lastEvent: number): Promise<void>;
   /** Adds rows in the order in which they were read. Those there are, it replaces. */
   write(table: ArchiveTable, rows: readonly ArchiveRow[]): Promise<void>;
-  /** Has what comes next be numbered after what was written, and tells of it. */
-  complete(): Promise<void>;
 }
 
 /** What there is in an archive at one moment. */

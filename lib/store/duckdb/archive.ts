@@ -42,17 +42,22 @@ export class DuckDbArchive implements Archive {
     });
   }
 
-  async complete(): Promise<void> {
+  async prepare(lastEvent: number): Promise<void> {
     await this.#database.transaction(async (connection) => {
+      if (await hasOutbox(connection)) {
+        for (const table of ["endpoints", "deliveries"] as const) {
+          await connection.run(`DELETE FROM ${ARCHIVE[table].name}`);
+        }
+      }
       // A sequence can't be set, but it can be used up.
       await connection.json(
-        `SELECT to_json(max(nextval('agent_task_event_ids'))) FROM range((
-           SELECT coalesce(max(id), 0) FROM agent_task_events) - (
+        `SELECT to_json(max(nextval('agent_task_event_ids')))
+         FROM range($1::BIGINT - (
            SELECT coalesce(last_value, 0) FROM duckdb_sequences()
            WHERE sequence_name = 'agent_task_event_ids'))`,
+        [lastEvent],
       );
     });
-    this.#database.announce();
   }
 }
 
@@ -177,15 +182,6 @@ async function insert(
   const given = `(SELECT unnest(from_json_strict($1, '${type}'),
     recursive := true))`;
   const json = [JSON.stringify(rows)];
-  // Of the events, only new ones come.
-  if (isOfOutbox(table)) {
-    const keys = key.join(", ");
-    await connection.run(
-      `DELETE FROM ${name}
-       WHERE (${keys}) IN (SELECT (${keys}) FROM ${given})`,
-      json,
-    );
-  }
   const others = names.filter((it) => !key.includes(it));
   await connection.run(
     `INSERT INTO ${name} (${names.join(", ")})

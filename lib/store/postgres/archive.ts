@@ -38,21 +38,25 @@ export class PostgresArchive implements Archive {
   ): Promise<void> {
     await this.#database.transaction(
       (connection) => insert(connection, table, rows),
-      { wakes: "nobody", timeoutMs: LONG_MS },
+      {
+        wakes: table === "tasks" ? "tasks" : "nobody",
+        timeoutMs: LONG_MS,
+      },
     );
   }
 
-  async complete(): Promise<void> {
-    await this.#database.transaction(
-      (connection) =>
-        connection.rows(
-          `SELECT setval(pg_get_serial_sequence('agent_task_events', 'id'), id)
-           FROM (SELECT max(id) AS id FROM agent_task_events) last
-           WHERE id IS NOT NULL`,
-        ),
-      { timeoutMs: LONG_MS },
-    );
-    this.#database.announcements.tell("tasks");
+  async prepare(lastEvent: number): Promise<void> {
+    await this.#database.transaction(async (connection) => {
+      for (const table of ["endpoints", "deliveries"] as const) {
+        await connection.run(`DELETE FROM ${ARCHIVE[table].name}`);
+      }
+      if (lastEvent === 0) return;
+      await connection.rows(
+        `SELECT setval(pg_get_serial_sequence('agent_task_events', 'id'),
+           greatest($1::bigint, (SELECT max(id) FROM agent_task_events)))`,
+        [lastEvent],
+      );
+    }, { wakes: "nobody", timeoutMs: LONG_MS });
   }
 }
 
@@ -198,8 +202,8 @@ async function insert(
      SELECT ${values.join(", ")}
      FROM json_to_recordset($1::json) AS r (${types.join(", ")})
      ${
-      // Of the events, only new ones come.
-      table === "events"
+      // Of the events, only new ones come, and the outbox was emptied.
+      !isTasks
         ? ""
         : `ON CONFLICT (${key.join(", ")}) DO UPDATE SET ${
           others.map((it) => `${it} = excluded.${it}`).join(", ")

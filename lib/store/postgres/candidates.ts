@@ -52,38 +52,63 @@ const HAS_ROOM = `${isOneOf("$4")} AND coalesce((
   SELECT room > 0 FROM rooms WHERE name = provider),
   (SELECT room > 0 FROM rooms WHERE name = '${OTHERS}'), true)`;
 
-const READY =
-  "status IN ('created', 'running') AND lease_id IS NULL AND run_at IS NULL";
+/** Holds for a row that could be claimed but for the time of its `run_at`. */
+const IS_FREE_TO_RUN = "status IN ('created', 'running') AND lease_id IS NULL";
+
+/** Holds for such a row whose time has come, or that has none. */
+export const IS_READY =
+  `${IS_FREE_TO_RUN} AND (run_at IS NULL OR run_at = come_at)`;
+
+/** Holds for one of which nobody has noted that its time has come. */
+export const IS_COMING =
+  `${IS_FREE_TO_RUN} AND run_at IS NOT NULL AND run_at IS DISTINCT FROM come_at`;
+
+/** Noted in one claim: all of a night's tasks at once would hold it up. */
+const NOTED = 1_000;
+
+/**
+ * Notes what has become due, so that it is in the order of all that is ready: to
+ * sort what is due at each claim takes as long as there is much of it. Says whether
+ * there may be more.
+ */
+export async function noteDue(
+  connection: Connection,
+  at: Date,
+): Promise<{ readonly hasMore: boolean }> {
+  const count = await connection.run(
+    `UPDATE agent_tasks SET come_at = run_at WHERE id IN (
+       SELECT id FROM agent_tasks
+       WHERE ${IS_COMING} AND run_at <= $1::timestamptz
+       ORDER BY run_at LIMIT ${NOTED} FOR UPDATE SKIP LOCKED)`,
+    [at],
+  );
+  return { hasMore: count === NOTED };
+}
 
 /**
  * The providers of what is ready, by a look into the index for each; of each the
- * first few; then what was waited for, and what the dead have left, which is little.
- * What another runner is about to take is passed over.
+ * first few; then what the dead have left, which is little. What another runner is
+ * about to take is passed over.
  */
 const candidatesSql = (lock: string) => `
   WITH RECURSIVE rooms AS (
     SELECT name, room FROM json_to_recordset($7::json)
       AS r (name text, room bigint)),
   providers AS (
-    (SELECT provider FROM agent_tasks WHERE ${READY}
+    (SELECT provider FROM agent_tasks WHERE ${IS_READY}
      ORDER BY provider LIMIT 1)
     UNION ALL
     SELECT (SELECT t.provider FROM agent_tasks t
-      WHERE ${READY} AND t.provider > p.provider
+      WHERE ${IS_READY} AND t.provider > p.provider
       ORDER BY t.provider LIMIT 1)
     FROM providers p WHERE p.provider IS NOT NULL)
   SELECT ready.* FROM providers p CROSS JOIN LATERAL (
     SELECT ${SHOWN} FROM agent_tasks
-    WHERE provider = p.provider AND ${READY} AND ${IS_OPEN} AND ${IS_WANTED}
+    WHERE provider = p.provider AND ${IS_READY} AND ${IS_OPEN} AND ${IS_WANTED}
     ORDER BY ${RUN_ORDER} LIMIT $3 ${lock}) ready
   WHERE p.provider IS NOT NULL AND ${
   HAS_ROOM.replace(/\bprovider\b/g, "p.provider")
 }
-  UNION ALL SELECT * FROM (
-    SELECT ${SHOWN} FROM agent_tasks
-    WHERE run_at <= $1::timestamptz AND ${IS_OPEN} AND ${IS_WANTED}
-      AND ${HAS_ROOM}
-    ORDER BY ${RUN_ORDER} LIMIT $3 ${lock}) due
   UNION ALL SELECT * FROM (
     SELECT ${SHOWN} FROM agent_tasks
     WHERE ${IS_LEFT} AND ${IS_DUE} AND ${IS_WANTED} AND ${HAS_ROOM}

@@ -9,7 +9,11 @@ import { begin } from "../../task/transitions.ts";
 import { Changes } from "../changes.ts";
 import type { Claim } from "../contract.ts";
 import { roomAfter } from "../decisions.ts";
-import { type CandidateOptions, findCandidates } from "./candidates.ts";
+import {
+  type CandidateOptions,
+  findCandidates,
+  noteDue,
+} from "./candidates.ts";
 import type { Connection } from "./connection.ts";
 import { HELD, heldOf, type HeldRow, uuids } from "./rows.ts";
 import { changing, writeChanges } from "./write.ts";
@@ -37,7 +41,11 @@ export async function claimTasks(
     leaseId: crypto.randomUUID(),
     expiresAt: new Date(at.getTime() + given.leaseMs),
   };
-  const begun = limit > 0 ? await beginTasks(connection, options) : NOTHING;
+  const due = given.taskId === undefined
+    ? await noteDue(connection, at)
+    : { hasMore: false };
+  const ready = limit > 0 ? await beginTasks(connection, options) : NOTHING;
+  const begun = { ...ready, hasMore: ready.hasMore || due.hasMore };
   const { tasks, waitsForIdle } = begun;
   // Fewer than wanted: there are no others, or their texts are large.
   const isAlone = tasks[0]?.isAlone ?? false;

@@ -8,6 +8,7 @@ import { DatabaseError } from "../../base/errors.ts";
 import type { TaskJson } from "../../task/json.ts";
 import type { Connection } from "./connection.ts";
 import { type Database, LONG_MS, SCHEMA } from "./database.ts";
+import { IS_COMING, IS_READY } from "./candidates.ts";
 import {
   IS_CANCELLED,
   IS_RETRYING,
@@ -44,10 +45,14 @@ export const TASK_COLUMNS = {
   rescues: "integer NOT NULL DEFAULT 0",
 };
 
-/** What is only here: the order of one batch, and what a task repeats. */
+/**
+ * What is only here: the order of one batch, what a task repeats, and which
+ * `run_at` has come, as a claim has noted.
+ */
 const OWN_COLUMNS = {
   seq: "bigint NOT NULL GENERATED ALWAYS AS IDENTITY",
   retry_of: "uuid",
+  come_at: "timestamptz",
 };
 
 /** The columns of the history, as `export` gives them. */
@@ -89,10 +94,10 @@ const TASKS = `
 const TASK_INDEXES = [
   `CREATE INDEX agent_tasks_ready
      ON agent_tasks (provider, priority DESC, created_at, seq)
-     WHERE status IN ('created', 'running') AND lease_id IS NULL
-       AND run_at IS NULL`,
+     WHERE ${IS_READY}`,
   `CREATE INDEX agent_tasks_scheduled ON agent_tasks (run_at)
      WHERE run_at IS NOT NULL`,
+  `CREATE INDEX agent_tasks_coming ON agent_tasks (run_at) WHERE ${IS_COMING}`,
   `CREATE INDEX agent_tasks_leased ON agent_tasks (lease_id)
      WHERE lease_id IS NOT NULL`,
   `CREATE INDEX agent_tasks_cancelling ON agent_tasks (cancel_requested_at)
