@@ -304,9 +304,6 @@ export async function ensureSchema(
   }, { ...options, timeoutMs: LONG_MS });
 }
 
-const IS_FUTURE = (xid: string) =>
-  `${xid} >= pg_snapshot_xmax(pg_current_snapshot())`;
-
 /**
  * Whether there are transactions that this server did not have: those of the server
  * of which the dump was that was restored here.
@@ -314,7 +311,8 @@ const IS_FUTURE = (xid: string) =>
 async function hasFuture(connection: Connection): Promise<boolean> {
   const [row] = await connection.rows<{ has: boolean }>(
     `SELECT EXISTS (
-       SELECT FROM agent_task_events WHERE ${IS_FUTURE("xid")}) AS has`,
+       SELECT FROM agent_task_events
+       WHERE xid >= pg_snapshot_xmax(pg_current_snapshot())) AS has`,
   );
   return row?.has ?? false;
 }
@@ -322,6 +320,10 @@ async function hasFuture(connection: Connection): Promise<boolean> {
 /** Without it, what they wrote could be read only when this server is as far. */
 async function renumber(connection: Connection): Promise<void> {
   await connection.rows("SELECT pg_advisory_xact_lock($1)", [LOCK]);
+  // One for all: each statement would see another.
+  const [row] = await connection.rows<{ border: string }>(
+    "SELECT pg_snapshot_xmax(pg_current_snapshot())::text AS border",
+  );
   for (
     const [table, xid] of [
       ["agent_task_events", "xid"],
@@ -331,7 +333,8 @@ async function renumber(connection: Connection): Promise<void> {
   ) {
     await connection.run(
       `UPDATE ${table} SET ${xid} = pg_current_xact_id()
-       WHERE ${IS_FUTURE(xid)} AND ${xid} <> pg_current_xact_id()`,
+       WHERE ${xid} >= $1::xid8 AND ${xid} <> pg_current_xact_id()`,
+      [row?.border ?? "0"],
     );
   }
 }
