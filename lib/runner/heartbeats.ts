@@ -119,8 +119,9 @@ export class Heartbeats implements AsyncDisposable {
         if (attempt === 1) logUnrenewed(log, all.length, error);
         // Any other failure: the next tick tries again, while there is time.
         if (!(error instanceof DatabaseBusyError)) return;
-        // Nobody can claim while another program keeps everybody out.
-        for (const run of all) this.#keep(run);
+        // Nobody can claim while another program keeps everybody out. Where only
+        // this runner is cut off, others can: its leases end in their time.
+        if (error.keepsAllOut) { for (const run of all) this.#keep(run); }
         await clock.sleep(BUSY_PAUSE_MS, this.#closed.signal);
       }
     }

@@ -71,9 +71,11 @@ export interface Queue {
    * an older run of the same task learns that it lost. Waits for nothing that goes
    * on in the store.
    *
-   * @throws {DatabaseBusyError} where another program keeps everybody out. No
-   * lease ends meanwhile: nobody can claim, and whoever comes in afterwards gives
-   * those who could not renew the time to do it.
+   * @throws {DatabaseBusyError} where the store can't be used just now. With
+   * {@linkcode DatabaseBusyError.keepsAllOut}, another program keeps everybody out
+   * and no lease ends meanwhile: nobody can claim, and whoever comes in afterwards
+   * gives those who could not renew the time to do it. Without, others may claim
+   * meanwhile: each lease ends by the clock of who has it.
    */
   heartbeat(
     leases: readonly Lease[],

@@ -108,7 +108,7 @@ export class StubQueue implements Queue {
 
   /** Another program has the file: the method waits for it, and gives up. */
   isBusyFor(method: Method): void {
-    this.fails(method, new DatabaseBusyError("held"));
+    this.fails(method, new DatabaseBusyError("held", { keepsAllOut: true }));
   }
 
   /** The method waits until it heals; its signal, where it has one, ends that. */
