@@ -277,34 +277,43 @@ async function renew(
   });
 }
 
+/** Each of them has an index of its own, in which mostly nothing is found. */
+const ABANDONED = [
+  IS_DEAD,
+  `cancel_requested_at IS NOT NULL AND status IN ('running', 'needs_input')
+   AND ${IS_FREE}`,
+  `run_at <= $1::timestamptz AND status = 'needs_input'
+   AND cancel_requested_at IS NULL`,
+  `run_at > $1::timestamptz AND status = 'running' AND lease_id IS NULL
+   AND cancel_requested_at IS NULL AND strpos(last_update, '"answer_by"') > 0`,
+];
+
+/**
+ * Finds them by the indexes. The conditions stand once more beside the lock: of a
+ * row that was changed after it was found, the server looks at these only.
+ */
+const FIND_ABANDONED = `SELECT ${HELD} FROM agent_tasks
+  WHERE id IN (${
+  ABANDONED.map((it) => `SELECT id FROM agent_tasks WHERE ${it}`)
+    .join(" UNION ALL ")
+})
+    AND (${ABANDONED.map((it) => `(${it})`).join(" OR ")})
+    AND ($3::uuid IS NULL OR id = $3::uuid)
+  ORDER BY id FOR UPDATE SKIP LOCKED`;
+
 /** What nobody will run again, and what another program has answered. */
 async function findAbandoned(
   connection: Connection,
   at: Date,
   { maxAttempts, taskId }: EndOptions,
 ): Promise<EndedTask[]> {
-  // Each by an index of its own, of which mostly nothing is found.
   const rows = await connection.rows<HeldRow>(
-    `SELECT ${HELD} FROM agent_tasks WHERE id IN (
-       SELECT id FROM agent_tasks WHERE ${IS_DEAD}
-       UNION ALL
-       SELECT id FROM agent_tasks WHERE cancel_requested_at IS NOT NULL
-         AND status IN ('running', 'needs_input') AND ${IS_FREE}
-       UNION ALL
-       SELECT id FROM agent_tasks WHERE run_at <= $1::timestamptz
-         AND status = 'needs_input' AND cancel_requested_at IS NULL
-       UNION ALL
-       SELECT id FROM agent_tasks WHERE run_at > $1::timestamptz
-         AND status = 'running' AND lease_id IS NULL
-         AND cancel_requested_at IS NULL
-         AND strpos(last_update, '"answer_by"') > 0)
-     AND ($3::uuid IS NULL OR id = $3::uuid)
-     ORDER BY id FOR UPDATE SKIP LOCKED`,
+    FIND_ABANDONED,
     [at, maxAttempts, taskId ?? null],
   );
   return rows.flatMap((row): EndedTask[] => {
     const held = heldOf(row);
-    const transition = endOf(held, maxAttempts);
+    const transition = endOf(held, { maxAttempts, at });
     return transition ? [{ task: held.task, transition }] : [];
   });
 }
