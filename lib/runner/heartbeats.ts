@@ -106,11 +106,12 @@ export class Heartbeats implements AsyncDisposable {
       const sentAt = clock.monotonic();
       try {
         const states = await queue.heartbeat(leases, { leaseMs });
-        this.#renewedAt = sentAt;
+        // The next tick asks again for those that are busy, while there is time.
+        if (!states.includes("busy")) this.#renewedAt = sentAt;
         for (const [index, run] of all.entries()) {
           const state = states[index];
           if (state === "held") run.heldUntil = sentAt + leaseMs;
-          else if (!run.isOver) {
+          else if (state !== "busy" && !run.isOver) {
             run.stop(state === "cancelled" ? "cancelled" : "lease lost");
           }
         }

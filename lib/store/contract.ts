@@ -167,8 +167,11 @@ export interface EndedTask {
   readonly transition: Transition;
 }
 
-/** What a lease is: still held, held of a task to be cancelled, or lost. */
-export type LeaseState = "held" | "cancelled" | "lost";
+/**
+ * What a lease is: still held, held of a task to be cancelled, or lost. Busy: it is
+ * not renewed and nobody knows, because somebody else writes the task's row.
+ */
+export type LeaseState = "held" | "cancelled" | "lost" | "busy";
 
 /** What came of {@linkcode Queue.record}. */
 export interface Recorded {

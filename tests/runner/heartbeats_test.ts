@@ -202,6 +202,22 @@ Deno.test("Heartbeats gives a run up after its lease where only this runner is c
   await clock.advance(1_000);
 });
 
+Deno.test("Heartbeats asks again for a run whose row is busy, and gives that one alone up after its lease", async () => {
+  const { clock, queue, heartbeats, begin } = setUp();
+  await using _ = heartbeats;
+  const [free, brief, long] = [await begin(), await begin(), await begin()];
+  for (const { task } of [brief, long]) queue.busy.add(task.id);
+  await clock.advance(4_000);
+  assertEquals([brief.heldUntil, long.heldUntil], [LEASE_MS, LEASE_MS]);
+  queue.busy.delete(brief.task.id);
+  await clock.advance(2_000);
+  assertEquals(
+    [free, brief, long].map(({ reason }) => reason),
+    [undefined, undefined, "lease lost"],
+  );
+  assertEquals(queue.heartbeats.length, 5, "each second, once it was busy");
+});
+
 Deno.test("Heartbeats is back within the time that others leave it when the file is free", async () => {
   const { clock, queue, heartbeats, begin } = setUp();
   await using _ = heartbeats;

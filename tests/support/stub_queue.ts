@@ -67,6 +67,8 @@ export class StubQueue implements Queue {
   readonly pruned: number[] = [];
   /** Tasks whose rows can't be written. */
   readonly refused = new Set<string>();
+  /** Tasks whose rows somebody else writes, for as long as they are here. */
+  readonly busy = new Set<string>();
   /** Tasks that run by themselves. */
   readonly suspects = new Set<string>();
   readonly admin: Pick<Admin, "get" | "pruneHistory"> = {
@@ -296,6 +298,7 @@ export class StubQueue implements Queue {
     const leaseExpiresAt = new Date(this.#clock.now().getTime() + leaseMs);
     return leases.map(({ taskId, id }) => {
       const row = this.rows.get(taskId);
+      if (this.busy.has(taskId)) return "busy";
       if (row?.leaseId !== id) return "lost";
       this.change(taskId, { leaseExpiresAt });
       return row.cancelRequestedAt ? "cancelled" : "held";
