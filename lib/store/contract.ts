@@ -258,9 +258,15 @@ export interface Admin {
   prune(before: Date): Promise<Pruned>;
   /**
    * Deletes the history of tasks that ended longer ago than this, in milliseconds,
-   * but for what webhooks still wait for. Returns how many events.
+   * but for what webhooks still wait for. Returns how many events: none where
+   * another runner does it just now.
+   *
+   * @param options.signal ends it early; the rest stays for the next time
    */
-  pruneHistory(retentionMs: number): Promise<number>;
+  pruneHistory(
+    retentionMs: number,
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<number>;
 }
 
 /** New tasks that come set by set, so that not all are held at once. */

@@ -76,8 +76,8 @@ export class StubQueue implements Queue {
       await this.#meet("get");
       return this.rows.get(id);
     },
-    pruneHistory: async (retentionMs) => {
-      await this.#meet("pruneHistory");
+    pruneHistory: async (retentionMs, { signal } = {}) => {
+      await this.#meet("pruneHistory", signal);
       this.pruned.push(retentionMs);
       return 0;
     },
