@@ -98,11 +98,13 @@ async function renew(
     const leases = runs.map(({ lease }) => lease);
     const states = await queue.heartbeat(leases, { leaseMs });
     for (const [index, run] of runs.entries()) {
-      if (states[index] === "lost") run.stop("lease lost");
-      else run.heldUntil = sentAt + leaseMs;
+      const state = states[index];
+      if (state === "lost") run.stop("lease lost");
+      // They are begun only where they are held for certain.
+      else if (state !== "busy") run.heldUntil = sentAt + leaseMs;
     }
   } catch (error) {
-    // They are begun only where they are held for certain.
+    // As those that are busy.
     logUnrenewed(log, runs.length, error);
   }
 }

@@ -59,15 +59,21 @@ export class DatabaseBusyError extends DatabaseError {
    * nobody has it.
    */
   readonly holder: string;
+  /**
+   * Nobody can claim meanwhile: whoever has it keeps everybody out. False: others
+   * may get in while this process can't.
+   */
+  readonly keepsAllOut: boolean;
 
   constructor(
     message: string,
-    { holder = "another process", ...options }: ErrorOptions & {
-      readonly holder?: string;
-    } = {},
+    { holder = "another process", keepsAllOut = false, ...options }:
+      & ErrorOptions
+      & { readonly holder?: string; readonly keepsAllOut?: boolean } = {},
   ) {
     super(message, options);
     this.holder = holder;
+    this.keepsAllOut = keepsAllOut;
   }
 }
 

@@ -76,7 +76,11 @@ async function openAdmin(
     throw new DatabaseBusyError(
       `${error.message} Where it is a runner that keeps the file and has ` +
         "--listen, go through its address: --server http://127.0.0.1:8080.",
-      { cause: error, holder: error.holder },
+      {
+        cause: error,
+        holder: error.holder,
+        keepsAllOut: error.keepsAllOut,
+      },
     );
   }
 }

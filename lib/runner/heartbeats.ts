@@ -106,11 +106,12 @@ export class Heartbeats implements AsyncDisposable {
       const sentAt = clock.monotonic();
       try {
         const states = await queue.heartbeat(leases, { leaseMs });
-        this.#renewedAt = sentAt;
+        // The next tick asks again for those that are busy, while there is time.
+        if (!states.includes("busy")) this.#renewedAt = sentAt;
         for (const [index, run] of all.entries()) {
           const state = states[index];
           if (state === "held") run.heldUntil = sentAt + leaseMs;
-          else if (!run.isOver) {
+          else if (state !== "busy" && !run.isOver) {
             run.stop(state === "cancelled" ? "cancelled" : "lease lost");
           }
         }
@@ -119,8 +120,9 @@ export class Heartbeats implements AsyncDisposable {
         if (attempt === 1) logUnrenewed(log, all.length, error);
         // Any other failure: the next tick tries again, while there is time.
         if (!(error instanceof DatabaseBusyError)) return;
-        // Nobody can claim while another program keeps everybody out.
-        for (const run of all) this.#keep(run);
+        // Nobody can claim while another program keeps everybody out. Where only
+        // this runner is cut off, others can: its leases end in their time.
+        if (error.keepsAllOut) { for (const run of all) this.#keep(run); }
         await clock.sleep(BUSY_PAUSE_MS, this.#closed.signal);
       }
     }

@@ -83,6 +83,7 @@ export class Pass {
   #givenBack: Promise<unknown> = Promise.resolve();
   #idle: Promise<void> | undefined;
   #wakesWith: Promise<void> | undefined;
+  #pruning: Promise<void> | undefined;
   #endAbandonedAt: number;
   #pruneAt: number;
   /** When the last claim was, by the store's clock, */
@@ -220,14 +221,14 @@ export class Pass {
   }
 
   /**
-   * Ends what dead runners left, deletes old history, and waits for what is given
-   * back, so that a claim finds it.
+   * Ends what dead runners left, and waits for what is given back, so that a claim
+   * finds it. Old history is deleted beside, which may take long.
    */
   async #tidy(): Promise<void> {
     const { queue, clock, log, settings, events } = this.#runner;
     await this.#givenBack;
     const now = clock.monotonic();
-    if (now >= this.#pruneAt) await this.#prune();
+    if (now >= this.#pruneAt) this.#prune();
     if (now < this.#endAbandonedAt) return;
     this.#endAbandonedAt = now + ABANDONED_MS;
     // By the store's clock, and not after that: this machine's may differ.
@@ -244,19 +245,29 @@ export class Pass {
     if (ended.length > 0) events.emit({ type: "ended", ended });
   }
 
-  async #prune(): Promise<void> {
+  /** Deletes old history, where that is not under way; a stop ends it. */
+  #prune(): Promise<void> {
+    return this.#pruning ??= this.#pruneNow().finally(() => {
+      this.#pruning = undefined;
+    });
+  }
+
+  async #pruneNow(): Promise<void> {
     const { admin, clock, log, settings } = this.#runner;
+    const { stop, onError } = this.#options;
     this.#pruneAt = clock.monotonic() + PRUNE_MS;
     if (settings.eventRetentionMs === 0) return;
     try {
-      const count = await admin.pruneHistory(settings.eventRetentionMs);
+      const count = await admin.pruneHistory(settings.eventRetentionMs, {
+        signal: stop,
+      });
       if (count === 0) return;
       log.info(`Deleted ${count} old rows of history`, {
         event: "pruned",
         count,
       });
     } catch (error) {
-      this.#options.onError(error);
+      if (!stop.aborted) onError(error);
     }
   }
 

@@ -71,9 +71,11 @@ export interface Queue {
    * an older run of the same task learns that it lost. Waits for nothing that goes
    * on in the store.
    *
-   * @throws {DatabaseBusyError} where another program keeps everybody out. No
-   * lease ends meanwhile: nobody can claim, and whoever comes in afterwards gives
-   * those who could not renew the time to do it.
+   * @throws {DatabaseBusyError} where the store can't be used just now. With
+   * {@linkcode DatabaseBusyError.keepsAllOut}, another program keeps everybody out
+   * and no lease ends meanwhile: nobody can claim, and whoever comes in afterwards
+   * gives those who could not renew the time to do it. Without, others may claim
+   * meanwhile: each lease ends by the clock of who has it.
    */
   heartbeat(
     leases: readonly Lease[],
@@ -165,8 +167,11 @@ export interface EndedTask {
   readonly transition: Transition;
 }
 
-/** What a lease is: still held, held of a task to be cancelled, or lost. */
-export type LeaseState = "held" | "cancelled" | "lost";
+/**
+ * What a lease is: still held, held of a task to be cancelled, or lost. Busy: it is
+ * not renewed and nobody knows, because somebody else writes the task's row.
+ */
+export type LeaseState = "held" | "cancelled" | "lost" | "busy";
 
 /** What came of {@linkcode Queue.record}. */
 export interface Recorded {
@@ -253,9 +258,15 @@ export interface Admin {
   prune(before: Date): Promise<Pruned>;
   /**
    * Deletes the history of tasks that ended longer ago than this, in milliseconds,
-   * but for what webhooks still wait for. Returns how many events.
+   * but for what webhooks still wait for. Returns how many events: none where
+   * another runner does it just now.
+   *
+   * @param options.signal ends it early; the rest stays for the next time
    */
-  pruneHistory(retentionMs: number): Promise<number>;
+  pruneHistory(
+    retentionMs: number,
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<number>;
 }
 
 /** New tasks that come set by set, so that not all are held at once. */

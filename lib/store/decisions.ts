@@ -40,16 +40,43 @@ export function roomAfter(
   return rooms;
 }
 
-/** How what nobody will run again ends; undefined where that is not so. */
-export function endOf(held: Held, maxAttempts: number): Transition | undefined {
-  const { state, attempt, questions, leaseOwner, cancelRequestedAt, runAt } =
-    held.task;
-  if (cancelRequestedAt) return cancel(held);
-  if (state === "needs_input") return expire(held);
-  if (runAt && held.lease.id === null) {
-    return isAnsweredElsewhere(held.task) ? answeredElsewhere(held) : undefined;
+/** Options for {@linkcode endOf}. */
+export interface EndOfOptions {
+  readonly maxAttempts: number;
+  /** The store's time. */
+  readonly at: Date;
+}
+
+/**
+ * How what nobody will run again ends; undefined where that is not so: whoever
+ * looked for it may have found what has changed since.
+ */
+export function endOf(
+  held: Held,
+  { maxAttempts, at }: EndOfOptions,
+): Transition | undefined {
+  const { lease, task } = held;
+  const { state, attempt, questions, leaseOwner, leaseExpiresAt, runAt } = task;
+  if (task.cancelRequestedAt) {
+    const isOpen = state === "running" || state === "needs_input";
+    const isFree = leaseExpiresAt === null || leaseExpiresAt <= at;
+    return isOpen && isFree ? cancel(held) : undefined;
   }
-  const limit = held.task.maxAttempts ?? maxAttempts;
+  if (state === "needs_input") {
+    return runAt && runAt <= at ? expire(held) : undefined;
+  }
+  if (state !== "running") return undefined;
+  if (lease.id === null) {
+    // Where it is due, it is claimed as all others are.
+    const isEarly = runAt !== null && runAt >= at;
+    return isEarly && isAnsweredElsewhere(task)
+      ? answeredElsewhere(held)
+      : undefined;
+  }
+  const limit = task.maxAttempts ?? maxAttempts;
+  const isDead = leaseExpiresAt !== null && leaseExpiresAt <= at &&
+    attempt - questions >= limit;
+  if (!isDead) return undefined;
   return fail(
     held,
     `The runner died at attempt ${attempt - questions} of ${limit}; ` +

@@ -171,7 +171,7 @@ for (const leaseMs of [500, 1_000, LEASE_MS, 60_000]) {
     // As the store does it: it waits for a while before it says so.
     queue.before("heartbeat", async () => {
       await clock.sleep(Math.min(500, leaseMs / 3));
-      throw new DatabaseBusyError("held");
+      throw new DatabaseBusyError("held", { keepsAllOut: true });
     });
     await clock.advance(3 * Math.max(leaseMs, 3_000));
     assertEquals(run.reason, undefined);
@@ -183,6 +183,40 @@ for (const leaseMs of [500, 1_000, LEASE_MS, 60_000]) {
     assertEquals(lines.length, 1, "It is said once");
   });
 }
+
+Deno.test("Heartbeats gives a run up after its lease where only this runner is cut off from the store", async () => {
+  const { clock, queue, heartbeats, begin, logged } = setUp();
+  await using _ = heartbeats;
+  const run = await begin();
+  queue.before("heartbeat", async () => {
+    await clock.sleep(500);
+    throw new DatabaseBusyError("the connection was lost", { holder: "" });
+  });
+  await clock.advance(LEASE_MS - 1);
+  assertEquals(run.reason, undefined);
+  await clock.advance(1);
+  assertEquals(run.reason, "lease lost");
+  const lines = logged().filter((line) => line.includes("Cannot renew"));
+  assertEquals(lines.length, 1, "It is said once");
+  queue.heals("heartbeat");
+  await clock.advance(1_000);
+});
+
+Deno.test("Heartbeats asks again for a run whose row is busy, and gives that one alone up after its lease", async () => {
+  const { clock, queue, heartbeats, begin } = setUp();
+  await using _ = heartbeats;
+  const [free, brief, long] = [await begin(), await begin(), await begin()];
+  for (const { task } of [brief, long]) queue.busy.add(task.id);
+  await clock.advance(4_000);
+  assertEquals([brief.heldUntil, long.heldUntil], [LEASE_MS, LEASE_MS]);
+  queue.busy.delete(brief.task.id);
+  await clock.advance(2_000);
+  assertEquals(
+    [free, brief, long].map(({ reason }) => reason),
+    [undefined, undefined, "lease lost"],
+  );
+  assertEquals(queue.heartbeats.length, 5, "each second, once it was busy");
+});
 
 Deno.test("Heartbeats is back within the time that others leave it when the file is free", async () => {
   const { clock, queue, heartbeats, begin } = setUp();
@@ -203,7 +237,7 @@ Deno.test("Heartbeats keeps no run whose lease was over before anybody was kept 
   const stopped = Promise.withResolvers<void>();
   queue.before("heartbeat", async () => {
     await stopped.promise;
-    throw new DatabaseBusyError("held");
+    throw new DatabaseBusyError("held", { keepsAllOut: true });
   });
   await clock.advance(2_500);
   // This process was stopped meanwhile: others could claim.

@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { DatabaseBusyError, DatabaseError } from "../../lib/base/errors.ts";
 import type { Processor } from "../../lib/processors/processor.ts";
 import { runLoop } from "../../lib/runner.ts";
@@ -333,4 +333,42 @@ Deno.test("runLoop() claims again at once where not all could be read", async ()
   await clock.advance(1_100);
   drain.abort();
   assertEquals((await done).completed, 2);
+});
+
+Deno.test("runLoop() claims while old history is deleted, which it does one at a time", async () => {
+  const clock = new FakeClock();
+  const { runner, queue, stop, drain, logged } = setUp({
+    clock,
+    settings: { eventRetentionMs: 1 },
+  });
+  await using _ = runner;
+  let isHeld = true;
+  let calls = 0;
+  const freed = Promise.withResolvers<void>();
+  queue.before("pruneHistory", async () => {
+    calls++;
+    if (isHeld) await freed.promise;
+  });
+  const done = runLoop(runner, stop);
+  await clock.advance(3_700_000);
+  assertEquals(calls, 1);
+  queue.create({});
+  queue.announce();
+  await clock.advance(10_000);
+  assertEquals(queue.idsIn("completed"), ["task-1"]);
+  await clock.advance(3_700_000);
+  assertEquals(calls, 1, "the first one goes on");
+  isHeld = false;
+  freed.resolve();
+  await turn();
+  await clock.advance(3_700_000);
+  assert(calls > 1);
+  assertEquals(queue.pruned.length, calls);
+  queue.fails("pruneHistory", new DatabaseError("no room"));
+  await clock.advance(3_700_000);
+  const lines = logged().filter((line) => line.startsWith("ERROR"));
+  assertEquals(lines.length, 1);
+  assertStringIncludes(lines[0] ?? "", "no room");
+  drain.abort();
+  await done;
 });

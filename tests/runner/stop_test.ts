@@ -145,6 +145,24 @@ for (const [name, run] of PASSES) {
     queue.heals("pruneHistory");
   });
 
+  Deno.test(`${name}() says nothing of old history whose deletion a stop ends`, async () => {
+    const clock = new FakeClock();
+    const { runner, queue, stop, drain, logged } = setUp({
+      clock,
+      tasks: 1,
+      settings: { eventRetentionMs: 1 },
+    });
+    await using _ = runner;
+    queue.hangs("pruneHistory");
+    const done = run(runner, stop);
+    await clock.advance(3_800_000);
+    drain.abort();
+    assertEquals((await done).completed, 1);
+    await turn();
+    assertEquals(logged().filter((line) => line.startsWith("ERROR")), []);
+    assertEquals(queue.pruned, [], "it was ended");
+  });
+
   Deno.test(`${name}() ends at a second stop while record() waits for the store`, async () => {
     const clock = new FakeClock();
     const { runner, queue, stop, drain, abort, logged } = setUp({

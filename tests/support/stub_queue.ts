@@ -67,6 +67,8 @@ export class StubQueue implements Queue {
   readonly pruned: number[] = [];
   /** Tasks whose rows can't be written. */
   readonly refused = new Set<string>();
+  /** Tasks whose rows somebody else writes, for as long as they are here. */
+  readonly busy = new Set<string>();
   /** Tasks that run by themselves. */
   readonly suspects = new Set<string>();
   readonly admin: Pick<Admin, "get" | "pruneHistory"> = {
@@ -74,8 +76,8 @@ export class StubQueue implements Queue {
       await this.#meet("get");
       return this.rows.get(id);
     },
-    pruneHistory: async (retentionMs) => {
-      await this.#meet("pruneHistory");
+    pruneHistory: async (retentionMs, { signal } = {}) => {
+      await this.#meet("pruneHistory", signal);
       this.pruned.push(retentionMs);
       return 0;
     },
@@ -108,7 +110,7 @@ export class StubQueue implements Queue {
 
   /** Another program has the file: the method waits for it, and gives up. */
   isBusyFor(method: Method): void {
-    this.fails(method, new DatabaseBusyError("held"));
+    this.fails(method, new DatabaseBusyError("held", { keepsAllOut: true }));
   }
 
   /** The method waits until it heals; its signal, where it has one, ends that. */
@@ -296,6 +298,7 @@ export class StubQueue implements Queue {
     const leaseExpiresAt = new Date(this.#clock.now().getTime() + leaseMs);
     return leases.map(({ taskId, id }) => {
       const row = this.rows.get(taskId);
+      if (this.busy.has(taskId)) return "busy";
       if (row?.leaseId !== id) return "lost";
       this.change(taskId, { leaseExpiresAt });
       return row.cancelRequestedAt ? "cancelled" : "held";

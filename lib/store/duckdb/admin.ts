@@ -159,18 +159,25 @@ export class DuckDbAdmin implements Admin {
   }
 
   /** Wakes nobody: runners do it themselves, and it makes nothing claimable. */
-  pruneHistory(retentionMs: number): Promise<number> {
-    return this.#transaction((connection, at) =>
-      deleteOldEvents(connection, new Date(at.getTime() - retentionMs))
+  pruneHistory(
+    retentionMs: number,
+    { signal }: { readonly signal?: AbortSignal } = {},
+  ): Promise<number> {
+    return this.#transaction(
+      (connection, at) =>
+        deleteOldEvents(connection, new Date(at.getTime() - retentionMs)),
+      { signal },
     );
   }
 
   #transaction<T>(
     work: (connection: Connection, at: Date) => Promise<T>,
+    options: { readonly signal?: AbortSignal } = {},
   ): Promise<T> {
     // The time after the wait for the file, not before.
-    return this.#database.transaction((connection) =>
-      work(connection, this.#database.now())
+    return this.#database.transaction(
+      (connection) => work(connection, this.#database.now()),
+      options,
     );
   }
 

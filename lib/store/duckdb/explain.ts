@@ -115,7 +115,7 @@ export function explainDuckDbError(error: unknown, path: string): Error {
     return new DatabaseBusyError(
       `Cannot open ${path}: ${holder} holds it. ` +
         "Wait until it lets go, or give a longer --db-wait.",
-      { cause: error, holder },
+      { cause: error, holder, keepsAllOut: true },
     );
   }
   return new DatabaseError(`Cannot use ${path}: ${explanationOf(error)}`, {

@@ -361,7 +361,7 @@ async function findAbandoned(
   ) ?? [];
   return rows.flatMap((row): EndedTask[] => {
     const held = heldOf(row);
-    const transition = endOf(held, maxAttempts);
+    const transition = endOf(held, { maxAttempts, at: now });
     return transition ? [{ task: held.task, transition }] : [];
   });
 }

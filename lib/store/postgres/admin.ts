@@ -31,11 +31,11 @@ import { RefusedRowsError } from "../refused.ts";
 import { SET_CHARACTERS } from "../sets.ts";
 import type { Connection } from "./connection.ts";
 import { createTasks } from "./create.ts";
-import { type Database, LONG_MS } from "./database.ts";
+import type { Database } from "./database.ts";
 import { explainPostgresError } from "./explain.ts";
 import { exportTable } from "./export.ts";
 import { readOverview } from "./overview.ts";
-import { countOld, deleteOldEvents, prune } from "./prune.ts";
+import { countOld, prune, pruneHistory } from "./prune.ts";
 import { chooseTasks, countTasks, readPage, readTasks } from "./read_tasks.ts";
 import { answerTasks, cancelTasks, IS_CANCELLABLE } from "./requests.ts";
 import { awaitsAttempt, NEVER_RETRIED, retryTasks } from "./retry.ts";
@@ -160,12 +160,11 @@ export class PostgresAdmin implements Admin {
   }
 
   /** Wakes nobody: runners do it themselves, and it makes nothing claimable. */
-  pruneHistory(retentionMs: number): Promise<number> {
-    return this.#database.transaction(
-      (connection, at) =>
-        deleteOldEvents(connection, new Date(at.getTime() - retentionMs)),
-      { timeoutMs: LONG_MS },
-    );
+  pruneHistory(
+    retentionMs: number,
+    { signal }: { readonly signal?: AbortSignal } = {},
+  ): Promise<number> {
+    return pruneHistory(this.#database, { retentionMs, signal });
   }
 
   #read<T>(

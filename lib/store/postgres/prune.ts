@@ -87,31 +87,129 @@ async function deleteOld(
   return { tasks, events, kept: (row?.old ?? 0) - tasks };
 }
 
+/** Who has it deletes old history; the others leave that to it. */
+export const HISTORY_LOCK = 7_311_650_017;
+/** Rows of one transaction: what others want to write waits for no more. */
+const SET_SIZE = 10_000;
+
+/** Holds for an event `e` of a task that had ended by then, which nobody awaits. */
+const IS_PAST = `occurred_at < $1::timestamptz
+  AND NOT EXISTS (SELECT FROM agent_tasks t WHERE t.id = e.task_id
+    AND (status NOT IN ('completed', 'failed')
+      OR updated_at >= $1::timestamptz))
+  AND NOT ${IS_AWAITED}`;
+
+/** Options for {@linkcode pruneHistory}. */
+export interface HistoryOptions {
+  readonly retentionMs: number;
+  /** Ends it between two sets. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 /**
- * Deletes the history up to a time, of tasks that had ended by then, in the
- * transaction that is open on the connection. Forgets receivers that no runner has
- * served since then, and what was given up before. Returns how many events.
+ * Deletes the history of tasks that ended longer ago than this, set by set, and
+ * none where somebody else does it. Forgets receivers that no runner has served
+ * since then, and what was given up before. Returns how many events.
  */
-export async function deleteOldEvents(
-  connection: Connection,
-  before: Date,
+export async function pruneHistory(
+  database: Database,
+  { retentionMs, signal }: HistoryOptions,
 ): Promise<number> {
-  await connection.run(
+  /** Undefined where somebody else does it. */
+  const inTurn = <T>(
+    work: (connection: Connection, before: Date) => Promise<T>,
+  ) =>
+    database.transaction(async (connection, at) => {
+      const [lock] = await connection.rows<{ isOurs: boolean }>(
+        'SELECT pg_try_advisory_xact_lock($1) AS "isOurs"',
+        [HISTORY_LOCK],
+      );
+      if (!lock?.isOurs) return undefined;
+      return await work(connection, new Date(at.getTime() - retentionMs));
+    }, { signal, wakes: "nobody", timeoutMs: LONG_MS });
+  await inTurn(forgetReceivers);
+  while (await inTurn(deleteOldDeliveries) === SET_SIZE);
+  const last = await inTurn(lastOld);
+  if (!last) return 0;
+  let total = 0;
+  for (let from: Place | undefined = { xid: "0", id: 0 }; from;) {
+    const after: Place = from;
+    const deleted: Deleted | undefined = await inTurn((connection, before) =>
+      deleteOldEvents(connection, { before, after, last })
+    );
+    total += deleted?.count ?? 0;
+    from = deleted?.count === SET_SIZE ? deleted : undefined;
+  }
+  return total;
+}
+
+/** Where an event stands among all. */
+interface Place {
+  readonly xid: string;
+  readonly id: number;
+}
+
+/** How many events were deleted, and the last of them. */
+interface Deleted extends Place {
+  readonly count: number;
+}
+
+function forgetReceivers(connection: Connection, before: Date) {
+  return connection.run(
     "DELETE FROM agent_webhook_endpoints WHERE seen_at < $1::timestamptz",
     [before],
   );
-  await connection.run(
-    `DELETE FROM agent_webhook_deliveries d
-     WHERE given_up_at < $1::timestamptz OR NOT EXISTS (
-       SELECT FROM agent_webhook_endpoints p WHERE p.endpoint = d.endpoint)`,
+}
+
+function deleteOldDeliveries(connection: Connection, before: Date) {
+  return connection.run(
+    `DELETE FROM agent_webhook_deliveries WHERE ctid = ANY (ARRAY(
+       SELECT d.ctid FROM agent_webhook_deliveries d
+       WHERE given_up_at < $1::timestamptz OR NOT EXISTS (
+         SELECT FROM agent_webhook_endpoints p WHERE p.endpoint = d.endpoint)
+       LIMIT ${SET_SIZE} FOR UPDATE OF d SKIP LOCKED))`,
     [before],
   );
-  return await connection.run(
-    `DELETE FROM agent_task_events e WHERE occurred_at < $1::timestamptz
-       AND NOT EXISTS (SELECT FROM agent_tasks t WHERE t.id = e.task_id
-         AND (status NOT IN ('completed', 'failed')
-           OR updated_at >= $1::timestamptz))
-       AND NOT ${IS_AWAITED}`,
+}
+
+/**
+ * The last transaction that wrote an old event; null: there is none. By the index
+ * of the times, which has no order: the sets go by one that has, and end there.
+ */
+async function lastOld(
+  connection: Connection,
+  before: Date,
+): Promise<string | null> {
+  const [row] = await connection.rows<{ xid: string | null }>(
+    `SELECT max(xid::text::numeric)::text AS xid FROM agent_task_events
+     WHERE occurred_at < $1::timestamptz`,
     [before],
   );
+  return row?.xid ?? null;
+}
+
+/** Deletes a set after a place. Undefined: nothing is left. */
+async function deleteOldEvents(
+  connection: Connection,
+  { before, after, last }: {
+    readonly before: Date;
+    readonly after: Place;
+    readonly last: string;
+  },
+): Promise<Deleted | undefined> {
+  const [deleted] = await connection.rows<Deleted>(
+    `WITH old AS MATERIALIZED (
+       SELECT e.xid, e.id FROM agent_task_events e
+       WHERE (e.xid, e.id) > ($2::xid8, $3::bigint) AND e.xid <= $4::xid8
+         AND ${IS_PAST}
+       ORDER BY e.xid, e.id LIMIT ${SET_SIZE}),
+     gone AS (
+       DELETE FROM agent_task_events e USING old
+       WHERE e.xid = old.xid AND e.id = old.id)
+     SELECT old.xid::text AS xid, old.id,
+       (SELECT count(*) FROM old)::integer AS count
+     FROM old ORDER BY old.xid DESC, old.id DESC LIMIT 1`,
+    [before, after.xid, after.id, last],
+  );
+  return deleted;
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { DatabaseBusyError } from "../../base/errors.ts";
 import type { Lease, Transition } from "../../task/task.ts";
 import type {
   Claim,
@@ -133,21 +134,58 @@ export class PostgresQueue implements Queue {
     if (leases.length === 0) return [];
     return await inParts(
       leases,
-      (part) =>
-        this.#database.transaction(
-          (connection, at) =>
-            renew(connection, part, new Date(at.getTime() + leaseMs)),
-          {
-            isUrgent: true,
-            wakes: "nobody",
-            waitMs: Math.min(HEARTBEAT_WAIT_MS, leaseMs / 3),
-            timeoutMs: HEARTBEAT_TIMEOUT_MS,
-            lockMs: HEARTBEAT_WAIT_MS,
-          },
-        ),
+      (part) => this.#renew(part, leaseMs),
       // It runs out, and whoever takes the task over says so.
       () => "held",
     );
+  }
+
+  /**
+   * Those first whose rows nobody writes just now; then the others, which their
+   * writers have for some milliseconds. Apart from each other: who waits for a row
+   * must not keep one that its writer may want next.
+   */
+  async #renew(
+    leases: readonly Lease[],
+    leaseMs: number,
+  ): Promise<LeaseState[]> {
+    const pass = (part: readonly Lease[], lock: string) =>
+      this.#database.transaction(
+        (connection, at) =>
+          renew(connection, part, {
+            expiresAt: new Date(at.getTime() + leaseMs),
+            lock,
+          }),
+        {
+          isUrgent: true,
+          wakes: "nobody",
+          waitMs: Math.min(HEARTBEAT_WAIT_MS, leaseMs / 3),
+          timeoutMs: HEARTBEAT_TIMEOUT_MS,
+          lockMs: HEARTBEAT_WAIT_MS,
+        },
+      );
+    const rows = new Map<string, RenewedRow>();
+    const add = (renewed: readonly RenewedRow[]) => {
+      for (const row of renewed) rows.set(row.id, row);
+    };
+    add(await pass(leases, "FOR UPDATE SKIP LOCKED"));
+    const rest = leases.filter(({ taskId }) => !rows.has(taskId));
+    let isBusy = false;
+    if (rest.length > 0) {
+      try {
+        add(await pass(rest, "FOR UPDATE"));
+      } catch (error) {
+        // The first ones are renewed, and whoever has them is to know.
+        if (!(error instanceof DatabaseBusyError)) throw error;
+        isBusy = true;
+      }
+    }
+    return leases.map(({ taskId, id }) => {
+      const row = rows.get(taskId);
+      if (!row && isBusy) return "busy";
+      if (row?.lease !== id) return "lost";
+      return row.isWanted ? "held" : "cancelled";
+    });
   }
 
   async record(
@@ -243,39 +281,56 @@ interface RenewedRow {
   readonly isWanted: boolean;
 }
 
-/**
- * Those first whose rows nobody writes just now; then the others, which their
- * writers have for some milliseconds.
- */
+/** Options for {@linkcode renew}. */
+interface RenewOptions {
+  readonly expiresAt: Date;
+  /** How the rows are locked. */
+  readonly lock: string;
+}
+
+/** Renews what is held of these, and returns that. */
 async function renew(
   connection: Connection,
   leases: readonly Lease[],
-  expiresAt: Date,
-): Promise<LeaseState[]> {
+  { expiresAt, lock }: RenewOptions,
+): Promise<RenewedRow[]> {
   const ids = taskIdsOf(leases);
-  const rows = new Map<string, RenewedRow>();
-  for (const lock of ["FOR UPDATE SKIP LOCKED", "FOR UPDATE"]) {
-    const rest = ids.filter((id) => !rows.has(id));
-    const renewed = await changing(ids, () =>
-      connection.rows<RenewedRow>(
-        `UPDATE agent_tasks SET lease_expires_at = $3
-         WHERE id IN (SELECT id FROM agent_tasks
-           WHERE id = ANY ($1::uuid[]) AND lease_id = ANY ($2::uuid[])
-             AND status IN ('created', 'running')
-           ORDER BY id ${lock})
-         RETURNING id, lease_id AS lease,
-           cancel_requested_at IS NULL AS "isWanted"`,
-        [uuids(rest), uuids(leaseIdsOf(leases)), expiresAt],
-      ));
-    for (const row of renewed) rows.set(row.id, row);
-    if (rows.size === ids.length) break;
-  }
-  return leases.map(({ taskId, id }) => {
-    const row = rows.get(taskId);
-    if (row?.lease !== id) return "lost";
-    return row.isWanted ? "held" : "cancelled";
-  });
+  return await changing(ids, () =>
+    connection.rows<RenewedRow>(
+      `UPDATE agent_tasks SET lease_expires_at = $3
+       WHERE id IN (SELECT id FROM agent_tasks
+         WHERE id = ANY ($1::uuid[]) AND lease_id = ANY ($2::uuid[])
+           AND status IN ('created', 'running')
+         ORDER BY id ${lock})
+       RETURNING id, lease_id AS lease,
+         cancel_requested_at IS NULL AS "isWanted"`,
+      [uuids(ids), uuids(leaseIdsOf(leases)), expiresAt],
+    ));
 }
+
+/** Each of them has an index of its own, in which mostly nothing is found. */
+const ABANDONED = [
+  IS_DEAD,
+  `cancel_requested_at IS NOT NULL AND status IN ('running', 'needs_input')
+   AND ${IS_FREE}`,
+  `run_at <= $1::timestamptz AND status = 'needs_input'
+   AND cancel_requested_at IS NULL`,
+  `run_at > $1::timestamptz AND status = 'running' AND lease_id IS NULL
+   AND cancel_requested_at IS NULL AND strpos(last_update, '"answer_by"') > 0`,
+];
+
+/**
+ * Finds them by the indexes. The conditions stand once more beside the lock: of a
+ * row that was changed after it was found, the server looks at these only.
+ */
+const FIND_ABANDONED = `SELECT ${HELD} FROM agent_tasks
+  WHERE id IN (${
+  ABANDONED.map((it) => `SELECT id FROM agent_tasks WHERE ${it}`)
+    .join(" UNION ALL ")
+})
+    AND (${ABANDONED.map((it) => `(${it})`).join(" OR ")})
+    AND ($3::uuid IS NULL OR id = $3::uuid)
+  ORDER BY id FOR UPDATE SKIP LOCKED`;
 
 /** What nobody will run again, and what another program has answered. */
 async function findAbandoned(
@@ -283,28 +338,13 @@ async function findAbandoned(
   at: Date,
   { maxAttempts, taskId }: EndOptions,
 ): Promise<EndedTask[]> {
-  // Each by an index of its own, of which mostly nothing is found.
   const rows = await connection.rows<HeldRow>(
-    `SELECT ${HELD} FROM agent_tasks WHERE id IN (
-       SELECT id FROM agent_tasks WHERE ${IS_DEAD}
-       UNION ALL
-       SELECT id FROM agent_tasks WHERE cancel_requested_at IS NOT NULL
-         AND status IN ('running', 'needs_input') AND ${IS_FREE}
-       UNION ALL
-       SELECT id FROM agent_tasks WHERE run_at <= $1::timestamptz
-         AND status = 'needs_input' AND cancel_requested_at IS NULL
-       UNION ALL
-       SELECT id FROM agent_tasks WHERE run_at > $1::timestamptz
-         AND status = 'running' AND lease_id IS NULL
-         AND cancel_requested_at IS NULL
-         AND strpos(last_update, '"answer_by"') > 0)
-     AND ($3::uuid IS NULL OR id = $3::uuid)
-     ORDER BY id FOR UPDATE SKIP LOCKED`,
+    FIND_ABANDONED,
     [at, maxAttempts, taskId ?? null],
   );
   return rows.flatMap((row): EndedTask[] => {
     const held = heldOf(row);
-    const transition = endOf(held, maxAttempts);
+    const transition = endOf(held, { maxAttempts, at });
     return transition ? [{ task: held.task, transition }] : [];
   });
 }

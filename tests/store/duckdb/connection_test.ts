@@ -172,6 +172,7 @@ Deno.test("connectDuckDb() opens what was held before, and lets it go again", as
         DatabaseBusyError,
       );
       assertEquals(error.holder.endsWith(`(PID ${child.pid})`), true);
+      assertEquals(error.keepsAllOut, true);
     }
     await child.say("close");
     assertEquals(await child.hear(), '"closed"');

@@ -349,6 +349,7 @@ test("a connection that hangs is given up, and the next one is used", async () =
       DatabaseBusyError,
     );
     assertStringIncludes(error.message, "the connection was lost");
+    assertEquals(error.keepsAllOut, false, "others can claim meanwhile");
     assertEquals(
       await store.queue.heartbeat([lease], { leaseMs: HOUR }),
       ["held"],
