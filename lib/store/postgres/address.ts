@@ -6,7 +6,10 @@
 
 import { isIP } from "node:net";
 import { checkServerIdentity, type PeerCertificate } from "node:tls";
-import { shownDatabase } from "../../base/database_address.ts";
+import {
+  readPostgresAddress,
+  shownDatabase,
+} from "../../base/database_address.ts";
 import { DatabaseError, messageOf } from "../../base/errors.ts";
 import { isOpenToOthers } from "../../base/private.ts";
 
@@ -68,12 +71,20 @@ const PARAMETERS = [
  */
 export function parsePostgresAddress(text: string): PostgresAddress {
   const shown = shownDatabase(text);
-  const url = URL.parse(text);
-  if (!url) throw wrong(shown, "it is no address");
+  const url = readPostgresAddress(text);
+  if (!url) {
+    throw wrong(
+      shown,
+      "it can't be read; a quote around it is left out, and in a password, " +
+        "/ is written as %2F, # as %23 and @ as %40",
+    );
+  }
   const { searchParams: parameters } = url;
   for (const name of parameters.keys()) {
     if (!PARAMETERS.includes(name)) {
-      throw wrong(shown, `?${name}= is not known`);
+      // Anything else may be the end of a password.
+      const what = /^\w+$/.test(name) ? `?${name}=` : "what is behind its ?";
+      throw wrong(shown, `${what} is not known`);
     }
   }
   const given = (name: string, env?: string) =>

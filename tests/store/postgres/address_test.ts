@@ -116,21 +116,68 @@ for (const text of WRONG) {
   });
 }
 
+Deno.test("parsePostgresAddress() takes a user with an @, and blanks around it", () => {
+  const address = withEnv(
+    {},
+    () => parsePostgresAddress(" postgres://runner@srv:s3cret@host/db\n"),
+  );
+  const { user, password, host, database, shown } = address;
+  assertEquals([user, password], ["runner@srv", "s3cret"]);
+  assertEquals([host, database], ["host", "db"]);
+  assertEquals(shown, "postgres://runner%40srv@host/db");
+});
+
+for (
+  const text of [
+    "postgres://u:s3cr3t/x@h/d",
+    "postgres://u:/s3cr3t@h/d",
+    "postgres://u:1/s3cr3t@h/d",
+    "postgres://u:1?s3cr3t@h/d",
+    "postgres://u:1#s3cr3t@h/d",
+    "'postgres://u:s3cr3t@h/d'",
+    '"postgres://u:s3cr3t@h/d',
+  ]
+) {
+  Deno.test(`parsePostgresAddress() refuses ${text} and says nothing of it`, () => {
+    assert(isPostgresAddress(text));
+    const error = assertThrows(
+      () => withEnv({}, () => parsePostgresAddress(text)),
+      DatabaseError,
+    );
+    assert(!error.message.includes("s3cr3t"), error.message);
+    assertStringIncludes(error.message, "Cannot use postgres://…: ");
+  });
+}
+
 Deno.test("shownDatabase() leaves out passwords, and nothing else", () => {
   const cases = [
     ["tasks.duckdb", "tasks.duckdb"],
     ["a:b@c/tasks.duckdb", "a:b@c/tasks.duckdb"],
     ["postgres://u:p@h/d", "postgres://u@h/d"],
-    ["POSTGRES://u:p:q@h/d?x=1", "POSTGRES://u@h/d?x=1"],
+    ["POSTGRES://u:p:q@h/d?x=1", "postgres://u@h/d?x=1"],
     ["postgres://u@h/d?a=b:c@d", "postgres://u@h/d?a=b:c@d"],
     [
       "postgres://h/d?password=x&user=u",
       "postgres://h/d?password=***&user=u",
     ],
-    ["postgres://:p@h/d", "postgres://@h/d"],
+    ["postgres://:p@h/d", "postgres://h/d"],
+    ["postgres://u@s:p@h:5433/d", "postgres://u%40s@h:5433/d"],
+    [
+      "postgres://h/d?pass%77ord=x&sslmode=",
+      "postgres://h/d?pass%77ord=***&sslmode=",
+    ],
+    [" postgres://u:p@h/d ", "postgres://u@h/d"],
+    ["\tpostgres://u:p/q@h/d", "postgres://…"],
+    ["postgres://u:p/q@h/d", "postgres://…"],
+    ["postgres://u:1/q@h/d", "postgres://…"],
+    ["postgres://u:1?q@h/d", "postgres://…"],
+    ["postgres://u:1#q@h/d", "postgres://…"],
+    ["'postgres://u:p@h/d'", "postgres://…"],
+    ['"postgres://u:p@h/d', "postgres://…"],
   ] as const;
   for (const [text, shown] of cases) assertEquals(shownDatabase(text), shown);
   assert(isPostgresAddress("postgresql://x"));
+  assert(isPostgresAddress("\n 'postgresql://x'"));
   assert(!isPostgresAddress("postgres.duckdb"));
 });
 
