@@ -394,6 +394,40 @@ test("what the server can't keep is kept as U+FFFD, wherever it is given", async
   assertEquals(await store.admin.find("\0", 9), []);
 });
 
+test("page() lists tasks with any long trace, and sql reads them", async () => {
+  await using subject = await openSubject();
+  const { store } = subject;
+  const log = "x".repeat(20_000);
+  const deep = (depth: number) => "[".repeat(depth) + "]".repeat(depth);
+  const traces = [
+    `{"simulated":"yes","progress_fraction":0.5,"log":"${log}"}`,
+    `{"simulated":{"a":["${log}"]},"progress":"half"}`,
+    `{"simulated":${deep(100_000)}}`,
+    deep(100_000),
+    `{"simulated":tru,"log":"${log}"}`,
+  ];
+  const ids = await createMany(store, traces.length);
+  for (const [index, traceText] of traces.entries()) {
+    await subject.changeTask(nth(ids, index), { state: "failed", traceText });
+  }
+  const { tasks } = await store.admin.page({ limit: 9 });
+  const listed = ids.map((id) =>
+    tasks.find((task) => task.id === id)?.traceText
+  );
+  assertEquals(listed.map((text) => JSON.parse(text ?? "null")), [
+    { simulated: "yes", progress_fraction: 0.5 },
+    { progress: "half" },
+    {},
+    {},
+    {},
+  ]);
+  await using backdoor = new Backdoor(sharedServer().address());
+  const rows = await backdoor.ask<{ simulated: boolean }>(
+    "SELECT simulated, trace::text FROM tasks",
+  );
+  assertEquals(rows.map((it) => it.simulated), traces.map(() => false));
+});
+
 test("events of a dump that was restored into another server are told, each receiver's once", async () => {
   await using subject = await openSubject();
   await using backdoor = new Backdoor(sharedServer().address());
