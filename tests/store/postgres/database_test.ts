@@ -15,6 +15,7 @@ import {
   openPostgresStore,
 } from "../../../lib/store/postgres/store.ts";
 import { complete } from "../../../lib/task/transitions.ts";
+import { HalfOpenProxy } from "../../support/half_open.ts";
 import { hasPostgres, sharedServer } from "../../support/postgres_server.ts";
 import { until, within } from "../../support/until.ts";
 import {
@@ -304,65 +305,44 @@ test("a database that there is not, is said at once", async () => {
 });
 
 test("a connection that hangs is given up, and the next one is used", async () => {
-  const server = sharedServer();
-  using proxy = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = proxy.addr as Deno.NetAddr;
-  let hangs = false;
-  const open: Deno.Conn[] = [];
-  const accept = (async () => {
-    for await (const near of proxy) {
-      const far = await Deno.connect({
-        hostname: "127.0.0.1",
-        port: server.port,
-      });
-      open.push(near, far);
-      const isFresh = hangs;
-      const pass = async (from: Deno.Conn, to: Deno.Conn) => {
-        const buffer = new Uint8Array(65_536);
-        try {
-          for (;;) {
-            const count = await from.read(buffer);
-            if (count === null) break;
-            if (!hangs || isFresh) await to.write(buffer.subarray(0, count));
-          }
-        } catch {
-          // One of the two has ended.
-        }
-      };
-      pass(near, far);
-      pass(far, near);
-    }
-  })().catch(() => {});
+  await using proxy = new HalfOpenProxy(sharedServer().port);
   await using subject = await openSubject();
   const id = await createOne(subject.store);
-  {
-    await using store = await openPostgresStore(
-      `postgres://postgres@127.0.0.1:${port}/postgres?sslmode=disable`,
-      { waitMs: 60_000 },
-    );
-    const { task, lease } = await claimOne(store);
-    assertEquals(task.id, id);
-    await store.queue.heartbeat([lease], { leaseMs: HOUR });
-    hangs = true;
-    const error = await assertRejects(
-      () => store.queue.heartbeat([lease], { leaseMs: HOUR }),
-      DatabaseBusyError,
-    );
-    assertStringIncludes(error.message, "the connection was lost");
-    assertEquals(
-      await store.queue.heartbeat([lease], { leaseMs: HOUR }),
-      ["held"],
-    );
-  }
-  proxy.close();
-  await accept;
-  for (const connection of open) {
-    try {
-      connection.close();
-    } catch {
-      // It has ended.
-    }
-  }
+  await using store = await openPostgresStore(
+    `postgres://postgres@127.0.0.1:${proxy.port}/postgres?sslmode=disable`,
+    { waitMs: 60_000 },
+  );
+  const { task, lease } = await claimOne(store);
+  assertEquals(task.id, id);
+  await store.queue.heartbeat([lease], { leaseMs: HOUR });
+  proxy.hangs = true;
+  const error = await assertRejects(
+    () => store.queue.heartbeat([lease], { leaseMs: HOUR }),
+    DatabaseBusyError,
+  );
+  assertStringIncludes(error.message, "the connection was lost");
+  assertEquals(
+    await store.queue.heartbeat([lease], { leaseMs: HOUR }),
+    ["held"],
+  );
+});
+
+test("a notification that hangs holds up neither events nor the end", async () => {
+  await using proxy = new HalfOpenProxy(sharedServer().port);
+  await using _subject = await openSubject();
+  const store = await openPostgresStore(
+    `postgres://postgres@127.0.0.1:${proxy.port}/postgres?sslmode=disable`,
+  );
+  proxy.hangsAt = "pg_notify";
+  const id = await createOne(store);
+  const { events } = await within(
+    "events are read",
+    store.events.after(store.events.first, { limit: 9 }),
+  );
+  assertEquals(events.map(({ taskId }) => taskId), [id]);
+  await createOne(store);
+  const closed = Promise.resolve(store[Symbol.asyncDispose]());
+  await within("the store is closed", closed);
 });
 
 test("what the server can't keep is kept as U+FFFD, wherever it is given", async () => {
