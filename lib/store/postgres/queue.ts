@@ -84,7 +84,7 @@ export class PostgresQueue implements Queue {
             await hasCandidates(connection, wanted);
           return { claim, isContended };
         },
-        { signal },
+        { signal, isFirst: true },
       );
       if (!isContended || signal?.aborted) return claim;
       await this.#database.clock.sleep(CONTENDED.waitMs, signal);
@@ -108,7 +108,7 @@ export class PostgresQueue implements Queue {
         return found.filter(({ transition }, index) =>
           transition.to === "failed" && results[index] === "written"
         );
-      }, { signal, wakes: "tasks" });
+      }, { signal, wakes: "tasks", isFirst: true });
     try {
       return await end();
     } catch (error) {
@@ -169,7 +169,7 @@ export class PostgresQueue implements Queue {
             at,
             results: await writeTransitions(connection, part, at),
           }),
-          { signal, wakes: isOthers ? "tasks" : "events" },
+          { signal, wakes: isOthers ? "tasks" : "events", isFirst: true },
         ),
     );
   }
@@ -189,7 +189,7 @@ export class PostgresQueue implements Queue {
               [ids, leaseIdsOf(part)].map(uuids),
             ));
           return part;
-        }, { wakes: "tasks" }),
+        }, { wakes: "tasks", isFirst: true }),
       (it) => it,
     );
   }
@@ -215,7 +215,7 @@ export class PostgresQueue implements Queue {
       );
       const due = row?.due?.getTime();
       return due === undefined ? null : Math.max(0, due - at.getTime());
-    });
+    }, { isFirst: true });
   }
 
   preview(options: PreviewOptions): Promise<Preview> {

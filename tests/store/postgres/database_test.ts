@@ -345,6 +345,54 @@ test("a notification that hangs holds up neither events nor the end", async () =
   await within("the store is closed", closed);
 });
 
+test("reads that take long hold up neither claims nor outcomes, and others say so", async () => {
+  await using subject = await openSubject();
+  await createOne(subject.store);
+  await using backdoor = new Backdoor(sharedServer().address());
+  const holder = openClient(
+    parsePostgresAddress(sharedServer().address()),
+    { max: 1 },
+  );
+  await using store = await open({ waitMs: 700 });
+  const begun = Promise.withResolvers<void>();
+  const mayEnd = Promise.withResolvers<void>();
+  // What reads the outbox waits until this ends.
+  const held = holder.begin(async (transaction) => {
+    await transaction.unsafe(
+      "LOCK TABLE agent_runner.agent_webhook_deliveries IN ACCESS EXCLUSIVE MODE",
+    );
+    begun.resolve();
+    await mayEnd.promise;
+  });
+  await begun.promise;
+  const reads = Array.from(
+    { length: 3 },
+    () =>
+      store.outbox.status([{ endpoint: "https://example.com/", events: [] }])
+        .then(
+          () => "",
+          (error: Error) => `${error.name}: ${error.message}`,
+        ),
+  );
+  await until("two reads wait", async () => {
+    const [row] = await backdoor.ask<{ count: number }>(
+      `SELECT count(*) FROM pg_stat_activity
+       WHERE wait_event_type = 'Lock' AND query LIKE '%deliveries%'`,
+    );
+    return row?.count === 2;
+  });
+  const run = await within("a claim", claimOne(store));
+  const { results } = await within("a record", record(store, complete(run)));
+  assertEquals(results, ["written"]);
+  const late = await within("a read gives up", Promise.race(reads));
+  assertStringIncludes(late, "DatabaseBusyError: Cannot use ");
+  assertStringIncludes(late, "this program uses all of its connections");
+  mayEnd.resolve();
+  await held;
+  assertEquals((await Promise.all(reads)).sort(), ["", "", late]);
+  await holder.end();
+});
+
 test("what the server can't keep is kept as U+FFFD, wherever it is given", async () => {
   await using subject = await openSubject();
   const { store } = subject;
