@@ -107,7 +107,7 @@ export function parsePostgresAddress(text: string): PostgresAddress {
     password: decoded(url.password) || given("password", "PGPASSWORD") ||
       passwordFrom(given("passfile", "PGPASSFILE"), address, shown),
     tls: path ? false : tlsOf(
-      given("sslmode", "PGSSLMODE") ?? "prefer",
+      given("sslmode", "PGSSLMODE"),
       given("sslrootcert", "PGSSLROOTCERT"),
       { host, shown },
     ),
@@ -119,7 +119,7 @@ export function parsePostgresAddress(text: string): PostgresAddress {
 function wrong(shown: string, why: string): DatabaseError {
   return new DatabaseError(
     `Cannot use ${shown}: ${why}. ` +
-      "Give an address like postgres://user@host:5432/database?sslmode=verify-full.",
+      "Give an address like postgres://user@host:5432/database?sslmode=verify-full&sslrootcert=system.",
   );
 }
 
@@ -135,20 +135,36 @@ function decoded(text: string): string {
   }
 }
 
+/** The authorities that are known to all: they certify anybody, by name. */
+const SYSTEM = "system";
+
 function tlsOf(
-  mode: string,
+  given: string | undefined,
   rootCert: string | undefined,
   { host, shown }: { readonly host: string; readonly shown: string },
 ): Tls {
+  const mode = given ?? (rootCert === SYSTEM ? "verify-full" : "prefer");
   if (!SSL_MODES.includes(mode)) {
     throw wrong(shown, `sslmode=${mode} is none of ${SSL_MODES.join(", ")}`);
+  }
+  if (rootCert === SYSTEM && mode !== "verify-full") {
+    throw wrong(
+      shown,
+      `sslmode=${mode} is too weak for sslrootcert=${SYSTEM}, whose ` +
+        "authorities certify anybody: give sslmode=verify-full",
+    );
   }
   if (mode === "disable" || mode === "allow") return false;
   if (mode === "prefer") return "prefer";
   const ca = readRootCert(rootCert, shown);
-  // As libpq: where there is a root certificate, `require` verifies it.
-  if (mode === "require" && ca === undefined) {
-    return { rejectUnauthorized: false };
+  if (ca === undefined && rootCert !== SYSTEM) {
+    // As libpq: where there is a root certificate, `require` verifies it.
+    if (mode === "require") return { rejectUnauthorized: false };
+    throw wrong(
+      shown,
+      `sslmode=${mode} needs a root certificate: give sslrootcert=FILE, or ` +
+        `sslrootcert=${SYSTEM} with verify-full`,
+    );
   }
   return {
     rejectUnauthorized: true,
@@ -170,7 +186,7 @@ function readRootCert(
   path: string | undefined,
   shown: string,
 ): string | undefined {
-  if (path === "system") return undefined;
+  if (path === SYSTEM) return undefined;
   try {
     return Deno.readTextFileSync(path ?? `${home()}/.postgresql/root.crt`);
   } catch (error) {

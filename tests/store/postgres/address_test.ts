@@ -116,6 +116,39 @@ for (const text of WRONG) {
   });
 }
 
+/** Where no root certificate is in libpq's place. */
+const NO_HOME = { HOME: "/nowhere" };
+
+for (
+  const [query, why] of [
+    ["sslmode=verify-ca", "needs a root certificate: give sslrootcert=FILE"],
+    ["sslmode=verify-full", "or sslrootcert=system with verify-full"],
+    ["sslmode=verify-ca&sslrootcert=system", "verify-ca is too weak"],
+    ["sslmode=require&sslrootcert=system", "require is too weak"],
+    ["sslmode=prefer&sslrootcert=system", "prefer is too weak"],
+    ["sslmode=disable&sslrootcert=system", "give sslmode=verify-full"],
+  ] as const
+) {
+  Deno.test(`parsePostgresAddress() refuses ${query}, as libpq does`, () => {
+    const error = assertThrows(
+      () =>
+        withEnv(NO_HOME, () => parsePostgresAddress(`postgres://h/d?${query}`)),
+      DatabaseError,
+    );
+    assertStringIncludes(error.message, why);
+  });
+}
+
+Deno.test("sslrootcert=system verifies the name, said or not; require needs no root", () => {
+  const read = (query: string) =>
+    withEnv(NO_HOME, () => parsePostgresAddress(`postgres://h/d?${query}`)).tls;
+  const full = { rejectUnauthorized: true };
+  assertEquals(read("sslmode=verify-full&sslrootcert=system"), full);
+  assertEquals(read("sslrootcert=system"), full);
+  assertEquals(read("sslmode=require"), { rejectUnauthorized: false });
+  assertEquals(read(""), "prefer");
+});
+
 Deno.test("parsePostgresAddress() takes a user with an @, and blanks around it", () => {
   const address = withEnv(
     {},
