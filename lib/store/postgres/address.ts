@@ -6,7 +6,10 @@
 
 import { isIP } from "node:net";
 import { checkServerIdentity, type PeerCertificate } from "node:tls";
-import { shownDatabase } from "../../base/database_address.ts";
+import {
+  readPostgresAddress,
+  shownDatabase,
+} from "../../base/database_address.ts";
 import { DatabaseError, messageOf } from "../../base/errors.ts";
 import { isOpenToOthers } from "../../base/private.ts";
 
@@ -68,12 +71,20 @@ const PARAMETERS = [
  */
 export function parsePostgresAddress(text: string): PostgresAddress {
   const shown = shownDatabase(text);
-  const url = URL.parse(text);
-  if (!url) throw wrong(shown, "it is no address");
+  const url = readPostgresAddress(text);
+  if (!url) {
+    throw wrong(
+      shown,
+      "it can't be read; a quote around it is left out, and in a password, " +
+        "/ is written as %2F, # as %23 and @ as %40",
+    );
+  }
   const { searchParams: parameters } = url;
   for (const name of parameters.keys()) {
     if (!PARAMETERS.includes(name)) {
-      throw wrong(shown, `?${name}= is not known`);
+      // Anything else may be the end of a password.
+      const what = /^\w+$/.test(name) ? `?${name}=` : "what is behind its ?";
+      throw wrong(shown, `${what} is not known`);
     }
   }
   const given = (name: string, env?: string) =>
@@ -96,7 +107,7 @@ export function parsePostgresAddress(text: string): PostgresAddress {
     password: decoded(url.password) || given("password", "PGPASSWORD") ||
       passwordFrom(given("passfile", "PGPASSFILE"), address, shown),
     tls: path ? false : tlsOf(
-      given("sslmode", "PGSSLMODE") ?? "prefer",
+      given("sslmode", "PGSSLMODE"),
       given("sslrootcert", "PGSSLROOTCERT"),
       { host, shown },
     ),
@@ -108,7 +119,7 @@ export function parsePostgresAddress(text: string): PostgresAddress {
 function wrong(shown: string, why: string): DatabaseError {
   return new DatabaseError(
     `Cannot use ${shown}: ${why}. ` +
-      "Give an address like postgres://user@host:5432/database?sslmode=verify-full.",
+      "Give an address like postgres://user@host:5432/database?sslmode=verify-full&sslrootcert=system.",
   );
 }
 
@@ -124,20 +135,36 @@ function decoded(text: string): string {
   }
 }
 
+/** The authorities that are known to all: they certify anybody, by name. */
+const SYSTEM = "system";
+
 function tlsOf(
-  mode: string,
+  given: string | undefined,
   rootCert: string | undefined,
   { host, shown }: { readonly host: string; readonly shown: string },
 ): Tls {
+  const mode = given ?? (rootCert === SYSTEM ? "verify-full" : "prefer");
   if (!SSL_MODES.includes(mode)) {
     throw wrong(shown, `sslmode=${mode} is none of ${SSL_MODES.join(", ")}`);
+  }
+  if (rootCert === SYSTEM && mode !== "verify-full") {
+    throw wrong(
+      shown,
+      `sslmode=${mode} is too weak for sslrootcert=${SYSTEM}, whose ` +
+        "authorities certify anybody: give sslmode=verify-full",
+    );
   }
   if (mode === "disable" || mode === "allow") return false;
   if (mode === "prefer") return "prefer";
   const ca = readRootCert(rootCert, shown);
-  // As libpq: where there is a root certificate, `require` verifies it.
-  if (mode === "require" && ca === undefined) {
-    return { rejectUnauthorized: false };
+  if (ca === undefined && rootCert !== SYSTEM) {
+    // As libpq: where there is a root certificate, `require` verifies it.
+    if (mode === "require") return { rejectUnauthorized: false };
+    throw wrong(
+      shown,
+      `sslmode=${mode} needs a root certificate: give sslrootcert=FILE, or ` +
+        `sslrootcert=${SYSTEM} with verify-full`,
+    );
   }
   return {
     rejectUnauthorized: true,
@@ -159,7 +186,7 @@ function readRootCert(
   path: string | undefined,
   shown: string,
 ): string | undefined {
-  if (path === "system") return undefined;
+  if (path === SYSTEM) return undefined;
   try {
     return Deno.readTextFileSync(path ?? `${home()}/.postgresql/root.crt`);
   } catch (error) {

@@ -23,6 +23,8 @@ export interface AnnouncementsOptions {
 }
 
 const CHANNEL = "agent_runner";
+/** Whoever waits until others are told, waits no longer: they look, too. */
+const SENT_MS = 5_000;
 /** How often to look, where LISTEN works */
 const LOOK_MS = 2_000;
 /** and where it does not. */
@@ -89,9 +91,18 @@ export class Announcements implements AsyncDisposable {
     this.#call(this.#listeners.tasks);
   }
 
-  /** Resolves when what was committed before was sent. */
+  /** Resolves when what was committed before was sent, or can't be sent soon. */
   async sent(): Promise<void> {
-    while (this.#sending) await this.#sending;
+    const late = Promise.withResolvers<void>();
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      late.resolve();
+    }, SENT_MS);
+    while (this.#sending && !isLate) {
+      await Promise.race([this.#sending, late.promise]);
+    }
+    clearTimeout(timer);
   }
 
   /** There are events that can't be read yet: listeners are told once more. */

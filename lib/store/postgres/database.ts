@@ -14,6 +14,7 @@ import { Announcements, type Waked } from "./announcements.ts";
 import type { Connection } from "./connection.ts";
 import { explainPostgresError, isLost, isTransient } from "./explain.ts";
 import { Lane } from "./lane.ts";
+import { ALONE_MS } from "./session.ts";
 
 /** The schema that has all tables. */
 export const SCHEMA = "agent_runner";
@@ -33,6 +34,11 @@ export interface DatabaseOptions {
 export interface TransactionOptions {
   /** Has a connection of its own. @default {false} */
   readonly isUrgent?: boolean;
+  /**
+   * Takes a moment, and runs depend on it: a connection is kept for what does.
+   * @default {false}
+   */
+  readonly isFirst?: boolean;
   /** Ends the wait for the server; then nothing was done. */
   readonly signal?: AbortSignal;
   /** How long to try. @default {what the database waits} */
@@ -48,8 +54,13 @@ export interface TransactionOptions {
 /** What takes as long as there are rows: making, deleting and counting them. */
 export const LONG_MS = 3_600_000;
 
-/** Connections of a runner: these, one that is urgent, and one that listens. */
-const CONNECTIONS = 3;
+/**
+ * Connections of a runner: these, one that is urgent, and one that listens. One of
+ * these is kept for the queue, however long all else takes.
+ */
+const CONNECTIONS = { max: 3, kept: 1 };
+/** Own work that is under way is waited for, even by who waits for no server. */
+const MIN_TURN_MS = 500;
 const TIMEOUT_MS = 30_000;
 /** Answers that are so much later than the server's limit don't come any more. */
 const HANG_MS = 5_000;
@@ -95,11 +106,11 @@ export class Database implements AsyncDisposable {
     this.#address = address;
     this.#options = options;
     this.#lane = new Lane(address, CONNECTIONS);
-    this.#urgent = new Lane(address, 1);
+    this.#urgent = new Lane(address, { max: 1 });
     this.announcements = new Announcements(address, {
       ...options,
       notify: (channel, payload) => this.#notify(channel, payload),
-      read: (work) => this.read(work, { waitMs: 0 }),
+      read: (work) => this.read(work, { waitMs: 0, isFirst: true }),
     });
   }
 
@@ -121,18 +132,22 @@ export class Database implements AsyncDisposable {
     options: TransactionOptions = {},
   ): Promise<T> {
     return track(this.#retrying(
-      () => this.#run(WRITE, work, options),
+      (waitMs) => this.#run(WRITE, work, { ...options, waitMs }),
       options,
     ));
   }
 
   /** The same for what only reads: all of it as it is at one moment. */
   read<T>(work: Work<T>, options: TransactionOptions = {}): Promise<T> {
-    return track(this.#retrying(() => this.#run(READ, work, options), options));
+    return track(this.#retrying(
+      (waitMs) => this.#run(READ, work, { ...options, waitMs }),
+      options,
+    ));
   }
 
+  /** Calls `run` with what is left of the wait, until it goes well. */
   async #retrying<T>(
-    run: () => Promise<T>,
+    run: (waitMs: number) => Promise<T>,
     { waitMs = this.#options.waitMs ?? 10_000, signal }: TransactionOptions,
   ): Promise<T> {
     const deadline = this.clock.monotonic() + waitMs;
@@ -142,7 +157,7 @@ export class Database implements AsyncDisposable {
       }
       this.#assertWanted(signal);
       try {
-        return await run();
+        return await run(deadline - this.clock.monotonic());
       } catch (error) {
         this.#assertWanted(signal);
         const isLate = this.clock.monotonic() >= deadline;
@@ -166,8 +181,8 @@ export class Database implements AsyncDisposable {
     work: Work<T>,
     options: TransactionOptions,
   ): Promise<T> {
-    const { isUrgent = false, signal, wakes = "events" } = options;
-    const { timeoutMs = TIMEOUT_MS } = options;
+    const { isUrgent = false, isFirst, signal, wakes = "events" } = options;
+    const { timeoutMs = TIMEOUT_MS, waitMs = 0 } = options;
     const lane = isUrgent ? this.#urgent : this.#lane;
     const ran: Ran<T> = { changed: 0, xid: null };
     try {
@@ -177,7 +192,7 @@ export class Database implements AsyncDisposable {
             (connection) => this.#work(connection, { ...options, work, ran }),
             { mode, hangMs: timeoutMs + HANG_MS },
           ),
-        signal,
+        { isFirst, signal, waitMs: Math.max(waitMs, MIN_TURN_MS) },
       );
     } catch (error) {
       // The COMMIT was sent, and no answer came.
@@ -210,14 +225,14 @@ export class Database implements AsyncDisposable {
   async #isCommitted(xid: string | null): Promise<boolean> {
     for (let attempt = 1;; attempt++) {
       const outcome = await this.#retrying(
-        () =>
+        (waitMs) =>
           this.#run(READ, async (connection) => {
             const [row] = await connection.rows<{ outcome: Outcome }>(
               "SELECT pg_xact_status($1::xid8) AS outcome",
               [xid],
             );
             return row?.outcome ?? null;
-          }, { isUrgent: true }),
+          }, { isUrgent: true, waitMs }),
         {},
       );
       if (outcome !== "in progress") return outcome === "committed";
@@ -226,8 +241,9 @@ export class Database implements AsyncDisposable {
   }
 
   async #notify(channel: string, payload: string): Promise<void> {
-    await this.#lane.use((session) =>
-      session.run("SELECT pg_notify($1, $2)", [channel, payload])
+    await this.#lane.use(
+      (session) => session.run("SELECT pg_notify($1, $2)", [channel, payload]),
+      { isFirst: true, waitMs: ALONE_MS },
     );
   }
 

@@ -10,6 +10,16 @@ import {
   messageOf,
 } from "../../base/errors.ts";
 
+/** All sessions of this process that there may be are in use. */
+export class SessionsBusyError extends Error {
+  override readonly name = "SessionsBusyError";
+  readonly code = "SESSIONS_BUSY";
+
+  constructor() {
+    super("no connection was free");
+  }
+}
+
 /** The server's five characters, or what Node's network or the client says. */
 export function codeOf(error: unknown): string {
   const code = (error as { code?: unknown } | null)?.code;
@@ -20,7 +30,7 @@ export function codeOf(error: unknown): string {
 const LOST =
   /^(CONNECTION_(CLOSED|ENDED|DESTROYED)|CONNECT_TIMEOUT|E(CONN\w+|PIPE|TIMEDOUT|HOSTUNREACH|NETUNREACH|AI_AGAIN|NOTFOUND)|ENOENT|08...|57P0[1235])$/;
 /** Another one may have it, or the server has too much to do. */
-const BUSY = /^(40001|40P01|55P03|57014|53...|25006)$/;
+const BUSY = /^(SESSIONS_BUSY|40001|40P01|55P03|57014|53...|25006)$/;
 
 /** Whether the connection is lost. */
 export function isLost(error: unknown): boolean {
@@ -71,6 +81,11 @@ const EXPLANATIONS: readonly (readonly [RegExp, string, string])[] = [
     /^CONNECT_TIMEOUT$|^E(TIMEDOUT|HOSTUNREACH|NETUNREACH)$/,
     "the server does not answer",
     "Look at the network, and at the firewall.",
+  ],
+  [
+    /^SESSIONS_BUSY$/,
+    "this program uses all of its connections",
+    "Wait until long reads and exports are done, and try again.",
   ],
   [
     /^53300$/,

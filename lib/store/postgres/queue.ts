@@ -85,7 +85,7 @@ export class PostgresQueue implements Queue {
             await hasCandidates(connection, wanted);
           return { claim, isContended };
         },
-        { signal },
+        { signal, isFirst: true },
       );
       if (!isContended || signal?.aborted) return claim;
       await this.#database.clock.sleep(CONTENDED.waitMs, signal);
@@ -109,7 +109,7 @@ export class PostgresQueue implements Queue {
         return found.filter(({ transition }, index) =>
           transition.to === "failed" && results[index] === "written"
         );
-      }, { signal, wakes: "tasks" });
+      }, { signal, wakes: "tasks", isFirst: true });
     try {
       return await end();
     } catch (error) {
@@ -207,7 +207,7 @@ export class PostgresQueue implements Queue {
             at,
             results: await writeTransitions(connection, part, at),
           }),
-          { signal, wakes: isOthers ? "tasks" : "events" },
+          { signal, wakes: isOthers ? "tasks" : "events", isFirst: true },
         ),
     );
   }
@@ -227,7 +227,7 @@ export class PostgresQueue implements Queue {
               [ids, leaseIdsOf(part)].map(uuids),
             ));
           return part;
-        }, { wakes: "tasks" }),
+        }, { wakes: "tasks", isFirst: true }),
       (it) => it,
     );
   }
@@ -253,7 +253,7 @@ export class PostgresQueue implements Queue {
       );
       const due = row?.due?.getTime();
       return due === undefined ? null : Math.max(0, due - at.getTime());
-    });
+    }, { isFirst: true });
   }
 
   preview(options: PreviewOptions): Promise<Preview> {

@@ -79,7 +79,7 @@ const LISTED_TEXTS = ["result", "progress", "error", "question"];
 const LISTED_TRACE = `json_strip_nulls(json_build_object(${
   [
     ...LISTED_KEYS.map((key) =>
-      `'${key}', trace_value(last_update, '${key}')::json`
+      `'${key}', trace_scalar(last_update, '${key}')`
     ),
     ...LISTED_TEXTS.map((key) =>
       `'${key}', left(trace_value(last_update, '${key}'), ${MAX_LISTED_TEXT})`

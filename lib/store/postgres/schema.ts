@@ -150,12 +150,16 @@ const OUTBOX = [
      ON agent_webhook_deliveries (task_id)`,
 ];
 
+/** What a trace, which may be any text, can be refused for. */
+const UNREADABLE = "data_exception OR statement_too_complex";
+
 /**
- * A value at the top of a trace, which may be any text: null where there is none. The
- * server's JSON has no half characters and no NUL.
+ * A function of a value at the top of a trace, which may be any text: null where
+ * there is none. The server's JSON has no half characters and no NUL.
  */
-const TRACE_VALUE = String.raw`
-  CREATE FUNCTION trace_value(trace text, name text) RETURNS text
+const ofTrace = (name: string, type: string, value: string) =>
+  String.raw`
+  CREATE FUNCTION ${name}(trace text, name text) RETURNS ${type}
   LANGUAGE plpgsql IMMUTABLE STRICT AS $body$
   BEGIN
     IF strpos(trace, '"' || name || '"') = 0 THEN RETURN NULL; END IF;
@@ -163,10 +167,21 @@ const TRACE_VALUE = String.raw`
       trace := regexp_replace(trace,
         '(\\\\)|\\u([dD][89a-fA-F][0-9a-fA-F]{2}|0000)', '\1', 'g');
     END IF;
-    RETURN trace::json ->> name;
-  EXCEPTION WHEN data_exception THEN
+    RETURN ${value};
+  EXCEPTION WHEN ${UNREADABLE} THEN
     RETURN NULL;
   END $body$`;
+
+/** The value as a text. */
+const TRACE_VALUE = ofTrace("trace_value", "text", "trace::json ->> name");
+
+/** The value as JSON: a text, a number, true or false. */
+const TRACE_SCALAR = ofTrace(
+  "trace_scalar",
+  "json",
+  `CASE WHEN json_typeof(trace::json -> name) IN ('array', 'object')
+      THEN NULL ELSE trace::json -> name END`,
+);
 
 /** What `sql` calls the columns: as JSON does, but that times are times. */
 const VIEW_COLUMNS: Readonly<Record<keyof TaskJson, string>> = {
@@ -200,7 +215,7 @@ const TRACE_JSON = `
   LANGUAGE plpgsql IMMUTABLE STRICT AS $body$
   BEGIN
     RETURN trace::json;
-  EXCEPTION WHEN data_exception THEN
+  EXCEPTION WHEN ${UNREADABLE} THEN
     RETURN to_json(trace);
   END $body$`;
 
@@ -213,6 +228,7 @@ const VIEW = `CREATE VIEW tasks AS SELECT ${
 const STEPS: readonly (readonly string[])[] = [
   [
     TRACE_VALUE,
+    TRACE_SCALAR,
     TRACE_JSON,
     TASKS,
     ...TASK_INDEXES,

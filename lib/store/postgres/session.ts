@@ -23,6 +23,9 @@ export interface SessionOptions {
   readonly hangMs: number;
 }
 
+/** How long a statement by itself may take: it changes and reads no rows. */
+export const ALONE_MS = 5_000;
+
 /**
  * One connection, which is made anew where it was lost; a transaction is not. The
  * client's own transactions send a ROLLBACK into a connection that is gone, which
@@ -72,8 +75,9 @@ export class Session {
     return result;
   }
 
-  /** A statement by itself. */
+  /** A statement by itself, that takes a moment. */
   async run(sql: string, values: readonly string[]): Promise<void> {
+    using _ = new Watch(ALONE_MS, () => this.giveUp());
     await this.#client.unsafe(sql, [...values], { prepare: false });
   }
 

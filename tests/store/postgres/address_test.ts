@@ -116,21 +116,101 @@ for (const text of WRONG) {
   });
 }
 
+/** Where no root certificate is in libpq's place. */
+const NO_HOME = { HOME: "/nowhere" };
+
+for (
+  const [query, why] of [
+    ["sslmode=verify-ca", "needs a root certificate: give sslrootcert=FILE"],
+    ["sslmode=verify-full", "or sslrootcert=system with verify-full"],
+    ["sslmode=verify-ca&sslrootcert=system", "verify-ca is too weak"],
+    ["sslmode=require&sslrootcert=system", "require is too weak"],
+    ["sslmode=prefer&sslrootcert=system", "prefer is too weak"],
+    ["sslmode=disable&sslrootcert=system", "give sslmode=verify-full"],
+  ] as const
+) {
+  Deno.test(`parsePostgresAddress() refuses ${query}, as libpq does`, () => {
+    const error = assertThrows(
+      () =>
+        withEnv(NO_HOME, () => parsePostgresAddress(`postgres://h/d?${query}`)),
+      DatabaseError,
+    );
+    assertStringIncludes(error.message, why);
+  });
+}
+
+Deno.test("sslrootcert=system verifies the name, said or not; require needs no root", () => {
+  const read = (query: string) =>
+    withEnv(NO_HOME, () => parsePostgresAddress(`postgres://h/d?${query}`)).tls;
+  const full = { rejectUnauthorized: true };
+  assertEquals(read("sslmode=verify-full&sslrootcert=system"), full);
+  assertEquals(read("sslrootcert=system"), full);
+  assertEquals(read("sslmode=require"), { rejectUnauthorized: false });
+  assertEquals(read(""), "prefer");
+});
+
+Deno.test("parsePostgresAddress() takes a user with an @, and blanks around it", () => {
+  const address = withEnv(
+    {},
+    () => parsePostgresAddress(" postgres://runner@srv:s3cret@host/db\n"),
+  );
+  const { user, password, host, database, shown } = address;
+  assertEquals([user, password], ["runner@srv", "s3cret"]);
+  assertEquals([host, database], ["host", "db"]);
+  assertEquals(shown, "postgres://runner%40srv@host/db");
+});
+
+for (
+  const text of [
+    "postgres://u:s3cr3t/x@h/d",
+    "postgres://u:/s3cr3t@h/d",
+    "postgres://u:1/s3cr3t@h/d",
+    "postgres://u:1?s3cr3t@h/d",
+    "postgres://u:1#s3cr3t@h/d",
+    "'postgres://u:s3cr3t@h/d'",
+    '"postgres://u:s3cr3t@h/d',
+  ]
+) {
+  Deno.test(`parsePostgresAddress() refuses ${text} and says nothing of it`, () => {
+    assert(isPostgresAddress(text));
+    const error = assertThrows(
+      () => withEnv({}, () => parsePostgresAddress(text)),
+      DatabaseError,
+    );
+    assert(!error.message.includes("s3cr3t"), error.message);
+    assertStringIncludes(error.message, "Cannot use postgres://…: ");
+  });
+}
+
 Deno.test("shownDatabase() leaves out passwords, and nothing else", () => {
   const cases = [
     ["tasks.duckdb", "tasks.duckdb"],
     ["a:b@c/tasks.duckdb", "a:b@c/tasks.duckdb"],
     ["postgres://u:p@h/d", "postgres://u@h/d"],
-    ["POSTGRES://u:p:q@h/d?x=1", "POSTGRES://u@h/d?x=1"],
+    ["POSTGRES://u:p:q@h/d?x=1", "postgres://u@h/d?x=1"],
     ["postgres://u@h/d?a=b:c@d", "postgres://u@h/d?a=b:c@d"],
     [
       "postgres://h/d?password=x&user=u",
       "postgres://h/d?password=***&user=u",
     ],
-    ["postgres://:p@h/d", "postgres://@h/d"],
+    ["postgres://:p@h/d", "postgres://h/d"],
+    ["postgres://u@s:p@h:5433/d", "postgres://u%40s@h:5433/d"],
+    [
+      "postgres://h/d?pass%77ord=x&sslmode=",
+      "postgres://h/d?pass%77ord=***&sslmode=",
+    ],
+    [" postgres://u:p@h/d ", "postgres://u@h/d"],
+    ["\tpostgres://u:p/q@h/d", "postgres://…"],
+    ["postgres://u:p/q@h/d", "postgres://…"],
+    ["postgres://u:1/q@h/d", "postgres://…"],
+    ["postgres://u:1?q@h/d", "postgres://…"],
+    ["postgres://u:1#q@h/d", "postgres://…"],
+    ["'postgres://u:p@h/d'", "postgres://…"],
+    ['"postgres://u:p@h/d', "postgres://…"],
   ] as const;
   for (const [text, shown] of cases) assertEquals(shownDatabase(text), shown);
   assert(isPostgresAddress("postgresql://x"));
+  assert(isPostgresAddress("\n 'postgresql://x'"));
   assert(!isPostgresAddress("postgres.duckdb"));
 });
 

@@ -15,6 +15,7 @@ import {
   openPostgresStore,
 } from "../../../lib/store/postgres/store.ts";
 import { complete } from "../../../lib/task/transitions.ts";
+import { HalfOpenProxy } from "../../support/half_open.ts";
 import { hasPostgres, sharedServer } from "../../support/postgres_server.ts";
 import { until, within } from "../../support/until.ts";
 import {
@@ -304,66 +305,93 @@ test("a database that there is not, is said at once", async () => {
 });
 
 test("a connection that hangs is given up, and the next one is used", async () => {
-  const server = sharedServer();
-  using proxy = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = proxy.addr as Deno.NetAddr;
-  let hangs = false;
-  const open: Deno.Conn[] = [];
-  const accept = (async () => {
-    for await (const near of proxy) {
-      const far = await Deno.connect({
-        hostname: "127.0.0.1",
-        port: server.port,
-      });
-      open.push(near, far);
-      const isFresh = hangs;
-      const pass = async (from: Deno.Conn, to: Deno.Conn) => {
-        const buffer = new Uint8Array(65_536);
-        try {
-          for (;;) {
-            const count = await from.read(buffer);
-            if (count === null) break;
-            if (!hangs || isFresh) await to.write(buffer.subarray(0, count));
-          }
-        } catch {
-          // One of the two has ended.
-        }
-      };
-      pass(near, far);
-      pass(far, near);
-    }
-  })().catch(() => {});
+  await using proxy = new HalfOpenProxy(sharedServer().port);
   await using subject = await openSubject();
   const id = await createOne(subject.store);
-  {
-    await using store = await openPostgresStore(
-      `postgres://postgres@127.0.0.1:${port}/postgres?sslmode=disable`,
-      { waitMs: 60_000 },
+  await using store = await openPostgresStore(
+    `postgres://postgres@127.0.0.1:${proxy.port}/postgres?sslmode=disable`,
+    { waitMs: 60_000 },
+  );
+  const { task, lease } = await claimOne(store);
+  assertEquals(task.id, id);
+  await store.queue.heartbeat([lease], { leaseMs: HOUR });
+  proxy.hangs = true;
+  const error = await assertRejects(
+    () => store.queue.heartbeat([lease], { leaseMs: HOUR }),
+    DatabaseBusyError,
+  );
+  assertStringIncludes(error.message, "the connection was lost");
+  assertEquals(error.keepsAllOut, false, "others can claim meanwhile");
+  assertEquals(
+    await store.queue.heartbeat([lease], { leaseMs: HOUR }),
+    ["held"],
+  );
+});
+
+test("a notification that hangs holds up neither events nor the end", async () => {
+  await using proxy = new HalfOpenProxy(sharedServer().port);
+  await using _subject = await openSubject();
+  const store = await openPostgresStore(
+    `postgres://postgres@127.0.0.1:${proxy.port}/postgres?sslmode=disable`,
+  );
+  proxy.hangsAt = "pg_notify";
+  const id = await createOne(store);
+  const { events } = await within(
+    "events are read",
+    store.events.after(store.events.first, { limit: 9 }),
+  );
+  assertEquals(events.map(({ taskId }) => taskId), [id]);
+  await createOne(store);
+  const closed = Promise.resolve(store[Symbol.asyncDispose]());
+  await within("the store is closed", closed);
+});
+
+test("reads that take long hold up neither claims nor outcomes, and others say so", async () => {
+  await using subject = await openSubject();
+  await createOne(subject.store);
+  await using backdoor = new Backdoor(sharedServer().address());
+  const holder = openClient(
+    parsePostgresAddress(sharedServer().address()),
+    { max: 1 },
+  );
+  await using store = await open({ waitMs: 700 });
+  const begun = Promise.withResolvers<void>();
+  const mayEnd = Promise.withResolvers<void>();
+  // What reads the outbox waits until this ends.
+  const held = holder.begin(async (transaction) => {
+    await transaction.unsafe(
+      "LOCK TABLE agent_runner.agent_webhook_deliveries IN ACCESS EXCLUSIVE MODE",
     );
-    const { task, lease } = await claimOne(store);
-    assertEquals(task.id, id);
-    await store.queue.heartbeat([lease], { leaseMs: HOUR });
-    hangs = true;
-    const error = await assertRejects(
-      () => store.queue.heartbeat([lease], { leaseMs: HOUR }),
-      DatabaseBusyError,
+    begun.resolve();
+    await mayEnd.promise;
+  });
+  await begun.promise;
+  const reads = Array.from(
+    { length: 3 },
+    () =>
+      store.outbox.status([{ endpoint: "https://example.com/", events: [] }])
+        .then(
+          () => "",
+          (error: Error) => `${error.name}: ${error.message}`,
+        ),
+  );
+  await until("two reads wait", async () => {
+    const [row] = await backdoor.ask<{ count: number }>(
+      `SELECT count(*) FROM pg_stat_activity
+       WHERE wait_event_type = 'Lock' AND query LIKE '%deliveries%'`,
     );
-    assertStringIncludes(error.message, "the connection was lost");
-    assertEquals(error.keepsAllOut, false, "others can claim meanwhile");
-    assertEquals(
-      await store.queue.heartbeat([lease], { leaseMs: HOUR }),
-      ["held"],
-    );
-  }
-  proxy.close();
-  await accept;
-  for (const connection of open) {
-    try {
-      connection.close();
-    } catch {
-      // It has ended.
-    }
-  }
+    return row?.count === 2;
+  });
+  const run = await within("a claim", claimOne(store));
+  const { results } = await within("a record", record(store, complete(run)));
+  assertEquals(results, ["written"]);
+  const late = await within("a read gives up", Promise.race(reads));
+  assertStringIncludes(late, "DatabaseBusyError: Cannot use ");
+  assertStringIncludes(late, "this program uses all of its connections");
+  mayEnd.resolve();
+  await held;
+  assertEquals((await Promise.all(reads)).sort(), ["", "", late]);
+  await holder.end();
 });
 
 test("what the server can't keep is kept as U+FFFD, wherever it is given", async () => {
@@ -393,6 +421,40 @@ test("what the server can't keep is kept as U+FFFD, wherever it is given", async
     );
   }
   assertEquals(await store.admin.find("\0", 9), []);
+});
+
+test("page() lists tasks with any long trace, and sql reads them", async () => {
+  await using subject = await openSubject();
+  const { store } = subject;
+  const log = "x".repeat(20_000);
+  const deep = (depth: number) => "[".repeat(depth) + "]".repeat(depth);
+  const traces = [
+    `{"simulated":"yes","progress_fraction":0.5,"log":"${log}"}`,
+    `{"simulated":{"a":["${log}"]},"progress":"half"}`,
+    `{"simulated":${deep(100_000)}}`,
+    deep(100_000),
+    `{"simulated":tru,"log":"${log}"}`,
+  ];
+  const ids = await createMany(store, traces.length);
+  for (const [index, traceText] of traces.entries()) {
+    await subject.changeTask(nth(ids, index), { state: "failed", traceText });
+  }
+  const { tasks } = await store.admin.page({ limit: 9 });
+  const listed = ids.map((id) =>
+    tasks.find((task) => task.id === id)?.traceText
+  );
+  assertEquals(listed.map((text) => JSON.parse(text ?? "null")), [
+    { simulated: "yes", progress_fraction: 0.5 },
+    { progress: "half" },
+    {},
+    {},
+    {},
+  ]);
+  await using backdoor = new Backdoor(sharedServer().address());
+  const rows = await backdoor.ask<{ simulated: boolean }>(
+    "SELECT simulated, trace::text FROM tasks",
+  );
+  assertEquals(rows.map((it) => it.simulated), traces.map(() => false));
 });
 
 test("events of a dump that was restored into another server are told, each receiver's once", async () => {
