@@ -307,6 +307,19 @@ Deno.test("what a claim brings late is given back where nobody can say whose it 
   assert(logged().includes("WARNING - Cannot renew 1 lease: gone"));
 });
 
+Deno.test("what a claim brings late is given back where somebody else writes its row", async () => {
+  const clock = new FakeClock();
+  const { runner, queue } = setUp({ clock, tasks: 1 });
+  await using _ = runner;
+  queue.busy.add("task-1");
+  queue.before("claim", () => clock.sleep(61_000));
+  const claiming = claimOne(runner);
+  await clock.advance(61_000);
+  const done = processRunningTask(runner, await claiming);
+  await clock.advance(100);
+  assertEquals(await done, "released");
+});
+
 Deno.test("a held task is begun before its processor is called, and only then", async () => {
   const clock = new FakeClock();
   const calls: string[] = [];
