@@ -13,6 +13,8 @@ export class HalfOpenProxy implements AsyncDisposable {
   hangs = false;
   /** A connection hangs from the first thing on that it sends with this text in it. */
   hangsAt: string | undefined;
+  /** The first connection that sends this is cut off, which the server isn't told. */
+  cutsAt: string | undefined;
   readonly #port: number;
   readonly #listener = Deno.listen({ hostname: LOCAL, port: 0 });
   readonly #open: Deno.Conn[] = [];
@@ -39,9 +41,17 @@ export class HalfOpenProxy implements AsyncDisposable {
         try {
           for (;;) {
             const count = await from.read(buffer);
-            if (count === null) break;
+            if (count === null) {
+              if (!isSilent) await to.closeWrite();
+              break;
+            }
             const bytes = buffer.subarray(0, count);
-            isSilent ||= this.hangs && !isFresh || this.#isAsked(bytes);
+            if (has(bytes, this.cutsAt)) {
+              this.cutsAt = undefined;
+              near.close();
+              break;
+            }
+            isSilent ||= this.hangs && !isFresh || has(bytes, this.hangsAt);
             if (!isSilent) await to.write(bytes);
           }
         } catch {
@@ -51,11 +61,6 @@ export class HalfOpenProxy implements AsyncDisposable {
       pass(near, far);
       pass(far, near);
     }
-  }
-
-  #isAsked(bytes: Uint8Array): boolean {
-    return this.hangsAt !== undefined &&
-      new TextDecoder().decode(bytes).includes(this.hangsAt);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -69,4 +74,8 @@ export class HalfOpenProxy implements AsyncDisposable {
       }
     }
   }
+}
+
+function has(bytes: Uint8Array, text: string | undefined): boolean {
+  return text !== undefined && new TextDecoder().decode(bytes).includes(text);
 }

@@ -12,7 +12,12 @@ import { track } from "../../base/under_way.ts";
 import type { PostgresAddress } from "./address.ts";
 import { Announcements, type Waked } from "./announcements.ts";
 import type { Connection } from "./connection.ts";
-import { explainPostgresError, isLost, isTransient } from "./explain.ts";
+import {
+  codeOf,
+  explainPostgresError,
+  isLost,
+  isTransient,
+} from "./explain.ts";
 import { Lane } from "./lane.ts";
 import { ALONE_MS } from "./session.ts";
 
@@ -39,7 +44,10 @@ export interface TransactionOptions {
    * @default {false}
    */
   readonly isFirst?: boolean;
-  /** Ends the wait for the server; then nothing was done. */
+  /**
+   * Ends the wait for the server; then nothing was done, unless the connection was
+   * lost with a COMMIT, of which nobody knows then.
+   */
   readonly signal?: AbortSignal;
   /** How long to try. @default {what the database waits} */
   readonly waitMs?: number;
@@ -78,6 +86,9 @@ const BEGIN = `
     set_config('idle_in_transaction_session_timeout', $2, true)`;
 
 type Work<T> = (connection: Connection, at: Date) => Promise<T>;
+
+/** What the server says of a transaction whose number is yet to come. */
+const IS_AHEAD = "22023";
 
 /** What a COMMIT that got no answer came to. */
 type Outcome = "committed" | "aborted" | "in progress" | null;
@@ -197,7 +208,9 @@ export class Database implements AsyncDisposable {
     } catch (error) {
       // The COMMIT was sent, and no answer came.
       const isUnknown = ran.xid !== null && isLost(error);
-      if (!isUnknown || !await this.#isCommitted(ran.xid)) throw error;
+      if (!isUnknown || !await this.#isCommitted(ran.xid, options)) {
+        throw error;
+      }
     }
     if (ran.changed > 0 && wakes !== "nobody") this.announcements.tell(wakes);
     return ran.value as T;
@@ -221,22 +234,47 @@ export class Database implements AsyncDisposable {
     if (ran.changed > 0) ran.xid = await currentId(connection);
   }
 
-  /** Asks the server what a COMMIT came to whose answer was lost. */
-  async #isCommitted(xid: string | null): Promise<boolean> {
+  /**
+   * Asks the server what a COMMIT came to whose answer was lost.
+   *
+   * @throws {DatabaseBusyError} where that can't be known within the wait.
+   */
+  async #isCommitted(
+    xid: string | null,
+    { waitMs = 0, signal }: TransactionOptions,
+  ): Promise<boolean> {
+    const deadline = this.clock.monotonic() + waitMs;
     for (let attempt = 1;; attempt++) {
+      const left = deadline - this.clock.monotonic();
       const outcome = await this.#retrying(
-        (waitMs) =>
-          this.#run(READ, async (connection) => {
-            const [row] = await connection.rows<{ outcome: Outcome }>(
-              "SELECT pg_xact_status($1::xid8) AS outcome",
-              [xid],
-            );
-            return row?.outcome ?? null;
-          }, { isUrgent: true, waitMs }),
-        {},
+        (waitMs) => this.#outcomeOf(xid, waitMs),
+        { waitMs: left, signal },
       );
       if (outcome !== "in progress") return outcome === "committed";
-      await this.clock.sleep(backoffMs(attempt, BACKOFF));
+      if (left <= 0) {
+        throw new DatabaseBusyError(
+          `Cannot use ${this.shown}: the connection was lost, and what was ` +
+            "sent to be committed is still under way. Look at the server's log.",
+          { holder: "" },
+        );
+      }
+      await this.clock.sleep(backoffMs(attempt, BACKOFF), signal);
+    }
+  }
+
+  async #outcomeOf(xid: string | null, waitMs: number): Promise<Outcome> {
+    try {
+      return await this.#run(READ, async (connection) => {
+        const [row] = await connection.rows<{ outcome: Outcome }>(
+          "SELECT pg_xact_status($1::xid8) AS outcome",
+          [xid],
+        );
+        return row?.outcome ?? null;
+      }, { isUrgent: true, waitMs });
+    } catch (error) {
+      // A standby took over before it got that far: it has no such transaction.
+      if (codeOf(error) === IS_AHEAD) return "aborted";
+      throw error;
     }
   }
 

@@ -9,6 +9,7 @@ import { systemClock } from "../../../lib/base/clock.ts";
 import { DatabaseBusyError, DatabaseError } from "../../../lib/base/errors.ts";
 import { newTasks, type Store } from "../../../lib/store/contract.ts";
 import { parsePostgresAddress } from "../../../lib/store/postgres/address.ts";
+import { Database } from "../../../lib/store/postgres/database.ts";
 import { openClient } from "../../../lib/store/postgres/connection.ts";
 import {
   migratePostgres,
@@ -344,6 +345,63 @@ test("a notification that hangs holds up neither events nor the end", async () =
   await createOne(store);
   const closed = Promise.resolve(store[Symbol.asyncDispose]());
   await within("the store is closed", closed);
+});
+
+/** A database behind the proxy. */
+function databaseAt({ port }: HalfOpenProxy, waitMs: number): Database {
+  const address = parsePostgresAddress(
+    `postgres://postgres@127.0.0.1:${port}/postgres?sslmode=disable`,
+  );
+  return new Database(address, {
+    clock: systemClock,
+    waitMs,
+    onProblem: () => {},
+  });
+}
+
+const CHANGE = "UPDATE agent_tasks SET priority = priority + 1";
+
+test("a COMMIT that is under way is asked for no longer than the wait, or the signal", async () => {
+  await using subject = await openSubject();
+  await createOne(subject.store);
+  for (const waitMs of [300, HOUR]) {
+    await using proxy = new HalfOpenProxy(sharedServer().port);
+    await using database = databaseAt(proxy, waitMs);
+    const stop = new AbortController();
+    const change = database.transaction(async (connection) => {
+      await connection.run(CHANGE);
+      proxy.cutsAt = "COMMIT";
+      if (waitMs === HOUR) setTimeout(() => stop.abort(), 300);
+    }, { timeoutMs: HOUR, signal: stop.signal });
+    const error = await assertRejects(
+      () => within("it is given up", change),
+      DatabaseBusyError,
+    );
+    assertStringIncludes(
+      error.message,
+      waitMs === HOUR ? "the wait for it was ended" : "still under way",
+    );
+  }
+});
+
+test("a COMMIT that the server has never heard of is done again", async () => {
+  await using subject = await openSubject();
+  const id = await createOne(subject.store);
+  await using backdoor = new Backdoor(sharedServer().address());
+  // As the number is on a server that was replaced by one that is behind.
+  await backdoor.ask(
+    `CREATE FUNCTION pg_current_xact_id_if_assigned() RETURNS xid8
+     LANGUAGE sql AS $$ SELECT '999999999999'::xid8 $$`,
+  );
+  await using proxy = new HalfOpenProxy(sharedServer().port);
+  await using database = databaseAt(proxy, 20_000);
+  proxy.cutsAt = "COMMIT";
+  await database.transaction(async (connection) => {
+    await connection.run("SET LOCAL search_path TO agent_runner, pg_catalog");
+    await connection.run(CHANGE);
+  }, { timeoutMs: 1_000 });
+  assertEquals(proxy.cutsAt, undefined);
+  assertEquals((await taskOf(subject.store, id)).priority, 1);
 });
 
 test("reads that take long hold up neither claims nor outcomes, and others say so", async () => {
