@@ -1,5 +1,5 @@
 /**
- * agent-runner: runs agent tasks that wait in a DuckDB file.
+ * agent-runner: runs agent tasks that wait in a database.
  *
  * @module
  */

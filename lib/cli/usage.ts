@@ -193,16 +193,15 @@ export function programHelp(): string {
   const commands = shown().map(({ name, args = "", summary }) =>
     [`${name} ${args}`.trim(), summary] as const
   );
-  return `agent-runner ${manifest.version}: runs agent tasks that wait in a DuckDB file.
+  return `agent-runner ${manifest.version}: runs agent tasks that wait in a database.
 
 Usage: agent-runner [COMMAND] [FLAGS]
 
 Commands:
 ${columns(commands)}
 
-"agent-runner" alone is "agent-runner run --once". Tasks run only where
-HANDSFREE_AGENT_RUNNER_ENABLED is true. Flags and
-environment variables of a command: agent-runner COMMAND --help
+Tasks run only where HANDSFREE_AGENT_RUNNER_ENABLED is true; without a COMMAND, run --once does.
+Flags and environment variables of a command: agent-runner COMMAND --help
 `;
 }
 
