@@ -83,6 +83,9 @@ const MAX_ATTEMPTS = 3;
 /** Longer than a freeze: who is frozen may hold the file. */
 const DB_WAIT = "--db-wait=20";
 
+/** How long a last runner may take, before another takes its place. */
+const FINISH_MS = 30_000;
+
 /** Says how a runner is started. */
 export interface RunnerOptions {
   readonly concurrency: number;
@@ -318,8 +321,16 @@ export class Session implements Disposable {
           seconds: 0,
           args: ["--once"],
         });
+        // What was to be done alone may be minutes of work: the next one goes on.
+        const timer = setTimeout(() => {
+          try {
+            runner.process.signal("SIGTERM");
+          } catch {
+            // It was faster.
+          }
+        }, FINISH_MS);
         // 1: tasks failed, as they should.
-        await this.ended(runner, 0, 1);
+        await this.ended(runner, 0, 1).finally(() => clearTimeout(timer));
       }
       await until(
         "the end of the last program",
