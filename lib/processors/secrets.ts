@@ -206,20 +206,24 @@ function formsOf(value: string): string[] {
   ].flatMap((form) => [form, form.replaceAll("/", "\\/")]);
 }
 
-/** With and without characters beyond ASCII. */
+/** Also in JSON within JSON, with and without characters beyond ASCII; for a shell. */
 function jsonFormsOf(text: string): string[] {
-  const inJson = JSON.stringify(text).slice(1, -1);
-  return [text, inJson, inJson.replace(BEYOND_ASCII, escapeOf)];
+  const inJson = (it: string) => JSON.stringify(it).slice(1, -1);
+  const forms = [inJson(text), inJson(text).replace(BEYOND_ASCII, escapeOf)];
+  const forShell = text.replaceAll("'", `'\\''`);
+  return [text, forShell, ...forms, ...forms.map(inJson)];
 }
 
 /** Encoders differ in what they leave, and in the case of their digits. */
 function percentFormsOf(text: string): string[] {
   const wellFormed = text.toWellFormed();
   const encoded = encodeURIComponent(wellFormed);
+  const bytes = [...new TextEncoder().encode(wellFormed)];
   return [
+    bytes.map((byte) => percentOf(byte)).join(""),
     encodeURI(wellFormed),
     encoded,
-    encoded.replace(/[!'()*~]/g, percentOf),
+    encoded.replace(/[!'()*~]/g, (char) => percentOf(char.charCodeAt(0))),
   ].flatMap((form) => [form, form.replaceAll("%2F", "/")])
     .flatMap((form) => [form, form.replaceAll("%20", "+")])
     .flatMap((form) => [
@@ -228,8 +232,8 @@ function percentFormsOf(text: string): string[] {
     ]);
 }
 
-function percentOf(char: string): string {
-  return `%${char.charCodeAt(0).toString(16).toUpperCase()}`;
+function percentOf(byte: number): string {
+  return `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
 }
 
 /** Alone, or in a longer text: `user:secret`. */

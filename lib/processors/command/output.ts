@@ -189,9 +189,13 @@ export class CommandOutput {
 const MEANT_AS_MESSAGE = /^\s*(\{.*)?"agent_runner"\s*:/;
 
 function mistakeIn(line: string): Message | undefined {
-  return MEANT_AS_MESSAGE.test(line)
-    ? mistake("it is no JSON object on a line of its own")
-    : undefined;
+  if (MEANT_AS_MESSAGE.test(line)) {
+    return mistake("it is no JSON object on a line of its own");
+  }
+  const start = line.search(/\{\s*"agent_runner"/);
+  const object = start > 0 ? parseObject(line.slice(start)) : undefined;
+  const isMessage = object && messageIn(object)?.kind !== "mistake";
+  return isMessage ? mistake("other text is before it on its line") : undefined;
 }
 
 /** What an object says; undefined where it was not meant as a message. */

@@ -59,7 +59,7 @@ export function ownRequests(
 
 /** What proxies say of whom they ask for. */
 const FORWARDED =
-  /^(forwarded|via|x-forwarded-.+|x-real-ip|(cf|true|fly)-.*client.*-ip|cf-connecting-ip)$/;
+  /^(via|forwarded(-for)?|x-forwarded(-.+)?|x-(real|client|cluster-client)-ip|x-original-(host|forwarded-for)|x-envoy-external-address|(cf|true|fly|fastly)-(.*client.*-)?ip|(true|fastly)-client-ip|cf-connecting-ip)$/;
 
 /**
  * Refuses what comes through a proxy where no token is needed: listening where

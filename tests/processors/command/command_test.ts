@@ -193,6 +193,10 @@ const HINTS: [lines: string[], hint: RegExp | undefined][] = [
   ],
   [['{"agent_runner":"reslt","value":1}'], /kind is "reslt", not "progress"/],
   [['{"agent_runner":null}'], /kind is null, not/],
+  [
+    ['Here: {"agent_runner": "question", "question": "Which?"}'],
+    /other text is before it/,
+  ],
   [['{"agent_runner":"result"}'], /no "value"/],
   [['{"agent_runner":"question","question":" "}'], /no "question"/],
   [

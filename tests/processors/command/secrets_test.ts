@@ -26,6 +26,9 @@ const MASKED: [secrets: string[], text: string, masked: string][] = [
   [["a b/c+d'é"], "?q=a%20b%2Fc%2Bd'%C3%A9&", "?q=***&"],
   [["a b/c+d'é"], "?q=a+b%2fc%2bd%27%c3%a9&", "?q=***&"],
   [["a b/c+d'é"], "/a%20b/c+d'%C3%A9/", "/***/"],
+  [["sk-ab"], "%73%6B%2D%61%62 %73%6b%2d%61%62", "*** ***"],
+  [['q"uo\\te'], JSON.stringify(JSON.stringify('q"uo\\te')), '"\\"***\\""'],
+  [["it's"], String.raw`echo 'it'\''s'`, "echo '***'"],
   [["s3cret?>~"], `Bearer ${btoa("s3cret?>~")}.`, "Bearer ***."],
   [["s3cret?>~\n"], "czNjcmV0Pz5-", "***"],
 ];

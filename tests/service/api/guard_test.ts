@@ -123,6 +123,14 @@ const FORWARDED = [
   "X-Forwarded-For: 192.0.2.1",
   "x-forwarded-proto: https",
   "X-Forwarded-Host: runner.example.com",
+  "X-Forwarded: 1",
+  "Forwarded-For: 192.0.2.1",
+  "X-Client-IP: 192.0.2.1",
+  "X-Envoy-External-Address: 192.0.2.1",
+  "X-Original-Host: runner.example.com",
+  "True-Client-IP: 192.0.2.1",
+  "CF-Connecting-IP: 192.0.2.1",
+  "Fly-Client-IP: 192.0.2.1",
   "Via: 1.1 proxy",
 ];
 
