@@ -344,3 +344,15 @@ Deno.test("sql says who holds the file", async () => {
   runner.signal("SIGTERM");
   await runner.ended();
 });
+
+Deno.test("sql has the memory for 41 tasks with results as large as they may be", async () => {
+  using folder = new Folder();
+  const text = 'a "quoted" word, '.repeat(56_000);
+  await folder.create(
+    Array(41).fill({ trace: { result: "success", text } }),
+  );
+  const question =
+    "SELECT count(*) AS n FROM tasks WHERE trace->>'result' = 'success'";
+  const out = await folder.ok(["sql", "--json", "--timeout=60", question]);
+  assertEquals(JSON.parse(out), [{ n: 41 }]);
+});

@@ -35,6 +35,12 @@ export interface ReaderOptions {
   readonly waitMs: number;
 }
 
+/**
+ * More than a runner has: DuckDB has 2,048 rows at once, each with its trace in
+ * several forms.
+ */
+const MEMORY = "2GB";
+
 /** Mostly a runner has just written something, and lets go in a moment. */
 const BUSY_BACKOFF = { baseMs: 4, maxMs: 24 };
 
@@ -69,7 +75,7 @@ async function open(path: string): Promise<DuckDbReader> {
     await assertWalIsOne(path);
     instance = await track(DuckDBInstance.create(path, {
       access_mode: "READ_ONLY",
-      memory_limit: "256MB",
+      memory_limit: MEMORY,
       threads: "1",
       temp_directory: spill,
       max_temp_directory_size: "2GB",
@@ -266,6 +272,6 @@ const EXPLANATIONS: readonly (readonly [RegExp, string])[] = [
   ],
   [
     /Out of Memory|max_temp_directory_size/i,
-    "it takes more than 256 MB of memory and 2 GB of disk. Ask for less.",
+    `it takes more than ${MEMORY} of memory and 2 GB of disk. Ask for less.`,
   ],
 ];
