@@ -143,7 +143,7 @@ function checkedResult(result: unknown): CheckedResult {
   try {
     text = stringifyJson(result as JsonValue);
   } catch (error) {
-    return unkept(messageOf(error).split("\n")[0]);
+    return unkept(messageOf(error).replace(/\n[^]*/, ""));
   }
   // What JSON has no word for, such as a function.
   if (text === undefined) return unkept(`it is a ${typeof result}`);
@@ -161,13 +161,17 @@ function checkedResult(result: unknown): CheckedResult {
   // A copy: the processor may go on to change what it returned, and a toJSON()
   // may say something else the next time.
   const value = parseJson(text);
-  if (value === undefined) return unkept();
+  if (value === undefined) return unkept("it is no JSON");
   return isTooDeep(value)
-    ? unkept(`it is nested more than ${MAX_JSON_DEPTH} times`)
+    ? unkept(`it is nested more than ${MAX_JSON_DEPTH} times`, text)
     : { value };
 }
 
-function unkept(why = "it is no JSON"): CheckedResult {
+/** @param text what it is in JSON, of which the beginning is kept */
+function unkept(why: string, text?: string): CheckedResult {
   const problem = `The result can't be kept: ${why}`;
-  return { value: { unkept: problem }, problem };
+  const value: JsonValue = text === undefined
+    ? { unkept: problem }
+    : { unkept: problem, text: text.slice(0, KEPT_RESULT_CHARACTERS) };
+  return { value, problem };
 }

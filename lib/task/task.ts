@@ -173,7 +173,7 @@ type Ending =
     /**
      * Kept in the trace as `output`. Of more than 1 MiB of JSON text, the head is
      * kept as `{"truncated": …}`; of what JSON can't hold, why as
-     * `{"unkept": …}`.
+     * `{"unkept": …}`, with the `text` of what is nested too deep.
      */
     readonly result?: JsonValue;
     readonly message?: string;

@@ -5,7 +5,7 @@ import {
   MAX_RESULT_CHARACTERS,
   MAX_TEXT_CHARACTERS,
 } from "../../lib/task/outcome.ts";
-import type { JsonValue, Outcome } from "../../lib/task/task.ts";
+import type { JsonObject, JsonValue, Outcome } from "../../lib/task/task.ts";
 import { stringifyJson } from "../../lib/task/trace.ts";
 
 /** As anybody's JavaScript may return it. */
@@ -165,6 +165,12 @@ const UNKEPT: [name: string, result: unknown, why: string][] = [
   ["is nested without end", nested(100_000), "nested"],
 ];
 
+Deno.test("checkedOutcome() keeps the text of a result that is nested too deep", () => {
+  const { result, message = "" } = completed(nested(150));
+  const text = `${"[".repeat(151)}${"]".repeat(151)}`;
+  assertEquals(result, { unkept: message, text });
+});
+
 function nested(depth: number): unknown {
   let value: unknown = [];
   for (let n = 0; n < depth; n++) value = [value];
@@ -176,7 +182,7 @@ for (const [name, result, why] of UNKEPT) {
     const { result: kept, message = "" } = completed(result);
     assertStringIncludes(message, "The result can't be kept");
     assertStringIncludes(message, why);
-    assertEquals(kept, { unkept: message });
+    assertEquals((kept as JsonObject).unkept, message);
   });
 }
 
