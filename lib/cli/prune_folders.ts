@@ -26,7 +26,7 @@ export async function pruneTasks(
   { config, log }: PruneTasksOptions,
 ): Promise<Pruned> {
   const old: TaskFolder[] = [];
-  for await (const set of inSets(foldersOf(config))) {
+  for await (const set of setsOf(foldersOf(config))) {
     const tasks = await Promise.all(set.map((it) => admin.get(it.taskId)));
     // A folder without a task may be another database's.
     old.push(...set.filter((_, index) => {
@@ -54,7 +54,7 @@ export async function pruneTasks(
   return { ...pruned, folders };
 }
 
-async function* inSets<T>(all: AsyncIterable<T>): AsyncGenerator<T[]> {
+async function* setsOf<T>(all: AsyncIterable<T>): AsyncGenerator<T[]> {
   let set: T[] = [];
   for await (const one of all) {
     if (set.push(one) < SET) continue;

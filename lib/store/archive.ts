@@ -16,8 +16,6 @@ import type {
 export interface TableOf {
   readonly name: string;
   readonly columns: Readonly<Record<string, ColumnType>>;
-  /** What names a row. */
-  readonly key: readonly string[];
 }
 
 /** The type of a column. */
@@ -45,7 +43,6 @@ export const ARCHIVE: Readonly<Record<ArchiveTable, TableOf>> = {
       detail: "text",
       printed: "text",
     },
-    key: ["id"],
   },
   tasks: {
     name: "agent_tasks",
@@ -73,7 +70,6 @@ export const ARCHIVE: Readonly<Record<ArchiveTable, TableOf>> = {
       questions: "integer",
       rescues: "integer",
     },
-    key: ["id"],
   },
   endpoints: {
     name: "agent_webhook_endpoints",
@@ -88,7 +84,6 @@ export const ARCHIVE: Readonly<Record<ArchiveTable, TableOf>> = {
       last_error_at: "timestamptz",
       last_error: "text",
     },
-    key: ["endpoint"],
   },
   deliveries: {
     name: "agent_webhook_deliveries",
@@ -102,7 +97,6 @@ export const ARCHIVE: Readonly<Record<ArchiveTable, TableOf>> = {
       given_up_at: "timestamptz",
       error: "text",
     },
-    key: ["endpoint", "event_id"],
   },
 };
 

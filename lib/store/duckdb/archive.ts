@@ -176,13 +176,13 @@ async function insert(
   table: ArchiveTable,
   rows: readonly ArchiveRow[],
 ): Promise<void> {
-  const { name, columns, key } = ARCHIVE[table];
+  const { name, columns } = ARCHIVE[table];
   const names = Object.keys(columns);
   const type = JSON.stringify([columns]);
   const given = `(SELECT unnest(from_json_strict($1, '${type}'),
     recursive := true))`;
   const json = [JSON.stringify(rows)];
-  const others = names.filter((it) => !key.includes(it));
+  const others = names.filter((it) => it !== "id");
   await connection.run(
     `INSERT INTO ${name} (${names.join(", ")})
      SELECT ${names.join(", ")} FROM ${given} ${

@@ -115,7 +115,7 @@ function checkFolder(path: string): Check {
     level: problem ? "fail" : "ok",
     message: problem ? `${folder} can't be used: ${problem}` : folder,
     advice: "Make it, let its owner run agent-runner, or give another " +
-      "--db-path. DuckDB writes beside its file too.",
+      "--db. DuckDB writes beside its file too.",
   });
 }
 
@@ -142,7 +142,7 @@ function checkFile(path: string, now: Date): Check {
       level: "warn",
       message: `there is no ${path} yet`,
       advice:
-        "agent-runner create, run or serve makes it, or give another --db-path.",
+        "agent-runner create, run or serve makes it, or give another --db.",
     };
   }
   const problem = info.isFile
@@ -161,7 +161,7 @@ function checkFile(path: string, now: Date): Check {
         (logBytes > 0 ? `, and ${formatBytes(logBytes)} in its .wal` : "") +
         (isOpen ? "; all users of this machine may use it" : ""),
     advice: problem
-      ? "Run as the file's owner, or give another --db-path."
+      ? "Run as the file's owner, or give another --db."
       : `Run: chmod 600 ${path}`,
   });
 }
@@ -183,7 +183,7 @@ function checkDisk(path: string): Check {
       name,
       level,
       message: `${formatBytes(free)} free`,
-      advice: "Free some space: agent-runner prune, or another --db-path.",
+      advice: "Free some space: agent-runner prune, or another --db.",
     });
   } catch (error) {
     const message = `can't be measured: ${messageOf(error)}`;

@@ -20,12 +20,12 @@ const EXPLANATIONS: readonly (readonly [RegExp, string, string])[] = [
   [
     /No such file or directory|Not a directory/i,
     "its folder does not exist",
-    "Create the folder, or give another --db-path.",
+    "Create the folder, or give another --db.",
   ],
   [
     /Is a directory/i,
     "it is a folder",
-    "Give the path of a file with --db-path.",
+    "Give the path of a file with --db.",
   ],
   [
     EMPTY_FILE,
@@ -35,7 +35,7 @@ const EXPLANATIONS: readonly (readonly [RegExp, string, string])[] = [
   [
     /not a valid DuckDB database file|sqlite_scanner/i,
     "it is not a DuckDB database",
-    "Give another --db-path; this file was left as it is.",
+    "Give another --db; this file was left as it is.",
   ],
   [
     /Permission denied|Read-only file system|Operation not permitted/i,
@@ -78,7 +78,7 @@ const EXPLANATIONS: readonly (readonly [RegExp, string, string])[] = [
   [
     /version number \d+, but we can only read/i,
     "it was written by a newer DuckDB",
-    "Update agent-runner, or give another --db-path.",
+    "Update agent-runner, or give another --db.",
   ],
 ];
 
@@ -96,9 +96,9 @@ export function assertDatabaseExists(path: string): void {
     throw new DatabaseError(
       existsSync(dirname(path))
         ? `Cannot open ${path}: there is no such file. agent-runner create, ` +
-          "run or serve makes it, or give another --db-path."
+          "run or serve makes it, or give another --db."
         : `Cannot open ${path}: its folder does not exist. ` +
-          "Create the folder, or give another --db-path.",
+          "Create the folder, or give another --db.",
     );
   }
 }

@@ -65,7 +65,7 @@ export async function checkTables(
       name,
       level: "fail",
       message: `agent_tasks is another program's: ${wrong.join(", ")}`,
-      advice: "Give another --db-path.",
+      advice: "Give another --db.",
     };
     return { check, isReadable: false };
   }

@@ -187,7 +187,7 @@ async function readColumns(connection: Connection): Promise<Columns> {
     throw new DatabaseError(
       `Cannot use the table agent_tasks: it has no column ${
         foreign.join(", ")
-      }. ` + "It was made by another program; give another --db-path.",
+      }. ` + "It was made by another program; give another --db.",
     );
   }
   const missing = hasTable

@@ -176,7 +176,7 @@ async function insert(
   table: ArchiveTable,
   rows: readonly ArchiveRow[],
 ): Promise<void> {
-  const { name, columns, key } = ARCHIVE[table];
+  const { name, columns } = ARCHIVE[table];
   const isTasks = table === "tasks";
   const types = Object.entries(
     isTasks ? { ...columns, retry_of: "uuid" } : columns,
@@ -187,7 +187,7 @@ async function insert(
     ...Object.keys(columns).map((it) => `r.${it}`),
     ...Object.values(own),
   ];
-  const others = names.filter((it) => !key.includes(it));
+  const others = names.filter((it) => it !== "id");
   const given = isTasks
     ? rows.map((row) => ({
       ...row,
@@ -205,7 +205,7 @@ async function insert(
       // Of the events, only new ones come, and the outbox was emptied.
       !isTasks
         ? ""
-        : `ON CONFLICT (${key.join(", ")}) DO UPDATE SET ${
+        : `ON CONFLICT (id) DO UPDATE SET ${
           others.map((it) => `${it} = excluded.${it}`).join(", ")
         }`}`,
     [jsonOf(given)],

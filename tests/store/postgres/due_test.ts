@@ -5,7 +5,7 @@ import { hasPostgres, sharedServer } from "../../support/postgres_server.ts";
 
 Deno.test({
   name:
-    "claim() finds each of many that become due at once, and sorts none of those that are not",
+    "claim() finds each of many that become due at once, and none before its time",
   ignore: !hasPostgres,
   async fn() {
     await using subject = await openSubject();
