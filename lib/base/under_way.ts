@@ -12,9 +12,9 @@ const underWay = new Set<Promise<unknown>>();
 
 /**
  * How often the event loop comes round while something is under way, in
- * milliseconds. On a busy machine Deno may sleep though a native call has ended
- * (seen once in some million calls, with 2.9.6): it hears of that when it comes
- * round for something else, and a process that waits for nothing else never does.
+ * milliseconds. On a busy machine a process was seen that waited for ever for a
+ * native call, asleep and with nothing at work in it: Deno (2.9.6) may miss the end
+ * of one, and hears of it when it comes round for something else.
  */
 const ROUND_MS = 1_000;
 let rounds: ReturnType<typeof setInterval> | undefined;
