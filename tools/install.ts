@@ -46,6 +46,11 @@ await Deno.writeTextFile(
   path,
   `#!/bin/sh
 ${mark} in ${ROOT}
+for file in ${[Deno.execPath(), `${ROOT}main.ts`].map(quoted).join(" ")}; do
+  [ -e "$file" ] && continue
+  echo "error: $file is gone. Run deno task install again in a checkout." >&2
+  exit 127
+done
 exec env ${variables.join(" ")} ${commandOf([]).map(quoted).join(" ")} "$@"
 `,
 );

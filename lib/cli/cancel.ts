@@ -59,7 +59,7 @@ export const cancel: Command = {
 
 const DEED: Deed = {
   verb: "cancel",
-  states: ["created", "running", "retrying", "needs_input"],
+  states: ["created", "running", "retrying", "queued", "needs_input"],
   find: (admin, filter) => admin.cancellable(filter),
 };
 

@@ -11,7 +11,11 @@ import { UsageError } from "../base/errors.ts";
 import { parseSpan } from "../base/figures.ts";
 import type { TaskFilter } from "../store/contract.ts";
 import { parseTime } from "../task/new_task.ts";
-import { SHOWN_STATES, type ShownState } from "../task/shown_state.ts";
+import {
+  SHOWN_STATES,
+  type ShownState,
+  WAITING_FOR_YOU,
+} from "../task/shown_state.ts";
 
 /** A flag's text; undefined where it was not given. */
 export function textFlag(flags: FlagValues, name: string): string | undefined {
@@ -33,7 +37,9 @@ export function filterFlags(flags: FlagValues): TaskFilter {
 
 function stateOf(text: string): ShownState {
   const name = text.trim();
-  const state = SHOWN_STATES.find((it) => it === name);
+  const state = name === WAITING_FOR_YOU
+    ? "needs_input"
+    : SHOWN_STATES.find((it) => it === name);
   if (state) return state;
   throw new UsageError(
     `Unknown state "${name}". Did you mean "${

@@ -9,7 +9,11 @@ import { EXIT } from "../base/errors.ts";
 import { taskToJson } from "../task/json.ts";
 import type { Admin, PageOptions, TaskPage } from "../store/contract.ts";
 import { fractionOf, percent } from "../task/progress.ts";
-import { isSimulated, shownStateOf } from "../task/shown_state.ts";
+import {
+  isSimulated,
+  shownStateOf,
+  WAITING_FOR_YOU,
+} from "../task/shown_state.ts";
 import type { AgentTask } from "../task/task.ts";
 import { parseTrace } from "../task/trace.ts";
 import {
@@ -174,13 +178,15 @@ function textOf(task: AgentTask, now: Date): string {
   const state = shownStateOf(task);
   switch (state) {
     case "needs_input":
-      return "waiting for you";
+      return WAITING_FOR_YOU;
     case "retrying":
       return runAt && runAt > now ? `${state} in ${ageOf(now, runAt)}` : state;
     case "running": {
       const fraction = fractionOf(parseTrace(traceText));
       return fraction === undefined ? state : `${state} ${percent(fraction)}`;
     }
+    case "simulated":
+      return task.state;
     default:
       return state;
   }

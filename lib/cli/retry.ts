@@ -83,7 +83,7 @@ export const retry: Command = {
 const DEED: Deed = {
   verb: "retry",
   // Of those that are running, the ones that wait for their next attempt.
-  states: ["running", "retrying", "completed", "failed", "cancelled"],
+  states: ["running", "retrying", "queued", "completed", "failed", "cancelled"],
   // What completed is meant only where somebody says so.
   usualStates: ["running", "failed"],
   find: (admin, filter) => admin.retryable(filter),

@@ -11,6 +11,7 @@ import { simulationWarning } from "../config/served.ts";
 import { serviceSettings } from "../config/service.ts";
 import type { Processors } from "../processors/open.ts";
 import type { Runner, RunSummary, StopSignals } from "../runner.ts";
+import { withoutProviders } from "../runner/providers.ts";
 import type { Store } from "../store/contract.ts";
 import type { WebhooksOptions } from "../webhooks/webhooks.ts";
 import {
@@ -92,7 +93,7 @@ export async function prepareRun(
   const { assertEnabled, createRunner } = await import("../runner.ts");
   assertEnabled(config);
   const warning = simulationWarning(config);
-  const settings = flags.loop && config.listen !== ""
+  const service = flags.loop && config.listen !== ""
     ? await serviceSettings(config)
     : undefined;
   await using parts = new AsyncDisposableStack();
@@ -119,7 +120,10 @@ export async function prepareRun(
     log.info(providersLine(config.providers), { event: "providers" });
   }
   if (warning) log.warning(warning, { event: "simulated" });
-  await tellProblems(context, processors);
+  const settings = withoutProviders(
+    config,
+    await unusableProviders(context, processors),
+  );
   const telemetry = config.telemetry
     ? await import("../runner/telemetry.ts")
     : undefined;
@@ -131,7 +135,7 @@ export async function prepareRun(
     clock,
     log,
     owner: runnerName(),
-    settings: config,
+    settings,
   }));
   if (telemetry) {
     const { measureRunner } = await import("../runner/metrics.ts");
@@ -145,9 +149,14 @@ export async function prepareRun(
   const startedAt = clock.monotonic();
   // What is over when the last task has ended, before the result is printed.
   const beside = parts.use(new AsyncDisposableStack());
-  if (settings) {
+  if (service) {
     beside.use(
-      await startService(context, { store, settings, signals, runner }),
+      await startService(context, {
+        store,
+        settings: service,
+        signals,
+        runner,
+      }),
     );
   }
   if (!flags.loop) {
@@ -193,21 +202,39 @@ export async function prepareRun(
   };
 }
 
-/** Says what `config check` would, but for what would use the network. */
-async function tellProblems(
+/**
+ * The providers of which `config check` would say that they are wrong, but for what
+ * would use the network. Says of each what it is.
+ *
+ * @throws {UsageError} where there is no other.
+ */
+async function unusableProviders(
   { config, clock, log }: CommandContext,
   processors: Processors,
-): Promise<void> {
-  for (const provider of config.providers?.keys() ?? []) {
+): Promise<ReadonlySet<string>> {
+  const unusable = new Set<string>();
+  const providers = [...config.providers?.keys() ?? []];
+  for (const provider of providers) {
     const found = processors.for(provider);
     if (!found) continue;
     for (const problem of await problemsOf(found, clock, { isQuiet: true })) {
-      log.warning(`Provider ${provider}: ${problem}`, {
-        event: "provider_problem",
-        provider,
-      });
+      unusable.add(provider);
+      log.error(
+        `Provider ${provider} is not served, its tasks wait: ${problem}`,
+        {
+          event: "provider_problem",
+          provider,
+        },
+      );
     }
   }
+  if (unusable.size > 0 && unusable.size === providers.length) {
+    throw new UsageError(
+      "Cannot run tasks: no provider can be used as it is configured. See above; " +
+        "agent-runner config check says it again.",
+    );
+  }
+  return unusable;
 }
 
 async function whatIsLeft(

@@ -8,6 +8,7 @@ import { formatCount, formatSpan } from "../base/figures.ts";
 import type { RunSummary } from "../runner.ts";
 import type { RunnerEvents } from "../runner/events.ts";
 import type { Admin, Store } from "../store/contract.ts";
+import { WAITING_FOR_YOU } from "../task/shown_state.ts";
 import type { TaskState } from "../task/task.ts";
 
 /** `3 started, 1 completed, 1 failed, 1 needs input`. */
@@ -41,7 +42,7 @@ export interface Left {
 const LEFT = {
   created: "created",
   running: "running or to be tried again",
-  needs_input: "waiting for you",
+  needs_input: WAITING_FOR_YOU,
 } as const satisfies Partial<Record<TaskState, string>>;
 
 /** Counts it. */

@@ -16,6 +16,7 @@ import { parseTrace } from "../task/trace.ts";
 import { questionOf } from "../task/transitions.ts";
 import { findTask, prefixOf } from "./choose.ts";
 import { type Command, type CommandContext, runnerName } from "./command.ts";
+import { problemsOf } from "./config.ts";
 import { listenForSignals } from "./signals.ts";
 import { OutputClosedError, type Terminal } from "./terminal.ts";
 
@@ -40,6 +41,7 @@ export const runTask: Command = {
     if (warning) log.warning(warning, { event: "simulated" });
     const task = await findTask(store.admin, prefix);
     const processorFor = processors.for;
+    await assertUsable(task, { processorFor, clock });
     return await runNow(task, { ...context, store, processorFor });
   },
 };
@@ -111,6 +113,18 @@ export async function runNow(
     log.info(howToAnswer(task), { event: "hint", task: task.id });
   }
   return result === "completed" ? EXIT.ok : EXIT.failed;
+}
+
+/** @throws {UserError} with what `config check` says of the task's provider. */
+async function assertUsable(
+  task: AgentTask,
+  { processorFor, clock }: Pick<RunNowOptions, "processorFor" | "clock">,
+): Promise<void> {
+  const processor = processorFor(task.provider);
+  const problems = processor
+    ? await problemsOf(processor, clock, { isQuiet: true })
+    : [];
+  if (problems.length > 0) throw cannotRun(task, problems.join(" "));
 }
 
 /** @throws {UserError} that says why nobody can run the task now. */

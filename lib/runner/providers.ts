@@ -45,6 +45,28 @@ export function limitsOf(
   return [...all.values()].some(Number.isFinite) ? all : new Map();
 }
 
+/** What a runner claims by. */
+interface ClaimSettings {
+  readonly providers?: ProviderMap;
+  readonly limits: ReadonlyMap<string, number>;
+}
+
+/** The settings of a runner that leaves the tasks of these providers alone. */
+export function withoutProviders<T extends ClaimSettings>(
+  settings: T,
+  unusable: ReadonlySet<string>,
+): T {
+  if (unusable.size === 0 || !settings.providers) return settings;
+  const left = [...settings.providers].filter(([name]) => !unusable.has(name));
+  // Else those who serve all others would take them.
+  const none = [...unusable].map((name) => [name, 0] as const);
+  return {
+    ...settings,
+    providers: new Map(left),
+    limits: new Map([...settings.limits, ...none]),
+  };
+}
+
 /** How many more tasks may be claimed; undefined where nothing is limited. */
 export function providerRoom(
   limits: ReadonlyMap<string, number>,

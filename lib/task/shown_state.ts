@@ -8,13 +8,28 @@ import { type AgentTask, TASK_STATES, type TaskState } from "./task.ts";
 import { parseTrace } from "./trace.ts";
 
 /**
- * The states by which people choose tasks: those of {@linkcode TASK_STATES}, and
- * two that are a part of one of them: `retrying` of running, `cancelled` of failed.
+ * Parts of states, each with the state that it is a part of: running that waits for
+ * its next attempt, or for any runner (it was answered or given back, say); failed
+ * because it was cancelled; completed with nothing done.
  */
-export const SHOWN_STATES = [...TASK_STATES, "retrying", "cancelled"] as const;
+export const STATE_PARTS = {
+  retrying: "running",
+  queued: "running",
+  cancelled: "failed",
+  simulated: "completed",
+} as const satisfies Readonly<Record<string, TaskState>>;
+
+/** One of {@linkcode STATE_PARTS}. */
+export type StatePart = keyof typeof STATE_PARTS;
+
+/** The states by which people choose tasks. */
+export const SHOWN_STATES: readonly ShownState[] = [
+  ...TASK_STATES,
+  ...Object.keys(STATE_PARTS) as StatePart[],
+];
 
 /** One of {@linkcode SHOWN_STATES}. */
-export type ShownState = (typeof SHOWN_STATES)[number];
+export type ShownState = TaskState | StatePart;
 
 /** Where the trace has that nothing was done. Not HandsFree's. */
 export const SIMULATED_KEY = "simulated";
@@ -22,15 +37,21 @@ export const SIMULATED_KEY = "simulated";
 /** What the history says of a task that completed so. */
 export const SIMULATED_DETAIL = "simulated, nothing was done";
 
+/** What people are told of needs_input. */
+export const WAITING_FOR_YOU = "waiting for you";
+
 type Shown = Pick<AgentTask, "state" | "traceText" | "leaseOwner" | "runAt">;
 
 /** The narrowest of {@linkcode SHOWN_STATES} that a task is in. */
-export function shownStateOf(task: Shown): TaskState | ShownState {
+export function shownStateOf(task: Shown): ShownState {
   const { state, traceText, leaseOwner, runAt } = task;
-  if (state === "running" && leaseOwner === null && runAt) return "retrying";
+  if (state === "running" && leaseOwner === null) {
+    return runAt ? "retrying" : "queued";
+  }
   if (state === "failed" && has(traceText, "result", "cancelled")) {
     return "cancelled";
   }
+  if (state === "completed" && isSimulated(traceText)) return "simulated";
   return state;
 }
 

@@ -21,6 +21,15 @@ Deno.test("deno task install replaces its own script, and no other program", asy
   const { stdout } = await new Deno.Command(path, { args: ["--version"] })
     .output();
   assertStringIncludes(new TextDecoder().decode(stdout), "agent-runner ");
+  const script = await Deno.readTextFile(path);
+  const gone = Deno.execPath();
+  await Deno.writeTextFile(path, script.replaceAll(gone, `${gone}-moved`));
+  const ended = await new Deno.Command(path, { args: ["--version"] }).output();
+  assertEquals(ended.code, 127);
+  assertEquals(
+    new TextDecoder().decode(ended.stderr),
+    `error: ${gone}-moved is gone. Run deno task install again in a checkout.\n`,
+  );
   await Deno.writeTextFile(path, "#!/bin/sh\n");
   const [code, text] = await install(root);
   assertEquals(code, 1);

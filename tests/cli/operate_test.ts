@@ -52,11 +52,11 @@ const MISTYPED: Readonly<Record<string, [args: string[], says: string[]]>> = {
   ],
   "cancel what has ended": [
     ["cancel", "--state", "created,completed", "--yes"],
-    ["completed", "created, running, retrying, needs_input"],
+    ["completed", "created, running, retrying, queued, needs_input"],
   ],
   "retry what has not run": [
     ["retry", "--state", "created"],
-    ["created", "running, retrying, completed, failed, cancelled"],
+    ["created", "running, retrying, queued, completed, failed, cancelled"],
   ],
   "retry an unknown state": [
     ["retry", "--state", "faild"],

@@ -152,6 +152,58 @@ Deno.test("run --once waits for the next try, and says what it leaves", async ()
   );
 });
 
+const MISSING = { processor: "command", command: ["no-such-program"] };
+const SECRET = {
+  processor: "command",
+  command: ["true"],
+  secrets: ["NO_SUCH_SECRET"],
+};
+
+for (const others of [{}, { "*": TRUE }]) {
+  Deno.test(`tasks wait whose provider can't be used as it is configured, ${Object.keys(others)}`, async () => {
+    using folder = new Folder();
+    configure(folder, {
+      providers: { missing: MISSING, secret: SECRET, well: TRUE, ...others },
+    });
+    const [missing = "", , well] = await folder.create([
+      { provider: "missing" },
+      { provider: "secret" },
+      { provider: "well" },
+    ]);
+    const { stdout, stderr } = await folder.run(["run", "--once"], {
+      env: AT_ONCE,
+    });
+    assertMatch(
+      stdout,
+      /^1 started, 1 completed, 0 failed in .*\nLeft: 2 created/,
+    );
+    assertMatch(
+      stderr,
+      /missing is not served, its tasks wait: The program no-such-program is not on PATH/,
+    );
+    assertMatch(stderr, /secret is not served.*NO_SUCH_SECRET/);
+    const done = await folder.ok(["list", "--json", "--state", "completed"]);
+    assertEquals(JSON.parse(done).map(({ id }: { id: string }) => id), [well]);
+    assertMatch(
+      await folder.fails(1, ["run-task", missing], { env: AT_ONCE }),
+      /no-such-program is not on PATH/,
+    );
+  });
+}
+
+Deno.test("run ends at once where no provider can be used", async () => {
+  using folder = new Folder();
+  configure(folder, { providers: { missing: MISSING, secret: SECRET } });
+  await folder.create([{ provider: "missing" }]);
+  for (const mode of ["--once", "--loop"]) {
+    assertMatch(
+      await folder.fails(2, ["run", mode], { env: AT_ONCE }),
+      /no provider can be used as it is configured/,
+    );
+  }
+  assertMatch(await folder.ok(["list"]), / created /);
+});
+
 Deno.test("list chooses what was cancelled, or waits for its next try", async () => {
   using folder = new Folder();
   const [cancelled = "", other = ""] = await folder.create([{}, {}]);

@@ -35,9 +35,7 @@ export async function checkCommand(
     : SHELL;
   const problems = [
     await programProblem(program, { path: passed.PATH ?? "", baseFolder }),
-    cwd === undefined
-      ? undefined
-      : await writableProblem(resolve(baseFolder, cwd)),
+    cwd === undefined ? undefined : await cannotUse(resolve(baseFolder, cwd)),
     workspace === undefined
       ? undefined
       : await writableProblem(await parentOf(resolve(baseFolder, workspace))),
@@ -88,9 +86,14 @@ function withEndings(file: string): string[] {
     : [file];
 }
 
-async function writableProblem(folder: string): Promise<string | undefined> {
+async function cannotUse(folder: string): Promise<string | undefined> {
   const problem = await folderProblem(folder);
-  if (problem) return `The folder ${folder} can't be used: ${problem}`;
+  return problem && `The folder ${folder} can't be used: ${problem}`;
+}
+
+async function writableProblem(folder: string): Promise<string | undefined> {
+  const problem = await cannotUse(folder);
+  if (problem) return problem;
   try {
     await Deno.remove(
       await Deno.makeTempFile({ dir: folder, prefix: ".agent-runner-check-" }),

@@ -11,14 +11,17 @@ interface Interpreter {
   readonly code?: RegExp;
   /** Other options whose value is the next word. */
   readonly valueFollows?: RegExp;
+  /** Options that are followed by a name and its value. */
+  readonly pairFollows?: RegExp;
   /**
    * What the first word is that is no option: the user's own file, after which all
-   * words are its arguments; code, where no option had any; a host, for which all
-   * words after it are code.
+   * words are its arguments; code, where no option had any; the first of several
+   * that are code together; a host (or what is to be done), for which all words
+   * after it are code.
    *
    * @default {"file"}
    */
-  readonly first?: "file" | "code" | "host";
+  readonly first?: "file" | "code" | "all" | "host";
   /** Its options may stand after other words too. */
   readonly isScattered?: boolean;
 }
@@ -66,6 +69,14 @@ const INTERPRETERS: Readonly<Record<string, Interpreter>> = {
     valueFollows: /^-[lf]$/,
     first: "code",
   },
+  jq: {
+    valueFollows: /^(?:-L|--indent|-f|--from-file)$/,
+    pairFollows: /^--(?:arg|argjson|slurpfile|rawfile)$/,
+    first: "code",
+  },
+  psql: { code: /^(?:-[a-zA-Z]*c|--command)(?:=|$)/, isScattered: true },
+  tmux: { valueFollows: /^-[cfLST]$/, first: "host" },
+  watch: { valueFollows: /^-[nq]$/, first: "all" },
   ssh: { valueFollows: /^-[BbcDEeFIiJLlmOoPpQRSWw]$/, first: "host" },
 };
 
@@ -103,7 +114,7 @@ export function scriptsIn(command: readonly string[]): number[] {
 }
 
 function codeOf(
-  { code, valueFollows, first = "file", isScattered }: Interpreter,
+  { code, valueFollows, pairFollows, first = "file", isScattered }: Interpreter,
   command: readonly string[],
   start: number,
 ): number[] {
@@ -117,10 +128,12 @@ function codeOf(
       break;
     }
     if (valueFollows?.test(word)) next++;
+    else if (pairFollows?.test(word)) next += 2;
     else if (!isScattered && !OPTION_OR_VARIABLE.test(word)) break;
   }
   const isAfter = next < command.length && !isScattered;
   if (!isAfter || first === "file") return found;
+  if (first === "all") return [...command.keys()].slice(next);
   if (first === "host") return [...command.keys()].slice(next + 1);
   return found.length > 0 ? found : [next];
 }

@@ -108,8 +108,9 @@ const commonTaskFields = {
   id: uuid,
   state: anyState,
   shown_state: z.string().openapi({
-    description: "The state, or what people see of it: retrying of running, " +
-      "cancelled of failed",
+    description:
+      "The state, or the part of it that the task is in: retrying and queued " +
+      "(no runner has it) of running, cancelled of failed, simulated of completed",
   }),
   simulated: z.boolean().openapi({
     description: "What came of it was simulated: nothing was done",

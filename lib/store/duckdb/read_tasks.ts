@@ -15,11 +15,11 @@ import {
   type TaskPage,
 } from "../contract.ts";
 import { formatPlace, parsePlace } from "../place.ts";
+import { isInPart } from "../state_parts.ts";
 import type { Connection, SqlValue } from "./connection.ts";
 import {
   fittingRows,
-  IS_CANCELLED,
-  IS_RETRYING,
+  STATE_PART,
   TASK_FIELDS,
   TASK_ROW,
   taskOf,
@@ -29,8 +29,7 @@ import {
 /** Holds for the tasks that a filter chooses; $1 and $2 are {@linkcode chosenBy}. */
 export const IS_CHOSEN = `
   ($1::TEXT IS NULL OR list_contains($1::JSON::TEXT[], status)
-    OR contains($1, '"retrying"') AND ${IS_RETRYING}
-    OR contains($1, '"cancelled"') AND ${IS_CANCELLED})
+    OR ${isInPart(STATE_PART, (part) => `contains($1, '"${part}"')`)})
   AND ($2::TEXT IS NULL OR provider = $2)`;
 
 /** The values for {@linkcode IS_CHOSEN}. */

@@ -11,6 +11,7 @@ import type { AgentTask, TaskEvent, TaskEventKind } from "../../task/task.ts";
 import { parseTrace } from "../../task/trace.ts";
 import type { Held } from "../../task/transitions.ts";
 import { SET_CHARACTERS } from "../sets.ts";
+import { type PartConditions, shownState } from "../state_parts.ts";
 import type { Connection } from "./connection.ts";
 
 /** How each field of a task is computed from its row; times as ms since 1970. */
@@ -44,14 +45,15 @@ const traceHas = (key: string, value: string) =>
   `coalesce(contains(last_update, '"${key}"')
     AND TRY(json_extract_string(last_update, '$.${key}')) = '${value}', false)`;
 
-/** Hold for the rows whose shown state is so. */
-export const IS_RETRYING =
-  "status = 'running' AND lease_id IS NULL AND run_at IS NOT NULL";
-export const IS_CANCELLED = `status = 'failed' AND ${
-  traceHas("result", "cancelled")
-}`;
-
 export const IS_SIMULATED = traceHas(SIMULATED_KEY, "true");
+
+/** What holds for the rows in that part of their state. */
+export const STATE_PART: PartConditions = {
+  retrying: "lease_id IS NULL AND run_at IS NOT NULL",
+  queued: "lease_id IS NULL AND run_at IS NULL",
+  cancelled: traceHas("result", "cancelled"),
+  simulated: IS_SIMULATED,
+};
 
 /** Holds for the events in which a task was completed and nothing was done. */
 export const IS_SIMULATED_END =
@@ -61,8 +63,7 @@ export const IS_SIMULATED_END =
 const VIEW_COLUMNS: Readonly<Record<keyof PrintedTask, string>> = {
   id: "id",
   state: TASK_FIELDS.state,
-  shown_state: `CASE WHEN ${IS_RETRYING} THEN 'retrying'
-    WHEN ${IS_CANCELLED} THEN 'cancelled' ELSE status END`,
+  shown_state: shownState(STATE_PART),
   simulated: IS_SIMULATED,
   user_id: "user_id",
   provider: "provider",

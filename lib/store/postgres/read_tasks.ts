@@ -15,12 +15,12 @@ import {
   type TaskPage,
 } from "../contract.ts";
 import { formatPlace, parsePlace } from "../place.ts";
+import { isInPart } from "../state_parts.ts";
 import type { Connection, SqlValue } from "./connection.ts";
 import {
   fittingRows,
-  IS_CANCELLED,
-  IS_RETRYING,
   jsonOf,
+  STATE_PART,
   TASK,
   TASK_FIELDS,
   TEXT_SIZE,
@@ -29,8 +29,7 @@ import {
 /** Holds for the tasks that a filter chooses; $1 and $2 are {@linkcode chosenBy}. */
 export const IS_CHOSEN = `
   ($1::json IS NULL OR status IN (SELECT json_array_elements_text($1::json))
-    OR ($1::json::jsonb ? 'retrying') AND ${IS_RETRYING}
-    OR ($1::json::jsonb ? 'cancelled') AND ${IS_CANCELLED})
+    OR ${isInPart(STATE_PART, (part) => `$1::json::jsonb ? '${part}'`)})
   AND ($2::text IS NULL OR provider = $2)`;
 
 /** The values for {@linkcode IS_CHOSEN}. */

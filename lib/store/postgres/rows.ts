@@ -10,6 +10,7 @@ import type { AgentTask, TaskEvent, TaskEventKind } from "../../task/task.ts";
 import { parseTrace } from "../../task/trace.ts";
 import type { Held } from "../../task/transitions.ts";
 import { SET_CHARACTERS } from "../sets.ts";
+import type { PartConditions } from "../state_parts.ts";
 import { storable } from "./connection.ts";
 
 /** How each field of a task is computed from its row. */
@@ -62,13 +63,17 @@ export function heldOf({ leaseId, ...task }: HeldRow): Held {
   return { task, lease };
 }
 
-/** Hold for the rows whose shown state is so. */
-export const IS_RETRYING =
-  "status = 'running' AND lease_id IS NULL AND run_at IS NOT NULL";
-export const IS_CANCELLED = `status = 'failed'
-  AND coalesce(trace_value(last_update, 'result') = 'cancelled', false)`;
 export const IS_SIMULATED =
   `coalesce(trace_value(last_update, '${SIMULATED_KEY}') = 'true', false)`;
+
+/** What holds for the rows in that part of their state. */
+export const STATE_PART: PartConditions = {
+  retrying: "lease_id IS NULL AND run_at IS NOT NULL",
+  queued: "lease_id IS NULL AND run_at IS NULL",
+  cancelled:
+    "coalesce(trace_value(last_update, 'result') = 'cancelled', false)",
+  simulated: IS_SIMULATED,
+};
 
 /** Holds for the events in which a task was completed and nothing was done. */
 export const IS_SIMULATED_END =

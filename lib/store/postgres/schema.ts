@@ -9,12 +9,8 @@ import type { TaskJson } from "../../task/json.ts";
 import type { Connection } from "./connection.ts";
 import { type Database, LONG_MS, SCHEMA } from "./database.ts";
 import { IS_COMING, IS_READY } from "./candidates.ts";
-import {
-  IS_CANCELLED,
-  IS_RETRYING,
-  IS_SIMULATED,
-  TASK_FIELDS,
-} from "./rows.ts";
+import { shownState } from "../state_parts.ts";
+import { IS_SIMULATED, STATE_PART, TASK_FIELDS } from "./rows.ts";
 
 /**
  * The columns of HandsFree's table, as in a DuckDB file, and those that the runner
@@ -187,8 +183,7 @@ const TRACE_SCALAR = ofTrace(
 const VIEW_COLUMNS: Readonly<Record<keyof TaskJson, string>> = {
   id: "id",
   state: TASK_FIELDS.state,
-  shown_state: `CASE WHEN ${IS_RETRYING} THEN 'retrying'
-    WHEN ${IS_CANCELLED} THEN 'cancelled' ELSE status END`,
+  shown_state: shownState(STATE_PART),
   simulated: IS_SIMULATED,
   user_id: "user_id",
   provider: "provider",

@@ -10,10 +10,20 @@ import {
   MAX_LISTED_TEXT,
   type PageOptions,
 } from "../../../lib/store/contract.ts";
-import { isSimulated, shownStateOf } from "../../../lib/task/shown_state.ts";
+import {
+  isSimulated,
+  SHOWN_STATES,
+  shownStateOf,
+} from "../../../lib/task/shown_state.ts";
 import type { TaskState } from "../../../lib/task/task.ts";
 import { parseTrace } from "../../../lib/task/trace.ts";
-import { complete, fail, release } from "../../../lib/task/transitions.ts";
+import {
+  askInput,
+  complete,
+  fail,
+  release,
+  retryLater,
+} from "../../../lib/task/transitions.ts";
 import {
   assertNow,
   claim,
@@ -219,6 +229,32 @@ function testPage(test: Test): void {
     assertEquals(await search("%door%"), []);
   });
 
+  test("page() chooses tasks by each state that is shown, and no others", async ({ store }) => {
+    await createMany(store, 9);
+    const { tasks } = await claim(store, { limit: 9 });
+    const [retried, given, asked, failed, done, simulated] = tasks;
+    await record(
+      store,
+      retryLater(retried!, { error: "busy", delayMs: HOUR }),
+      release(given!, "shutdown"),
+      askInput(asked!, "Which?"),
+      fail(failed!, "no"),
+      complete(done!, { message: "Done" }),
+      complete({ ...simulated!, isSimulated: true }, { message: "Done" }),
+    );
+    await store.admin.cancel([await createOne(store)]);
+    await createOne(store);
+    const all = await store.admin.page({ limit: 100 });
+    for (const state of SHOWN_STATES) {
+      const { tasks } = await store.admin.page({ states: [state], limit: 100 });
+      const expected = all.tasks.filter((task) =>
+        shownStateOf(task) === state || task.state === state
+      );
+      assert(tasks.some((task) => shownStateOf(task) === state), state);
+      assertEquals(tasks.map(({ id }) => id), expected.map(({ id }) => id));
+    }
+  });
+
   test("page() keeps what people see of a long trace", async ({ store }) => {
     const run = await startOne(store, {
       trace: { long: "x".repeat(1_000_000) },
@@ -230,7 +266,7 @@ function testPage(test: Test): void {
     const { tasks } = await store.admin.page({ limit: 2 });
     assertEquals(
       tasks.map((task) => [shownStateOf(task), isSimulated(task.traceText)]),
-      [["cancelled", false], ["completed", true]],
+      [["cancelled", false], ["simulated", true]],
     );
     assertEquals(parseTrace(nth(tasks, 1).traceText)?.progress, "Done");
     for (const { traceText } of tasks) assert((traceText ?? "").length < 1_000);

@@ -21,6 +21,19 @@ const NAMES = {
   failed: "Failed",
   cancelled: "Cancelled",
   retrying: "Retrying",
+  queued: "Waiting for a runner",
+  simulated: "Completed (simulated)",
+};
+
+/**
+ * The shape and the colour of states that have none of their own name.
+ *
+ * @type {Readonly<Record<string, [shape: string, colour: string]>>}
+ */
+const LOOKS = {
+  retrying: ["retry", "running"],
+  queued: ["created", "created"],
+  simulated: ["completed", "completed"],
 };
 
 /**
@@ -39,7 +52,9 @@ export function nameOf(state) {
  */
 export function stateNameOf({ shown_state, simulated }) {
   const name = nameOf(shown_state);
-  return simulated ? `${name} (simulated)` : name;
+  return simulated && shown_state !== "simulated"
+    ? `${name} (simulated)`
+    : name;
 }
 
 /**
@@ -48,9 +63,9 @@ export function stateNameOf({ shown_state, simulated }) {
  * @param {string} look
  */
 export function stateIcon(look) {
-  if (look === "retrying") return icon("retry", "state-icon is-running");
   const known = Object.hasOwn(NAMES, look) ? look : "created";
-  return icon(known, `state-icon is-${known}`);
+  const [shape, colour] = LOOKS[known] ?? [known, known];
+  return icon(shape, `state-icon is-${colour}`);
 }
 
 /**
