@@ -69,6 +69,9 @@ export async function autoStartCreatedTasks(
     ...(taskId === undefined
       ? {
         providerRoom: providerRoom(runner.limits, runs),
+        ...runner.globalLimits.size > 0 && {
+          globalLimits: runner.globalLimits,
+        },
         providers: runner.claimedProviders,
       }
       : { taskId }),

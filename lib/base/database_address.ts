@@ -23,6 +23,14 @@ export function readPostgresAddress(text: string): URL | null {
   return !hasUser && url.pathname.includes("@") ? null : url;
 }
 
+/** An address with the name of the schema that has the tables. */
+export function withSchema(text: string, schema: string): string {
+  const url = readPostgresAddress(text);
+  if (!url) return text; // Whoever opens it says so.
+  url.searchParams.set("schema", schema);
+  return url.href;
+}
+
 /** A database as it may be shown: without the password that is in its address. */
 export function shownDatabase(text: string): string {
   if (!isPostgresAddress(text)) return text;

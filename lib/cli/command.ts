@@ -16,6 +16,7 @@ import {
 import type { Served } from "../config/served.ts";
 import type { Admin, Events, Store } from "../store/contract.ts";
 import { SHOWN_STATES } from "../task/shown_state.ts";
+import { TASK_STATES } from "../task/task.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** A flag of one command. */
@@ -68,6 +69,7 @@ export interface Command {
 export const COMMON_SETTINGS: readonly SettingName[] = [
   "configPath",
   "database",
+  "dbSchema",
   "dbWaitMs",
   "logLevel",
   "logFormat",
@@ -99,7 +101,7 @@ export const SPREADSHEET_FLAG: Flag = {
 export const STATE_FLAG: Flag = {
   name: "state",
   placeholder: "STATE",
-  summary: SHOWN_STATES.join(),
+  summary: `${TASK_STATES.join()}, and what else list shows`,
   choices: SHOWN_STATES,
   isList: true,
 };

@@ -75,12 +75,11 @@ function inForceFor(
   provider: string,
   config: Config,
 ): Record<string, InForce> {
-  const { timeoutMs, attempts, concurrency, backoff } =
+  const { timeoutMs, attempts, concurrency, globalConcurrency, backoff } =
     config.providers?.get(provider) ?? {};
+  const source = config.configPath ?? "";
   const own = (name: SettingName, value: number | undefined): InForce =>
-    value === undefined
-      ? inForce(name, config)
-      : { value, source: config.configPath ?? "" };
+    value === undefined ? inForce(name, config) : { value, source };
   const limit = config.limits.get(provider);
   return {
     timeout: own("timeoutMs", timeoutMs && timeoutMs / 1_000),
@@ -88,10 +87,13 @@ function inForceFor(
     concurrency: limit === undefined
       ? own("concurrency", concurrency)
       : { ...inForce("limits", config), value: limit },
+    ...globalConcurrency !== undefined && {
+      globalConcurrency: { value: globalConcurrency, source },
+    },
     ...backoff && {
       backoff: {
         value: { base: backoff.baseMs / 1_000, max: backoff.maxMs / 1_000 },
-        source: config.configPath ?? "",
+        source,
       },
     },
   };

@@ -49,7 +49,12 @@ async function copyBetween(
 ): Promise<CopyCounts> {
   const { openStore } = await import("../store/open.ts");
   const { copyArchive } = await import("../store/archive.ts");
-  const settings = { ...config, exclusive: false, notifications: false };
+  const settings = {
+    ...config,
+    dbSchema: "", // Each address has its own.
+    exclusive: false,
+    notifications: false,
+  };
   await using source = await openStore(
     { ...settings, database: from, mustExist: true },
     log,

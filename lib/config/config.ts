@@ -6,6 +6,7 @@
  */
 
 import type { ProviderConfig } from "./schema.ts";
+import { isPostgresAddress, withSchema } from "../base/database_address.ts";
 import { UsageError } from "../base/errors.ts";
 import { parseHosts, parseListenAddress } from "./listen_address.ts";
 import {
@@ -115,9 +116,16 @@ export function loadConfig(
     values[name] = value;
     sources.set(name, source);
   }
+  const { database, dbSchema } = values as Pick<
+    Config,
+    "database" | "dbSchema"
+  >;
   if (mistakes.length > 0) throw new UsageError(mistakes.join("\n"));
   const config = {
     ...values,
+    database: dbSchema && isPostgresAddress(database)
+      ? withSchema(database, dbSchema)
+      : database,
     sources,
     configPath: file?.path,
     ...file?.providers && { providers: file.providers },

@@ -116,12 +116,14 @@ function providersOf(
       string,
       ProviderConfig,
     ] => {
-      const { processor, timeout, attempts, concurrency, backoff } = options;
+      const { processor, timeout, attempts, backoff } = options;
+      const { concurrency, globalConcurrency } = options;
       return [name, {
         processor,
         ...timeout !== undefined && { timeoutMs: inMs(timeout) },
         ...attempts !== undefined && { attempts },
         ...concurrency !== undefined && { concurrency },
+        ...globalConcurrency !== undefined && { globalConcurrency },
         ...backoff && {
           backoff: { baseMs: inMs(backoff.base), maxMs: inMs(backoff.max) },
         },

@@ -34,7 +34,11 @@ const PROVIDER_FIELDS = {
     "Tries of a task that fails, where it says nothing of that",
   ),
   concurrency: countSchema(COUNT).optional().describe(
-    "Tasks of this provider that run at the same time; of * all others together",
+    "Tasks of this provider that a runner has at the same time; of * all others " +
+      "together",
+  ),
+  globalConcurrency: countSchema(COUNT).optional().describe(
+    "The same of all runners on the database; give each of them the same number",
   ),
   backoff: z.strictObject({
     base: duration().default(1).describe(

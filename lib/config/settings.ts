@@ -87,6 +87,14 @@ export const SETTINGS = {
     placeholder: "PATH",
     summary: "The file or postgres:// address with the tasks",
   },
+  dbSchema: {
+    flag: "db-schema",
+    env: "HANDSFREE_DB_SCHEMA",
+    kind: "text",
+    default: "",
+    placeholder: "NAME",
+    summary: "The schema of the tables on a server; else agent_runner",
+  },
   server: {
     flag: "server",
     env: "HANDSFREE_AGENT_RUNNER_SERVER",

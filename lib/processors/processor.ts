@@ -76,6 +76,8 @@ export interface ProviderSettings {
   readonly attempts?: number;
   /** Tasks that run at the same time. */
   readonly concurrency?: number;
+  /** Tasks that run at the same time, of all runners together. */
+  readonly globalConcurrency?: number;
   /** Delays between the attempts, in milliseconds. */
   readonly backoff?: { readonly baseMs: number; readonly maxMs: number };
 }

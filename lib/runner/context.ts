@@ -16,7 +16,7 @@ import type { TaskEventKind } from "../task/task.ts";
 import { RunnerEvents } from "./events.ts";
 import { Heartbeats } from "./heartbeats.ts";
 import type { RunWatcher } from "./log.ts";
-import { claimedProvidersOf, limitsOf } from "./providers.ts";
+import { claimedProvidersOf, globalLimitsOf, limitsOf } from "./providers.ts";
 import { Recorder } from "./recorder.ts";
 import { type Run, Runs } from "./runs.ts";
 
@@ -75,6 +75,8 @@ export interface Runner extends RunnerParts, AsyncDisposable {
   readonly lookups: Set<Run>;
   /** How many tasks of a provider run at the same time, where that is limited. */
   readonly limits: ReadonlyMap<string, number>;
+  /** The same of all runners together. */
+  readonly globalLimits: ReadonlyMap<string, number>;
   /** The providers whose tasks are claimed; undefined for all. */
   readonly claimedProviders: readonly string[] | undefined;
 }
@@ -142,6 +144,7 @@ export function createRunner(parts: RunnerParts): Runner {
     runs,
     lookups,
     limits: limitsOf(settings.limits, settings.providers),
+    globalLimits: globalLimitsOf(settings.providers),
     claimedProviders: claimedProvidersOf(settings.providers),
     [Symbol.asyncDispose]() {
       // What is left are notes of runs that were lost: nobody waits for them.

@@ -37,11 +37,30 @@ export function limitsOf(
   limits: ReadonlyMap<string, number>,
   providers: ProviderMap = new Map(),
 ): ReadonlyMap<string, number> {
-  const all = new Map<string, number>();
-  for (const [name, { concurrency = Infinity }] of providers) {
-    all.set(name, concurrency);
-  }
-  for (const [name, limit] of limits) all.set(name, limit);
+  return finite([
+    ...[...providers].map(([name, { concurrency = Infinity }]) =>
+      [name, concurrency] as const
+    ),
+    ...limits,
+  ]);
+}
+
+/** How many tasks of a provider all runners together run at the same time. */
+export function globalLimitsOf(
+  providers: ProviderMap = new Map(),
+): ReadonlyMap<string, number> {
+  return finite(
+    [...providers].map(([name, { globalConcurrency = Infinity }]) =>
+      [name, globalConcurrency] as const
+    ),
+  );
+}
+
+/** Empty where nothing is limited. */
+function finite(
+  limits: readonly (readonly [name: string, limit: number])[],
+): ReadonlyMap<string, number> {
+  const all = new Map(limits);
   return [...all.values()].some(Number.isFinite) ? all : new Map();
 }
 

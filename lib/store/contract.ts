@@ -129,6 +129,12 @@ export interface ClaimOptions {
    * number. {@linkcode OTHERS} is all the other providers together.
    */
   readonly providerRoom?: ReadonlyMap<string, number>;
+  /**
+   * How many tasks of these providers all runners together may have in hand; as
+   * {@linkcode providerRoom} otherwise. Whoever claims at the same time waits, so
+   * that they are never more.
+   */
+  readonly globalLimits?: ReadonlyMap<string, number>;
   /** Only tasks of these providers. */
   readonly providers?: readonly string[];
   /** Only this task, even before its `runAt`. */

@@ -25,6 +25,29 @@ import {
   OTHERS,
 } from "./contract.ts";
 
+/**
+ * The room of providers where all runners together have a limit too.
+ *
+ * @param inHand how many tasks of each provider are leased, by whomever
+ */
+export function roomWithin(
+  { providerRoom, globalLimits = new Map() }: ClaimOptions,
+  inHand: ReadonlyMap<string, number>,
+): ReadonlyMap<string, number> {
+  const rooms = new Map(providerRoom);
+  const names = new Set([...rooms.keys(), ...globalLimits.keys()]);
+  const counts = new Map<string, number>();
+  for (const [provider, count] of inHand) {
+    const name = names.has(provider) ? provider : OTHERS;
+    counts.set(name, (counts.get(name) ?? 0) + count);
+  }
+  for (const [name, limit] of globalLimits) {
+    const rest = Math.max(0, limit - (counts.get(name) ?? 0));
+    rooms.set(name, Math.min(rooms.get(name) ?? Infinity, rest));
+  }
+  return rooms;
+}
+
 /** What is left of the room of providers when these tasks were claimed. */
 export function roomAfter(
   tasks: readonly ClaimedTask[],

@@ -15,6 +15,8 @@ import type { Diagnostics, Reader, Store } from "./contract.ts";
 export interface StoreAddress {
   /** The path of a DuckDB file, `:memory:`, or a `postgres://` address. */
   readonly database: string;
+  /** The schema that the user wants; it is in the address of a server. */
+  readonly dbSchema?: string;
   readonly dbWaitMs: number;
 }
 
@@ -30,6 +32,15 @@ export interface StoreSettings extends StoreAddress {
   readonly notifications: boolean;
   /** Whether the file must be there already. @default {false} */
   readonly mustExist?: boolean;
+}
+
+/** @throws {UsageError} where it is said of a file what it can't have. */
+function assertFile({ database, dbSchema }: StoreAddress): void {
+  if (!dbSchema) return;
+  throw new UsageError(
+    `Cannot use the schema ${dbSchema} of ${database}: a file has none. ` +
+      "Give a postgres:// address with --db.",
+  );
 }
 
 /** Lives as long as the process: it is always new. */
@@ -67,6 +78,7 @@ export async function openStore(
     const { openPostgresStore } = await import("./postgres/store.ts");
     return await openPostgresStore(database, { ...waits, ...tells });
   }
+  assertFile(settings);
   const { exclusive, notifications, mustExist } = settings;
   if (mustExist && database !== IN_MEMORY) {
     const { assertDatabaseExists } = await import("./duckdb/explain.ts");
@@ -102,16 +114,22 @@ export async function migrate(
   return await migratePostgres(database, { isDry, clock, waitMs: dbWaitMs });
 }
 
-/** What looks at the store from outside. Opens nothing yet. */
+/**
+ * What looks at the store from outside. Opens nothing yet.
+ *
+ * @throws {UsageError} where it is asked for what this store can't.
+ */
 export async function openDiagnostics(
-  { database, dbWaitMs }: StoreAddress,
+  address: StoreAddress,
   clock: Clock,
 ): Promise<Diagnostics> {
+  const { database, dbWaitMs } = address;
   const options = { clock, waitMs: dbWaitMs };
   if (isPostgresAddress(database)) {
     const { PostgresDiagnostics } = await import("./postgres/diagnose.ts");
     return new PostgresDiagnostics(database, options);
   }
+  assertFile(address);
   const { DuckDbDiagnostics } = await import("./duckdb/diagnose.ts");
   return new DuckDbDiagnostics(database, options);
 }
@@ -120,16 +138,19 @@ export async function openDiagnostics(
  * Opens the store to be read only, as soon as it can be used.
  *
  * @throws {DatabaseError} where it can't be used.
+ * @throws {UsageError} where it is asked for what this store can't.
  */
 export async function openReader(
-  { database, dbWaitMs }: StoreAddress,
+  address: StoreAddress,
   clock: Clock,
 ): Promise<Reader> {
+  const { database, dbWaitMs } = address;
   const options = { clock, waitMs: dbWaitMs };
   if (isPostgresAddress(database)) {
     const { openPostgresReader } = await import("./postgres/reader.ts");
     return await openPostgresReader(database, options);
   }
+  assertFile(address);
   const { openDuckDbReader } = await import("./duckdb/reader.ts");
   return await openDuckDbReader(database, options);
 }

@@ -173,6 +173,44 @@ test("--exclusive is refused, and --db wins over --db-path", async () => {
   assert(folder.names().includes("own.duckdb"), `${folder.names()}`);
 });
 
+test("a schema of another name has its own tasks, and wakes its own runner", async () => {
+  await using place = await openPlace();
+  const { folder, env, backdoor } = place;
+  const schema = ["--db-schema", "night_shift"];
+  const other = { ...env, HANDSFREE_DB_SCHEMA: "night_shift" };
+  await backdoor.ask("DROP SCHEMA IF EXISTS night_shift CASCADE");
+  const dry = await folder.ok(["migrate", "--dry-run", ...schema], { env });
+  assertMatch(dry, /CREATE SCHEMA IF NOT EXISTS night_shift;\n/);
+  await folder.create([{ provider: "a" }], env);
+  await using runner = folder.start(
+    ["run", "--loop", "--interval", "3600", ...schema],
+    { env },
+  );
+  await runner.line(/Running until stopped/);
+  const [id] = await folder.create([{ provider: "b" }], other);
+  await runner.line(/ completed in /);
+  await stop(runner);
+  const asked = await folder.ok(["sql", "SELECT id FROM tasks", "--json"], {
+    env: other,
+  });
+  assertEquals(JSON.parse(asked), [{ id }]);
+  assertMatch(await folder.ok(["list"], { env }), / created /);
+  assertMatch(
+    await folder.ok(["doctor"], { env: other }),
+    /schema=night_shift/,
+  );
+  for (
+    const [args, said] of [
+      [["list", "--db-schema", "Night"], /small letters/],
+      [["list", "--db", "x.duckdb", ...schema], /a file has none/],
+    ] as const
+  ) {
+    const { code, stderr } = await folder.run(args, { env });
+    assert(code !== 0);
+    assertMatch(stderr, said);
+  }
+});
+
 test("a password is in no output, log or child", async () => {
   const address = sharedServer().address().replace(
     "postgres@",

@@ -26,6 +26,7 @@ Deno.test("loadConfig() gives the documented defaults", () => {
     configPath: undefined,
     enabled: false,
     database: "handsfree.duckdb",
+    dbSchema: "",
     server: "",
     dbWaitMs: 10_000,
     exclusive: false,

@@ -130,7 +130,8 @@ for (const [text, mistake] of NOT_JSON) {
 // JSON that is no configuration
 
 const PROCESSORS = "expected one of simulate, command, http, module";
-const FIELDS = "processor, timeout, attempts, concurrency, backoff";
+const FIELDS =
+  "processor, timeout, attempts, concurrency, globalConcurrency, backoff";
 const WRONG: [text: string, ...mistakes: string[]][] = [
   ["null", "1:1: the file is null: expected an object."],
   ["[]", "1:1: the file is an empty list: expected an object."],

@@ -8,7 +8,7 @@ import type { ClaimedTask } from "../../task/task.ts";
 import { begin } from "../../task/transitions.ts";
 import { Changes } from "../changes.ts";
 import { type Claim, type ClaimOptions, OTHERS } from "../contract.ts";
-import { roomAfter } from "../decisions.ts";
+import { roomAfter, roomWithin } from "../decisions.ts";
 import type { Connection } from "./connection.ts";
 import {
   fittingRows,
@@ -269,6 +269,24 @@ async function hold(
        ORDER BY ${RUN_ORDER} LIMIT ${values.bind(ahead)})`;
   // Which they are, only DuckDB knows; without any ahead, all is well.
   return await changeRows(connection, [], { sql, values });
+}
+
+/** The room of providers, with what all runners have in hand. */
+export async function roomFor(
+  connection: Connection,
+  options: ClaimOptions,
+  now: Date,
+): Promise<ClaimOptions["providerRoom"]> {
+  if (!options.globalLimits) return options.providerRoom;
+  const values = new Values();
+  const rows = await connection.json<[string, number][]>(
+    `SELECT to_json(list([provider::JSON, count::JSON])) FROM (
+       SELECT to_json(provider) AS provider, count(*) AS count FROM agent_tasks
+       WHERE lease_id IS NOT NULL AND lease_expires_at > ${values.time(now)}
+       GROUP BY ALL)`,
+    values.list,
+  );
+  return roomWithin(options, new Map(rows));
 }
 
 /** Holds for a row of one of the providers, given as a JSON list. */

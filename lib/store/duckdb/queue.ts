@@ -25,7 +25,7 @@ import {
   RecordParts,
   RefusedRowsError,
 } from "../refused.ts";
-import { claimTasks, isDead, isFree, isOneOf } from "./claim.ts";
+import { claimTasks, isDead, isFree, isOneOf, roomFor } from "./claim.ts";
 import type { Connection } from "./connection.ts";
 import type { Database, TransactionOptions } from "./database.ts";
 import { Grace, GraceWait, hasLeases } from "./grace.ts";
@@ -85,6 +85,7 @@ export class DuckDbQueue implements Queue {
           const claim = await claimTasks(connection, {
             ...options,
             now,
+            providerRoom: await roomFor(connection, options, now),
             except: this.#leftOut.ids,
             frontier: this.#frontierOf(),
           });

@@ -37,6 +37,8 @@ export interface PostgresAddress {
   readonly tls: Tls;
   /** How many seconds a connection may take. */
   readonly connectTimeout: number;
+  /** The schema that has all tables; a name that needs no quotes. */
+  readonly schema: string;
   /** What people and logs see of it. */
   readonly shown: string;
 }
@@ -61,7 +63,11 @@ const PARAMETERS = [
   "sslmode",
   "sslrootcert",
   "connect_timeout",
+  // Ours, not libpq's.
+  "schema",
 ];
+
+const DEFAULT_SCHEMA = "agent_runner";
 
 /**
  * Reads an address like `postgres://runner@db.example.com/agents`, and what
@@ -100,9 +106,17 @@ export function parsePostgresAddress(text: string): PostgresAddress {
   const timeout = Number(given("connect_timeout", "PGCONNECT_TIMEOUT") ?? 10);
   if (!(port > 0 && port < 65_536)) throw wrong(shown, "its port is none");
   if (!(timeout > 0)) throw wrong(shown, "connect_timeout is no number");
+  const schema = given("schema") ?? DEFAULT_SCHEMA;
+  if (!/^[a-z_][a-z0-9_]{0,62}$/.test(schema) || schema.startsWith("pg_")) {
+    throw wrong(
+      shown,
+      "its schema may have small letters, digits and _, 63 at most",
+    );
+  }
   const address = { host, port, database, user };
   return {
     ...address,
+    schema,
     path,
     password: decoded(url.password) || given("password", "PGPASSWORD") ||
       passwordFrom(given("passfile", "PGPASSFILE"), address, shown),

@@ -22,7 +22,6 @@ export interface AnnouncementsOptions {
   ) => Promise<T>;
 }
 
-const CHANNEL = "agent_runner";
 /** Whoever waits until others are told, waits no longer: they look, too. */
 const SENT_MS = 5_000;
 /** How often to look, where LISTEN works */
@@ -120,6 +119,11 @@ export class Announcements implements AsyncDisposable {
     this.#againMs = 0;
   }
 
+  /** Those of another schema have their own. */
+  get #channel(): string {
+    return this.#address.schema;
+  }
+
   get #hasListeners(): boolean {
     return this.#listeners.tasks.size + this.#listeners.events.size > 0;
   }
@@ -133,7 +137,7 @@ export class Announcements implements AsyncDisposable {
       const what = this.#unsent.has("tasks") ? "tasks" : "events";
       this.#unsent.clear();
       try {
-        await this.#options.notify(CHANNEL, `${this.#id} ${what}`);
+        await this.#options.notify(this.#channel, `${this.#id} ${what}`);
       } catch {
         // The server is away: others see it when they look.
       }
@@ -190,9 +194,9 @@ export class Announcements implements AsyncDisposable {
           onClose: () => this.#lost(client),
         });
         this.#client = client;
-        await client.unsafe(`LISTEN ${CHANNEL}`);
+        await client.unsafe(`LISTEN ${this.#channel}`);
       }
-      await this.#options.notify(CHANNEL, `${this.#id} probe`);
+      await this.#options.notify(this.#channel, `${this.#id} probe`);
     } catch {
       // As below: nothing arrives.
     }

@@ -7,8 +7,8 @@
 import type { ClaimedTask } from "../../task/task.ts";
 import { begin } from "../../task/transitions.ts";
 import { Changes } from "../changes.ts";
-import type { Claim } from "../contract.ts";
-import { roomAfter } from "../decisions.ts";
+import { type Claim, type ClaimOptions, OTHERS } from "../contract.ts";
+import { roomAfter, roomWithin } from "../decisions.ts";
 import {
   type CandidateOptions,
   findCandidates,
@@ -17,6 +17,45 @@ import {
 import type { Connection } from "./connection.ts";
 import { HELD, heldOf, type HeldRow, uuids } from "./rows.ts";
 import { changing, writeChanges } from "./write.ts";
+
+/** Any number, the same in all runners; beside it that of a provider's name. */
+const LIMIT_LOCK = 7_311_650;
+
+/**
+ * The room of providers, with what all runners have in hand. Whoever else claims
+ * with the limit of a provider waits until the transaction ends.
+ */
+export async function roomFor(
+  connection: Connection,
+  options: ClaimOptions,
+  at: Date,
+): Promise<ClaimOptions["providerRoom"]> {
+  const { globalLimits, providers } = options;
+  if (!globalLimits) return options.providerRoom;
+  const limited = [...globalLimits]
+    .filter(([name, limit]) =>
+      Number.isFinite(limit) &&
+      (name === OTHERS || providers?.includes(name) !== false)
+    )
+    .map(([name]) => name).sort();
+  for (const name of limited) {
+    await connection.run(
+      `SELECT pg_advisory_xact_lock(${LIMIT_LOCK},
+         hashtext(current_schema() || '/' || $1))`,
+      [name],
+    );
+  }
+  const rows = await connection.rows<{ provider: string; count: number }>(
+    `SELECT provider, count(*)::integer AS count FROM agent_tasks
+     WHERE lease_id IS NOT NULL AND lease_expires_at > $1::timestamptz
+     GROUP BY provider`,
+    [at],
+  );
+  return roomWithin(
+    options,
+    new Map(rows.map(({ provider, count }) => [provider, count])),
+  );
+}
 
 interface LeaseOptions extends CandidateOptions {
   readonly leaseId: string;

@@ -21,9 +21,6 @@ import {
 import { Lane } from "./lane.ts";
 import { ALONE_MS } from "./session.ts";
 
-/** The schema that has all tables. */
-export const SCHEMA = "agent_runner";
-
 /** Options for {@linkcode Database}. Durations are in milliseconds. */
 export interface DatabaseOptions {
   readonly clock: Clock;
@@ -125,6 +122,11 @@ export class Database implements AsyncDisposable {
     });
   }
 
+  /** The schema that has all tables. */
+  get schema(): string {
+    return this.#address.schema;
+  }
+
   /** What people see of its address. */
   get shown(): string {
     return this.#address.shown;
@@ -224,7 +226,7 @@ export class Database implements AsyncDisposable {
   ): Promise<void> {
     const [begun] = await connection.rows<{ at: Date }>(
       BEGIN,
-      [SCHEMA, String(timeoutMs), String(lockMs)],
+      [this.schema, String(timeoutMs), String(lockMs)],
     );
     this.#assertWanted(signal);
     const { aheadMs = () => 0 } = this.#options;

@@ -56,7 +56,7 @@ export class PostgresDiagnostics implements Diagnostics {
       });
       return await database.read(async (connection, at) => {
         const server = await readServer(connection);
-        const version = await readVersion(connection);
+        const version = await readVersion(connection, database.schema);
         const isReadable = version === VERSION;
         return {
           checks: [

@@ -27,7 +27,7 @@ import {
   RefusedRowsError,
 } from "../refused.ts";
 import { hasCandidates, IS_DEAD, IS_FREE } from "./candidates.ts";
-import { claimTasks } from "./claim.ts";
+import { claimTasks, roomFor } from "./claim.ts";
 import type { Connection } from "./connection.ts";
 import type { Database } from "./database.ts";
 import { previewClaim } from "./preview.ts";
@@ -52,6 +52,8 @@ export class PostgresQueue implements Queue {
   readonly #database: Database;
   readonly #parts: RecordParts;
   readonly #leftOut: LeftOut;
+  /** Of the last claim. */
+  #hasGlobalLimits = false;
 
   constructor(database: Database, { onProblem }: PostgresQueueOptions) {
     this.#database = database;
@@ -75,10 +77,12 @@ export class PostgresQueue implements Queue {
   async #claim(options: ClaimOptions): Promise<Claim> {
     const { signal } = options;
     const except = this.#leftOut.ids;
+    this.#hasGlobalLimits = options.globalLimits !== undefined;
     for (let left = CONTENDED.tries;; left--) {
       const { claim, isContended } = await this.#database.transaction(
         async (connection, at) => {
-          const wanted = { ...options, at, except };
+          const providerRoom = await roomFor(connection, options, at);
+          const wanted = { ...options, at, except, providerRoom };
           const claim = await claimTasks(connection, wanted);
           const isEmpty = claim.tasks.length === 0 && !claim.waitsForIdle;
           const isContended = isEmpty && left > 0 && options.limit > 0 &&
@@ -195,9 +199,10 @@ export class PostgresQueue implements Queue {
     if (transitions.length === 0) {
       return { at: this.#database.clock.now(), results: [] };
     }
-    // What is given back, or waits, may be claimed by others.
+    // What is given back, or waits, may be claimed by others; or what it leaves
+    // room for.
     const isOthers = transitions.some(({ to, keepsLease }) =>
-      to === "running" && !keepsLease
+      !keepsLease && (to === "running" || this.#hasGlobalLimits)
     );
     return await this.#parts.record(
       transitions,

@@ -14,7 +14,7 @@ import { parseJson } from "../../task/trace.ts";
 import type { QueryOptions, QueryResult, Reader } from "../contract.ts";
 import { parsePostgresAddress, type PostgresAddress } from "./address.ts";
 import { type Client, openClient } from "./connection.ts";
-import { Database, SCHEMA } from "./database.ts";
+import { Database } from "./database.ts";
 import { codeOf, explainPostgresError, isLost } from "./explain.ts";
 import { readVersion, stepsFrom } from "./schema.ts";
 
@@ -40,7 +40,10 @@ export async function openPostgresReader(
     onProblem: () => {},
   });
   // Without tables, each question would be a mistake in it.
-  stepsFrom(await database.read(readVersion), address.shown);
+  stepsFrom(
+    await database.read((it) => readVersion(it, address.schema)),
+    address.shown,
+  );
   return new PostgresReader(address);
 }
 
@@ -79,7 +82,7 @@ class PostgresReader implements Reader {
         `SELECT set_config('search_path', $1, true),
            set_config('statement_timeout', $2, true),
            set_config('TimeZone', 'UTC', true)`,
-        [`${SCHEMA}, public`, String(timeoutMs)],
+        [`${this.#address.schema}, public`, String(timeoutMs)],
       );
       // Not the simple protocol, in which a question may be several.
       const asked = this.#client.unsafe(

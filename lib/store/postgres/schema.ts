@@ -7,7 +7,7 @@
 import { DatabaseError } from "../../base/errors.ts";
 import type { TaskJson } from "../../task/json.ts";
 import type { Connection } from "./connection.ts";
-import { type Database, LONG_MS, SCHEMA } from "./database.ts";
+import { type Database, LONG_MS } from "./database.ts";
 import { IS_COMING, IS_READY } from "./candidates.ts";
 import { shownState } from "../state_parts.ts";
 import { IS_SIMULATED, STATE_PART, TASK_FIELDS } from "./rows.ts";
@@ -240,13 +240,16 @@ export const VERSION = STEPS.length;
 const LOCK = 7_311_650_016;
 
 /** The version of the tables; 0: there are none. */
-export async function readVersion(connection: Connection): Promise<number> {
+export async function readVersion(
+  connection: Connection,
+  schema: string,
+): Promise<number> {
   // Not to_regclass(): what another transaction has just made, it may not see.
   const [row] = await connection.rows<{ has: boolean }>(
     `SELECT EXISTS (SELECT FROM pg_class c
        JOIN pg_namespace n ON n.oid = c.relnamespace
        WHERE n.nspname = $1 AND c.relname = 'agent_runner_version') AS has`,
-    [SCHEMA],
+    [schema],
   );
   if (!row?.has) return 0;
   const [found] = await connection.rows<{ version: number }>(
@@ -291,9 +294,9 @@ export async function ensureSchema(
   database: Database,
   options: { readonly waitMs?: number; readonly signal?: AbortSignal } = {},
 ): Promise<number> {
-  const { shown } = database;
+  const { shown, schema } = database;
   const { found, isRestored } = await database.read(async (connection) => {
-    const found = await readVersion(connection);
+    const found = await readVersion(connection, schema);
     const isRestored = found === VERSION && await hasFuture(connection);
     return { found, isRestored };
   }, options);
@@ -301,14 +304,14 @@ export async function ensureSchema(
   if (stepsFrom(found, shown).length === 0) return found;
   return await database.transaction(async (connection) => {
     await connection.rows("SELECT pg_advisory_xact_lock($1)", [LOCK]);
-    const version = await readVersion(connection);
+    const version = await readVersion(connection, schema);
     const steps = stepsFrom(version, shown);
-    const [schema] = await connection.rows<{ has: boolean }>(
+    const [made] = await connection.rows<{ has: boolean }>(
       "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1) AS has",
-      [SCHEMA],
+      [schema],
     );
-    if (steps.length > 0 && !schema?.has) {
-      await connection.run(`CREATE SCHEMA ${SCHEMA}`);
+    if (steps.length > 0 && !made?.has) {
+      await connection.run(`CREATE SCHEMA ${schema}`);
     }
     for (const step of steps) await connection.run(step);
     return version;

@@ -9,7 +9,7 @@ import type { Store } from "../contract.ts";
 import { parsePostgresAddress } from "./address.ts";
 import { PostgresAdmin } from "./admin.ts";
 import { PostgresArchive } from "./archive.ts";
-import { Database, type DatabaseOptions, SCHEMA } from "./database.ts";
+import { Database, type DatabaseOptions } from "./database.ts";
 import { PostgresEvents } from "./events.ts";
 import { PostgresOutbox } from "./outbox.ts";
 import { PostgresQueue } from "./queue.ts";
@@ -89,12 +89,12 @@ export async function migratePostgres(
     onProblem: () => {},
   });
   const from = isDry
-    ? await database.read(readVersion)
+    ? await database.read((it) => readVersion(it, database.schema))
     : await ensureSchema(database);
   const steps = stepsFrom(from, database.shown);
   const first = [
-    `CREATE SCHEMA IF NOT EXISTS ${SCHEMA}`,
-    `SET search_path TO ${SCHEMA}`,
+    `CREATE SCHEMA IF NOT EXISTS ${database.schema}`,
+    `SET search_path TO ${database.schema}`,
   ];
   return steps.length === 0 ? [] : [...first, ...steps];
 }

@@ -10,7 +10,11 @@ import {
   assertMatch,
   assertNotEquals,
 } from "@std/assert";
-import { type ClaimOptions, OTHERS } from "../../../lib/store/contract.ts";
+import {
+  type Claim,
+  type ClaimOptions,
+  OTHERS,
+} from "../../../lib/store/contract.ts";
 import {
   askInput,
   complete,
@@ -300,6 +304,51 @@ function testChoice(test: Test): void {
     assertEquals(await take([["a", 0], [OTHERS, 0]]), []);
     assertEquals(await take([["a", 0], [OTHERS, 1]]), [4]);
     assertEquals(await take([[OTHERS, Infinity]]), [0, 6]);
+  });
+
+  test("claim() gives no more than the room that others leave", async ({ store, elapse }) => {
+    const providers = ["a", "a", "a", "a", "x", "b", "y"];
+    const ids = await create(
+      store,
+      providers.map((provider) => ({ provider })),
+    );
+    async function take(
+      limits: [string, number][],
+      options: Partial<ClaimOptions> = {},
+    ): Promise<Claim> {
+      const globalLimits = new Map(limits);
+      return await claim(store, { globalLimits, ...options });
+    }
+    const places = (it: Claim) => idsOf(it).map((id) => ids.indexOf(id));
+    const limits: [string, number][] = [["a", 2], ["b", Infinity], [OTHERS, 1]];
+    const first = await take(limits, { owner: "one" });
+    assertEquals(places(first), [0, 1, 4, 5]);
+    assertEquals(places(await take(limits, { owner: "two" })), []);
+    await record(store, complete(nth(first.tasks, 0)));
+    const providerRoom = new Map([["a", 0]]);
+    assertEquals(places(await take(limits, { providerRoom })), []);
+    assertEquals(places(await take(limits, { owner: "two" })), [2]);
+    assertEquals(places(await take(limits, { owner: "one" })), []);
+    await elapse(LEASE_MS + 1);
+    // Of two dead runners.
+    assertEquals(places(await take(limits)), [1, 2, 4, 5]);
+  });
+
+  test("claims at one moment keep together to the limit of a provider", async ({ store }) => {
+    await createMany(store, 40);
+    const globalLimits = new Map([["simulate", 3]]);
+    for (const expected of [3, 0]) {
+      const claims = await Promise.all(
+        Array.from({ length: 10 }, (_, index) =>
+          claim(store, {
+            owner: `r${index}`,
+            limit: 2,
+            ahead: 5,
+            globalLimits,
+          })),
+      );
+      assertEquals(claims.flatMap(({ tasks }) => tasks).length, expected);
+    }
   });
 }
 

@@ -45,6 +45,7 @@ Deno.test("parsePostgresAddress() reads all parts of an address", () => {
     database: "da ta",
     user: "us@er",
     password: "p:w",
+    schema: "agent_runner",
     tls: false,
     connectTimeout: 3,
     shown:
@@ -101,6 +102,8 @@ const WRONG = [
   "postgres://host/x?sslmode=verify-full&sslrootcert=/nowhere.crt",
   "postgres://host/x?passfile=/nowhere",
   "postgres://host/x?connect_timeout=soon",
+  "postgres://host/x?schema=pg_mine",
+  "postgres://host/x?schema=Mine",
 ];
 for (const text of WRONG) {
   Deno.test(`parsePostgresAddress() refuses ${text}`, () => {
