@@ -1,4 +1,5 @@
 import { testStore } from "../../conformance/suite.ts";
 import { openSubject } from "../subject.ts";
 
-testStore("memory", () => openSubject(":memory:"));
+// All else is the same in a file that is kept open.
+testStore("memory", () => openSubject(":memory:"), { parts: ["queue"] });
