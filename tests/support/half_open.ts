@@ -13,6 +13,8 @@ export class HalfOpenProxy implements AsyncDisposable {
   hangs = false;
   /** A connection hangs from the first thing on that it sends with this text in it. */
   hangsAt: string | undefined;
+  /** One of them did. */
+  hasHung = false;
   /** The first connection that sends this is cut off, which the server isn't told. */
   cutsAt: string | undefined;
   readonly #port: number;
@@ -52,6 +54,7 @@ export class HalfOpenProxy implements AsyncDisposable {
               break;
             }
             isSilent ||= this.hangs && !isFresh || has(bytes, this.hangsAt);
+            this.hasHung ||= isSilent;
             if (!isSilent) await to.write(bytes);
           }
         } catch {

@@ -30,6 +30,8 @@ const LOOK_MS = 2_000;
 const LOOK_ALONE_MS = 250;
 /** A notification of one's own that is later than that does not come any more. */
 const ECHO_MS = 3_000;
+/** A connection that does not listen by then hangs half open. */
+const LISTEN_MS = 10_000;
 /** How often it is tried whether LISTEN works: a connection may hang half open. */
 const PROBE_MS = 30_000;
 
@@ -39,6 +41,8 @@ const PROBE_MS = 30_000;
  * meanwhile.
  */
 export class Announcements implements AsyncDisposable {
+  /** What others end leaves room for tasks here. */
+  sharesRoom = false;
   readonly #address: PostgresAddress;
   readonly #options: AnnouncementsOptions;
   readonly #id = crypto.randomUUID();
@@ -173,7 +177,9 @@ export class Announcements implements AsyncDisposable {
     }
     try {
       const before = this.#place;
-      const now = await read((connection) => readPlace(connection, before));
+      const now = await read((connection) =>
+        readPlace(connection, before, this.sharesRoom)
+      );
       this.#place = now;
       if (!before || now.xid === before.xid && now.id === before.id) return;
       this.#call(this.#listeners.events);
@@ -194,7 +200,8 @@ export class Announcements implements AsyncDisposable {
           onClose: () => this.#lost(client),
         });
         this.#client = client;
-        await client.unsafe(`LISTEN ${this.#channel}`);
+        const listens = client.unsafe(`LISTEN ${this.#channel}`);
+        if (!await isDone(listens, LISTEN_MS)) return this.#lost(client);
       }
       await this.#options.notify(this.#channel, `${this.#id} probe`);
     } catch {
@@ -247,6 +254,17 @@ export class Announcements implements AsyncDisposable {
   }
 }
 
+/** Whether it ends within that time. */
+async function isDone(work: Promise<unknown>, ms: number): Promise<boolean> {
+  const late = Promise.withResolvers<false>();
+  const timer = setTimeout(() => late.resolve(false), ms);
+  try {
+    return await Promise.race([work.then(() => true), late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** How far the history is, and whether people did something since. */
 interface Place {
   readonly xid: string;
@@ -257,18 +275,20 @@ interface Place {
 async function readPlace(
   connection: Connection,
   since: Place | undefined,
+  sharesRoom: boolean,
 ): Promise<Place> {
   const [last] = await connection.rows<Place>(
     `SELECT xid::text AS xid, id, $1::boolean AND EXISTS (
          SELECT FROM agent_task_events e
          WHERE (e.xid, e.id) > ($2::xid8, $3::bigint)
            AND e.xid < pg_snapshot_xmin(pg_current_snapshot())
-           AND e.kind IN ('created', 'answered', 'retried', 'released')
-           AND e.runner IS NULL) AS "isClaimable"
+           AND ($4::boolean
+             OR e.kind IN ('created', 'answered', 'retried', 'released')
+             AND e.runner IS NULL)) AS "isClaimable"
      FROM agent_task_events
      WHERE xid < pg_snapshot_xmin(pg_current_snapshot())
      ORDER BY agent_task_events.xid DESC, id DESC LIMIT 1`,
-    [since !== undefined, since?.xid ?? "0", since?.id ?? 0],
+    [since !== undefined, since?.xid ?? "0", since?.id ?? 0, sharesRoom],
   );
   return last ?? { xid: "0", id: 0, isClaimable: false };
 }

@@ -52,9 +52,6 @@ export class PostgresQueue implements Queue {
   readonly #database: Database;
   readonly #parts: RecordParts;
   readonly #leftOut: LeftOut;
-  /** Of the last claim. */
-  #hasGlobalLimits = false;
-
   constructor(database: Database, { onProblem }: PostgresQueueOptions) {
     this.#database = database;
     this.#parts = new RecordParts(() => database.clock.now());
@@ -77,7 +74,8 @@ export class PostgresQueue implements Queue {
   async #claim(options: ClaimOptions): Promise<Claim> {
     const { signal } = options;
     const except = this.#leftOut.ids;
-    this.#hasGlobalLimits = options.globalLimits !== undefined;
+    const { announcements } = this.#database;
+    announcements.sharesRoom = options.globalLimits !== undefined;
     for (let left = CONTENDED.tries;; left--) {
       const { claim, isContended } = await this.#database.transaction(
         async (connection, at) => {
@@ -201,8 +199,9 @@ export class PostgresQueue implements Queue {
     }
     // What is given back, or waits, may be claimed by others; or what it leaves
     // room for.
+    const { sharesRoom } = this.#database.announcements;
     const isOthers = transitions.some(({ to, keepsLease }) =>
-      !keepsLease && (to === "running" || this.#hasGlobalLimits)
+      !keepsLease && (to === "running" || sharesRoom)
     );
     return await this.#parts.record(
       transitions,

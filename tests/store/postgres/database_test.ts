@@ -208,34 +208,67 @@ test("events.onChange() tells once more when what was held back can be read", as
   await late.end();
 });
 
-test("onChange() tells other processes at once of what may be claimed, and of events", async () => {
-  await using subject = await openSubject();
+test("onChange() tells of what other processes announce, of tasks or of events", async () => {
+  await using _subject = await openSubject();
   await using other = await open();
+  await using backdoor = new Backdoor(sharedServer().address());
   const heard = { tasks: 0, events: 0 };
   using _tasks = other.queue.onChange(() => heard.tasks++);
   using _events = other.events.onChange(() => heard.events++);
-  // Until it listens, it looks: both tell.
+  const announce = (what: string) =>
+    backdoor.ask("SELECT pg_notify('agent_runner', $1)", [`somebody ${what}`]);
+  // Nothing is changed: whoever only looks is told nothing.
+  await until("it listens", async () => {
+    await announce("tasks");
+    await systemClock.sleep(20);
+    return heard.tasks > 0;
+  });
+  const { tasks, events } = heard;
+  await announce("events");
+  await until("it is told of events", () => heard.events > events);
+  assertEquals(heard.tasks, tasks);
+});
+
+test("what may be claimed is announced as tasks, all else as events", async () => {
+  await using subject = await openSubject();
+  const said: string[] = [];
+  const client = openClient(parsePostgresAddress(sharedServer().address()), {
+    max: 1,
+    onNotify: (_, payload) => said.push(payload.replace(/^.* /, "")),
+  });
+  await using _client = {
+    [Symbol.asyncDispose]: () => client.end({ timeout: 0 }),
+  };
+  await client.unsafe("LISTEN agent_runner");
   await createOne(subject.store);
-  await until("it is told", () => heard.tasks > 0);
-  await systemClock.sleep(500);
-  const waits: number[] = [];
-  for (let n = 0; n < 5; n++) {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    using _ = other.queue.onChange(resolve);
-    const startedAt = performance.now();
-    await createOne(subject.store);
-    await within("it is told", promise);
-    waits.push(performance.now() - startedAt);
-  }
-  waits.sort((a, b) => a - b);
-  // Looking takes a second on average.
-  assert(nth(waits, 2) < 300, `${waits}`);
-  const before = heard.tasks;
-  const events = heard.events;
+  await until("it is announced", () => said.includes("tasks"));
+  const before = said.length;
   const { tasks } = await claim(subject.store);
   await record(subject.store, ...tasks.map((it) => complete(it)));
-  await until("it is told of events", () => heard.events > events);
-  assertEquals(heard.tasks, before, "nothing may be claimed that could not be");
+  await until("it is announced", () => said.length > before);
+  assertEquals(new Set(said.slice(before)), new Set(["events"]));
+});
+
+test("a LISTEN that hangs is given up, and tried again", async () => {
+  await using proxy = new HalfOpenProxy(sharedServer().port);
+  await using _subject = await openSubject();
+  await using backdoor = new Backdoor(sharedServer().address());
+  const problems: string[] = [];
+  await using store = await openPostgresStore(
+    `postgres://postgres@127.0.0.1:${proxy.port}/postgres?sslmode=disable`,
+    { onProblem: (message) => problems.push(message) },
+  );
+  proxy.hangsAt = "LISTEN";
+  let heard = 0;
+  using _ = store.queue.onChange(() => heard++);
+  await until("it hangs", () => proxy.hasHung);
+  proxy.hangsAt = undefined;
+  await until("it listens", async () => {
+    await backdoor.ask("SELECT pg_notify('agent_runner', 'somebody tasks')");
+    await systemClock.sleep(100);
+    return heard > 0;
+  });
+  assertEquals(problems, []);
 });
 
 test("a runner's work goes on when its connections are ended again and again", async () => {
