@@ -6,7 +6,7 @@
 
 import { EXIT, UserError } from "../base/errors.ts";
 import { printedOf } from "../task/outcome.ts";
-import type { AgentTask, JsonObject, JsonValue } from "../task/task.ts";
+import type { AgentTask, JsonValue } from "../task/task.ts";
 import { parseTrace } from "../task/trace.ts";
 import { findTask, prefixOf } from "./choose.ts";
 import { CLIENT_SETTINGS, type Command } from "./command.ts";
@@ -42,8 +42,11 @@ export const result: Command = {
       const printed = printedOf(trace?.printed);
       if (flags.json && printed) print({ ...printed });
       else if (printed?.stdout) print(printed.stdout);
+      // Without a word on stderr, the error quotes what was just printed.
+      const isPrinted = printed?.stdout && !printed.stderr && !flags.json;
+      const error = isPrinted ? undefined : trace?.error;
       throw new UserError(
-        `Cannot print the result of task ${task.id}: ${whyNone(task, trace)}`,
+        `Cannot print the result of task ${task.id}: ${whyNone(task, error)}`,
       );
     }
     print(output);
@@ -53,7 +56,7 @@ export const result: Command = {
 
 function whyNone(
   { id, state }: AgentTask,
-  trace: JsonObject | undefined,
+  error: JsonValue | undefined,
 ): string {
   const short = id.slice(0, 8);
   switch (state) {
@@ -70,7 +73,7 @@ function whyNone(
       return "it completed without one. " +
         `See what it did: agent-runner show ${short}`;
     default:
-      return `it is ${state}${trace?.error ? `: ${trace.error}` : ""}. ` +
+      return `it is ${state}${error ? `: ${error}` : ""}. ` +
         `See what happened: agent-runner show ${short}`;
   }
 }

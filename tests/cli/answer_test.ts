@@ -277,6 +277,7 @@ Deno.test("result prints what the program of a failed task printed, and exits 1"
           processor: "command",
           shell: "echo two hours; echo of work; echo no key >&2; exit 1",
         },
+        quiet: { processor: "command", shell: "echo no luck; exit 1" },
       },
     }),
   );
@@ -291,6 +292,13 @@ Deno.test("result prints what the program of a failed task printed, and exits 1"
     stderr: "no key",
   });
   assertStringIncludes(await folder.ok(["show", ID]), "stdout: two hours");
+  const [quiet = ""] = await folder.create([
+    { provider: "quiet", instruction: "x" },
+  ]);
+  await folder.run(["--once"], { env: AT_ONCE });
+  const said = await folder.run(["result", quiet]);
+  assertEquals(said.stdout, "no luck\n");
+  assertMatch(said.stderr, /: it is failed\. See what happened: /);
 });
 
 Deno.test("result exits 1 and says why where there is none", async () => {
