@@ -1,7 +1,7 @@
 /**
  * `deno task test`: runs the tests that the arguments name; without any, all of
  * them, in as many processes side by side as there are processors, or as DENO_JOBS
- * says. The threads of `deno test --parallel` will not do: what one
+ * says; their types are not checked then, which `deno task check` does. The threads of `deno test --parallel` will not do: what one
  * of them starts, another takes for its own (see `lib/processors/command/process_mark.ts`).
  */
 
@@ -13,9 +13,11 @@ const END = /^ ERRORS |^(ok|FAILED) \| /;
 const COUNT = /(\d+) (passed|step|failed|ignored)/g;
 
 const isWhole = Deno.args.every((it) => npmFlags.includes(it));
-const shards = isWhole
+const jobs = isWhole
   ? Number(Deno.env.get("DENO_JOBS")) || navigator.hardwareConcurrency
   : 1;
+/** So many that the last of them end at about the same time. */
+const shards = jobs * 6;
 
 function denoTest(options: Partial<Deno.CommandOptions>, ...flags: string[]) {
   const args = ["test", "-q", ...Deno.args, "-P", ...flags];
@@ -24,8 +26,8 @@ function denoTest(options: Partial<Deno.CommandOptions>, ...flags: string[]) {
 
 /** Prints the lines of a shard as they come, and returns those of its end. */
 async function runShard(index: number) {
-  const flag = `--shard=${index + 1}/${shards}`;
-  const child = denoTest({ stdin: "null", stdout: "piped" }, flag);
+  const flags = ["--no-check", `--shard=${index + 1}/${shards}`];
+  const child = denoTest({ stdin: "null", stdout: "piped" }, ...flags);
   const end: string[] = [];
   const tell = (line: string) =>
     end.length > 0 || END.test(line) ? end.push(line) : console.log(line);
@@ -39,11 +41,16 @@ async function runShard(index: number) {
   return { end, status: await child.status };
 }
 
-if (shards === 1) Deno.exit((await denoTest({}).status).code);
+if (jobs === 1) Deno.exit((await denoTest({}).status).code);
 
-const results = await Promise.all(
-  Array.from({ length: shards }, (_, index) => runShard(index)),
-);
+const waiting = Array.from({ length: shards }, (_, index) => index);
+const results: Awaited<ReturnType<typeof runShard>>[] = [];
+async function work(): Promise<void> {
+  for (let next; (next = waiting.shift()) !== undefined;) {
+    results.push(await runShard(next));
+  }
+}
+await Promise.all(Array.from({ length: jobs }, work));
 const counts = { passed: 0, step: 0, failed: 0, ignored: 0 };
 for (const line of results.flatMap(({ end }) => end)) {
   if (!line.startsWith("ok |") && !line.startsWith("FAILED |")) {
