@@ -166,9 +166,9 @@ export async function runLoop(
   using waiting = new Waiting({ queue, clock, log, intervalMs, stop });
   // A retry is due before what the wait began with, perhaps.
   using _retries = runner.events.subscribe((event) => {
-    if (event.type === "recorded" && event.transition.delayMs !== null) {
-      waiting.wake();
-    }
+    const isRetried = event.type === "recorded" &&
+      event.transition.delayMs !== null;
+    if (isRetried || event.type === "usable") waiting.wake();
   });
   return await new Pass(runner, {
     claim: (request) => autoStartCreatedTasks(runner, request),

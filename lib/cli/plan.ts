@@ -17,9 +17,11 @@ import { OTHERS, type Preview } from "../store/contract.ts";
 import { type AgentTask, isKnownState, type JsonObject } from "../task/task.ts";
 import { parseTrace } from "../task/trace.ts";
 import { questionOf } from "../task/transitions.ts";
+import { simulationWarning } from "../config/served.ts";
 import type { CommandContext } from "./command.ts";
 import { alignRows, renderJson, type Screen } from "./render.ts";
 import { assertFlags } from "./run.ts";
+import { findUnusable } from "./usable_providers.ts";
 
 /** How many tasks of each kind are shown. */
 const SHOWN_TASKS = 100;
@@ -29,15 +31,27 @@ export async function showPlan(context: CommandContext): Promise<number> {
   assertFlags(context);
   const { config, flags, clock, log, terminal, openStore } = context;
   const { createProcessors } = await import("../processors/open.ts");
+  const warning = simulationWarning(config);
+  if (warning) log.warning(warning, { event: "simulated" });
   await using processors = await createProcessors(config, { clock, log });
+  const problems = await findUnusable(
+    context,
+    processors,
+    () => ({ isQuiet: true }),
+  );
   await using store = await openStore();
   const preview = await store.queue.preview({
     limit: SHOWN_TASKS,
     maxAttempts: config.maxAttempts,
-    providers: claimedProvidersOf(config.providers),
+    providers: claimedProvidersOf(config.providers, new Set(problems.keys())),
   });
   const processorFor = processors.for;
-  const plan = planOf(preview, { settings: config, processorFor, clock });
+  const plan = planOf(preview, {
+    settings: config,
+    problems,
+    processorFor,
+    clock,
+  });
   terminal.write(
     flags.json
       ? renderJson(planToJson(plan), 2)
@@ -74,6 +88,8 @@ interface WaitingTask {
 export interface PlanOptions {
   readonly processorFor: ProcessorLookup;
   readonly clock: Clock;
+  /** Of the providers that can't be used. */
+  readonly problems: ReadonlyMap<string, readonly string[]>;
   readonly settings: {
     readonly maxAttempts: number;
     readonly limits: ReadonlyMap<string, number>;
@@ -88,6 +104,11 @@ export function planOf(preview: Preview, options: PlanOptions): Plan {
   const running: PlannedTask[] = [];
   const waiting: WaitingTask[] = [];
   for (const task of preview.claimable) {
+    const problem = problemOf(task.provider, options);
+    if (problem) {
+      waiting.push({ task, reason: problem });
+      continue;
+    }
     const processor = processorFor(task.provider);
     if (!processor) {
       waiting.push({ task, reason: `fails: ${NO_PROCESSOR}` });
@@ -113,6 +134,14 @@ export function planOf(preview: Preview, options: PlanOptions): Plan {
   };
 }
 
+/** Why a provider can't be used; undefined where it can. */
+function problemOf(
+  provider: string,
+  { problems, settings: { providers } }: PlanOptions,
+): string | undefined {
+  return problems.get(providers?.has(provider) ? provider : OTHERS)?.join(" ");
+}
+
 const NO_PROCESSOR = "no processor is configured for its provider";
 
 function describe(processor: Processor, task: AgentTask): string {
@@ -123,7 +152,8 @@ function describe(processor: Processor, task: AgentTask): string {
   }
 }
 
-function whyNot(task: AgentTask, { clock, settings }: PlanOptions): string {
+function whyNot(task: AgentTask, options: PlanOptions): string {
+  const { clock, settings } = options;
   const { state, provider, attempt, leaseOwner, leaseExpiresAt, runAt } = task;
   const now = clock.now();
   if (!isKnownState(state)) {
@@ -141,6 +171,8 @@ function whyNot(task: AgentTask, { clock, settings }: PlanOptions): string {
       ? `fails: nobody answered in time: ${question}`
       : `waits for an answer: ${question}`;
   }
+  const problem = problemOf(provider, options);
+  if (problem) return problem;
   const claimed = claimedProvidersOf(settings.providers);
   if (claimed && !claimed.includes(provider)) return NO_PROCESSOR;
   if (runAt && runAt > now) return `not before ${formatLocalTime(runAt)}`;

@@ -9,9 +9,8 @@ import { EXIT, messageOf, UsageError } from "../base/errors.ts";
 import type { Config, ProviderConfigs } from "../config/config.ts";
 import { simulationWarning } from "../config/served.ts";
 import { serviceSettings } from "../config/service.ts";
-import type { Processors } from "../processors/open.ts";
 import type { Runner, RunSummary, StopSignals } from "../runner.ts";
-import { withoutProviders } from "../runner/providers.ts";
+import { isUnusable } from "../runner/providers.ts";
 import type { Store } from "../store/contract.ts";
 import type { WebhooksOptions } from "../webhooks/webhooks.ts";
 import {
@@ -21,7 +20,6 @@ import {
   runnerName,
   SERVICE_SETTINGS,
 } from "./command.ts";
-import { problemsOf } from "./config.ts";
 import { renderJson } from "./render.ts";
 import {
   type Left,
@@ -33,6 +31,7 @@ import {
 } from "./run_report.ts";
 import { logConnected, startService } from "./serve.ts";
 import { listenForSignals } from "./signals.ts";
+import { leaveOutUnusable, watchUsable } from "./usable_providers.ts";
 
 /** Runs tasks, once or for ever; main.ts does it. */
 export const run: Command = {
@@ -120,10 +119,7 @@ export async function prepareRun(
     log.info(providersLine(config.providers), { event: "providers" });
   }
   if (warning) log.warning(warning, { event: "simulated" });
-  const settings = withoutProviders(
-    config,
-    await unusableProviders(context, processors),
-  );
+  const unusable = await leaveOutUnusable(context, processors);
   const telemetry = config.telemetry
     ? await import("../runner/telemetry.ts")
     : undefined;
@@ -135,8 +131,10 @@ export async function prepareRun(
     clock,
     log,
     owner: runnerName(),
-    settings,
+    settings: config,
   }));
+  for (const provider of unusable) runner.unusable.add(provider);
+  if (flags.loop) parts.use(watchUsable(context, processors, runner));
   if (telemetry) {
     const { measureRunner } = await import("../runner/metrics.ts");
     const inFlight = () => runner.runs.size;
@@ -182,7 +180,9 @@ export async function prepareRun(
         const seconds = (ms / 1_000).toFixed(1);
         terminal.write(`${renderSummary(summary)} in ${seconds} s\n`);
       }
-      const left = isWhole ? await whatIsLeft(store, context) : undefined;
+      const left = isWhole
+        ? await whatIsLeft(store, context, runner)
+        : undefined;
       const leftText = left && renderLeft(left);
       if (flags.json) {
         const now = clock.now();
@@ -194,7 +194,8 @@ export async function prepareRun(
         withinMs: flags.loop ? STOP_DELIVERY_MS : END_DELIVERY_MS,
         signal: signals.abort,
       });
-      return isWhole && !signals.drain.aborted && summary.failed > 0
+      const isFailed = summary.failed > 0 || (left?.unserved ?? 0) > 0;
+      return isWhole && !signals.drain.aborted && isFailed
         ? EXIT.failed
         : EXIT.ok;
     },
@@ -202,47 +203,13 @@ export async function prepareRun(
   };
 }
 
-/**
- * The providers of which `config check` would say that they are wrong, but for what
- * would use the network. Says of each what it is.
- *
- * @throws {UsageError} where there is no other.
- */
-async function unusableProviders(
-  { config, clock, log }: CommandContext,
-  processors: Processors,
-): Promise<ReadonlySet<string>> {
-  const unusable = new Set<string>();
-  const providers = [...config.providers?.keys() ?? []];
-  for (const provider of providers) {
-    const found = processors.for(provider);
-    if (!found) continue;
-    for (const problem of await problemsOf(found, clock, { isQuiet: true })) {
-      unusable.add(provider);
-      log.error(
-        `Provider ${provider} is not served, its tasks wait: ${problem}`,
-        {
-          event: "provider_problem",
-          provider,
-        },
-      );
-    }
-  }
-  if (unusable.size > 0 && unusable.size === providers.length) {
-    throw new UsageError(
-      "Cannot run tasks: no provider can be used as it is configured. See above; " +
-        "agent-runner config check says it again.",
-    );
-  }
-  return unusable;
-}
-
 async function whatIsLeft(
   store: Store,
   { log }: CommandContext,
+  runner: Runner,
 ): Promise<Left | undefined> {
   try {
-    return await readLeft(store);
+    return await readLeft(store, (provider) => isUnusable(provider, runner));
   } catch (error) {
     log.warning(`Cannot count what is left: ${messageOf(error)}`, {
       event: "left_unknown",

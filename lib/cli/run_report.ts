@@ -7,7 +7,7 @@
 import { formatCount, formatSpan } from "../base/figures.ts";
 import type { RunSummary } from "../runner.ts";
 import type { RunnerEvents } from "../runner/events.ts";
-import type { Admin, Store } from "../store/contract.ts";
+import type { Admin, StateCount, Store } from "../store/contract.ts";
 import { WAITING_FOR_YOU } from "../task/shown_state.ts";
 import type { TaskState } from "../task/task.ts";
 
@@ -37,6 +37,8 @@ export interface Left {
   readonly counts: Readonly<Record<keyof typeof LEFT, number>>;
   /** How long until the next of it is due, in milliseconds; null: never. */
   readonly dueMs: number | null;
+  /** How many of it are of providers that can't be used. */
+  readonly unserved: number;
 }
 
 const LEFT = {
@@ -48,11 +50,12 @@ const LEFT = {
 /** Counts it. */
 export async function readLeft(
   { admin, queue }: Pick<Store, "admin" | "queue">,
+  isUnusable: (provider: string) => boolean,
 ): Promise<Left> {
   const { counts, at } = await admin.count();
-  const of = (state: TaskState) =>
-    counts.filter((it) => it.state === state)
-      .reduce((sum, { count }) => sum + count, 0);
+  const sum = (holds: (it: StateCount) => boolean) =>
+    counts.filter(holds).reduce((sum, { count }) => sum + count, 0);
+  const of = (state: TaskState) => sum((it) => it.state === state);
   return {
     counts: {
       created: of("created"),
@@ -60,11 +63,16 @@ export async function readLeft(
       needs_input: of("needs_input"),
     },
     dueMs: await queue.untilDue(at),
+    unserved: sum(({ state, provider }) =>
+      (state === "created" || state === "running") && isUnusable(provider)
+    ),
   };
 }
 
 /** `2 created, 3 waiting for you; the next is due in 40s`; or undefined. */
-export function renderLeft({ counts, dueMs }: Left): string | undefined {
+export function renderLeft(
+  { counts, dueMs, unserved }: Left,
+): string | undefined {
   const left = Object.entries(counts).filter(([, count]) => count > 0)
     .map(([state, count]) =>
       `${formatCount(count)} ${LEFT[state as keyof typeof LEFT]}`
@@ -73,7 +81,10 @@ export function renderLeft({ counts, dueMs }: Left): string | undefined {
   const due = dueMs === null
     ? ""
     : `; the next is due in ${formatSpan(Math.ceil(dueMs / 1_000) * 1_000)}`;
-  return left.join(", ") + due;
+  const waiting = unserved === 0
+    ? ""
+    : `; ${formatCount(unserved)} of a provider that is not served`;
+  return left.join(", ") + due + waiting;
 }
 
 /**
@@ -94,6 +105,7 @@ export function summaryToJson(
     ...left && {
       left: {
         ...left.counts,
+        unserved: left.unserved,
         due_seconds: left.dueMs === null ? null : left.dueMs / 1_000,
       },
     },

@@ -122,7 +122,7 @@ async function assertUsable(
 ): Promise<void> {
   const processor = processorFor(task.provider);
   const problems = processor
-    ? await problemsOf(processor, clock, { isQuiet: true })
+    ? await problemsOf(processor, clock, { isOffline: true })
     : [];
   if (problems.length > 0) throw cannotRun(task, problems.join(" "));
 }

@@ -14,6 +14,7 @@ import {
   tokenFileProblem,
 } from "../config/service.ts";
 import type { Runner, StopSignals } from "../runner.ts";
+import { isUnusable } from "../runner/providers.ts";
 import type { Store } from "../store/contract.ts";
 import {
   type Command,
@@ -69,7 +70,7 @@ export interface StartOptions {
   /** How it is told to end. */
   readonly signals: StopSignals;
   /** The one in this process, if there is one. */
-  readonly runner?: Pick<Runner, "events" | "runs">;
+  readonly runner?: Pick<Runner, "events" | "runs" | "unusable" | "settings">;
 }
 
 /** A service that runs until it is told to end, or disposed of. */
@@ -99,7 +100,10 @@ export async function startService(
     clock,
     log,
     settings,
-    served: servedBy(config),
+    served: servedBy(
+      config,
+      runner && ((provider) => isUnusable(provider, runner)),
+    ),
     version: manifest.version,
     runner: runner && { ...runner, drain: signals.drain },
   });

@@ -63,11 +63,23 @@ export interface Served {
   readonly warningFor: (provider: string) => string | undefined;
 }
 
-/** What a configuration says of that. */
-export function servedBy(config: ServedConfig): Served {
+/**
+ * What a configuration says of that.
+ *
+ * @param isUnusable What the runner says of a provider. Default: nothing
+ */
+export function servedBy(
+  config: ServedConfig,
+  isUnusable: (provider: string) => boolean = () => false,
+): Served {
   return {
     defaultProvider: defaultProviderOf(config),
-    warningFor: (provider) => warningFor(provider, config),
+    warningFor: (provider) =>
+      warningFor(provider, config) ??
+        (isUnusable(provider)
+          ? `Provider "${provider}" can't be used as it is configured: its tasks ` +
+            "wait. agent-runner config check says why."
+          : undefined),
   };
 }
 

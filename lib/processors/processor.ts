@@ -49,7 +49,8 @@ export interface Processor {
   /**
    * Tries what can be tried without doing work.
    *
-   * @param options.isQuiet starts no program and uses no network. Default: false
+   * @param options.isOffline uses no network. Default: false
+   * @param options.isQuiet starts no program either. Default: false
    * @returns what is wrong, a sentence each
    */
   check?(options?: CheckOptions): Promise<readonly string[]>;
@@ -59,6 +60,7 @@ export interface Processor {
 
 /** Options for {@linkcode Processor.check}. */
 export interface CheckOptions {
+  readonly isOffline?: boolean;
   readonly isQuiet?: boolean;
 }
 

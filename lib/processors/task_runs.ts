@@ -59,6 +59,8 @@ export interface RunErrorOptions extends ErrorOptions {
   readonly retryable: boolean;
   /** Not tried again sooner than after this. */
   readonly retryAfterMs?: number;
+  /** The work could not begin, whatever the task. @default {false} */
+  readonly isUnbegun?: boolean;
 }
 
 /** Why a task could not be handed over, or was not done. */
@@ -66,11 +68,13 @@ export class RunError extends UserError {
   override readonly name = "RunError";
   readonly retryable: boolean;
   readonly retryAfterMs: number | undefined;
+  readonly isUnbegun: boolean;
 
   constructor(message: string, options: RunErrorOptions) {
     super(message, options);
     this.retryable = options.retryable;
     this.retryAfterMs = options.retryAfterMs;
+    this.isUnbegun = options.isUnbegun ?? false;
   }
 }
 
@@ -102,12 +106,13 @@ export class TaskRuns implements AsyncDisposable {
       const isOurs = error instanceof RunError;
       if (stop.aborted && (isOurs || error === stop.reason)) return STOPPED;
       if (!isOurs) throw error;
-      const { message, retryable, retryAfterMs } = error;
+      const { message, retryable, retryAfterMs, isUnbegun } = error;
       return {
         kind: "failed",
         error: message,
         retryable,
         ...retryAfterMs !== undefined && { retryAfterMs },
+        ...isUnbegun && { isUnbegun },
       };
     } finally {
       this.#runs.delete(run);

@@ -75,6 +75,11 @@ export interface Runner extends RunnerParts, AsyncDisposable {
   readonly lookups: Set<Run>;
   /** How many tasks of a provider run at the same time, where that is limited. */
   readonly limits: ReadonlyMap<string, number>;
+  /**
+   * Providers that can't be used as they are configured: their tasks wait. It may
+   * change at any time.
+   */
+  readonly unusable: Set<string>;
   /** The same of all runners together. */
   readonly globalLimits: ReadonlyMap<string, number>;
   /** The providers whose tasks are claimed; undefined for all. */
@@ -129,6 +134,7 @@ export function createRunner(parts: RunnerParts): Runner {
   });
   const runs = new Runs();
   const lookups = new Set<Run>();
+  const unusable = new Set<string>();
   const heartbeats = new Heartbeats({
     queue,
     runs,
@@ -143,9 +149,14 @@ export function createRunner(parts: RunnerParts): Runner {
     recorder,
     runs,
     lookups,
-    limits: limitsOf(settings.limits, settings.providers),
+    unusable,
+    get limits() {
+      return limitsOf(settings.limits, settings.providers, unusable);
+    },
     globalLimits: globalLimitsOf(settings.providers),
-    claimedProviders: claimedProvidersOf(settings.providers),
+    get claimedProviders() {
+      return claimedProvidersOf(settings.providers, unusable);
+    },
     [Symbol.asyncDispose]() {
       // What is left are notes of runs that were lost: nobody waits for them.
       recorder.abandon();

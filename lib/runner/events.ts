@@ -26,6 +26,8 @@ export type RunnerEvent =
   | { readonly type: "ended"; readonly ended: readonly EndedTask[] }
   /** One commit of outcomes and notes of progress. */
   | { readonly type: "committed"; readonly rows: number }
+  /** A provider's tasks waited, and can be worked on now. */
+  | { readonly type: "usable"; readonly provider: string }
   | { readonly type: "pass failed"; readonly error: unknown };
 
 /** Called with each event. */

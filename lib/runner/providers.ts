@@ -19,29 +19,50 @@ export function settingsFor(
   return providers && (providers.get(provider) ?? providers.get(OTHERS));
 }
 
-/** Only these providers' tasks are claimed; undefined for all. */
+/**
+ * Only these providers' tasks are claimed; undefined for all.
+ *
+ * @param unusable Those that can't be used as they are configured
+ */
 export function claimedProvidersOf(
   providers: ProviderMap | undefined,
+  unusable: ReadonlySet<string> = new Set(),
 ): readonly string[] | undefined {
-  return providers && !providers.has(OTHERS)
-    ? [...providers.keys()]
+  return providers && !(providers.has(OTHERS) && !unusable.has(OTHERS))
+    ? [...providers.keys()].filter((it) => it !== OTHERS && !unusable.has(it))
     : undefined;
+}
+
+/** Whether a provider's tasks wait because it can't be used. */
+export function isUnusable(
+  provider: string,
+  { unusable, settings: { providers } }: {
+    readonly unusable: ReadonlySet<string>;
+    readonly settings: { readonly providers?: ProviderMap };
+  },
+): boolean {
+  return unusable.has(providers?.has(provider) ? provider : OTHERS);
 }
 
 /**
  * How many tasks of a provider run at the same time: `limits` where they name
  * it, else its own `concurrency`. A provider that is named without a number is
  * none of the others. Empty where nothing is limited.
+ *
+ * @param unusable Those that can't be used as they are configured
  */
 export function limitsOf(
   limits: ReadonlyMap<string, number>,
   providers: ProviderMap = new Map(),
+  unusable: ReadonlySet<string> = new Set(),
 ): ReadonlyMap<string, number> {
   return finite([
     ...[...providers].map(([name, { concurrency = Infinity }]) =>
       [name, concurrency] as const
     ),
     ...limits,
+    // Else those who serve all others would take them.
+    ...[...unusable].map((name) => [name, 0] as const),
   ]);
 }
 
@@ -62,28 +83,6 @@ function finite(
 ): ReadonlyMap<string, number> {
   const all = new Map(limits);
   return [...all.values()].some(Number.isFinite) ? all : new Map();
-}
-
-/** What a runner claims by. */
-interface ClaimSettings {
-  readonly providers?: ProviderMap;
-  readonly limits: ReadonlyMap<string, number>;
-}
-
-/** The settings of a runner that leaves the tasks of these providers alone. */
-export function withoutProviders<T extends ClaimSettings>(
-  settings: T,
-  unusable: ReadonlySet<string>,
-): T {
-  if (unusable.size === 0 || !settings.providers) return settings;
-  const left = [...settings.providers].filter(([name]) => !unusable.has(name));
-  // Else those who serve all others would take them.
-  const none = [...unusable].map((name) => [name, 0] as const);
-  return {
-    ...settings,
-    providers: new Map(left),
-    limits: new Map([...settings.limits, ...none]),
-  };
 }
 
 /** How many more tasks may be claimed; undefined where nothing is limited. */

@@ -13,7 +13,7 @@ import type { Diagnostics, Reader, Store } from "./contract.ts";
 
 /** Where the tasks are, and how long to wait for them. */
 export interface StoreAddress {
-  /** The path of a DuckDB file, `:memory:`, or a `postgres://` address. */
+  /** The path of a DuckDB file, or a `postgres://` address. */
   readonly database: string;
   /** The schema that the user wants; it is in the address of a server. */
   readonly dbSchema?: string;
@@ -34,17 +34,23 @@ export interface StoreSettings extends StoreAddress {
   readonly mustExist?: boolean;
 }
 
+/** DuckDB's name for what lives as long as the process. */
+const IN_MEMORY = ":memory:";
+
 /** @throws {UsageError} where it is said of a file what it can't have. */
 function assertFile({ database, dbSchema }: StoreAddress): void {
+  if (database === IN_MEMORY) {
+    throw new UsageError(
+      "Cannot keep tasks in memory: they would be gone with the command. " +
+        "Give the path of a file with --db.",
+    );
+  }
   if (!dbSchema) return;
   throw new UsageError(
     `Cannot use the schema ${dbSchema} of ${database}: a file has none. ` +
       "Give a postgres:// address with --db.",
   );
 }
-
-/** Lives as long as the process: it is always new. */
-const IN_MEMORY = ":memory:";
 
 /**
  * Opens the store.
@@ -80,7 +86,7 @@ export async function openStore(
   }
   assertFile(settings);
   const { exclusive, notifications, mustExist } = settings;
-  if (mustExist && database !== IN_MEMORY) {
+  if (mustExist) {
     const { assertDatabaseExists } = await import("./duckdb/explain.ts");
     assertDatabaseExists(database);
   }

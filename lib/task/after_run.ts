@@ -20,6 +20,9 @@ import {
 /** Delays between the attempts of a task whose processor failed. */
 const RETRY_BACKOFF = { baseMs: 1_000, maxMs: 5 * 60_000 };
 
+/** Whatever keeps it from beginning, a person has to mend. */
+const UNBEGUN_MS = 5 * 60_000;
+
 /** Options for {@linkcode transitionFor}. */
 export interface RetrySettings {
   /** Attempts before a failure is final, for a task that says nothing else. */
@@ -50,7 +53,8 @@ function endOf(
     case "needs_input":
       return askInput(run, outcome.question, outcome);
     case "failed": {
-      const { error, retryable, retryAfterMs = 0 } = outcome;
+      const { error, retryable, retryAfterMs = 0, isUnbegun } = outcome;
+      if (isUnbegun) return release(run, error, { delayMs: UNBEGUN_MS });
       const { maxAttempts, questions } = run.task;
       const spent = run.lease.attempt - questions;
       if (!retryable || spent >= (maxAttempts ?? attempts)) {

@@ -83,6 +83,7 @@ function check(outcome: Outcome): Outcome {
         kind: "failed",
         error: cut(outcome.error, MAX_TEXT_CHARACTERS),
         retryable: outcome.retryable !== false,
+        ...outcome.isUnbegun === true && { isUnbegun: true },
         ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
       };
     }

@@ -48,9 +48,7 @@ export function shownStateOf(task: Shown): ShownState {
   if (state === "running" && leaseOwner === null) {
     return runAt ? "retrying" : "queued";
   }
-  if (state === "failed" && has(traceText, "result", "cancelled")) {
-    return "cancelled";
-  }
+  if (state === "failed" && isCancelled(traceText)) return "cancelled";
   if (state === "completed" && isSimulated(traceText)) return "simulated";
   return state;
 }
@@ -58,6 +56,11 @@ export function shownStateOf(task: Shown): ShownState {
 /** Whether what came of a task was simulated: nothing was done. */
 export function isSimulated(traceText: string | null): boolean {
   return has(traceText, SIMULATED_KEY, true);
+}
+
+/** Whether a trace says that the task was cancelled. */
+export function isCancelled(traceText: string | null): boolean {
+  return has(traceText, "result", "cancelled");
 }
 
 /** Reading a trace costs more than looking for what may be in it. */

@@ -185,6 +185,11 @@ type Ending =
     readonly retryable: boolean;
     /** Not tried again sooner; without it, the backoff decides. */
     readonly retryAfterMs?: number;
+    /**
+     * The work could not begin, and that is not the task's fault: it costs no
+     * attempt, and the task waits for five minutes. @default {false}
+     */
+    readonly isUnbegun?: boolean;
   }
   | {
     readonly kind: "needs_input";

@@ -20,7 +20,12 @@ import {
   type TaskState,
   type Transition,
 } from "./task.ts";
-import { isSimulated, SIMULATED_DETAIL, SIMULATED_KEY } from "./shown_state.ts";
+import {
+  isCancelled,
+  isSimulated,
+  SIMULATED_DETAIL,
+  SIMULATED_KEY,
+} from "./shown_state.ts";
 import { mergeTrace, parseTrace } from "./trace.ts";
 
 /** Who the trace says did it: HandsFree's own name for its runner. */
@@ -182,9 +187,13 @@ const startedAt = patchAt((time) => ({
 function startedPatch(at: Date, traceText: string | null): JsonObject {
   const started = wasStarted(traceText) ? NOTHING : startedAt(at);
   // What came of an earlier attempt, or was given, says nothing about this one.
-  return isSimulated(traceText)
-    ? { ...started, [SIMULATED_KEY]: false }
-    : started;
+  const isMarked = isSimulated(traceText);
+  const isGiven = isCancelled(traceText);
+  return !isMarked && !isGiven ? started : {
+    ...started,
+    ...isMarked && { [SIMULATED_KEY]: false },
+    ...isGiven && { result: null },
+  };
 }
 
 function wasStarted(traceText: string | null): boolean {
@@ -379,14 +388,22 @@ export function isAnsweredElsewhere(
     parseTrace(traceText)?.answer_by === traceTime(runAt);
 }
 
-/** Gives a begun task back as if it had not been claimed; costs no attempt. */
-export function release(claimed: Held, reason: string): Transition {
+/**
+ * Gives a begun task back as if it had not been claimed; costs no attempt. With a
+ * delay, in milliseconds, it is claimed again no sooner.
+ */
+export function release(
+  claimed: Held,
+  reason: string,
+  { delayMs = null }: { readonly delayMs?: number | null } = {},
+): Transition {
   return transition(claimed, {
     from: "running",
     to: "running",
     event: "released",
     detail: reason,
     attempts: -1,
+    delayMs,
   });
 }
 

@@ -633,6 +633,33 @@ Deno.test("a folder in place of the database is an error of its own, and exit 3"
   assertEquals([...Deno.readDirSync(`${folder.path}/data`)], []);
 });
 
+Deno.test("a file with a table is no database: what is put there would be gone", async () => {
+  using folder = new Folder();
+  await folder.ok(["create", "x"]);
+  for (const name of ["t.csv", "t.jsonl", "t.parquet"]) {
+    await folder.ok(["export", name]);
+    const before = Deno.readFileSync(`${folder.path}/${name}`);
+    for (
+      const args of [["list"], ["create", "x"], ["run"], ["sql", "SELECT 1"]]
+    ) {
+      const options = { env: ENABLED };
+      const stderr = await folder.fails(3, [...args, "--db", name], options);
+      assertMatch(stderr, /^error: .*: it is not a DuckDB database\. /);
+    }
+    assertEquals(Deno.readFileSync(`${folder.path}/${name}`), before);
+  }
+  await folder.ok(["create", "x", "--db", "new.csv"]);
+  assertMatch(await folder.ok(["list", "--db", "new.csv"]), / created /);
+});
+
+Deno.test("tasks are not kept in memory", async () => {
+  using folder = new Folder();
+  for (const args of [["list"], ["create", "x"], ["sql", "SELECT 1"]]) {
+    const stderr = await folder.fails(2, [...args, "--db", ":memory:"]);
+    assertMatch(stderr, /^error: Cannot keep tasks in memory/);
+  }
+});
+
 Deno.test("a file that is no database is an error of its own, exit 3, and is left alone", async () => {
   using folder = new Folder();
   const text = "Dear diary, ".repeat(1_000);

@@ -121,7 +121,7 @@ Deno.test("config check names every mistake, with exit code 2", async () => {
     `error: agent-runner.json:1:29: settings.interval is "soon": \
 expected a number of seconds, 0.01 or more, or a duration like 90s, 15m, 24h or 7d.
        agent-runner.json:2:55: providers.claude.timeot is unknown. \
-Did you mean "timeout"? There are processor, timeout, attempts, concurrency, backoff.
+Did you mean "timeout"? There are processor, timeout, attempts, concurrency, globalConcurrency, backoff.
        LOG_LEVEL is "LOUD": expected one of DEBUG, INFO, WARNING, ERROR.
 `,
   );
@@ -313,6 +313,7 @@ Deno.test("config check finds wrong what keeps run from starting", async () => {
 
 Deno.test("run says at its start what config check says of its providers", async () => {
   using folder = new Folder();
+  folder.write("wrong.ts", "throw new Error('Not today');");
   folder.write(
     FILE,
     JSON.stringify({
@@ -320,6 +321,8 @@ Deno.test("run says at its start what config check says of its providers", async
       providers: {
         a: { processor: "command", command: ["no-such-program"] },
         b: { processor: "module", module: "gone.ts" },
+        d: { processor: "module", module: "wrong.ts" },
+        e: { processor: "http", url: "http://127.0.0.1:9/" },
         c: {
           processor: "http",
           url: "http://127.0.0.1:9/",
@@ -338,10 +341,15 @@ Deno.test("run says at its start what config check says of its providers", async
       ["a", "no-such-program"],
       ["b", "gone.ts"],
       ["c", "NOT_SET"],
+      ["d", "Not today"],
+      ["e", "not a public address"],
     ] as const
   ) {
     const [, problem] = new RegExp(`WRONG +(.*${what}.*)`).exec(stdout) ?? [];
     assert(problem, stdout);
-    assertStringIncludes(stderr, `WARNING - Provider ${provider}: ${problem}`);
+    assertStringIncludes(
+      stderr,
+      `ERROR - Provider ${provider} is not served, its tasks wait: ${problem}`,
+    );
   }
 });

@@ -1,5 +1,10 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { planOf, planToJson, renderPlan } from "../../lib/cli/plan.ts";
+import {
+  planOf,
+  type PlanOptions,
+  planToJson,
+  renderPlan,
+} from "../../lib/cli/plan.ts";
 import type { Processor } from "../../lib/processors/processor.ts";
 import type { ProviderMap } from "../../lib/runner/providers.ts";
 import type { AgentTask } from "../../lib/task/task.ts";
@@ -37,10 +42,12 @@ interface Setup {
   readonly processor?: Processor;
   readonly limits?: ReadonlyMap<string, number>;
   readonly providers?: ProviderMap;
+  readonly problems?: PlanOptions["problems"];
 }
 
 function plan({ claimable = [], others = [], ...options }: Setup) {
   const { processor = claude, limits = new Map(), providers } = options;
+  const { problems = new Map() } = options;
   return planOf(
     {
       claimable,
@@ -51,6 +58,7 @@ function plan({ claimable = [], others = [], ...options }: Setup) {
     {
       processorFor: (provider) => provider === "claude" ? processor : undefined,
       clock: new FakeClock({ start: NOW }),
+      problems,
       settings: { maxAttempts: 3, limits, providers },
     },
   );
@@ -120,6 +128,15 @@ for (const [task, expected] of REASONS) {
     assertMatch(waiting[0]?.reason ?? "", expected);
   });
 }
+
+Deno.test("planOf() says what is wrong with a provider", () => {
+  const claimable = [taskWith({})];
+  const problems = new Map([["claude", ["No key.", "No program."]]]);
+  const providers = new Map([["claude", {}]]);
+  const { runningCount, waiting } = plan({ claimable, problems, providers });
+  assertEquals(runningCount, 0);
+  assertEquals(waiting.map(({ reason }) => reason), ["No key. No program."]);
+});
 
 Deno.test("planOf() counts a task without a processor among those that don't run", () => {
   const { runningCount, waitingCount, waiting } = plan({

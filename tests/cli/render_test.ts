@@ -95,7 +95,7 @@ Deno.test("renderTable() lines columns up", () => {
 
 Deno.test("renderTable() and renderTask() say how far a task is while it runs, no longer", () => {
   const task = { traceText: '{"progress_fraction": 0.404}' };
-  const running = { ...task, state: "running" } as const;
+  const running = { ...task, state: "running", leaseOwner: "r" } as const;
   assertStringIncludes(table([running])[1] ?? "", "  running 40%  simulate");
   assertStringIncludes(
     table([running], { hasColor: true })[1] ?? "",

@@ -170,12 +170,16 @@ for (const others of [{}, { "*": TRUE }]) {
       { provider: "secret" },
       { provider: "well" },
     ]);
-    const { stdout, stderr } = await folder.run(["run", "--once"], {
+    const plan = await folder.ok(["run", "--dry-run"]);
+    assertMatch(plan, /\n1 would run\.\n/);
+    assertMatch(plan, / missing +created +The program no-such-program is not /);
+    const { code, stdout, stderr } = await folder.run(["run", "--once"], {
       env: AT_ONCE,
     });
+    assertEquals(code, 1, stderr);
     assertMatch(
       stdout,
-      /^1 started, 1 completed, 0 failed in .*\nLeft: 2 created/,
+      /^1 started, 1 completed, 0 failed in .*\nLeft: 2 created; 2 of a provider that is not served\n$/,
     );
     assertMatch(
       stderr,

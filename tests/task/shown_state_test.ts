@@ -83,6 +83,14 @@ Deno.test("begin() takes a mark away that came with the task", () => {
   assertEquals(isSimulated(after?.traceText ?? null), false);
 });
 
+Deno.test("begin() takes away that it was cancelled, which came with the task", () => {
+  const row = rowOf({
+    traceText: '{"auto_started_at":"x","result":"cancelled"}',
+  });
+  const after = apply(row, begin({ task, lease: LEASE }), AT);
+  assertEquals(after?.traceText, '{"auto_started_at":"x","result":null}');
+});
+
 Deno.test("complete() of a simulated run says so in its history", () => {
   const { detail } = complete({ task, lease: LEASE, isSimulated: true });
   assertEquals(detail, "simulated, nothing was done");

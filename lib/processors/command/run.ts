@@ -172,7 +172,10 @@ function startError(program: string, error: unknown): Error {
     : undefined;
   return hint === undefined
     ? new UserError(`Cannot run ${program}: ${messageOf(error)}`)
-    : new RunError(`Cannot run ${program}: ${hint}`, { retryable: false });
+    : new RunError(`Cannot run ${program}: ${hint}`, {
+      retryable: false,
+      isUnbegun: codeOf(error) !== "E2BIG",
+    });
 }
 
 function codeOf(error: unknown): unknown {

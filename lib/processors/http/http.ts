@@ -4,6 +4,7 @@
  * @module
  */
 
+import { isIP } from "node:net";
 import manifest from "../../../deno.json" with { type: "json" };
 import type { Clock } from "../../base/clock.ts";
 import { retryAfterMs } from "../../base/retry_after.ts";
@@ -22,6 +23,7 @@ import {
   withAnswerTime,
 } from "../task_runs.ts";
 import {
+  addressesOf,
   AllowedAddresses,
   hostOf,
   type Lookup,
@@ -108,11 +110,21 @@ class HttpProcessor implements Processor {
   }
 
   /** Connects, and sends nothing. */
-  async check({ isQuiet }: CheckOptions = {}): Promise<readonly string[]> {
+  async check(
+    { isQuiet, isOffline = isQuiet }: CheckOptions = {},
+  ): Promise<readonly string[]> {
     const { problems } = credentialsOf(this.#config, this.#variable);
-    if (isQuiet) return problems;
     const { connectTimeoutMs } = this.#limits;
     try {
+      if (isOffline) {
+        // An address by itself is judged without asking anybody.
+        const isAddress = isIP(hostOf(this.#url)) !== 0;
+        const signal = this.#runs.closed;
+        if (isAddress) {
+          await addressesOf(this.#url, { ...this.#limits, signal });
+        }
+        return problems;
+      }
       const connection = await openConnection(this.#url, {
         ...this.#limits,
         connectTimeoutMs: Math.min(connectTimeoutMs, MAX_CHECK_MS),

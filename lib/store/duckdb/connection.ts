@@ -16,6 +16,8 @@ import { track } from "../../base/under_way.ts";
 import { EMPTY_FILE, explainDuckDbError } from "./explain.ts";
 import { assertWalIsOne, statOf } from "./file.ts";
 
+const IN_MEMORY = ":memory:";
+
 /** A value that can be bound to a statement. */
 export type SqlValue = string | number | bigint | boolean | null;
 
@@ -70,7 +72,7 @@ export function connectUnlogged(path: string): Promise<Connection> {
   const name = path.replaceAll("'", "''");
   return connect(
     path,
-    () => openInstance(":memory:"),
+    () => openInstance(IN_MEMORY),
     // A path can't be bound.
     `ATTACH '${name}' AS unlogged (RECOVERY_MODE no_wal_writes); USE unlogged`,
   );
@@ -90,11 +92,26 @@ async function connect(
     connection = await track(instance.connect());
     // TIMESTAMP columns hold UTC; without this, local time is put into them.
     await track(connection.run(`SET TimeZone = 'UTC'; ${begin}`));
+    await assertIsFile(connection, path);
     return new DuckDbConnection(instance, connection);
   } catch (error) {
     connection?.closeSync(); // An instance lives as long as its connections.
     instance?.closeSync();
     throw explainDuckDbError(error, path);
+  }
+}
+
+/** DuckDB opens a table's file (CSV, JSON, Parquet) as a view in memory. */
+async function assertIsFile(
+  connection: DuckDBConnection,
+  path: string,
+): Promise<void> {
+  if (path === IN_MEMORY) return;
+  const reader = await track(connection.runAndReadAll(
+    "FROM duckdb_databases() WHERE NOT internal AND path IS NOT NULL",
+  ));
+  if (reader.currentRowCount === 0) {
+    throw new Error("not a valid DuckDB database file");
   }
 }
 

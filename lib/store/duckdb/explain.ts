@@ -33,7 +33,7 @@ const EXPLANATIONS: readonly (readonly [RegExp, string, string])[] = [
     "Delete it: a database is made where there is no file.",
   ],
   [
-    /not a valid DuckDB database file|sqlite_scanner/i,
+    /not a valid DuckDB database file|sqlite_scanner|in-memory database/i,
     "it is not a DuckDB database",
     "Give another --db; this file was left as it is.",
   ],

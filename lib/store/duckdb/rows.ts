@@ -7,7 +7,12 @@
 import type { TaskJson as PrintedTask } from "../../task/json.ts";
 import { SIMULATED_DETAIL, SIMULATED_KEY } from "../../task/shown_state.ts";
 import { printedOf } from "../../task/outcome.ts";
-import type { AgentTask, TaskEvent, TaskEventKind } from "../../task/task.ts";
+import type {
+  AgentTask,
+  JsonValue,
+  TaskEvent,
+  TaskEventKind,
+} from "../../task/task.ts";
 import { parseTrace } from "../../task/trace.ts";
 import type { Held } from "../../task/transitions.ts";
 import { SET_CHARACTERS } from "../sets.ts";
@@ -41,11 +46,13 @@ export const TASK_FIELDS = {
 };
 
 /** Whether a trace has this value; most have not even the key, which is seen fast. */
-const traceHas = (key: string, value: string) =>
+const traceHas = (key: string, value: JsonValue) =>
   `coalesce(contains(last_update, '"${key}"')
-    AND TRY(json_extract_string(last_update, '$.${key}')) = '${value}', false)`;
+    AND TRY(json_extract(last_update, '$.${key}')) = '${
+    JSON.stringify(value)
+  }', false)`;
 
-export const IS_SIMULATED = traceHas(SIMULATED_KEY, "true");
+export const IS_SIMULATED = traceHas(SIMULATED_KEY, true);
 
 /** What holds for the rows in that part of their state. */
 export const STATE_PART: PartConditions = {

@@ -6,7 +6,12 @@
 
 import { printedOf } from "../../task/outcome.ts";
 import { SIMULATED_DETAIL, SIMULATED_KEY } from "../../task/shown_state.ts";
-import type { AgentTask, TaskEvent, TaskEventKind } from "../../task/task.ts";
+import type {
+  AgentTask,
+  JsonValue,
+  TaskEvent,
+  TaskEventKind,
+} from "../../task/task.ts";
 import { parseTrace } from "../../task/trace.ts";
 import type { Held } from "../../task/transitions.ts";
 import { SET_CHARACTERS } from "../sets.ts";
@@ -63,15 +68,19 @@ export function heldOf({ leaseId, ...task }: HeldRow): Held {
   return { task, lease };
 }
 
-export const IS_SIMULATED =
-  `coalesce(trace_value(last_update, '${SIMULATED_KEY}') = 'true', false)`;
+/** Whether a trace has this value. */
+const traceHas = (key: string, value: JsonValue) =>
+  `coalesce(trace_scalar(last_update, '${key}')::text = '${
+    JSON.stringify(value)
+  }', false)`;
+
+export const IS_SIMULATED = traceHas(SIMULATED_KEY, true);
 
 /** What holds for the rows in that part of their state. */
 export const STATE_PART: PartConditions = {
   retrying: "lease_id IS NULL AND run_at IS NOT NULL",
   queued: "lease_id IS NULL AND run_at IS NULL",
-  cancelled:
-    "coalesce(trace_value(last_update, 'result') = 'cancelled', false)",
+  cancelled: traceHas("result", "cancelled"),
   simulated: IS_SIMULATED,
 };
 

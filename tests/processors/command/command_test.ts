@@ -315,7 +315,7 @@ for (const [command, error] of OPTIONS) {
       task: { instruction: "--dangerous" },
     });
     if (!error) return assertEquals(outcome.kind, "completed");
-    assert(outcome.kind === "failed" && !outcome.retryable);
+    assert(outcome.kind === "failed" && outcome.isUnbegun);
     assertMatch(outcome.error, error);
   });
 }
@@ -824,23 +824,37 @@ Deno.test("run works through tasks with the commands of the configuration file",
           command: ["{configDir}/agent.sh", "{instruction}"],
           secrets: ["API_KEY"],
         },
-        gone: { processor: "command", command: ["./gone"] },
+        gone: {
+          processor: "command",
+          command: ["sh", "-c", "echo no; exit 3"],
+        },
+        updated: { processor: "command", command: ["./updated"] },
       },
     }),
   );
   folder.write("agent.sh", '#!/bin/sh\necho "Did $1 with $API_KEY"\n');
   Deno.chmodSync(`${folder.path}/agent.sh`, 0o755);
   const env = { ...AT_ONCE, API_KEY: "sk-very-secret" };
-  const [done, failed] = await folder.create([
+  folder.write("updated", "#!/bin/sh\nrm \"$0\"\n");
+  Deno.chmodSync(`${folder.path}/updated`, 0o755);
+  const [done, failed, , waiting = ""] = await folder.create([
     { instruction: "this; id", provider: "agent" },
     { instruction: "that", provider: "gone" },
+    { provider: "updated" },
+    { provider: "updated" },
   ]);
-  const { code, stderr } = await folder.run(["run", "--once"], { env });
+  const args = ["run", "--once", "--concurrency", "1"];
+  const { code, stderr } = await folder.run(args, { env });
   assertEquals(code, 1);
   assertMatch(stderr, new RegExp(`Task ${done} completed`));
+  assertMatch(stderr, new RegExp(`Task ${failed} failed: Exit code 3: no`));
+  // Its program is gone while it is updated, say: that costs no attempt.
+  const text = await folder.ok(["show", waiting, "--json"]);
+  const { shown_state, attempt, history } = JSON.parse(text);
+  assertEquals([shown_state, attempt], ["retrying", 0]);
   assertMatch(
-    stderr,
-    new RegExp(`Task ${failed} failed: Cannot run .*/gone: `),
+    JSON.stringify(history),
+    /Cannot run .*updated: there is no such/,
   );
   assertStringIncludes(
     await folder.ok(["show", done ?? ""]),

@@ -243,7 +243,10 @@ function testPage(test: Test): void {
       complete({ ...simulated!, isSimulated: true }, { message: "Done" }),
     );
     await store.admin.cancel([await createOne(store)]);
-    await createOne(store);
+    // What a trace says that came with the task, nobody did.
+    await createOne(store, { trace: { simulated: "true" } });
+    const faked = await startOne(store, { trace: { result: "cancelled" } });
+    await record(store, fail(faked, "no"));
     const all = await store.admin.page({ limit: 100 });
     for (const state of SHOWN_STATES) {
       const { tasks } = await store.admin.page({ states: [state], limit: 100 });
