@@ -104,8 +104,8 @@ export interface Queue {
   untilDue(since: Date, options?: DueOptions): Promise<number | null>;
   /**
    * Says that a runner is here, and learns whether it is to drain. What was said a
-   * moment ago is not written again; what is written tells nobody of a change, and
-   * forgets runners that were not seen for a day.
+   * moment ago is not written again, so that it can be asked often. Forgets runners
+   * that were not seen for a day.
    *
    * @param options.signal ends the wait for the store
    */
