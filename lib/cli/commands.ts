@@ -21,6 +21,7 @@ import { result } from "./result.ts";
 import { retry } from "./retry.ts";
 import { run } from "./run.ts";
 import { runTask } from "./run_task.ts";
+import { drain, runners } from "./runners.ts";
 import { serve } from "./serve.ts";
 import { show } from "./show.ts";
 import { sql } from "./sql.ts";
@@ -40,6 +41,8 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
   answer,
   cancel,
   retry,
+  runners,
+  drain,
   watch,
   stats,
   exportTasks,

@@ -62,6 +62,9 @@ export const run: Command = {
   examples: ["run --once", "run --loop --listen 8080"],
 };
 
+const DRAIN_ASKED = "Stopping, as agent-runner drain, the API or the " +
+  "dashboard asked: finishing the tasks in hand; a signal stops now";
+
 /** A run that is ready to begin. Dispose of it when it has ended. */
 export interface PreparedRun extends AsyncDisposable {
   readonly runner: Runner;
@@ -135,6 +138,22 @@ export async function prepareRun(
   }));
   for (const provider of unusable) runner.unusable.add(provider);
   if (flags.loop) parts.use(watchUsable(context, processors, runner));
+  const { Presence } = await import("../runner/presence.ts");
+  parts.use(
+    new Presence({
+      queue: store.queue,
+      clock,
+      log,
+      facts: {
+        name: runner.owner,
+        host: Deno.hostname(),
+        pid: Deno.pid,
+        version: manifest.version,
+        concurrency: config.concurrency,
+      },
+      onDrain: () => signals.drainBecause(DRAIN_ASKED),
+    }),
+  );
   if (telemetry) {
     const { measureRunner } = await import("../runner/metrics.ts");
     const inFlight = () => runner.runs.size;

@@ -34,23 +34,32 @@ export interface StopMessages {
   readonly abort: string;
 }
 
+/** How a command is told to end, by signals or by somebody else. */
+export interface Stopping extends StopSignals, Disposable {
+  /** Drains as at the first signal, and says `why`; the next signal is the second. */
+  drainBecause(why: string): void;
+}
+
 /** Listens for signals until it is disposed of. */
-export function listenForSignals(
-  log: Log,
-  messages: StopMessages,
-): StopSignals & Disposable {
+export function listenForSignals(log: Log, messages: StopMessages): Stopping {
   const drain = new AbortController();
   const abort = new AbortController();
+  const drainBecause = (why: string) => {
+    if (drain.signal.aborted) return;
+    log.info(why, { event: "stopping" });
+    drain.abort();
+  };
   const listening = listen(STOP_SIGNALS, () => {
-    if (drain.signal.aborted) {
-      log.warning(messages.abort, { event: "stopping" });
-      abort.abort();
-    } else {
-      log.info(messages.drain, { event: "stopping" });
-      drain.abort();
-    }
+    if (!drain.signal.aborted) return drainBecause(messages.drain);
+    log.warning(messages.abort, { event: "stopping" });
+    abort.abort();
   });
-  return { drain: drain.signal, abort: abort.signal, ...listening };
+  return {
+    drain: drain.signal,
+    abort: abort.signal,
+    drainBecause,
+    ...listening,
+  };
 }
 
 /** Says when somebody wants a view to end, until it is disposed of. */

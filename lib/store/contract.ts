@@ -102,6 +102,26 @@ export interface Queue {
    * `since`, a {@linkcode Claim.at}, was seen by that claim. Null: never.
    */
   untilDue(since: Date, options?: DueOptions): Promise<number | null>;
+  /**
+   * Says that a runner is here, and learns whether it is to drain. What was said a
+   * moment ago is not written again, so that it can be asked often. Forgets runners
+   * that were not seen for a day.
+   *
+   * @param options.signal ends the wait for the store
+   */
+  present(
+    presence: Presence,
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<{ readonly isDraining: boolean }>;
+  /**
+   * Says that a runner has gone.
+   *
+   * @param options.signal ends the wait for the store
+   */
+  leave(
+    name: string,
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<void>;
   /** What {@linkcode Queue.claim} would do. Changes nothing. */
   preview(options: PreviewOptions): Promise<Preview>;
   /**
@@ -190,6 +210,22 @@ export interface Recorded {
   readonly results: readonly ("written" | "lost" | DatabaseError)[];
 }
 
+/** What a runner says of itself. */
+export interface Presence {
+  /** As in its leases. */
+  readonly name: string;
+  /** Its machine, */
+  readonly host: string;
+  /** and its process there. */
+  readonly pid: number;
+  /** The program's. */
+  readonly version: string;
+  /** Tasks that it runs at the same time. */
+  readonly concurrency: number;
+  /** For how long it has been here, in milliseconds. */
+  readonly upMs: number;
+}
+
 /** Options for {@linkcode Queue.preview}. */
 export type PreviewOptions = Pick<
   ClaimOptions,
@@ -273,6 +309,13 @@ export interface Admin {
     retentionMs: number,
     options?: { readonly signal?: AbortSignal },
   ): Promise<number>;
+  /** Who is there, the one that has been there longest first. */
+  runners(): Promise<RunnerInfo[]>;
+  /**
+   * Asks runners to claim no more, to finish what they have in hand, and to end.
+   * Returns what came of each, in their order.
+   */
+  drain(names: readonly string[]): Promise<DrainResult[]>;
 }
 
 /** New tasks that come set by set, so that not all are held at once. */
@@ -406,6 +449,25 @@ export type RetryResult =
   /** It waited for its next attempt, which is due now. */
   | { readonly kind: "due" }
   | { readonly kind: "refused"; readonly why: RetryRefusal };
+
+/** A runner that has said that it is there. */
+export interface RunnerInfo extends Omit<Presence, "upMs"> {
+  readonly startedAt: Date;
+  /** When that was written last. */
+  readonly seenAt: Date;
+  readonly isDraining: boolean;
+  /** It was not seen for so long that it has died, or can't reach the store. */
+  readonly isGone: boolean;
+  /** Tasks of which it has a live lease. */
+  readonly inHand: number;
+}
+
+/** What came of asking one runner to drain. */
+export type DrainResult =
+  /** It is told within half a minute, mostly at once. */
+  | "asked"
+  /** There is no such runner. */
+  | "missing";
 
 /** Options for {@linkcode Admin.stats}. */
 export interface StatsOptions {

@@ -16,6 +16,7 @@ import {
   type EndOptions,
   type LeaseState,
   OTHERS,
+  type Presence,
   type Preview,
   type Queue,
   type Recorded,
@@ -48,6 +49,8 @@ type Method =
   | "record"
   | "giveBack"
   | "untilDue"
+  | "present"
+  | "leave"
   | "get"
   | "pruneHistory";
 
@@ -65,6 +68,12 @@ export class StubQueue implements Queue {
   readonly heartbeats: (readonly Lease[])[] = [];
   readonly givenBack: Lease[] = [];
   readonly pruned: number[] = [];
+  /** What `present` was told, */
+  readonly presences: Presence[] = [];
+  /** what it says, */
+  isDraining = false;
+  /** and who has left. */
+  readonly left: string[] = [];
   /** Tasks whose rows can't be written. */
   readonly refused = new Set<string>();
   /** Tasks whose rows somebody else writes, for as long as they are here. */
@@ -375,6 +384,23 @@ export class StubQueue implements Queue {
       return due > since.getTime() ? [due - this.#clock.now().getTime()] : [];
     });
     return times.length === 0 ? null : Math.min(...times);
+  }
+
+  async present(
+    presence: Presence,
+    { signal }: { readonly signal?: AbortSignal } = {},
+  ): Promise<{ readonly isDraining: boolean }> {
+    this.presences.push(presence);
+    await this.#meet("present", signal);
+    return { isDraining: this.isDraining };
+  }
+
+  async leave(
+    name: string,
+    { signal }: { readonly signal?: AbortSignal } = {},
+  ): Promise<void> {
+    await this.#meet("leave", signal);
+    this.left.push(name);
   }
 
   preview(): Promise<Preview> {

@@ -13,6 +13,7 @@ import {
   type CancelResult,
   type ChosenTask,
   type Counts,
+  type DrainResult,
   type Exported,
   type ExportOptions,
   type IdList,
@@ -24,6 +25,7 @@ import {
   type PruneCount,
   type Pruned,
   type RetryResult,
+  type RunnerInfo,
   type ShownTask,
   type Stats,
   type StatsOptions,
@@ -46,6 +48,11 @@ import {
   retriedSchema,
 } from "../api/action_schemas.ts";
 import {
+  drainedSchema,
+  MAX_SET_RUNNERS,
+  runnersSchema,
+} from "../api/runner_schemas.ts";
+import {
   countsSchema,
   figuresSchema,
   overviewSchema,
@@ -61,6 +68,7 @@ import {
   taskSchema,
   wholePageSchema,
 } from "../api/task_schemas.ts";
+import { runnerFromJson } from "../runner_json.ts";
 import { Api, type ApiOptions, Refusal } from "./api.ts";
 import { createTasks } from "./create.ts";
 
@@ -275,6 +283,19 @@ class ServiceAdmin implements Admin, Disposable {
         "that by itself. Start that with --event-retention.",
     );
     return Promise.reject(error);
+  }
+
+  async runners(): Promise<RunnerInfo[]> {
+    const found = await this.#api.json("api/v1/runners", runnersSchema);
+    return found.runners.map(runnerFromJson);
+  }
+
+  drain(names: readonly string[]): Promise<DrainResult[]> {
+    return inSets(names, MAX_SET_RUNNERS, async (set) => {
+      const request = { body: { names: set } };
+      const path = "api/v1/runners/drain";
+      return (await this.#api.json(path, drainedSchema, request)).results;
+    });
   }
 
   #change<T>(

@@ -31,6 +31,7 @@ import overview from "./page/overview.js" with { type: "text" };
 import panel from "./page/panel.js" with { type: "text" };
 import plots from "./page/plots.js" with { type: "text" };
 import rows from "./page/rows.js" with { type: "text" };
+import runners from "./page/runners.js" with { type: "text" };
 import states from "./page/states.js" with { type: "text" };
 import table from "./page/table.js" with { type: "text" };
 import taskList from "./page/task_list.js" with { type: "text" };
@@ -87,6 +88,7 @@ const SCRIPTS = {
   panel,
   plots,
   rows,
+  runners,
   states,
   table,
   task_list: taskList,

@@ -11,6 +11,7 @@ import {
   type CancelResult,
   type ChosenTask,
   type Counts,
+  type DrainResult,
   type Exported,
   type ExportOptions,
   type IdList,
@@ -22,6 +23,7 @@ import {
   type PruneCount,
   type Pruned,
   type RetryResult,
+  type RunnerInfo,
   type Stats,
   type StatsOptions,
   type TaskFilter,
@@ -41,6 +43,7 @@ import { chooseTasks, countTasks, readPage, readTasks } from "./read_tasks.ts";
 import { answerTasks, cancelTasks, IS_CANCELLABLE } from "./requests.ts";
 import { awaitsAttempt, NEVER_RETRIED, retryTasks } from "./retry.ts";
 import { HISTORY_COLUMNS } from "./rows.ts";
+import { drainRunners, readRunners } from "./runners.ts";
 import { readStats } from "./stats.ts";
 
 /** Tasks of one transaction. They take well under a second; then others may write. */
@@ -168,6 +171,18 @@ export class DuckDbAdmin implements Admin {
         deleteOldEvents(connection, new Date(at.getTime() - retentionMs)),
       { signal },
     );
+  }
+
+  runners(): Promise<RunnerInfo[]> {
+    return this.#transaction((connection, at) => readRunners(connection, at));
+  }
+
+  async drain(names: readonly string[]): Promise<DrainResult[]> {
+    const results = await this.#transaction((connection, at) =>
+      drainRunners(connection, names, at)
+    );
+    this.#database.announce();
+    return results;
   }
 
   #transaction<T>(

@@ -12,6 +12,7 @@ import type {
   EndedTask,
   EndOptions,
   LeaseState,
+  Presence,
   Preview,
   PreviewOptions,
   Queue,
@@ -32,6 +33,7 @@ import { Grace, GraceWait, hasLeases } from "./grace.ts";
 import { Frontier } from "./places.ts";
 import { previewClaim } from "./preview.ts";
 import { HELD_ROW, heldOf, type HeldRow } from "./rows.ts";
+import { forgetRunner, notePresence, readPresence } from "./runners.ts";
 import { Values } from "./values.ts";
 import { changeRows, NO_LEASE, refusalOf, writeTransitions } from "./write.ts";
 
@@ -239,6 +241,39 @@ export class DuckDbQueue implements Queue {
       const now = this.#database.now().getTime();
       return due === null ? null : Math.max(0, due - now);
     });
+  }
+
+  async present(
+    presence: Presence,
+    options?: TransactionOptions,
+  ): Promise<{ readonly isDraining: boolean }> {
+    try {
+      const isDraining = await this.#database.transaction(
+        async (connection) => {
+          const at = this.#database.now();
+          const noted = await readPresence(connection, presence.name, at);
+          if (noted?.isFresh) return noted.isDraining;
+          // Who is woken by what is written need not write that it uses the file,
+          // which would wake this runner.
+          await this.#grace.begin(connection, { now: at });
+          const isKnown = noted !== undefined;
+          await notePresence(connection, presence, { at, isKnown });
+          return noted?.isDraining ?? false;
+        },
+        options,
+      );
+      return { isDraining };
+    } catch (error) {
+      this.#grace.forget();
+      throw error;
+    }
+  }
+
+  leave(name: string, options?: TransactionOptions): Promise<void> {
+    return this.#transaction(
+      (connection) => forgetRunner(connection, name),
+      options,
+    );
   }
 
   preview(options: PreviewOptions): Promise<Preview> {

@@ -64,13 +64,27 @@ const PRINTED_COLUMN = `
   ALTER TABLE agent_task_events ADD COLUMN IF NOT EXISTS printed TEXT`;
 
 /** One row: when runners had the file. See `grace.ts`. */
-const RUNNERS_TABLE = `
+const USE_TABLE = `
   CREATE TABLE IF NOT EXISTS agent_runner_file (
     last_used_at TIMESTAMPTZ, rescues_from TIMESTAMPTZ)`;
+
+/** The runners that are there. See `runners.ts`. */
+const RUNNERS_TABLE = `
+  CREATE TABLE IF NOT EXISTS agent_runners (
+    name TEXT NOT NULL,
+    host TEXT NOT NULL,
+    pid INTEGER NOT NULL,
+    version TEXT NOT NULL,
+    concurrency INTEGER NOT NULL,
+    started_at TIMESTAMPTZ NOT NULL,
+    seen_at TIMESTAMPTZ NOT NULL,
+    draining_at TIMESTAMPTZ
+  )`;
 
 const OTHERS = [
   "CREATE SEQUENCE IF NOT EXISTS agent_task_event_ids",
   EVENTS_TABLE,
+  USE_TABLE,
   RUNNERS_TABLE,
 ];
 
@@ -89,6 +103,7 @@ const PROBES = [
   `SELECT ${Object.keys(TASK_COLUMNS).join(", ")} FROM agent_tasks LIMIT 0`,
   "SELECT printed FROM agent_task_events LIMIT 0",
   "SELECT last_used_at, rescues_from FROM agent_runner_file LIMIT 0",
+  "SELECT name FROM agent_runners LIMIT 0",
 ];
 
 async function isComplete(connection: Connection): Promise<boolean> {
@@ -122,7 +137,8 @@ export async function ensureSchema(
     return "created";
   }
   const hasOthers = columns.has("agent_task_events.printed") &&
-    columns.has("agent_runner_file.rescues_from");
+    columns.has("agent_runner_file.rescues_from") &&
+    columns.has("agent_runners.name");
   return hasOthers && missing.length === 0 ? "complete" : "outdated";
 }
 
@@ -176,8 +192,8 @@ async function readColumns(connection: Connection): Promise<Columns> {
        FROM duckdb_columns()
        WHERE database_name = current_database()
          AND schema_name = current_schema()
-         AND table_name IN
-           ('agent_tasks', 'agent_task_events', 'agent_runner_file')`,
+         AND table_name IN ('agent_tasks', 'agent_task_events',
+           'agent_runner_file', 'agent_runners')`,
     ) ?? [],
   );
   const has = (name: string) => columns.has(`agent_tasks.${name}`);

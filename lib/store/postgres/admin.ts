@@ -11,6 +11,7 @@ import {
   type CancelResult,
   type ChosenTask,
   type Counts,
+  type DrainResult,
   type Exported,
   type ExportOptions,
   type IdList,
@@ -22,6 +23,7 @@ import {
   type PruneCount,
   type Pruned,
   type RetryResult,
+  type RunnerInfo,
   type Stats,
   type StatsOptions,
   type TaskFilter,
@@ -40,6 +42,7 @@ import { chooseTasks, countTasks, readPage, readTasks } from "./read_tasks.ts";
 import { answerTasks, cancelTasks, IS_CANCELLABLE } from "./requests.ts";
 import { awaitsAttempt, NEVER_RETRIED, retryTasks } from "./retry.ts";
 import { EVENT, eventOf, type EventRow } from "./rows.ts";
+import { drainRunners, readRunners } from "./runners.ts";
 import { readStats } from "./stats.ts";
 
 /** Tasks of one transaction. They take well under a second; then others may write. */
@@ -165,6 +168,19 @@ export class PostgresAdmin implements Admin {
     { signal }: { readonly signal?: AbortSignal } = {},
   ): Promise<number> {
     return pruneHistory(this.#database, { retentionMs, signal });
+  }
+
+  runners(): Promise<RunnerInfo[]> {
+    return this.#read((connection, at) => readRunners(connection, at));
+  }
+
+  async drain(names: readonly string[]): Promise<DrainResult[]> {
+    const results = await this.#database.transaction(
+      (connection, at) => drainRunners(connection, names, at),
+      { wakes: "tasks" },
+    );
+    this.#database.announcements.tellQueue();
+    return results;
   }
 
   #read<T>(

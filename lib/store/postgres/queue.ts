@@ -13,6 +13,7 @@ import type {
   EndedTask,
   EndOptions,
   LeaseState,
+  Presence,
   Preview,
   PreviewOptions,
   Queue,
@@ -32,6 +33,7 @@ import type { Connection } from "./connection.ts";
 import type { Database } from "./database.ts";
 import { previewClaim } from "./preview.ts";
 import { HELD, heldOf, type HeldRow, isOneOf, jsonOf, uuids } from "./rows.ts";
+import { forgetRunner, notePresence } from "./runners.ts";
 import { changing, NO_LEASE, writeTransitions } from "./write.ts";
 
 /** Options for {@linkcode PostgresQueue}. */
@@ -44,6 +46,8 @@ export interface PostgresQueueOptions {
 const HEARTBEAT_WAIT_MS = 500;
 /** A server that answers nothing for so long has a connection that hangs. */
 const HEARTBEAT_TIMEOUT_MS = 3_000;
+/** A runner that ends waits for it, and nobody needs to know of it at once. */
+const PRESENCE = { isFirst: true, timeoutMs: 1_000, wakes: "nobody" } as const;
 /** What another runner is about to take, it may leave, a moment later. */
 const CONTENDED = { tries: 5, waitMs: 10 };
 
@@ -258,6 +262,27 @@ export class PostgresQueue implements Queue {
       const due = row?.due?.getTime();
       return due === undefined ? null : Math.max(0, due - at.getTime());
     }, { isFirst: true });
+  }
+
+  async present(
+    presence: Presence,
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<{ readonly isDraining: boolean }> {
+    const isDraining = await this.#database.transaction(
+      (connection, at) => notePresence(connection, presence, at),
+      { ...PRESENCE, ...options },
+    );
+    return { isDraining };
+  }
+
+  leave(
+    name: string,
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<void> {
+    return this.#database.transaction(
+      (connection) => forgetRunner(connection, name),
+      { ...PRESENCE, ...options },
+    );
   }
 
   preview(options: PreviewOptions): Promise<Preview> {

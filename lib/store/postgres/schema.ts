@@ -146,6 +146,18 @@ const OUTBOX = [
      ON agent_webhook_deliveries (task_id)`,
 ];
 
+/** The runners that are there. See `runners.ts`. */
+const RUNNERS = `
+  CREATE TABLE agent_runners (
+    name text PRIMARY KEY,
+    host text NOT NULL,
+    pid integer NOT NULL,
+    version text NOT NULL,
+    concurrency integer NOT NULL,
+    started_at timestamptz NOT NULL,
+    seen_at timestamptz NOT NULL,
+    draining_at timestamptz)`;
+
 /** What a trace, which may be any text, can be refused for. */
 const UNREADABLE = "data_exception OR statement_too_complex";
 
@@ -229,6 +241,7 @@ const STEPS: readonly (readonly string[])[] = [
     ...TASK_INDEXES,
     ...EVENTS,
     ...OUTBOX,
+    RUNNERS,
     VIEW,
   ],
 ];

@@ -288,12 +288,12 @@ async function runChild(
 }
 
 Deno.test("a plugin may not do more than agent-runner", async () => {
-  const permissions = { sys: ["hostname"], run: ["no-such-program"] };
+  const permissions = { sys: ["osRelease"], run: ["no-such-program"] };
   const { stdout } = await runChild(pluginThat(""), { permissions });
-  assertStringIncludes(JSON.parse(stdout).error, "hostname");
+  assertStringIncludes(JSON.parse(stdout).error, "osRelease");
   assertMatch(
     JSON.parse(stdout).error,
-    /plugin\.ts: it may not do more than agent-runner itself, which lacks .*--allow-sys=hostname\. Start agent-runner with that, add it to the permissions in/,
+    /plugin\.ts: it may not do more than agent-runner itself, which lacks .*--allow-sys=osRelease\. Start agent-runner with that, add it to the permissions in/,
   );
 });
 

@@ -291,6 +291,49 @@ browserTest("leaves hostile texts what they are", {
   assertEquals(await page.title(), "agent-runner");
 });
 
+/** A runner says that it is there. */
+async function attend({ store }: TestService, name: string) {
+  await store.queue.present({
+    name,
+    host: "machine-a",
+    pid: 4711,
+    version: "1.2.3",
+    concurrency: 4,
+    upMs: 0,
+  });
+}
+
+browserTest("lists the runners, and drains one once that was confirmed", {
+  tasks: THREE,
+  prepare: async (service) => {
+    await attend(service, HOSTILE);
+    await service.claim(2, HOSTILE);
+  },
+}, async ({ page, service }) => {
+  await titles(page, 3);
+  await page.keyboard.press("r");
+  await shows(page, "#runner-rows code", HOSTILE);
+  await shows(page, "#runner-rows .runner-place", "machine-a, process 4711");
+  await shows(page, "#runner-rows td", "Running");
+  await shows(page, "#runner-rows td:nth-child(3)", "2");
+  assertEquals(await violations(page), []);
+  const isDraining = async () =>
+    (await service.store.admin.runners()).map(({ isDraining }) => isDraining);
+  await page.click("#runner-rows button");
+  await shows(page, "#confirm-text", "2 tasks");
+  await page.click("#confirm button[value=no]");
+  assertEquals(await isDraining(), [false]);
+  await page.click("#runner-rows button");
+  await page.click("#confirm-yes");
+  await shows(page, "#runner-rows td", "Draining");
+  assertEquals(await isDraining(), [true]);
+  assertEquals(await page.$$("#runner-rows button"), []);
+  await service.store.queue.leave(HOSTILE);
+  await shows(page, "#no-runners", "agent-runner run --loop");
+  await page.keyboard.press("Escape");
+  await page.waitForSelector("#runners:not([open])");
+});
+
 browserTest("is used with the keyboard alone", {
   tasks: THREE,
 }, async ({ page }) => {
@@ -348,7 +391,10 @@ browserTest("offers nothing that would be refused to who may only read", {
   tasks: THREE.slice(0, 1),
   token: "the-token",
   readOnlyToken: "the-other-token",
-  prepare: ask,
+  prepare: async (service) => {
+    await ask(service);
+    await attend(service, "runner-a");
+  },
 }, async ({ page }) => {
   await page.waitForSelector("#login[open]");
   await page.type("#token", "the-other-token");
@@ -360,6 +406,8 @@ browserTest("offers nothing that would be refused to who may only read", {
     document.activeElement?.id === "panel-title"
   );
   await page.keyboard.press("c");
+  await page.keyboard.press("r");
+  await shows(page, "#runner-rows code", "runner-a");
   const offered = await page.$$eval(
     "button, textarea, dialog[open]",
     (them) =>
@@ -372,6 +420,7 @@ browserTest("offers nothing that would be refused to who may only read", {
     "answer",
     "Send answer",
     "create",
+    "drain-runner-a",
   ];
   assertEquals(offered.filter((it) => changing.includes(it ?? "")), []);
   assertEquals(offered.includes("sign-out"), true);

@@ -12,6 +12,7 @@ import { testFigures } from "./admin_figures.ts";
 import { testPrune } from "./admin_prune.ts";
 import { testReads } from "./admin_reads.ts";
 import { testRetry } from "./admin_retry.ts";
+import { testRunners } from "./admin_runners.ts";
 import { testArchive } from "./archive.ts";
 import { testChanges } from "./changes.ts";
 import { testEvents } from "./events.ts";
@@ -46,6 +47,7 @@ const SUITES = {
     testFigures,
     testExport,
     testPrune,
+    testRunners,
   ],
   events: [testEvents, testChanges],
   outbox: [testOutbox],

@@ -128,6 +128,10 @@ Deno.test("openDuckDbStore() adds what is missing to an earlier version's databa
   assertEquals(added, [
     "agent_runner_file.last_used_at",
     "agent_runner_file.rescues_from",
+    ...[
+      ...["name", "host", "pid", "version", "concurrency", "started_at"],
+      ...["seen_at", "draining_at"],
+    ].map((name) => `agent_runners.${name}`),
     "agent_task_events.printed",
     "agent_tasks.questions",
     "agent_tasks.rescues",

@@ -66,6 +66,17 @@
  * @property {number} bucket_seconds
  * @property {Bucket[]} buckets
  *
+ * @typedef {object} Runner
+ * @property {string} name
+ * @property {string} host
+ * @property {number} pid
+ * @property {string} version
+ * @property {string} started_at
+ * @property {string} seen_at
+ * @property {boolean} draining
+ * @property {boolean} gone
+ * @property {number} in_hand
+ *
  * @typedef {object} Session
  * @property {boolean} token_needed
  * @property {boolean} authorized
@@ -192,6 +203,19 @@ export function createTask(body, key) {
     body,
     headers: { "Idempotency-Key": key },
   });
+}
+
+/** @returns {Promise<{ runners: Runner[] }>} */
+export function getRunners() {
+  return request(`${BASE}/runners`);
+}
+
+/**
+ * @param {string} name
+ * @returns {Promise<{ results: string[] }>}
+ */
+export function drainRunner(name) {
+  return request(`${BASE}/runners/drain`, { body: { names: [name] } });
 }
 
 /** @returns {Promise<Session>} */

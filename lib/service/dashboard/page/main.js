@@ -12,6 +12,7 @@ import { notifyFailure } from "./notice.js";
 import { Overview } from "./overview.js";
 import { Panel } from "./panel.js";
 import { Plots, WINDOWS } from "./plots.js";
+import { openRunners, setUpRunners } from "./runners.js";
 import { Table } from "./table.js";
 import { TaskList } from "./task_list.js";
 
@@ -138,6 +139,7 @@ access.addEventListener("unauthorized", () => start());
 setUpDialogs();
 setUpTheme();
 setUpSignOut();
+setUpRunners();
 setUpCreate((id) => {
   refreshList();
   refreshStats();
@@ -153,6 +155,7 @@ setUpKeys({
   Enter: openActive,
   Escape: () => panel.close(),
   c: openCreate,
+  r: openRunners,
   "?": openHelp,
 });
 
