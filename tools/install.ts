@@ -2,13 +2,13 @@
  * `deno task install`: makes `agent-runner` a command, by a script that starts
  * this checkout where `deno install` puts its own.
  */
-import { delimiter } from "node:path";
+import { delimiter, resolve } from "node:path";
 import { commandOf, ROOT } from "../tests/support/project.ts";
 import { runEnv } from "./run_task.ts";
 
 const root = Deno.env.get("DENO_INSTALL_ROOT") ??
   `${Deno.env.get("HOME")}/.deno`;
-const folder = `${root}/bin`;
+const folder = resolve(root, "bin");
 const path = `${folder}/agent-runner`;
 const mark = "# agent-runner, made by deno task install";
 

@@ -20,9 +20,8 @@ import {
   CLIENT_SETTINGS,
   type Command,
   type CommandContext,
+  filterFlagsFor,
   JSON_FLAG,
-  PROVIDER_FLAG,
-  STATE_FLAG,
 } from "./command.ts";
 import { textFlag } from "./flags.ts";
 import { renderJson } from "./render.ts";
@@ -35,8 +34,7 @@ export const answer: Command = {
   maxArgs: Infinity,
   summary: "Answer tasks that wait for input, all the same (- for stdin)",
   flags: [
-    { ...STATE_FLAG, summary: "needs_input", choices: ["needs_input"] },
-    PROVIDER_FLAG,
+    ...filterFlagsFor(["needs_input"]),
     { name: "all", summary: "All that wait for input" },
     YES_FLAG,
     JSON_FLAG,

@@ -11,10 +11,16 @@ import { choiceOf, chooseTasks, type Deed, YES_FLAG } from "./choose.ts";
 import {
   CLIENT_SETTINGS,
   type Command,
-  FILTER_FLAGS,
+  filterFlagsFor,
   JSON_FLAG,
 } from "./command.ts";
 import { renderJson } from "./render.ts";
+
+const DEED: Deed = {
+  verb: "cancel",
+  states: ["created", "running", "retrying", "queued", "needs_input"],
+  find: (admin, filter) => admin.cancellable(filter),
+};
 
 /** Cancels tasks. Exit code 1 where one of the ids had ended already. */
 export const cancel: Command = {
@@ -23,7 +29,7 @@ export const cancel: Command = {
   maxArgs: Infinity,
   summary: "Cancel tasks: at once, or within seconds where they run",
   flags: [
-    ...FILTER_FLAGS,
+    ...filterFlagsFor(DEED.states),
     { name: "all", summary: "All that have not ended" },
     YES_FLAG,
     JSON_FLAG,
@@ -55,12 +61,6 @@ export const cancel: Command = {
       results.every((it) => it === "cancelled" || it === "requested");
     return isDone ? EXIT.ok : EXIT.failed;
   },
-};
-
-const DEED: Deed = {
-  verb: "cancel",
-  states: ["created", "running", "retrying", "queued", "needs_input"],
-  find: (admin, filter) => admin.cancellable(filter),
 };
 
 const MESSAGES: Readonly<Record<CancelResult, string>> = {

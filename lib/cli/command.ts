@@ -15,7 +15,7 @@ import {
 } from "../config/settings.ts";
 import type { Served } from "../config/served.ts";
 import type { Admin, Events, Store } from "../store/contract.ts";
-import { SHOWN_STATES } from "../task/shown_state.ts";
+import { SHOWN_STATES, type ShownState } from "../task/shown_state.ts";
 import { TASK_STATES } from "../task/task.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -150,6 +150,14 @@ export function flagsOf(command: Command): readonly Flag[] {
 
 /** Of commands that choose tasks by what they have in common. */
 export const FILTER_FLAGS: readonly Flag[] = [STATE_FLAG, PROVIDER_FLAG];
+
+/** The same, of those that take tasks in some states only. */
+export function filterFlagsFor(states: readonly ShownState[]): readonly Flag[] {
+  return [
+    { ...STATE_FLAG, summary: states.join(), choices: states },
+    PROVIDER_FLAG,
+  ];
+}
 
 /** What a command is given. */
 export interface CommandContext {

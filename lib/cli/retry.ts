@@ -19,10 +19,27 @@ import {
 import {
   CLIENT_SETTINGS,
   type Command,
-  FILTER_FLAGS,
+  filterFlagsFor,
   JSON_FLAG,
 } from "./command.ts";
 import { renderJson } from "./render.ts";
+
+const DEED: Deed = {
+  verb: "retry",
+  // Of those that are running, the ones that wait for their next attempt.
+  states: [
+    "running",
+    "retrying",
+    "queued",
+    "completed",
+    "simulated",
+    "failed",
+    "cancelled",
+  ],
+  // What completed is meant only where somebody says so.
+  usualStates: ["running", "failed"],
+  find: (admin, filter) => admin.retryable(filter),
+};
 
 /** Runs tasks again. Exit code 1 where one of the ids can't be retried. */
 export const retry: Command = {
@@ -31,7 +48,7 @@ export const retry: Command = {
   maxArgs: Infinity,
   summary: "Run tasks again: ended ones as new tasks, waiting ones at once",
   flags: [
-    ...FILTER_FLAGS,
+    ...filterFlagsFor(DEED.states),
     { name: "all", summary: "All that failed or wait, not retried before" },
     YES_FLAG,
     JSON_FLAG,
@@ -78,15 +95,6 @@ export const retry: Command = {
     }
     return refused.length > 0 && args.length > 0 ? EXIT.failed : EXIT.ok;
   },
-};
-
-const DEED: Deed = {
-  verb: "retry",
-  // Of those that are running, the ones that wait for their next attempt.
-  states: ["running", "retrying", "queued", "completed", "failed", "cancelled"],
-  // What completed is meant only where somebody says so.
-  usualStates: ["running", "failed"],
-  find: (admin, filter) => admin.retryable(filter),
 };
 
 /** Why not, and what to do. */

@@ -56,7 +56,10 @@ const MISTYPED: Readonly<Record<string, [args: string[], says: string[]]>> = {
   ],
   "retry what has not run": [
     ["retry", "--state", "created"],
-    ["created", "running, retrying, queued, completed, failed, cancelled"],
+    [
+      "created",
+      "running, retrying, queued, completed, simulated, failed, cancelled",
+    ],
   ],
   "retry an unknown state": [
     ["retry", "--state", "faild"],

@@ -36,6 +36,17 @@ const AWK: Interpreter = {
   first: "code",
 };
 
+const CLIENT: Interpreter = {
+  code: /^(?:-[a-zA-Z]*e|--exec)/,
+  isScattered: true,
+};
+/** A file, and then what is done with it. */
+const SHELL_WORDS: Interpreter = { first: "host" };
+const EDITOR: Interpreter = {
+  code: /^(?:\+|-c|-S|--cmd)/,
+  isScattered: true,
+};
+
 /** By name, without a version at its end. */
 const INTERPRETERS: Readonly<Record<string, Interpreter>> = {
   su: AS_ANOTHER,
@@ -71,11 +82,28 @@ const INTERPRETERS: Readonly<Record<string, Interpreter>> = {
   },
   jq: {
     valueFollows: /^(?:-L|--indent|-f|--from-file)$/,
-    pairFollows: /^--(?:arg|argjson|slurpfile|rawfile)$/,
+    pairFollows: /^--(?:arg|argjson|argfile|slurpfile|rawfile)$/,
     first: "code",
   },
-  psql: { code: /^(?:-[a-zA-Z]*c|--command)(?:=|$)/, isScattered: true },
-  tmux: { valueFollows: /^-[cfLST]$/, first: "host" },
+  // What psql is to write to may be a program's stdin.
+  psql: {
+    code: /^(?:-[a-zA-Z]*[coL]|--comm|--out|--log-f)/,
+    isScattered: true,
+  },
+  mysql: CLIENT,
+  mariadb: CLIENT,
+  duckdb: { ...SHELL_WORDS, code: /^-(?:c|cmd|s)$/ },
+  sqlite: { ...SHELL_WORDS, code: /^-{1,2}cmd$/ },
+  vim: EDITOR,
+  nvim: EDITOR,
+  vi: EDITOR,
+  gdb: {
+    code: /^-{1,2}(?:ex|iex|eval-command|init-eval-command)/,
+    isScattered: true,
+  },
+  git: { code: /^(?:-c|--config-env)/, valueFollows: /^-C$/, first: "file" },
+  make: { code: /=|^--eval/, isScattered: true },
+  tmux: { code: /^-c/, valueFollows: /^-[fLST]$/, first: "all" },
   watch: { valueFollows: /^-[nq]$/, first: "all" },
   ssh: { valueFollows: /^-[BbcDEeFIiJLlmOoPpQRSWw]$/, first: "host" },
 };
@@ -133,8 +161,10 @@ function codeOf(
   }
   const isAfter = next < command.length && !isScattered;
   if (!isAfter || first === "file") return found;
-  if (first === "all") return [...command.keys()].slice(next);
-  if (first === "host") return [...command.keys()].slice(next + 1);
+  if (first === "all" || first === "host") {
+    const rest = [...command.keys()].slice(first === "all" ? next : next + 1);
+    return [...new Set([...found, ...rest])];
+  }
   return found.length > 0 ? found : [next];
 }
 

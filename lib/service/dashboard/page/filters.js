@@ -2,7 +2,7 @@
 /** Search and filters, kept in the page's address so that one can share them. */
 
 import { byId, el, fill } from "./dom.js";
-import { STATES } from "./states.js";
+import { isState } from "./states.js";
 
 /** @typedef {import("./task_list.js").Filter} Filter */
 
@@ -23,7 +23,7 @@ export class Filters extends EventTarget {
     super();
     const query = new URLSearchParams(location.search);
     const state = query.get("state") ?? "";
-    this.#state = STATES.some((it) => it === state) ? state : "";
+    this.#state = isState(state) ? state : "";
     this.#search.value = query.get("q") ?? "";
     this.#addProvider(query.get("provider") ?? "");
     this.#search.addEventListener("input", () => {

@@ -26,6 +26,15 @@ const NAMES = {
 };
 
 /**
+ * Says whether tasks can be chosen by it.
+ *
+ * @param {string} text
+ */
+export function isState(text) {
+  return Object.hasOwn(NAMES, text);
+}
+
+/**
  * The shape and the colour of states that have none of their own name.
  *
  * @type {Readonly<Record<string, [shape: string, colour: string]>>}
