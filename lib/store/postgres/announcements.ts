@@ -25,9 +25,11 @@ export interface AnnouncementsOptions {
 /** Whoever waits until others are told, waits no longer: they look, too. */
 const SENT_MS = 5_000;
 /** How often to look, where LISTEN works */
-const LOOK_MS = 2_000;
+const LOOK_MS = 5_000;
 /** and where it does not. */
 const LOOK_ALONE_MS = 250;
+/** The longest wait for events that another transaction holds back. */
+const AGAIN_MS = 2_000;
 /** A notification of one's own that is later than that does not come any more. */
 const ECHO_MS = 3_000;
 /** A connection that does not listen by then hangs half open. */
@@ -111,7 +113,7 @@ export class Announcements implements AsyncDisposable {
   /** There are events that can't be read yet: listeners are told once more. */
   tellAgain(): void {
     if (this.#again !== undefined || this.#listeners.events.size === 0) return;
-    this.#againMs = Math.min(Math.max(5, this.#againMs * 2), LOOK_MS);
+    this.#againMs = Math.min(Math.max(5, this.#againMs * 2), AGAIN_MS);
     this.#again = setTimeout(() => {
       this.#again = undefined;
       this.#call(this.#listeners.events);
@@ -272,19 +274,27 @@ interface Place {
   readonly isClaimable: boolean;
 }
 
-async function readPlace(
+/** Where there are more, some may be claimed. */
+const MOST_READ = 1_000;
+
+/** Looks whether there is anything since then. */
+export async function readPlace(
   connection: Connection,
   since: Place | undefined,
   sharesRoom: boolean,
 ): Promise<Place> {
+  // In the index's order: else all events are read, to find none.
   const [last] = await connection.rows<Place>(
-    `SELECT xid::text AS xid, id, $1::boolean AND EXISTS (
-         SELECT FROM agent_task_events e
-         WHERE (e.xid, e.id) > ($2::xid8, $3::bigint)
-           AND e.xid < pg_snapshot_xmin(pg_current_snapshot())
-           AND ($4::boolean
-             OR e.kind IN ('created', 'answered', 'retried', 'released')
-             AND e.runner IS NULL)) AS "isClaimable"
+    `SELECT xid::text AS xid, id, $1::boolean AND (
+         SELECT coalesce(bool_or(mayBeClaimed), false) OR count(*) = ${MOST_READ}
+         FROM (
+           SELECT $4::boolean OR runner IS NULL
+             AND kind IN ('created', 'answered', 'retried', 'released')
+             AS mayBeClaimed
+           FROM agent_task_events e
+           WHERE (e.xid, e.id) > ($2::xid8, $3::bigint)
+             AND e.xid < pg_snapshot_xmin(pg_current_snapshot())
+           ORDER BY e.xid, e.id LIMIT ${MOST_READ}) recent) AS "isClaimable"
      FROM agent_task_events
      WHERE xid < pg_snapshot_xmin(pg_current_snapshot())
      ORDER BY agent_task_events.xid DESC, id DESC LIMIT 1`,

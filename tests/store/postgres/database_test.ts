@@ -9,6 +9,7 @@ import { systemClock } from "../../../lib/base/clock.ts";
 import { DatabaseBusyError, DatabaseError } from "../../../lib/base/errors.ts";
 import { newTasks, type Store } from "../../../lib/store/contract.ts";
 import { parsePostgresAddress } from "../../../lib/store/postgres/address.ts";
+import { readPlace } from "../../../lib/store/postgres/announcements.ts";
 import { Database } from "../../../lib/store/postgres/database.ts";
 import { openClient } from "../../../lib/store/postgres/connection.ts";
 import {
@@ -247,6 +248,34 @@ test("what may be claimed is announced as tasks, all else as events", async () =
   await record(subject.store, ...tasks.map((it) => complete(it)));
   await until("it is announced", () => said.length > before);
   assertEquals(new Set(said.slice(before)), new Set(["events"]));
+});
+
+test("to look whether anything has changed reads no more for a long history", async () => {
+  await using subject = await openSubject();
+  const id = await createOne(subject.store);
+  await using backdoor = new Backdoor(sharedServer().address());
+  await backdoor.ask(
+    `INSERT INTO agent_runner.agent_task_events (task_id, kind, occurred_at, attempt)
+     SELECT $1, 'completed', now(), 1 FROM generate_series(1, 50000)`,
+    [id],
+  );
+  await backdoor.ask("VACUUM ANALYZE agent_runner.agent_task_events");
+  await using database = new Database(
+    parsePostgresAddress(sharedServer().address()),
+    { clock: systemClock, onProblem: () => {} },
+  );
+  const scans = await database.read(async (connection) => {
+    let place = await readPlace(connection, undefined, false);
+    // After a few times, the server plans for values that it does not know.
+    for (let n = 0; n < 10; n++) {
+      place = await readPlace(connection, place, false);
+    }
+    return await connection.rows<{ count: number }>(
+      `SELECT seq_scan AS count FROM pg_stat_xact_user_tables
+       WHERE relname = 'agent_task_events'`,
+    );
+  });
+  assertEquals(scans, [{ count: 0 }]);
 });
 
 test("a LISTEN that hangs is given up, and tried again", async () => {
