@@ -168,7 +168,10 @@ export async function runLoop(
   using _retries = runner.events.subscribe((event) => {
     const isRetried = event.type === "recorded" &&
       event.transition.delayMs !== null;
-    if (isRetried || event.type === "usable") waiting.wake();
+    // The store counts it until then.
+    const isRoom = runner.globalLimits.size > 0 &&
+      (event.type === "recorded" || event.type === "lost");
+    if (isRetried || isRoom || event.type === "usable") waiting.wake();
   });
   return await new Pass(runner, {
     claim: (request) => autoStartCreatedTasks(runner, request),

@@ -23,10 +23,10 @@ export function readPostgresAddress(text: string): URL | null {
   return !hasUser && url.pathname.includes("@") ? null : url;
 }
 
-/** An address with the name of the schema that has the tables. */
+/** An address with the name of the schema that has the tables, unless it has one. */
 export function withSchema(text: string, schema: string): string {
   const url = readPostgresAddress(text);
-  if (!url) return text; // Whoever opens it says so.
+  if (!url || url.searchParams.has("schema")) return text;
   url.searchParams.set("schema", schema);
   return url.href;
 }

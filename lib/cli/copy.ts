@@ -29,6 +29,12 @@ export const copy: Command = {
           "is to go: agent-runner copy handsfree.duckdb postgres://…",
       );
     }
+    if (flags["db-schema"] !== undefined) {
+      throw new UsageError(
+        "Cannot copy with --db-schema: which of the two is meant? Put it into " +
+          "the address: postgres://…/agents?schema=night_shift",
+      );
+    }
     const counts = await copyBetween(from, to, context);
     const isEqual = Object.values(counts).every((it) => it.from === it.to);
     terminal.write(

@@ -41,6 +41,7 @@ export const runTask: Command = {
     if (warning) log.warning(warning, { event: "simulated" });
     const task = await findTask(store.admin, prefix);
     const processorFor = processors.for;
+    assertRunnable(task, clock.now());
     await assertUsable(task, { processorFor, clock });
     return await runNow(task, { ...context, store, processorFor });
   },

@@ -79,6 +79,8 @@ export class Pass {
   };
   /** What is not recorded or not given back yet, and that this is one less. */
   #unfinished = 0;
+  /** How often that was so. */
+  #finishes = 0;
   readonly #finished = new Change();
   #givenBack: Promise<unknown> = Promise.resolve();
   #idle: Promise<void> | undefined;
@@ -114,6 +116,7 @@ export class Pass {
     const { recorder } = this.#runner;
     const { stop, waiting } = this.#options;
     const slots = this.#slots;
+    const sharesRoom = this.#runner.globalLimits.size > 0;
     const onStop = () => {
       slots.stop();
       this.#finished.tell();
@@ -124,16 +127,21 @@ export class Pass {
       if (recorder.size > MOST_UNWRITTEN) await this.#finished.next;
       else if (free === 0 && ahead === 0) await slots.changed;
       else {
+        const finishes = this.#finishes;
         const found = await this.#claim(free, ahead);
         if (!found || stop.aborted) continue;
         this.#endAbandonedAt = -Infinity;
+        // What was recorded since has left room of what all runners share.
+        if (sharesRoom && finishes !== this.#finishes) continue;
         if (waiting) {
           if (found.isBlocked) this.#wakeWith(found.freed);
           // Due since the look for abandoned ones: nobody has seen it.
           await waiting.wait(min(found.at, this.#tidiedAt));
         } else {
           const isUnchanged = found.freed === slots.changed;
-          if (!slots.isIdle || !isUnchanged) await found.freed;
+          if (sharesRoom && this.#unfinished > 0) {
+            await Promise.race([found.freed, this.#finished.next]);
+          } else if (!slots.isIdle || !isUnchanged) await found.freed;
           else if (!await this.#isRetryDue(found.at)) break;
         }
       }
@@ -286,6 +294,7 @@ export class Pass {
 
   #finishOne(): void {
     this.#unfinished--;
+    this.#finishes++;
     this.#finished.tell();
   }
 

@@ -18,49 +18,98 @@ import {
   type Held,
   isAnsweredElsewhere,
 } from "../task/transitions.ts";
-import {
-  type AnswerResult,
-  type CancelResult,
-  type ClaimOptions,
-  OTHERS,
-} from "./contract.ts";
+import { type AnswerResult, type CancelResult, OTHERS } from "./contract.ts";
+
+/** How many more tasks may be claimed, by provider; {@linkcode OTHERS} is the rest. */
+export type Room = ReadonlyMap<string, number>;
 
 /**
- * The room of providers where all runners together have a limit too.
+ * The room that the limits of all runners together leave.
  *
  * @param inHand how many tasks of each provider are leased, by whomever
  */
-export function roomWithin(
-  { providerRoom, globalLimits = new Map() }: ClaimOptions,
-  inHand: ReadonlyMap<string, number>,
-): ReadonlyMap<string, number> {
-  const rooms = new Map(providerRoom);
-  const names = new Set([...rooms.keys(), ...globalLimits.keys()]);
-  const counts = new Map<string, number>();
+export function globalRoomOf(limits: Room, inHand: Room): Room {
+  const room = new Map(limits);
   for (const [provider, count] of inHand) {
-    const name = names.has(provider) ? provider : OTHERS;
-    counts.set(name, (counts.get(name) ?? 0) + count);
+    const name = groupOf(provider, limits);
+    const rest = room.get(name);
+    if (rest !== undefined) room.set(name, Math.max(0, rest - count));
   }
-  for (const [name, limit] of globalLimits) {
-    const rest = Math.max(0, limit - (counts.get(name) ?? 0));
-    rooms.set(name, Math.min(rooms.get(name) ?? Infinity, rest));
-  }
-  return rooms;
+  return room;
 }
 
-/** What is left of the room of providers when these tasks were claimed. */
+/** The room in which a claim looks. */
+export function roomOf(
+  { providerRoom, globalRoom }: {
+    readonly providerRoom?: Room;
+    readonly globalRoom?: Room;
+  },
+): Room | undefined {
+  return globalRoom
+    ? smallerRoom(providerRoom ?? new Map(), globalRoom)
+    : providerRoom;
+}
+
+/**
+ * The most that there is of both. What only the runner names is one of the others
+ * for all runners: together they may be too many, see {@linkcode withinRoom}.
+ */
+function smallerRoom(own: Room, global: Room): Room {
+  const names = new Set([...own.keys(), ...global.keys()]);
+  return new Map(
+    [...names].map((name) => {
+      const rest = global.get(groupOf(name, global)) ?? Infinity;
+      return [name, Math.min(own.get(groupOf(name, own)) ?? Infinity, rest)];
+    }),
+  );
+}
+
+/** Those that there is room for, in their order. */
+export function withinRoom<T>(
+  tasks: readonly T[],
+  room: Room | undefined,
+  providerOf: (task: T) => string,
+): T[] {
+  if (!room) return [...tasks];
+  const left = new Map(room);
+  return tasks.filter((task) => {
+    const name = groupOf(providerOf(task), left);
+    const rest = left.get(name) ?? Infinity;
+    left.set(name, rest - 1);
+    return rest > 0;
+  });
+}
+
+/**
+ * Of a room that the runner has itself, what may be taken without a look at what it
+ * comes to together: nothing of those that are among the others for all runners.
+ */
+export function sureRoom(own: Room | undefined, global: Room): Room {
+  const isOpen = (global.get(OTHERS) ?? Infinity) === Infinity;
+  return new Map(
+    [...own ?? []].map((
+      [name, room],
+    ) => [name, isOpen || name === OTHERS || global.has(name) ? room : 0]),
+  );
+}
+
+function groupOf(provider: string, room: Room): string {
+  return room.has(provider) ? provider : OTHERS;
+}
+
+/** What is left of a room when these tasks were claimed. */
 export function roomAfter(
   tasks: readonly ClaimedTask[],
-  { providerRoom }: ClaimOptions,
-): ClaimOptions["providerRoom"] {
-  if (!providerRoom) return undefined;
-  const rooms = new Map(providerRoom);
+  room: Room | undefined,
+): Room | undefined {
+  if (!room) return undefined;
+  const left = new Map(room);
   for (const { task: { provider } } of tasks) {
-    const name = rooms.has(provider) ? provider : OTHERS;
-    const room = rooms.get(name);
-    if (room !== undefined) rooms.set(name, room - 1);
+    const name = groupOf(provider, left);
+    const rest = left.get(name);
+    if (rest !== undefined) left.set(name, rest - 1);
   }
-  return rooms;
+  return left;
 }
 
 /** Options for {@linkcode endOf}. */

@@ -175,7 +175,7 @@ export async function claimSingly(
         limit: 1,
         ahead: 0,
         isIdle: options.isIdle && tasks.length === 0,
-        providerRoom: roomAfter(tasks, options),
+        providerRoom: roomAfter(tasks, options.providerRoom),
       });
       first ??= claim;
       tasks.push(...claim.tasks);

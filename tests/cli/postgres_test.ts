@@ -176,11 +176,12 @@ test("--exclusive is refused, and --db wins over --db-path", async () => {
 test("a schema of another name has its own tasks, and wakes its own runner", async () => {
   await using place = await openPlace();
   const { folder, env, backdoor } = place;
-  const schema = ["--db-schema", "night_shift"];
-  const other = { ...env, HANDSFREE_DB_SCHEMA: "night_shift" };
-  await backdoor.ask("DROP SCHEMA IF EXISTS night_shift CASCADE");
+  const schema = ["--db-schema", "user"];
+  const other = { ...env, HANDSFREE_DB_SCHEMA: "user" };
+  // A word of SQL's own.
+  await backdoor.ask('DROP SCHEMA IF EXISTS "user" CASCADE');
   const dry = await folder.ok(["migrate", "--dry-run", ...schema], { env });
-  assertMatch(dry, /CREATE SCHEMA IF NOT EXISTS night_shift;\n/);
+  assertMatch(dry, /CREATE SCHEMA IF NOT EXISTS "user";\n/);
   await folder.create([{ provider: "a" }], env);
   await using runner = folder.start(
     ["run", "--loop", "--interval", "3600", ...schema],
@@ -197,12 +198,13 @@ test("a schema of another name has its own tasks, and wakes its own runner", asy
   assertMatch(await folder.ok(["list"], { env }), / created /);
   assertMatch(
     await folder.ok(["doctor"], { env: other }),
-    /schema=night_shift/,
+    /schema=user/,
   );
   for (
     const [args, said] of [
       [["list", "--db-schema", "Night"], /small letters/],
       [["list", "--db", "x.duckdb", ...schema], /a file has none/],
+      [["copy", "x.duckdb", env.HANDSFREE_DB ?? "", ...schema], /which of the/],
     ] as const
   ) {
     const { code, stderr } = await folder.run(args, { env });

@@ -155,7 +155,13 @@ Deno.test("run --json prints the guide's result and nothing else; a failed task 
     ["tasks_released", 0],
     ["tasks_skipped", 0],
     ["tasks_simulated", 2],
-    ["left", { created: 0, running: 0, needs_input: 0, due_seconds: null }],
+    ["left", {
+      created: 0,
+      running: 0,
+      needs_input: 0,
+      unserved: 0,
+      due_seconds: null,
+    }],
   ]);
   assertMatch(timestamp, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d/);
   assertMatch(stderr, new RegExp(`ERROR - Task ${bad} failed: No luck`));

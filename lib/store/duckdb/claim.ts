@@ -8,7 +8,14 @@ import type { ClaimedTask } from "../../task/task.ts";
 import { begin } from "../../task/transitions.ts";
 import { Changes } from "../changes.ts";
 import { type Claim, type ClaimOptions, OTHERS } from "../contract.ts";
-import { roomAfter, roomWithin } from "../decisions.ts";
+import {
+  globalRoomOf,
+  type Room,
+  roomAfter,
+  roomOf,
+  sureRoom,
+  withinRoom,
+} from "../decisions.ts";
 import type { Connection } from "./connection.ts";
 import {
   fittingRows,
@@ -62,6 +69,8 @@ export interface ClaimTasksOptions extends ClaimOptions {
   readonly now: Date;
   /** Ids of tasks that are left out. */
   readonly except: readonly string[];
+  /** What all runners together leave. */
+  readonly globalRoom?: Room | undefined;
   /** Where the last hold ended. */
   readonly frontier: {
     next(count: number): Range | undefined;
@@ -99,8 +108,13 @@ export async function claimTasks(
   if (ahead === 0 || waitsForIdle || isAlone || tasks.length < limit) {
     return { ...begun, at };
   }
-  const providerRoom = roomAfter(tasks, options);
-  const held = await holdTasks(connection, { ...options, providerRoom });
+  const own = roomAfter(tasks, options.providerRoom);
+  const globalRoom = roomAfter(tasks, options.globalRoom);
+  const held = await holdTasks(connection, {
+    ...options,
+    providerRoom: globalRoom ? sureRoom(own, globalRoom) : own,
+    globalRoom,
+  });
   return { ...begun, tasks: [...tasks, ...held], at };
 }
 
@@ -115,7 +129,12 @@ async function beginTasks(
   options: LeaseOptions,
 ): Promise<Omit<Claim, "at">> {
   const { now, isIdle = false, leaseId, owner, expiresAt } = options;
-  const candidates = await findCandidates(connection, options);
+  const found = await findCandidates(connection, options);
+  const candidates = withinRoom(
+    found,
+    options.globalRoom,
+    ({ task }) => task.provider,
+  );
   const [first] = candidates;
   const isAlone = first?.isSuspect ?? false;
   if (isAlone && !isIdle) {
@@ -146,7 +165,7 @@ async function beginTasks(
   });
   await writeChanges(connection, changes, { at: now });
   const waitsForIdle = !isAlone && chosen.length < candidates.length;
-  return { tasks, waitsForIdle, hasMore: first.found > candidates.length };
+  return { tasks, waitsForIdle, hasMore: first.found > found.length };
 }
 
 /** In the order in which they are to run. */
@@ -183,7 +202,7 @@ function wantedRows(
   if (except.length > 0) {
     wanted.push(`id NOT IN (SELECT ${values.ids(except)})`);
   }
-  return withinRoom(wanted.join(" AND "), options, values);
+  return rowsWithin(roomOf(options), wanted.join(" AND "), values);
 }
 
 async function lease(
@@ -271,13 +290,13 @@ async function hold(
   return await changeRows(connection, [], { sql, values });
 }
 
-/** The room of providers, with what all runners have in hand. */
-export async function roomFor(
+/** The room that all runners together leave; undefined where nothing is limited. */
+export async function readGlobalRoom(
   connection: Connection,
-  options: ClaimOptions,
+  { globalLimits }: ClaimOptions,
   now: Date,
-): Promise<ClaimOptions["providerRoom"]> {
-  if (!options.globalLimits) return options.providerRoom;
+): Promise<Room | undefined> {
+  if (!globalLimits) return undefined;
   const values = new Values();
   const rows = await connection.json<[string, number][]>(
     `SELECT to_json(list([provider::JSON, count::JSON])) FROM (
@@ -286,7 +305,7 @@ export async function roomFor(
        GROUP BY ALL)`,
     values.list,
   );
-  return roomWithin(options, new Map(rows));
+  return globalRoomOf(globalLimits, new Map(rows ?? []));
 }
 
 /** Holds for a row of one of the providers, given as a JSON list. */
@@ -294,18 +313,16 @@ export const isOneOf = (providers: string) =>
   `provider IN (SELECT unnest(${providers}::JSON::TEXT[]))`;
 
 /** The candidates; with limits of providers, those that there is room for. */
-function withinRoom(
+function rowsWithin(
+  room: Room | undefined,
   condition: string,
-  { providerRoom }: ClaimOptions,
   values: Values,
 ): string {
-  if (!providerRoom) {
+  if (!room) {
     return `SELECT *, rowid FROM agent_tasks WHERE ${condition}`;
   }
   // JSON has no Infinity: it is null there, and in the query too.
-  const { [OTHERS]: others = null, ...named } = Object.fromEntries(
-    providerRoom,
-  );
+  const { [OTHERS]: others = null, ...named } = Object.fromEntries(room);
   const rooms = Object.entries(named).map(([name, room]) => ({ name, room }));
   return `
     SELECT t.*, t.rowid FROM agent_tasks t

@@ -26,7 +26,13 @@ import {
   RecordParts,
   RefusedRowsError,
 } from "../refused.ts";
-import { claimTasks, isDead, isFree, isOneOf, roomFor } from "./claim.ts";
+import {
+  claimTasks,
+  isDead,
+  isFree,
+  isOneOf,
+  readGlobalRoom,
+} from "./claim.ts";
 import type { Connection } from "./connection.ts";
 import type { Database, TransactionOptions } from "./database.ts";
 import { Grace, GraceWait, hasLeases } from "./grace.ts";
@@ -87,7 +93,7 @@ export class DuckDbQueue implements Queue {
           const claim = await claimTasks(connection, {
             ...options,
             now,
-            providerRoom: await roomFor(connection, options, now),
+            globalRoom: await readGlobalRoom(connection, options, now),
             except: this.#leftOut.ids,
             frontier: this.#frontierOf(),
           });

@@ -37,7 +37,7 @@ export interface PostgresAddress {
   readonly tls: Tls;
   /** How many seconds a connection may take. */
   readonly connectTimeout: number;
-  /** The schema that has all tables; a name that needs no quotes. */
+  /** The schema that has all tables; a name without quotes in it. */
   readonly schema: string;
   /** What people and logs see of it. */
   readonly shown: string;
@@ -107,10 +107,11 @@ export function parsePostgresAddress(text: string): PostgresAddress {
   if (!(port > 0 && port < 65_536)) throw wrong(shown, "its port is none");
   if (!(timeout > 0)) throw wrong(shown, "connect_timeout is no number");
   const schema = given("schema") ?? DEFAULT_SCHEMA;
-  if (!/^[a-z_][a-z0-9_]{0,62}$/.test(schema) || schema.startsWith("pg_")) {
+  if (!/^(?!pg_|information_schema$)[a-z_][a-z0-9_]{0,62}$/.test(schema)) {
     throw wrong(
       shown,
-      "its schema may have small letters, digits and _, 63 at most",
+      `the schema "${schema}" has another name than small letters, digits and ` +
+        "_, 63 at most, that begins with no digit and not with pg_",
     );
   }
   const address = { host, port, database, user };

@@ -202,7 +202,7 @@ export class Announcements implements AsyncDisposable {
           onClose: () => this.#lost(client),
         });
         this.#client = client;
-        const listens = client.unsafe(`LISTEN ${this.#channel}`);
+        const listens = client.unsafe(`LISTEN "${this.#channel}"`);
         if (!await isDone(listens, LISTEN_MS)) return this.#lost(client);
       }
       await this.#options.notify(this.#channel, `${this.#id} probe`);
@@ -288,7 +288,9 @@ export async function readPlace(
     `SELECT xid::text AS xid, id, $1::boolean AND (
          SELECT coalesce(bool_or(mayBeClaimed), false) OR count(*) = ${MOST_READ}
          FROM (
-           SELECT $4::boolean OR runner IS NULL
+           SELECT $4::boolean AND kind IN ('completed', 'failed', 'cancelled',
+               'needs_input', 'retry_scheduled', 'released')
+             OR runner IS NULL
              AND kind IN ('created', 'answered', 'retried', 'released')
              AS mayBeClaimed
            FROM agent_task_events e

@@ -6,7 +6,7 @@
 
 import type { ClaimOptions } from "../contract.ts";
 import { OTHERS } from "../contract.ts";
-import { roomAfter } from "../decisions.ts";
+import { type Room, roomOf, withinRoom } from "../decisions.ts";
 import { SET_CHARACTERS } from "../sets.ts";
 import type { Connection } from "./connection.ts";
 import { isOneOf, jsonOf, RUN_ORDER, TEXT_SIZE, uuids } from "./rows.ts";
@@ -138,6 +138,8 @@ export interface CandidateOptions extends ClaimOptions {
   readonly at: Date;
   /** Ids of tasks that are left out. */
   readonly except: readonly string[];
+  /** What all runners together leave. */
+  readonly globalRoom?: Room | undefined;
   /** Only what was never begun. @default {false} */
   readonly isHeldOnly?: boolean;
 }
@@ -159,7 +161,10 @@ export async function findCandidates(
     ? await connection.rows<Candidate>(LOCKING, valuesOf(options))
     : await connection.rows<Candidate>(ONE, [at, maxAttempts, taskId]);
   found.sort(inRunOrder);
-  const chosen = withinRoom(found, options);
+  const providerOf = ({ provider }: Candidate) => provider;
+  const own = withinRoom(found, options.providerRoom, providerOf);
+  const chosen = withinRoom(own, options.globalRoom, providerOf)
+    .slice(0, limit);
   const isCrowded = chosen.length < limit && found.length >= limit &&
     chosen.length > 0 && found.length > chosen.length;
   return { ...fitting(chosen), ...isCrowded ? { hasMore: true } : {} };
@@ -176,9 +181,9 @@ export async function hasCandidates(
 }
 
 function valuesOf(options: CandidateOptions) {
-  const { at, maxAttempts, limit, providers, except, providerRoom } = options;
+  const { at, maxAttempts, limit, providers, except } = options;
   // JSON has no Infinity.
-  const rooms = [...providerRoom ?? []]
+  const rooms = [...roomOf(options) ?? []]
     .map(([name, room]) => ({ name, room: Math.min(room, limit) }));
   return [
     at,
@@ -195,23 +200,6 @@ function inRunOrder(one: Candidate, other: Candidate): number {
   return other.priority - one.priority ||
     one.createdAt.getTime() - other.createdAt.getTime() ||
     one.seq - other.seq;
-}
-
-function withinRoom(
-  found: readonly Candidate[],
-  options: CandidateOptions,
-): Candidate[] {
-  const room = new Map(roomAfter([], options));
-  const chosen: Candidate[] = [];
-  for (const candidate of found) {
-    if (chosen.length === options.limit) break;
-    const name = room.has(candidate.provider) ? candidate.provider : OTHERS;
-    const rest = room.get(name) ?? Infinity;
-    if (rest <= 0) continue;
-    room.set(name, rest - 1);
-    chosen.push(candidate);
-  }
-  return chosen;
 }
 
 /** Those whose texts can be read at once, and one in any case. */

@@ -7,54 +7,57 @@
 import type { ClaimedTask } from "../../task/task.ts";
 import { begin } from "../../task/transitions.ts";
 import { Changes } from "../changes.ts";
-import { type Claim, type ClaimOptions, OTHERS } from "../contract.ts";
-import { roomAfter, roomWithin } from "../decisions.ts";
+import type { Claim, ClaimOptions } from "../contract.ts";
+import { globalRoomOf, type Room, roomAfter } from "../decisions.ts";
 import {
   type CandidateOptions,
   findCandidates,
   noteDue,
 } from "./candidates.ts";
 import type { Connection } from "./connection.ts";
-import { HELD, heldOf, type HeldRow, uuids } from "./rows.ts";
+import { HELD, heldOf, type HeldRow, jsonOf, uuids } from "./rows.ts";
 import { changing, writeChanges } from "./write.ts";
 
 /** Any number, the same in all runners; beside it that of a provider's name. */
 const LIMIT_LOCK = 7_311_650;
 
+/** What all runners together leave, as one of them sees it in a claim. */
+export interface GlobalRoom {
+  /** Undefined where nothing is limited. */
+  readonly room: Room | undefined;
+  /** Somebody else claims with a limit just now: then there is no room for that. */
+  readonly isContended: boolean;
+}
+
 /**
- * The room of providers, with what all runners have in hand. Whoever else claims
- * with the limit of a provider waits until the transaction ends.
+ * Counts what all runners have in hand. Whoever else claims with the limit of a
+ * provider at the same time finds no room: a claim waits for no other.
  */
-export async function roomFor(
+export async function readGlobalRoom(
   connection: Connection,
-  options: ClaimOptions,
+  { globalLimits }: ClaimOptions,
   at: Date,
-): Promise<ClaimOptions["providerRoom"]> {
-  const { globalLimits, providers } = options;
-  if (!globalLimits) return options.providerRoom;
-  const limited = [...globalLimits]
-    .filter(([name, limit]) =>
-      Number.isFinite(limit) &&
-      (name === OTHERS || providers?.includes(name) !== false)
-    )
-    .map(([name]) => name).sort();
-  for (const name of limited) {
-    await connection.run(
-      `SELECT pg_advisory_xact_lock(${LIMIT_LOCK},
-         hashtext(current_schema() || '/' || $1))`,
-      [name],
-    );
-  }
+): Promise<GlobalRoom> {
+  if (!globalLimits) return { room: undefined, isContended: false };
+  const limited = [...globalLimits.keys()]
+    .filter((name) => Number.isFinite(globalLimits.get(name)));
+  const locks = await connection.rows<{ name: string; has: boolean }>(
+    `SELECT name, pg_try_advisory_xact_lock(${LIMIT_LOCK},
+       hashtext(current_schema() || '/' || name)) AS has
+     FROM json_array_elements_text($1::json) AS name`,
+    [jsonOf(limited)],
+  );
   const rows = await connection.rows<{ provider: string; count: number }>(
     `SELECT provider, count(*)::integer AS count FROM agent_tasks
      WHERE lease_id IS NOT NULL AND lease_expires_at > $1::timestamptz
      GROUP BY provider`,
     [at],
   );
-  return roomWithin(
-    options,
-    new Map(rows.map(({ provider, count }) => [provider, count])),
-  );
+  const counts = new Map(rows.map(({ provider, count }) => [provider, count]));
+  const room = new Map(globalRoomOf(globalLimits, counts));
+  const taken = locks.filter(({ has }) => !has);
+  for (const { name } of taken) room.set(name, 0);
+  return { room, isContended: taken.length > 0 };
 }
 
 interface LeaseOptions extends CandidateOptions {
@@ -95,7 +98,8 @@ export async function claimTasks(
     ...options,
     limit: ahead,
     isHeldOnly: true,
-    providerRoom: roomAfter(tasks, options),
+    providerRoom: roomAfter(tasks, options.providerRoom),
+    globalRoom: roomAfter(tasks, options.globalRoom),
   });
   return { ...begun, tasks: [...tasks, ...held], at };
 }

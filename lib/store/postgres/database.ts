@@ -226,7 +226,7 @@ export class Database implements AsyncDisposable {
   ): Promise<void> {
     const [begun] = await connection.rows<{ at: Date }>(
       BEGIN,
-      [this.schema, String(timeoutMs), String(lockMs)],
+      [`"${this.schema}"`, String(timeoutMs), String(lockMs)],
     );
     this.#assertWanted(signal);
     const { aheadMs = () => 0 } = this.#options;

@@ -28,7 +28,7 @@ import {
   RefusedRowsError,
 } from "../refused.ts";
 import { hasCandidates, IS_DEAD, IS_FREE } from "./candidates.ts";
-import { claimTasks, roomFor } from "./claim.ts";
+import { claimTasks, readGlobalRoom } from "./claim.ts";
 import type { Connection } from "./connection.ts";
 import type { Database } from "./database.ts";
 import { previewClaim } from "./preview.ts";
@@ -50,6 +50,10 @@ const HEARTBEAT_TIMEOUT_MS = 3_000;
 const PRESENCE = { isFirst: true, timeoutMs: 1_000, wakes: "nobody" } as const;
 /** What another runner is about to take, it may leave, a moment later. */
 const CONTENDED = { tries: 5, waitMs: 10 };
+/** Where another one claims with the same limit: it is done in a moment, */
+const LIMITED_TRIES = 50;
+/** or hangs, in milliseconds until the next look. */
+const LIMITED_MS = 250;
 
 /** A {@linkcode Queue} in a PostgreSQL database. */
 export class PostgresQueue implements Queue {
@@ -80,22 +84,34 @@ export class PostgresQueue implements Queue {
     const except = this.#leftOut.ids;
     const { announcements } = this.#database;
     announcements.sharesRoom = options.globalLimits !== undefined;
-    for (let left = CONTENDED.tries;; left--) {
-      const { claim, isContended } = await this.#database.transaction(
-        async (connection, at) => {
-          const providerRoom = await roomFor(connection, options, at);
-          const wanted = { ...options, at, except, providerRoom };
-          const claim = await claimTasks(connection, wanted);
-          const isEmpty = claim.tasks.length === 0 && !claim.waitsForIdle;
-          const isContended = isEmpty && left > 0 && options.limit > 0 &&
-            await hasCandidates(connection, wanted);
-          return { claim, isContended };
-        },
-        { signal, isFirst: true },
-      );
-      if (!isContended || signal?.aborted) return claim;
+    for (let tries = 1;; tries++) {
+      const { claim, isContended, isLimited } = await this.#database
+        .transaction(
+          async (connection, at) => {
+            const global = await readGlobalRoom(connection, options, at);
+            const wanted = { ...options, at, except, globalRoom: global.room };
+            const claim = await claimTasks(connection, wanted);
+            const isEmpty = claim.tasks.length === 0 && !claim.waitsForIdle;
+            const isWanting = isEmpty && options.limit > 0;
+            const isLimited = isWanting && global.isContended;
+            const isContended = isWanting && !isLimited &&
+              tries <= CONTENDED.tries &&
+              await hasCandidates(connection, wanted);
+            return { claim, isContended, isLimited };
+          },
+          { signal, isFirst: true },
+        );
+      const isAgain = isContended || isLimited && tries <= LIMITED_TRIES;
+      if (isLimited && !isAgain) this.#lookAgainSoon();
+      if (!isAgain || signal?.aborted) return claim;
       await this.#database.clock.sleep(CONTENDED.waitMs, signal);
     }
+  }
+
+  /** Whoever claims with a limit may have stopped: others have work meanwhile. */
+  async #lookAgainSoon(): Promise<void> {
+    await this.#database.clock.sleep(LIMITED_MS);
+    this.#database.announcements.tellQueue();
   }
 
   async endAbandoned(options: EndOptions): Promise<readonly EndedTask[]> {

@@ -82,7 +82,7 @@ class PostgresReader implements Reader {
         `SELECT set_config('search_path', $1, true),
            set_config('statement_timeout', $2, true),
            set_config('TimeZone', 'UTC', true)`,
-        [`${this.#address.schema}, public`, String(timeoutMs)],
+        [`"${this.#address.schema}", public`, String(timeoutMs)],
       );
       // Not the simple protocol, in which a question may be several.
       const asked = this.#client.unsafe(

@@ -324,7 +324,7 @@ export async function ensureSchema(
       [schema],
     );
     if (steps.length > 0 && !made?.has) {
-      await connection.run(`CREATE SCHEMA ${schema}`);
+      await connection.run(`CREATE SCHEMA "${schema}"`);
     }
     for (const step of steps) await connection.run(step);
     return version;

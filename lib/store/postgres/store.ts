@@ -93,8 +93,8 @@ export async function migratePostgres(
     : await ensureSchema(database);
   const steps = stepsFrom(from, database.shown);
   const first = [
-    `CREATE SCHEMA IF NOT EXISTS ${database.schema}`,
-    `SET search_path TO ${database.schema}`,
+    `CREATE SCHEMA IF NOT EXISTS "${database.schema}"`,
+    `SET search_path TO "${database.schema}"`,
   ];
   return steps.length === 0 ? [] : [...first, ...steps];
 }

@@ -315,7 +315,8 @@ for (const [command, error] of OPTIONS) {
       task: { instruction: "--dangerous" },
     });
     if (!error) return assertEquals(outcome.kind, "completed");
-    assert(outcome.kind === "failed" && outcome.isUnbegun);
+    assert(outcome.kind === "failed" && !outcome.retryable);
+    assertEquals(outcome.isUnbegun, undefined);
     assertMatch(outcome.error, error);
   });
 }
@@ -480,7 +481,7 @@ Deno.test("command says what keeps a program from being started", async () => {
     const outcome = await runCommand({ command: [program] }, {
       baseFolder: folder.path,
     });
-    assert(outcome.kind === "failed" && !outcome.retryable);
+    assert(outcome.kind === "failed" && outcome.isUnbegun);
     assertMatch(outcome.error, error);
   }
 });

@@ -334,6 +334,23 @@ function testChoice(test: Test): void {
     assertEquals(places(await take(limits)), [1, 2, 4, 5]);
   });
 
+  test("claim() counts what the runner alone limits among all others", async ({ store }) => {
+    await create(
+      store,
+      Array.from({ length: 12 }, (_, n) => ({ provider: n % 2 ? "a" : "x" })),
+    );
+    const globalLimits = new Map([[OTHERS, 3]]);
+    const one = await claim(store, { limit: 2, globalLimits });
+    assertEquals(one.tasks.length, 2);
+    const two = await claim(store, {
+      limit: 2,
+      ahead: 5,
+      globalLimits,
+      providerRoom: new Map([["a", 5]]),
+    });
+    assertEquals(two.tasks.length, 1);
+  });
+
   test("claims at one moment keep together to the limit of a provider", async ({ store }) => {
     await createMany(store, 40);
     const globalLimits = new Map([["simulate", 3]]);

@@ -104,6 +104,7 @@ const WRONG = [
   "postgres://host/x?connect_timeout=soon",
   "postgres://host/x?schema=pg_mine",
   "postgres://host/x?schema=Mine",
+  "postgres://host/x?schema=information_schema",
 ];
 for (const text of WRONG) {
   Deno.test(`parsePostgresAddress() refuses ${text}`, () => {

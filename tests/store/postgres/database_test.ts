@@ -224,9 +224,19 @@ test("onChange() tells of what other processes announce, of tasks or of events",
     await systemClock.sleep(20);
     return heard.tasks > 0;
   });
-  const { tasks, events } = heard;
-  await announce("events");
-  await until("it is told of events", () => heard.events > events);
+  // Notifications keep their order: after these, no earlier one is under way.
+  const toldOfEvents = async () => {
+    const { events } = heard;
+    await announce("events");
+    await until("it is told of events", () => heard.events > events);
+  };
+  await until("what was announced before is heard", async () => {
+    const { tasks } = heard;
+    await toldOfEvents();
+    return heard.tasks === tasks;
+  });
+  const { tasks } = heard;
+  await toldOfEvents();
   assertEquals(heard.tasks, tasks);
 });
 
@@ -241,13 +251,31 @@ test("what may be claimed is announced as tasks, all else as events", async () =
     [Symbol.asyncDispose]: () => client.end({ timeout: 0 }),
   };
   await client.unsafe("LISTEN agent_runner");
-  await createOne(subject.store);
-  await until("it is announced", () => said.includes("tasks"));
-  const before = said.length;
-  const { tasks } = await claim(subject.store);
-  await record(subject.store, ...tasks.map((it) => complete(it)));
-  await until("it is announced", () => said.length > before);
-  assertEquals(new Set(said.slice(before)), new Set(["events"]));
+  const { store } = subject;
+  async function announcedBy<T>(
+    work: () => Promise<T>,
+  ): Promise<[T, string[]]> {
+    said.length = 0;
+    const done = await work();
+    await until("it is announced", () => said.length > 0);
+    return [done, [...said]];
+  }
+  const [, ofNew] = await announcedBy(() => createMany(store, 2));
+  assertEquals(ofNew, ["tasks"]);
+  const claims = () => announcedBy(() => claim(store, { limit: 1 }));
+  const [{ tasks: [one] }, ofClaim] = await claims();
+  assertEquals(ofClaim, ["events"]);
+  const [, ofEnd] = await announcedBy(() => record(store, complete(one!)));
+  assertEquals(ofEnd, ["events"]);
+  // Others wait for the room that it leaves.
+  const globalLimits = new Map([["simulate", 1]]);
+  const [{ tasks: [two] }] = await announcedBy(() =>
+    claim(store, { globalLimits })
+  );
+  said.length = 0;
+  assertEquals((await claim(store, { globalLimits })).tasks, []);
+  const [, ofRoom] = await announcedBy(() => record(store, complete(two!)));
+  assertEquals(ofRoom, ["tasks"]);
 });
 
 test("to look whether anything has changed reads no more for a long history", async () => {
@@ -282,10 +310,8 @@ test("a LISTEN that hangs is given up, and tried again", async () => {
   await using proxy = new HalfOpenProxy(sharedServer().port);
   await using _subject = await openSubject();
   await using backdoor = new Backdoor(sharedServer().address());
-  const problems: string[] = [];
   await using store = await openPostgresStore(
     `postgres://postgres@127.0.0.1:${proxy.port}/postgres?sslmode=disable`,
-    { onProblem: (message) => problems.push(message) },
   );
   proxy.hangsAt = "LISTEN";
   let heard = 0;
@@ -297,7 +323,6 @@ test("a LISTEN that hangs is given up, and tried again", async () => {
     await systemClock.sleep(100);
     return heard > 0;
   });
-  assertEquals(problems, []);
 });
 
 test("a runner's work goes on when its connections are ended again and again", async () => {

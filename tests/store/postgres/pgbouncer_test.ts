@@ -50,12 +50,6 @@ for (const mode of ["session", "transaction"] as const) {
       const before = heard;
       await createOne(subject.store);
       await until("it is told", () => heard > before);
-      const globalLimits = new Map([["simulate", 1]]);
-      const { tasks: [held] } = await claim(subject.store, { globalLimits });
-      assertEquals((await claim(store, { globalLimits })).tasks, []);
-      const heardBefore = heard;
-      await record(subject.store, complete(held!));
-      await until("it is told of room", () => heard > heardBefore);
       assert(problems.length === (mode === "transaction" ? 1 : 0));
     },
   });
