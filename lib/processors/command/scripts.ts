@@ -47,6 +47,13 @@ const EDITOR: Interpreter = {
   isScattered: true,
 };
 
+/** A goal may be a variable, and a variable a command. */
+const MAKE: Interpreter = {
+  code: /^(?:-E|--eval)/,
+  valueFollows: /^-[CfIjo]$/,
+  first: "all",
+};
+
 /** By name, without a version at its end. */
 const INTERPRETERS: Readonly<Record<string, Interpreter>> = {
   su: AS_ANOTHER,
@@ -101,8 +108,12 @@ const INTERPRETERS: Readonly<Record<string, Interpreter>> = {
     code: /^-{1,2}(?:ex|iex|eval-command|init-eval-command)/,
     isScattered: true,
   },
-  git: { code: /^(?:-c|--config-env)/, valueFollows: /^-C$/, first: "file" },
-  make: { code: /=|^--eval/, isScattered: true },
+  git: {
+    code: /^(?:-c|--config-env|--exec-path=)/,
+    valueFollows: /^(?:-C|--(?:git-dir|work-tree|namespace|attr-source))$/,
+  },
+  make: MAKE,
+  gmake: MAKE,
   tmux: { code: /^-c/, valueFollows: /^-[fLST]$/, first: "all" },
   watch: { valueFollows: /^-[nq]$/, first: "all" },
   ssh: { valueFollows: /^-[BbcDEeFIiJLlmOoPpQRSWw]$/, first: "host" },

@@ -94,6 +94,8 @@ const MISTAKES: [config: object, path: string, message: RegExp][] = [
     ["gdb", "-batch", "-ex", "{instruction}"],
     ["git", "-C", "x", "-c", "alias.x={instruction}", "x"],
     ["make", "-C", "x", "NAME={instruction}"],
+    ["gmake", "--", "{instruction}"],
+    ["git", "--git-dir", ".git", "-c", "alias.x={instruction}", "x"],
     ["mysql", "agents", "-e", "{instruction}"],
     ["deno", "eval", "{instruction}"],
   ].map((command): [config: object, path: string, message: RegExp] => [
