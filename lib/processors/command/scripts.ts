@@ -49,7 +49,7 @@ const EDITOR: Interpreter = {
 
 /** A goal may be a variable, and a variable a command. */
 const MAKE: Interpreter = {
-  code: /^(?:-E|--eval)/,
+  code: /^(?:-E|--eval|\w+[:+?!]*=)/,
   valueFollows: /^-[CfIjo]$/,
   first: "all",
 };
