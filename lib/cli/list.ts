@@ -10,9 +10,9 @@ import { taskToJson } from "../task/json.ts";
 import type { Admin, PageOptions, TaskPage } from "../store/contract.ts";
 import { fractionOf, percent } from "../task/progress.ts";
 import {
-  isSimulated,
   shownStateOf,
   WAITING_FOR_YOU,
+  wasSimulated,
 } from "../task/shown_state.ts";
 import type { AgentTask } from "../task/task.ts";
 import { parseTrace } from "../task/trace.ts";
@@ -170,7 +170,7 @@ function widthOf(rows: readonly (readonly string[])[]): number {
 /** `running 40%`, `retrying in 40s`, `waiting for you`, `completed (simulated)`. */
 export function stateOf(task: AgentTask, now: Date): string {
   const text = textOf(task, now);
-  return isSimulated(task.traceText) ? `${text} (simulated)` : text;
+  return wasSimulated(task) ? `${text} (simulated)` : text;
 }
 
 function textOf(task: AgentTask, now: Date): string {

@@ -15,7 +15,7 @@ import {
   TASK_STATES,
   type TaskState,
 } from "../task/task.ts";
-import { isSimulated } from "../task/shown_state.ts";
+import { wasSimulated } from "../task/shown_state.ts";
 import { parseTrace } from "../task/trace.ts";
 import { alignRows, fit, type Paint, paintOf, type Screen } from "./render.ts";
 
@@ -200,7 +200,7 @@ function endedLines(
       fit(task.provider, MAX_PROVIDER_WIDTH),
       spanUntil(task.updatedAt, now),
       task.state,
-      isSimulated(task.traceText)
+      wasSimulated(task)
         ? `(simulated) ${task.instruction ?? ""}`
         : errorIn(task) ?? task.instruction ?? "",
     ]),

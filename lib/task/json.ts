@@ -14,7 +14,7 @@ import type {
   TaskEventKind,
   TaskState,
 } from "./task.ts";
-import { isSimulated, shownStateOf } from "./shown_state.ts";
+import { shownStateOf, wasSimulated } from "./shown_state.ts";
 import { parseTrace, stringifyJson } from "./trace.ts";
 
 /** A task with the names of its table. */
@@ -29,7 +29,7 @@ export function taskToJson(task: AgentTask) {
     id: task.id,
     state: task.state as string,
     shown_state: shownStateOf(task) as string,
-    simulated: isSimulated(task.traceText),
+    simulated: wasSimulated(task),
     user_id: task.userId,
     provider: task.provider,
     target_type: task.targetType,

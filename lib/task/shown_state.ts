@@ -58,6 +58,13 @@ export function isSimulated(traceText: string | null): boolean {
   return has(traceText, SIMULATED_KEY, true);
 }
 
+/** Whether a task was simulated. What its creator says of that is not so. */
+export function wasSimulated(
+  { state, traceText }: Pick<AgentTask, "state" | "traceText">,
+): boolean {
+  return state !== "created" && isSimulated(traceText);
+}
+
 /** Whether a trace says that the task was cancelled. */
 export function isCancelled(traceText: string | null): boolean {
   return has(traceText, "result", "cancelled");

@@ -1,5 +1,9 @@
 import { assertEquals } from "@std/assert";
-import { isSimulated, shownStateOf } from "../../lib/task/shown_state.ts";
+import {
+  isSimulated,
+  shownStateOf,
+  wasSimulated,
+} from "../../lib/task/shown_state.ts";
 import type { AgentTask } from "../../lib/task/task.ts";
 import {
   apply,
@@ -81,6 +85,12 @@ Deno.test("begin() takes a mark away that came with the task", () => {
   const row = rowOf({ traceText: '{"simulated": true}' });
   const after = apply(row, begin({ task, lease: LEASE }), AT);
   assertEquals(isSimulated(after?.traceText ?? null), false);
+});
+
+Deno.test("wasSimulated() does not believe who created the task", () => {
+  const traceText = '{"simulated": true}';
+  assertEquals(wasSimulated({ state: "created", traceText }), false);
+  assertEquals(wasSimulated({ state: "failed", traceText }), true);
 });
 
 Deno.test("begin() takes away that it was cancelled, which came with the task", () => {

@@ -74,7 +74,9 @@ const traceHas = (key: string, value: JsonValue) =>
     JSON.stringify(value)
   }', false)`;
 
-export const IS_SIMULATED = traceHas(SIMULATED_KEY, true);
+export const IS_SIMULATED = `(status <> 'created' AND ${
+  traceHas(SIMULATED_KEY, true)
+})`;
 
 /** What holds for the rows in that part of their state. */
 export const STATE_PART: PartConditions = {
