@@ -71,7 +71,7 @@ export interface PreparedRun extends AsyncDisposable {
   readonly signals: StopSignals;
   /**
    * Says what came of it, and delivers the last webhooks. Returns the exit code:
-   * 1 where a task failed in --once.
+   * 1 where a task failed in --once, or waits because its provider is not served.
    */
   finish(summary: RunSummary): Promise<number>;
 }

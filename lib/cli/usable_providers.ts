@@ -61,13 +61,14 @@ export async function leaveOutUnusable(
 
 /**
  * Looks again every minute: a program may be gone while it is updated, or be there
- * when it was installed. Dispose of it to stop.
+ * when it was installed. Dispose of it to stop; a look that is under way ends with
+ * the processors, and says nothing any more.
  */
 export function watchUsable(
   parts: Parts,
   processors: Processors,
   { unusable, events }: Pick<Runner, "unusable" | "events">,
-): AsyncDisposable {
+): Disposable {
   const { clock, log } = parts;
   const closed = new AbortController();
   const look = async () => {
@@ -80,6 +81,7 @@ export function watchUsable(
         processors,
         (it) => unusable.has(it) ? { isOffline: true } : { isQuiet: true },
       );
+      if (closed.signal.aborted) return;
       for (const [provider, problems] of found) {
         if (unusable.has(provider)) continue;
         unusable.add(provider);
@@ -87,7 +89,7 @@ export function watchUsable(
       }
       for (const provider of [...unusable].filter((it) => !found.has(it))) {
         unusable.delete(provider);
-        log.info(`${named(provider)} is served again`, {
+        log.info(`Provider ${provider} is served again`, {
           event: "provider_served",
           provider,
         });
@@ -95,13 +97,8 @@ export function watchUsable(
       }
     }
   };
-  const looking = look();
-  return {
-    async [Symbol.asyncDispose]() {
-      closed.abort();
-      await looking;
-    },
-  };
+  look();
+  return { [Symbol.dispose]: () => closed.abort() };
 }
 
 function tell(
@@ -110,13 +107,12 @@ function tell(
   problems: readonly string[],
 ): void {
   for (const problem of problems) {
-    log.error(`${named(provider)} is not served, its tasks wait: ${problem}`, {
-      event: "provider_problem",
-      provider,
-    });
+    log.error(
+      `Provider ${provider} is not served, its tasks wait: ${problem}`,
+      {
+        event: "provider_problem",
+        provider,
+      },
+    );
   }
-}
-
-function named(provider: string): string {
-  return `Provider ${provider}`;
 }

@@ -42,7 +42,7 @@ Deno.test("providers are looked at again every minute, and each change is said o
   using _ = events.subscribe((event) => {
     if (event.type === "usable") usable.push(event.provider);
   });
-  await using _watch = watchUsable(parts, processors, { unusable, events });
+  using _watch = watchUsable(parts, processors, { unusable, events });
   await clock.advance(60_000);
   assertEquals([[...unusable], usable], [["late"], []]);
   wrong.delete("late");

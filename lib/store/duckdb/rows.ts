@@ -5,7 +5,7 @@
  */
 
 import type { TaskJson as PrintedTask } from "../../task/json.ts";
-import { SIMULATED_DETAIL, SIMULATED_KEY } from "../../task/shown_state.ts";
+import { SIMULATED_DETAIL } from "../../task/shown_state.ts";
 import { printedOf } from "../../task/outcome.ts";
 import type {
   AgentTask,
@@ -16,7 +16,7 @@ import type {
 import { parseTrace } from "../../task/trace.ts";
 import type { Held } from "../../task/transitions.ts";
 import { SET_CHARACTERS } from "../sets.ts";
-import { type PartConditions, shownState } from "../state_parts.ts";
+import { partConditions, shownState, wasSimulated } from "../state_parts.ts";
 import type { Connection } from "./connection.ts";
 
 /** How each field of a task is computed from its row; times as ms since 1970. */
@@ -52,17 +52,9 @@ const traceHas = (key: string, value: JsonValue) =>
     JSON.stringify(value)
   }', false)`;
 
-export const IS_SIMULATED = `(status <> 'created' AND ${
-  traceHas(SIMULATED_KEY, true)
-})`;
+export const IS_SIMULATED = wasSimulated(traceHas);
 
-/** What holds for the rows in that part of their state. */
-export const STATE_PART: PartConditions = {
-  retrying: "lease_id IS NULL AND run_at IS NOT NULL",
-  queued: "lease_id IS NULL AND run_at IS NULL",
-  cancelled: traceHas("result", "cancelled"),
-  simulated: IS_SIMULATED,
-};
+export const STATE_PART = partConditions(traceHas);
 
 /** Holds for the events in which a task was completed and nothing was done. */
 export const IS_SIMULATED_END =

@@ -5,7 +5,7 @@
  */
 
 import { printedOf } from "../../task/outcome.ts";
-import { SIMULATED_DETAIL, SIMULATED_KEY } from "../../task/shown_state.ts";
+import { SIMULATED_DETAIL } from "../../task/shown_state.ts";
 import type {
   AgentTask,
   JsonValue,
@@ -15,7 +15,7 @@ import type {
 import { parseTrace } from "../../task/trace.ts";
 import type { Held } from "../../task/transitions.ts";
 import { SET_CHARACTERS } from "../sets.ts";
-import type { PartConditions } from "../state_parts.ts";
+import { partConditions, wasSimulated } from "../state_parts.ts";
 import { storable } from "./connection.ts";
 
 /** How each field of a task is computed from its row. */
@@ -74,17 +74,9 @@ const traceHas = (key: string, value: JsonValue) =>
     JSON.stringify(value)
   }', false)`;
 
-export const IS_SIMULATED = `(status <> 'created' AND ${
-  traceHas(SIMULATED_KEY, true)
-})`;
+export const IS_SIMULATED = wasSimulated(traceHas);
 
-/** What holds for the rows in that part of their state. */
-export const STATE_PART: PartConditions = {
-  retrying: "lease_id IS NULL AND run_at IS NOT NULL",
-  queued: "lease_id IS NULL AND run_at IS NULL",
-  cancelled: traceHas("result", "cancelled"),
-  simulated: IS_SIMULATED,
-};
+export const STATE_PART = partConditions(traceHas);
 
 /** Holds for the events in which a task was completed and nothing was done. */
 export const IS_SIMULATED_END =
