@@ -155,5 +155,7 @@ function textOf({ runner, result }: Drained, now: Date): string {
   if (result === "missing") return `Runner ${name} has ended already`;
   return isGone
     ? `Runner ${name} is to drain, but was not seen for ${ageOf(seenAt, now)}`
-    : `Runner ${name} drains, with ${countOf(inHand, "task")} in hand`;
+    : `Runner ${name} is asked to drain, with ${
+      countOf(inHand, "task")
+    } in hand`;
 }

@@ -151,8 +151,8 @@ export interface ClaimOptions {
   readonly providerRoom?: ReadonlyMap<string, number>;
   /**
    * How many tasks of these providers all runners together may have in hand; as
-   * {@linkcode providerRoom} otherwise. Whoever claims at the same time waits, so
-   * that they are never more.
+   * {@linkcode providerRoom} otherwise. They are never more: whoever claims at the
+   * same time is after it, or finds no room.
    */
   readonly globalLimits?: ReadonlyMap<string, number>;
   /** Only tasks of these providers. */

@@ -75,7 +75,7 @@ Deno.test("drain takes the start of a name, and says what is in hand", async () 
   assertEquals([code, drained], [0, ["runner-ab", "runner-b"]]);
   assertEquals(
     output,
-    "Runner runner-ab drains, with 0 tasks in hand\n" +
+    "Runner runner-ab is asked to drain, with 0 tasks in hand\n" +
       "Runner runner-b is to drain, but was not seen for 5m\n",
   );
   // A whole name is meant, though others begin so.
@@ -151,7 +151,7 @@ async function drainBoth(
   await endsAsAsked(idle);
   assertEquals((await list()).map(({ pid }) => pid), [busy.pid]);
   const out = await folder.ok(["drain", "--all"], { env });
-  assertMatch(out, /drains, with 1 task in hand/);
+  assertMatch(out, /is asked to drain, with 1 task in hand/);
   await busy.line(ASKED);
   assertEquals((await list()).map(({ draining }) => draining), [true]);
   // The second signal: nobody waits for the task.
