@@ -4,7 +4,14 @@
  * @module
  */
 
-import type { AgentTask, Answer, JsonObject, Outcome } from "../task/task.ts";
+import type { AgentSession } from "../task/session.ts";
+import type {
+  AgentTask,
+  Answer,
+  JsonObject,
+  Outcome,
+  RunNoteKind,
+} from "../task/task.ts";
 
 /** What a processor is given beside its task. */
 export interface ProcessorContext {
@@ -23,6 +30,11 @@ export interface ProcessorContext {
    * @param fraction how much is done, from 0 to 1; stays until another is given
    */
   progress(message: string, fraction?: number): void;
+  /**
+   * Puts what happens into the task's history. A session is kept with the task
+   * too, for its next run. Written soon; never fails.
+   */
+  note(kind: RunNoteKind, detail: string, session?: AgentSession): void;
   /** A line that the work prints: to the log at DEBUG, or to who watches. */
   output(line: string): void;
 }

@@ -104,6 +104,8 @@ export const RESULTS = {
   cancelled: "cancelled",
   /** It was given back, and costs no attempt. */
   released: "released",
+  /** Its provider's limit is reached; it costs no attempt. */
+  limited: "limited",
 } as const satisfies { readonly [kind in TaskEventKind]?: string };
 
 /** What came of a run; `skipped` where nothing could be recorded of it. */

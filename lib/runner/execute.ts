@@ -65,6 +65,8 @@ export interface ExecuteOptions {
   readonly timeoutMs: number;
   /** Takes the processor's notes on how far it is; `fraction` is 0 to 1. */
   readonly onProgress: (message: string, fraction?: number) => void;
+  /** Takes what the processor puts into the task's history. */
+  readonly onNote?: ProcessorContext["note"];
   /** Takes the lines that the work prints. */
   readonly onOutput?: (line: string) => void;
 }
@@ -76,7 +78,7 @@ export interface ExecuteOptions {
  */
 export const ABORT_GRACE_MS = 1_000;
 
-const NO_OUTPUT = () => {};
+const NOBODY = () => {};
 
 /** Runs the processor of a task once; not where it is to stop before it begins. */
 export function execute(
@@ -105,10 +107,14 @@ export function execute(
       stop.onStop = undefined;
       timers?.abort();
       const isStopped = stop.reason && outcome.kind !== "completed";
-      const { printed } = outcome;
+      const { printed, usage } = outcome;
       resolve(
         isStopped
-          ? { ...stoppedBy(stop, timeoutMs), ...printed && { printed } }
+          ? {
+            ...stoppedBy(stop, timeoutMs),
+            ...printed && { printed },
+            ...usage && { usage },
+          }
           : outcome,
       );
     };
@@ -146,16 +152,18 @@ class TaskContext implements ProcessorContext {
   readonly #task: AgentTask;
   readonly #stop: StopSwitch;
   readonly progress: (message: string, fraction?: number) => void;
+  readonly note: ProcessorContext["note"];
   readonly output: (line: string) => void;
   #trace: JsonObject | undefined;
 
   constructor(
     task: AgentTask,
-    { stop, onProgress, onOutput = NO_OUTPUT }: ExecuteOptions,
+    { stop, onProgress, onNote = NOBODY, onOutput = NOBODY }: ExecuteOptions,
   ) {
     this.#task = task;
     this.#stop = stop;
     this.progress = onProgress;
+    this.note = onNote;
     this.output = onOutput;
   }
 

@@ -111,6 +111,12 @@ export function logTransition(
       );
       break;
     }
+    case "limited":
+      log.warning(`Task ${id} waits for ${provider}: ${detail}`, {
+        ...fields,
+        reason: detail,
+      });
+      break;
     default:
       log.info(`Task ${id} was given back: ${detail}`, {
         ...fields,

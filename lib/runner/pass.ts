@@ -74,6 +74,7 @@ export class Pass {
     retrying: 0,
     cancelled: 0,
     released: 0,
+    limited: 0,
     skipped: 0,
     simulated: 0,
   };

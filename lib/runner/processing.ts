@@ -4,11 +4,14 @@
  * @module
  */
 
+import { cut } from "../base/cut.ts";
 import { messageOf } from "../base/errors.ts";
 import { orAborted } from "../base/wake.ts";
 import { transitionFor } from "../task/after_run.ts";
+import { MAX_TEXT_CHARACTERS } from "../task/outcome.ts";
 import { type Progress, progressOf } from "../task/progress.ts";
-import { begin, release } from "../task/transitions.ts";
+import type { Transition } from "../task/task.ts";
+import { begin, noteInRun, release } from "../task/transitions.ts";
 import { RESULTS, type Runner, type TaskResult } from "./context.ts";
 import { execute } from "./execute.ts";
 import {
@@ -60,6 +63,16 @@ export async function executeRun(
     timeoutMs: task.timeoutMs ?? own?.timeoutMs ?? settings.timeoutMs,
     onProgress: (message, fraction) =>
       updateProgress(runner, run, progressOf(message, fraction)),
+    onNote: (kind, detail, session) =>
+      noteInHistory(
+        runner,
+        run,
+        noteInRun(run, {
+          kind,
+          detail: cut(detail, MAX_TEXT_CHARACTERS),
+          ...session && { session },
+        }),
+      ),
     onOutput: outputOf(task, runner),
   });
   run.end();
@@ -133,6 +146,18 @@ async function tellLost(
   const now = await orAborted(looking, recorder.abandoned);
   lookups.delete(run);
   logSkipped(log, run, now);
+}
+
+/** Written with others; what is not is said, and the run goes on. */
+function noteInHistory(
+  { recorder, log }: Runner,
+  { isOver }: Run,
+  note: Transition,
+): void {
+  if (isOver) return;
+  recorder.add(note, (result) => {
+    if (result instanceof Error) logUnrecorded(log, note, result);
+  });
 }
 
 /** Notes how far a run is; written with others within a second. */

@@ -42,6 +42,7 @@ export const ARCHIVE: Readonly<Record<ArchiveTable, TableOf>> = {
       runner: "text",
       detail: "text",
       printed: "text",
+      usage: "text",
     },
   },
   tasks: {

@@ -18,6 +18,8 @@ export interface WrittenEvent {
   readonly detail?: string | null;
   /** The JSON of what was printed. @default {null} */
   readonly printed?: string | null;
+  /** The JSON of what was used. @default {null} */
+  readonly usage?: string | null;
 }
 
 /** A row as it was read, and as it is to be. */
@@ -99,7 +101,7 @@ function isAlike(one: Transition, other: Transition): boolean {
 }
 
 function eventOf(
-  { lease, event: kind, detail, printed }: Transition,
+  { lease, event: kind, detail, printed, usage }: Transition,
 ): WrittenEvent {
   const { taskId: id, owner, attempt } = lease;
   return {
@@ -109,5 +111,6 @@ function eventOf(
     runner: owner || null,
     detail,
     printed: printed ? JSON.stringify(printed) : null,
+    usage: usage ? JSON.stringify(usage) : null,
   };
 }

@@ -12,6 +12,7 @@ import {
   complete,
   fail,
   type Held,
+  limited,
   release,
   retryLater,
   withPrinted,
@@ -38,8 +39,10 @@ export function transitionFor(
   settings: RetrySettings,
 ): Transition | undefined {
   const ended = endOf(run, outcome, settings);
-  const { printed } = outcome;
-  return ended && printed ? withPrinted(ended, printed) : ended;
+  const { printed, usage } = outcome;
+  if (!ended) return undefined;
+  const told = usage ? { ...ended, usage } : ended;
+  return printed ? withPrinted(told, printed) : told;
 }
 
 function endOf(
@@ -50,6 +53,8 @@ function endOf(
   switch (outcome.kind) {
     case "completed":
       return complete(run, outcome);
+    case "limited":
+      return limited(run, outcome);
     case "needs_input":
       return askInput(run, outcome.question, outcome);
     case "failed": {

@@ -88,6 +88,7 @@ export function eventToJson(event: TaskEvent) {
     runner: event.runner,
     detail: event.detail,
     ...event.printed && { printed: { ...event.printed } },
+    ...event.usage && { usage: { ...event.usage } },
   };
 }
 
@@ -103,6 +104,7 @@ export function eventFromJson(json: EventJson): TaskEvent {
     runner: json.runner,
     detail: json.detail,
     ...json.printed && { printed: json.printed },
+    ...json.usage && { usage: json.usage },
   };
 }
 

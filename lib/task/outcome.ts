@@ -9,6 +9,7 @@ import { cut } from "../base/cut.ts";
 import { messageOf } from "../base/errors.ts";
 import { MAX_PROGRESS_CHARACTERS } from "./progress.ts";
 import type { JsonValue, Outcome, Printed } from "./task.ts";
+import { usageOf } from "./usage.ts";
 import {
   isTooDeep,
   MAX_JSON_DEPTH,
@@ -31,6 +32,7 @@ const KINDS: readonly unknown[] = [
   "completed",
   "failed",
   "needs_input",
+  "limited",
 ] satisfies Outcome["kind"][];
 
 /** The outcome in a form that can be kept, whatever a processor returned. */
@@ -38,7 +40,10 @@ export function checkedOutcome(outcome: Outcome): Outcome {
   try {
     const checked = check(outcome);
     const printed = printedOf(outcome?.printed);
-    return printed ? { ...checked, printed } : checked;
+    const usage = usageOf(outcome?.usage);
+    return printed || usage
+      ? { ...checked, ...printed && { printed }, ...usage && { usage } }
+      : checked;
   } catch (error) {
     // A getter of the object's own.
     return nonsense(
@@ -72,10 +77,11 @@ const COMPLETED: Outcome = { kind: "completed" };
 function check(outcome: Outcome): Outcome {
   switch (outcome?.kind) {
     case "completed": {
-      const { result, message } = outcome;
-      return result === undefined && message === undefined
-        ? COMPLETED
-        : checkedCompletion(result, message);
+      const { result, message, warning } = outcome;
+      if (result === undefined && message === undefined && !warning) {
+        return COMPLETED;
+      }
+      return checkedCompletion(outcome);
     }
     case "failed": {
       const retryAfterMs = checkedWait(outcome.retryAfterMs);
@@ -97,6 +103,14 @@ function check(outcome: Outcome): Outcome {
         kind: "needs_input",
         question: cut(question, MAX_TEXT_CHARACTERS),
         ...(answerWithinMs === undefined ? {} : { answerWithinMs }),
+      };
+    }
+    case "limited": {
+      const waitMs = checkedWait(outcome.waitMs);
+      return {
+        kind: "limited",
+        reason: cut(outcome.reason, MAX_PROGRESS_CHARACTERS),
+        ...(waitMs === undefined ? {} : { waitMs }),
       };
     }
     default:
@@ -122,7 +136,9 @@ function checkedWait(ms: unknown): number | undefined {
  * The work is done, so it is not failed for a result that can't be kept: what
  * can be kept of it is, and the message says so.
  */
-function checkedCompletion(result: unknown, message: unknown): Outcome {
+function checkedCompletion(
+  { result, message, warning }: Readonly<Record<string, unknown>>,
+): Outcome {
   const kept = result === undefined ? undefined : checkedResult(result);
   const note = [message, kept?.problem].filter((it) => it !== undefined)
     .map((it) => cut(it, MAX_PROGRESS_CHARACTERS)).join(". ");
@@ -130,6 +146,7 @@ function checkedCompletion(result: unknown, message: unknown): Outcome {
     kind: "completed",
     ...(kept ? { result: kept.value } : {}),
     ...(note ? { message: note } : {}),
+    ...(warning ? { warning: cut(warning, MAX_PROGRESS_CHARACTERS) } : {}),
   };
 }
 

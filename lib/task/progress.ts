@@ -43,6 +43,7 @@ const FRACTION_AFTER: { readonly [kind in TaskEventKind]?: number | null } = {
   completed: 1,
   retry_scheduled: null,
   released: null,
+  limited: null,
   answered: null,
 };
 

@@ -14,6 +14,8 @@
  * @module
  */
 
+import type { Usage } from "./usage.ts";
+
 /** Every state of a task, in the order in which people read them. */
 export const TASK_STATES = [
   "created",
@@ -165,6 +167,8 @@ export interface Printed {
 export type Outcome = Ending & {
   /** Kept in the history, and in the trace of a task that failed. */
   readonly printed?: Printed | undefined;
+  /** What the run used; kept in the history. */
+  readonly usage?: Usage | undefined;
 };
 
 type Ending =
@@ -177,6 +181,8 @@ type Ending =
      */
     readonly result?: JsonValue;
     readonly message?: string;
+    /** What was not as it should be though the work is done: kept, and shown. */
+    readonly warning?: string;
   }
   | {
     readonly kind: "failed";
@@ -196,6 +202,16 @@ type Ending =
     readonly question: string;
     /** The task fails where nobody answers within this time. Default: never. */
     readonly answerWithinMs?: number;
+  }
+  | {
+    /**
+     * The limit of the task's provider is reached: it is paused for all its tasks,
+     * and this one costs no attempt.
+     */
+    readonly kind: "limited";
+    readonly reason: string;
+    /** Until the limit ends, in milliseconds. Default: nobody knows. */
+    readonly waitMs?: number;
   }
   /** The run was stopped before it had an outcome. */
   | { readonly kind: "aborted"; readonly reason: AbortReason };
@@ -217,8 +233,28 @@ export type AbortReason = "shutdown" | "lease lost" | "cancelled";
 /** Why a run was stopped. */
 export type StopReason = AbortReason | "timeout";
 
+/** What a processor may put into its task's history while a run goes on. */
+export const RUN_NOTES = [
+  /** The agent has a session, or goes on in one. */
+  "session",
+  /** Its session could not be found any more: it began anew. */
+  "session_lost",
+  /** It may not do what it wanted to. */
+  "denied",
+  /** It said nothing for so long that it was ended. */
+  "idle",
+  /** The check of its work passed, */
+  "checked",
+  /** or failed, which it was told. */
+  "check_failed",
+] as const;
+
+/** One of {@linkcode RUN_NOTES}. */
+export type RunNoteKind = (typeof RUN_NOTES)[number];
+
 /** The kinds of row in a task's history. */
 export type TaskEventKind =
+  | RunNoteKind
   | "created"
   | "started"
   | "progress"
@@ -227,6 +263,7 @@ export type TaskEventKind =
   | "needs_input"
   | "retry_scheduled"
   | "released"
+  | "limited"
   | "answered"
   | "retried"
   | "cancel_requested"
@@ -245,6 +282,8 @@ export interface TaskEvent {
   readonly detail: string | null;
   /** Left out where there is none. */
   readonly printed?: Printed;
+  /** What the run used that ended with it. Left out where nobody told. */
+  readonly usage?: Usage;
 }
 
 /**
@@ -276,6 +315,18 @@ export interface Transition {
   readonly note: ProgressNote | undefined;
   /** What the run printed; kept in the task's history. */
   readonly printed?: Printed;
+  /** What the run used; kept in the task's history. */
+  readonly usage?: Usage;
+  /** The limit that the run met, in its task's provider. */
+  readonly limit?: ProviderLimit;
+}
+
+/** A limit of a provider that a run met. */
+export interface ProviderLimit {
+  readonly provider: string;
+  readonly reason: string;
+  /** Until it ends, in milliseconds; undefined where nobody knows. */
+  readonly waitMs?: number | undefined;
 }
 
 /** How far a run is, in its own words. */

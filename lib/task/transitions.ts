@@ -8,6 +8,7 @@
 
 import { format as formatDuration } from "@std/fmt/duration";
 import { fractionAfter, progressText } from "./progress.ts";
+import type { AgentSession } from "./session.ts";
 import {
   type AgentTask,
   canTransition,
@@ -17,6 +18,8 @@ import {
   type NoLease,
   type Printed,
   type ProgressNote,
+  type ProviderLimit,
+  type RunNoteKind,
   type TaskState,
   type Transition,
 } from "./task.ts";
@@ -201,21 +204,32 @@ function wasStarted(traceText: string | null): boolean {
     parseTrace(traceText)?.auto_started_at !== undefined;
 }
 
+/** What there is to say of a completed task. */
+interface Completion {
+  readonly result?: JsonValue;
+  readonly message?: string;
+  readonly warning?: string;
+}
+
 /** running → completed. */
 export function complete(
   claimed: Held,
-  { message, result }: { result?: JsonValue; message?: string } = {},
+  { message, result, warning }: Completion = {},
 ): Transition {
-  const isBare = message === undefined && result === undefined;
+  const said = [message, warning && `Warning: ${warning}`]
+    .filter((it) => it !== undefined).join(". ");
+  const isBare = said === "" && result === undefined;
   const patchOf = claimed.isSimulated ? simulatedAt : completedAt;
   return transition(claimed, {
     from: "running",
     to: "completed",
     event: "completed",
-    detail: message ?? (claimed.isSimulated ? SIMULATED_DETAIL : undefined),
+    detail: said || (claimed.isSimulated ? SIMULATED_DETAIL : undefined),
     patch: isBare ? patchOf : (at) => ({
       ...patchOf(at),
-      ...message === undefined ? {} : { progress: message },
+      ...said === "" ? {} : { progress: said },
+      // Not HandsFree's, as the next.
+      ...warning === undefined ? {} : { warning },
       // Not HandsFree's: `result` says there that the task succeeded.
       ...result === undefined ? {} : { output: result },
     }),
@@ -407,6 +421,28 @@ export function release(
   });
 }
 
+/**
+ * Stays running, without a lease: its provider is paused, for all its tasks. Costs
+ * no attempt.
+ */
+export function limited(
+  claimed: Held,
+  { reason, waitMs }: Omit<ProviderLimit, "provider">,
+): Transition {
+  const { provider } = claimed.task;
+  return {
+    ...transition(claimed, {
+      from: "running",
+      to: "running",
+      event: "limited",
+      detail: reason,
+      attempts: -1,
+      patch: () => ({ progress: `Waits for ${provider}: ${reason}` }),
+    }),
+    limit: { provider, reason, waitMs },
+  };
+}
+
 /** The end of a run with what it printed: a task that failed has it in its trace. */
 export function withPrinted(ended: Transition, printed: Printed): Transition {
   if (ended.to !== "failed") return { ...ended, printed };
@@ -419,6 +455,26 @@ export function withPrinted(ended: Transition, printed: Printed): Transition {
       printed: { ...printed },
     }),
   };
+}
+
+/** Notes what happened in a run, and its session; the run goes on. */
+export function noteInRun(
+  claimed: Held,
+  { kind, detail, session }: {
+    readonly kind: RunNoteKind;
+    readonly detail: string;
+    readonly session?: AgentSession;
+  },
+): Transition {
+  return transition(claimed, {
+    from: "running",
+    to: "running",
+    event: kind,
+    keepsLease: true,
+    detail,
+    // Not HandsFree's.
+    ...session && { patch: () => ({ session: { ...session } }) },
+  });
 }
 
 /** Notes how far a run is; the run goes on. */

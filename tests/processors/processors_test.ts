@@ -18,6 +18,7 @@ function contextWith(given: Partial<ProcessorContext> = {}): ProcessorContext {
     trace: {},
     answers: [],
     progress: () => {},
+    note: () => {},
     output: () => {},
     ...given,
   };

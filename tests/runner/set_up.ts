@@ -104,6 +104,7 @@ export function summary(given: Partial<RunSummary>): RunSummary {
     retrying: 0,
     cancelled: 0,
     released: 0,
+    limited: 0,
     skipped: 0,
     simulated: 0,
     ...given,

@@ -9,7 +9,7 @@ import { z } from "@hono/zod-openapi";
 import { DURATION } from "../../base/figures.ts";
 import { MAX_LISTED_TEXT } from "../../store/contract.ts";
 import { SHOWN_STATES } from "../../task/shown_state.ts";
-import { type JsonValue, TASK_STATES } from "../../task/task.ts";
+import { type JsonValue, RUN_NOTES, TASK_STATES } from "../../task/task.ts";
 
 /** The most tasks in one batch. */
 export const MAX_BATCH_TASKS = 10_000;
@@ -239,8 +239,8 @@ export const eventSchema = z.object({
   task_id: uuid,
   kind: z.string().openapi({
     description: "created, started, progress, completed, failed, " +
-      "needs_input, retry_scheduled, released, answered, retried, " +
-      "cancel_requested, cancelled",
+      "needs_input, retry_scheduled, released, limited, answered, retried, " +
+      `cancel_requested, cancelled; in a run ${RUN_NOTES.join(", ")}`,
   }),
   occurred_at: time,
   attempt: z.int(),
@@ -252,6 +252,15 @@ export const eventSchema = z.object({
   }).optional().openapi({
     description: "What the program of the attempt printed, where that is " +
       "not its result. Not in streams",
+  }),
+  usage: z.object({
+    input: z.number().optional(),
+    output: z.number().optional(),
+    cached: z.number().optional(),
+    costUsd: z.number().optional(),
+    model: z.string().optional(),
+  }).optional().openapi({
+    description: "Tokens and cost of the attempt, where the agent told them",
   }),
 }).openapi("TaskEvent");
 

@@ -7,6 +7,7 @@
 import type { TaskJson as PrintedTask } from "../../task/json.ts";
 import { SIMULATED_DETAIL } from "../../task/shown_state.ts";
 import { printedOf } from "../../task/outcome.ts";
+import { usageOf } from "../../task/usage.ts";
 import type {
   AgentTask,
   JsonValue,
@@ -186,12 +187,13 @@ export interface EventRow {
   readonly runner: string | null;
   readonly detail: string | null;
   readonly printed?: string | null;
+  readonly usage: string | null;
 }
 
 /** The columns of an {@linkcode EventRow}, for a SELECT. */
 export const EVENT_COLUMNS = `
   id, task_id, kind, epoch_ms(occurred_at) AS occurred_at, attempt, runner,
-  detail`;
+  detail, usage`;
 
 /** The same with what was printed: too much for a page of all tasks' events. */
 export const HISTORY_COLUMNS = `${EVENT_COLUMNS}, printed`;
@@ -199,6 +201,7 @@ export const HISTORY_COLUMNS = `${EVENT_COLUMNS}, printed`;
 /** Makes an event of its row. */
 export function eventOf(row: EventRow): TaskEvent {
   const printed = printedOf(parseTrace(row.printed ?? null));
+  const usage = usageOf(parseTrace(row.usage));
   return {
     id: row.id,
     taskId: row.task_id,
@@ -208,6 +211,7 @@ export function eventOf(row: EventRow): TaskEvent {
     runner: row.runner,
     detail: row.detail,
     ...printed && { printed },
+    ...usage && { usage },
   };
 }
 

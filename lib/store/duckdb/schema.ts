@@ -56,12 +56,12 @@ const EVENTS_TABLE = `
     attempt INTEGER NOT NULL,
     runner TEXT,
     detail TEXT,
-    printed TEXT
+    printed TEXT,
+    usage TEXT
   )`;
 
-/** What a program printed, as JSON. Earlier versions did not keep it. */
-const PRINTED_COLUMN = `
-  ALTER TABLE agent_task_events ADD COLUMN IF NOT EXISTS printed TEXT`;
+/** What a program printed, and what it used, as JSON. Earlier versions lack them. */
+const ADDED_EVENT_COLUMNS = ["printed", "usage"];
 
 /** One row: when runners had the file. See `grace.ts`. */
 const USE_TABLE = `
@@ -81,11 +81,23 @@ const RUNNERS_TABLE = `
     draining_at TIMESTAMPTZ
   )`;
 
+/** Providers that take no tasks just now. See `pauses.ts`. */
+const PAUSES_TABLE = `
+  CREATE TABLE IF NOT EXISTS agent_pauses (
+    provider TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    since TIMESTAMPTZ NOT NULL,
+    until TIMESTAMPTZ,
+    tries INTEGER NOT NULL
+  )`;
+
 const OTHERS = [
   "CREATE SEQUENCE IF NOT EXISTS agent_task_event_ids",
   EVENTS_TABLE,
   USE_TABLE,
   RUNNERS_TABLE,
+  PAUSES_TABLE,
 ];
 
 /**
@@ -101,9 +113,10 @@ const COUNT_QUESTIONS = `
 /** Fails where a table or a column is missing; reads nothing. */
 const PROBES = [
   `SELECT ${Object.keys(TASK_COLUMNS).join(", ")} FROM agent_tasks LIMIT 0`,
-  "SELECT printed FROM agent_task_events LIMIT 0",
+  "SELECT printed, usage FROM agent_task_events LIMIT 0",
   "SELECT last_used_at, rescues_from FROM agent_runner_file LIMIT 0",
   "SELECT name FROM agent_runners LIMIT 0",
+  "SELECT provider FROM agent_pauses LIMIT 0",
 ];
 
 async function isComplete(connection: Connection): Promise<boolean> {
@@ -136,9 +149,11 @@ export async function ensureSchema(
     ]);
     return "created";
   }
-  const hasOthers = columns.has("agent_task_events.printed") &&
-    columns.has("agent_runner_file.rescues_from") &&
-    columns.has("agent_runners.name");
+  const hasOthers =
+    ADDED_EVENT_COLUMNS.every((name) =>
+      columns.has(`agent_task_events.${name}`)
+    ) && columns.has("agent_runner_file.rescues_from") &&
+    columns.has("agent_runners.name") && columns.has("agent_pauses.provider");
   return hasOthers && missing.length === 0 ? "complete" : "outdated";
 }
 
@@ -156,7 +171,9 @@ export async function upgradeSchema(path: string): Promise<void> {
         `ALTER TABLE agent_tasks ADD COLUMN ${name} ${type}`
       ),
       ...OTHERS,
-      PRINTED_COLUMN,
+      ...ADDED_EVENT_COLUMNS.map((name) =>
+        `ALTER TABLE agent_task_events ADD COLUMN IF NOT EXISTS ${name} TEXT`
+      ),
       ...missing.some(([name]) => name === "questions")
         ? [COUNT_QUESTIONS]
         : [],
@@ -193,7 +210,7 @@ async function readColumns(connection: Connection): Promise<Columns> {
        WHERE database_name = current_database()
          AND schema_name = current_schema()
          AND table_name IN ('agent_tasks', 'agent_task_events',
-           'agent_runner_file', 'agent_runners')`,
+           'agent_runner_file', 'agent_runners', 'agent_pauses')`,
     ) ?? [],
   );
   const has = (name: string) => columns.has(`agent_tasks.${name}`);

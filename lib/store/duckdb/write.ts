@@ -242,10 +242,11 @@ export async function writeEvents(
     runner: column("TEXT", "runner"),
     detail: column("TEXT", "detail"),
     printed: column("TEXT", "printed"),
+    usage: column("TEXT", "usage"),
   });
   await connection.run(
     `INSERT INTO agent_task_events
-       (task_id, kind, attempt, runner, detail, printed, occurred_at)
+       (task_id, kind, attempt, runner, detail, printed, usage, occurred_at)
      SELECT *, ${occurredAt} FROM (SELECT ${rows})`,
     values.list,
   );

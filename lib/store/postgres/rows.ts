@@ -5,6 +5,7 @@
  */
 
 import { printedOf } from "../../task/outcome.ts";
+import { usageOf } from "../../task/usage.ts";
 import { SIMULATED_DETAIL } from "../../task/shown_state.ts";
 import type {
   AgentTask,
@@ -114,19 +115,24 @@ export interface EventRow {
   readonly runner: string | null;
   readonly detail: string | null;
   readonly printed?: string | null;
+  readonly usage: string | null;
 }
 
 /** The columns of an {@linkcode EventRow}, for a SELECT. */
 export const EVENT = `id, xid::text AS xid, task_id AS "taskId", kind,
-  occurred_at AS "occurredAt", attempt, runner, detail`;
+  occurred_at AS "occurredAt", attempt, runner, detail, usage`;
 
 /** Makes an event of its row. */
-export function eventOf({ xid: _, printed, ...row }: EventRow): TaskEvent {
+export function eventOf(
+  { xid: _, printed, usage, ...row }: EventRow,
+): TaskEvent {
   const kept = printedOf(parseTrace(printed ?? null));
+  const used = usageOf(parseTrace(usage));
   return {
     ...row,
     kind: row.kind as TaskEventKind,
     ...kept && { printed: kept },
+    ...used && { usage: used },
   };
 }
 

@@ -51,8 +51,8 @@ const OWN_COLUMNS = {
   come_at: "timestamptz",
 };
 
-/** The columns of the history, as `export` gives them. */
-export const EVENT_COLUMNS = {
+/** The columns that the history had first. */
+const FIRST_EVENT_COLUMNS = {
   id: "bigint NOT NULL GENERATED ALWAYS AS IDENTITY",
   task_id: "uuid NOT NULL",
   kind: "text NOT NULL",
@@ -62,6 +62,9 @@ export const EVENT_COLUMNS = {
   detail: "text",
   printed: "text",
 };
+
+/** The columns of the history, as `export` gives them. */
+export const EVENT_COLUMNS = { ...FIRST_EVENT_COLUMNS, usage: "text" };
 
 const columnsOf = (columns: Readonly<Record<string, string>>) =>
   Object.entries(columns).map((column) => column.join(" "));
@@ -109,7 +112,7 @@ const TASK_INDEXES = [
 /** Each with the id of its transaction: see `events.ts`. Only added to. */
 const EVENTS = [
   `CREATE TABLE agent_task_events (${
-    columnsOf(EVENT_COLUMNS).join(", ")
+    columnsOf(FIRST_EVENT_COLUMNS).join(", ")
   }, xid xid8 NOT NULL DEFAULT pg_current_xact_id())
     WITH (autovacuum_vacuum_insert_scale_factor = 0.05,
       autovacuum_analyze_scale_factor = 0.02)`,
@@ -157,6 +160,24 @@ const RUNNERS = `
     started_at timestamptz NOT NULL,
     seen_at timestamptz NOT NULL,
     draining_at timestamptz)`;
+
+/** What runs used. Few events have it, and sums over days read no other. */
+const USAGE = [
+  `ALTER TABLE agent_task_events ADD COLUMN usage ${EVENT_COLUMNS.usage}`,
+  `CREATE INDEX agent_task_events_usage ON agent_task_events (occurred_at)
+     WHERE usage IS NOT NULL`,
+];
+
+/** Providers that take no tasks just now. See `pauses.ts`. */
+const PAUSES = `
+  CREATE TABLE agent_pauses (
+    provider text NOT NULL,
+    kind text NOT NULL,
+    reason text NOT NULL,
+    since timestamptz NOT NULL,
+    until timestamptz,
+    tries integer NOT NULL,
+    PRIMARY KEY (provider, kind))`;
 
 /** What a trace, which may be any text, can be refused for. */
 const UNREADABLE = "data_exception OR statement_too_complex";
@@ -244,6 +265,7 @@ const STEPS: readonly (readonly string[])[] = [
     RUNNERS,
     VIEW,
   ],
+  [...USAGE, PAUSES],
 ];
 
 /** The version that this program works with. */

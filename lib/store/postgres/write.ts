@@ -172,10 +172,11 @@ export async function writeEvents(
     // In their order: their numbers follow it.
     await connection.run(
       `INSERT INTO agent_task_events
-         (task_id, kind, attempt, runner, detail, printed, occurred_at)
-       SELECT id, kind, attempt, runner, detail, printed, $2
+         (task_id, kind, attempt, runner, detail, printed, usage, occurred_at)
+       SELECT id, kind, attempt, runner, detail, printed, usage, $2
        FROM json_to_recordset($1::json) AS e (id uuid, kind text,
-         attempt integer, runner text, detail text, printed text)`,
+         attempt integer, runner text, detail text, printed text,
+         usage text)`,
       [jsonOf(set), at],
     );
   }

@@ -64,6 +64,7 @@ export class CommandRun implements AsyncDisposable {
       trace: {},
       answers: [],
       progress: (message, fraction) => this.notes.push([message, fraction]),
+      note: () => {},
       output: (line) => {
         this.lines.push(line);
         this.#waiting.get(line)?.();

@@ -38,6 +38,7 @@ export function contextWith(
     trace: {},
     answers: [],
     progress: () => {},
+    note: () => {},
     output: () => {},
     ...given,
   };

@@ -17,6 +17,8 @@ import {
   cancel,
   complete,
   fail,
+  limited,
+  noteInRun,
   noteProgress,
   release,
   retryLater,
@@ -124,6 +126,42 @@ function testOutcomes(test: Test): void {
       "failed",
     ]);
     assertEquals(events.filter((event) => "printed" in event), []);
+  });
+
+  test("record() keeps what a run used, and a limit costs no attempt", async ({ store }) => {
+    const run = await startOne(store);
+    const { id } = run.task;
+    const usage = { input: 12, output: 3.5, costUsd: 0.01, model: "opus" };
+    await record(store, { ...limited(run, { reason: "weekly" }), usage });
+    const task = await taskOf(store, id);
+    assertEquals([task.state, task.attempt], ["running", 0]);
+    assertEquals(task.leaseOwner, null);
+    const [, , ended] = await store.admin.history(id);
+    assertEquals([ended?.kind, ended?.detail], ["limited", "weekly"]);
+    assertEquals(ended?.usage, usage);
+    const { events } = await store.events.after(store.events.first, {
+      limit: 9,
+    });
+    assertEquals(events.map((event) => event.usage), [
+      undefined,
+      undefined,
+      usage,
+    ]);
+  });
+
+  test("record() keeps the session of a run that goes on", async ({ store }) => {
+    const run = await startOne(store);
+    const { id } = run.task;
+    const session = { agent: "claude", id: "s-1", folder: "/w" };
+    await record(
+      store,
+      noteInRun(run, { kind: "session", detail: "claude s-1", session }),
+    );
+    assertEquals((await traceOf(store, id)).session, session);
+    const task = await taskOf(store, id);
+    assertEquals([task.attempt, task.leaseOwner], [1, run.lease.owner]);
+    await record(store, complete(run));
+    assertEquals((await taskOf(store, id)).state, "completed");
   });
 
   test("record() makes a task wait for input, with its attempt spent", async ({ store }) => {

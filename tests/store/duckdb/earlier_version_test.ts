@@ -126,6 +126,8 @@ Deno.test("openDuckDbStore() adds what is missing to an earlier version's databa
   const added = (await readColumns() ?? [])
     .filter((it) => !columns.includes(it));
   assertEquals(added, [
+    ...["provider", "kind", "reason", "since", "until", "tries"]
+      .map((name) => `agent_pauses.${name}`),
     "agent_runner_file.last_used_at",
     "agent_runner_file.rescues_from",
     ...[
@@ -133,12 +135,16 @@ Deno.test("openDuckDbStore() adds what is missing to an earlier version's databa
       ...["seen_at", "draining_at"],
     ].map((name) => `agent_runners.${name}`),
     "agent_task_events.printed",
+    "agent_task_events.usage",
     "agent_tasks.questions",
     "agent_tasks.rescues",
   ]);
   const [tasks = [], events = [], ...others] = after;
   assertEquals(others, before.slice(2));
-  assertEquals(events, before[1]?.map((old) => ({ ...old, printed: null })));
+  assertEquals(
+    events,
+    before[1]?.map((old) => ({ ...old, printed: null, usage: null })),
+  );
   for (const [index, old] of before[0]?.entries() ?? []) {
     const { questions, rescues, attempt, ...rest } = tasks[index] ?? {};
     const { attempt: attemptBefore, ...restBefore } = old;

@@ -1,0 +1,59 @@
+/**
+ * What a run of an agent used.
+ *
+ * @module
+ */
+
+/** Tokens and cost of one run, as far as the agent told them. */
+export type Usage = {
+  /** Tokens read, those from a cache not included. */
+  readonly input?: number;
+  /** Tokens written, those of thoughts included. */
+  readonly output?: number;
+  /** Tokens read from a cache. */
+  readonly cached?: number;
+  /** US dollars. */
+  readonly costUsd?: number;
+  /** The model that did most of it. */
+  readonly model?: string;
+};
+
+const NUMBERS = ["input", "output", "cached", "costUsd"] as const;
+/** The name of a model becomes the label of a metric. */
+const MAX_MODEL_CHARACTERS = 100;
+
+/**
+ * A value as the usage that it is, whoever made it; undefined where nothing of it
+ * is.
+ */
+export function usageOf(value: unknown): Usage | undefined {
+  if (typeof value !== "object" || value === null) return undefined;
+  const given = value as Record<string, unknown>;
+  const numbers = NUMBERS.flatMap((name) => {
+    const number = given[name];
+    const isAmount = typeof number === "number" && Number.isFinite(number) &&
+      number >= 0;
+    return isAmount ? [[name, number]] : [];
+  });
+  if (numbers.length === 0) return undefined;
+  const { model } = given;
+  return {
+    ...Object.fromEntries(numbers),
+    ...typeof model === "string" && model !== "" &&
+      { model: model.slice(0, MAX_MODEL_CHARACTERS) },
+  };
+}
+
+/** Both together; the model is the first one's where it has one. */
+export function addUsage(
+  one: Usage | undefined,
+  other: Usage | undefined,
+): Usage | undefined {
+  if (!one || !other) return one ?? other;
+  const sums = NUMBERS.flatMap((name) =>
+    one[name] === undefined && other[name] === undefined
+      ? []
+      : [[name, (one[name] ?? 0) + (other[name] ?? 0)]]
+  );
+  return { ...other, ...one, ...Object.fromEntries(sums) };
+}
