@@ -13,6 +13,12 @@ import type {
   RunNoteKind,
 } from "../task/task.ts";
 
+/**
+ * What a line of output is: a program's, or what an agent says, does with a tool, or
+ * its CLI tells of itself.
+ */
+export type OutputKind = "stdout" | "stderr" | "text" | "tool" | "notice";
+
 /** What a processor is given beside its task. */
 export interface ProcessorContext {
   /** Aborts when the run must stop: shutdown, cancel, timeout, lost lease. */
@@ -35,8 +41,12 @@ export interface ProcessorContext {
    * too, for its next run. Written soon; never fails.
    */
   note(kind: RunNoteKind, detail: string, session?: AgentSession): void;
-  /** A line that the work prints: to the log at DEBUG, or to who watches. */
-  output(line: string): void;
+  /**
+   * A line that the work prints: to the log at DEBUG, or to who watches.
+   *
+   * @param kind where it comes from. Default: "stdout"
+   */
+  output(line: string, kind?: OutputKind): void;
 }
 
 /** Does the work of the tasks of one provider. */

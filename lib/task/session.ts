@@ -6,6 +6,7 @@
  */
 
 import type { JsonObject } from "./task.ts";
+import { type Usage, usageOf } from "./usage.ts";
 
 /** A session, as a task's trace has it. */
 export type AgentSession = {
@@ -14,6 +15,8 @@ export type AgentSession = {
   readonly id: string;
   /** The folder in which it was begun; most agents find it only there. */
   readonly folder: string;
+  /** What was used in it so far, where the agent tells only that. */
+  readonly used?: Usage;
 };
 
 /** The session of a task; undefined where it has none. */
@@ -21,10 +24,10 @@ export function sessionOf(
   { session }: JsonObject,
 ): AgentSession | undefined {
   if (typeof session !== "object" || session === null) return undefined;
-  const { agent, id, folder } = session as JsonObject;
-  return isText(agent) && isText(id) && isText(folder)
-    ? { agent, id, folder }
-    : undefined;
+  const { agent, id, folder, used } = session as JsonObject;
+  if (!isText(agent) || !isText(id) || !isText(folder)) return undefined;
+  const usage = usageOf(used);
+  return { agent, id, folder, ...usage && { used: usage } };
 }
 
 function isText(value: unknown): value is string {

@@ -473,7 +473,12 @@ export function noteInRun(
     keepsLease: true,
     detail,
     // Not HandsFree's.
-    ...session && { patch: () => ({ session: { ...session } }) },
+    ...session && {
+      patch: () => {
+        const { used, ...rest } = session;
+        return { session: { ...rest, ...used && { used: { ...used } } } };
+      },
+    },
   });
 }
 
