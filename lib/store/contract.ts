@@ -54,6 +54,9 @@ export interface Queue {
    * rest, up to {@linkcode ClaimOptions.ahead}, are held only: a lease, and
    * nothing else of the row changes.
    *
+   * Of a provider that is paused there is none, unless {@linkcode
+   * ClaimOptions.taskId} names it.
+   *
    * A task that a runner died with and that begins its last attempt is taken by
    * itself, by a runner with nothing in hand that claims no other until it is over:
    * others must not fall with it. A task
@@ -84,7 +87,8 @@ export interface Queue {
   /**
    * Applies transitions in their order, several of one task included. Each is
    * fenced: written only while its task has its lease and its state. One that the
-   * store refuses takes no other with it.
+   * store refuses takes no other with it. A {@linkcode Transition.limit} pauses its
+   * provider; where one task was to try, any other end of it ends the pause.
    *
    * @param options.signal ends the wait for the store
    */
@@ -99,9 +103,17 @@ export interface Queue {
   giveBack(leases: readonly Lease[]): Promise<void>;
   /**
    * How long until more becomes claimable, in milliseconds: what was due at
-   * `since`, a {@linkcode Claim.at}, was seen by that claim. Null: never.
+   * `since`, a {@linkcode Claim.at}, was seen by that claim. The end of a pause
+   * counts, but not where it is asked for retries. Null: never.
    */
   untilDue(since: Date, options?: DueOptions): Promise<number | null>;
+  /** Pauses a provider; where it is for that kind already, that is replaced. */
+  pause(provider: string, options: PauseOptions): Promise<void>;
+  /**
+   * Gives the tasks of a provider that wait to another one, some thousand at most.
+   * Returns how many.
+   */
+  handOver(options: HandOverOptions): Promise<number>;
   /**
    * Says that a runner is here, and learns whether it is to drain. What was said a
    * moment ago is not written again, so that it can be asked often. Forgets runners
@@ -179,6 +191,50 @@ export interface Claim {
   readonly hasMore: boolean;
   /** When, by the store's clock. */
   readonly at: Date;
+  /** Which providers are paused, or may have one task that tries. */
+  readonly pauses: readonly Pause[];
+}
+
+/** Why a provider takes no tasks. */
+export const PAUSE_KINDS = ["person", "limit", "budget"] as const;
+
+/** One of {@linkcode PAUSE_KINDS}. */
+export type PauseKind = (typeof PAUSE_KINDS)[number];
+
+/** A provider whose tasks wait; all runners heed it. One of each kind at most. */
+export interface Pause {
+  readonly provider: string;
+  readonly kind: PauseKind;
+  readonly reason: string;
+  readonly since: Date;
+  /**
+   * When it ends; null: when a person says so. A limit does not end then: one task
+   * tries, and when that has ended in any other way, so has the limit.
+   */
+  readonly until: Date | null;
+  /** How often in a row nobody knew when the limit ends. */
+  readonly tries: number;
+}
+
+/** A pause, and what it is for. */
+export interface PauseInfo extends Pause {
+  /** Tasks that wait because of it. */
+  readonly waiting: number;
+}
+
+/** Options for {@linkcode Admin.pause} and {@linkcode Queue.pause}. */
+export interface PauseOptions {
+  readonly kind: PauseKind;
+  readonly reason: string;
+  /** Until it ends, in milliseconds; null: when a person says so. */
+  readonly waitMs: number | null;
+}
+
+/** Options for {@linkcode Queue.handOver}. */
+export interface HandOverOptions {
+  readonly from: string;
+  readonly to: string;
+  readonly reason: string;
 }
 
 /** Options for {@linkcode Queue.endAbandoned}. */
@@ -311,6 +367,12 @@ export interface Admin {
   ): Promise<number>;
   /** Who is there, the one that has been there longest first. */
   runners(): Promise<RunnerInfo[]>;
+  /** Who is paused, by their names. What has ended by itself is not listed. */
+  pauses(): Promise<PauseInfo[]>;
+  /** As {@linkcode Queue.pause}. */
+  pause(provider: string, options: PauseOptions): Promise<void>;
+  /** Ends all pauses of a provider. Returns how many. */
+  resume(provider: string): Promise<number>;
   /**
    * Asks runners to claim no more, to finish what they have in hand, and to end.
    * Returns what came of each, in their order.
@@ -659,6 +721,7 @@ export const DELIVERED_EVENTS = [
   "failed",
   "needs_input",
   "retry_scheduled",
+  "limited",
   "cancelled",
 ] as const satisfies readonly TaskEventKind[];
 

@@ -54,7 +54,7 @@ export function roomOf(
  * The most that there is of both. What only the runner names is one of the others
  * for all runners: together they may be too many, see {@linkcode withinRoom}.
  */
-function smallerRoom(own: Room, global: Room): Room {
+export function smallerRoom(own: Room, global: Room): Room {
   const names = new Set([...own.keys(), ...global.keys()]);
   return new Map(
     [...names].map((name) => {

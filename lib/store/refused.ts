@@ -187,6 +187,6 @@ export async function claimSingly(
       for (const id of error.ids) leftOut.add(id, error);
     }
   }
-  const at = first?.at ?? now();
-  return { tasks, waitsForIdle, hasMore: false, at };
+  const { at = now(), pauses = [] } = first ?? {};
+  return { tasks, waitsForIdle, hasMore: false, at, pauses };
 }

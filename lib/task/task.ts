@@ -264,6 +264,7 @@ export type TaskEventKind =
   | "retry_scheduled"
   | "released"
   | "limited"
+  | "handed_over"
   | "answered"
   | "retried"
   | "cancel_requested"

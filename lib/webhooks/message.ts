@@ -20,6 +20,7 @@ const STATES: Readonly<Record<DeliveredEvent, TaskState>> = {
   failed: "failed",
   needs_input: "needs_input",
   retry_scheduled: "running",
+  limited: "running",
   cancelled: "failed",
 };
 

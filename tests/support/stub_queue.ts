@@ -14,8 +14,11 @@ import {
   type DueOptions,
   type EndedTask,
   type EndOptions,
+  type HandOverOptions,
   type LeaseState,
   OTHERS,
+  type Pause,
+  type PauseOptions,
   type Presence,
   type Preview,
   type Queue,
@@ -74,6 +77,10 @@ export class StubQueue implements Queue {
   isDraining = false;
   /** and who has left. */
   readonly left: string[] = [];
+  /** What each claim tells; tasks are claimed all the same. */
+  pauses: Pause[] = [];
+  /** What was handed over. */
+  readonly handedOver: HandOverOptions[] = [];
   /** Tasks whose rows can't be written. */
   readonly refused = new Set<string>();
   /** Tasks whose rows somebody else writes, for as long as they are here. */
@@ -218,7 +225,8 @@ export class StubQueue implements Queue {
     const due = this.#claimable(options);
     const isAlone = limit > 0 && due[0] && this.suspects.has(due[0].id);
     if (isAlone && !options.isIdle) {
-      return { tasks: [], waitsForIdle: true, hasMore: false, at };
+      const { pauses } = this;
+      return { tasks: [], waitsForIdle: true, hasMore: false, at, pauses };
     }
     const wanted = isAlone
       ? due.slice(0, 1)
@@ -237,7 +245,8 @@ export class StubQueue implements Queue {
     ];
     const isLeftOut = ({ id }: Row) => !isAlone && this.suspects.has(id);
     const waitsForIdle = due.slice(0, limit).some(isLeftOut);
-    return { tasks, waitsForIdle, hasMore: false, at };
+    const { pauses } = this;
+    return { tasks, waitsForIdle, hasMore: false, at, pauses };
   }
 
   #claimable({ providers, providerRoom, taskId }: ClaimOptions): Row[] {
@@ -401,6 +410,25 @@ export class StubQueue implements Queue {
   ): Promise<void> {
     await this.#meet("leave", signal);
     this.left.push(name);
+  }
+
+  pause(
+    provider: string,
+    { kind, reason, waitMs }: PauseOptions,
+  ): Promise<void> {
+    const since = this.#clock.now();
+    const until = waitMs === null ? null : new Date(since.getTime() + waitMs);
+    this.pauses.push({ provider, kind, reason, since, until, tries: 0 });
+    return Promise.resolve();
+  }
+
+  handOver(options: HandOverOptions): Promise<number> {
+    this.handedOver.push(options);
+    const waiting = [...this.rows.values()].filter(({ provider, state }) =>
+      provider === options.from && state === "created"
+    );
+    for (const { id } of waiting) this.change(id, { provider: options.to });
+    return Promise.resolve(waiting.length);
   }
 
   preview(): Promise<Preview> {

@@ -29,6 +29,7 @@ import {
 import { addHealthRoutes } from "./health_routes.ts";
 import { Problem, secured } from "./responses.ts";
 import { createApi, type Service } from "./routing.ts";
+import { addPauseRoutes } from "./pause_routes.ts";
 import { addRunnerRoutes } from "./runner_routes.ts";
 import { addSessionRoutes } from "./session_routes.ts";
 import { addStatsRoutes } from "./stats_routes.ts";
@@ -93,6 +94,7 @@ export function createApp(service: Service, options: AppOptions): OpenAPIHono {
   addTaskRoutes(api, service);
   addStatsRoutes(api, service);
   addRunnerRoutes(api, service);
+  addPauseRoutes(api, service);
   addFileRoutes(api, service);
   addEventRoutes(api, service, options.stop);
   addSessionRoutes(api, service);

@@ -239,7 +239,8 @@ export const eventSchema = z.object({
   task_id: uuid,
   kind: z.string().openapi({
     description: "created, started, progress, completed, failed, " +
-      "needs_input, retry_scheduled, released, limited, answered, retried, " +
+      "needs_input, retry_scheduled, released, limited, handed_over, " +
+      "answered, retried, " +
       `cancel_requested, cancelled; in a run ${RUN_NOTES.join(", ")}`,
   }),
   occurred_at: time,

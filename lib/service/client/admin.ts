@@ -22,6 +22,8 @@ import {
   type Overview,
   type OverviewOptions,
   type PageOptions,
+  type PauseInfo,
+  type PauseOptions,
   type PruneCount,
   type Pruned,
   type RetryResult,
@@ -68,6 +70,8 @@ import {
   taskSchema,
   wholePageSchema,
 } from "../api/task_schemas.ts";
+import { pausesSchema, resumedSchema } from "../api/pause_schemas.ts";
+import { pauseFromJson } from "../pause_json.ts";
 import { runnerFromJson } from "../runner_json.ts";
 import { Api, type ApiOptions, Refusal } from "./api.ts";
 import { createTasks } from "./create.ts";
@@ -288,6 +292,26 @@ class ServiceAdmin implements Admin, Disposable {
   async runners(): Promise<RunnerInfo[]> {
     const found = await this.#api.json("api/v1/runners", runnersSchema);
     return found.runners.map(runnerFromJson);
+  }
+
+  async pauses(): Promise<PauseInfo[]> {
+    const found = await this.#api.json("api/v1/pauses", pausesSchema);
+    return found.pauses.map(pauseFromJson);
+  }
+
+  async pause(
+    provider: string,
+    { reason, waitMs }: PauseOptions,
+  ): Promise<void> {
+    const seconds = waitMs === null ? null : waitMs / 1_000;
+    const request = { body: { provider, reason, seconds } };
+    await this.#api.json("api/v1/pauses", pausesSchema, request);
+  }
+
+  async resume(provider: string): Promise<number> {
+    const request = { body: { provider } };
+    const path = "api/v1/pauses/resume";
+    return (await this.#api.json(path, resumedSchema, request)).ended;
   }
 
   drain(names: readonly string[]): Promise<DrainResult[]> {

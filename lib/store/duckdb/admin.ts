@@ -20,6 +20,8 @@ import {
   type Overview,
   type OverviewOptions,
   type PageOptions,
+  type PauseInfo,
+  type PauseOptions,
   type PruneCount,
   type Pruned,
   type RetryResult,
@@ -43,6 +45,7 @@ import { chooseTasks, countTasks, readPage, readTasks } from "./read_tasks.ts";
 import { answerTasks, cancelTasks, IS_CANCELLABLE } from "./requests.ts";
 import { awaitsAttempt, NEVER_RETRIED, retryTasks } from "./retry.ts";
 import { HISTORY_COLUMNS } from "./rows.ts";
+import { pauseProvider, readPauseInfos, resumeProvider } from "./pauses.ts";
 import { drainRunners, readRunners } from "./runners.ts";
 import { readStats } from "./stats.ts";
 
@@ -175,6 +178,27 @@ export class DuckDbAdmin implements Admin {
 
   runners(): Promise<RunnerInfo[]> {
     return this.#transaction((connection, at) => readRunners(connection, at));
+  }
+
+  pauses(): Promise<PauseInfo[]> {
+    return this.#transaction((connection, at) =>
+      readPauseInfos(connection, at)
+    );
+  }
+
+  async pause(provider: string, options: PauseOptions): Promise<void> {
+    await this.#transaction((connection, at) =>
+      pauseProvider(connection, provider, { ...options, at })
+    );
+    this.#database.announce();
+  }
+
+  async resume(provider: string): Promise<number> {
+    const count = await this.#transaction((connection) =>
+      resumeProvider(connection, provider)
+    );
+    this.#database.announce();
+    return count;
   }
 
   async drain(names: readonly string[]): Promise<DrainResult[]> {

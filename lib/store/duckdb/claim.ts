@@ -7,7 +7,12 @@
 import type { ClaimedTask } from "../../task/task.ts";
 import { begin } from "../../task/transitions.ts";
 import { Changes } from "../changes.ts";
-import { type Claim, type ClaimOptions, OTHERS } from "../contract.ts";
+import {
+  type Claim,
+  type ClaimOptions,
+  OTHERS,
+  type Pause,
+} from "../contract.ts";
 import {
   globalRoomOf,
   type Room,
@@ -16,7 +21,9 @@ import {
   sureRoom,
   withinRoom,
 } from "../decisions.ts";
+import { roomBeside } from "../pauses.ts";
 import type { Connection } from "./connection.ts";
+import { readPauses } from "./pauses.ts";
 import {
   fittingRows,
   HELD_ROW,
@@ -92,7 +99,7 @@ interface LeaseOptions extends ClaimTasksOptions {
 export async function claimTasks(
   connection: Connection,
   given: ClaimTasksOptions,
-): Promise<Claim> {
+): Promise<Omit<Claim, "pauses">> {
   const { now: at, limit, ahead = 0 } = given;
   const options = {
     ...given,
@@ -127,7 +134,7 @@ interface Candidate extends HeldRow {
 async function beginTasks(
   connection: Connection,
   options: LeaseOptions,
-): Promise<Omit<Claim, "at">> {
+): Promise<Omit<Claim, "at" | "pauses">> {
   const { now, isIdle = false, leaseId, owner, expiresAt } = options;
   const found = await findCandidates(connection, options);
   const candidates = withinRoom(
@@ -290,13 +297,21 @@ async function hold(
   return await changeRows(connection, [], { sql, values });
 }
 
-/** The room that all runners together leave; undefined where nothing is limited. */
+/** What all runners together leave. */
+interface GlobalRoom {
+  readonly pauses: readonly Pause[];
+  /** Undefined where nothing is limited. */
+  readonly room: Room | undefined;
+}
+
+/** The room that all runners together leave. */
 export async function readGlobalRoom(
   connection: Connection,
-  { globalLimits }: ClaimOptions,
+  { globalLimits, taskId }: ClaimOptions,
   now: Date,
-): Promise<Room | undefined> {
-  if (!globalLimits) return undefined;
+): Promise<GlobalRoom> {
+  const pauses = taskId === undefined ? await readPauses(connection, now) : [];
+  if (!globalLimits && pauses.length === 0) return { pauses, room: undefined };
   const values = new Values();
   const rows = await connection.json<[string, number][]>(
     `SELECT to_json(list([provider::JSON, count::JSON])) FROM (
@@ -305,7 +320,12 @@ export async function readGlobalRoom(
        GROUP BY ALL)`,
     values.list,
   );
-  return globalRoomOf(globalLimits, new Map(rows ?? []));
+  const inHand = new Map(rows ?? []);
+  const limits = globalLimits && globalRoomOf(globalLimits, inHand);
+  return {
+    pauses,
+    room: roomBeside(pauses, { room: limits, inHand, at: now }),
+  };
 }
 
 /** Holds for a row of one of the providers, given as a JSON list. */

@@ -11,7 +11,10 @@ import type {
   DueOptions,
   EndedTask,
   EndOptions,
+  HandOverOptions,
   LeaseState,
+  Pause,
+  PauseOptions,
   Presence,
   Preview,
   PreviewOptions,
@@ -37,6 +40,7 @@ import type { Connection } from "./connection.ts";
 import type { Database, TransactionOptions } from "./database.ts";
 import { Grace, GraceWait, hasLeases } from "./grace.ts";
 import { Frontier } from "./places.ts";
+import { handOver, noteLimits, pauseProvider } from "./pauses.ts";
 import { previewClaim } from "./preview.ts";
 import { HELD_ROW, heldOf, type HeldRow } from "./rows.ts";
 import { forgetRunner, notePresence, readPresence } from "./runners.ts";
@@ -61,6 +65,8 @@ export class DuckDbQueue implements Queue {
   readonly #frontier = new Frontier();
   readonly #parts: RecordParts;
   readonly #leftOut: LeftOut;
+  /** As the last claim found them. */
+  #pauses: readonly Pause[] = [];
 
   constructor(database: Database, options: DuckDbQueueOptions) {
     this.#database = database;
@@ -90,15 +96,18 @@ export class DuckDbQueue implements Queue {
       options,
       async (connection, now) => {
         try {
+          const global = await readGlobalRoom(connection, options, now);
+          const { pauses } = global;
           const claim = await claimTasks(connection, {
             ...options,
             now,
-            globalRoom: await readGlobalRoom(connection, options, now),
+            globalRoom: global.room,
             except: this.#leftOut.ids,
             frontier: this.#frontierOf(),
           });
           await this.#keepIfAlone(connection, owner, now);
-          return claim;
+          this.#pauses = pauses;
+          return { ...claim, pauses };
         } catch (error) {
           throw refusalOf(error, []);
         }
@@ -108,6 +117,7 @@ export class DuckDbQueue implements Queue {
       waitsForIdle: false,
       hasMore: false,
       at: this.#database.now(),
+      pauses: this.#pauses,
     };
   }
 
@@ -201,10 +211,12 @@ export class DuckDbQueue implements Queue {
     return await this.#parts.record(
       transitions,
       (part) =>
-        this.#transaction(async (connection, at) => ({
-          at,
-          results: await writeTransitions(connection, part, at),
-        }), options),
+        this.#transaction(async (connection, at) => {
+          const results = await writeTransitions(connection, part, at);
+          const isTrying = this.#pauses.length > 0;
+          await noteLimits(connection, part, { results, at, isTrying });
+          return { at, results };
+        }, options),
     );
   }
 
@@ -236,7 +248,9 @@ export class DuckDbQueue implements Queue {
            FROM agent_tasks
            WHERE status IN ('created', 'running', 'needs_input')
              AND (NOT $2::BOOLEAN OR status = 'running' AND lease_id IS NULL)
-             AND ($3::TEXT IS NULL OR ${isOneOf("$3")}))
+             AND ($3::TEXT IS NULL OR ${isOneOf("$3")})
+           UNION ALL
+           SELECT until FROM agent_pauses WHERE NOT $2::BOOLEAN)
          WHERE due > $1::TIMESTAMPTZ`,
         [
           since.toISOString(),
@@ -247,6 +261,18 @@ export class DuckDbQueue implements Queue {
       const now = this.#database.now().getTime();
       return due === null ? null : Math.max(0, due - now);
     });
+  }
+
+  pause(provider: string, options: PauseOptions): Promise<void> {
+    return this.#transaction((connection, at) =>
+      pauseProvider(connection, provider, { ...options, at })
+    );
+  }
+
+  handOver(options: HandOverOptions): Promise<number> {
+    return this.#transaction((connection, at) =>
+      handOver(connection, { ...options, at })
+    );
   }
 
   async present(

@@ -20,6 +20,8 @@ import {
   type Overview,
   type OverviewOptions,
   type PageOptions,
+  type PauseInfo,
+  type PauseOptions,
   type PruneCount,
   type Pruned,
   type RetryResult,
@@ -42,6 +44,7 @@ import { chooseTasks, countTasks, readPage, readTasks } from "./read_tasks.ts";
 import { answerTasks, cancelTasks, IS_CANCELLABLE } from "./requests.ts";
 import { awaitsAttempt, NEVER_RETRIED, retryTasks } from "./retry.ts";
 import { EVENT, eventOf, type EventRow } from "./rows.ts";
+import { pauseProvider, readPauseInfos, resumeProvider } from "./pauses.ts";
 import { drainRunners, readRunners } from "./runners.ts";
 import { readStats } from "./stats.ts";
 
@@ -172,6 +175,28 @@ export class PostgresAdmin implements Admin {
 
   runners(): Promise<RunnerInfo[]> {
     return this.#read((connection, at) => readRunners(connection, at));
+  }
+
+  pauses(): Promise<PauseInfo[]> {
+    return this.#read((connection, at) => readPauseInfos(connection, at));
+  }
+
+  async pause(provider: string, options: PauseOptions): Promise<void> {
+    await this.#database.transaction(
+      (connection, at) =>
+        pauseProvider(connection, provider, { ...options, at }),
+      { wakes: "tasks" },
+    );
+    this.#database.announcements.tellQueue();
+  }
+
+  async resume(provider: string): Promise<number> {
+    const count = await this.#database.transaction(
+      (connection) => resumeProvider(connection, provider),
+      { wakes: "tasks" },
+    );
+    this.#database.announcements.tellQueue();
+    return count;
   }
 
   async drain(names: readonly string[]): Promise<DrainResult[]> {

@@ -7,14 +7,16 @@
 import type { ClaimedTask } from "../../task/task.ts";
 import { begin } from "../../task/transitions.ts";
 import { Changes } from "../changes.ts";
-import type { Claim, ClaimOptions } from "../contract.ts";
+import type { Claim, ClaimOptions, Pause } from "../contract.ts";
 import { globalRoomOf, type Room, roomAfter } from "../decisions.ts";
+import { roomBeside, tryingIn } from "../pauses.ts";
 import {
   type CandidateOptions,
   findCandidates,
   noteDue,
 } from "./candidates.ts";
 import type { Connection } from "./connection.ts";
+import { readPauses } from "./pauses.ts";
 import { HELD, heldOf, type HeldRow, jsonOf, uuids } from "./rows.ts";
 import { changing, writeChanges } from "./write.ts";
 
@@ -23,6 +25,7 @@ const LIMIT_LOCK = 7_311_650;
 
 /** What all runners together leave, as one of them sees it in a claim. */
 export interface GlobalRoom {
+  readonly pauses: readonly Pause[];
   /** Undefined where nothing is limited. */
   readonly room: Room | undefined;
   /** Somebody else claims with a limit just now: then there is no room for that. */
@@ -35,12 +38,16 @@ export interface GlobalRoom {
  */
 export async function readGlobalRoom(
   connection: Connection,
-  { globalLimits }: ClaimOptions,
+  { globalLimits, taskId }: ClaimOptions,
   at: Date,
 ): Promise<GlobalRoom> {
-  if (!globalLimits) return { room: undefined, isContended: false };
-  const limited = [...globalLimits.keys()]
-    .filter((name) => Number.isFinite(globalLimits.get(name)));
+  const pauses = taskId === undefined ? await readPauses(connection, at) : [];
+  if (!globalLimits && pauses.length === 0) {
+    return { pauses, room: undefined, isContended: false };
+  }
+  const limited = [...globalLimits ?? []]
+    .filter(([, limit]) => Number.isFinite(limit)).map(([name]) => name)
+    .concat(tryingIn(pauses, at));
   const locks = await connection.rows<{ name: string; has: boolean }>(
     `SELECT name, pg_try_advisory_xact_lock(${LIMIT_LOCK},
        hashtext(current_schema() || '/' || name)) AS has
@@ -53,11 +60,14 @@ export async function readGlobalRoom(
      GROUP BY provider`,
     [at],
   );
-  const counts = new Map(rows.map(({ provider, count }) => [provider, count]));
-  const room = new Map(globalRoomOf(globalLimits, counts));
+  const inHand = new Map(rows.map(({ provider, count }) => [provider, count]));
+  const limits = globalLimits && globalRoomOf(globalLimits, inHand);
+  const room = new Map(
+    roomBeside(pauses, { room: limits, inHand, at }),
+  );
   const taken = locks.filter(({ has }) => !has);
   for (const { name } of taken) room.set(name, 0);
-  return { room, isContended: taken.length > 0 };
+  return { pauses, room, isContended: taken.length > 0 };
 }
 
 interface LeaseOptions extends CandidateOptions {
@@ -76,7 +86,7 @@ const NOTHING = { tasks: [], waitsForIdle: false, hasMore: false };
 export async function claimTasks(
   connection: Connection,
   given: CandidateOptions,
-): Promise<Claim> {
+): Promise<Omit<Claim, "pauses">> {
   const { at, limit, ahead = 0 } = given;
   const options = {
     ...given,
@@ -107,7 +117,7 @@ export async function claimTasks(
 async function beginTasks(
   connection: Connection,
   options: LeaseOptions,
-): Promise<Omit<Claim, "at">> {
+): Promise<Omit<Claim, "at" | "pauses">> {
   const { at, isIdle = false, leaseId, owner, expiresAt } = options;
   const { chosen: found, hasMore } = await findCandidates(connection, options);
   const [first] = found;

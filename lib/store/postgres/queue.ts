@@ -12,7 +12,10 @@ import type {
   DueOptions,
   EndedTask,
   EndOptions,
+  HandOverOptions,
   LeaseState,
+  Pause,
+  PauseOptions,
   Presence,
   Preview,
   PreviewOptions,
@@ -31,6 +34,7 @@ import { hasCandidates, IS_DEAD, IS_FREE } from "./candidates.ts";
 import { claimTasks, readGlobalRoom } from "./claim.ts";
 import type { Connection } from "./connection.ts";
 import type { Database } from "./database.ts";
+import { handOver, noteLimits, pauseProvider } from "./pauses.ts";
 import { previewClaim } from "./preview.ts";
 import { HELD, heldOf, type HeldRow, isOneOf, jsonOf, uuids } from "./rows.ts";
 import { forgetRunner, notePresence } from "./runners.ts";
@@ -60,6 +64,9 @@ export class PostgresQueue implements Queue {
   readonly #database: Database;
   readonly #parts: RecordParts;
   readonly #leftOut: LeftOut;
+  /** As the last claim found them. */
+  #pauses: readonly Pause[] = [];
+
   constructor(database: Database, { onProblem }: PostgresQueueOptions) {
     this.#database = database;
     this.#parts = new RecordParts(() => database.clock.now());
@@ -83,14 +90,17 @@ export class PostgresQueue implements Queue {
     const { signal } = options;
     const except = this.#leftOut.ids;
     const { announcements } = this.#database;
-    announcements.sharesRoom = options.globalLimits !== undefined;
     for (let tries = 1;; tries++) {
       const { claim, isContended, isLimited } = await this.#database
         .transaction(
           async (connection, at) => {
             const global = await readGlobalRoom(connection, options, at);
             const wanted = { ...options, at, except, globalRoom: global.room };
-            const claim = await claimTasks(connection, wanted);
+            const { pauses } = global;
+            const claim = {
+              ...await claimTasks(connection, wanted),
+              pauses,
+            };
             const isEmpty = claim.tasks.length === 0 && !claim.waitsForIdle;
             const isWanting = isEmpty && options.limit > 0;
             const isLimited = isWanting && global.isContended;
@@ -101,6 +111,9 @@ export class PostgresQueue implements Queue {
           },
           { signal, isFirst: true },
         );
+      this.#pauses = claim.pauses;
+      announcements.sharesRoom = options.globalLimits !== undefined ||
+        claim.pauses.length > 0;
       const isAgain = isContended || isLimited && tries <= LIMITED_TRIES;
       if (isLimited && !isAgain) this.#lookAgainSoon();
       if (!isAgain || signal?.aborted) return claim;
@@ -227,10 +240,13 @@ export class PostgresQueue implements Queue {
       transitions,
       (part) =>
         this.#database.transaction(
-          async (connection, at) => ({
-            at,
-            results: await writeTransitions(connection, part, at),
-          }),
+          async (connection, at) => {
+            const results = await writeTransitions(connection, part, at);
+            const isTrying = this.#pauses.length > 0;
+            const noted = { results, at, isTrying };
+            await noteLimits(connection, part, noted);
+            return { at, results };
+          },
           { signal, wakes: isOthers ? "tasks" : "events", isFirst: true },
         ),
     );
@@ -272,12 +288,29 @@ export class PostgresQueue implements Queue {
            SELECT min(greatest(run_at, lease_expires_at)) FROM agent_tasks
            WHERE lease_id IS NOT NULL AND status IN ('created', 'running')
              AND greatest(run_at, lease_expires_at) > $1::timestamptz
-             AND ${isAsked})) AS due`,
+             AND ${isAsked}), (
+           SELECT min(until) FROM agent_pauses
+           WHERE until > $1::timestamptz AND NOT $2::boolean)) AS due`,
         [since, isRetry, providers ? jsonOf(providers) : null],
       );
       const due = row?.due?.getTime();
       return due === undefined ? null : Math.max(0, due - at.getTime());
     }, { isFirst: true });
+  }
+
+  pause(provider: string, options: PauseOptions): Promise<void> {
+    return this.#database.transaction(
+      (connection, at) =>
+        pauseProvider(connection, provider, { ...options, at }),
+      { wakes: "tasks", isFirst: true },
+    );
+  }
+
+  handOver(options: HandOverOptions): Promise<number> {
+    return this.#database.transaction(
+      (connection, at) => handOver(connection, { ...options, at }),
+      { wakes: "tasks", isFirst: true },
+    );
   }
 
   async present(

@@ -17,6 +17,7 @@ import { testArchive } from "./archive.ts";
 import { testChanges } from "./changes.ts";
 import { testEvents } from "./events.ts";
 import { testOutbox } from "./outbox.ts";
+import { testPauses } from "./pauses.ts";
 import { testAhead } from "./queue_ahead.ts";
 import { testClaim } from "./queue_claim.ts";
 import { testDue } from "./queue_due.ts";
@@ -38,6 +39,7 @@ const SUITES = {
     testTraces,
     testHeartbeat,
     testDue,
+    testPauses,
   ],
   admin: [
     testCreate,

@@ -20,6 +20,7 @@ const KINDS = {
   retry_scheduled: ["retry", "Retry scheduled"],
   retried: ["retry", "Retried"],
   released: ["created", "Released by its runner"],
+  handed_over: ["retry", "Given to another provider"],
   limited: ["retry", "Waits for its provider's limit"],
   session: ["answer", "Session"],
   session_lost: ["retry", "Session lost, began anew"],

@@ -1,0 +1,179 @@
+/**
+ * Providers that take no tasks just now.
+ *
+ * @module
+ */
+
+import type { Transition } from "../../task/task.ts";
+import type {
+  HandOverOptions,
+  Pause,
+  PauseInfo,
+  PauseOptions,
+} from "../contract.ts";
+import {
+  limitsMet,
+  pauseAfter,
+  pauseStateAt,
+  unlimitedTasks,
+} from "../pauses.ts";
+import { isFree } from "./claim.ts";
+import type { Connection } from "./connection.ts";
+import { Values } from "./values.ts";
+import { changeRows, writeEvents } from "./write.ts";
+
+/** A pause as its query gives it. */
+type PauseRow = Omit<PauseInfo, "since" | "until"> & {
+  readonly sinceMs: number;
+  readonly untilMs: number | null;
+};
+
+/** Handed over in one transaction. */
+const MOST_HANDED_OVER = 5_000;
+
+const FIELDS = `provider: provider, kind: kind, reason: reason, tries: tries,
+  sinceMs: epoch_ms(since), untilMs: epoch_ms(until)`;
+
+/** The pauses that are not over, and the limits that may be. */
+export async function readPauses(
+  connection: Connection,
+  at: Date,
+): Promise<Pause[]> {
+  const rows = await connection.json<Omit<PauseRow, "waiting">[]>(
+    `SELECT to_json(list({${FIELDS}} ORDER BY provider, kind))
+     FROM agent_pauses`,
+  ) ?? [];
+  return rows.map(pauseOf).filter((it) => pauseStateAt(it, at));
+}
+
+/** The same, with how many tasks wait. */
+export async function readPauseInfos(
+  connection: Connection,
+  at: Date,
+): Promise<PauseInfo[]> {
+  const rows = await connection.json<PauseRow[]>(
+    `SELECT to_json(list({${FIELDS}, waiting: coalesce(waiting, 0)}
+       ORDER BY provider, kind))
+     FROM agent_pauses LEFT JOIN (
+       SELECT provider, count(*) AS waiting FROM agent_tasks
+       WHERE status IN ('created', 'running') AND ${isFree("$1::TIMESTAMPTZ")}
+       GROUP BY ALL) USING (provider)`,
+    [at.toISOString()],
+  ) ?? [];
+  return rows.map((row) => ({ ...pauseOf(row), waiting: row.waiting }))
+    .filter((it) => pauseStateAt(it, at));
+}
+
+function pauseOf(
+  { provider, kind, reason, tries, sinceMs, untilMs }: Omit<
+    PauseRow,
+    "waiting"
+  >,
+): Pause {
+  return {
+    ...{ provider, kind, reason, tries, since: new Date(sinceMs) },
+    until: untilMs === null ? null : new Date(untilMs),
+  };
+}
+
+/** Pauses a provider. */
+export async function pauseProvider(
+  connection: Connection,
+  provider: string,
+  { kind, reason, waitMs, at }: PauseOptions & { readonly at: Date },
+): Promise<void> {
+  const until = waitMs === null ? null : new Date(at.getTime() + waitMs);
+  await write(connection, {
+    ...{ provider, kind, reason, since: at, until, tries: 0 },
+  });
+}
+
+async function write(connection: Connection, pause: Pause): Promise<void> {
+  const { provider, kind, reason, since, until, tries } = pause;
+  await connection.run(
+    "DELETE FROM agent_pauses WHERE provider = $1 AND kind = $2",
+    [provider, kind],
+  );
+  await connection.run(
+    `INSERT INTO agent_pauses (provider, kind, reason, since, until, tries)
+     VALUES ($1, $2, $3, $4::TIMESTAMPTZ, $5::TIMESTAMPTZ, $6)`,
+    [
+      ...[provider, kind, reason, since.toISOString()],
+      ...[until?.toISOString() ?? null, tries],
+    ],
+  );
+}
+
+/** Ends all pauses of a provider. Returns how many. */
+export function resumeProvider(
+  connection: Connection,
+  provider: string,
+): Promise<number> {
+  return connection.run("DELETE FROM agent_pauses WHERE provider = $1", [
+    provider,
+  ]);
+}
+
+/**
+ * Notes what runs have come to: the limits that they met, and those that are over.
+ *
+ * @param isTrying There is a provider of which one task was to try
+ */
+export async function noteLimits(
+  connection: Connection,
+  transitions: readonly Transition[],
+  { results, at, isTrying }: {
+    readonly results: readonly unknown[];
+    readonly at: Date;
+    readonly isTrying: boolean;
+  },
+): Promise<void> {
+  for (const limit of limitsMet(transitions, results)) {
+    const row = await connection.json<Omit<PauseRow, "waiting">>(
+      `SELECT to_json({${FIELDS}}) FROM agent_pauses
+       WHERE provider = $1 AND kind = 'limit'`,
+      [limit.provider],
+    );
+    const before = row ? pauseOf(row) : undefined;
+    await write(connection, pauseAfter(limit, { before, at }));
+  }
+  const ids = isTrying ? unlimitedTasks(transitions, results) : [];
+  if (ids.length === 0) return;
+  const values = new Values();
+  await connection.run(
+    `DELETE FROM agent_pauses
+     WHERE kind = 'limit' AND until <= ${values.time(at)}
+       AND provider IN (SELECT provider FROM agent_tasks
+         WHERE id IN (SELECT ${values.ids(ids)}))`,
+    values.list,
+  );
+}
+
+/** Gives what waits of one provider to another. Returns how many. */
+export async function handOver(
+  connection: Connection,
+  { from, to, reason, at }: HandOverOptions & { readonly at: Date },
+): Promise<number> {
+  const rows = await connection.json<{ id: string; attempt: number }[]>(
+    `SELECT to_json(list({id: id, attempt: coalesce(attempt, 0)})) FROM (
+       SELECT id, attempt FROM agent_tasks
+       WHERE provider = $2 AND status IN ('created', 'running')
+         AND cancel_requested_at IS NULL AND ${isFree("$1::TIMESTAMPTZ")}
+         AND (lease_id IS NULL OR status = 'created')
+       LIMIT ${MOST_HANDED_OVER})`,
+    [at.toISOString(), from],
+  ) ?? [];
+  if (rows.length === 0) return 0;
+  const ids = rows.map(({ id }) => id);
+  const values = new Values();
+  const sql = `UPDATE agent_tasks SET provider = ${values.bind(to)},
+      updated_at = ${values.time(at)} WHERE id IN (SELECT ${values.ids(ids)})`;
+  await changeRows(connection, ids, { sql, values });
+  const detail = `${from} → ${to}: ${reason}`;
+  await writeEvents(
+    connection,
+    rows.map((row) => ({ ...row, kind: "handed_over" as const, detail })),
+    at,
+  );
+  return rows.length;
+}

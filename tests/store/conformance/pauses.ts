@@ -1,0 +1,240 @@
+/**
+ * Providers that are paused: by a person, by a limit that a run met.
+ *
+ * @module
+ */
+
+import { assertEquals } from "@std/assert";
+import type { Store } from "../../../lib/store/contract.ts";
+import type { ClaimedTask } from "../../../lib/task/task.ts";
+import {
+  cancel,
+  complete,
+  fail,
+  limited,
+  release,
+  retryLater,
+} from "../../../lib/task/transitions.ts";
+import {
+  claim,
+  claimOne,
+  create,
+  createMany,
+  createOne,
+  HOUR,
+  idsOf,
+  later,
+  MINUTE,
+  minutes,
+  nth,
+  record,
+  type StoreUnderTest,
+  taskOf,
+  type Test,
+} from "./subject.ts";
+
+const PERSON = { kind: "person", reason: "Look first", waitMs: null } as const;
+const CLAUDE = { provider: "claude" };
+
+/** Until a pause ends, in minutes; null for never. */
+async function minutesLeft(
+  { store, now }: StoreUnderTest,
+): Promise<(number | null)[]> {
+  const at = await now();
+  return (await store.admin.pauses()).map(({ until }) =>
+    until && minutes(+until - +at)
+  );
+}
+
+async function isPaused({ admin }: Store): Promise<boolean> {
+  return (await admin.pauses()).length > 0;
+}
+
+/** Runs into a limit that ends then. */
+async function meetLimit(
+  store: Store,
+  waitMs: number | undefined,
+): Promise<ClaimedTask> {
+  const run = await claimOne(store, { limit: 1 });
+  await record(store, limited(run, { reason: "weekly", waitMs }));
+  return run;
+}
+
+export function testPauses(test: Test): void {
+  test("claim() leaves the tasks of a paused provider, those held ahead too", async ({ store }) => {
+    const [a, b, c] = await create(store, [CLAUDE, {}, CLAUDE]);
+    await store.admin.pause("claude", PERSON);
+    const claimed = await claim(store, { limit: 1, ahead: 5 });
+    assertEquals(idsOf(claimed), [b]);
+    assertEquals(
+      claimed.pauses.map(({ provider, kind, reason, until }) => (
+        { provider, kind, reason, until }
+      )),
+      [{
+        ...CLAUDE,
+        kind: "person",
+        reason: "Look first",
+        until: null,
+      }],
+    );
+    assertEquals(idsOf(await claim(store, { ahead: 5 })), []);
+    assertEquals(await store.admin.resume("claude"), 1);
+    assertEquals(await store.admin.resume("claude"), 0);
+    assertEquals(idsOf(await claim(store)), [a, c]);
+  });
+
+  test("claim() takes a task that is named though its provider is paused", async ({ store }) => {
+    const taskId = await createOne(store, CLAUDE);
+    await store.admin.pause("claude", PERSON);
+    assertEquals(idsOf(await claim(store, { taskId })), [taskId]);
+  });
+
+  test("claim() heeds a pause beside the limits of the runner and of all", async ({ store }) => {
+    await createMany(store, 3, CLAUDE);
+    const others = await createMany(store, 3);
+    await store.admin.pause("claude", PERSON);
+    const one = await claim(store, {
+      providerRoom: new Map([["simulate", 2], ["claude", 3]]),
+    });
+    assertEquals(idsOf(one), others.slice(0, 2));
+    const two = await claim(store, { globalLimits: new Map([["*", 3]]) });
+    assertEquals(idsOf(two), others.slice(2));
+  });
+
+  test("pauses() lists who is paused, with what waits, by their names", async (subject) => {
+    const { store } = subject;
+    await createMany(store, 2, CLAUDE);
+    await claimOne(store, { limit: 1 });
+    await createOne(store, { provider: "é 🦆" });
+    await store.queue.pause("é 🦆", { ...PERSON, waitMs: HOUR });
+    await store.admin.pause("claude", PERSON);
+    await store.admin.pause("claude", { ...PERSON, reason: "Again" });
+    const found = await store.admin.pauses();
+    assertEquals(
+      found.map(({ provider, reason, waiting }) => [provider, reason, waiting]),
+      [["claude", "Again", 1], ["é 🦆", "Look first", 1]],
+    );
+    assertEquals(await minutesLeft(subject), [null, 60]);
+  });
+
+  test("a pause ends by itself at its time, and untilDue() knows it", async ({ store, elapse, now }) => {
+    const id = await createOne(store, CLAUDE);
+    await store.admin.pause("claude", { ...PERSON, waitMs: HOUR });
+    const { at } = await claim(store);
+    const { queue } = store;
+    assertEquals(minutes(await queue.untilDue(at)), 60);
+    assertEquals(await queue.untilDue(at, { isRetry: true }), null);
+    assertEquals(await queue.untilDue(later(await now(), 2 * HOUR)), null);
+    await elapse(HOUR);
+    assertEquals(await isPaused(store), false);
+    assertEquals(idsOf(await claim(store)), [id]);
+  });
+
+  test("record() pauses the provider of a run that met a limit, for all", async (subject) => {
+    const { store, elapse } = subject;
+    await createMany(store, 3, CLAUDE);
+    const run = await meetLimit(store, HOUR);
+    const { state, attempt } = await taskOf(store, run.task.id);
+    assertEquals([state, attempt], ["running", 0]);
+    assertEquals(await minutesLeft(subject), [60]);
+    assertEquals(idsOf(await claim(store, { owner: "runner-b" })), []);
+    await elapse(HOUR - MINUTE);
+    assertEquals(idsOf(await claim(store)), []);
+  });
+
+  test("claim() has one task try when a limit should be over, then the rest", async ({ store, elapse }) => {
+    const [first, ...rest] = await createMany(store, 4, CLAUDE);
+    await meetLimit(store, HOUR);
+    await elapse(HOUR + MINUTE);
+    const trying = await claimOne(store, { ahead: 9 });
+    assertEquals(trying.task.id, first);
+    assertEquals(trying.lease.attempt, 1);
+    assertEquals(idsOf(await claim(store, { owner: "runner-b" })), []);
+    await record(store, complete(trying));
+    assertEquals(await isPaused(store), false);
+    assertEquals(idsOf(await claim(store)), rest);
+  });
+
+  test("one of many runners has a task that tries, however many claim at once", async ({ store, elapse }) => {
+    await createMany(store, 9, CLAUDE);
+    await meetLimit(store, HOUR);
+    await elapse(HOUR + MINUTE);
+    const claims = await Promise.all(
+      ["a", "b", "c", "d"].map((owner) => claim(store, { owner, limit: 2 })),
+    );
+    assertEquals(claims.flatMap(idsOf).length, 1);
+  });
+
+  test("what tries ends the limit by any end but a stop, a cancel or the limit", async ({ store, elapse }) => {
+    await createMany(store, 9, CLAUDE);
+    await meetLimit(store, HOUR);
+    await elapse(HOUR + MINUTE);
+    const ends = [
+      [(run: ClaimedTask) => release(run, "stopped"), true],
+      [(run: ClaimedTask) => cancel(run), true],
+      [
+        (run: ClaimedTask) => retryLater(run, { error: "no", delayMs: 1 }),
+        false,
+      ],
+    ] as const;
+    for (const [end, isOn] of ends) {
+      await record(store, end(await claimOne(store, { limit: 9 })));
+      assertEquals(await isPaused(store), isOn);
+    }
+    await meetLimit(store, HOUR);
+    await elapse(HOUR + MINUTE);
+    await record(store, fail(await claimOne(store), "no"));
+    assertEquals(await isPaused(store), false);
+  });
+
+  test("a limit that is met again pauses anew, and one with a later end counts", async (subject) => {
+    const { store, elapse } = subject;
+    await createMany(store, 3, CLAUDE);
+    const { tasks } = await claim(store, { leaseMs: 9 * HOUR });
+    const [one, two, three] = [nth(tasks, 0), nth(tasks, 1), nth(tasks, 2)];
+    await record(
+      store,
+      limited(one, { reason: "five hours", waitMs: 2 * HOUR }),
+      limited(two, { reason: "five hours", waitMs: HOUR }),
+    );
+    assertEquals(await minutesLeft(subject), [120]);
+    await elapse(3 * HOUR);
+    await record(store, limited(three, { reason: "weekly", waitMs: HOUR }));
+    assertEquals(await minutesLeft(subject), [60]);
+  });
+
+  test("a limit without an end waits longer each time, then for a person", async (subject) => {
+    const { store, elapse } = subject;
+    await createMany(store, 2, CLAUDE);
+    const waits: (number | null)[] = [];
+    for (;;) {
+      await meetLimit(store, undefined);
+      const [left = null] = await minutesLeft(subject);
+      waits.push(left);
+      if (left === null) break;
+      await elapse((left + 1) * MINUTE);
+    }
+    assertEquals(waits.slice(0, 6), [15, 30, 60, 120, 240, 480]);
+    const [last] = waits.slice(-2);
+    assertEquals(waits.length, 8);
+    // So that it is a day since the first.
+    assertEquals(Math.round((last ?? 0) / 60), 8);
+    assertEquals(await store.admin.resume("claude"), 1);
+    assertEquals(idsOf(await claim(store)).length, 2);
+  });
+
+  test("handOver() gives what waits to another provider, and says so in its history", async ({ store }) => {
+    const [running, waiting] = await createMany(store, 2, CLAUDE);
+    await claimOne(store, { limit: 1 });
+    const options = { from: "claude", to: "codex", reason: "weekly" };
+    assertEquals(await store.queue.handOver(options), 1);
+    assertEquals(await store.queue.handOver(options), 0);
+    assertEquals((await taskOf(store, running ?? "")).provider, "claude");
+    assertEquals((await taskOf(store, waiting ?? "")).provider, "codex");
+    const [, event] = await store.admin.history(waiting ?? "");
+    assertEquals([event?.kind, event?.detail], [
+      "handed_over",
+      "claude → codex: weekly",
+    ]);
+  });
+}
