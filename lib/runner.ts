@@ -55,10 +55,10 @@ export async function autoStartCreatedTasks(
   runner: Runner,
   { limit, ahead = 0, taskId, signal }: ClaimRequest,
 ): Promise<Started> {
-  const { queue, clock, owner, settings, events, runs } = runner;
+  const { queue, clock, owner, settings, events, runs, pauses } = runner;
   const { leaseMs, maxAttempts } = settings;
   const sentAt = clock.monotonic();
-  const { tasks, ...claim } = await queue.claim({
+  const { tasks, pauses: found, ...claim } = await queue.claim({
     limit,
     ahead,
     owner,
@@ -85,7 +85,8 @@ export async function autoStartCreatedTasks(
   if (begun.length > 0) {
     events.emit({ type: "begun", tasks: begun.map(({ task }) => task) });
   }
-  return { runs: started, ...claim };
+  const given = taskId === undefined ? await pauses.heed(found, claim.at) : 0;
+  return { runs: started, ...claim, isHandedOver: given > 0 };
 }
 
 /**
@@ -121,7 +122,7 @@ export function processRunningTask(
   run: Run,
 ): Promise<TaskResult> {
   return new Promise((onResult) =>
-    executeRun(runner, run, { onOver: () => {}, onResult })
+    executeRun(runner, run, { onLimit: () => {}, onOver: () => {}, onResult })
   );
 }
 
@@ -169,7 +170,7 @@ export async function runLoop(
     const isRetried = event.type === "recorded" &&
       event.transition.delayMs !== null;
     // The store counts it until then.
-    const isRoom = runner.globalLimits.size > 0 &&
+    const isRoom = (runner.globalLimits.size > 0 || runner.pauses.isAny) &&
       (event.type === "recorded" || event.type === "lost");
     if (isRetried || isRoom || event.type === "usable") waiting.wake();
   });

@@ -16,6 +16,7 @@ import { doctor } from "./doctor.ts";
 import { exportTasks } from "./export.ts";
 import { list } from "./list.ts";
 import { migrate } from "./migrate.ts";
+import { pause, pauses, resume } from "./pauses.ts";
 import { prune } from "./prune.ts";
 import { result } from "./result.ts";
 import { retry } from "./retry.ts";
@@ -43,6 +44,9 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
   retry,
   runners,
   drain,
+  pauses,
+  pause,
+  resume,
   watch,
   stats,
   exportTasks,

@@ -75,8 +75,10 @@ function inForceFor(
   provider: string,
   config: Config,
 ): Record<string, InForce> {
-  const { timeoutMs, attempts, concurrency, globalConcurrency, backoff } =
-    config.providers?.get(provider) ?? {};
+  const settings = config.providers?.get(provider);
+  const { timeoutMs, attempts, concurrency, globalConcurrency } = settings ??
+    {};
+  const { fallback, backoff } = settings ?? {};
   const source = config.configPath ?? "";
   const own = (name: SettingName, value: number | undefined): InForce =>
     value === undefined ? inForce(name, config) : { value, source };
@@ -90,6 +92,7 @@ function inForceFor(
     ...globalConcurrency !== undefined && {
       globalConcurrency: { value: globalConcurrency, source },
     },
+    ...fallback !== undefined && { fallback: { value: fallback, source } },
     ...backoff && {
       backoff: {
         value: { base: backoff.baseMs / 1_000, max: backoff.maxMs / 1_000 },

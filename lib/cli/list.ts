@@ -23,6 +23,7 @@ import {
   JSON_FLAG,
 } from "./command.ts";
 import { countFlag, filterFlags } from "./flags.ts";
+import { pauseLines } from "./pauses.ts";
 import {
   ageOf,
   alignRows,
@@ -58,7 +59,8 @@ export const list: Command = {
       const isAll = !filter.states && filter.provider === undefined;
       terminal.write(isAll ? "There are no tasks yet.\n" : "No such tasks.\n");
     } else {
-      terminal.write(renderTable(tasks, clock.now(), terminal.screen));
+      const now = clock.now();
+      terminal.write(renderTable(tasks, now, terminal.screen));
       const asking = tasks.filter(({ state }) =>
         state === "needs_input"
       ).length;
@@ -68,6 +70,7 @@ export const list: Command = {
             "agent-runner show ID has the question.\n",
         );
       }
+      terminal.write(await pauseLines(store.admin, now));
       if (total > tasks.length) {
         terminal.write(`… and older ones; --limit ${limit * 10} shows more.\n`);
       }

@@ -7,7 +7,9 @@
 import { formatCount, formatSpan } from "../base/figures.ts";
 import type { RunSummary } from "../runner.ts";
 import type { RunnerEvents } from "../runner/events.ts";
-import type { Admin, StateCount, Store } from "../store/contract.ts";
+import { pauseToJson } from "../service/pause_json.ts";
+import type { Admin, PauseInfo, StateCount, Store } from "../store/contract.ts";
+import { pauseLine } from "./pauses.ts";
 import { WAITING_FOR_YOU } from "../task/shown_state.ts";
 import type { TaskState } from "../task/task.ts";
 
@@ -21,6 +23,7 @@ export function renderSummary(summary: RunSummary): string {
       "input",
     ],
     [summary.retrying, "to be retried"],
+    [summary.limited, "stopped by a limit"],
     [summary.cancelled, "cancelled"],
     [summary.released, "given back"],
     [summary.skipped, "skipped"],
@@ -39,6 +42,10 @@ export interface Left {
   readonly dueMs: number | null;
   /** How many of it are of providers that can't be used. */
   readonly unserved: number;
+  /** The providers that are paused. */
+  readonly pauses: readonly PauseInfo[];
+  /** When it was counted, by the store's clock. */
+  readonly at: Date;
 }
 
 const LEFT = {
@@ -63,6 +70,8 @@ export async function readLeft(
       needs_input: of("needs_input"),
     },
     dueMs: await queue.untilDue(at),
+    pauses: await admin.pauses(),
+    at,
     unserved: sum(({ state, provider }) =>
       (state === "created" || state === "running") && isUnusable(provider)
     ),
@@ -71,7 +80,7 @@ export async function readLeft(
 
 /** `2 created, 3 waiting for you; the next is due in 40s`; or undefined. */
 export function renderLeft(
-  { counts, dueMs, unserved }: Left,
+  { counts, dueMs, unserved, pauses, at }: Left,
 ): string | undefined {
   const left = Object.entries(counts).filter(([, count]) => count > 0)
     .map(([state, count]) =>
@@ -84,7 +93,8 @@ export function renderLeft(
   const waiting = unserved === 0
     ? ""
     : `; ${formatCount(unserved)} of a provider that is not served`;
-  return left.join(", ") + due + waiting;
+  const paused = pauses.map((it) => `; ${pauseLine(it, at)}`);
+  return left.join(", ") + due + waiting + paused.join("");
 }
 
 /**
@@ -107,6 +117,7 @@ export function summaryToJson(
         ...left.counts,
         unserved: left.unserved,
         due_seconds: left.dueMs === null ? null : left.dueMs / 1_000,
+        pauses: left.pauses.map(pauseToJson),
       },
     },
     timestamp: now.toISOString(),

@@ -11,6 +11,7 @@ import { formatLocalTime } from "../base/log.ts";
 import type {
   Bucket,
   FailureReason,
+  PauseInfo,
   Percentiles,
   StateCount,
   Stats,
@@ -19,7 +20,9 @@ import type {
 } from "../store/contract.ts";
 import { type JsonObject, TASK_STATES } from "../task/task.ts";
 import { CLIENT_SETTINGS, type Command, JSON_FLAG } from "./command.ts";
+import { pauseToJson } from "../service/pause_json.ts";
 import { pastFlag } from "./flags.ts";
+import { pauseLine } from "./pauses.ts";
 import { alignRows, fit, renderJson, type Screen } from "./render.ts";
 
 /** Prints counts, throughput, wait and run times, and why tasks failed. */
@@ -47,7 +50,8 @@ export const stats: Command = {
       ...window,
       reasons: SHOWN_REASONS,
     });
-    const report = { counts, stats, window, now };
+    const pauses = await store.admin.pauses();
+    const report = { counts, stats, window, now, pauses };
     terminal.write(
       flags.json
         ? renderJson(statsToJson(report), 2)
@@ -66,6 +70,7 @@ interface StatsReport {
   readonly stats: Stats;
   readonly window: Window;
   readonly now: Date;
+  readonly pauses: readonly PauseInfo[];
 }
 
 /** A time in equal parts. */
@@ -99,7 +104,7 @@ export function windowOf(since: Date, now: Date): Window {
 
 /** For people. */
 function renderStats(report: StatsReport, screen: Screen): string {
-  const { counts, stats, window } = report;
+  const { counts, stats, window, pauses, now } = report;
   const section = (title: string, lines: readonly string[]) =>
     `${screen.hasColor ? bold(title) : title}\n${
       lines.map((line) => `  ${line}\n`).join("")
@@ -108,6 +113,10 @@ function renderStats(report: StatsReport, screen: Screen): string {
   if (counts.length === 0) return "There are no tasks yet.\n";
   const since = formatLocalTime(window.start).slice(0, -3);
   const sections = [section("Tasks", countLines(counts, inner))];
+  if (pauses.length > 0) {
+    const lines = pauses.map((it) => pauseLine(it, now));
+    sections.push(section("Paused", lines));
+  }
   if (stats.buckets.every(isEmpty)) {
     sections.push(section(`Since ${since}`, ["Nothing happened."]));
   } else {
@@ -259,7 +268,7 @@ function failureLines(
 
 /** For scripts. Times are seconds. */
 function statsToJson(
-  { counts, stats, window, now }: StatsReport,
+  { counts, stats, window, now, pauses }: StatsReport,
 ): JsonObject {
   const providers = [...Map.groupBy(counts, ({ provider }) => provider)];
   return {
@@ -272,6 +281,7 @@ function statsToJson(
         counts.map(({ state, count }) => [state, count]),
       ),
     })),
+    pauses: pauses.map(pauseToJson),
     bucket_seconds: window.bucketMs / 1_000,
     buckets: stats.buckets.map(({ wait, run, ...counts }, index) => ({
       start: new Date(window.start.getTime() + index * window.bucketMs)

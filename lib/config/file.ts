@@ -117,13 +117,14 @@ function providersOf(
       ProviderConfig,
     ] => {
       const { processor, timeout, attempts, backoff } = options;
-      const { concurrency, globalConcurrency } = options;
+      const { concurrency, globalConcurrency, fallback } = options;
       return [name, {
         processor,
         ...timeout !== undefined && { timeoutMs: inMs(timeout) },
         ...attempts !== undefined && { attempts },
         ...concurrency !== undefined && { concurrency },
         ...globalConcurrency !== undefined && { globalConcurrency },
+        ...fallback !== undefined && { fallback },
         ...backoff && {
           backoff: { baseMs: inMs(backoff.base), maxMs: inMs(backoff.max) },
         },

@@ -40,6 +40,11 @@ const PROVIDER_FIELDS = {
   globalConcurrency: countSchema(COUNT).optional().describe(
     "The same of all runners on the database; give each of them the same number",
   ),
+  fallback: z.string().regex(/\S/, "expected a provider's name").optional()
+    .describe(
+      "The provider that gets its waiting tasks while its limit or its budget is " +
+        "reached. Default: they wait",
+    ),
   backoff: z.strictObject({
     base: duration().default(1).describe(
       "Time before the second try; doubles with each",
@@ -133,6 +138,17 @@ export const configFileSchema = z.strictObject({
   ).refine((providers) => Object.keys(providers).length > 0, {
     error: "expected a provider at least. To simulate all: " +
       '"*": { "processor": "simulate" }',
+  }).superRefine((providers, context) => {
+    for (const [name, { fallback }] of Object.entries(providers)) {
+      const isThere = fallback === undefined || "*" in providers ||
+        fallback in providers;
+      if (isThere && fallback !== name) continue;
+      context.addIssue({
+        code: "custom",
+        path: [name, "fallback"],
+        message: "expected another provider of this file",
+      });
+    }
   }).optional().meta({
     description:
       "What runs the tasks of each provider; * stands for all others. Tasks " +

@@ -102,6 +102,8 @@ export interface ProviderSettings {
   readonly concurrency?: number;
   /** Tasks that run at the same time, of all runners together. */
   readonly globalConcurrency?: number;
+  /** Gets its tasks while its limit or its budget is reached. */
+  readonly fallback?: string;
   /** Delays between the attempts, in milliseconds. */
   readonly backoff?: { readonly baseMs: number; readonly maxMs: number };
 }

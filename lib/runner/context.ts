@@ -16,6 +16,7 @@ import type { TaskEventKind } from "../task/task.ts";
 import { RunnerEvents } from "./events.ts";
 import { Heartbeats } from "./heartbeats.ts";
 import type { RunWatcher } from "./log.ts";
+import { Pauses } from "./pauses.ts";
 import { claimedProvidersOf, globalLimitsOf, limitsOf } from "./providers.ts";
 import { Recorder } from "./recorder.ts";
 import { type Run, Runs } from "./runs.ts";
@@ -80,6 +81,8 @@ export interface Runner extends RunnerParts, AsyncDisposable {
    * change at any time.
    */
   readonly unusable: Set<string>;
+  /** Providers that are paused, whoever did it. */
+  readonly pauses: Pauses;
   /** The same of all runners together. */
   readonly globalLimits: ReadonlyMap<string, number>;
   /** The providers whose tasks are claimed; undefined for all. */
@@ -137,6 +140,7 @@ export function createRunner(parts: RunnerParts): Runner {
   const runs = new Runs();
   const lookups = new Set<Run>();
   const unusable = new Set<string>();
+  const pauses = new Pauses({ queue, log, providers: settings.providers });
   const heartbeats = new Heartbeats({
     queue,
     runs,
@@ -152,8 +156,13 @@ export function createRunner(parts: RunnerParts): Runner {
     runs,
     lookups,
     unusable,
+    pauses,
     get limits() {
-      return limitsOf(settings.limits, settings.providers, unusable);
+      return limitsOf(
+        settings.limits,
+        settings.providers,
+        unusable.union(pauses.unrecorded),
+      );
     },
     globalLimits: globalLimitsOf(settings.providers),
     get claimedProviders() {

@@ -29,9 +29,11 @@ export interface ClaimRequest {
 }
 
 /** What was taken in hand. */
-export interface Started extends Omit<Claim, "tasks"> {
+export interface Started extends Omit<Claim, "tasks" | "pauses"> {
   /** In the order in which they are to run. */
   readonly runs: readonly Run[];
+  /** Other providers have got tasks since. */
+  readonly isHandedOver: boolean;
 }
 
 /** Options for {@linkcode Pass}. */
@@ -117,7 +119,6 @@ export class Pass {
     const { recorder } = this.#runner;
     const { stop, waiting } = this.#options;
     const slots = this.#slots;
-    const sharesRoom = this.#runner.globalLimits.size > 0;
     const onStop = () => {
       slots.stop();
       this.#finished.tell();
@@ -133,14 +134,14 @@ export class Pass {
         if (!found || stop.aborted) continue;
         this.#endAbandonedAt = -Infinity;
         // What was recorded since has left room of what all runners share.
-        if (sharesRoom && finishes !== this.#finishes) continue;
+        if (this.#sharesRoom && finishes !== this.#finishes) continue;
         if (waiting) {
           if (found.isBlocked) this.#wakeWith(found.freed);
           // Due since the look for abandoned ones: nobody has seen it.
           await waiting.wait(min(found.at, this.#tidiedAt));
         } else {
           const isUnchanged = found.freed === slots.changed;
-          if (sharesRoom && this.#unfinished > 0) {
+          if (this.#sharesRoom && this.#unfinished > 0) {
             await Promise.race([found.freed, this.#finished.next]);
           } else if (!slots.isIdle || !isUnchanged) await found.freed;
           else if (!await this.#isRetryDue(found.at)) break;
@@ -151,6 +152,12 @@ export class Pass {
     slots.stop();
     await this.#finish();
     return this.#counts;
+  }
+
+  /** What others run, or is recorded, decides what may be claimed. */
+  get #sharesRoom(): boolean {
+    const { globalLimits, pauses } = this.#runner;
+    return globalLimits.size > 0 || pauses.isAny;
   }
 
   /** Waits for the next attempt of a task, where that is soon. */
@@ -195,6 +202,7 @@ export class Pass {
       if (waitsForIdle) {
         return { at, isBlocked: true, freed: this.#untilIdle() };
       }
+      if (started.isHandedOver) return undefined;
       const isFull = hasMore || claimed.length >= limit;
       if (claimed.length > 0 && isFull) return undefined;
       // What ran before is not held, and a provider without room may have more.
@@ -284,6 +292,7 @@ export class Pass {
     this.#counts.started++;
     this.#unfinished++;
     executeRun(this.#runner, run, {
+      onLimit: () => this.#slots.giveBackOf(run.task.provider),
       onOver,
       onResult: (result) => {
         this.#counts[result]++;

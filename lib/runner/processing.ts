@@ -27,7 +27,9 @@ import type { Run } from "./runs.ts";
 
 /** Is told of a run. */
 export interface RunListener {
-  /** The work is over, and took so long; another run may start. Called first. */
+  /** The limit of its provider is reached: none of that may start. Called first. */
+  readonly onLimit: () => void;
+  /** The work is over, and took so long; another run may start. Called next. */
   readonly onOver: (runMs: number) => void;
   /** What came of it is committed, or nothing can be. */
   readonly onResult: (result: TaskResult) => void;
@@ -37,9 +39,10 @@ export interface RunListener {
 export async function executeRun(
   runner: Runner,
   run: Run,
-  { onOver, onResult }: RunListener,
+  { onLimit, onOver, onResult }: RunListener,
 ): Promise<void> {
   const { clock, log, processorFor, recorder, events, runs, settings } = runner;
+  const { unrecorded } = runner.pauses;
   const { task } = run;
   // A run of this task that has lost its lease is ended first.
   const before = runs.add(run);
@@ -85,9 +88,14 @@ export async function executeRun(
       backoff: own?.backoff,
     });
   const lost = () => tellLost(runner, run).then(() => onResult("skipped"));
+  if (transition?.limit) {
+    unrecorded.add(task.provider);
+    onLimit();
+  }
   onOver(runMs);
   if (!transition) return await lost();
   recorder.add(transition, (result, at) => {
+    if (transition.limit) unrecorded.delete(task.provider);
     if (result === "lost") {
       lost();
       return;

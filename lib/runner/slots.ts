@@ -90,6 +90,13 @@ export class Slots {
     );
   }
 
+  /** Gives back what is held of a provider: it may not start any more. */
+  giveBackOf(provider: string): void {
+    this.#giveBack(
+      this.#held.filter(({ task }) => task.provider === provider),
+    );
+  }
+
   /** Starts no more, and gives back what is held. */
   stop(): void {
     this.#stopped.abort();

@@ -142,7 +142,14 @@ Deno.test("every line of the log has an event, and docs/operate.md has every eve
   // Those that a call takes from a variable, and what the log itself says.
   const dynamic = new Set([
     ...["completed", "cancelled", "failed", "retry_scheduled"],
-    ...["needs_input", "released", "webhook_failed", "log_lost", "no_guard"],
+    ...[
+      "needs_input",
+      "released",
+      "limited",
+      "webhook_failed",
+      "log_lost",
+      "no_guard",
+    ],
   ]);
   assertEquals(
     documented.filter((it) => !events.includes(it) && !dynamic.has(it)),

@@ -24,6 +24,7 @@ import {
   type Queue,
   type Recorded,
 } from "../../lib/store/contract.ts";
+import { pauseAfter, pauseStateAt } from "../../lib/store/pauses.ts";
 import type {
   AgentTask,
   ClaimedTask,
@@ -77,7 +78,7 @@ export class StubQueue implements Queue {
   isDraining = false;
   /** and who has left. */
   readonly left: string[] = [];
-  /** What each claim tells; tasks are claimed all the same. */
+  /** Providers of which nothing is claimed. */
   pauses: Pause[] = [];
   /** What was handed over. */
   readonly handedOver: HandOverOptions[] = [];
@@ -225,7 +226,7 @@ export class StubQueue implements Queue {
     const due = this.#claimable(options);
     const isAlone = limit > 0 && due[0] && this.suspects.has(due[0].id);
     if (isAlone && !options.isIdle) {
-      const { pauses } = this;
+      const pauses = [...this.pauses];
       return { tasks: [], waitsForIdle: true, hasMore: false, at, pauses };
     }
     const wanted = isAlone
@@ -245,19 +246,22 @@ export class StubQueue implements Queue {
     ];
     const isLeftOut = ({ id }: Row) => !isAlone && this.suspects.has(id);
     const waitsForIdle = due.slice(0, limit).some(isLeftOut);
-    const { pauses } = this;
+    const pauses = [...this.pauses];
     return { tasks, waitsForIdle, hasMore: false, at, pauses };
   }
 
   #claimable({ providers, providerRoom, taskId }: ClaimOptions): Row[] {
     const now = this.#clock.now();
     const room = new Map(providerRoom);
+    this.pauses = this.pauses.filter((it) => pauseStateAt(it, now));
+    const paused = this.pauses.map(({ provider }) => provider);
     return [...this.rows.values()].filter(({ id, state, runAt, ...row }) => {
       if (taskId !== undefined && taskId !== id) return false;
       if (state !== "created" && state !== "running") return false;
       if (row.cancelRequestedAt || !isFree(row, now)) return false;
       return taskId !== undefined || !runAt || runAt <= now;
     }).filter(({ provider }) => providers?.includes(provider) ?? true)
+      .filter(({ provider }) => !paused.includes(provider))
       .filter(({ provider }) => {
         const group = room.has(provider) ? provider : OTHERS;
         const left = room.get(group) ?? Infinity;
@@ -349,6 +353,10 @@ export class StubQueue implements Queue {
     }
     if (!this.#apply(transition)) return "lost";
     this.recorded.push(transition);
+    if (transition.limit) {
+      const parts = { before: undefined, at: this.#clock.now() };
+      this.pauses.push(pauseAfter(transition.limit, parts));
+    }
     return "written";
   }
 

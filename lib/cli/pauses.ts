@@ -1,0 +1,128 @@
+/**
+ * `agent-runner pauses`, `agent-runner pause` and `agent-runner resume`
+ *
+ * @module
+ */
+
+import { EXIT, UsageError } from "../base/errors.ts";
+import { countOf, parseSpan } from "../base/figures.ts";
+import { printable } from "../base/log.ts";
+import type { FlagValues } from "../config/config.ts";
+import { pauseText } from "../runner/pauses.ts";
+import type { Admin, PauseInfo } from "../store/contract.ts";
+import { parseTime } from "../task/new_task.ts";
+import { CLIENT_SETTINGS, type Command, JSON_FLAG } from "./command.ts";
+import { textFlag } from "./flags.ts";
+import { renderJson } from "./render.ts";
+
+/** `claude: limit until 04:33, 12 tasks wait` */
+export function pauseLine(pause: PauseInfo, now: Date): string {
+  const { provider, waiting, reason } = pause;
+  const until = pauseText({ ...pause, reason: "" }, now);
+  const wait = waiting === 1 ? "waits" : "wait";
+  const tasks = waiting === 0
+    ? "no task waits"
+    : `${countOf(waiting, "task")} ${wait}`;
+  const why = reason === "" ? "" : ` (${printable(reason)})`;
+  return `${printable(provider)}: ${until}, ${tasks}${why}`;
+}
+
+/** The same of all of them, a line each; empty where there is none. */
+export async function pauseLines(admin: Admin, now: Date): Promise<string> {
+  const pauses = await admin.pauses();
+  return pauses.map((it) => `${pauseLine(it, now)}\n`).join("");
+}
+
+/** Lists pauses. */
+export const pauses: Command = {
+  name: "pauses",
+  summary: "List the providers whose tasks wait, why, and until when",
+  flags: [JSON_FLAG],
+  settings: CLIENT_SETTINGS,
+  examples: ["pauses", "pauses --json"],
+  run: async ({ flags, clock, terminal, openAdmin }) => {
+    await using store = await openAdmin();
+    if (flags.json) {
+      const { pauseToJson } = await import("../service/pause_json.ts");
+      const all = await store.admin.pauses();
+      terminal.write(renderJson(all.map(pauseToJson), 2));
+    } else {
+      const lines = await pauseLines(store.admin, clock.now());
+      terminal.write(lines || "No provider is paused.\n");
+    }
+    return EXIT.ok;
+  },
+};
+
+/** Pauses a provider. */
+export const pause: Command = {
+  name: "pause",
+  args: "PROVIDER",
+  maxArgs: 1,
+  summary: "Have the tasks of a provider wait, for all runners",
+  flags: [
+    {
+      name: "until",
+      placeholder: "TIME",
+      summary: "15m, 24h, or a time (default: until it is resumed)",
+    },
+    { name: "reason", placeholder: "TEXT", summary: "Shown with its tasks" },
+  ],
+  settings: CLIENT_SETTINGS,
+  examples: ["pause claude", "pause claude --until 8h --reason 'Too dear'"],
+  run: async ({ args, flags, clock, terminal, openAdmin }) => {
+    const provider = providerOf(args, "pause");
+    const waitMs = untilFlag(flags, clock.now());
+    const reason = textFlag(flags, "reason") ?? "";
+    await using store = await openAdmin();
+    await store.admin.pause(provider, { kind: "person", reason, waitMs });
+    terminal.write(await pauseLines(store.admin, clock.now()));
+    return EXIT.ok;
+  },
+};
+
+/** Ends the pauses of a provider. */
+export const resume: Command = {
+  name: "resume",
+  args: "PROVIDER",
+  maxArgs: 1,
+  summary: "Let the tasks of a paused provider go on, whoever paused it",
+  settings: CLIENT_SETTINGS,
+  examples: ["resume claude"],
+  run: async ({ args, terminal, openAdmin }) => {
+    const provider = providerOf(args, "resume");
+    await using store = await openAdmin();
+    const count = await store.admin.resume(provider);
+    const name = printable(provider);
+    terminal.write(
+      count > 0 ? `${name} goes on\n` : `${name} was not paused\n`,
+    );
+    return EXIT.ok;
+  },
+};
+
+/** @throws {UsageError} where none is named. */
+function providerOf([provider = ""]: readonly string[], verb: string): string {
+  if (provider.trim() !== "") return provider;
+  throw new UsageError(
+    `Cannot ${verb} a provider without its name. agent-runner stats has the ` +
+      "names.",
+  );
+}
+
+/**
+ * Milliseconds until the time that `--until` says; null where it was not given.
+ *
+ * @throws {UsageError} where it says something else.
+ */
+function untilFlag(flags: FlagValues, now: Date): number | null {
+  const text = textFlag(flags, "until");
+  if (text === undefined) return null;
+  const time = parseTime(text);
+  const ms = parseSpan(text) ?? (time && time.getTime() - now.getTime());
+  if (ms !== undefined && ms > 0) return ms;
+  throw new UsageError(
+    `--until is "${text}": expected a span like 90s, 15m, 24h or 7d, or a ` +
+      "time in the future like 2026-01-31T08:00.",
+  );
+}

@@ -1,0 +1,131 @@
+/**
+ * Providers that are paused: a runner says so once, and gives their tasks to others
+ * where it is told to.
+ *
+ * @module
+ */
+
+import { messageOf } from "../base/errors.ts";
+import { countOf } from "../base/figures.ts";
+import { formatLocalTime, type Log } from "../base/log.ts";
+import type { ProviderSettings } from "../processors/processor.ts";
+import type { Pause, Queue } from "../store/contract.ts";
+
+/** `limit until 04:33: weekly`, or `paused until it is resumed`. */
+export function pauseText(
+  { kind, until, reason }: Pick<Pause, "kind" | "until" | "reason">,
+  now: Date,
+): string {
+  const name = kind === "person" ? "paused" : kind;
+  const time = until === null
+    ? "until it is resumed"
+    : until <= now
+    ? "to be tried by one task"
+    : `until ${shortTime(until, now)}`;
+  return reason === "" ? `${name} ${time}` : `${name} ${time}: ${reason}`;
+}
+
+/** Without the day where it is today's, and without seconds. */
+function shortTime(time: Date, now: Date): string {
+  const [day = "", clock = ""] = formatLocalTime(time).split(" ");
+  const isToday = formatLocalTime(now).startsWith(day);
+  const minutes = clock.slice(0, 5);
+  return isToday ? minutes : `${day} ${minutes}`;
+}
+
+/** What {@linkcode Pauses} works with. */
+export interface PausesParts {
+  readonly queue: Pick<Queue, "handOver">;
+  readonly log: Log;
+  readonly providers: ReadonlyMap<string, ProviderSettings> | undefined;
+}
+
+/** The pauses that a runner knows of. */
+export class Pauses {
+  readonly #parts: PausesParts;
+  #known: readonly Pause[] = [];
+
+  constructor(parts: PausesParts) {
+    this.#parts = parts;
+  }
+
+  /** Providers whose limit was met, as the store is to learn yet. */
+  readonly unrecorded = new Set<string>();
+
+  /** There is one, as far as the last claim has seen, or will be at once. */
+  get isAny(): boolean {
+    return this.#known.length > 0 || this.unrecorded.size > 0;
+  }
+
+  /**
+   * Takes note of what a claim has found. Returns how many tasks other providers
+   * have now.
+   *
+   * @param at the store's time
+   */
+  async heed(pauses: readonly Pause[], at: Date): Promise<number> {
+    const before = this.#known;
+    this.#known = pauses;
+    for (const pause of pauses) {
+      if (!before.some((it) => isSame(it, pause))) this.#tell(pause, at);
+    }
+    for (const provider of new Set(before.map((it) => it.provider))) {
+      if (pauses.some((it) => it.provider === provider)) continue;
+      this.#parts.log.info(`Provider ${provider} goes on`, {
+        event: "provider_resumed",
+        provider,
+      });
+    }
+    return await this.#handOver(pauses, at);
+  }
+
+  #tell(pause: Pause, at: Date): void {
+    const { provider, kind, reason, until } = pause;
+    this.#parts.log.warning(
+      `Provider ${provider}: ${pauseText(pause, at)}. Its tasks wait.`,
+      {
+        event: "provider_paused",
+        provider,
+        kind,
+        reason,
+        until: until?.toISOString() ?? null,
+      },
+    );
+  }
+
+  /** What a person has paused stays where it is. */
+  async #handOver(pauses: readonly Pause[], at: Date): Promise<number> {
+    const { queue, providers, log } = this.#parts;
+    const isPaused = (name: string) =>
+      pauses.some(({ provider }) => provider === name);
+    let count = 0;
+    for (const pause of pauses) {
+      const { provider: from, kind } = pause;
+      const to = providers?.get(from)?.fallback;
+      if (to === undefined || kind === "person" || isPaused(to)) continue;
+      const reason = pauseText(pause, at);
+      const given = await queue.handOver({ from, to, reason }).catch(failed);
+      if (given === 0) continue;
+      count += given;
+      log.warning(
+        `${countOf(given, "task")} of ${from} given to ${to}: ${reason}`,
+        { event: "handed_over", provider: from, to, count: given, reason },
+      );
+    }
+    return count;
+
+    // They wait, and the next claim tries it again; what this one has is begun.
+    function failed(error: unknown): number {
+      log.error(`Cannot give tasks to another provider: ${messageOf(error)}`, {
+        event: "hand_over_failed",
+        error: messageOf(error),
+      });
+      return 0;
+    }
+  }
+}
+
+function isSame(one: Pause, other: Pause): boolean {
+  return one.provider === other.provider && one.kind === other.kind &&
+    one.reason === other.reason && +(one.until ?? 0) === +(other.until ?? 0);
+}
