@@ -7,15 +7,14 @@
 import { delimiter, dirname, join, resolve } from "node:path";
 import { messageOf } from "../../base/errors.ts";
 import type { VariableLookup } from "../task_runs.ts";
-import { type CommandConfig, fillPlaceholders } from "./config.ts";
-import { folderProblem } from "./folder.ts";
 import {
-  hasSlash,
-  mayBeOption,
-  passedVariables,
-  SHELL,
-  variableProblems,
-} from "./input.ts";
+  type CommandConfig,
+  fillPlaceholders,
+  type ProgramConfig,
+} from "./config.ts";
+import { folderProblem } from "./folder.ts";
+import { hasSlash, mayBeOption, SHELL } from "./input.ts";
+import { passedVariables, variableProblems } from "./variables.ts";
 
 /** What a command is checked with. */
 export interface CheckParts {
@@ -26,13 +25,26 @@ export interface CheckParts {
 /** What is wrong with a command, a sentence each. */
 export async function checkCommand(
   config: CommandConfig,
+  parts: CheckParts,
+): Promise<readonly string[]> {
+  const { command } = config;
+  const program = command
+    ? fillPlaceholders(command[0] ?? "", () => parts.baseFolder)
+    : SHELL;
+  return [
+    ...await checkProgram(program, config, parts),
+    ...unprotected(command ?? []),
+  ];
+}
+
+/** What is wrong with a program and what it is run with, a sentence each. */
+export async function checkProgram(
+  program: string,
+  config: ProgramConfig,
   { variable, baseFolder }: CheckParts,
 ): Promise<readonly string[]> {
-  const { command, cwd, workspace } = config;
+  const { cwd, workspace } = config;
   const passed = passedVariables(config, variable);
-  const program = command
-    ? fillPlaceholders(command[0] ?? "", () => baseFolder)
-    : SHELL;
   const problems = [
     await programProblem(program, { path: passed.PATH ?? "", baseFolder }),
     cwd === undefined ? undefined : await cannotUse(resolve(baseFolder, cwd)),
@@ -40,7 +52,6 @@ export async function checkCommand(
       ? undefined
       : await writableProblem(await parentOf(resolve(baseFolder, workspace))),
     ...variableProblems(config, passed),
-    ...unprotected(command ?? []),
   ];
   return problems.filter((it) => it !== undefined);
 }
@@ -55,7 +66,8 @@ function unprotected(command: readonly string[]): string[] {
   );
 }
 
-async function programProblem(
+/** What keeps a program from being started; undefined for nothing. */
+export async function programProblem(
   program: string,
   { path, baseFolder }: { path: string; baseFolder: string },
 ): Promise<string | undefined> {

@@ -4,54 +4,25 @@
  * @module
  */
 
-import type { Clock } from "../../base/clock.ts";
-import type { Log } from "../../base/log.ts";
+import { cut } from "../../base/cut.ts";
 import { printedOf } from "../../task/outcome.ts";
 import type { AgentTask, Outcome } from "../../task/task.ts";
 import type { Processor, ProcessorContext } from "../processor.ts";
-import {
-  RunError,
-  STOPPED,
-  TaskRuns,
-  type VariableLookup,
-  withAnswerTime,
-} from "../task_runs.ts";
+import { STOPPED, TaskRuns, withAnswerTime } from "../task_runs.ts";
 import { checkCommand } from "./check.ts";
 import type { CommandConfig } from "./config.ts";
 import { type FolderEnd, openFolder } from "./folder.ts";
-import {
-  commandFor,
-  passedVariables,
-  programOf,
-  secretsOf,
-  SHELL,
-  stdinOf,
-  taskVariables,
-  variableProblems,
-} from "./input.ts";
-import { Excerpt, MAX_QUOTED_CHARACTERS } from "./output.ts";
-import { ProcessGuard } from "./process_guard.ts";
-import { type RunEnd, runProgram } from "./run.ts";
+import { commandFor, programOf, SHELL, shownWords, stdinOf } from "./input.ts";
+import { CommandOutput } from "./output.ts";
+import { quoted } from "./printed_text.ts";
+import { type ProgramParts, Programs } from "./programs.ts";
 
-/** What {@linkcode createCommandProcessor} needs beside the configuration. */
-export interface CommandParts {
-  /** Paths in the configuration start here. */
-  readonly baseFolder: string;
-  readonly clock: Clock;
-  readonly log: Log;
-  /** Finds a variable of the runner's environment. @default {Deno.env.get} */
-  readonly variable?: VariableLookup;
-}
-
-/** What a stop may take beside `killGrace`. */
-const STOP_MARGIN_MS = 3_000;
-/** How much of an argument `describe` shows. */
-const SHOWN_CHARACTERS = 60;
+const MAX_MISTAKE_CHARACTERS = 200;
 
 /** Makes the processor. Dispose of it to stop its programs. */
 export function createCommandProcessor(
   config: CommandConfig,
-  parts: CommandParts,
+  parts: ProgramParts,
 ): Processor {
   return new CommandProcessor(config, parts);
 }
@@ -60,33 +31,25 @@ class CommandProcessor implements Processor {
   readonly name = "command";
   readonly stopGraceMs: number;
   readonly #config: CommandConfig;
-  readonly #parts: Required<CommandParts>;
-  readonly #killGraceMs: number;
-  readonly #guard: ProcessGuard;
+  readonly #programs: Programs;
   readonly #runs = new TaskRuns();
 
-  constructor(config: CommandConfig, parts: CommandParts) {
+  constructor(config: CommandConfig, parts: ProgramParts) {
     this.#config = config;
-    this.#parts = { variable: (name) => Deno.env.get(name), ...parts };
-    this.#killGraceMs = config.killGrace * 1_000;
-    this.stopGraceMs = this.#killGraceMs + STOP_MARGIN_MS;
-    this.#guard = new ProcessGuard({
-      graceMs: this.#killGraceMs,
-      path: this.#parts.variable("PATH"),
-      log: parts.log,
-    });
+    this.#programs = new Programs(config, parts);
+    this.stopGraceMs = this.#programs.stopGraceMs;
   }
 
   describe(task: AgentTask): string {
     const { command, shell = "" } = this.#config;
     const words = command
-      ? commandFor(command, task, this.#parts.baseFolder)
+      ? commandFor(command, task, this.#programs.parts.baseFolder)
       : [SHELL, "-c", shell];
-    return `runs ${words.map(shownWord).join(" ")}`;
+    return `runs ${shownWords(words)}`;
   }
 
   check(): Promise<readonly string[]> {
-    return checkCommand(this.#config, this.#parts);
+    return checkCommand(this.#config, this.#programs.parts);
   }
 
   process(task: AgentTask, context: ProcessorContext): Promise<Outcome> {
@@ -95,7 +58,7 @@ class CommandProcessor implements Processor {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#runs[Symbol.asyncDispose]();
-    await this.#guard[Symbol.asyncDispose]();
+    await this.#programs[Symbol.asyncDispose]();
   }
 
   async #run(
@@ -103,7 +66,8 @@ class CommandProcessor implements Processor {
     context: ProcessorContext,
     stop: AbortSignal,
   ): Promise<Outcome> {
-    const folder = await openFolder(task.id, this.#config, this.#parts);
+    const { parts } = this.#programs;
+    const folder = await openFolder(task.id, this.#config, parts);
     let outcome = STOPPED;
     try {
       outcome = await this.#runIn(folder.path, { task, context, stop });
@@ -122,34 +86,34 @@ class CommandProcessor implements Processor {
     },
   ): Promise<Outcome> {
     const config = this.#config;
-    const { baseFolder, variable, clock, log } = this.#parts;
-    const passed = passedVariables(config, variable);
-    const problems = variableProblems(config, passed);
-    if (problems.length > 0) {
-      throw new RunError(problems.join(" "), { retryable: false });
-    }
-    const given = taskVariables(task, context);
-    for (const sentence of given.omitted) context.output(sentence);
+    const { baseFolder, log } = this.#programs.parts;
+    const { env, secrets } = this.#programs.surroundings(task, context);
     const program = programOf(config, task, baseFolder);
     const input = stdinOf(config, task, context);
     if (stop.aborted) return STOPPED;
 
-    const end = await runProgram(program, {
+    const output = new CommandOutput({
+      context,
+      secrets,
+      limit: config.outputLimit,
+      onMistake: (why) =>
+        log.warning(
+          `Task ${task.id}: a line with "agent_runner" is no message, and kept ` +
+            `as text: ${cut(why, MAX_MISTAKE_CHARACTERS)}`,
+          { event: "hint", task: task.id, provider: task.provider },
+        ),
+    });
+    const { status, isStopped } = await this.#programs.run(program, {
       cwd,
-      env: { ...passed, ...given.env, AGENT_RUNNER_CONFIG_DIR: baseFolder },
+      env,
       input,
       task,
       context,
       stop,
-      secrets: secretsOf(config, passed),
-      outputLimit: config.outputLimit,
-      killGraceMs: this.#killGraceMs,
-      guard: this.#guard,
-      clock,
-      log,
+      output,
     });
-    const { status, isStopped, message, stdout, stderr } = end;
-    const own = status ? outcomeOf({ ...end, status }, config) : STOPPED;
+    const { message, stdout, stderr } = output;
+    const own = status ? outcomeOf(status, { output, config }) : STOPPED;
     // A program that was told to stop may end as if it had done its work.
     const isDone = !isStopped ||
       own.kind === "completed" && message?.kind === "result";
@@ -168,20 +132,16 @@ function folderEnd(outcome: Outcome, stop: AbortSignal): FolderEnd {
     : "failed";
 }
 
-function shownWord(word: string): string {
-  const shown = word.length > SHOWN_CHARACTERS
-    ? `${word.slice(0, SHOWN_CHARACTERS)}…`
-    : word;
-  return /^[\w@%+=:,./{}-]+$/.test(shown) ? shown : JSON.stringify(shown);
-}
-
-type Ended = RunEnd & { readonly status: Deno.CommandStatus };
-
 /** The outcome of a program that ended by itself. */
 function outcomeOf(
-  { status, stdout, stderr, message }: Ended,
-  { exitCodes, answerWithin }: CommandConfig,
+  status: Deno.CommandStatus,
+  { output, config }: {
+    readonly output: CommandOutput;
+    readonly config: CommandConfig;
+  },
 ): Outcome {
+  const { stdout, stderr, message } = output;
+  const { exitCodes, answerWithin } = config;
   const meaning = meaningOf(status, exitCodes);
   switch (meaning) {
     case "completed":
@@ -225,10 +185,4 @@ function errorOf(
 ): string {
   const end = signal === null ? `Exit code ${code}` : `Killed by ${signal}`;
   return output === "" ? end : `${end}: ${output}`;
-}
-
-function quoted(text: string): string {
-  const excerpt = new Excerpt(MAX_QUOTED_CHARACTERS);
-  excerpt.add(text);
-  return excerpt.toString();
 }

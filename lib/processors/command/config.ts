@@ -45,7 +45,8 @@ export function fillPlaceholders(
 
 const placeholderNames = Object.keys(PLACEHOLDERS).map((name) => `{${name}}`);
 
-const text = z.string().regex(/^[^\0]*$/, "expected a text without NUL");
+/** A text that a program can be given. */
+export const text = z.string().regex(/^[^\0]*$/, "expected a text without NUL");
 const someText = text.min(1);
 
 const argument = text.superRefine((value, context) => {
@@ -97,6 +98,75 @@ const exitCodes = z.strictObject({
   ),
 });
 
+/** How a program of a task is run, whichever it is. */
+export const PROGRAM_FIELDS = {
+  cwd: someText.optional().describe(
+    "The folder in which it runs, from the configuration's folder. Default: " +
+      "an empty one for each run",
+  ),
+  workspace: someText.optional().describe(
+    "A folder below which each task has its own, named by its id, which its " +
+      "next attempts and answers find again. Default: a temporary one a run",
+  ),
+  keepWorkspace: z.enum(["never", "failed", "always"]).optional().describe(
+    "Whether a task's own folder is kept when the task is completed or failed. " +
+      'Default: "never"',
+  ),
+  env: z.array(passedVariable).default([]).describe(
+    "Variables of agent-runner's environment that it gets, beside PATH, HOME, " +
+      'USER, LANG and their like; "NAME?" may be missing. Default: none',
+  ),
+  setEnv: z.record(
+    variableName.regex(
+      /^(?!AGENT_(TASK|RUNNER)_)/,
+      "expected another name: agent-runner sets AGENT_TASK_… itself",
+    ),
+    text,
+  ).default({}).describe("Variables that it gets, with their values"),
+  secrets: z.array(passedVariable).default([]).describe(
+    "Variables that it gets as by env, and whose values are *** in all that " +
+      "is kept or logged of its output, in base64 and percent-encoded too. " +
+      "Default: none",
+  ),
+  outputLimit: z.int().min(1_000).max(1_000_000).default(65_536).describe(
+    "How much is kept of stdout, and of stderr, in characters: half from its " +
+      "beginning, half from its end. Default: 65536",
+  ),
+  killGrace: duration({ max: 3_600 }).default(5).describe(
+    "How long it may take to stop after SIGTERM, before SIGKILL. Default: 5",
+  ),
+  answerWithin: duration({ min: 0.001, max: 315_360_000 }).optional().describe(
+    "How long its questions wait for an answer; then the task fails. Default: " +
+      "for ever",
+  ),
+};
+
+/** A program of a task, as configured. Times are in seconds. */
+export type ProgramConfig = z.infer<
+  z.ZodObject<typeof PROGRAM_FIELDS>
+>;
+
+/** Says where a task's folder is given in two ways. */
+export function checkFolder(
+  { cwd, workspace, keepWorkspace }: FolderConfig,
+  context: z.RefinementCtx,
+): void {
+  const mistake = (path: string, message: string) =>
+    context.addIssue({ code: "custom", path: [path], message });
+  if (cwd !== undefined && workspace !== undefined) {
+    mistake("workspace", "expected either cwd or workspace, not both");
+  }
+  if (cwd !== undefined && keepWorkspace !== undefined) {
+    mistake("keepWorkspace", "expected none with cwd, which is always kept");
+  }
+}
+
+/** Where a task's program runs. */
+export type FolderConfig = Pick<
+  ProgramConfig,
+  "cwd" | "workspace" | "keepWorkspace"
+>;
+
 /** The fields of a command's own. */
 export const commandConfig = z.strictObject({
   command: z.array(argument).min(1, { abort: true }).refine(
@@ -130,49 +200,11 @@ export const commandConfig = z.strictObject({
     "What the program reads: the task as JSON, its instruction as text, or " +
       'nothing. Default: "task"',
   ),
-  cwd: someText.optional().describe(
-    "The folder in which it runs, from the configuration's folder. Default: " +
-      "an empty one for each run",
-  ),
-  workspace: someText.optional().describe(
-    "A folder below which each task has its own, named by its id, which its " +
-      "next attempts and answers find again. Default: a temporary one a run",
-  ),
-  keepWorkspace: z.enum(["never", "failed", "always"]).optional().describe(
-    "Whether a task's own folder is kept when the task is completed or failed. " +
-      'Default: "never"',
-  ),
-  env: z.array(passedVariable).default([]).describe(
-    "Variables of agent-runner's environment that it gets, beside PATH, HOME, " +
-      'USER, LANG and their like; "NAME?" may be missing. Default: none',
-  ),
-  setEnv: z.record(
-    variableName.regex(
-      /^(?!AGENT_(TASK|RUNNER)_)/,
-      "expected another name: agent-runner sets AGENT_TASK_… itself",
-    ),
-    text,
-  ).default({}).describe("Variables that it gets, with their values"),
-  secrets: z.array(passedVariable).default([]).describe(
-    "Variables that it gets as by env, and whose values are *** in all that " +
-      "is kept or logged of its output, in base64 and percent-encoded too. " +
-      "Default: none",
-  ),
-  outputLimit: z.int().min(1_000).max(1_000_000).default(65_536).describe(
-    "How much is kept of stdout, and of stderr, in characters: half from its " +
-      "beginning, half from its end. Default: 65536",
-  ),
   exitCodes: exitCodes.prefault({}).describe(
     "What its exit codes mean. The first list that has one counts",
   ),
-  killGrace: duration({ max: 3_600 }).default(5).describe(
-    "How long it may take to stop after SIGTERM, before SIGKILL. Default: 5",
-  ),
-  answerWithin: duration({ min: 0.001, max: 315_360_000 }).optional().describe(
-    "How long its questions wait for an answer; then the task fails. Default: " +
-      "for ever",
-  ),
-}).superRefine(({ command, shell, cwd, workspace, keepWorkspace }, context) => {
+  ...PROGRAM_FIELDS,
+}).superRefine(({ command, shell }, context) => {
   const mistake = (path: string, message: string) =>
     context.addIssue({ code: "custom", path: [path], message });
   if (!command && shell === undefined) {
@@ -181,13 +213,7 @@ export const commandConfig = z.strictObject({
   if (command && shell !== undefined) {
     mistake("shell", "expected either command or shell, not both");
   }
-  if (cwd !== undefined && workspace !== undefined) {
-    mistake("workspace", "expected either cwd or workspace, not both");
-  }
-  if (cwd !== undefined && keepWorkspace !== undefined) {
-    mistake("keepWorkspace", "expected none with cwd, which is always kept");
-  }
-});
+}).superRefine(checkFolder);
 
 /** A command, as configured. Times are in seconds. */
 export type CommandConfig = z.infer<typeof commandConfig>;

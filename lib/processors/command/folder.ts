@@ -7,7 +7,7 @@
 import { join, resolve } from "node:path";
 import { messageOf, UserError } from "../../base/errors.ts";
 import type { Log } from "../../base/log.ts";
-import type { CommandConfig } from "./config.ts";
+import type { FolderConfig } from "./config.ts";
 
 /** What comes after a run, as far as its folder is concerned. */
 export type FolderEnd =
@@ -22,6 +22,8 @@ export type FolderEnd =
 /** A folder of a run. */
 export interface RunFolder {
   readonly path: string;
+  /** It was not there before. */
+  readonly isNew: boolean;
   /** Removes it, or not, as configured. */
   close(end: FolderEnd): Promise<void>;
 }
@@ -39,18 +41,19 @@ export interface FolderParts {
  */
 export async function openFolder(
   taskId: string,
-  { cwd, workspace, keepWorkspace = "never" }: CommandConfig,
+  { cwd, workspace, keepWorkspace = "never" }: FolderConfig,
   { baseFolder, log }: FolderParts,
 ): Promise<RunFolder> {
   if (cwd !== undefined) {
     const path = resolve(baseFolder, cwd);
     const problem = await folderProblem(path);
     if (problem) throw new UserError(`Cannot run in ${path}: ${problem}`);
-    return { path, async close() {} };
+    return { path, isNew: false, async close() {} };
   }
-  const path = await make();
+  const { path, isNew } = await make();
   return {
     path,
+    isNew,
     async close(end) {
       // A temporary one is found by nobody, so there is nothing to go on with.
       const isOver = workspace === undefined ||
@@ -68,17 +71,19 @@ export async function openFolder(
     },
   };
 
-  async function make(): Promise<string> {
+  async function make(): Promise<Pick<RunFolder, "path" | "isNew">> {
     const parent = workspace === undefined
       ? undefined
       : resolve(baseFolder, workspace);
     try {
       if (parent === undefined) {
-        return await Deno.makeTempDir({ prefix: "agent-runner-" });
+        const path = await Deno.makeTempDir({ prefix: "agent-runner-" });
+        return { path, isNew: true };
       }
       const path = join(parent, taskId);
+      const isNew = await folderProblem(path) !== undefined;
       await Deno.mkdir(path, { recursive: true, mode: 0o700 });
-      return path;
+      return { path, isNew };
     } catch (error) {
       throw new UserError(
         `Cannot make a folder for the task${

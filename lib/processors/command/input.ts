@@ -1,16 +1,15 @@
 /**
- * What a program is given of its task: arguments, variables, standard input.
+ * What a program is given of its task: arguments, standard input.
  *
  * @module
  */
 
 import { resolve } from "node:path";
 import { formatCount } from "../../base/figures.ts";
-import type { AgentTask } from "../../task/task.ts";
-import { answersOf, parseTrace, stringifyJson } from "../../task/trace.ts";
+import type { AgentTask, Answer } from "../../task/task.ts";
+import { answersOf, parseTrace } from "../../task/trace.ts";
 import type { ProcessorContext } from "../processor.ts";
-import { MIN_SECRET_CHARACTERS, Secrets } from "../secrets.ts";
-import { RunError, taskJson, type VariableLookup } from "../task_runs.ts";
+import { RunError, taskJson } from "../task_runs.ts";
 import { type CommandConfig, fillPlaceholders } from "./config.ts";
 
 /** What runs a `shell` script. */
@@ -22,28 +21,8 @@ export const SHELL = "/bin/sh";
  */
 const MAX_INPUT_BYTES = Deno.build.os === "windows" ? 16_000 : 100_000;
 
-/** What every program gets of the runner's environment, where it is set. */
-const PASSED_VARIABLES = [
-  "PATH",
-  "HOME",
-  "USER",
-  "LOGNAME",
-  "SHELL",
-  "LANG",
-  "LC_ALL",
-  "LC_CTYPE",
-  "TZ",
-  "TMPDIR",
-  // Without these, few programs start on Windows.
-  "SYSTEMROOT",
-  "COMSPEC",
-  "PATHEXT",
-  "TEMP",
-  "TMP",
-  "USERPROFILE",
-  "APPDATA",
-  "LOCALAPPDATA",
-];
+/** How much of an argument is shown. */
+const SHOWN_CHARACTERS = 60;
 
 /** A program to start. */
 export interface Program {
@@ -70,7 +49,7 @@ export function programOf(
       mayBeOption(command, index + 1);
     const problem = isOption
       ? 'begins with "-", which would make it an option'
-      : problemOf(argument);
+      : argumentProblem(argument);
     if (problem === undefined) return;
     throw new RunError(
       `Cannot run ${path}: the argument ${template} ${problem}. ` +
@@ -79,7 +58,12 @@ export function programOf(
       { retryable: false },
     );
   });
-  return { path: hasSlash(path) ? resolve(baseFolder, path) : path, args };
+  return { path: pathOf(path, baseFolder), args };
+}
+
+/** Where a program is looked for: a path starts from a folder, a name on PATH. */
+export function pathOf(program: string, folder: string): string {
+  return hasSlash(program) ? resolve(folder, program) : program;
 }
 
 /**
@@ -104,14 +88,15 @@ export function commandFor(
     id: task.id,
     instruction: task.instruction ?? "",
     target: task.targetRef ?? "",
-    answers: answersText(task),
+    answers: answersText(answersOf(parseTrace(task.traceText) ?? {})),
     configDir: baseFolder,
   };
   return command.map((it) => fillPlaceholders(it, (name) => values[name]));
 }
 
-function answersText({ traceText }: AgentTask): string {
-  return answersOf(parseTrace(traceText) ?? {})
+/** Questions with their answers, as lines. */
+export function answersText(answers: readonly Answer[]): string {
+  return answers
     .map(({ question, answer }) => `Question: ${question}\nAnswer: ${answer}`)
     .join("\n");
 }
@@ -122,101 +107,25 @@ export function hasSlash(program: string): boolean {
     Deno.build.os === "windows" && program.includes("\\");
 }
 
+/** A program and its arguments, for people; what is long is cut. */
+export function shownWords(words: readonly string[]): string {
+  return words.map(shownWord).join(" ");
+}
+
+function shownWord(word: string): string {
+  const shown = word.length > SHOWN_CHARACTERS
+    ? `${word.slice(0, SHOWN_CHARACTERS)}…`
+    : word;
+  return /^[\w@%+=:,./{}-]+$/.test(shown) ? shown : JSON.stringify(shown);
+}
+
 /** What keeps a text from being an argument or a variable. */
-function problemOf(text: string): string | undefined {
+export function argumentProblem(text: string): string | undefined {
   if (text.includes("\0")) return "has a NUL character";
   const { length } = new TextEncoder().encode(text);
   if (length <= MAX_INPUT_BYTES) return undefined;
   return `has ${formatCount(length)} bytes, more than ` +
     formatCount(MAX_INPUT_BYTES);
-}
-
-/** The environment of a program, and what was left out of it. */
-export interface Environment {
-  readonly env: Readonly<Record<string, string>>;
-  /** A sentence each. */
-  readonly omitted: readonly string[];
-}
-
-/** The name of a variable that may be missing: `NAME?`. */
-function bare(name: string): string {
-  return name.replace("?", "");
-}
-
-/** What a program gets, whatever its task is. */
-export function passedVariables(
-  { env, secrets, setEnv }: CommandConfig,
-  variable: VariableLookup,
-): Readonly<Record<string, string>> {
-  const passed: Record<string, string> = {};
-  for (const name of [...PASSED_VARIABLES, ...[...env, ...secrets].map(bare)]) {
-    const value = variable(name);
-    if (value !== undefined) passed[name] = value;
-  }
-  return { ...passed, ...setEnv };
-}
-
-/** The values that must not be shown, of the variables that a program gets. */
-export function secretsOf(
-  { secrets }: CommandConfig,
-  variables: Readonly<Record<string, string>>,
-): Secrets {
-  return new Secrets(secrets.flatMap((name) => variables[bare(name)] || []));
-}
-
-/** What is wrong with the variables that a program gets, a sentence each. */
-export function variableProblems(
-  { env, secrets }: CommandConfig,
-  variables: Readonly<Record<string, string>>,
-): string[] {
-  const missing = [...env, ...secrets].filter((name) =>
-    !name.endsWith("?") && variables[name] === undefined
-  );
-  // They can't be found in a text.
-  const tooShort = secrets.map(bare).filter((name) => {
-    const value = variables[name] ?? "";
-    return value !== "" && value.length < MIN_SECRET_CHARACTERS;
-  });
-  return [
-    ...missing.map((name) =>
-      `The variable ${name} is not set. Set it, or call it "${name}?" where ` +
-      "it may be missing."
-    ),
-    ...tooShort.map((name) =>
-      `The secret ${name} has less than ${MIN_SECRET_CHARACTERS} characters: ` +
-      "it can't be told from other text."
-    ),
-  ];
-}
-
-/** The variables that tell of a task. */
-export function taskVariables(
-  task: AgentTask,
-  { idempotencyKey, answers }: ProcessorContext,
-): Environment {
-  const all = {
-    AGENT_TASK_ID: task.id,
-    AGENT_TASK_PROVIDER: task.provider,
-    AGENT_TASK_TARGET: task.targetRef ?? "",
-    AGENT_TASK_ATTEMPT: String(task.attempt),
-    AGENT_TASK_IDEMPOTENCY_KEY: idempotencyKey,
-    AGENT_TASK_ANSWERS: stringifyJson([...answers]),
-    AGENT_TASK_ANSWER: answers.at(-1)?.answer ?? "",
-    AGENT_TASK_INSTRUCTION: task.instruction ?? "",
-  };
-  const env: Record<string, string> = {};
-  const omitted: string[] = [];
-  const names: string[] = [];
-  for (const [name, value] of Object.entries(all)) {
-    const problem = problemOf(value);
-    if (problem === undefined) env[name] = value;
-    else {
-      names.push(name);
-      omitted.push(`The variable ${name} was left out: it ${problem}`);
-    }
-  }
-  if (names.length > 0) env.AGENT_TASK_OMITTED = names.join(" ");
-  return { env, omitted };
 }
 
 /** What a program reads; undefined where that is nothing. */

@@ -5,15 +5,12 @@
  */
 
 import type { Clock } from "../../base/clock.ts";
-import { cut } from "../../base/cut.ts";
 import { messageOf, UserError } from "../../base/errors.ts";
 import type { Log } from "../../base/log.ts";
 import type { AgentTask } from "../../task/task.ts";
 import type { ProcessorContext } from "../processor.ts";
-import type { Secrets } from "../secrets.ts";
 import { RunError } from "../task_runs.ts";
 import type { Program } from "./input.ts";
-import { CommandOutput, type LastMessage } from "./output.ts";
 import type { ProcessGuard } from "./process_guard.ts";
 import { ProcessTree } from "./process_tree.ts";
 
@@ -22,7 +19,6 @@ import { ProcessTree } from "./process_tree.ts";
  * pipe may still write what it has read.
  */
 const LEFT_BEHIND_MS = 500;
-const MAX_MISTAKE_CHARACTERS = 200;
 /** How long output is read when nobody is left who should write it. */
 const LAST_OUTPUT_MS = 2_000;
 
@@ -36,9 +32,7 @@ export interface RunOptions {
   readonly context: ProcessorContext;
   /** Ends it before it ends by itself. */
   readonly stop: AbortSignal;
-  readonly secrets: Secrets;
-  /** How much of each stream is kept, in characters. */
-  readonly outputLimit: number;
+  readonly output: ProgramOutput;
   /** Time between SIGTERM and SIGKILL. */
   readonly killGraceMs: number;
   readonly guard: ProcessGuard;
@@ -46,15 +40,18 @@ export interface RunOptions {
   readonly log: Log;
 }
 
-/** How a program ended, and what it said until then. */
+/** Takes in what a program prints. */
+export interface ProgramOutput {
+  /** Reads until both streams end, or `stop` aborts. */
+  read(child: Deno.ChildProcess, stop: AbortSignal): Promise<void>;
+}
+
+/** How a program ended. */
 export interface RunEnd {
   /** Undefined for a program that could not be killed. */
   readonly status: Deno.CommandStatus | undefined;
   /** It was told to stop before it ended. */
   readonly isStopped: boolean;
-  readonly stdout: string;
-  readonly stderr: string;
-  readonly message: LastMessage | undefined;
 }
 
 /**
@@ -66,20 +63,8 @@ export async function runProgram(
   program: Program,
   options: RunOptions,
 ): Promise<RunEnd> {
-  const { input, context, secrets, outputLimit, killGraceMs, clock } = options;
-  const { task, log } = options;
+  const { input, context, output, killGraceMs, clock } = options;
   const tree = start(program, options);
-  const output = new CommandOutput({
-    context,
-    secrets,
-    limit: outputLimit,
-    onMistake: (why) =>
-      log.warning(
-        `Task ${task.id}: a line with "agent_runner" is no message, and kept as ` +
-          `text: ${cut(why, MAX_MISTAKE_CHARACTERS)}`,
-        { event: "hint", task: task.id, provider: task.provider },
-      ),
-  });
   const isRead = new AbortController();
   const noMoreOutput = new AbortController();
   const end = async () => {
@@ -94,8 +79,7 @@ export async function runProgram(
       end(),
       output.read(tree.child, noMoreOutput.signal),
     ]);
-    const { stdout, stderr, message } = output;
-    return { ...ended, stdout, stderr, message };
+    return ended;
   } finally {
     isRead.abort();
     await tree.end(killGraceMs);
@@ -120,7 +104,7 @@ function start(
 async function waitForEnd(
   tree: ProcessTree,
   { stop, killGraceMs, task, log }: RunOptions,
-): Promise<Pick<RunEnd, "status" | "isStopped">> {
+): Promise<RunEnd> {
   const unkillable = Promise.withResolvers<undefined>();
   const end = () => {
     tree.end(killGraceMs).then((isGone) => {
