@@ -285,10 +285,13 @@ export interface Presence {
 /** Options for {@linkcode Queue.preview}. */
 export type PreviewOptions = Pick<
   ClaimOptions,
-  "limit" | "maxAttempts" | "providers"
+  "globalLimits" | "limit" | "maxAttempts" | "providers"
 >;
 
-/** What a claim would do, without doing it. */
+/**
+ * What a claim would do, without doing it: and the claims after it, where a provider
+ * has any room at all.
+ */
 export interface Preview {
   /** What would be claimed, in its order: at most as many as the limit. */
   readonly claimable: readonly AgentTask[];
@@ -296,6 +299,8 @@ export interface Preview {
   /** What has not ended and would not be claimed: again at most the limit. */
   readonly others: readonly AgentTask[];
   readonly othersCount: number;
+  /** What {@linkcode ClaimOptions.globalLimits} leave; empty where there are none. */
+  readonly globalRoom: ReadonlyMap<string, number>;
 }
 
 // ── admin: what people need; the API's client is one too ────────────────────
