@@ -858,12 +858,23 @@ export interface Archive {
   /** Reads it as it is at one moment; of a file, nobody else has it meanwhile. */
   read<T>(work: (contents: Contents) => Promise<T>): Promise<T>;
   /**
-   * Makes ready for all of another: empties the outbox, and has events that are not
-   * copied be numbered after that one.
+   * Makes ready for all of another: marks this one as partial, empties the outbox,
+   * and has events that are not copied be numbered after that one.
    */
   prepare(lastEvent: number): Promise<void>;
   /** Adds rows in the order in which they were read. Those there are, it replaces. */
   write(table: ArchiveTable, rows: readonly ArchiveRow[]): Promise<void>;
+  /** Says that all is there. */
+  finish(): Promise<void>;
+  /**
+   * Whether there is something missing: it was made ready, and never finished.
+   *
+   * @param options.waitMs how long to wait for the store
+   * @param options.signal ends the wait
+   */
+  isPartial(
+    options?: { readonly waitMs?: number; readonly signal?: AbortSignal },
+  ): Promise<boolean>;
 }
 
 /** What there is in an archive at one moment. */
