@@ -55,6 +55,8 @@ export interface Command {
   readonly ignoresConfigFile?: true;
   /** It makes the database where there is none; the others refuse. */
   readonly makesDatabase?: true;
+  /** It changes nothing there, and so works where a copy was not finished, too. */
+  readonly onlyReads?: true;
   /** It has to do with the processors of providers: runs them, or looks at them. */
   readonly usesProviders?: true;
   /** It uses the network, though no setting names an address. */

@@ -36,13 +36,14 @@ export const copy: Command = {
       );
     }
     const counts = await copyBetween(from, to, context);
-    const isEqual = Object.values(counts).every((it) => it.from === it.to);
+    const { isEqual } = await import("../store/archive.ts");
+    const equal = isEqual(counts);
     terminal.write(
       flags.json
-        ? renderJson({ equal: isEqual, tables: { ...counts } })
-        : textOf(counts, { to, isEqual }),
+        ? renderJson({ equal, tables: { ...counts } })
+        : textOf(counts, { to, isEqual: equal }),
     );
-    return isEqual ? EXIT.ok : EXIT.failed;
+    return equal ? EXIT.ok : EXIT.failed;
   },
 };
 
@@ -65,7 +66,10 @@ async function copyBetween(
     { ...settings, database: from, mustExist: true },
     log,
   );
-  await using target = await openStore({ ...settings, database: to }, log);
+  await using target = await openStore(
+    { ...settings, database: to, ifPartial: "go on" },
+    log,
+  );
   let toldAt = clock.monotonic();
   const onProgress = ({ table, done, total }: CopyProgress) => {
     const isOver = done === total && total > 0;

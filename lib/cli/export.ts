@@ -44,6 +44,7 @@ export const exportTasks: Command = {
     JSON_FLAG,
   ],
   settings: CLIENT_SETTINGS,
+  onlyReads: true,
   examples: [
     "export tasks.parquet",
     "export history.csv --events --since 7d",

@@ -42,6 +42,7 @@ export const list: Command = {
     JSON_FLAG,
   ],
   settings: CLIENT_SETTINGS,
+  onlyReads: true,
   examples: ["list --state failed", "list --json --limit 10"],
   run: async ({ flags, clock, terminal, openAdmin }) => {
     const filter = filterFlags(flags);

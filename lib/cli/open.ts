@@ -40,6 +40,7 @@ export function openersOf(
     ...config,
     exclusive,
     mustExist: !command.makesDatabase,
+    ifPartial: command.onlyReads ? "warn" as const : "refuse" as const,
   };
   // Each way in takes longer to load than all the rest.
   const openStore = async (own?: OpenOptions) => {

@@ -10,10 +10,12 @@ import { formatLocalTime } from "../base/log.ts";
 import type { Processor, ProcessorLookup } from "../processors/processor.ts";
 import {
   claimedProvidersOf,
+  globalLimitsOf,
   limitsOf,
   type ProviderMap,
 } from "../runner/providers.ts";
 import { OTHERS, type Preview } from "../store/contract.ts";
+import { groupOf, isFullFor } from "../store/decisions.ts";
 import { type AgentTask, isKnownState, type JsonObject } from "../task/task.ts";
 import { parseTrace } from "../task/trace.ts";
 import { questionOf } from "../task/transitions.ts";
@@ -43,6 +45,7 @@ export async function showPlan(context: CommandContext): Promise<number> {
   const preview = await store.queue.preview({
     limit: SHOWN_TASKS,
     maxAttempts: config.maxAttempts,
+    globalLimits: globalLimitsOf(config.providers),
     providers: claimedProvidersOf(config.providers, new Set(problems.keys())),
   });
   const processorFor = processors.for;
@@ -124,7 +127,10 @@ export function planOf(preview: Preview, options: PlanOptions): Plan {
   }
   const moved = waiting.length;
   waiting.push(
-    ...preview.others.map((task) => ({ task, reason: whyNot(task, options) })),
+    ...preview.others.map((task) => ({
+      task,
+      reason: whyNot(task, preview.globalRoom, options),
+    })),
   );
   return {
     running,
@@ -152,7 +158,11 @@ function describe(processor: Processor, task: AgentTask): string {
   }
 }
 
-function whyNot(task: AgentTask, options: PlanOptions): string {
+function whyNot(
+  task: AgentTask,
+  globalRoom: Preview["globalRoom"],
+  options: PlanOptions,
+): string {
   const { clock, settings } = options;
   const { state, provider, attempt, leaseOwner, leaseExpiresAt, runAt } = task;
   const now = clock.now();
@@ -176,7 +186,19 @@ function whyNot(task: AgentTask, options: PlanOptions): string {
   const claimed = claimedProvidersOf(settings.providers);
   if (claimed && !claimed.includes(provider)) return NO_PROCESSOR;
   if (runAt && runAt > now) return `not before ${formatLocalTime(runAt)}`;
+  if (isFullFor(provider, globalRoom) && !isSpent(task, options)) {
+    const name = groupOf(provider, globalRoom);
+    const limit = globalLimitsOf(settings.providers).get(name);
+    return `waits: globalConcurrency ${limit} of ${name} is in use by all runners`;
+  }
   return `fails: its runner died at each of ${attempt} attempts`;
+}
+
+/** Its runner died, and it has no attempt left. */
+function isSpent(task: AgentTask, { settings }: PlanOptions): boolean {
+  const { state, leaseOwner, attempt, questions, maxAttempts } = task;
+  return state === "running" && leaseOwner !== null &&
+    attempt - questions >= (maxAttempts ?? settings.maxAttempts);
 }
 
 /** The plan as text. */

@@ -23,6 +23,7 @@ export const result: Command = {
   summary: "Print what a task returned, or printed until it failed",
   flags: [{ name: "json", summary: "Print text as JSON too" }],
   settings: CLIENT_SETTINGS,
+  onlyReads: true,
   examples: ["result 550e8400", "result 550e8400 --json"],
   run: async ({ args, flags, terminal, openAdmin }) => {
     const prefix = prefixOf(args, "print a result without its task's id");

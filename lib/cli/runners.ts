@@ -22,6 +22,7 @@ export const runners: Command = {
   summary: "List who runs tasks, since when, and with what in hand",
   flags: [JSON_FLAG],
   settings: CLIENT_SETTINGS,
+  onlyReads: true,
   examples: ["runners", "runners --json"],
   run: async ({ flags, clock, terminal, openAdmin }) => {
     await using store = await openAdmin();

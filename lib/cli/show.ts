@@ -35,6 +35,7 @@ export const show: Command = {
   summary: "Show a task with its history; the start of an id is enough",
   flags: [JSON_FLAG],
   settings: CLIENT_SETTINGS,
+  onlyReads: true,
   examples: ["show 550e8400"],
   run: async ({ args, flags, config, clock, terminal, openAdmin }) => {
     const prefix = prefixOf(args, "show a task without its id");

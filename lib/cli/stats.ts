@@ -38,6 +38,7 @@ export const stats: Command = {
     JSON_FLAG,
   ],
   settings: CLIENT_SETTINGS,
+  onlyReads: true,
   examples: ["stats", "stats --since 7d"],
   run: async ({ flags, clock, terminal, openAdmin }) => {
     const now = clock.now();

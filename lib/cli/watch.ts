@@ -38,6 +38,7 @@ export const watch: Command = {
     { name: "json", summary: "Print a line of JSON for each change" },
   ],
   settings: CLIENT_SETTINGS,
+  onlyReads: true,
   examples: ["watch", "watch --interval 0.2", "watch --json"],
   run: async (context) => {
     const { flags, clock, terminal, openAdmin } = context;

@@ -74,6 +74,7 @@ export const webhooksList: Command = {
   name: "webhooks list",
   summary: "Show webhooks: what waits, the last success, the last error",
   flags: [JSON_FLAG],
+  onlyReads: true,
   examples: ["webhooks list"],
   run: async ({ config, flags, terminal, openStore }) => {
     const webhooks = configured(config);

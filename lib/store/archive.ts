@@ -9,6 +9,7 @@ import type {
   Archive,
   ArchiveRow,
   ArchiveTable,
+  Check,
   Contents,
 } from "./contract.ts";
 
@@ -119,9 +120,28 @@ export type CopyCounts = Readonly<
   Record<ArchiveTable, { readonly from: number; readonly to: number }>
 >;
 
+/** Whether both have as many of everything. */
+export function isEqual(counts: CopyCounts): boolean {
+  return Object.values(counts).every((it) => it.from === it.to);
+}
+
+/** What is said of a database that lacks something, and what there is to do. */
+export function partial(shown: string): { message: string; advice: string } {
+  return {
+    message: "a copy into it was not finished",
+    advice: `Run the same copy again: agent-runner copy FROM ${shown}`,
+  };
+}
+
+/** What `doctor` says of that. */
+export function partialCheck(shown: string): Check {
+  return { name: "copy", level: "fail", ...partial(shown) };
+}
+
 /**
  * Copies everything, and counts what both have then. A copy that was cut off is gone
- * on with.
+ * on with; until then, and until the counts are equal, the target says that it is
+ * partial.
  *
  * @throws {UsageError} where the target has something else in it.
  */
@@ -130,7 +150,7 @@ export async function copyArchive(
   to: Archive,
   onProgress: (progress: CopyProgress) => void,
 ): Promise<CopyCounts> {
-  return await from.read(async (source) => {
+  const counts = await from.read(async (source) => {
     const afterEvent = await to.read((target) => placeIn(target, source));
     await to.prepare(Number((await source.lastEvent())?.id ?? 0));
     for (const table of ARCHIVE_TABLES) {
@@ -147,6 +167,8 @@ export async function copyArchive(
     }
     return await to.read((target) => countBoth(source, target));
   });
+  if (isEqual(counts)) await to.finish();
+  return counts;
 }
 
 /** The number of the last event that was copied before; 0: none was. */

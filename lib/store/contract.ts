@@ -285,10 +285,13 @@ export interface Presence {
 /** Options for {@linkcode Queue.preview}. */
 export type PreviewOptions = Pick<
   ClaimOptions,
-  "limit" | "maxAttempts" | "providers"
+  "globalLimits" | "limit" | "maxAttempts" | "providers"
 >;
 
-/** What a claim would do, without doing it. */
+/**
+ * What a claim would do, without doing it: and the claims after it, where a provider
+ * has any room at all.
+ */
 export interface Preview {
   /** What would be claimed, in its order: at most as many as the limit. */
   readonly claimable: readonly AgentTask[];
@@ -296,6 +299,8 @@ export interface Preview {
   /** What has not ended and would not be claimed: again at most the limit. */
   readonly others: readonly AgentTask[];
   readonly othersCount: number;
+  /** What {@linkcode ClaimOptions.globalLimits} leave; empty where there are none. */
+  readonly globalRoom: ReadonlyMap<string, number>;
 }
 
 // ── admin: what people need; the API's client is one too ────────────────────
@@ -853,12 +858,23 @@ export interface Archive {
   /** Reads it as it is at one moment; of a file, nobody else has it meanwhile. */
   read<T>(work: (contents: Contents) => Promise<T>): Promise<T>;
   /**
-   * Makes ready for all of another: empties the outbox, and has events that are not
-   * copied be numbered after that one.
+   * Makes ready for all of another: marks this one as partial, empties the outbox,
+   * and has events that are not copied be numbered after that one.
    */
   prepare(lastEvent: number): Promise<void>;
   /** Adds rows in the order in which they were read. Those there are, it replaces. */
   write(table: ArchiveTable, rows: readonly ArchiveRow[]): Promise<void>;
+  /** Says that all is there. */
+  finish(): Promise<void>;
+  /**
+   * Whether there is something missing: it was made ready, and never finished.
+   *
+   * @param options.waitMs how long to wait for the store
+   * @param options.signal ends the wait
+   */
+  isPartial(
+    options?: { readonly waitMs?: number; readonly signal?: AbortSignal },
+  ): Promise<boolean>;
 }
 
 /** What there is in an archive at one moment. */

@@ -93,7 +93,35 @@ export function sureRoom(own: Room | undefined, global: Room): Room {
   );
 }
 
-function groupOf(provider: string, room: Room): string {
+/** Which providers' tasks there is no room for. */
+export interface FullProviders {
+  /** Only these have room; undefined: all but {@linkcode except}. */
+  readonly only: readonly string[] | undefined;
+  readonly except: readonly string[];
+}
+
+/** What a room without a place keeps out, of these providers. */
+export function fullProviders(
+  providers: readonly string[] | undefined,
+  room: Room = new Map(),
+): FullProviders {
+  const named = [...room.keys()].filter((name) => name !== OTHERS);
+  const isFull = (provider: string) => isFullFor(provider, room);
+  return {
+    only: isFull(OTHERS)
+      ? (providers ?? named).filter((it) => named.includes(it))
+      : providers,
+    except: named.filter(isFull),
+  };
+}
+
+/** Whether a room has no place for a task of a provider. */
+export function isFullFor(provider: string, room: Room): boolean {
+  return (room.get(groupOf(provider, room)) ?? Infinity) <= 0;
+}
+
+/** The limit that a provider falls under, by its name; {@linkcode OTHERS}, too. */
+export function groupOf(provider: string, room: Room): string {
   return room.has(provider) ? provider : OTHERS;
 }
 

@@ -7,8 +7,9 @@
 
 import type { Clock } from "../base/clock.ts";
 import { isPostgresAddress, shownDatabase } from "../base/database_address.ts";
-import { UsageError } from "../base/errors.ts";
+import { DatabaseError, UsageError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
+import { partial } from "./archive.ts";
 import type { Diagnostics, Reader, Store } from "./contract.ts";
 
 /** Where the tasks are, and how long to wait for them. */
@@ -32,6 +33,11 @@ export interface StoreSettings extends StoreAddress {
   readonly notifications: boolean;
   /** Whether the file must be there already. @default {false} */
   readonly mustExist?: boolean;
+  /**
+   * What to do where a copy into it was not finished: `go on` is for who copies.
+   * @default {"refuse"}
+   */
+  readonly ifPartial?: "refuse" | "warn" | "go on";
 }
 
 /** DuckDB's name for what lives as long as the process. */
@@ -62,6 +68,35 @@ export async function openStore(
   settings: StoreSettings,
   log: Log,
 ): Promise<Store> {
+  const store = await openAny(settings, log);
+  try {
+    if (settings.ifPartial !== "go on") await lookWhole(store, settings, log);
+  } catch (error) {
+    await store[Symbol.asyncDispose]();
+    throw error;
+  }
+  return store;
+}
+
+/** @throws {DatabaseError} where it is not whole, unless that is only to be told. */
+async function lookWhole(
+  { archive }: Store,
+  { database, openWaitMs: waitMs, signal, ifPartial }: StoreSettings,
+  log: Log,
+): Promise<void> {
+  if (!await archive.isPartial({ waitMs, signal })) return;
+  const shown = shownDatabase(database);
+  const { message, advice } = partial(shown);
+  if (ifPartial !== "warn") {
+    throw new DatabaseError(`Cannot use ${shown}: ${message}. ${advice}`);
+  }
+  log.warning(`Not all is in ${shown}: ${message}. ${advice}`, {
+    event: "database_partial",
+    database: shown,
+  });
+}
+
+async function openAny(settings: StoreSettings, log: Log): Promise<Store> {
   const { database, dbWaitMs, openWaitMs, signal } = settings;
   const shown = shownDatabase(database);
   const waits = { waitMs: dbWaitMs, openWaitMs, signal };

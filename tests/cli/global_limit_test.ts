@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { systemClock } from "../../lib/base/clock.ts";
 import { hasPostgres, sharedServer } from "../support/postgres_server.ts";
 import { until } from "../support/until.ts";
@@ -10,7 +10,11 @@ const TRUE = { processor: "command", command: ["true"] };
 const LIMIT = 2;
 const SCRIPT = "echo 1 >> journal; sleep 0.2; echo -1 >> journal";
 
-function configure(folder: Folder, globalConcurrency: number): void {
+function configure(
+  folder: Folder,
+  globalConcurrency: number,
+  script = SCRIPT,
+): void {
   folder.write("journal", "");
   folder.write(
     "agent-runner.json",
@@ -18,7 +22,7 @@ function configure(folder: Folder, globalConcurrency: number): void {
       providers: {
         limited: {
           processor: "command",
-          command: ["sh", "-c", SCRIPT],
+          command: ["sh", "-c", script],
           cwd: ".",
           globalConcurrency,
         },
@@ -70,6 +74,24 @@ async function testAlone(env: Record<string, string>): Promise<void> {
   }
 }
 
+/** What a run would leave is said of all runners together. */
+async function testDryRun(env: Record<string, string>): Promise<void> {
+  using folder = new Folder();
+  configure(folder, LIMIT, "until [ -e go ]; do sleep 0.05; done");
+  const options = { env: { ...AT_ONCE, ...env } };
+  await folder.create(TASKS, options.env);
+  const dry = () => folder.ok(["run", "--dry-run"], options);
+  assertStringIncludes(await dry(), `${TASKS.length} would run.\n`);
+  await using runner = folder.start(["run", "--once"], options);
+  await runner.line(/ started \(limited\)/, LIMIT);
+  const said = await dry();
+  assertStringIncludes(said, "0 would run.\n");
+  const full = "waits: globalConcurrency 2 of limited is in use by all runners";
+  assertEquals(said.split(full).length - 1, TASKS.length - LIMIT);
+  folder.write("go", "");
+  assertEquals((await runner.ended()).code, 0);
+}
+
 async function onServer(
   body: (env: Record<string, string>, backdoor: Backdoor) => Promise<void>,
 ): Promise<void> {
@@ -83,6 +105,7 @@ for (
   const [name, body] of [
     ["runners keep to a provider's limit together", testTogether],
     ["a runner by itself goes on as soon as there is room", testAlone],
+    ["run --dry-run says that a provider's limit is in use", testDryRun],
   ] as const
 ) {
   Deno.test(`${name}, on one file`, () => body({}));

@@ -7,6 +7,7 @@ import {
 } from "../../lib/cli/plan.ts";
 import type { Processor } from "../../lib/processors/processor.ts";
 import type { ProviderMap } from "../../lib/runner/providers.ts";
+import type { Preview } from "../../lib/store/contract.ts";
 import type { AgentTask } from "../../lib/task/task.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 
@@ -23,6 +24,8 @@ function taskWith(given: Partial<AgentTask>): AgentTask {
     traceText: null,
     runAt: null,
     attempt: 0,
+    questions: 0,
+    maxAttempts: null,
     leaseOwner: null,
     leaseExpiresAt: null,
     cancelRequestedAt: null,
@@ -43,17 +46,19 @@ interface Setup {
   readonly limits?: ReadonlyMap<string, number>;
   readonly providers?: ProviderMap;
   readonly problems?: PlanOptions["problems"];
+  readonly globalRoom?: Preview["globalRoom"];
 }
 
 function plan({ claimable = [], others = [], ...options }: Setup) {
   const { processor = claude, limits = new Map(), providers } = options;
-  const { problems = new Map() } = options;
+  const { problems = new Map(), globalRoom = new Map() } = options;
   return planOf(
     {
       claimable,
       claimableCount: claimable.length,
       others,
       othersCount: others.length,
+      globalRoom,
     },
     {
       processorFor: (provider) => provider === "claude" ? processor : undefined,
@@ -136,6 +141,33 @@ Deno.test("planOf() says what is wrong with a provider", () => {
   const { runningCount, waiting } = plan({ claimable, problems, providers });
   assertEquals(runningCount, 0);
   assertEquals(waiting.map(({ reason }) => reason), ["No key. No program."]);
+});
+
+Deno.test("planOf() says whose globalConcurrency is in use, and what fails all the same", () => {
+  const dead = { state: "running", leaseOwner: "r1", leaseExpiresAt: NOW };
+  const { waiting } = plan({
+    others: [
+      taskWith({}),
+      taskWith({ provider: "codex" }),
+      taskWith({ ...dead, attempt: 2 } as Partial<AgentTask>),
+      taskWith({ ...dead, attempt: 3 } as Partial<AgentTask>),
+      taskWith({ runAt: LATER }),
+    ],
+    providers: new Map([
+      ["claude", { globalConcurrency: 2 }],
+      ["*", { globalConcurrency: 5 }],
+    ]),
+    globalRoom: new Map([["claude", 0], ["*", 0]]),
+  });
+  const full = "waits: globalConcurrency 2 of claude is in use by all runners";
+  const reasons = waiting.map(({ reason }) => reason);
+  assertEquals(reasons.slice(0, 4), [
+    full,
+    "waits: globalConcurrency 5 of * is in use by all runners",
+    full,
+    "fails: its runner died at each of 3 attempts",
+  ]);
+  assertMatch(reasons[4] ?? "", /^not before /);
 });
 
 Deno.test("planOf() counts a task without a processor among those that don't run", () => {

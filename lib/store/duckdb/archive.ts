@@ -13,7 +13,7 @@ import type {
 } from "../contract.ts";
 import { SET_CHARACTERS } from "../sets.ts";
 import type { Connection } from "./connection.ts";
-import type { Database } from "./database.ts";
+import type { Database, TransactionOptions } from "./database.ts";
 import { hasOutbox, OUTBOX_TABLES } from "./outbox.ts";
 
 /** An {@linkcode Archive} of a DuckDB file. */
@@ -44,6 +44,7 @@ export class DuckDbArchive implements Archive {
 
   async prepare(lastEvent: number): Promise<void> {
     await this.#database.transaction(async (connection) => {
+      await connection.run(MARK);
       if (await hasOutbox(connection)) {
         for (const table of ["endpoints", "deliveries"] as const) {
           await connection.run(`DELETE FROM ${ARCHIVE[table].name}`);
@@ -59,6 +60,31 @@ export class DuckDbArchive implements Archive {
       );
     });
   }
+
+  async finish(): Promise<void> {
+    await this.#database.transaction((connection) => connection.run(UNMARK));
+  }
+
+  isPartial(options?: TransactionOptions): Promise<boolean> {
+    return this.#database.transaction(hasMark, options);
+  }
+}
+
+/** A table that is there while the file lacks something. */
+const MARK =
+  "CREATE TABLE IF NOT EXISTS agent_runner_copy (unfinished BOOLEAN)";
+const UNMARK = "DROP TABLE IF EXISTS agent_runner_copy";
+
+/** Whether a copy into the file was not finished. */
+export async function hasMark(
+  connection: Pick<Connection, "json">,
+): Promise<boolean> {
+  return await connection.json<boolean>(
+    `SELECT to_json(EXISTS (FROM duckdb_tables()
+       WHERE database_name = current_database()
+         AND schema_name = current_schema()
+         AND table_name = 'agent_runner_copy'))`,
+  ) ?? false;
 }
 
 function isOfOutbox(table: ArchiveTable): boolean {

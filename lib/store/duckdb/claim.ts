@@ -312,6 +312,19 @@ export async function readGlobalRoom(
 ): Promise<GlobalRoom> {
   const pauses = taskId === undefined ? await readPauses(connection, now) : [];
   if (!globalLimits && pauses.length === 0) return { pauses, room: undefined };
+  const inHand = await countInHand(connection, now);
+  const limits = globalLimits && globalRoomOf(globalLimits, inHand);
+  return {
+    pauses,
+    room: roomBeside(pauses, { room: limits, inHand, at: now }),
+  };
+}
+
+/** How many tasks of each provider are leased, by whomever. */
+export async function countInHand(
+  connection: Connection,
+  now: Date,
+): Promise<Room> {
   const values = new Values();
   const rows = await connection.json<[string, number][]>(
     `SELECT to_json(list([provider::JSON, count::JSON])) FROM (
@@ -320,12 +333,7 @@ export async function readGlobalRoom(
        GROUP BY ALL)`,
     values.list,
   );
-  const inHand = new Map(rows ?? []);
-  const limits = globalLimits && globalRoomOf(globalLimits, inHand);
-  return {
-    pauses,
-    room: roomBeside(pauses, { room: limits, inHand, at: now }),
-  };
+  return new Map(rows ?? []);
 }
 
 /** Holds for a row of one of the providers, given as a JSON list. */

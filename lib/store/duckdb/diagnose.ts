@@ -14,7 +14,9 @@ import {
 } from "../../base/errors.ts";
 import { formatBytes, formatSpan } from "../../base/figures.ts";
 import { isOpenToOthers } from "../../base/private.ts";
+import { partialCheck } from "../archive.ts";
 import type { Check, Diagnosis, Diagnostics } from "../contract.ts";
+import { hasMark } from "./archive.ts";
 import { logSize, statOf } from "./file.ts";
 import { checkTables, findTasks, readVersion } from "./inspect.ts";
 import { type DuckDbReader, openDuckDbReader } from "./reader.ts";
@@ -52,7 +54,12 @@ export class DuckDbDiagnostics implements Diagnostics {
       await using _reader = reader;
       const { check, isReadable } = await checkTables(reader);
       return {
-        checks: [...place, access, check],
+        checks: [
+          ...place,
+          access,
+          check,
+          ...await hasMark(reader) ? [partialCheck(this.#path)] : [],
+        ],
         tasks: isReadable
           ? await findTasks(reader, { now: clock.now(), leaseMs })
           : undefined,

@@ -5,7 +5,8 @@
  */
 
 import type { Preview, PreviewOptions } from "../contract.ts";
-import { isClaimable, isOneOf } from "./claim.ts";
+import { fullProviders, globalRoomOf } from "../decisions.ts";
+import { countInHand, isClaimable, isOneOf } from "./claim.ts";
 import type { Connection } from "./connection.ts";
 import { RUN_ORDER, TASK_ROW, taskOf, type TaskRow } from "./rows.ts";
 
@@ -14,10 +15,14 @@ const AT = "$1::TIMESTAMPTZ";
 /** Looks, in the transaction that is open on the connection; writes nothing. */
 export async function previewClaim(
   connection: Connection,
-  { limit, now, maxAttempts, providers }: PreviewOptions & {
-    readonly now: Date;
-  },
+  options: PreviewOptions & { readonly now: Date },
 ): Promise<Preview> {
+  const { limit, now, maxAttempts, providers, globalLimits } = options;
+  const globalRoom = globalRoomOf(
+    globalLimits ?? new Map(),
+    await countInHand(connection, now),
+  );
+  const { only, except } = fullProviders(providers, globalRoom);
   const rows = await connection.json<
     { row: TaskRow; isClaimable: boolean; count: number }[]
   >(
@@ -30,14 +35,16 @@ export async function previewClaim(
          count(*) OVER (PARTITION BY isClaimable) AS count
        FROM (
          SELECT *, rowid, (${isClaimable(AT, AT, "$2::INTEGER")})
-           AND ($3::TEXT IS NULL OR ${isOneOf("$3")}) AS isClaimable
+           AND ($3::TEXT IS NULL OR ${isOneOf("$3")})
+           AND NOT ${isOneOf("$5")} AS isClaimable
          FROM agent_tasks WHERE status NOT IN ('completed', 'failed'))
        QUALIFY position <= $4)`,
     [
       now.toISOString(),
       maxAttempts,
-      providers ? JSON.stringify(providers) : null,
+      only ? JSON.stringify(only) : null,
       limit,
+      JSON.stringify(except),
     ],
   ) ?? [];
   const claimableRows = rows.filter(({ isClaimable }) => isClaimable);
@@ -47,5 +54,6 @@ export async function previewClaim(
     claimableCount: claimableRows[0]?.count ?? 0,
     others: others.map(({ row }) => taskOf(row)),
     othersCount: others[0]?.count ?? 0,
+    globalRoom,
   };
 }

@@ -14,7 +14,7 @@ import type {
 import { SET_CHARACTERS } from "../sets.ts";
 import type { Connection } from "./connection.ts";
 import { retriedBy } from "./create.ts";
-import { type Database, LONG_MS } from "./database.ts";
+import { type Database, LONG_MS, type TransactionOptions } from "./database.ts";
 import { jsonOf } from "./rows.ts";
 
 /** An {@linkcode Archive} of a PostgreSQL database. */
@@ -47,6 +47,7 @@ export class PostgresArchive implements Archive {
 
   async prepare(lastEvent: number): Promise<void> {
     await this.#database.transaction(async (connection) => {
+      await connection.run(MARK);
       for (const table of ["endpoints", "deliveries"] as const) {
         await connection.run(`DELETE FROM ${ARCHIVE[table].name}`);
       }
@@ -58,6 +59,35 @@ export class PostgresArchive implements Archive {
       );
     }, { wakes: "nobody", timeoutMs: LONG_MS });
   }
+
+  async finish(): Promise<void> {
+    await this.#database.transaction(
+      (connection) => connection.run(UNMARK),
+      { wakes: "nobody" },
+    );
+  }
+
+  isPartial(options?: TransactionOptions): Promise<boolean> {
+    return this.#database.read(hasMark, options);
+  }
+}
+
+/**
+ * While something is missing, there is a version 0 too, which is that of no tables:
+ * whoever may write tasks may write it, and what looks for the newest version does
+ * not see it.
+ */
+const MARKED = "FROM agent_runner_version WHERE version = 0";
+const MARK = `INSERT INTO agent_runner_version (version)
+  SELECT 0 WHERE NOT EXISTS (SELECT ${MARKED})`;
+const UNMARK = `DELETE ${MARKED}`;
+
+/** Whether a copy into the database was not finished. */
+export async function hasMark(connection: Connection): Promise<boolean> {
+  const [row] = await connection.rows<{ has: boolean }>(
+    `SELECT EXISTS (SELECT ${MARKED}) AS has`,
+  );
+  return row?.has ?? false;
 }
 
 /** Fetched at once: each may have texts of some megabytes. */

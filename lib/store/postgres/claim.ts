@@ -54,13 +54,7 @@ export async function readGlobalRoom(
      FROM json_array_elements_text($1::json) AS name`,
     [jsonOf(limited)],
   );
-  const rows = await connection.rows<{ provider: string; count: number }>(
-    `SELECT provider, count(*)::integer AS count FROM agent_tasks
-     WHERE lease_id IS NOT NULL AND lease_expires_at > $1::timestamptz
-     GROUP BY provider`,
-    [at],
-  );
-  const inHand = new Map(rows.map(({ provider, count }) => [provider, count]));
+  const inHand = await countInHand(connection, at);
   const limits = globalLimits && globalRoomOf(globalLimits, inHand);
   const room = new Map(
     roomBeside(pauses, { room: limits, inHand, at }),
@@ -68,6 +62,20 @@ export async function readGlobalRoom(
   const taken = locks.filter(({ has }) => !has);
   for (const { name } of taken) room.set(name, 0);
   return { pauses, room, isContended: taken.length > 0 };
+}
+
+/** How many tasks of each provider are leased, by whomever. */
+export async function countInHand(
+  connection: Connection,
+  at: Date,
+): Promise<Room> {
+  const rows = await connection.rows<{ provider: string; count: number }>(
+    `SELECT provider, count(*)::integer AS count FROM agent_tasks
+     WHERE lease_id IS NOT NULL AND lease_expires_at > $1::timestamptz
+     GROUP BY provider`,
+    [at],
+  );
+  return new Map(rows.map(({ provider, count }) => [provider, count]));
 }
 
 interface LeaseOptions extends CandidateOptions {

@@ -8,6 +8,7 @@ import type { Clock } from "../../base/clock.ts";
 import { DatabaseError } from "../../base/errors.ts";
 import { formatSpan } from "../../base/figures.ts";
 import { TASK_STATES } from "../../task/task.ts";
+import { partialCheck } from "../archive.ts";
 import type {
   Check,
   Diagnosis,
@@ -16,6 +17,7 @@ import type {
   TaskFindings,
 } from "../contract.ts";
 import { parsePostgresAddress } from "./address.ts";
+import { hasMark } from "./archive.ts";
 import type { Connection } from "./connection.ts";
 import { Database } from "./database.ts";
 import { readVersion, VERSION } from "./schema.ts";
@@ -58,6 +60,7 @@ export class PostgresDiagnostics implements Diagnostics {
         const server = await readServer(connection);
         const version = await readVersion(connection, database.schema);
         const isReadable = version === VERSION;
+        const isPartial = version > 0 && await hasMark(connection);
         return {
           checks: [
             checkOf(
@@ -71,6 +74,7 @@ export class PostgresDiagnostics implements Diagnostics {
             checkConnections(server),
             checkTransactions(server),
             checkTables(version),
+            ...isPartial ? [partialCheck(database.shown)] : [],
           ],
           tasks: isReadable
             ? await findTasks(connection, { at, leaseMs })

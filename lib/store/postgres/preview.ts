@@ -6,29 +6,38 @@
 
 import type { AgentTask } from "../../task/task.ts";
 import type { Preview, PreviewOptions } from "../contract.ts";
+import { fullProviders, globalRoomOf } from "../decisions.ts";
 import { IS_CLAIMABLE } from "./candidates.ts";
+import { countInHand } from "./claim.ts";
 import type { Connection } from "./connection.ts";
 import { isOneOf, jsonOf, RUN_ORDER, TASK } from "./rows.ts";
 
 const OPEN = `FROM agent_tasks WHERE status NOT IN ('completed', 'failed')`;
-const WOULD = `coalesce(${IS_CLAIMABLE} AND ${isOneOf("$3")}, false)`;
+const WOULD = `coalesce(${IS_CLAIMABLE} AND ${isOneOf("$3")}
+  AND NOT ${isOneOf("$4")}, false)`;
 
 /** Looks, in the transaction that is open on the connection; writes nothing. */
 export async function previewClaim(
   connection: Connection,
-  { limit, at, maxAttempts, providers }: PreviewOptions & {
+  { limit, at, maxAttempts, providers, globalLimits }: PreviewOptions & {
     readonly at: Date;
   },
 ): Promise<Preview> {
+  const globalRoom = globalRoomOf(
+    globalLimits ?? new Map(),
+    await countInHand(connection, at),
+  );
+  const { only, except } = fullProviders(providers, globalRoom);
   const values = [
     at,
     maxAttempts,
-    providers ? jsonOf(providers) : null,
+    only ? jsonOf(only) : null,
+    jsonOf(except),
   ];
   const first = (condition: string) =>
     connection.rows<AgentTask>(
       `SELECT ${TASK} ${OPEN} AND ${condition}
-       ORDER BY ${RUN_ORDER} LIMIT $4`,
+       ORDER BY ${RUN_ORDER} LIMIT $5`,
       [...values, limit],
     );
   const claimable = await first(WOULD);
@@ -45,5 +54,6 @@ export async function previewClaim(
     claimableCount: counts?.claimableCount ?? 0,
     others,
     othersCount: counts?.othersCount ?? 0,
+    globalRoom,
   };
 }

@@ -147,19 +147,42 @@ export function testArchive(test: Test): void {
         if (++sets > 3) throw new Error("cut off");
         return store.archive.write(table, rows);
       },
+      finish: () => store.archive.finish(),
+      isPartial: () => store.archive.isPartial(),
     };
+    assertEquals(await store.archive.isPartial(), false);
     await assertRejects(() => copyArchive(file.archive, cut, () => {}), Error);
+    assertEquals(await store.archive.isPartial(), true);
     await createOne(file, { instruction: "young" });
     // Its receivers got, or gave up, what they waited for.
     await file.archive.prepare(0);
     for (let times = 1; times <= 2; times++) {
       const counts = await copyTo(file, store);
       assertEquals(counts.tasks, { from: 7, to: 7 });
+      assertEquals(await store.archive.isPartial(), false);
       assertEquals(
         await contentOf(store.archive),
         await contentOf(file.archive),
       );
     }
+  });
+
+  test("archive stays partial while not as much is there", async ({ store }) => {
+    await using file = await openDuckDbStore(":memory:");
+    await createMany(file, 3);
+    const losing: Archive = {
+      read: (work) => store.archive.read(work),
+      prepare: (lastEvent) => store.archive.prepare(lastEvent),
+      write: (table, rows) =>
+        store.archive.write(table, table === "tasks" ? rows.slice(1) : rows),
+      finish: () => store.archive.finish(),
+      isPartial: () => store.archive.isPartial(),
+    };
+    const counts = await copyArchive(file.archive, losing, () => {});
+    assertEquals(counts.tasks, { from: 3, to: 2 });
+    assertEquals(await store.archive.isPartial(), true);
+    assertEquals((await copyTo(file, store)).tasks, { from: 3, to: 3 });
+    assertEquals(await store.archive.isPartial(), false);
   });
 
   test("archive is not put where other tasks are", async ({ store }) => {
@@ -173,6 +196,7 @@ export function testArchive(test: Test): void {
       "are other tasks already",
     );
     assertEquals(await contentOf(store.archive), before);
+    assertEquals(await store.archive.isPartial(), false);
     assertEquals(idsOf(await claim(store)), [id]);
   });
 }

@@ -5,11 +5,12 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import type {
-  DueOptions,
-  Preview,
-  PreviewOptions,
-  Store,
+import {
+  type DueOptions,
+  OTHERS,
+  type Preview,
+  type PreviewOptions,
+  type Store,
 } from "../../../lib/store/contract.ts";
 import {
   askInput,
@@ -208,6 +209,7 @@ function testPreview(test: Test): void {
       claimableCount: 0,
       others: [],
       othersCount: 0,
+      globalRoom: new Map(),
     });
     const ids = await createMany(store, 5);
     await createMany(store, 4, { runAt: later(await now(), HOUR) });
@@ -225,6 +227,51 @@ function testPreview(test: Test): void {
     assertEquals(plan.othersCount, 2);
     await elapse(LEASE_MS);
     assertEquals((await preview(store)).claimable.map(({ id }) => id), ids);
+  });
+
+  test("preview() shows what globalLimits leave no room for among the others", async ({ store, elapse }) => {
+    const [, , full = "", ...rest] = await create(store, [
+      { provider: "a" },
+      { provider: "a" },
+      { provider: "a" },
+      { provider: "b" },
+      { provider: "c" },
+    ]);
+    await claim(store, { limit: 2, providers: ["a"] });
+    const shownWith = async (
+      limits: readonly (readonly [string, number])[],
+      options: Partial<PreviewOptions> = {},
+    ) => {
+      const globalLimits = new Map(limits);
+      const plan = await preview(store, { globalLimits, ...options });
+      return {
+        ids: plan.claimable.map(({ id }) => id),
+        counts: [plan.claimableCount, plan.othersCount],
+        room: [...plan.globalRoom],
+      };
+    };
+    const [b = "", c = ""] = rest;
+    assertEquals(await shownWith([["a", 2], ["b", 1]]), {
+      ids: rest,
+      counts: [2, 3],
+      room: [["a", 0], ["b", 1]],
+    });
+    assertEquals(await shownWith([["a", 3]]), {
+      ids: [full, ...rest],
+      counts: [3, 2],
+      room: [["a", 1]],
+    });
+    // All that is not named is together.
+    assertEquals(await shownWith([["b", 1], [OTHERS, 2]]), {
+      ids: [b],
+      counts: [1, 4],
+      room: [["b", 1], [OTHERS, 0]],
+    });
+    const only = { providers: ["a", "c"] };
+    assertEquals((await shownWith([["a", 2]], only)).ids, [c]);
+    assertEquals((await shownWith([["b", 1], [OTHERS, 2]], only)).ids, []);
+    await elapse(LEASE_MS);
+    assertEquals((await shownWith([["a", 2]])).counts, [5, 0]);
   });
 
   test("preview() shows nothing that endAbandoned() ends as claimable", async ({ store, elapse }) => {
