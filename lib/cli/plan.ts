@@ -14,6 +14,7 @@ import {
   limitsOf,
   type ProviderMap,
 } from "../runner/providers.ts";
+import { pauseText } from "../runner/pauses.ts";
 import { OTHERS, type Preview } from "../store/contract.ts";
 import { groupOf, isFullFor } from "../store/decisions.ts";
 import { type AgentTask, isKnownState, type JsonObject } from "../task/task.ts";
@@ -129,7 +130,7 @@ export function planOf(preview: Preview, options: PlanOptions): Plan {
   waiting.push(
     ...preview.others.map((task) => ({
       task,
-      reason: whyNot(task, preview.globalRoom, options),
+      reason: whyNot(task, preview, options),
     })),
   );
   return {
@@ -160,7 +161,7 @@ function describe(processor: Processor, task: AgentTask): string {
 
 function whyNot(
   task: AgentTask,
-  globalRoom: Preview["globalRoom"],
+  { globalRoom, pauses }: Preview,
   options: PlanOptions,
 ): string {
   const { clock, settings } = options;
@@ -186,6 +187,8 @@ function whyNot(
   const claimed = claimedProvidersOf(settings.providers);
   if (claimed && !claimed.includes(provider)) return NO_PROCESSOR;
   if (runAt && runAt > now) return `not before ${formatLocalTime(runAt)}`;
+  const pause = pauses.find((it) => it.provider === provider);
+  if (pause && !isSpent(task, options)) return pauseText(pause, now);
   if (isFullFor(provider, globalRoom) && !isSpent(task, options)) {
     const name = groupOf(provider, globalRoom);
     const limit = globalLimitsOf(settings.providers).get(name);

@@ -7,7 +7,7 @@
 import { formatCount, formatSpan } from "../base/figures.ts";
 import type { RunSummary } from "../runner.ts";
 import type { RunnerEvents } from "../runner/events.ts";
-import { pauseToJson } from "../service/pause_json.ts";
+import { pauseToJson } from "../store/pause_json.ts";
 import type { Admin, PauseInfo, StateCount, Store } from "../store/contract.ts";
 import { pauseLine } from "./pauses.ts";
 import { WAITING_FOR_YOU } from "../task/shown_state.ts";

@@ -20,7 +20,7 @@ import type {
 } from "../store/contract.ts";
 import { type JsonObject, TASK_STATES } from "../task/task.ts";
 import { CLIENT_SETTINGS, type Command, JSON_FLAG } from "./command.ts";
-import { pauseToJson } from "../service/pause_json.ts";
+import { pauseToJson } from "../store/pause_json.ts";
 import { pastFlag } from "./flags.ts";
 import { pauseLine } from "./pauses.ts";
 import { alignRows, fit, renderJson, type Screen } from "./render.ts";

@@ -61,6 +61,8 @@ export interface RunErrorOptions extends ErrorOptions {
   readonly retryAfterMs?: number;
   /** The work could not begin, whatever the task. @default {false} */
   readonly isUnbegun?: boolean;
+  /** It is the provider's limit, until `retryAfterMs` is over. @default {false} */
+  readonly isLimit?: boolean;
 }
 
 /** Why a task could not be handed over, or was not done. */
@@ -69,12 +71,14 @@ export class RunError extends UserError {
   readonly retryable: boolean;
   readonly retryAfterMs: number | undefined;
   readonly isUnbegun: boolean;
+  readonly isLimit: boolean;
 
   constructor(message: string, options: RunErrorOptions) {
     super(message, options);
     this.retryable = options.retryable;
     this.retryAfterMs = options.retryAfterMs;
     this.isUnbegun = options.isUnbegun ?? false;
+    this.isLimit = options.isLimit ?? false;
   }
 }
 
@@ -107,6 +111,9 @@ export class TaskRuns implements AsyncDisposable {
       if (stop.aborted && (isOurs || error === stop.reason)) return STOPPED;
       if (!isOurs) throw error;
       const { message, retryable, retryAfterMs, isUnbegun } = error;
+      if (error.isLimit) {
+        return { kind: "limited", reason: message, waitMs: retryAfterMs };
+      }
       return {
         kind: "failed",
         error: message,

@@ -301,6 +301,8 @@ export interface Preview {
   readonly othersCount: number;
   /** What {@linkcode ClaimOptions.globalLimits} leave; empty where there are none. */
   readonly globalRoom: ReadonlyMap<string, number>;
+  /** Providers that are paused, or may have one task that tries. */
+  readonly pauses: readonly Pause[];
 }
 
 // ── admin: what people need; the API's client is one too ────────────────────

@@ -6,7 +6,7 @@
  */
 
 import type { ProviderLimit, Transition } from "../task/task.ts";
-import type { Pause, PauseKind } from "./contract.ts";
+import type { Pause } from "./contract.ts";
 import { type Room, smallerRoom } from "./decisions.ts";
 
 /** Clocks differ, and the first who asks must not be told no once more. */
@@ -86,10 +86,14 @@ export function unlimitedTasks(
   });
 }
 
-/** The providers of which one task may try. */
-export function tryingIn(pauses: readonly Pause[], at: Date): string[] {
+/** The providers that are paused, or of which one task may try. */
+export function providersIn(
+  pauses: readonly Pause[],
+  wanted: PauseState,
+  at: Date,
+): string[] {
   return statesAt(pauses, at)
-    .filter(([, state]) => state === "trying").map(([provider]) => provider);
+    .filter(([, state]) => state === wanted).map(([provider]) => provider);
 }
 
 /** What is in the way of each provider that is in a list of pauses. */
@@ -129,10 +133,3 @@ export function roomBeside(
   if (left.size === 0) return room;
   return room ? smallerRoom(room, left) : left;
 }
-
-/** What each kind of pause is called. */
-export const PAUSE_NAMES: Readonly<Record<PauseKind, string>> = {
-  person: "paused",
-  limit: "limit",
-  budget: "budget",
-};

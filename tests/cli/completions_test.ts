@@ -111,7 +111,7 @@ const STATES = [...SHOWN_STATES].sort();
 type Example = readonly [words: readonly string[], offered: readonly string[]];
 
 const EXAMPLES: readonly Example[] = [
-  [["re"], ["result", "retry"]],
+  [["re"], ["result", "resume", "retry"]],
   [["list", "--st"], ["--state"]],
   [["list", "--state", ""], STATES],
   [["list", "--state", "fa"], ["failed"]],

@@ -47,11 +47,13 @@ interface Setup {
   readonly providers?: ProviderMap;
   readonly problems?: PlanOptions["problems"];
   readonly globalRoom?: Preview["globalRoom"];
+  readonly pauses?: Preview["pauses"];
 }
 
 function plan({ claimable = [], others = [], ...options }: Setup) {
   const { processor = claude, limits = new Map(), providers } = options;
   const { problems = new Map(), globalRoom = new Map() } = options;
+  const { pauses = [] } = options;
   return planOf(
     {
       claimable,
@@ -59,6 +61,7 @@ function plan({ claimable = [], others = [], ...options }: Setup) {
       others,
       othersCount: others.length,
       globalRoom,
+      pauses,
     },
     {
       processorFor: (provider) => provider === "claude" ? processor : undefined,

@@ -13,6 +13,7 @@ import { checkCommand } from "./check.ts";
 import type { CommandConfig } from "./config.ts";
 import { type FolderEnd, openFolder } from "./folder.ts";
 import { commandFor, programOf, SHELL, shownWords, stdinOf } from "./input.ts";
+import { limitOutcome } from "./message.ts";
 import { CommandOutput } from "./output.ts";
 import { quoted } from "./printed_text.ts";
 import { type ProgramParts, Programs } from "./programs.ts";
@@ -86,7 +87,7 @@ class CommandProcessor implements Processor {
     },
   ): Promise<Outcome> {
     const config = this.#config;
-    const { baseFolder, log } = this.#programs.parts;
+    const { baseFolder, clock, log } = this.#programs.parts;
     const { env, secrets } = this.#programs.surroundings(task, context);
     const program = programOf(config, task, baseFolder);
     const input = stdinOf(config, task, context);
@@ -113,7 +114,8 @@ class CommandProcessor implements Processor {
       output,
     });
     const { message, stdout, stderr } = output;
-    const own = status ? outcomeOf(status, { output, config }) : STOPPED;
+    const now = clock.now();
+    const own = status ? outcomeOf(status, { output, config, now }) : STOPPED;
     // A program that was told to stop may end as if it had done its work.
     const isDone = !isStopped ||
       own.kind === "completed" && message?.kind === "result";
@@ -135,13 +137,16 @@ function folderEnd(outcome: Outcome, stop: AbortSignal): FolderEnd {
 /** The outcome of a program that ended by itself. */
 function outcomeOf(
   status: Deno.CommandStatus,
-  { output, config }: {
+  { output, config, now }: {
     readonly output: CommandOutput;
     readonly config: CommandConfig;
+    readonly now: Date;
   },
 ): Outcome {
   const { stdout, stderr, message } = output;
   const { exitCodes, answerWithin } = config;
+  // Whatever it ends with: what it says is plainer.
+  if (message?.kind === "limit") return limitOutcome(message, now);
   const meaning = meaningOf(status, exitCodes);
   switch (meaning) {
     case "completed":

@@ -4,17 +4,24 @@
  *     {"agent_runner": "progress", "message": "Half way", "fraction": 0.5}
  *     {"agent_runner": "result", "value": {"pr": 12}}
  *     {"agent_runner": "question", "question": "Which branch?"}
+ *     {"agent_runner": "limit", "until": "2026-12-01T04:33:00Z"}
  *
  * @module
  */
 
-import type { JsonObject, JsonValue } from "../../task/task.ts";
+import type { JsonObject, JsonValue, Outcome } from "../../task/task.ts";
 import { parseObject, stringifyJson } from "../../task/trace.ts";
 
 /** A message that ends a program's work. */
 export type LastMessage =
   | { readonly kind: "result"; readonly value: JsonValue }
-  | { readonly kind: "question"; readonly question: string };
+  | { readonly kind: "question"; readonly question: string }
+  /** The account's limit is reached; undefined: nobody knows until when. */
+  | {
+    readonly kind: "limit";
+    readonly reason: string;
+    readonly until: Date | undefined;
+  };
 
 /** What such a line says. */
 export type Message =
@@ -44,6 +51,7 @@ export function mistakeIn(line: string): Message | undefined {
 /** What an object says; undefined where it was not meant as a message. */
 export function messageIn(object: JsonObject): Message | undefined {
   const { agent_runner: kind, message, fraction, value, question } = object;
+  const { until, reason } = object;
   switch (kind) {
     case undefined:
       return undefined;
@@ -60,12 +68,44 @@ export function messageIn(object: JsonObject): Message | undefined {
       return typeof question === "string" && question.trim() !== ""
         ? { kind, question }
         : mistake('it has no "question"');
+    case "limit": {
+      const end = timeOf(until);
+      if (until !== undefined && !end) {
+        return mistake(
+          'its "until" is no time: expected seconds since 1970 or ISO 8601',
+        );
+      }
+      const why = typeof reason === "string" && reason.trim() !== ""
+        ? reason
+        : "its limit is reached";
+      return { kind, reason: why, until: end };
+    }
     default:
       return mistake(
-        `its kind is ${stringifyJson(kind)}, not "progress", "result" or ` +
-          '"question"',
+        `its kind is ${stringifyJson(kind)}, not "progress", "result", ` +
+          '"question" or "limit"',
       );
   }
+}
+
+function timeOf(value: JsonValue | undefined): Date | undefined {
+  const ms = typeof value === "number"
+    ? value * 1_000
+    : typeof value === "string"
+    ? Date.parse(value)
+    : NaN;
+  const time = new Date(ms);
+  return Number.isNaN(time.getTime()) ? undefined : time;
+}
+
+/** What a run that met a limit comes to. */
+export function limitOutcome(
+  { reason, until }: Extract<LastMessage, { kind: "limit" }>,
+  now: Date,
+): Outcome {
+  // What is over already: it may be tried at once.
+  const waitMs = until && Math.max(1, until.getTime() - now.getTime());
+  return { kind: "limited", reason, ...waitMs !== undefined && { waitMs } };
 }
 
 function mistake(why: string): Message {

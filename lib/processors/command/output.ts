@@ -105,6 +105,9 @@ export class CommandOutput implements ProgramOutput {
           question: secrets.mask(message.question),
         };
         break;
+      case "limit":
+        this.#message = { ...message, reason: secrets.mask(message.reason) };
+        break;
       case "mistake":
         if (!this.#hasMistake) onMistake(secrets.mask(message.why));
         this.#hasMistake = true;

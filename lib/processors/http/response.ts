@@ -4,6 +4,7 @@
  *
  *     {"agent_runner": "result", "value": {"pr": 12}, "message": "Opened #12"}
  *     {"agent_runner": "question", "question": "Which branch?"}
+ *     {"agent_runner": "limit", "until": "2026-12-01T04:33:00Z"}
  *     202 with Location, or with {"status_url": "/tasks/5"}
  *
  * and, from a status URL, 202 or one of these:
@@ -20,6 +21,7 @@ import type { JsonObject, JsonValue, Outcome } from "../../task/task.ts";
 import { parseJson } from "../../task/trace.ts";
 import type { Secrets } from "../secrets.ts";
 import type { RunError } from "../task_runs.ts";
+import { limitOutcome, messageIn } from "../command/message.ts";
 import { excerptOf, httpError } from "./error.ts";
 import type { HttpAnswer } from "./request.ts";
 
@@ -71,6 +73,13 @@ export function meaningOf(
   if (kind === "result" && fields.value !== undefined) {
     return completed(mask(fields.value), mask(fields.message));
   }
+  if (kind === "limit") {
+    const message = messageIn(fields);
+    if (message?.kind === "limit") {
+      const reason = excerptOf(secrets.mask(message.reason));
+      return ended(limitOutcome({ ...message, reason }, now));
+    }
+  }
   if (isPoll && fields.status === "failed") {
     const error = textIn(mask(fields.error)) ??
       "The service says that it failed";
@@ -96,6 +105,10 @@ export function meaningOf(
 }
 
 const RETRYABLE: readonly number[] = [408, 425, 429];
+/** Too many requests, or unavailable: of the service, not of the task. */
+const LIMITS: readonly number[] = [429, 503];
+/** Who is to come back later than this need not hold an attempt until then. */
+const LIMIT_MS = 5 * 60_000;
 
 function failureOf(
   answer: HttpAnswer,
@@ -104,11 +117,13 @@ function failureOf(
   const { url, status, text, header } = answer;
   const reason = excerptOf(secrets.mask(text));
   const name = [status, STATUS_CODES[status]].join(" ").trim();
+  const waitMs = retryAfterMs(header("retry-after"), now);
   return httpError(
     `${url.host} answered ${name}${reason === "" ? "." : `: ${reason}`}`,
     {
       retryable: status >= 500 || RETRYABLE.includes(status),
-      retryAfterMs: retryAfterMs(header("retry-after"), now),
+      retryAfterMs: waitMs,
+      isLimit: LIMITS.includes(status) && (waitMs ?? 0) > LIMIT_MS,
     },
   );
 }

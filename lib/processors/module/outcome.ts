@@ -17,8 +17,8 @@ export class OutcomeError extends Error {
   override readonly name = "OutcomeError";
 }
 
-const EXPECTED = 'expected an object whose "kind" is "completed", "failed" ' +
-  'or "needs_input"';
+const EXPECTED = 'expected an object whose "kind" is "completed", "failed", ' +
+  '"needs_input" or "limited"';
 
 /**
  * Gives the JSON of an outcome.
@@ -62,13 +62,14 @@ const flag = optional("true or false", (it) => typeof it === "boolean");
 
 /** The fields of each kind of outcome, in the order in which they are read. */
 const FIELDS = new Map<unknown, Readonly<Record<string, Check>>>([
-  ["completed", { result: json, message: text }],
+  ["completed", { result: json, message: text, warning: text }],
   ["failed", {
     error: (value, name) => inModuleTerms(requiredText(value, name)),
     retryable: (value, name) => flag(value, name) ?? true,
     retryAfterMs: durationMs,
   }],
   ["needs_input", { question: requiredText, answerWithinMs: durationMs }],
+  ["limited", { reason: requiredText, waitMs: durationMs }],
 ]);
 
 function readOutcome(outcome: unknown): JsonObject {
@@ -86,7 +87,7 @@ function readOutcome(outcome: unknown): JsonObject {
     );
   }
   const read: Record<string, JsonValue> = { kind };
-  for (const [name, check] of Object.entries(fields)) {
+  for (const [name, check] of Object.entries({ ...fields, usage: json })) {
     const given = Reflect.get(outcome, name);
     // Its JSON may be more than there is memory for.
     if (typeof given === "string") checkLength(given.length);

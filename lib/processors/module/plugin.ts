@@ -55,6 +55,8 @@ export type PluginOutcome =
     readonly kind: "completed";
     readonly result?: JsonValue;
     readonly message?: string;
+    /** What was not as it should be though the work is done. */
+    readonly warning?: string;
   }
   | {
     readonly kind: "failed";
@@ -70,6 +72,13 @@ export type PluginOutcome =
     readonly question: string;
     /** The task fails where nobody answers within this time. Default: never. */
     readonly answerWithinMs?: number;
+  }
+  /** The provider's limit is reached: all its tasks wait. Costs no attempt. */
+  | {
+    readonly kind: "limited";
+    readonly reason: string;
+    /** Until the limit ends, in milliseconds. Default: nobody knows. */
+    readonly waitMs?: number;
   };
 
 /**

@@ -29,6 +29,7 @@ import {
   HELD_ROW,
   heldOf,
   type HeldRow,
+  isFree,
   readHeldTasks,
   RUN_ORDER,
 } from "./rows.ts";
@@ -40,10 +41,6 @@ import { changeRows, NO_LEASE, writeChanges } from "./write.ts";
 const SPENT = "coalesce(attempt, 0) - coalesce(questions, 0)";
 const limitOf = (maxAttempts: string) =>
   `coalesce(max_attempts, ${maxAttempts})`;
-
-/** Holds for a row whose lease, if it has one, is over. */
-export const isFree = (now: string) =>
-  `coalesce(lease_expires_at <= ${now}, true)`;
 
 /** Holds for a begun row whose runner died at its last attempt. */
 export const isDead = (now: string, maxAttempts: string) => `

@@ -17,8 +17,8 @@ import {
   pauseStateAt,
   unlimitedTasks,
 } from "../pauses.ts";
-import { isFree } from "./claim.ts";
 import type { Connection } from "./connection.ts";
+import { isFree } from "./rows.ts";
 import { Values } from "./values.ts";
 import { changeRows, writeEvents } from "./write.ts";
 

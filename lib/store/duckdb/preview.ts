@@ -7,7 +7,9 @@
 import type { Preview, PreviewOptions } from "../contract.ts";
 import { fullProviders, globalRoomOf } from "../decisions.ts";
 import { countInHand, isClaimable, isOneOf } from "./claim.ts";
+import { providersIn } from "../pauses.ts";
 import type { Connection } from "./connection.ts";
+import { readPauses } from "./pauses.ts";
 import { RUN_ORDER, TASK_ROW, taskOf, type TaskRow } from "./rows.ts";
 
 const AT = "$1::TIMESTAMPTZ";
@@ -22,7 +24,9 @@ export async function previewClaim(
     globalLimits ?? new Map(),
     await countInHand(connection, now),
   );
+  const pauses = await readPauses(connection, now);
   const { only, except } = fullProviders(providers, globalRoom);
+  const paused = providersIn(pauses, "paused", now);
   const rows = await connection.json<
     { row: TaskRow; isClaimable: boolean; count: number }[]
   >(
@@ -44,7 +48,7 @@ export async function previewClaim(
       maxAttempts,
       only ? JSON.stringify(only) : null,
       limit,
-      JSON.stringify(except),
+      JSON.stringify([...except, ...paused]),
     ],
   ) ?? [];
   const claimableRows = rows.filter(({ isClaimable }) => isClaimable);
@@ -55,5 +59,6 @@ export async function previewClaim(
     others: others.map(({ row }) => taskOf(row)),
     othersCount: others[0]?.count ?? 0,
     globalRoom,
+    pauses,
   };
 }

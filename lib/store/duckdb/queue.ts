@@ -29,20 +29,14 @@ import {
   RecordParts,
   RefusedRowsError,
 } from "../refused.ts";
-import {
-  claimTasks,
-  isDead,
-  isFree,
-  isOneOf,
-  readGlobalRoom,
-} from "./claim.ts";
+import { claimTasks, isDead, isOneOf, readGlobalRoom } from "./claim.ts";
 import type { Connection } from "./connection.ts";
 import type { Database, TransactionOptions } from "./database.ts";
 import { Grace, GraceWait, hasLeases } from "./grace.ts";
 import { Frontier } from "./places.ts";
 import { handOver, noteLimits, pauseProvider } from "./pauses.ts";
 import { previewClaim } from "./preview.ts";
-import { HELD_ROW, heldOf, type HeldRow } from "./rows.ts";
+import { HELD_ROW, heldOf, type HeldRow, isFree } from "./rows.ts";
 import { forgetRunner, notePresence, readPresence } from "./runners.ts";
 import { Values } from "./values.ts";
 import { changeRows, NO_LEASE, refusalOf, writeTransitions } from "./write.ts";

@@ -131,6 +131,10 @@ export interface HeldRow extends TaskRow {
 /** A struct with a task and its lease. */
 export const HELD_ROW = `{task: ${TASK}, leaseId: lease_id}`;
 
+/** Holds for a row whose lease, if it has one, is over. */
+export const isFree = (now: string) =>
+  `coalesce(lease_expires_at <= ${now}, true)`;
+
 /** The order in which tasks run; `rowid` keeps the order of one batch. */
 export const RUN_ORDER = "coalesce(priority, 0) DESC, created_at, rowid";
 

@@ -9,7 +9,7 @@ import { begin } from "../../task/transitions.ts";
 import { Changes } from "../changes.ts";
 import type { Claim, ClaimOptions, Pause } from "../contract.ts";
 import { globalRoomOf, type Room, roomAfter } from "../decisions.ts";
-import { roomBeside, tryingIn } from "../pauses.ts";
+import { providersIn, roomBeside } from "../pauses.ts";
 import {
   type CandidateOptions,
   findCandidates,
@@ -47,7 +47,7 @@ export async function readGlobalRoom(
   }
   const limited = [...globalLimits ?? []]
     .filter(([, limit]) => Number.isFinite(limit)).map(([name]) => name)
-    .concat(tryingIn(pauses, at));
+    .concat(providersIn(pauses, "trying", at));
   const locks = await connection.rows<{ name: string; has: boolean }>(
     `SELECT name, pg_try_advisory_xact_lock(${LIMIT_LOCK},
        hashtext(current_schema() || '/' || name)) AS has

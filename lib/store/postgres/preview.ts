@@ -9,7 +9,9 @@ import type { Preview, PreviewOptions } from "../contract.ts";
 import { fullProviders, globalRoomOf } from "../decisions.ts";
 import { IS_CLAIMABLE } from "./candidates.ts";
 import { countInHand } from "./claim.ts";
+import { providersIn } from "../pauses.ts";
 import type { Connection } from "./connection.ts";
+import { readPauses } from "./pauses.ts";
 import { isOneOf, jsonOf, RUN_ORDER, TASK } from "./rows.ts";
 
 const OPEN = `FROM agent_tasks WHERE status NOT IN ('completed', 'failed')`;
@@ -27,12 +29,14 @@ export async function previewClaim(
     globalLimits ?? new Map(),
     await countInHand(connection, at),
   );
+  const pauses = await readPauses(connection, at);
   const { only, except } = fullProviders(providers, globalRoom);
+  const paused = providersIn(pauses, "paused", at);
   const values = [
     at,
     maxAttempts,
     only ? jsonOf(only) : null,
-    jsonOf(except),
+    jsonOf([...except, ...paused]),
   ];
   const first = (condition: string) =>
     connection.rows<AgentTask>(
@@ -55,5 +59,6 @@ export async function previewClaim(
     others,
     othersCount: counts?.othersCount ?? 0,
     globalRoom,
+    pauses,
   };
 }

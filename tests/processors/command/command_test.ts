@@ -156,9 +156,18 @@ const MESSAGES: [lines: string[], outcome: Outcome][] = [
     ['{"\x1b[1magent_runner\x1b[0m":"result","value":"dull"}'],
     { kind: "completed", result: "dull" },
   ],
+  [
+    ['{"agent_runner":"limit"}'],
+    { kind: "limited", reason: "its limit is reached" },
+  ],
+  [
+    ['{"agent_runner":"limit","reason":"Weekly","until":5}'],
+    { kind: "limited", reason: "Weekly", waitMs: 1 },
+  ],
   // What is no message is kept as text.
   ...[
     '{"agent_runner":"reslt","value":1}',
+    '{"agent_runner":"limit","until":"tomorrow"}',
     '{"agent_runner":"result"}',
     '{"agent_runner":"question","question":" "}',
     '{"agent_runner":"progress","message":5}',
@@ -181,6 +190,24 @@ for (const [lines, outcome] of MESSAGES) {
     assertEquals(run.lines, lines);
   });
 }
+
+Deno.test("command waits for a limit until the time that it says, whatever its exit code", async () => {
+  for (const until of ["2100-01-01T00:00:00Z", 4_102_444_800]) {
+    const line = JSON.stringify({ agent_runner: "limit", until });
+    const before = Date.now();
+    await using run = new CommandRun({
+      shell: "cat; exit 3",
+      stdin: "instruction",
+    }, { task: { instruction: line } });
+    const { kind, waitMs = 0 } = await run.outcome as {
+      kind: string;
+      waitMs?: number;
+    };
+    assertEquals(kind, "limited");
+    const end = Date.UTC(2100, 0, 1);
+    assert(waitMs <= end - before && waitMs > end - Date.now() - 60_000);
+  }
+});
 
 const HINTS: [lines: string[], hint: RegExp | undefined][] = [
   [

@@ -233,12 +233,41 @@ const RETRY_AFTER: [header: string, ms: number | undefined][] = [
   ["7", 7_000],
   ["Mon, 19 Jan 2026 18:32:00 GMT", 120_000],
   ["Mon, 19 Jan 2026 18:00:00 GMT", 0],
-  ["999999999999999999999999", 86_400_000],
-  ["Fri, 31 Dec 2100 23:59:59 GMT", 86_400_000],
+  ["300", 300_000],
   ["-5", undefined],
   ["soon", undefined],
   ["", undefined],
 ];
+
+/** Beyond five minutes, it is the provider's limit. */
+const LIMITS: [header: string, status: number, ms: number][] = [
+  ["301", 429, 301_000],
+  ["999999999999999999999999", 503, 86_400_000],
+  ["Fri, 31 Dec 2100 23:59:59 GMT", 429, 86_400_000],
+];
+
+for (const [header, status, waitMs] of LIMITS) {
+  Deno.test(`http takes ${status} with Retry-After "${header}" for a limit`, async () => {
+    await using service = answering(null, {
+      status,
+      headers: { "Retry-After": header },
+    });
+    const outcome = await send(service.url());
+    assertEquals(outcome.kind, "limited");
+    const { waitMs: told = 0 } = outcome as { waitMs?: number };
+    assert(Math.abs(told - waitMs) < 60_000, `${told}`);
+  });
+}
+
+Deno.test("http takes a body that says so for a limit", async () => {
+  await using service = answering(
+    JSON.stringify({ agent_runner: "limit", reason: "Weekly" }),
+  );
+  assertEquals(await send(service.url()), {
+    kind: "limited",
+    reason: "Weekly",
+  });
+});
 
 for (const [header, retryAfterMs] of RETRY_AFTER) {
   Deno.test(`http takes Retry-After "${header}" for ${retryAfterMs} ms`, async () => {

@@ -55,6 +55,10 @@ const OUTCOMES: [returned: object, outcome: object][] = [
     { kind: "needs_input", question: "Why?" },
     { kind: "needs_input", question: "Why?" },
   ],
+  [
+    { kind: "limited", reason: "Weekly", waitMs: 5, usage: { input: 3 } },
+    { kind: "limited", reason: "Weekly", waitMs: 5, usage: { input: 3 } },
+  ],
 ];
 
 Deno.test("outcomeText() keeps what belongs to an outcome", () => {
@@ -63,7 +67,7 @@ Deno.test("outcomeText() keeps what belongs to an outcome", () => {
   }
 });
 
-const EXPECTED = /: expected an object whose "kind" is "completed", "failed" /;
+const EXPECTED = /: expected an object whose "kind" is "completed", "failed", /;
 
 const NONSENSE: [returned: unknown, error: RegExp][] = [
   [undefined, /^The plugin returned nothing: expected an object/],
@@ -86,6 +90,8 @@ const NONSENSE: [returned: unknown, error: RegExp][] = [
     { kind: "completed", message: 5 },
     /the number 5 as "message": expected a t/,
   ],
+  [{ kind: "limited", waitMs: 5 }, /returned an outcome without "reason"/],
+  [{ kind: "limited", reason: "a", waitMs: -1 }, /expected milliseconds/],
   [{ kind: "failed" }, /returned an outcome without "error"/],
   [{ kind: "failed", error: "" }, /returned an outcome with an empty "error"/],
   [{ kind: "failed", error: "a", retryable: 1 }, /expected true or false/],

@@ -117,6 +117,23 @@ export function testPauses(test: Test): void {
     assertEquals(await minutesLeft(subject), [null, 60]);
   });
 
+  test("preview() knows what a pause keeps back", async ({ store, elapse }) => {
+    const [a, b] = await create(store, [CLAUDE, {}]);
+    await store.queue.pause("claude", { ...PERSON, waitMs: HOUR });
+    const see = async () => {
+      const options = { limit: 9, maxAttempts: 3 };
+      const preview = await store.queue.preview(options);
+      return [
+        preview.claimable.map(({ id }) => id),
+        preview.others.map(({ id }) => id),
+        preview.pauses.map(({ provider }) => provider),
+      ];
+    };
+    assertEquals(await see(), [[b], [a], ["claude"]]);
+    await elapse(HOUR);
+    assertEquals(await see(), [[a, b], [], []]);
+  });
+
   test("a pause ends by itself at its time, and untilDue() knows it", async ({ store, elapse, now }) => {
     const id = await createOne(store, CLAUDE);
     await store.admin.pause("claude", { ...PERSON, waitMs: HOUR });

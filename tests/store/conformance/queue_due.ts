@@ -210,6 +210,7 @@ function testPreview(test: Test): void {
       others: [],
       othersCount: 0,
       globalRoom: new Map(),
+      pauses: [],
     });
     const ids = await createMany(store, 5);
     await createMany(store, 4, { runAt: later(await now(), HOUR) });
