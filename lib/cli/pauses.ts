@@ -10,7 +10,6 @@ import { printable } from "../base/log.ts";
 import type { FlagValues } from "../config/config.ts";
 import { pauseText } from "../runner/pauses.ts";
 import type { Admin, PauseInfo } from "../store/contract.ts";
-import { pauseToJson } from "../store/pause_json.ts";
 import { parseTime } from "../task/new_task.ts";
 import { CLIENT_SETTINGS, type Command, JSON_FLAG } from "./command.ts";
 import { textFlag } from "./flags.ts";
@@ -44,6 +43,7 @@ export const pauses: Command = {
   run: async ({ flags, clock, terminal, openAdmin }) => {
     await using store = await openAdmin();
     if (flags.json) {
+      const { pauseToJson } = await import("../service/pause_json.ts");
       const all = await store.admin.pauses();
       terminal.write(renderJson(all.map(pauseToJson), 2));
     } else {

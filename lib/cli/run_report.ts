@@ -7,7 +7,6 @@
 import { formatCount, formatSpan } from "../base/figures.ts";
 import type { RunSummary } from "../runner.ts";
 import type { RunnerEvents } from "../runner/events.ts";
-import { pauseToJson } from "../store/pause_json.ts";
 import type { Admin, PauseInfo, StateCount, Store } from "../store/contract.ts";
 import { pauseLine } from "./pauses.ts";
 import { WAITING_FOR_YOU } from "../task/shown_state.ts";
@@ -117,7 +116,6 @@ export function summaryToJson(
         ...left.counts,
         unserved: left.unserved,
         due_seconds: left.dueMs === null ? null : left.dueMs / 1_000,
-        pauses: left.pauses.map(pauseToJson),
       },
     },
     timestamp: now.toISOString(),

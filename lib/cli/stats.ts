@@ -20,7 +20,6 @@ import type {
 } from "../store/contract.ts";
 import { type JsonObject, TASK_STATES } from "../task/task.ts";
 import { CLIENT_SETTINGS, type Command, JSON_FLAG } from "./command.ts";
-import { pauseToJson } from "../store/pause_json.ts";
 import { pastFlag } from "./flags.ts";
 import { pauseLine } from "./pauses.ts";
 import { alignRows, fit, renderJson, type Screen } from "./render.ts";
@@ -53,11 +52,11 @@ export const stats: Command = {
     });
     const pauses = await store.admin.pauses();
     const report = { counts, stats, window, now, pauses };
-    terminal.write(
-      flags.json
-        ? renderJson(statsToJson(report), 2)
-        : renderStats(report, terminal.screen),
-    );
+    if (flags.json) {
+      const { pauseToJson } = await import("../service/pause_json.ts");
+      const json = { ...statsToJson(report), pauses: pauses.map(pauseToJson) };
+      terminal.write(renderJson(json, 2));
+    } else terminal.write(renderStats(report, terminal.screen));
     return EXIT.ok;
   },
 };
@@ -269,7 +268,7 @@ function failureLines(
 
 /** For scripts. Times are seconds. */
 function statsToJson(
-  { counts, stats, window, now, pauses }: StatsReport,
+  { counts, stats, window, now }: StatsReport,
 ): JsonObject {
   const providers = [...Map.groupBy(counts, ({ provider }) => provider)];
   return {
@@ -282,7 +281,6 @@ function statsToJson(
         counts.map(({ state, count }) => [state, count]),
       ),
     })),
-    pauses: pauses.map(pauseToJson),
     bucket_seconds: window.bucketMs / 1_000,
     buckets: stats.buckets.map(({ wait, run, ...counts }, index) => ({
       start: new Date(window.start.getTime() + index * window.bucketMs)

@@ -5,7 +5,7 @@
  */
 
 import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
-import { pauseToJson } from "../../store/pause_json.ts";
+import { pauseToJson } from "../pause_json.ts";
 import { EXACT } from "./counts.ts";
 import {
   newPauseSchema,

@@ -71,7 +71,7 @@ import {
   wholePageSchema,
 } from "../api/task_schemas.ts";
 import { pausesSchema, resumedSchema } from "../api/pause_schemas.ts";
-import { pauseFromJson } from "../../store/pause_json.ts";
+import { pauseFromJson } from "../pause_json.ts";
 import { runnerFromJson } from "../runner_json.ts";
 import { Api, type ApiOptions, Refusal } from "./api.ts";
 import { createTasks } from "./create.ts";

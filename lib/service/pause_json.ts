@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { PauseInfo } from "./contract.ts";
+import type { PauseInfo } from "../store/contract.ts";
 
 /** A pause with the names of its table. */
 export type PauseJson = ReturnType<typeof pauseToJson>;
