@@ -17,6 +17,7 @@ import type {
   Stats,
   StatsOptions,
   Times,
+  UsageSum,
 } from "../store/contract.ts";
 import { type JsonObject, TASK_STATES } from "../task/task.ts";
 import { CLIENT_SETTINGS, type Command, JSON_FLAG } from "./command.ts";
@@ -127,6 +128,9 @@ function renderStats(report: StatsReport, screen: Screen): string {
       ]),
     );
   }
+  if (stats.usage.length > 0) {
+    sections.push(section("What agents used", usageLines(stats.usage, inner)));
+  }
   if (stats.failures.length > 0) {
     sections.push(
       section("Why tasks failed", failureLines(stats.failures, inner)),
@@ -173,6 +177,30 @@ function countLines(
   ], {
     width,
     right: states.map((_, index) => index + 1).concat(states.length + 1),
+  });
+}
+
+function usageLines(usage: readonly UsageSum[], { width }: Width): string[] {
+  const row = (name: string, model: string, sums: readonly UsageSum[]) => {
+    const sum = (of: (it: UsageSum) => number) =>
+      sums.reduce((total, it) => total + of(it), 0);
+    return [
+      name,
+      model,
+      ...[sum(({ runs }) => runs), sum(({ input }) => input)].map(formatCount),
+      ...[sum(({ cached }) => cached), sum(({ output }) => output)]
+        .map(formatCount),
+      `$${sum(({ costUsd }) => costUsd).toFixed(2)}`,
+    ];
+  };
+  const rows = usage.map((it) =>
+    row(fit(it.provider, MAX_PROVIDER_WIDTH), it.model ?? "", [it])
+  );
+  if (rows.length > 1) rows.push(row("all", "", usage));
+  const header = ["PROVIDER", "MODEL", "RUNS", "INPUT", "CACHED", "OUTPUT"];
+  return alignRows([[...header, "COST"], ...rows], {
+    width,
+    right: [2, 3, 4, 5, 6],
   });
 }
 
@@ -291,6 +319,10 @@ function statsToJson(
     times: stats.times.map(({ provider, ...times }) => ({
       provider,
       ...timesToJson(times),
+    })),
+    usage: stats.usage.map(({ costUsd, ...rest }) => ({
+      ...rest,
+      cost_usd: costUsd,
     })),
     failures: stats.failures.map(({ reason, count, exampleId }) => ({
       reason,

@@ -17,6 +17,7 @@ import {
   SETTINGS,
   type UNITS,
 } from "./settings.ts";
+import type { Budget } from "../task/usage.ts";
 import type { WebhookSettings } from "../webhooks/config.ts";
 
 /** What the configuration file says of each provider; `*` is all others. */
@@ -42,6 +43,8 @@ export interface Config extends Values {
   readonly configPath: string | undefined;
   /** Undefined where no file names any; without a file, all are simulated then. */
   readonly providers?: ProviderConfigs;
+  /** Of all providers together. */
+  readonly budget?: Budget;
   /** Undefined where there are none. */
   readonly webhooks?: readonly WebhookSettings[];
   /** What each setting was given by, for people. */
@@ -60,6 +63,7 @@ export interface ConfigFile {
   readonly path: string;
   readonly settings: ReadonlyMap<SettingName, Origin>;
   readonly providers?: ProviderConfigs;
+  readonly budget?: Budget;
   readonly webhooks?: readonly WebhookSettings[];
   /** What is wrong in it, a line each; then the rest is empty. */
   readonly mistakes: readonly string[];
@@ -129,6 +133,7 @@ export function loadConfig(
     sources,
     configPath: file?.path,
     ...file?.providers && { providers: file.providers },
+    ...file?.budget && { budget: file.budget },
     ...file?.webhooks && { webhooks: file.webhooks },
   };
   return Object.freeze(config) as unknown as Config;

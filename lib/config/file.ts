@@ -20,6 +20,7 @@ import { messageOf, UsageError } from "../base/errors.ts";
 import { JsonSyntaxError, LocatedJson } from "./located_json.ts";
 import { isPostgresAddress } from "../base/database_address.ts";
 import { type Setting, type SettingName, SETTINGS } from "./settings.ts";
+import type { Budget } from "../task/usage.ts";
 import type { WebhookSettings } from "../webhooks/config.ts";
 
 const MAX_BYTES = 1_000_000;
@@ -62,11 +63,12 @@ export function parseConfigFile(path: string, text: string): ConfigFile {
     // A number can be wrong in two ways that are told in the same words.
     return wrong([...new Set(mistakes)].sort(byPlace));
   }
-  const { settings = {}, providers, webhooks } = result.data;
+  const { settings = {}, providers, budget, webhooks } = result.data;
   return {
     path,
     settings: originsOf(settings, { path, json }),
     providers: providers && providersOf(providers),
+    budget: budget && budgetOf(budget),
     webhooks: webhooks?.length ? webhooks.map(webhookOf) : undefined,
     mistakes: [],
   };
@@ -118,6 +120,7 @@ function providersOf(
     ] => {
       const { processor, timeout, attempts, backoff } = options;
       const { concurrency, globalConcurrency, fallback } = options;
+      const { budget, prices } = options;
       return [name, {
         processor,
         ...timeout !== undefined && { timeoutMs: inMs(timeout) },
@@ -125,6 +128,8 @@ function providersOf(
         ...concurrency !== undefined && { concurrency },
         ...globalConcurrency !== undefined && { globalConcurrency },
         ...fallback !== undefined && { fallback },
+        ...budget && { budget: budgetOf(budget) },
+        ...prices && { prices: new Map(Object.entries(prices)) },
         ...backoff && {
           backoff: { baseMs: inMs(backoff.base), maxMs: inMs(backoff.max) },
         },
@@ -132,6 +137,21 @@ function providersOf(
       }];
     }),
   );
+}
+
+function budgetOf(
+  { task, day, tokensPerDay }: {
+    readonly task?: string | undefined;
+    readonly day?: string | undefined;
+    readonly tokensPerDay?: number | undefined;
+  },
+): Budget {
+  const usd = (text: string) => Number(text.slice(1));
+  return {
+    ...task !== undefined && { taskUsd: usd(task) },
+    ...day !== undefined && { dayUsd: usd(day) },
+    ...tokensPerDay !== undefined && { tokensPerDay },
+  };
 }
 
 function webhookOf(

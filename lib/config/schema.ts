@@ -25,6 +25,19 @@ import { DELIVERED_EVENTS } from "../webhooks/config.ts";
 
 const COUNT: ValueForm = { kind: "count", min: 1 };
 
+const dollars = z.string().regex(
+  /^\$\d{1,9}(\.\d+)?$/,
+  'expected dollars, as in "$5"',
+);
+const day = dollars.optional().describe(
+  'What all runs of a day may cost, as in "$40"; then the provider is paused ' +
+    "until midnight",
+);
+const tokensPerDay = countSchema(COUNT).optional().describe(
+  "The same in tokens, those from caches included",
+);
+const price = z.number().min(0).describe("Dollars for a million tokens");
+
 /** What every provider may set, whatever its processor is. */
 const PROVIDER_FIELDS = {
   timeout: duration().optional().describe(
@@ -45,6 +58,20 @@ const PROVIDER_FIELDS = {
       "The provider that gets its waiting tasks while its limit or its budget is " +
         "reached. Default: they wait",
     ),
+  budget: z.strictObject({
+    task: dollars.optional().describe(
+      'What the runs of a task may cost together, as in "$5"',
+    ),
+    day,
+    tokensPerDay,
+  }).optional().describe("What its runs may use"),
+  prices: z.record(
+    z.string().min(1),
+    z.strictObject({ input: price, output: price, cached: price.optional() }),
+  ).optional().describe(
+    "What its models cost, where its agent tells tokens only; * is for those " +
+      "that are not named",
+  ),
   backoff: z.strictObject({
     base: duration().default(1).describe(
       "Time before the second try; doubles with each",
@@ -155,6 +182,9 @@ export const configFileSchema = z.strictObject({
       "of providers that are not named are left alone",
     minProperties: 1,
   }),
+  budget: z.strictObject({ day, tokensPerDay }).optional().describe(
+    "What the runs of all providers may use together",
+  ),
   webhooks: z.array(webhook).superRefine((webhooks, context) => {
     for (const [index, { url }] of webhooks.entries()) {
       if (webhooks.findIndex((it) => it.url === url) === index) continue;

@@ -5,6 +5,7 @@
  */
 
 import type { AgentSession } from "../task/session.ts";
+import type { Budget, Price } from "../task/usage.ts";
 import type {
   AgentTask,
   Answer,
@@ -104,6 +105,10 @@ export interface ProviderSettings {
   readonly globalConcurrency?: number;
   /** Gets its tasks while its limit or its budget is reached. */
   readonly fallback?: string;
+  /** What its runs may use; then it is paused. */
+  readonly budget?: Budget;
+  /** What its models cost, where its agent tells tokens only. */
+  readonly prices?: ReadonlyMap<string, Price>;
   /** Delays between the attempts, in milliseconds. */
   readonly backoff?: { readonly baseMs: number; readonly maxMs: number };
 }

@@ -13,6 +13,8 @@ import type {
 } from "../processors/processor.ts";
 import type { Admin, Queue } from "../store/contract.ts";
 import type { TaskEventKind } from "../task/task.ts";
+import type { Budget } from "../task/usage.ts";
+import { Budgets } from "./budgets.ts";
 import { RunnerEvents } from "./events.ts";
 import { Heartbeats } from "./heartbeats.ts";
 import type { RunWatcher } from "./log.ts";
@@ -44,6 +46,8 @@ export interface RunnerSettings {
    * only tasks of these providers are claimed.
    */
   readonly providers?: ReadonlyMap<string, ProviderSettings>;
+  /** What all providers may use together. */
+  readonly budget?: Budget;
   /** The longest wait after a pass that failed. */
   readonly intervalMs: number;
   /** The longest wait of a single pass for the next attempt of a task. */
@@ -137,6 +141,8 @@ export function createRunner(parts: RunnerParts): Runner {
     log,
     onCommit: (rows) => events.emit({ type: "committed", rows }),
   });
+  const budgets = new Budgets({ ...parts, ...settings });
+  budgets.watch(events);
   const runs = new Runs();
   const lookups = new Set<Run>();
   const unusable = new Set<string>();
@@ -168,10 +174,11 @@ export function createRunner(parts: RunnerParts): Runner {
     get claimedProviders() {
       return claimedProvidersOf(settings.providers, unusable);
     },
-    [Symbol.asyncDispose]() {
+    async [Symbol.asyncDispose]() {
+      await budgets.idle();
       // What is left are notes of runs that were lost: nobody waits for them.
       recorder.abandon();
-      return heartbeats[Symbol.asyncDispose]();
+      await heartbeats[Symbol.asyncDispose]();
     },
   };
 }

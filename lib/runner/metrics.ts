@@ -7,6 +7,7 @@
 
 import type { RunnerEvents } from "./events.ts";
 import type { TaskEventKind } from "../task/task.ts";
+import type { Usage } from "../task/usage.ts";
 
 /** One thing that is measured. */
 export interface Metric {
@@ -75,6 +76,21 @@ export const METRICS = {
     "passes_failed",
     "Claims that failed, and outcomes that could not be recorded",
   ),
+  tokens: counter(
+    "tokens",
+    "Tokens that agents used: input, output, or cached, read from a cache",
+    ...["provider", "model", "type"],
+  ),
+  cost: counter(
+    "cost_dollars",
+    "What runs cost, of which that is known",
+    ...["provider", "model"],
+  ),
+  paused: gauge(
+    "provider_paused",
+    "1 where the tasks of a provider wait, by why: person, limit or budget",
+    ...["provider", "kind"],
+  ),
   inFlight: gauge("tasks_in_flight", "Tasks that this runner has in hand"),
   oldestWaiting: gauge(
     "oldest_waiting_seconds",
@@ -124,6 +140,19 @@ const COUNTED: { readonly [kind in TaskEventKind]?: MetricName } = {
 /** Measures a runner until what it returns is disposed of. */
 export function measureRunner(events: RunnerEvents, meter: Meter): Disposable {
   const labelsOf = boundedLabels();
+  const known = boundedLabels();
+  /** A model is one series for each provider: together they are bounded too. */
+  const modelsOf = (provider: string, { model = "" }: Usage): Labels => {
+    const isKnown = known(`${provider} ${model}`) !== OTHER;
+    return { provider, model: isKnown ? model : "other" };
+  };
+  const addUsage = (usage: Usage, labels: Labels) => {
+    for (const type of ["input", "output", "cached"] as const) {
+      const count = usage[type];
+      if (count) meter.add("tokens", count, { ...labels, type });
+    }
+    if (usage.costUsd) meter.add("cost", usage.costUsd, labels);
+  };
   return events.subscribe((event) => {
     switch (event.type) {
       case "begun": {
@@ -146,6 +175,8 @@ export function measureRunner(events: RunnerEvents, meter: Meter): Disposable {
         if (metric) meter.add(metric, 1, labels);
         if (event.isSimulated) meter.add("simulated", 1, labels);
         meter.observe("run", event.runMs / 1_000, labels);
+        const { usage } = event.transition;
+        if (usage) addUsage(usage, modelsOf(labels.provider ?? "", usage));
         break;
       }
       case "ended":

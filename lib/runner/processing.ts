@@ -11,6 +11,7 @@ import { transitionFor } from "../task/after_run.ts";
 import { MAX_TEXT_CHARACTERS } from "../task/outcome.ts";
 import { type Progress, progressOf } from "../task/progress.ts";
 import type { Transition } from "../task/task.ts";
+import { priced } from "../task/usage.ts";
 import { begin, noteInRun, release } from "../task/transitions.ts";
 import { RESULTS, type Runner, type TaskResult } from "./context.ts";
 import { execute } from "./execute.ts";
@@ -83,7 +84,10 @@ export async function executeRun(
   const transition = wasLost && run.isBegun
     // Its processor was not called: that costs no attempt.
     ? release(run, "Its lease was over before it could begin")
-    : transitionFor(run, outcome, {
+    : transitionFor(run, {
+      ...outcome,
+      usage: priced(outcome.usage, own?.prices),
+    }, {
       attempts: own?.attempts ?? settings.attempts,
       backoff: own?.backoff,
     });

@@ -76,6 +76,7 @@ export async function startService(
     clock,
     version,
     readCounts: () => readCounts({ store, reads }),
+    readPauses: () => store.admin.pauses(),
     inFlight: runner && (() => runner.runs.size),
   });
   const streams = new AbortController();

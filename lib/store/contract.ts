@@ -107,6 +107,8 @@ export interface Queue {
    * counts, but not where it is asked for retries. Null: never.
    */
   untilDue(since: Date, options?: DueOptions): Promise<number | null>;
+  /** What runs used that ended in the last so many milliseconds. */
+  usage(sinceMs: number): Promise<UsageSum[]>;
   /** Pauses a provider; where it is for that kind already, that is replaced. */
   pause(provider: string, options: PauseOptions): Promise<void>;
   /**
@@ -587,6 +589,20 @@ export interface FailureReason {
   readonly exampleId: string;
 }
 
+/** What the runs of one provider used by one model. */
+export interface UsageSum {
+  readonly provider: string;
+  /** Null where the agent did not tell. */
+  readonly model: string | null;
+  readonly runs: number;
+  /** Tokens. */
+  readonly input: number;
+  readonly output: number;
+  readonly cached: number;
+  /** US dollars, of those runs of which it is known. */
+  readonly costUsd: number;
+}
+
 /** Figures about a time. */
 export interface Stats {
   readonly buckets: readonly Bucket[];
@@ -594,6 +610,8 @@ export interface Stats {
   readonly times: readonly (Times & { readonly provider: string | null })[];
   /** The most frequent first. */
   readonly failures: readonly FailureReason[];
+  /** The dearest first. Only what agents tell: most processors use nothing. */
+  readonly usage: readonly UsageSum[];
 }
 
 /** A task as a live view shows it. */

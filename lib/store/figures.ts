@@ -10,6 +10,7 @@ import type {
   Percentiles,
   Stats,
   Times,
+  UsageSum,
 } from "./contract.ts";
 
 /** What is counted of each kind of event. */
@@ -85,11 +86,12 @@ export const REASON_PATTERNS = [
 ] as const;
 
 /** Puts the figures together. */
-export function statsOf({ buckets, counts, times, failures }: {
+export function statsOf({ buckets, counts, times, failures, usage }: {
   readonly buckets: number;
   readonly counts: readonly CountRow[];
   readonly times: readonly TimesRow[];
   readonly failures: readonly FailureReason[];
+  readonly usage: readonly UsageSum[];
 }): Stats {
   const countsOf = Map.groupBy(counts, ({ bucket }) => bucket);
   const timesOf = new Map(times.map((row) => [row.bucket, row]));
@@ -101,5 +103,6 @@ export function statsOf({ buckets, counts, times, failures }: {
     times: times.filter(({ bucket }) => bucket === null)
       .map((row) => ({ provider: row.provider, ...measuredOf(row) })),
     failures,
+    usage,
   };
 }

@@ -16,6 +16,7 @@ import {
   release,
   retryLater,
   withPrinted,
+  withUsage,
 } from "./transitions.ts";
 
 /** Delays between the attempts of a task whose processor failed. */
@@ -41,7 +42,8 @@ export function transitionFor(
   const ended = endOf(run, outcome, settings);
   const { printed, usage } = outcome;
   if (!ended) return undefined;
-  const told = usage ? { ...ended, usage } : ended;
+  const { provider } = run.task;
+  const told = usage ? withUsage(ended, { ...usage, provider }) : ended;
   return printed ? withPrinted(told, printed) : told;
 }
 

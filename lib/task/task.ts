@@ -316,8 +316,8 @@ export interface Transition {
   readonly note: ProgressNote | undefined;
   /** What the run printed; kept in the task's history. */
   readonly printed?: Printed;
-  /** What the run used; kept in the task's history. */
-  readonly usage?: Usage;
+  /** What the run used, and of whom; kept in the task's history. */
+  readonly usage?: Usage & { readonly provider: string };
   /** The limit that the run met, in its task's provider. */
   readonly limit?: ProviderLimit;
 }

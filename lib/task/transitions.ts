@@ -29,6 +29,7 @@ import {
   SIMULATED_DETAIL,
   SIMULATED_KEY,
 } from "./shown_state.ts";
+import { addUsage, type Usage, usageOf } from "./usage.ts";
 import { mergeTrace, parseTrace } from "./trace.ts";
 
 /** Who the trace says did it: HandsFree's own name for its runner. */
@@ -455,6 +456,30 @@ export function withPrinted(ended: Transition, printed: Printed): Transition {
       printed: { ...printed },
     }),
   };
+}
+
+/**
+ * The end of a run with what it used: kept in the history, and added up in the
+ * trace.
+ */
+export function withUsage(
+  ended: Transition,
+  usage: Usage & { readonly provider: string },
+): Transition {
+  return {
+    ...ended,
+    usage,
+    // Not HandsFree's.
+    patch: (at, traceText) => ({
+      ...ended.patch(at, traceText),
+      usage: { ...addUsage(spentIn(traceText), usageOf(usage)) },
+    }),
+  };
+}
+
+/** What a task has used so far, all its attempts together. */
+export function spentIn(traceText: string | null): Usage | undefined {
+  return usageOf(parseTrace(traceText)?.usage);
 }
 
 /** Notes what happened in a run, and its session; the run goes on. */

@@ -57,3 +57,51 @@ export function addUsage(
   );
   return { ...other, ...one, ...Object.fromEntries(sums) };
 }
+
+/** All tokens that a run had to do with. */
+export function tokensOf(
+  { input = 0, output = 0, cached = 0 }: Pick<
+    Usage,
+    "input" | "output" | "cached"
+  >,
+): number {
+  return input + output + cached;
+}
+
+/** What may be used. */
+export interface Budget {
+  /** US dollars for a task, all its attempts together, */
+  readonly taskUsd?: number;
+  /** and for a day, which begins at midnight where the runner is. */
+  readonly dayUsd?: number;
+  /** Tokens for a day, those from caches included. */
+  readonly tokensPerDay?: number;
+}
+
+/** US dollars for a million tokens. */
+export interface Price {
+  readonly input: number;
+  readonly output: number;
+  /** @default {that of input} */
+  readonly cached?: number | undefined;
+}
+
+const MILLION = 1_000_000;
+
+/**
+ * A usage with its cost, where the agent did not tell that.
+ *
+ * @param prices by model; `*` is for those that are not named
+ */
+export function priced(
+  usage: Usage | undefined,
+  prices: ReadonlyMap<string, Price> | undefined,
+): Usage | undefined {
+  if (!usage || usage.costUsd !== undefined) return usage;
+  const price = prices?.get(usage.model ?? "*") ?? prices?.get("*");
+  if (!price) return usage;
+  const { input = 0, output = 0, cached = 0 } = usage;
+  const costUsd = (input * price.input + output * price.output +
+    cached * (price.cached ?? price.input)) / MILLION;
+  return { ...usage, costUsd };
+}

@@ -23,6 +23,7 @@ import {
   type Preview,
   type Queue,
   type Recorded,
+  type UsageSum,
 } from "../../lib/store/contract.ts";
 import { pauseAfter, pauseStateAt } from "../../lib/store/pauses.ts";
 import type {
@@ -80,6 +81,8 @@ export class StubQueue implements Queue {
   readonly left: string[] = [];
   /** Providers of which nothing is claimed. */
   pauses: Pause[] = [];
+  /** How far back it was asked what was used. */
+  readonly usageSpans: number[] = [];
   /** What was handed over. */
   readonly handedOver: HandOverOptions[] = [];
   /** Tasks whose rows can't be written. */
@@ -428,6 +431,18 @@ export class StubQueue implements Queue {
     const until = waitMs === null ? null : new Date(since.getTime() + waitMs);
     this.pauses.push({ provider, kind, reason, since, until, tries: 0 });
     return Promise.resolve();
+  }
+
+  usage(sinceMs: number): Promise<UsageSum[]> {
+    this.usageSpans.push(sinceMs);
+    const used = this.recorded.flatMap(({ usage }) => usage ?? []);
+    return Promise.resolve(
+      used.map(({ provider, ...given }) => ({
+        ...{ provider, model: null, runs: 1 },
+        ...{ input: 0, output: 0, cached: 0, costUsd: 0 },
+        ...given,
+      })),
+    );
   }
 
   handOver(options: HandOverOptions): Promise<number> {

@@ -13,7 +13,7 @@ import {
   type MetricName,
   METRICS,
 } from "../../runner/metrics.ts";
-import type { Counts } from "../../store/contract.ts";
+import type { Counts, Pause } from "../../store/contract.ts";
 import { totalsOf } from "./counts.ts";
 
 /** Whoever scrapes does not wait for long. */
@@ -23,6 +23,7 @@ const READ_MS = 4_000;
 const OWN_METRICS: ReadonlySet<string> = new Set<MetricName>([
   "oldestWaiting",
   "queueDepth",
+  "paused",
   "databaseUp",
   "buildInfo",
   "memory",
@@ -34,6 +35,7 @@ export interface PrometheusOptions {
   readonly clock: Clock;
   readonly version: string;
   readonly readCounts: () => Promise<Counts>;
+  readonly readPauses: () => Promise<readonly Pause[]>;
   /** How many tasks the runner has in hand; undefined where there is none. */
   readonly inFlight: (() => number) | undefined;
 }
@@ -92,15 +94,17 @@ export class Prometheus implements Meter {
 
   /** What can't be read is left out: an old value would look like a new one. */
   async #readStore(): Promise<void> {
-    const { clock, readCounts } = this.#options;
+    const { clock, readCounts, readPauses } = this.#options;
     const done = new AbortController();
-    const counts = await Promise.race([
-      readCounts().catch(() => undefined),
+    const reading = Promise.all([readCounts(), readPauses()]);
+    const [counts, pauses = []] = await Promise.race([
+      reading.catch(() => undefined),
       clock.sleep(READ_MS, done.signal),
-    ]);
+    ]) ?? [];
     done.abort();
     this.#gauges.get("queueDepth")?.reset();
     this.#gauges.get("oldestWaiting")?.remove();
+    this.#gauges.get("paused")?.reset();
     this.#set("databaseUp", counts ? 1 : 0);
     if (!counts) return;
     const { waitingSince: since, at } = counts;
@@ -108,6 +112,9 @@ export class Prometheus implements Meter {
       const [state, count] of Object.entries(totalsOf(counts.counts).states)
     ) {
       this.#set("queueDepth", count, { state });
+    }
+    for (const { provider, kind } of pauses) {
+      this.#set("paused", 1, { provider, kind });
     }
     const ageMs = since ? at.getTime() - since.getTime() : 0;
     this.#set("oldestWaiting", Math.max(0, ageMs / 1_000));

@@ -102,6 +102,7 @@ export function addStatsRoutes(api: OpenAPIHono, service: Service): void {
         wait_seconds: inSeconds(wait),
         run_seconds: inSeconds(run),
       })),
+      usage: usageToJson(stats.usage),
     });
   });
 
@@ -169,10 +170,15 @@ function timesToJson<T extends Times | Bucket>({ wait, run, ...rest }: T) {
   };
 }
 
-function figuresToJson({ buckets, times, failures }: Stats) {
+function usageToJson(usage: Stats["usage"]) {
+  return usage.map(({ costUsd, ...rest }) => ({ ...rest, cost_usd: costUsd }));
+}
+
+function figuresToJson({ buckets, times, failures, usage }: Stats) {
   return {
     buckets: buckets.map(timesToJson),
     times: times.map(timesToJson),
+    usage: usageToJson(usage),
     failures: failures.map(({ exampleId, ...rest }) => ({
       ...rest,
       example_id: exampleId,

@@ -54,6 +54,19 @@ const now = {
   in_flight: count.openapi({ description: "Tasks that a runner works on" }),
 };
 
+const tokens = z.number().openapi({ description: "Tokens" });
+const usage = z.array(z.object({
+  provider: z.string(),
+  model: z.string().nullable(),
+  runs: count,
+  input: tokens,
+  output: tokens,
+  cached: tokens,
+  cost_usd: z.number().openapi({
+    description: "Of the runs of which it is known",
+  }),
+})).openapi({ description: "What agents used in the time, the dearest first" });
+
 const stateCounts = z.array(
   z.object({ provider: z.string(), state: anyState, count }),
 ).openapi({ description: "The largest first" });
@@ -87,6 +100,7 @@ export const statsSchema = z.object({
     wait_seconds: seconds.openapi({ description: WAIT }),
     run_seconds: seconds.openapi({ description: RUN }),
   })),
+  usage,
 }).openapi("Stats");
 
 /** What figures are about. */
@@ -112,6 +126,7 @@ export const figuresSchema = z.object({
     count,
     example_id: uuid,
   })).openapi({ description: "The most frequent first" }),
+  usage,
 }).openapi("Figures");
 
 /** How much a live view shows. */

@@ -218,6 +218,10 @@ class ServiceAdmin implements Admin, Disposable {
         ...rest,
         exampleId: example_id,
       })),
+      usage: figures.usage.map(({ cost_usd, ...rest }) => ({
+        ...rest,
+        costUsd: cost_usd,
+      })),
     };
   }
 

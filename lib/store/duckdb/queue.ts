@@ -20,6 +20,7 @@ import type {
   PreviewOptions,
   Queue,
   Recorded,
+  UsageSum,
 } from "../contract.ts";
 import { endOf } from "../decisions.ts";
 import {
@@ -38,6 +39,7 @@ import { handOver, noteLimits, pauseProvider } from "./pauses.ts";
 import { previewClaim } from "./preview.ts";
 import { HELD_ROW, heldOf, type HeldRow, isFree } from "./rows.ts";
 import { forgetRunner, notePresence, readPresence } from "./runners.ts";
+import { readUsage } from "./stats.ts";
 import { Values } from "./values.ts";
 import { changeRows, NO_LEASE, refusalOf, writeTransitions } from "./write.ts";
 
@@ -254,6 +256,14 @@ export class DuckDbQueue implements Queue {
       );
       const now = this.#database.now().getTime();
       return due === null ? null : Math.max(0, due - now);
+    });
+  }
+
+  usage(sinceMs: number): Promise<UsageSum[]> {
+    return this.#database.transaction((connection) => {
+      const end = this.#database.now();
+      const start = new Date(end.getTime() - sinceMs);
+      return readUsage(connection, { start, end });
     });
   }
 

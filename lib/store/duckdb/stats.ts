@@ -5,7 +5,12 @@
  * @module
  */
 
-import type { FailureReason, Stats, StatsOptions } from "../contract.ts";
+import type {
+  FailureReason,
+  Stats,
+  StatsOptions,
+  UsageSum,
+} from "../contract.ts";
 import {
   type CountRow,
   measuredShare,
@@ -36,7 +41,28 @@ export async function readStats(
   const failures = reasons === 0
     ? []
     : await list<FailureReason>(FAILURES, [...window, reasons]);
-  return statsOf({ buckets, counts, times, failures });
+  const usage = await readUsage(connection, { start, end });
+  return statsOf({ buckets, counts, times, failures, usage });
+}
+
+/** What runs used that ended in a time. */
+export async function readUsage(
+  connection: Connection,
+  { start, end }: { readonly start: Date; readonly end: Date },
+): Promise<UsageSum[]> {
+  const sum = (name: string) =>
+    `coalesce(sum((used ->> '${name}')::DOUBLE), 0) AS "${name}"`;
+  return await connection.json<UsageSum[]>(
+    `SELECT to_json(list(s)) FROM (
+       SELECT coalesce(used ->> 'provider', '') AS provider,
+         used ->> 'model' AS model, count(*) AS runs,
+         ${["input", "output", "cached", "costUsd"].map(sum).join(", ")}
+       FROM (SELECT usage::JSON AS used FROM agent_task_events
+         WHERE usage IS NOT NULL AND ${IN_TIME})
+       GROUP BY ALL
+       ORDER BY "costUsd" DESC, input DESC, provider, model) s`,
+    [start.toISOString(), end.toISOString()],
+  ) ?? [];
 }
 
 /** Bounds that are constants: DuckDB skips what lies outside, and casts no row. */

@@ -21,6 +21,7 @@ import type {
   PreviewOptions,
   Queue,
   Recorded,
+  UsageSum,
 } from "../contract.ts";
 import { endOf } from "../decisions.ts";
 import {
@@ -38,6 +39,7 @@ import { handOver, noteLimits, pauseProvider } from "./pauses.ts";
 import { previewClaim } from "./preview.ts";
 import { HELD, heldOf, type HeldRow, isOneOf, jsonOf, uuids } from "./rows.ts";
 import { forgetRunner, notePresence } from "./runners.ts";
+import { readUsage } from "./stats.ts";
 import { changing, NO_LEASE, writeTransitions } from "./write.ts";
 
 /** Options for {@linkcode PostgresQueue}. */
@@ -296,6 +298,13 @@ export class PostgresQueue implements Queue {
       const due = row?.due?.getTime();
       return due === undefined ? null : Math.max(0, due - at.getTime());
     }, { isFirst: true });
+  }
+
+  usage(sinceMs: number): Promise<UsageSum[]> {
+    return this.#database.read((connection, end) => {
+      const start = new Date(end.getTime() - sinceMs);
+      return readUsage(connection, { start, end });
+    });
   }
 
   pause(provider: string, options: PauseOptions): Promise<void> {

@@ -5,7 +5,12 @@
  * @module
  */
 
-import type { FailureReason, Stats, StatsOptions } from "../contract.ts";
+import type {
+  FailureReason,
+  Stats,
+  StatsOptions,
+  UsageSum,
+} from "../contract.ts";
 import {
   type CountRow,
   measuredShare,
@@ -29,7 +34,26 @@ export async function readStats(
   const failures = reasons === 0
     ? []
     : await connection.rows<FailureReason>(FAILURES, [start, end, reasons]);
-  return statsOf({ buckets, counts, times, failures });
+  const usage = await readUsage(connection, { start, end });
+  return statsOf({ buckets, counts, times, failures, usage });
+}
+
+/** What runs used that ended in a time. */
+export function readUsage(
+  connection: Connection,
+  { start, end }: { readonly start: Date; readonly end: Date },
+): Promise<UsageSum[]> {
+  const sum = (name: string) =>
+    `coalesce(sum((used ->> '${name}')::float8), 0) AS "${name}"`;
+  return connection.rows<UsageSum>(
+    `SELECT coalesce(used ->> 'provider', '') AS provider,
+       used ->> 'model' AS model, count(*)::integer AS runs,
+       ${["input", "output", "cached", "costUsd"].map(sum).join(", ")}
+     FROM (SELECT usage::json AS used FROM agent_task_events
+       WHERE usage IS NOT NULL AND ${IN_TIME}) spent
+     GROUP BY 1, 2 ORDER BY "costUsd" DESC, input DESC, provider, model`,
+    [start, end],
+  );
 }
 
 const IN_TIME = `occurred_at >= $1::timestamptz

@@ -47,7 +47,17 @@ Deno.test("Prometheus says by the store's time how long a task waits", async () 
         inFlight: 0,
         at,
       }),
+    readPauses: () =>
+      Promise.resolve([{
+        ...{ provider: "claude", kind: "limit", reason: "", tries: 0 } as const,
+        ...{ since: at, until: null },
+      }]),
   });
+  assertEquals(
+    samplesOf(await metrics.text())
+      .get('agent_runner_provider_paused{provider="claude",kind="limit"}'),
+    1,
+  );
   const age = async () =>
     samplesOf(await metrics.text()).get("agent_runner_oldest_waiting_seconds");
   assertEquals(await age(), 90);

@@ -19,7 +19,9 @@ import {
   noteProgress,
   release,
   retryLater,
+  withUsage,
 } from "../../../lib/task/transitions.ts";
+import type { Usage } from "../../../lib/task/usage.ts";
 import {
   claim,
   claimOne,
@@ -99,7 +101,39 @@ function testBuckets(test: Test): void {
       buckets: [NOTHING, NOTHING, NOTHING],
       times: [],
       failures: [],
+      usage: [],
     });
+  });
+
+  test("stats() and usage() add up what runs used, by provider and model", async (subject) => {
+    const { store, elapse } = subject;
+    const use = async (provider: string, usage: Usage) => {
+      const run = await startOne(store, { provider });
+      const end = complete(run);
+      await record(store, withUsage(end, { ...usage, provider }));
+    };
+    await use("claude", { input: 1, model: "old" });
+    await elapse(2 * HOUR);
+    await use("claude", { input: 10, output: 2, costUsd: 0.5, model: "é" });
+    await use("claude", { input: 5, cached: 100, costUsd: 0.25, model: "é" });
+    await use("codex", { output: 7.5 });
+    const sums = [
+      {
+        ...{ provider: "claude", model: "é", runs: 2, input: 15, output: 2 },
+        ...{ cached: 100, costUsd: 0.75 },
+      },
+      {
+        ...{ provider: "codex", model: null, runs: 1, input: 0, output: 7.5 },
+        ...{ cached: 0, costUsd: 0 },
+      },
+    ];
+    assertEquals(await store.queue.usage(HOUR), sums);
+    const start = later(await subject.now(), -HOUR);
+    const { usage } = await store.admin.stats({
+      ...{ start, bucketMs: 2 * HOUR, buckets: 1 },
+    });
+    assertEquals(usage, sums);
+    assertEquals((await store.queue.usage(3 * HOUR)).length, 3);
   });
 
   test("stats() counts in a bucket what happened from its start to before its end", async (subject) => {

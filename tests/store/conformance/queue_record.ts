@@ -24,6 +24,7 @@ import {
   retryLater,
   traceTime,
   withPrinted,
+  withUsage,
 } from "../../../lib/task/transitions.ts";
 import {
   assertNow,
@@ -132,7 +133,12 @@ function testOutcomes(test: Test): void {
     const run = await startOne(store);
     const { id } = run.task;
     const usage = { input: 12, output: 3.5, costUsd: 0.01, model: "opus" };
-    await record(store, { ...limited(run, { reason: "weekly" }), usage });
+    const { provider } = run.task;
+    await record(
+      store,
+      withUsage(limited(run, { reason: "weekly" }), { ...usage, provider }),
+    );
+    assertEquals((await traceOf(store, id)).usage, usage);
     const task = await taskOf(store, id);
     assertEquals([task.state, task.attempt], ["running", 0]);
     assertEquals(task.leaseOwner, null);
