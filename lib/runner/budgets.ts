@@ -117,9 +117,10 @@ function withFallbacks(
 
 /** What of a budget is spent; undefined where something is left. */
 function excessOf(
-  { dayUsd = Infinity, tokensPerDay = Infinity }: Budget = {},
+  budget: Budget | undefined,
   sums: readonly UsageSum[],
 ): string | undefined {
+  const { dayUsd = Infinity, tokensPerDay = Infinity } = budget ?? {};
   const usd = sums.reduce((sum, { costUsd }) => sum + costUsd, 0);
   const tokens = sums.reduce((sum, it) => sum + tokensOf(it), 0);
   if (usd >= dayUsd) return `the day's $${dayUsd} are spent`;
