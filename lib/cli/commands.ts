@@ -16,6 +16,7 @@ import { doctor } from "./doctor.ts";
 import { exportTasks } from "./export.ts";
 import { list } from "./list.ts";
 import { migrate } from "./migrate.ts";
+import { note } from "./note.ts";
 import { pause, pauses, resume } from "./pauses.ts";
 import { prune } from "./prune.ts";
 import { result } from "./result.ts";
@@ -40,6 +41,7 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
   show,
   result,
   answer,
+  note,
   cancel,
   retry,
   runners,

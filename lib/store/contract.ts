@@ -341,6 +341,11 @@ export interface Admin {
   /** Gives the same answer to tasks that wait for one. */
   answer(ids: readonly string[], text: string): Promise<AnswerResult[]>;
   /**
+   * Leaves a person's note with a task that has not ended, for its next attempt:
+   * a run that is under way does not see it.
+   */
+  note(id: string, text: string): Promise<NoteResult>;
+  /**
    * Runs tasks again: what ended as a new task, what waits for its next attempt at
    * once. No id may be there twice.
    */
@@ -520,6 +525,9 @@ export type RetryResult =
   /** It waited for its next attempt, which is due now. */
   | { readonly kind: "due" }
   | { readonly kind: "refused"; readonly why: RetryRefusal };
+
+/** What came of leaving a note. */
+export type NoteResult = "noted" | "ended" | "missing" | "unknown state";
 
 /** A runner that has said that it is there. */
 export interface RunnerInfo extends Omit<Presence, "upMs"> {

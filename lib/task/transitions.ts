@@ -85,7 +85,11 @@ export function apply<Row extends TaskRow>(
     traceText: traceAfter(row.traceText, transition, at),
     attempt: row.attempt + transition.attempts,
     questions: row.questions + (transition.isQuestion ? 1 : 0),
-    runAt: delayMs === null ? null : new Date(at.getTime() + delayMs),
+    runAt: transition.keepsRunAt
+      ? row.runAt
+      : delayMs === null
+      ? null
+      : new Date(at.getTime() + delayMs),
   };
 }
 
@@ -342,6 +346,27 @@ export function answer(held: Held, text: string): Transition {
       };
     },
   });
+}
+
+/**
+ * Changes nothing but the trace: what a person has to say for the task's next
+ * attempt.
+ */
+export function leaveNote(held: Held, text: string): Transition {
+  const { task: { state }, lease } = held;
+  const change = transition({ task: held.task, lease }, {
+    to: state,
+    event: "noted",
+    keepsLease: lease.id !== null,
+    detail: text,
+    // Not HandsFree's.
+    patch: (at, traceText) => {
+      const before = parseTrace(traceText)?.notes;
+      const notes = Array.isArray(before) ? before : [];
+      return { notes: [...notes, { text, at: traceTime(at) }] };
+    },
+  });
+  return { ...change, keepsRunAt: true };
 }
 
 /** The question that a task waits with, as its trace has it. */

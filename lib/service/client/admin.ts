@@ -19,6 +19,7 @@ import {
   type IdList,
   inSets,
   type NewTasks,
+  type NoteResult,
   type Overview,
   type OverviewOptions,
   type PageOptions,
@@ -47,6 +48,7 @@ import {
   cancelledSchema,
   chosenSchema,
   MAX_SET_TASKS,
+  notedSchema,
   retriedSchema,
 } from "../api/action_schemas.ts";
 import {
@@ -182,6 +184,12 @@ class ServiceAdmin implements Admin, Disposable {
 
   answer(ids: readonly string[], answer: string): Promise<AnswerResult[]> {
     return this.#change("api/v1/tasks/answer", answeredSchema, { ids, answer });
+  }
+
+  async note(id: string, text: string): Promise<NoteResult> {
+    const request = { body: { id, text } };
+    return (await this.#api.json("api/v1/tasks/note", notedSchema, request))
+      .result;
   }
 
   async retry(ids: readonly string[]): Promise<RetryResult[]> {

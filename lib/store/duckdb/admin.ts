@@ -17,6 +17,7 @@ import {
   type IdList,
   inSets,
   type NewTasks,
+  type NoteResult,
   type Overview,
   type OverviewOptions,
   type PageOptions,
@@ -42,7 +43,12 @@ import { exportTable } from "./export.ts";
 import { readOverview } from "./overview.ts";
 import { countOld, deleteOldEvents, prune } from "./prune.ts";
 import { chooseTasks, countTasks, readPage, readTasks } from "./read_tasks.ts";
-import { answerTasks, cancelTasks, IS_CANCELLABLE } from "./requests.ts";
+import {
+  answerTasks,
+  cancelTasks,
+  IS_CANCELLABLE,
+  noteTask,
+} from "./requests.ts";
 import { awaitsAttempt, NEVER_RETRIED, retryTasks } from "./retry.ts";
 import { HISTORY_COLUMNS } from "./rows.ts";
 import { pauseProvider, readPauseInfos, resumeProvider } from "./pauses.ts";
@@ -134,6 +140,16 @@ export class DuckDbAdmin implements Admin {
       (connection, set, at) => answerTasks(connection, set, { text, at }),
       { size: Math.min(Math.max(fitting, 1), SET_SIZE) },
     );
+  }
+
+  async note(id: string, text: string): Promise<NoteResult> {
+    const [result = "missing"] = await this.#inSets(
+      [id],
+      async (connection, _set, at) => [
+        await noteTask(connection, id, { text, at }),
+      ],
+    );
+    return result;
   }
 
   retry(ids: readonly string[]): Promise<RetryResult[]> {
