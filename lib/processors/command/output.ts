@@ -30,6 +30,12 @@ export type LastMessage =
   | { readonly kind: "result"; readonly value: JsonValue }
   | { readonly kind: "question"; readonly question: string };
 
+/** It was meant as a message, and is none. */
+export interface Mistake {
+  readonly kind: "mistake";
+  readonly why: string;
+}
+
 type Message =
   | LastMessage
   | {
@@ -37,8 +43,7 @@ type Message =
     readonly message: string;
     readonly fraction?: number;
   }
-  /** It was meant as a message, and is none. */
-  | { readonly kind: "mistake"; readonly why: string };
+  | Mistake;
 
 /** What a program prints is taken in with. */
 export interface CommandOutputOptions {
@@ -199,7 +204,7 @@ function mistakeIn(line: string): Message | undefined {
 }
 
 /** What an object says; undefined where it was not meant as a message. */
-function messageIn(object: JsonObject): Message | undefined {
+export function messageIn(object: JsonObject): Message | undefined {
   const { agent_runner: kind, message, fraction, value, question } = object;
   switch (kind) {
     case undefined:
@@ -240,16 +245,22 @@ interface ReadOptions {
 }
 
 /** Makes lines of a text in pieces. */
-class Lines {
+export class Lines {
   readonly #onLine: (line: string, end: "\n" | "") => void;
+  readonly #max: number;
   #rest = "";
 
   /**
    * @param onLine takes each line; its end is empty where there is none: for a part
    * that others follow, and at the end of the text
+   * @param max the longest line that does not come in parts, in characters
    */
-  constructor(onLine: (line: string, end: "\n" | "") => void) {
+  constructor(
+    onLine: (line: string, end: "\n" | "") => void,
+    max = MAX_LINE_CHARACTERS,
+  ) {
     this.#onLine = onLine;
+    this.#max = max;
   }
 
   push(text: string): void {
@@ -263,7 +274,7 @@ class Lines {
       end = text.indexOf("\n", start);
     }
     this.#rest += text.slice(start);
-    if (this.#rest.length >= MAX_LINE_CHARACTERS) this.end();
+    if (this.#rest.length >= this.#max) this.end();
   }
 
   end(): void {
