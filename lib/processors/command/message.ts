@@ -16,6 +16,12 @@ export type LastMessage =
   | { readonly kind: "result"; readonly value: JsonValue }
   | { readonly kind: "question"; readonly question: string };
 
+/** It was meant as a message, and is none. */
+export interface Mistake {
+  readonly kind: "mistake";
+  readonly why: string;
+}
+
 /** What such a line says. */
 export type Message =
   | LastMessage
@@ -24,8 +30,7 @@ export type Message =
     readonly message: string;
     readonly fraction?: number;
   }
-  /** It was meant as a message, and is none. */
-  | { readonly kind: "mistake"; readonly why: string };
+  | Mistake;
 
 /** A line of JSON, or one of many that make an object. */
 const MEANT_AS_MESSAGE = /^\s*(\{.*)?"agent_runner"\s*:/;
