@@ -7,6 +7,7 @@
 import { dirname, resolve } from "node:path";
 import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
+import type { AgentConfig } from "./agent/config.ts";
 import type { CommandConfig } from "./command/config.ts";
 import type { HttpConfig } from "./http/config.ts";
 import type { ModuleConfig } from "./module/config.ts";
@@ -23,6 +24,7 @@ export interface Processors extends AsyncDisposable {
 export type ProcessorOptions =
   | { readonly processor: "simulate" }
   | { readonly processor: "command" } & CommandConfig
+  | { readonly processor: "agent" } & AgentConfig
   | { readonly processor: "http" } & HttpConfig
   | { readonly processor: "module" } & ModuleConfig;
 
@@ -85,6 +87,10 @@ async function createProcessor(
     case "command": {
       const { createCommandProcessor } = await import("./command/command.ts");
       return createCommandProcessor(options, { baseFolder, ...parts });
+    }
+    case "agent": {
+      const { createAgentProcessor } = await import("./agent/agent.ts");
+      return await createAgentProcessor(options, { baseFolder, ...parts });
     }
     case "http": {
       const { createHttpProcessor } = await import("./http/http.ts");
