@@ -65,12 +65,13 @@ export const opencode: Dialect = {
   name: "opencode",
   program: "opencode",
   knownVersions: ["1.18.33"],
-  args: ({ prompt, permissions, model, session }) => [
+  args: ({ prompt, permissions, model, session, args = [] }) => [
     "run",
     "--format=json",
     ...permissions === "all" ? ["--auto"] : [],
     ...model ? [`--model=${model}`] : [],
     ...session && !session.isNew ? [`--session=${session.id}`] : [],
+    ...args,
     "--",
     ...wordsOf(prompt),
   ],

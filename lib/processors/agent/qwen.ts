@@ -42,13 +42,14 @@ export const qwen: Dialect = {
   takesSessionId: true,
   bindsSessionToFolder: true,
   sumsUsage: true,
-  args: ({ prompt, permissions, model, session }) => [
+  args: ({ prompt, permissions, model, session, args = [] }) => [
     "--output-format=stream-json",
     `--approval-mode=${MODES[permissions]}`,
     ...model ? [`--model=${model}`] : [],
     ...session
       ? [`--${session.isNew ? "session-id" : "resume"}=${session.id}`]
       : [],
+    ...args,
     // Of a text in quotes, its parser takes those for the shell's.
     `--prompt=${prompt} `,
   ],

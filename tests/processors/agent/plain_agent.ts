@@ -19,7 +19,7 @@ const plain: Dialect = {
   knownVersions: ["1.2.3"],
   takesSessionId: true,
   bindsSessionToFolder: true,
-  args: ({ session, permissions, model, args, prompt }) => [
+  args: ({ session, permissions, model, args = [], prompt }) => [
     `--permissions=${permissions}`,
     ...model ? [`--model=${model}`] : [],
     ...session
