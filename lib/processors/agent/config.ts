@@ -13,6 +13,10 @@ import { AGENTS } from "./dialects.ts";
 /** How often a check's output goes back to the agent, at most. */
 const MAX_ROUNDS = 100;
 
+const NO_AGENT =
+  `expected one of ${AGENTS.join(", ")}, or the path of a file ` +
+  'like "./my_agent.ts"';
+
 const someText = text.min(1);
 const { cwd, workspace, keepWorkspace } = PROGRAM_FIELDS;
 
@@ -20,11 +24,8 @@ const { cwd, workspace, keepWorkspace } = PROGRAM_FIELDS;
 export const agentConfig = z.strictObject({
   agent: z.union([
     z.enum(AGENTS),
-    z.string().regex(/[/\\]|\.[cm]?[jt]s$/),
-  ], {
-    error: `expected one of ${AGENTS.join(", ")}, or the path of a file ` +
-      'like "./my_agent.ts"',
-  }).describe(
+    z.string({ error: NO_AGENT }).regex(/[/\\]|\.[cm]?[jt]s$/, NO_AGENT),
+  ], { error: NO_AGENT }).describe(
     `Whose CLI it is: ${AGENTS.join(", ")}; or a file of yours that says ` +
       "how another one is started and read",
   ),
