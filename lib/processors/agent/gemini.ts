@@ -24,6 +24,7 @@ import {
   LONG_RETRY_MS,
 } from "./ended.ts";
 import {
+  apiErrorIn,
   bodyOf,
   callOf,
   messageOf,
@@ -220,7 +221,7 @@ class GeminiLines implements AgentReader {
   }
 
   #errorOf(said: string, { code, stderr }: AgentEnded): AgentError {
-    const inner = /^\[API Error: (.*?)\](?:\n|$)/s.exec(said)?.[1] ?? said;
+    const inner = apiErrorIn(said) ?? said;
     const message = messageOf(inner);
     const waits = stderr.slice(-MAX_STDERR_CHARACTERS)
       .matchAll(/\bPlease retry in (\d+(?:\.\d+)?)s/g);

@@ -122,7 +122,8 @@ testRecordings("gemini", {
   },
   "session-resume-other-folder": {
     error: "session lost",
-    says: "Error resuming session: No previous sessions found for this project.",
+    says:
+      "Error resuming session: No previous sessions found for this project.",
   },
   "session-resume-unknown": {
     error: "session lost",

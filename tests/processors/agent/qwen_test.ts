@@ -88,7 +88,8 @@ testRecordings("qwen", {
   },
   "max-turns": {
     error: "permanent",
-    says: "Reached max session turns for this session. Increase the number of " +
+    says:
+      "Reached max session turns for this session. Increase the number of " +
       "turns by specifying maxSessionTurns in settings.json.",
     session: "4e4644f5-42bf-4cce-ab8b-ad48d9149fdb",
   },
