@@ -69,8 +69,9 @@ export function oneLine(text: string, max = MAX_MESSAGE_CHARACTERS): string {
 }
 
 /** What an error says, in one line: of a body in JSON, the message in it. */
-export function messageOf(text: string): string {
-  return oneLine(messageInJson(bodyOf(text)) ?? text);
+export function messageOf(text: string | undefined): string {
+  return oneLine(messageInJson(bodyOf(text)) ?? text ?? "") ||
+    "It ended with an error";
 }
 
 /** What stands in `[API Error: …]`, with which a text begins; undefined without. */

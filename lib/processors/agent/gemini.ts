@@ -150,7 +150,7 @@ class GeminiLines implements AgentReader {
     }
     const { status, error } = this.#result;
     const said = textOf(objectOf(error).message) ?? this.#error ??
-      (status === "success" ? undefined : "It ended with an error");
+      (status === "success" ? undefined : "");
     if (said !== undefined) return { error: this.#errorOf(said, ended), usage };
     return this.#text === undefined
       ? { error: emptyEnd(RULES.name), usage }
