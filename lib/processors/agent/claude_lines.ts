@@ -171,10 +171,10 @@ export class ClaudeLines implements AgentReader {
 /** What a final line that is marked as an error says of it. */
 export function messageOfResult({ result, errors, error }: JsonObject): string {
   const [first] = listOf(errors);
-  const text = textOf(result) ?? textOf(first) ??
-    textOf(objectOf(first).message) ?? textOf(objectOf(error).message) ??
-    textOf(error);
-  return text === undefined ? "It ended with an error" : messageOf(text);
+  return messageOf(
+    textOf(result) ?? textOf(first) ?? textOf(objectOf(first).message) ??
+      textOf(objectOf(error).message) ?? textOf(error),
+  );
 }
 
 /** `Retry 2/10 in 1.2 s: rate_limit (429)` */

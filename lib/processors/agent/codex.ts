@@ -103,8 +103,7 @@ class CodexLines implements AgentReader {
       case "turn.failed":
         this.#hasEnded = false;
         return this.#failed(
-          textOf(objectOf(object.error).message) ?? this.#error ??
-            "It ended with an error",
+          textOf(objectOf(object.error).message) ?? this.#error ?? "",
         );
       case "turn.completed":
         this.#hasEnded = true;

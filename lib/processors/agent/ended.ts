@@ -7,7 +7,7 @@
 
 import { stripAnsiCode } from "@std/fmt/colors";
 import type { AgentEnded, AgentError } from "./dialect.ts";
-import { oneLine } from "./fields.ts";
+import { messageOf } from "./fields.ts";
 
 /**
  * After a limit of which nobody knows the end, which the CLI has already waited for
@@ -91,5 +91,5 @@ function linesOf(text: string, noise: RegExp | undefined): string[] {
 }
 
 function saidIn(line: string): string {
-  return oneLine(line.replace(/^error:\s*/i, ""));
+  return messageOf(line.replace(/^error:\s*/i, ""));
 }

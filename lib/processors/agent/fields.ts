@@ -69,9 +69,19 @@ export function oneLine(text: string, max = MAX_MESSAGE_CHARACTERS): string {
 }
 
 /** What an error says, in one line: of a body in JSON, the message in it. */
-export function messageOf(text: string): string {
-  return oneLine(messageInJson(bodyOf(text)) ?? text);
+export function messageOf(text: string | undefined): string {
+  return oneLine(messageInJson(bodyOf(text)) ?? text ?? "") ||
+    "It ended with an error";
 }
+
+/** What stands in `[API Error: …]`, with which a text begins; undefined without. */
+export function apiErrorIn(text: string): string | undefined {
+  if (!text.startsWith(API_ERROR)) return undefined;
+  const head = text.slice(API_ERROR.length, MAX_READ_CHARACTERS);
+  return head.replace(/\](?:\n[^]*)?$/, "");
+}
+
+const API_ERROR = "[API Error: ";
 
 /** An answer of an API as it stands in a message; empty where it is none. */
 export function bodyOf(text: string | undefined): JsonObject {

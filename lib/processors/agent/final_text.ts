@@ -14,14 +14,19 @@ import {
 
 const KEY = '"agent_runner"';
 /** Nobody writes more: the rest is about messages, and is none. */
-const MAX_MESSAGES = 100;
+const MAX_MESSAGES = 20;
+/** The most lines of a message before its key. */
+const MAX_LINES = 100;
 /** A question or a result is not longer, in characters. */
 const MAX_MESSAGE_CHARACTERS = 2 * 1024 * 1024;
 
-/** What may stand before a message on its line: a list's sign, a quote's, ` */
-const BEFORE = /(?:^|\n)[ \t>`*+-]*$/;
-/** What may stand behind it. */
-const AFTER = /^[ \t`\r]*(?:$|\n)/;
+/**
+ * The beginning of a message's first line: before the message may stand a list's
+ * sign, a quote's, or that of code.
+ */
+const BEGINS = /^[ \t>`*+-]*\{/;
+/** What may stand behind a message on its last line. */
+const AFTER = /^[ \t`\r]*$/;
 
 /**
  * The last result or question in a final text; where there is none, what was meant
@@ -41,11 +46,23 @@ export function lastMessageIn(text: string): LastMessage | Mistake | undefined {
 
 /** The message whose key is there; undefined where it is none of its own. */
 function messageAt(text: string, at: number) {
-  const start = text.lastIndexOf("{", at);
-  if (start < 0) return undefined;
-  const before = text.slice(text.lastIndexOf("\n", start) + 1, start);
-  const end = objectEnd(text, start);
-  if (end === undefined || !BEFORE.test(before)) return undefined;
+  let lineEnd = at;
+  for (let count = 0; count < MAX_LINES; count++) {
+    const lineStart = text.lastIndexOf("\n", lineEnd - 1) + 1;
+    const begins = BEGINS.exec(text.slice(lineStart, lineEnd));
+    if (begins) {
+      const start = lineStart + begins[0].length - 1;
+      const end = objectEnd(text, start);
+      if (end === undefined) return undefined;
+      if (end > at) return messageBetween(text, start, end);
+    }
+    if (lineStart === 0) return undefined;
+    lineEnd = lineStart - 1;
+  }
+  return undefined;
+}
+
+function messageBetween(text: string, start: number, end: number) {
   if (!AFTER.test(restOfLine(text, end))) return undefined;
   const object = parseObject(text.slice(start, end));
   return object && messageIn(object);

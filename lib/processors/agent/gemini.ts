@@ -24,6 +24,7 @@ import {
   LONG_RETRY_MS,
 } from "./ended.ts";
 import {
+  apiErrorIn,
   bodyOf,
   callOf,
   messageOf,
@@ -150,7 +151,7 @@ class GeminiLines implements AgentReader {
     }
     const { status, error } = this.#result;
     const said = textOf(objectOf(error).message) ?? this.#error ??
-      (status === "success" ? undefined : "It ended with an error");
+      (status === "success" ? undefined : "");
     if (said !== undefined) return { error: this.#errorOf(said, ended), usage };
     return this.#text === undefined
       ? { error: emptyEnd(RULES.name), usage }
@@ -221,7 +222,7 @@ class GeminiLines implements AgentReader {
   }
 
   #errorOf(said: string, { code, stderr }: AgentEnded): AgentError {
-    const inner = /^\[API Error: (.*?)\](?:\n|$)/s.exec(said)?.[1] ?? said;
+    const inner = apiErrorIn(said) ?? said;
     const message = messageOf(inner);
     const waits = stderr.slice(-MAX_STDERR_CHARACTERS)
       .matchAll(/\bPlease retry in (\d+(?:\.\d+)?)s/g);

@@ -211,8 +211,7 @@ function errorIn(error: JsonObject, now: Date): AgentError {
   const data = objectOf(error.data);
   const { statusCode, isRetryable, responseHeaders, responseBody } = data;
   const message = messageOf(
-    textOf(data.message) ?? textOf(error.message) ??
-      (name || "It ended with an error"),
+    textOf(data.message) ?? textOf(error.message) ?? name,
   );
   const status = numberOf(statusCode);
   const body = objectOf(bodyOf(textOf(responseBody)).error);

@@ -15,7 +15,7 @@ import {
 } from "./claude_lines.ts";
 import type { AgentError, Dialect, Permissions } from "./dialect.ts";
 import { type EndRules, kindOfStatus } from "./ended.ts";
-import { messageOf, numberOf, objectOf, textOf } from "./fields.ts";
+import { apiErrorIn, messageOf, numberOf, objectOf, textOf } from "./fields.ts";
 import { sinceThen } from "./used.ts";
 
 /** What asks first is not offered to it at all, for nobody is there. */
@@ -78,17 +78,14 @@ function usageIn({ usage }: JsonObject, { model }: Told): Usage | undefined {
   });
 }
 
-const API_ERROR = /^\[API Error: (.*?)\]?\s*$/s;
-
 function errorIn(result: JsonObject): AgentError | undefined {
   const isMarked = result.is_error === true;
-  const text = isMarked ? messageOfResult(result) : textOf(result.result);
-  const isApiError = text?.startsWith("[API Error: ");
-  if (!isMarked && !isApiError) return undefined;
-  const said = API_ERROR.exec(text ?? "")?.[1] ?? text ?? "";
+  const text = isMarked ? messageOfResult(result) : textOf(result.result) ?? "";
+  const said = apiErrorIn(text);
+  if (said === undefined) {
+    return isMarked ? { kind: "permanent", message: text } : undefined;
+  }
   const message = messageOf(said);
-  if (!isApiError) return { kind: "permanent", message };
   const status = Number(/^\d{3}\b/.exec(said)?.[0] ?? NaN);
-  if (status === 429) return { kind: "limit", message };
-  return { kind: kindOfStatus(status), message };
+  return { kind: status === 429 ? "limit" : kindOfStatus(status), message };
 }

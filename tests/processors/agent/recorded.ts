@@ -16,6 +16,7 @@ import {
   DIALECTS,
 } from "../../../lib/processors/agent/dialects.ts";
 import { AgentStream } from "../../../lib/processors/agent/stream.ts";
+import type { JsonObject } from "../../../lib/task/task.ts";
 import type { Usage } from "../../../lib/task/usage.ts";
 
 const FOLDER = new URL("./recordings/", import.meta.url);
@@ -72,6 +73,14 @@ export function recordingsOf(agent: AgentName): ReadonlyMap<string, Recording> {
       ),
     }];
   }));
+}
+
+/** All lines of an agent's runs. */
+export function linesOf(agent: AgentName): JsonObject[] {
+  return [...recordingsOf(agent).values()].flatMap(({ stdout }) =>
+    stdout.split("\n").filter((line) => line.startsWith('{"'))
+      .map((line) => JSON.parse(line))
+  );
 }
 
 /** What a dialect makes of a run. */
