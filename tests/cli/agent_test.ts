@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { until } from "../support/until.ts";
 import { AT_ONCE, Folder } from "./cli.ts";
 
 /** Prints what the real one printed. */
@@ -13,11 +14,21 @@ cat '${
 }'
 `;
 
+/** Works for ever the first time, and keeps its arguments. */
+const STUCK = (base: string) =>
+  CLAUDE.replace(
+    "echo made > made.txt",
+    `echo "$*" >> '${base}/calls'
+[ -e half.txt ] || { echo half > half.txt; exec sleep 300; }`,
+  );
+
 /** A folder in which claude is all that is configured, and its environment. */
-function prepared() {
+function prepared(claude = (_base: string) => CLAUDE) {
   const folder = new Folder();
   Deno.mkdirSync(`${folder.path}/bin`);
-  Deno.writeTextFileSync(`${folder.path}/bin/claude`, CLAUDE, { mode: 0o755 });
+  Deno.writeTextFileSync(`${folder.path}/bin/claude`, claude(folder.path), {
+    mode: 0o755,
+  });
   folder.write(
     "agent-runner.json",
     '{ "providers": { "claude": { "processor": "agent", "agent": "claude" } } }',
@@ -69,3 +80,40 @@ Deno.test("run works with an agent, show says where, and prune removes that", as
   assert(pruned.includes("1 folder"), pruned);
   assertEquals([...Deno.readDirSync(home)], []);
 });
+
+Deno.test("an agent goes on in its session and folder when its runner was killed", async () => {
+  const { folder, env } = prepared(STUCK);
+  using _ = folder;
+  await folder.ok(["create", "Write hello.txt"], { env });
+  const lease = ["--lease", "1"];
+  await using runner = folder.start(["run", "--loop", ...lease], { env });
+  const taskOf = async () => {
+    const [task] = JSON.parse(await folder.ok(["list", "--json"], { env }));
+    return task;
+  };
+  await until(
+    "the session is kept",
+    async () => (await taskOf()).trace?.session?.id !== undefined,
+  );
+  const { id, trace: { session } } = await taskOf();
+  assertEquals(session.id, id);
+  await until("it works", () => exists(`${session.folder}/half.txt`));
+  Deno.kill(runner.pid, "SIGKILL");
+  await runner.ended();
+  await until("another takes over", async () => {
+    await folder.run(["run", "--once", ...lease], { env });
+    return (await taskOf()).state === "completed";
+  });
+  const [first = "", second = ""] = folder.read("calls").split("\n-p");
+  assert(first.includes(`--session-id=${id}`), first);
+  assert(second.includes(`--resume=${id}`), second);
+  assert(second.includes("The last attempt was cut off. Go on."), second);
+});
+
+function exists(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false; // Not yet.
+  }
+}

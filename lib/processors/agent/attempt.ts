@@ -6,11 +6,11 @@
  */
 
 import { messageOf, UserError } from "../../base/errors.ts";
-import type { AgentSession } from "../../task/session.ts";
 import type { JsonValue, Outcome } from "../../task/task.ts";
 import { addUsage, type Usage } from "../../task/usage.ts";
 import { printedOf } from "../../task/outcome.ts";
-import { failureOf, RunError, STOPPED, withAnswerTime } from "../task_runs.ts";
+import { warnOfMistake } from "../command/message.ts";
+import { RunError, STOPPED, withAnswerTime } from "../task_runs.ts";
 import {
   type AttemptParts,
   runStep,
@@ -26,12 +26,8 @@ import {
   storyOf,
   wholePrompt,
 } from "./prompt.ts";
-import {
-  isSessionId,
-  newSessionId,
-  usableSession,
-  whyAnew,
-} from "./sessions.ts";
+import { KeptSession } from "./kept_session.ts";
+import { whyAnew } from "./sessions.ts";
 import { runCheck, shownCheck } from "./verify.ts";
 
 /** A session that can't be found though it was just begun: once more is enough. */
@@ -46,17 +42,18 @@ class Attempt {
   readonly #parts: AttemptParts;
   readonly #story: Story;
   readonly #denied = new Set<string>();
-  /** That which the trace has, or is to have. */
-  #session: AgentSession | undefined;
-  /** The trace has it with what it is told by this attempt. */
-  #isKept = false;
+  readonly #session: KeptSession;
   #usage: Usage | undefined;
   #last: StepEnd | undefined;
 
   constructor(parts: AttemptParts) {
     this.#parts = parts;
     this.#story = storyOf(parts.context.trace);
-    this.#session = usableSession(parts.context.trace);
+    const { answers, notes } = this.#story;
+    this.#session = new KeptSession(parts, {
+      answers: answers.length,
+      notes: notes.length,
+    });
   }
 
   async run(): Promise<Outcome> {
@@ -78,10 +75,11 @@ class Attempt {
     try {
       return await this.#work();
     } catch (error) {
-      if (!this.#last || !(error instanceof RunError)) throw error;
+      if (!this.#last) throw error;
       // It has begun, so it costs an attempt.
-      const retryable = error.retryable || error.isUnbegun;
-      return failureOf(new RunError(error.message, { retryable }));
+      const retryable = !(error instanceof RunError) || error.retryable ||
+        error.isUnbegun;
+      return failed(this.#masked(messageOf(error)), { retryable });
     }
   }
 
@@ -123,7 +121,7 @@ class Attempt {
 
   async #firstStep(): Promise<Step> {
     const { dialect, config, folder } = this.#parts;
-    const session = this.#session;
+    const session = this.#session.current;
     if (!session) return await this.#anew();
     const why = whyAnew(session, { dialect, resume: config.resume, folder });
     if (why === undefined) {
@@ -135,7 +133,7 @@ class Attempt {
 
   /** Goes on in the session, where it may; undefined where not. */
   #goOn(prompt: string): Step | undefined {
-    const session = this.#session;
+    const session = this.#session.current;
     if (!session || this.#parts.config.resume === "never") return undefined;
     return {
       prompt,
@@ -145,25 +143,20 @@ class Attempt {
   }
 
   /** Begins a session with the whole story. */
-  async #anew({ because }: { because?: string | undefined } = {}) {
-    const { task, dialect, folder } = this.#parts;
+  async #anew(
+    { because }: { readonly because?: string | undefined } = {},
+  ): Promise<Step> {
+    const { task, folder } = this.#parts;
     const hasWork = because !== undefined || this.#last !== undefined ||
       task.attempt > 1 && !folder.isNew;
     const prompt = wholePrompt(task, this.#story, { hasWork, because });
-    if (!dialect.takesSessionId) {
-      this.#session = undefined;
-      return { prompt, session: undefined };
-    }
-    const id = await newSessionId(task, this.#session?.id);
-    // Before it begins, so that it is found again should this process die.
-    this.#keep({ agent: dialect.name, id, folder: folder.path });
-    return { prompt, session: { id, isNew: true } };
+    return { prompt, session: await this.#session.begin() };
   }
 
   async #run(step: Step): Promise<StepEnd> {
     const { dialect, context } = this.#parts;
     const end = await runStep(step, this.#parts, {
-      onSession: (id) => this.#tellsSession(id),
+      onSession: (id) => this.#session.tells(id),
       onDenied: (detail) => {
         if (!this.#denied.has(detail)) context.note("denied", detail);
         this.#denied.add(detail);
@@ -171,32 +164,10 @@ class Attempt {
     });
     this.#last = end;
     this.#usage = addUsage(this.#usage, end.usage);
-    if (dialect.sumsUsage && this.#session && end.usage) {
-      const used = addUsage(step.usedBefore, end.usage);
-      this.#keep({ ...this.#session, ...used && { used } });
+    if (dialect.sumsUsage && end.usage) {
+      this.#session.used(addUsage(step.usedBefore, end.usage));
     }
     return end;
-  }
-
-  /** The stream names the session: a new one, or that which it goes on in. */
-  #tellsSession(id: string): void {
-    const { dialect, folder, surroundings } = this.#parts;
-    const isSame = id === this.#session?.id;
-    if (this.#isKept && isSame) return;
-    if (!isSessionId(id) || surroundings.secrets.mask(id) !== id) return;
-    const { used } = (isSame && this.#session) || {};
-    this.#keep(
-      { agent: dialect.name, id, folder: folder.path, ...used && { used } },
-    );
-  }
-
-  #keep(session: Omit<AgentSession, "told">): void {
-    const { answers, notes } = this.#story;
-    const told = { answers: answers.length, notes: notes.length };
-    this.#session = { ...session, told };
-    this.#isKept = true;
-    const { agent, id } = session;
-    this.#parts.context.note("session", `${agent} ${id}`, this.#session);
   }
 
   #lost(why: string): void {
@@ -232,6 +203,10 @@ class Attempt {
       const question = this.#masked(message.question);
       const { answerWithin } = config;
       return withAnswerTime({ kind: "needs_input", question }, answerWithin);
+    }
+    if (message?.kind === "mistake") {
+      const { log } = programs.parts;
+      warnOfMistake(this.#masked(message.why), { log, task: this.#parts.task });
     }
     const value: JsonValue = message?.kind === "result"
       ? message.value

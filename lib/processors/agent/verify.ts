@@ -13,8 +13,7 @@ import {
 } from "../command/input.ts";
 import { Excerpt, readLines } from "../command/printed_text.ts";
 import type { ProgramOutput } from "../command/run.ts";
-import type { AttemptParts } from "./cli_run.ts";
-import { withConfigDir } from "./cli_run.ts";
+import { type AttemptParts, withConfigDir } from "./cli_run.ts";
 import type { AgentConfig } from "./config.ts";
 import { IdleWatch } from "./idle_watch.ts";
 

@@ -8,7 +8,9 @@
  * @module
  */
 
-import type { JsonObject, JsonValue } from "../../task/task.ts";
+import { cut } from "../../base/cut.ts";
+import type { Log } from "../../base/log.ts";
+import type { AgentTask, JsonObject, JsonValue } from "../../task/task.ts";
 import { parseObject, stringifyJson } from "../../task/trace.ts";
 
 /** A message that ends a program's work. */
@@ -31,6 +33,23 @@ export type Message =
     readonly fraction?: number;
   }
   | Mistake;
+
+const MAX_MISTAKE_CHARACTERS = 200;
+
+/** Tells who looks at the log of a line that was meant as a message. */
+export function warnOfMistake(
+  why: string,
+  { log, task }: {
+    readonly log: Log;
+    readonly task: Pick<AgentTask, "id" | "provider">;
+  },
+): void {
+  log.warning(
+    `Task ${task.id}: a line with "agent_runner" is no message, and kept as ` +
+      `text: ${cut(why, MAX_MISTAKE_CHARACTERS)}`,
+    { event: "hint", task: task.id, provider: task.provider },
+  );
+}
 
 /** A line of JSON, or one of many that make an object. */
 const MEANT_AS_MESSAGE = /^\s*(\{.*)?"agent_runner"\s*:/;

@@ -4,6 +4,7 @@ import {
   assertMatch,
   assertStringIncludes,
 } from "@std/assert";
+import { fileURLToPath } from "node:url";
 import { sampleTask } from "../../support/sample_task.ts";
 import { AgentRun, result, say, TASK_ID } from "./run_agent.ts";
 
@@ -111,6 +112,44 @@ for (
     assert(outcome.kind === "failed" && outcome.isUnbegun);
   });
 }
+
+Deno.test("agent of the example's file is started, read, and gone on with", async () => {
+  await using run = await AgentRun.make({
+    cli: [
+      say(
+        { type: "session", id: "m-1" },
+        { type: "tool", tool: "Edit", target: "a.ts" },
+        {
+          type: "text",
+          text: '{"agent_runner": "question", "question": "Which?"}',
+        },
+      ),
+      say({ type: "text", text: "All is done." }),
+    ],
+    config: {
+      agent: fileURLToPath(
+        new URL("../../../examples/agent/my_agent.ts", import.meta.url),
+      ),
+    },
+  });
+  const { printed: _, ...asked } = await run.run();
+  assertEquals(asked, { kind: "needs_input", question: "Which?" });
+  const answers = [{ question: "Which?", answer: "Red", answered_at: "" }];
+  const outcome = await run.run({ task: { attempt: 2 }, trace: { answers } });
+  assertEquals(outcome, { kind: "completed", result: "All is done." });
+  assertEquals(run.lines, [
+    ["tool", "Edit a.ts"],
+    ["text", "Asks: Which?"],
+    ["text", "All is done."],
+  ]);
+  assertEquals((await run.calls())[1], [
+    "--json",
+    "--allow=edit",
+    "--resume=m-1",
+    "--",
+    "Red",
+  ]);
+});
 
 Deno.test("agent has its tasks' folders below the user's state", async () => {
   const base = await Deno.makeTempDir();
