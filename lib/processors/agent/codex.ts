@@ -6,28 +6,19 @@
 
 import type { JsonObject, JsonValue } from "../../task/task.ts";
 import { type Usage, usageOf } from "../../task/usage.ts";
-import { nextTimeIn } from "./codex_time.ts";
+import { errorOf } from "./codex_error.ts";
 import type {
   AgentEnd,
   AgentEnded,
-  AgentError,
   AgentReader,
   AgentSign,
   Dialect,
   Permissions,
   ReadOptions,
 } from "./dialect.ts";
+import { emptyEnd, type EndRules, errorOfEnd } from "./ended.ts";
 import {
-  emptyEnd,
-  type EndRules,
-  errorOfEnd,
-  kindOfStatus,
-  LONG_RETRY_MS,
-} from "./ended.ts";
-import {
-  bodyOf,
   listOf,
-  messageOf,
   numberOf,
   objectOf,
   oneLine,
@@ -120,7 +111,7 @@ class CodexLines implements AgentReader {
   end(ended: AgentEnded): AgentEnd {
     const told = { usage: this.#usage, denied: deniedIn(ended.stderr) };
     if (this.#error !== undefined) {
-      return { ...told, error: errorIn(this.#error, this.#options.now()) };
+      return { ...told, error: errorOf(this.#error, this.#options.now()) };
     }
     if (!this.#hasEnded) {
       return {
@@ -230,27 +221,4 @@ function deniedIn(stderr: string): readonly string[] | undefined {
   const found = stderr.matchAll(/^.*\berror=(patch rejected: .*)$/gm);
   const denied = [...new Set([...found].map(([, said]) => oneLine(said!)))];
   return denied.length > 0 ? denied : undefined;
-}
-
-/** What a message means that ends a run. */
-function errorIn(said: string, now: Date): AgentError {
-  const message = messageOf(said);
-  if (/^You[’']ve hit your usage limit/.test(said)) {
-    return { kind: "limit", message, until: nextTimeIn(message, now) };
-  }
-  const status = Number(
-    /^(?:unexpected status|exceeded retry limit, last status:) (\d{3})\b/
-      .exec(said)?.[1] ?? NaN,
-  );
-  if (status === 429) {
-    return { kind: "retryable", message, retryAfterMs: LONG_RETRY_MS };
-  }
-  const isPermanent = /^Quota exceeded\b|^Missing environment variable\b/
-    .test(said) ||
-    // It hands on what the API answered to a request that can't be right.
-    Object.keys(bodyOf(said)).length > 0;
-  return {
-    kind: isPermanent ? "permanent" : kindOfStatus(status),
-    message,
-  };
 }

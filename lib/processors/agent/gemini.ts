@@ -9,25 +9,15 @@ import { type Usage, usageOf } from "../../task/usage.ts";
 import type {
   AgentEnd,
   AgentEnded,
-  AgentError,
   AgentReader,
   AgentSign,
   Dialect,
   Permissions,
   ReadOptions,
 } from "./dialect.ts";
+import { emptyEnd, errorOfEnd } from "./ended.ts";
 import {
-  emptyEnd,
-  type EndRules,
-  errorOfEnd,
-  kindOfStatus,
-  LONG_RETRY_MS,
-} from "./ended.ts";
-import {
-  apiErrorIn,
-  bodyOf,
   callOf,
-  messageOf,
   nameOf,
   numberOf,
   objectOf,
@@ -35,7 +25,7 @@ import {
   targetOf,
   textOf,
 } from "./fields.ts";
-import { nextPacificMidnight } from "./pacific.ts";
+import { errorOf, RULES } from "./gemini_error.ts";
 
 /**
  * What asks first is not offered to it at all, for nobody is there. Not `plan` to
@@ -45,24 +35,6 @@ const MODES: Readonly<Record<Permissions, string>> = {
   read: "default",
   edit: "auto_edit",
   all: "yolo",
-};
-
-const RULES: EndRules = {
-  name: "gemini",
-  stderr: [
-    [/^Error resuming session: |Session ID .* already exists/, "session lost"],
-    [/^Unknown arguments?: /, "permanent"],
-  ],
-  codes: {
-    41: "permanent", // No key.
-    42: "permanent", // Its input.
-    52: "permanent", // Its settings.
-    53: "permanent", // Its turns are used up.
-    55: "permanent", // A folder that is not trusted.
-    130: "permanent", // Cancelled.
-  },
-  noise:
-    /^(?:Warning: |YOLO mode |Ripgrep is not|\[STARTUP\]|Loaded cached|at )/,
 };
 
 /** Gemini CLI. */
@@ -146,13 +118,15 @@ class GeminiLines implements AgentReader {
       return {
         error: this.#error === undefined
           ? errorOfEnd(ended, RULES)
-          : this.#errorOf(this.#error, ended),
+          : errorOf(this.#error, { ...ended, now: this.#now() }),
       };
     }
     const { status, error } = this.#result;
     const said = textOf(objectOf(error).message) ?? this.#error ??
       (status === "success" ? undefined : "");
-    if (said !== undefined) return { error: this.#errorOf(said, ended), usage };
+    if (said !== undefined) {
+      return { error: errorOf(said, { ...ended, now: this.#now() }), usage };
+    }
     return this.#text === undefined
       ? { error: emptyEnd(RULES.name), usage }
       : { result: this.#text, usage };
@@ -220,38 +194,6 @@ class GeminiLines implements AgentReader {
       model: mainModel(objectOf(stats.models)) ?? this.#model,
     });
   }
-
-  #errorOf(said: string, { code, stderr }: AgentEnded): AgentError {
-    const inner = apiErrorIn(said) ?? said;
-    const message = messageOf(inner);
-    const waits = stderr.slice(-MAX_STDERR_CHARACTERS)
-      .matchAll(/\bPlease retry in (\d+(?:\.\d+)?)s/g);
-    const seconds = Number([...waits].at(-1)?.[1] ?? NaN);
-    if (/\bexhausted your daily quota\b/.test(inner)) {
-      const now = this.#now();
-      const until = seconds > 0 && seconds <= MAX_WAIT_SECONDS
-        ? new Date(now.getTime() + seconds * 1_000)
-        : nextPacificMidnight(now);
-      return { kind: "limit", message, until };
-    }
-    const status = numberOf(objectOf(bodyOf(inner).error).code) ??
-      statusOf(code);
-    if (status === 429) {
-      return { kind: "retryable", message, retryAfterMs: LONG_RETRY_MS };
-    }
-    const kind = RULES.codes?.[code] ??
-      (/\bsession turns\b/.test(inner) ? "permanent" : kindOfStatus(status));
-    return { kind, message };
-  }
-}
-
-const MAX_STDERR_CHARACTERS = 200_000;
-const MAX_WAIT_SECONDS = 31 * 86_400;
-
-/** The status of HTTP of which an exit code has the lowest eight bits. */
-function statusOf(code: number): number | undefined {
-  const statuses = [400, 401, 403, 404, 429, 500, 502, 503, 504, 529];
-  return statuses.find((status) => (status & 255) === code);
 }
 
 /** The model that did most; its router is the first one. */

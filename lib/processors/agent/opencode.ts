@@ -164,6 +164,10 @@ class OpencodeLines implements AgentReader {
 
   #tool({ tool, state }: JsonObject): AgentSign[] {
     const { status, input, title, error } = objectOf(state);
+    const wanted = objectOf(input);
+    if (tool === "invalid" && IS_UNAVAILABLE.test(textOf(wanted.error) ?? "")) {
+      return [{ kind: "denied", detail: nameOf(wanted.tool) }];
+    }
     const target = targetOf(input) ?? textOf(title);
     const signs: AgentSign[] = [{
       kind: "tool",
@@ -198,6 +202,9 @@ class OpencodeLines implements AgentReader {
 /** What a tool's error begins with where a rule, or nobody, let it be used. */
 const IS_DENIED =
   /^The user (?:rejected permission|has specified a rule which prevents)/;
+
+/** What it answers where a tool is wanted that a rule took from it. */
+const IS_UNAVAILABLE = /^Model tried to call unavailable tool /;
 
 /** The errors of its own that stay, by their names. */
 const PERMANENT = /^(?:ProviderAuth|ProviderModelNotFound|ContextOverflow)/;

@@ -270,3 +270,11 @@ Deno.test("claude.read() shows what a helper of the agent does, not what it says
     [{ kind: "tool", name: "Read", target: "a.ts" }],
   );
 });
+
+Deno.test("claude.read() takes a refusal to be let all as root for permanent", () => {
+  const message = "--dangerously-skip-permissions cannot be used with " +
+    "root/sudo privileges for security reasons";
+  const reader = claude.read({ now: () => new Date() });
+  const ended = { code: 1, signal: null, plain: "", stderr: `${message}\n` };
+  assertEquals(reader.end(ended).error, { kind: "permanent", message });
+});

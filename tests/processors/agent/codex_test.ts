@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { codex } from "../../../lib/processors/agent/codex.ts";
-import { nextTimeIn } from "../../../lib/processors/agent/codex_time.ts";
+import { nextTimeIn } from "../../../lib/processors/agent/codex_error.ts";
 import type { Usage } from "../../../lib/task/usage.ts";
 import { readPieces, recordingsOf, testRecordings } from "./recorded.ts";
 

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { gemini } from "../../../lib/processors/agent/gemini.ts";
-import { nextPacificMidnight } from "../../../lib/processors/agent/pacific.ts";
+import { nextPacificMidnight } from "../../../lib/processors/agent/gemini_error.ts";
 import type { Usage } from "../../../lib/task/usage.ts";
 import { NOW, readPieces, recordingsOf, testRecordings } from "./recorded.ts";
 

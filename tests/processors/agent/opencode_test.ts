@@ -196,6 +196,20 @@ Deno.test("opencode.read() goes on after what a rule denies", () => {
   );
 });
 
+Deno.test("opencode.read() tells of a tool that was taken from it", () => {
+  const error =
+    "Model tried to call unavailable tool 'bash'. Available tools: " +
+    "glob, grep, invalid, read.";
+  const part = {
+    tool: "invalid",
+    state: { status: "completed", input: { tool: "bash", error } },
+  };
+  const reader = opencode.read({ now: () => NOW });
+  assertEquals(reader.line({ type: "tool_use", part }), [
+    { kind: "denied", detail: "bash" },
+  ]);
+});
+
 Deno.test("opencode.read() leaves out what a helper of the agent says", () => {
   const helper = { ...TEXT, sessionID: "ses_2" };
   const finish = { type: "step_finish", part: { reason: "stop" } };

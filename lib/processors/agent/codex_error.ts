@@ -1,9 +1,36 @@
 /**
- * The time at which codex may go on, as it writes it: `4:34 AM`, or
- * `Nov 30th, 2026 4:34 AM`, in the machine's zone.
+ * Why codex failed, which it says only in prose: so too when a limit ends, as
+ * `4:34 AM` or `Nov 30th, 2026 4:34 AM` in the machine's zone.
  *
  * @module
  */
+
+import type { AgentError } from "./dialect.ts";
+import { kindOfStatus, LONG_RETRY_MS } from "./ended.ts";
+import { bodyOf, messageOf } from "./fields.ts";
+
+/** What a message means that ended a run. */
+export function errorOf(said: string, now: Date): AgentError {
+  const message = messageOf(said);
+  if (/^You[’']ve hit your usage limit/.test(said)) {
+    return { kind: "limit", message, until: nextTimeIn(message, now) };
+  }
+  const status = Number(
+    /^(?:unexpected status|exceeded retry limit, last status:) (\d{3})\b/
+      .exec(said)?.[1] ?? NaN,
+  );
+  if (status === 429) {
+    return { kind: "retryable", message, retryAfterMs: LONG_RETRY_MS };
+  }
+  const isPermanent = /^Quota exceeded\b|^Missing environment variable\b/
+    .test(said) ||
+    // It hands on what the API answered to a request that can't be right.
+    Object.keys(bodyOf(said)).length > 0;
+  return {
+    kind: isPermanent ? "permanent" : kindOfStatus(status),
+    message,
+  };
+}
 
 const MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(" ");
 const DAY = String.raw`([A-Z][a-z]{2})\s+(\d{1,2})(?:st|nd|rd|th),\s+(\d{4})`;
