@@ -77,6 +77,11 @@ export interface Processor {
    * @returns what is wrong, a sentence each
    */
   check?(options?: CheckOptions): Promise<readonly string[]>;
+  /**
+   * The version of the program that it runs, for people, with a word more where that
+   * is not a known one. Starts the program. Undefined where it doesn't tell.
+   */
+  version?(): Promise<string | undefined>;
   /** Stops what it has started. */
   [Symbol.asyncDispose]?(): Promise<void>;
 }

@@ -525,8 +525,14 @@ export function noteInRun(
     // Not HandsFree's.
     ...session && {
       patch: () => {
-        const { used, ...rest } = session;
-        return { session: { ...rest, ...used && { used: { ...used } } } };
+        const { used, told, ...rest } = session;
+        return {
+          session: {
+            ...rest,
+            ...used && { used: { ...used } },
+            ...told && { told: { ...told } },
+          },
+        };
       },
     },
   });

@@ -129,7 +129,7 @@ for (const [text, mistake] of NOT_JSON) {
 
 // JSON that is no configuration
 
-const PROCESSORS = "expected one of simulate, command, http, module";
+const PROCESSORS = "expected one of simulate, agent, command, http, module";
 const FIELDS =
   "processor, timeout, attempts, concurrency, globalConcurrency, backoff";
 const WRONG: [text: string, ...mistakes: string[]][] = [
