@@ -20,6 +20,7 @@ import {
   type Preview,
   type Queue,
   type Recorded,
+  type RunLogWrite,
 } from "../../lib/store/contract.ts";
 import type {
   AgentTask,
@@ -51,6 +52,7 @@ type Method =
   | "untilDue"
   | "present"
   | "leave"
+  | "writeLogs"
   | "get"
   | "pruneHistory";
 
@@ -74,6 +76,8 @@ export class StubQueue implements Queue {
   isDraining = false;
   /** and who has left. */
   readonly left: string[] = [];
+  /** What `writeLogs` was told, call by call. */
+  readonly logs: RunLogWrite[] = [];
   /** Tasks whose rows can't be written. */
   readonly refused = new Set<string>();
   /** Tasks whose rows somebody else writes, for as long as they are here. */
@@ -401,6 +405,14 @@ export class StubQueue implements Queue {
   ): Promise<void> {
     await this.#meet("leave", signal);
     this.left.push(name);
+  }
+
+  async writeLogs(
+    logs: RunLogWrite,
+    { signal }: { readonly signal?: AbortSignal } = {},
+  ): Promise<void> {
+    await this.#meet("writeLogs", signal);
+    this.logs.push(logs);
   }
 
   preview(): Promise<Preview> {

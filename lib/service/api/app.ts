@@ -29,6 +29,7 @@ import {
 import { addHealthRoutes } from "./health_routes.ts";
 import { Problem, secured } from "./responses.ts";
 import { createApi, type Service } from "./routing.ts";
+import { addLogRoutes } from "./log_routes.ts";
 import { addRunnerRoutes } from "./runner_routes.ts";
 import { addSessionRoutes } from "./session_routes.ts";
 import { addStatsRoutes } from "./stats_routes.ts";
@@ -91,6 +92,7 @@ export function createApp(service: Service, options: AppOptions): OpenAPIHono {
   addActionRoutes(api, service);
   addCreateRoutes(api, service);
   addTaskRoutes(api, service);
+  addLogRoutes(api, service);
   addStatsRoutes(api, service);
   addRunnerRoutes(api, service);
   addFileRoutes(api, service);

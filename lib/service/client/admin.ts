@@ -18,6 +18,8 @@ import {
   type ExportOptions,
   type IdList,
   inSets,
+  type LogPage,
+  type LogsOptions,
   type NewTasks,
   type Overview,
   type OverviewOptions,
@@ -47,6 +49,7 @@ import {
   MAX_SET_TASKS,
   retriedSchema,
 } from "../api/action_schemas.ts";
+import { logPageSchema, MAX_PAGE_LINES } from "../api/log_schemas.ts";
 import {
   drainedSchema,
   MAX_SET_RUNNERS,
@@ -68,6 +71,7 @@ import {
   taskSchema,
   wholePageSchema,
 } from "../api/task_schemas.ts";
+import { logPageFromJson } from "../log_json.ts";
 import { runnerFromJson } from "../runner_json.ts";
 import { Api, type ApiOptions, Refusal } from "./api.ts";
 import { createTasks } from "./create.ts";
@@ -162,6 +166,25 @@ class ServiceAdmin implements Admin, Disposable {
     const path = `api/v1/tasks/${encodeURIComponent(taskId)}/events`;
     const found = await unlessMissing(this.#api.json(path, eventsSchema));
     return found?.events.map(eventFromJson) ?? [];
+  }
+
+  async logs(
+    { taskId, limit, attempt, after }: LogsOptions,
+  ): Promise<LogPage> {
+    const path = `api/v1/tasks/${encodeURIComponent(taskId)}/logs`;
+    const query = { attempt, after, limit: Math.min(limit, MAX_PAGE_LINES) };
+    const page = await unlessMissing(
+      this.#api.json(path, logPageSchema, { query }),
+    );
+    return page ? logPageFromJson(page) : {
+      attempt: attempt ?? null,
+      attempts: [],
+      entries: [],
+      next: undefined,
+      hasMore: false,
+      isOver: true,
+      hasEnded: true,
+    };
   }
 
   cancellable(filter: TaskFilter): Promise<ChosenTask[]> {

@@ -16,6 +16,8 @@ import {
   type ExportOptions,
   type IdList,
   inSets,
+  type LogPage,
+  type LogsOptions,
   type NewTasks,
   type Overview,
   type OverviewOptions,
@@ -43,6 +45,7 @@ import { chooseTasks, countTasks, readPage, readTasks } from "./read_tasks.ts";
 import { answerTasks, cancelTasks, IS_CANCELLABLE } from "./requests.ts";
 import { awaitsAttempt, NEVER_RETRIED, retryTasks } from "./retry.ts";
 import { HISTORY_COLUMNS } from "./rows.ts";
+import { readLogs } from "./run_logs.ts";
 import { drainRunners, readRunners } from "./runners.ts";
 import { readStats } from "./stats.ts";
 
@@ -103,6 +106,10 @@ export class DuckDbAdmin implements Admin {
         [taskId],
       )
     );
+  }
+
+  logs(options: LogsOptions): Promise<LogPage> {
+    return this.#transaction((connection) => readLogs(connection, options));
   }
 
   cancellable(filter: TaskFilter): Promise<ChosenTask[]> {

@@ -17,6 +17,7 @@ import type {
   PreviewOptions,
   Queue,
   Recorded,
+  RunLogWrite,
 } from "../contract.ts";
 import { endOf } from "../decisions.ts";
 import {
@@ -39,6 +40,7 @@ import { Grace, GraceWait, hasLeases } from "./grace.ts";
 import { Frontier } from "./places.ts";
 import { previewClaim } from "./preview.ts";
 import { HELD_ROW, heldOf, type HeldRow } from "./rows.ts";
+import { writeLogs } from "./run_logs.ts";
 import { forgetRunner, notePresence, readPresence } from "./runners.ts";
 import { Values } from "./values.ts";
 import { changeRows, NO_LEASE, refusalOf, writeTransitions } from "./write.ts";
@@ -278,6 +280,17 @@ export class DuckDbQueue implements Queue {
   leave(name: string, options?: TransactionOptions): Promise<void> {
     return this.#transaction(
       (connection) => forgetRunner(connection, name),
+      options,
+    );
+  }
+
+  async writeLogs(
+    logs: RunLogWrite,
+    options?: TransactionOptions,
+  ): Promise<void> {
+    if (logs.pieces.length === 0 && logs.cuts.length === 0) return;
+    await this.#transaction(
+      (connection, at) => writeLogs(connection, logs, at),
       options,
     );
   }

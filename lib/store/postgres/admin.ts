@@ -16,6 +16,8 @@ import {
   type ExportOptions,
   type IdList,
   inSets,
+  type LogPage,
+  type LogsOptions,
   type NewTasks,
   type Overview,
   type OverviewOptions,
@@ -42,6 +44,7 @@ import { chooseTasks, countTasks, readPage, readTasks } from "./read_tasks.ts";
 import { answerTasks, cancelTasks, IS_CANCELLABLE } from "./requests.ts";
 import { awaitsAttempt, NEVER_RETRIED, retryTasks } from "./retry.ts";
 import { EVENT, eventOf, type EventRow } from "./rows.ts";
+import { readLogs } from "./run_logs.ts";
 import { drainRunners, readRunners } from "./runners.ts";
 import { readStats } from "./stats.ts";
 
@@ -104,6 +107,10 @@ export class PostgresAdmin implements Admin {
       )
     );
     return rows.map(eventOf);
+  }
+
+  logs(options: LogsOptions): Promise<LogPage> {
+    return this.#read((connection) => readLogs(connection, options));
   }
 
   cancellable(filter: TaskFilter): Promise<ChosenTask[]> {

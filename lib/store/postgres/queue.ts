@@ -18,6 +18,7 @@ import type {
   PreviewOptions,
   Queue,
   Recorded,
+  RunLogWrite,
 } from "../contract.ts";
 import { endOf } from "../decisions.ts";
 import {
@@ -33,6 +34,7 @@ import type { Connection } from "./connection.ts";
 import type { Database } from "./database.ts";
 import { previewClaim } from "./preview.ts";
 import { HELD, heldOf, type HeldRow, isOneOf, jsonOf, uuids } from "./rows.ts";
+import { writeLogs } from "./run_logs.ts";
 import { forgetRunner, notePresence } from "./runners.ts";
 import { changing, NO_LEASE, writeTransitions } from "./write.ts";
 
@@ -298,6 +300,18 @@ export class PostgresQueue implements Queue {
     return this.#database.transaction(
       (connection) => forgetRunner(connection, name),
       { ...PRESENCE, ...options },
+    );
+  }
+
+  /** Not first: those who read it can wait, and what runs depend on can't. */
+  async writeLogs(
+    logs: RunLogWrite,
+    { signal }: { readonly signal?: AbortSignal } = {},
+  ): Promise<void> {
+    if (logs.pieces.length === 0 && logs.cuts.length === 0) return;
+    await this.#database.transaction(
+      (connection, at) => writeLogs(connection, logs, at),
+      { signal },
     );
   }
 
