@@ -18,6 +18,7 @@ import { Heartbeats } from "./heartbeats.ts";
 import type { RunWatcher } from "./log.ts";
 import { claimedProvidersOf, globalLimitsOf, limitsOf } from "./providers.ts";
 import { Recorder } from "./recorder.ts";
+import { RunLogs } from "./run_logs.ts";
 import { type Run, Runs } from "./runs.ts";
 
 /** How a runner works. Durations are in milliseconds. */
@@ -49,6 +50,8 @@ export interface RunnerSettings {
   readonly retryWaitMs: number;
   /** How long a shutdown waits for the tasks in hand. */
   readonly drainMs: number;
+  /** How many characters are kept of each attempt's log; 0: none. */
+  readonly runLogLimit: number;
   /** How long the history of ended tasks is kept; 0 for ever. */
   readonly eventRetentionMs: number;
 }
@@ -70,6 +73,7 @@ export interface RunnerParts {
 export interface Runner extends RunnerParts, AsyncDisposable {
   readonly events: RunnerEvents;
   readonly recorder: Recorder;
+  readonly runLogs: RunLogs;
   readonly runs: Runs;
   /** Runs that were lost, while it is looked up who has their tasks. */
   readonly lookups: Set<Run>;
@@ -134,6 +138,12 @@ export function createRunner(parts: RunnerParts): Runner {
     log,
     onCommit: (rows) => events.emit({ type: "committed", rows }),
   });
+  const runLogs = new RunLogs({
+    queue,
+    clock,
+    log,
+    limit: settings.runLogLimit,
+  });
   const runs = new Runs();
   const lookups = new Set<Run>();
   const unusable = new Set<string>();
@@ -149,6 +159,7 @@ export function createRunner(parts: RunnerParts): Runner {
     ...parts,
     events,
     recorder,
+    runLogs,
     runs,
     lookups,
     unusable,
@@ -159,10 +170,12 @@ export function createRunner(parts: RunnerParts): Runner {
     get claimedProviders() {
       return claimedProvidersOf(settings.providers, unusable);
     },
-    [Symbol.asyncDispose]() {
+    async [Symbol.asyncDispose]() {
+      const isHurried = recorder.abandoned.aborted;
       // What is left are notes of runs that were lost: nobody waits for them.
       recorder.abandon();
-      return heartbeats[Symbol.asyncDispose]();
+      await heartbeats[Symbol.asyncDispose]();
+      await runLogs.close({ isHurried });
     },
   };
 }

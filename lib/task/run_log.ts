@@ -28,9 +28,14 @@ export interface LogLine {
   readonly text: string;
 }
 
-/** A line as it is kept: nothing in it is refused by any store. */
-export function keptLine(kind: OutputKind, text: string, ms: number): string {
-  return JSON.stringify([ms, kind, text.toWellFormed()]);
+/** A line as it is kept, but for its time: nothing in it is refused by any store. */
+export function untimedLine(kind: OutputKind, text: string): string {
+  return JSON.stringify([kind, text.toWellFormed()]);
+}
+
+/** A line as it is kept, so many milliseconds after the first of its text. */
+export function timedLine(untimed: string, ms: number): string {
+  return `[${ms},${untimed.slice(1)}`;
 }
 
 /** The lines of a text that begins then; what is no line of ours is left out. */

@@ -129,7 +129,7 @@ class CommandProcessor implements Processor {
       throw new RunError(problems.join(" "), { retryable: false });
     }
     const given = taskVariables(task, context);
-    for (const sentence of given.omitted) context.output(sentence);
+    for (const sentence of given.omitted) context.output(sentence, "notice");
     const program = programOf(config, task, baseFolder);
     const input = stdinOf(config, task, context);
     if (stop.aborted) return STOPPED;

@@ -13,7 +13,7 @@ import { stripAnsiCode } from "@std/fmt/colors";
 import { formatCount } from "../../base/figures.ts";
 import type { JsonObject, JsonValue } from "../../task/task.ts";
 import { parseObject, stringifyJson } from "../../task/trace.ts";
-import type { ProcessorContext } from "../processor.ts";
+import type { OutputKind, ProcessorContext } from "../processor.ts";
 import type { Secrets } from "../secrets.ts";
 
 /** How much of its output a failure quotes, in characters. */
@@ -89,7 +89,7 @@ export class CommandOutput {
         excerpt: this.#stdout,
         take: (line) => this.#take(line),
       }),
-      this.#read(stderr, { stop, excerpt: this.#stderr }),
+      this.#read(stderr, { stop, excerpt: this.#stderr, kind: "stderr" }),
     ]);
   }
 
@@ -99,12 +99,12 @@ export class CommandOutput {
    */
   async #read(
     stream: ReadableStream<Uint8Array>,
-    { stop, excerpt, take }: ReadOptions,
+    { stop, excerpt, kind, take }: ReadOptions,
   ): Promise<void> {
     const { context, secrets } = this.#options;
     const shown = new Lines((line, end) => {
       const text = line.endsWith("\r") ? line.slice(0, -1) : line;
-      context.output(text);
+      context.output(text, kind);
       excerpt.add(text + end);
     });
     const masked = secrets.stream();
@@ -123,7 +123,7 @@ export class CommandOutput {
       if (message === undefined) unmasked += line + end;
       else {
         showAll();
-        context.output(message);
+        context.output(message, kind);
       }
     });
     const reader = stream.getReader();
@@ -235,6 +235,8 @@ interface ReadOptions {
   readonly stop: AbortSignal;
   /** Keeps what is no message. */
   readonly excerpt: Excerpt;
+  /** @default {"stdout"} */
+  readonly kind?: OutputKind;
   /** Takes messages. Default: there are none. */
   readonly take?: (line: string) => string | undefined;
 }

@@ -7,7 +7,11 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { UsageError } from "../../../lib/base/errors.ts";
 import type { LogPage, LogPiece, Store } from "../../../lib/store/contract.ts";
-import { keptLine, type OutputKind } from "../../../lib/task/run_log.ts";
+import {
+  type OutputKind,
+  timedLine,
+  untimedLine,
+} from "../../../lib/task/run_log.ts";
 import type { Lease } from "../../../lib/task/task.ts";
 import {
   complete,
@@ -40,7 +44,9 @@ function piece(
     firstLine,
     lineCount: texts.length,
     agoMs: (texts.length - 1) * 1_000,
-    text: texts.map((text, index) => keptLine(kind, text, index * 1_000))
+    text: texts.map((text, index) =>
+      timedLine(untimedLine(kind, text), index * 1_000)
+    )
       .join("\n"),
   };
 }
