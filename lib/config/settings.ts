@@ -223,7 +223,7 @@ export const SETTINGS = {
     kind: "count",
     max: 100_000_000,
     default: "1000000",
-    summary: "Characters kept of what each attempt prints; 0: none",
+    summary: "Characters kept of a run's log; 0: none",
   },
   eventRetentionMs: {
     key: "event-retention",
