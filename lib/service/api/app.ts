@@ -92,7 +92,7 @@ export function createApp(service: Service, options: AppOptions): OpenAPIHono {
   addActionRoutes(api, service);
   addCreateRoutes(api, service);
   addTaskRoutes(api, service);
-  addLogRoutes(api, service);
+  addLogRoutes(api, service, options.stop);
   addStatsRoutes(api, service);
   addRunnerRoutes(api, service);
   addFileRoutes(api, service);
