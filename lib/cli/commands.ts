@@ -15,6 +15,7 @@ import { create } from "./create.ts";
 import { doctor } from "./doctor.ts";
 import { exportTasks } from "./export.ts";
 import { list } from "./list.ts";
+import { logs } from "./logs.ts";
 import { migrate } from "./migrate.ts";
 import { note } from "./note.ts";
 import { pause, pauses, resume } from "./pauses.ts";
@@ -39,6 +40,7 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
   create,
   list,
   show,
+  logs,
   result,
   answer,
   note,

@@ -42,6 +42,16 @@
  * @property {string | null} runner
  * @property {string | null} detail
  *
+ * @typedef {object} LogEntry
+ * @property {string} at
+ * @property {string} kind
+ * @property {string} text
+ *
+ * @typedef {object} LogPage
+ * @property {number | null} attempt
+ * @property {number[]} attempts
+ * @property {LogEntry[]} entries
+ *
  * @typedef {{ p50: number, p95: number } | null} Percentiles
  *
  * @typedef {object} Bucket
@@ -248,6 +258,19 @@ export function canRetry() {
     },
   );
   return retryKnown;
+}
+
+/**
+ * Where the log of a task comes from, as it grows.
+ *
+ * @param {string} id
+ * @param {{ attempt?: number, after?: string }} place
+ */
+export function logStreamPath(id, { attempt, after }) {
+  const query = new URLSearchParams();
+  if (attempt !== undefined) query.set("attempt", String(attempt));
+  if (after !== undefined) query.set("after", after);
+  return `${BASE}/tasks/${encodeURIComponent(id)}/logs/stream?${query}`;
 }
 
 /** Where events come from. */

@@ -4,6 +4,7 @@
 import { act, ApiError, canRetry, getEvents, getTask } from "./api.js";
 import { byId, fill, throttled } from "./dom.js";
 import { factElements } from "./facts.js";
+import { LogView } from "./log.js";
 import { confirmed, notify, notifyFailure } from "./notice.js";
 import { titleOf } from "./rows.js";
 import { isFinal, stateBadge } from "./states.js";
@@ -24,6 +25,7 @@ export class Panel extends EventTarget {
   /** @type {WholeTask | undefined} */
   #task;
   #abort = new AbortController();
+  #log = new LogView();
   /** Reads the task again, soon. */
   refresh = throttled(() => this.#read(), REFRESH_MS);
 
@@ -68,6 +70,7 @@ export class Panel extends EventTarget {
     }
     this.#panel.hidden = false;
     this.#cover();
+    this.#log.open(id);
     await this.#read();
     if (takesFocus && this.#id === id) {
       const asks = this.#answer.checkVisibility() &&
@@ -85,6 +88,7 @@ export class Panel extends EventTarget {
   hide() {
     this.#id = undefined;
     this.#abort.abort();
+    this.#log.close();
     this.#panel.hidden = true;
     this.#cover();
   }
