@@ -103,7 +103,7 @@ async function* followed(
   { admin, events }: OpenAdmin,
   asked: Asked,
 ): AsyncGenerator<LogPage> {
-  const { followLog } = await import("../store/follow_log.ts");
+  const { followLog } = await import("../service/follow_log.ts");
   using stop = untilStopped();
   let lastProblem: string | undefined;
   yield* followLog({

@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { DatabaseError } from "../../lib/base/errors.ts";
 import type { LogPage, LogsOptions } from "../../lib/store/contract.ts";
-import { followLog } from "../../lib/store/follow_log.ts";
+import { followLog } from "../../lib/service/follow_log.ts";
 import { FakeClock, turn } from "../support/fake_clock.ts";
 
 /** A log that grows as the test says; a line is `attempt: text`. */

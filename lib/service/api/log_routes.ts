@@ -8,7 +8,7 @@ import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Clock } from "../../base/clock.ts";
 import { UsageError } from "../../base/errors.ts";
 import type { Admin, LogPage, LogsOptions } from "../../store/contract.ts";
-import { followLog } from "../../store/follow_log.ts";
+import { followLog } from "../follow_log.ts";
 import { logPageToJson } from "../log_json.ts";
 import {
   logPageSchema,

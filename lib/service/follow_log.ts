@@ -7,7 +7,7 @@
 import type { Clock } from "../base/clock.ts";
 import { DatabaseError } from "../base/errors.ts";
 import { Wake } from "../base/wake.ts";
-import type { Admin, Events, LogPage, LogsOptions } from "./contract.ts";
+import type { Admin, Events, LogPage, LogsOptions } from "../store/contract.ts";
 
 /** Lines of a page. */
 const PAGE_LINES = 1_000;
