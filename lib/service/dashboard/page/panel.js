@@ -5,10 +5,12 @@ import { act, ApiError, canRetry, getEvents, getTask } from "./api.js";
 import { byId, fill, throttled } from "./dom.js";
 import { factElements } from "./facts.js";
 import { confirmed, notify, notifyFailure } from "./notice.js";
+import { pauses } from "./pauses.js";
 import { titleOf } from "./rows.js";
 import { isFinal, stateBadge } from "./states.js";
 import { listedOf, traceOf } from "./task_list.js";
 import { timelineEntries } from "./timeline.js";
+import { showTaskUsage } from "./usage.js";
 
 /** @typedef {import("./api.js").WholeTask} WholeTask */
 
@@ -45,6 +47,7 @@ export class Panel extends EventTarget {
       }
     });
     matchMedia(NARROW).addEventListener("change", () => this.#cover());
+    pauses.addEventListener("change", () => this.#showWait());
   }
 
   /** The task that is shown. */
@@ -135,6 +138,8 @@ export class Panel extends EventTarget {
     fill(byId("panel-title"), titleOf(task));
     const whole = task.instruction?.trim() ?? "";
     showText("panel-instruction", whole === titleOf(task) ? "" : whole);
+    showTaskUsage(trace);
+    this.#showWait();
     fill(byId("facts"), ...factElements(task));
     byId("panel-cancel").hidden = isFinal(task.state);
     byId("panel-cancel", HTMLButtonElement).disabled = isStopping;
@@ -154,6 +159,10 @@ export class Panel extends EventTarget {
       ? task.trace
       : JSON.stringify(task.trace ?? {}, null, 2);
     fill(byId("trace"), text);
+  }
+
+  #showWait() {
+    showText("panel-wait", this.#task ? pauses.reasonOf(this.#task) : "");
   }
 
   /**
