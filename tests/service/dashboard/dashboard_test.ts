@@ -133,6 +133,29 @@ browserTest("shows a question and sends the answer", {
   assertEquals(tasks[0].state, "running");
 });
 
+browserTest("goes to the question though its task is read anew meanwhile", {
+  tasks: THREE.slice(0, 1),
+  prepare: ask,
+}, async ({ page, service }) => {
+  await titles(page, 1);
+  await shows(page, "#status", "Live");
+  const { id } = (await service.ok("/api/v1/tasks")).tasks[0];
+  // What is read before the stream begins anew is not answered.
+  let isAnew = false;
+  await page.setRequestInterception(true);
+  page.on("request", (request) => {
+    if (request.url().includes("/api/v1/events?")) isAnew = true;
+    const isTask = request.url().endsWith(`/api/v1/tasks/${id}`);
+    if (!isTask || isAnew) {
+      request.continue();
+      return;
+    }
+    page.evaluate(() => document.dispatchEvent(new Event("visibilitychange")));
+  });
+  await page.click("#rows .row-link");
+  await page.waitForFunction(() => document.activeElement?.id === "answer");
+});
+
 browserTest("shows at once what another process creates", {
   tasks: THREE.slice(0, 1),
 }, async ({ page, service }) => {

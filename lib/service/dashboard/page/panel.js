@@ -25,6 +25,7 @@ export class Panel extends EventTarget {
   #id;
   /** @type {WholeTask | undefined} */
   #task;
+  #isFocusWanted = false;
   #abort = new AbortController();
   /** Reads the task again, soon. */
   refresh = throttled(() => this.#read(), REFRESH_MS);
@@ -69,14 +70,18 @@ export class Panel extends EventTarget {
       this.#panel.classList.add("is-loading");
       byId("panel-body").scrollTop = 0;
     }
+    this.#isFocusWanted = takesFocus;
     this.#panel.hidden = false;
     this.#cover();
     await this.#read();
-    if (takesFocus && this.#id === id) {
-      const asks = this.#answer.checkVisibility() &&
-        !matchMedia(NARROW).matches;
-      (asks ? this.#answer : byId("panel-title")).focus();
-    }
+  }
+
+  /** What is opened may be read anew before it was shown at all. */
+  #takeFocus() {
+    if (!this.#isFocusWanted) return;
+    this.#isFocusWanted = false;
+    const asks = this.#answer.checkVisibility() && !matchMedia(NARROW).matches;
+    (asks ? this.#answer : byId("panel-title")).focus();
   }
 
   close() {
@@ -115,6 +120,7 @@ export class Panel extends EventTarget {
       this.#show(task, isRetryable);
       fill(byId("timeline"), ...timelineEntries(events));
       this.#panel.classList.remove("is-loading");
+      this.#takeFocus();
     } catch (error) {
       if (signal.aborted) return;
       notifyFailure(error);
