@@ -85,6 +85,7 @@ const TABLES: Readonly<Record<string, () => string>> = {
   settings: settingTable,
   provider: () => fieldTable("simulate"),
   command: () => fieldTable("command"),
+  agent: () => fieldTable("agent"),
   http: () => fieldTable("http"),
   module: () => fieldTable("module"),
 };

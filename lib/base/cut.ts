@@ -17,10 +17,14 @@ export function cut(value: unknown, max: number): string {
   const text = (typeof value === "string" ? value : messageOf(value))
     .toWellFormed();
   if (text.length <= max) return text;
-  const head = text.slice(0, max).replace(ENDS_IN_HALF_A_CHARACTER, "");
-  return `${head}… (cut: ${
+  return `${headOf(text, max)}… (cut: ${
     text.length.toLocaleString("en")
   } characters in all)`;
+}
+
+/** At most `max` characters of a text's beginning, without half a character. */
+export function headOf(text: string, max: number): string {
+  return text.slice(0, max).replace(ENDS_IN_HALF_A_CHARACTER, "");
 }
 
 /**

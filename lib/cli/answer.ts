@@ -7,7 +7,7 @@
 import { countOf } from "../base/figures.ts";
 import { EXIT, UsageError, UserError } from "../base/errors.ts";
 import type { Admin, AnswerResult } from "../store/contract.ts";
-import { type JsonObject, MAX_ANSWER_CHARACTERS } from "../task/task.ts";
+import type { JsonObject } from "../task/task.ts";
 import {
   choiceOf,
   chooseTasks,
@@ -23,9 +23,8 @@ import {
   filterFlagsFor,
   JSON_FLAG,
 } from "./command.ts";
-import { textFlag } from "./flags.ts";
+import { readWords, textFlag } from "./flags.ts";
 import { renderJson } from "./render.ts";
-import type { Terminal } from "./terminal.ts";
 
 /** Answers the questions of tasks: the last argument is the answer. */
 export const answer: Command = {
@@ -90,7 +89,7 @@ async function answerOne(
   { flags, terminal, openAdmin }: CommandContext,
   { prefixes: [prefix = ""], given }: Request,
 ): Promise<number> {
-  const text = await readAnswer(given, terminal);
+  const text = await readWords("answer", given, terminal);
   await using store = await openAdmin();
   const { id, state } = await findTask(store.admin, prefix);
   const [result = "missing"] = await store.admin.answer([id], text);
@@ -117,7 +116,7 @@ async function answerMany(
   const { flags, terminal, openAdmin } = context;
   refuseWords(prefixes);
   const choice = choiceOf({ args: prefixes, flags }, DEED);
-  const text = await readAnswer(given, terminal);
+  const text = await readWords("answer", given, terminal);
   await using store = await openAdmin();
   const { admin } = store;
   await refuseId(admin, given);
@@ -173,20 +172,6 @@ async function refuseId(admin: Admin, given: string): Promise<void> {
     `Cannot answer with "${given}": it is the id of a task. Give the answer ` +
       "after the ids. If that is the answer, give - and write it to standard " +
       "input.",
-  );
-}
-
-async function readAnswer(given: string, terminal: Terminal): Promise<string> {
-  const text = given === "-" ? (await terminal.readInput()).trimEnd() : given;
-  if (text.trim() === "") {
-    throw new UsageError(
-      "Cannot answer: the answer is empty. Say something.",
-    );
-  }
-  if (text.length <= MAX_ANSWER_CHARACTERS) return text;
-  throw new UsageError(
-    `Cannot answer: the answer has ${text.length} characters, more than ` +
-      `${MAX_ANSWER_CHARACTERS}. Give the path of a file instead.`,
   );
 }
 

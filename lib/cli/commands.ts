@@ -15,7 +15,9 @@ import { create } from "./create.ts";
 import { doctor } from "./doctor.ts";
 import { exportTasks } from "./export.ts";
 import { list } from "./list.ts";
+import { logs } from "./logs.ts";
 import { migrate } from "./migrate.ts";
+import { note } from "./note.ts";
 import { pause, pauses, resume } from "./pauses.ts";
 import { prune } from "./prune.ts";
 import { result } from "./result.ts";
@@ -38,8 +40,10 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
   create,
   list,
   show,
+  logs,
   result,
   answer,
+  note,
   cancel,
   retry,
   runners,

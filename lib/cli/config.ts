@@ -107,11 +107,13 @@ export async function reportProviders(
   const providers = config.providers?.keys() ?? ["*"];
   return await Promise.all([...providers].map(async (provider) => {
     const processor = processors.for(provider);
+    const problems = processor ? await problemsOf(processor, clock) : [];
     return {
       provider,
       processor: config.providers?.get(provider)?.processor ?? "simulate",
       does: processor?.describe?.(EXAMPLE) ?? "",
-      problems: processor ? await problemsOf(processor, clock) : [],
+      version: problems.length === 0 ? await processor?.version?.() : undefined,
+      problems,
     };
   }));
 }

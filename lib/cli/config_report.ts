@@ -25,6 +25,8 @@ export interface ProviderReport {
   readonly processor: string;
   /** What it would do for a task; empty where the processor does not say. */
   readonly does: string;
+  /** Of the program that it runs; undefined where that doesn't tell. */
+  readonly version: string | undefined;
   /** What is wrong, a sentence each. */
   readonly problems: readonly string[];
 }
@@ -110,9 +112,12 @@ export function reportToJson(
   return {
     file: config.configPath ?? null,
     providers: Object.fromEntries(
-      providers.map(({ provider, processor, does, problems }) => [provider, {
+      providers.map((
+        { provider, processor, does, version, problems },
+      ) => [provider, {
         processor,
         does,
+        ...version !== undefined && { version },
         settings: inForceFor(provider, config),
         problems: [...problems],
       }]),
@@ -139,11 +144,12 @@ export function renderReport(
   reports: Reports,
 ): string {
   const providers = reports.providers.map((
-    { provider, processor, does, problems },
+    { provider, processor, does, version, problems },
   ) =>
     section(provider === "*" ? "All other providers" : provider, [
       ["processor", processor],
       ...does === "" ? [] : [["does", does]],
+      ...version === undefined ? [] : [["version", version]],
       ...Object.entries(inForceFor(provider, config)).map(([name, it]) => [
         name,
         name === "timeout" && it.value === 0

@@ -107,25 +107,43 @@ async function checkProviders(context: CommandContext): Promise<Check> {
     if (!(error instanceof UserError)) throw error;
     return { name, level: "fail", message: error.message };
   }
-  const wrong = await providerProblems(context);
-  const names = [...providers ?? []].map(([name, { processor }]) =>
-    `${nameOf(name)} (${processor})`
-  );
+  const { wrong, versions } = await lookAtProviders(context);
+  const names = [...providers ?? []].map(([name, { processor }]) => {
+    const what = [processor, ...versions.get(name) ?? []].join(", ");
+    return `${nameOf(name)} (${what})`;
+  });
   return checkOf(name, wrong.length > 0 ? "fail" : "ok", {
     message: wrong.join(" ") || `${names.join(", ")} by ${configPath}`,
     advice: "agent-runner config check says what would run for each.",
   });
 }
 
-async function providerProblems(context: CommandContext): Promise<string[]> {
+interface ProviderFindings {
+  /** What is wrong, a sentence each. */
+  readonly wrong: readonly string[];
+  /** Of what providers run, where it tells one. */
+  readonly versions: ReadonlyMap<string, readonly string[]>;
+}
+
+async function lookAtProviders(
+  context: CommandContext,
+): Promise<ProviderFindings> {
   try {
     const reports = await reportProviders(context);
-    return reports.flatMap(({ provider, problems }) =>
-      problems.map((problem) => `${nameOf(provider)}: ${problem}`)
-    );
+    return {
+      wrong: reports.flatMap(({ provider, problems }) =>
+        problems.map((problem) => `${nameOf(provider)}: ${problem}`)
+      ),
+      versions: new Map(
+        reports.map(({ provider, version }) => [
+          provider,
+          version === undefined ? [] : [version],
+        ]),
+      ),
+    };
   } catch (error) {
-    if (error instanceof UserError) return [error.message];
-    throw error;
+    if (!(error instanceof UserError)) throw error;
+    return { wrong: [error.message], versions: new Map() };
   }
 }
 

@@ -11,6 +11,8 @@ import { UsageError } from "../base/errors.ts";
 import { parseSpan } from "../base/figures.ts";
 import type { TaskFilter } from "../store/contract.ts";
 import { parseTime } from "../task/new_task.ts";
+import { MAX_ANSWER_CHARACTERS } from "../task/task.ts";
+import type { Terminal } from "./terminal.ts";
 import {
   SHOWN_STATES,
   type ShownState,
@@ -104,5 +106,29 @@ function numberFlag(
   if (number !== undefined) return number;
   throw new UsageError(
     `--${name} is "${text}": expected ${expectedOf(form, text)}.`,
+  );
+}
+
+/**
+ * What a person says: the argument, or standard input where that is `-`.
+ *
+ * @param what it is: `answer`
+ * @throws {UsageError} where it says nothing, or too much.
+ */
+export async function readWords(
+  what: string,
+  given: string,
+  terminal: Terminal,
+): Promise<string> {
+  const text = given === "-" ? (await terminal.readInput()).trimEnd() : given;
+  if (text.trim() === "") {
+    throw new UsageError(
+      `Cannot ${what}: the ${what} is empty. Say something.`,
+    );
+  }
+  if (text.length <= MAX_ANSWER_CHARACTERS) return text;
+  throw new UsageError(
+    `Cannot ${what}: the ${what} has ${text.length} characters, more than ` +
+      `${MAX_ANSWER_CHARACTERS}. Give the path of a file instead.`,
   );
 }

@@ -47,6 +47,7 @@ function isForTasks(right: Right, options: ProviderOptions): boolean {
   switch (options.processor) {
     case "simulate":
       return false;
+    case "agent":
     case "command":
       return right === "run";
     // Its process is started with what it may do, and that must be had here too.

@@ -7,6 +7,7 @@
 
 import { z } from "zod";
 import { duration } from "../base/config.ts";
+import { agentConfig } from "../processors/agent/config.ts";
 import { commandConfig } from "../processors/command/config.ts";
 import { httpConfig, secretEnv } from "../processors/http/config.ts";
 import { moduleConfig } from "../processors/module/config.ts";
@@ -110,6 +111,7 @@ export type WebhookOptions = z.output<typeof webhook>;
 /** A provider, by its processor. A kind more is a line more. */
 const provider = z.discriminatedUnion("processor", [
   z.strictObject(fieldsOf("simulate")),
+  agentConfig.safeExtend(fieldsOf("agent")),
   commandConfig.safeExtend(fieldsOf("command")),
   z.strictObject({ ...fieldsOf("http"), ...httpConfig.shape }),
   z.strictObject({ ...fieldsOf("module"), ...moduleConfig.shape }),

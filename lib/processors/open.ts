@@ -7,10 +7,15 @@
 import { dirname, resolve } from "node:path";
 import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
+import type { AgentConfig } from "./agent/config.ts";
 import type { CommandConfig } from "./command/config.ts";
 import type { HttpConfig } from "./http/config.ts";
 import type { ModuleConfig } from "./module/config.ts";
-import type { Processor, ProcessorLookup } from "./processor.ts";
+import type {
+  Processor,
+  ProcessorLookup,
+  ProviderSettings,
+} from "./processor.ts";
 import { createSimulateProcessor } from "./simulate.ts";
 
 /** The processors of all providers; dispose of it to stop what they started. */
@@ -23,6 +28,7 @@ export interface Processors extends AsyncDisposable {
 export type ProcessorOptions =
   | { readonly processor: "simulate" }
   | { readonly processor: "command" } & CommandConfig
+  | { readonly processor: "agent" } & AgentConfig
   | { readonly processor: "http" } & HttpConfig
   | { readonly processor: "module" } & ModuleConfig;
 
@@ -33,7 +39,8 @@ export interface ProcessorsConfig {
   /** By provider. Undefined where none is configured: all are simulated. */
   readonly providers?: ReadonlyMap<
     string,
-    { readonly options: ProcessorOptions }
+    & { readonly options: ProcessorOptions }
+    & Pick<ProviderSettings, "budget" | "prices">
   >;
   /** How long a simulated task takes, in milliseconds. */
   readonly completionDelayMs: number;
@@ -56,8 +63,12 @@ export async function createProcessors(
     new Map([["*", { options: { processor: "simulate" } as const }]]);
   await using made = new AsyncDisposableStack();
   const processors = new Map<string, Processor>();
-  for (const [provider, { options }] of providers) {
-    const processor = await createProcessor(options, { config, ...parts });
+  for (const [provider, { options, ...spending }] of providers) {
+    const processor = await createProcessor(options, {
+      config,
+      spending,
+      ...parts,
+    });
     made.defer(async () => await processor[Symbol.asyncDispose]?.());
     processors.set(provider, processor);
   }
@@ -72,7 +83,10 @@ export async function createProcessors(
 /** A kind is loaded where a provider uses it: a kind more is a case more. */
 async function createProcessor(
   options: ProcessorOptions,
-  { config, ...parts }: ProcessorParts & { readonly config: ProcessorsConfig },
+  { config, spending, ...parts }: ProcessorParts & {
+    readonly config: ProcessorsConfig;
+    readonly spending: Pick<ProviderSettings, "budget" | "prices">;
+  },
 ): Promise<Processor> {
   const baseFolder = resolve(dirname(config.configPath ?? ""));
   switch (options.processor) {
@@ -85,6 +99,14 @@ async function createProcessor(
     case "command": {
       const { createCommandProcessor } = await import("./command/command.ts");
       return createCommandProcessor(options, { baseFolder, ...parts });
+    }
+    case "agent": {
+      const { createAgentProcessor } = await import("./agent/agent.ts");
+      return await createAgentProcessor(options, {
+        baseFolder,
+        spending,
+        ...parts,
+      });
     }
     case "http": {
       const { createHttpProcessor } = await import("./http/http.ts");

@@ -82,6 +82,22 @@ export class RunError extends UserError {
   }
 }
 
+/** The outcome of a task that could not be handed over, or was not done. */
+export function failureOf(
+  { message, retryable, retryAfterMs, isUnbegun, isLimit }: RunError,
+): Outcome {
+  if (isLimit) {
+    return { kind: "limited", reason: message, waitMs: retryAfterMs };
+  }
+  return {
+    kind: "failed",
+    error: message,
+    retryable,
+    ...retryAfterMs !== undefined && { retryAfterMs },
+    ...isUnbegun && { isUnbegun },
+  };
+}
+
 /** The runs of one processor. Dispose of it to stop them. */
 export class TaskRuns implements AsyncDisposable {
   readonly #runs = new Set<Promise<unknown>>();
@@ -110,17 +126,7 @@ export class TaskRuns implements AsyncDisposable {
       const isOurs = error instanceof RunError;
       if (stop.aborted && (isOurs || error === stop.reason)) return STOPPED;
       if (!isOurs) throw error;
-      const { message, retryable, retryAfterMs, isUnbegun } = error;
-      if (error.isLimit) {
-        return { kind: "limited", reason: message, waitMs: retryAfterMs };
-      }
-      return {
-        kind: "failed",
-        error: message,
-        retryable,
-        ...retryAfterMs !== undefined && { retryAfterMs },
-        ...isUnbegun && { isUnbegun },
-      };
+      return failureOf(error);
     } finally {
       this.#runs.delete(run);
     }

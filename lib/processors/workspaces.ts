@@ -5,7 +5,9 @@
  */
 
 import { dirname, resolve } from "node:path";
-import type { ProcessorsConfig } from "./open.ts";
+import { agentFolder } from "./agent/workspace.ts";
+import type { FolderConfig } from "./command/config.ts";
+import type { ProcessorOptions, ProcessorsConfig } from "./open.ts";
 
 type WorkspacesConfig = Pick<ProcessorsConfig, "configPath" | "providers">;
 
@@ -39,12 +41,25 @@ function workspacesOf(
   { configPath, providers = new Map() }: WorkspacesConfig,
 ): ReadonlySet<string> {
   return new Set(
-    [...providers.values()].flatMap(({ options }) =>
-      options.processor === "command" && options.workspace !== undefined
-        ? resolve(dirname(configPath ?? ""), options.workspace)
-        : []
-    ),
+    [...providers.values()].flatMap(({ options }) => {
+      const { workspace } = folderOf(options);
+      return workspace === undefined
+        ? []
+        : resolve(dirname(configPath ?? ""), workspace);
+    }),
   );
+}
+
+/** Where the tasks of a provider run, as far as that is configured. */
+function folderOf(options: ProcessorOptions): FolderConfig {
+  switch (options.processor) {
+    case "agent":
+      return agentFolder(options, (name) => Deno.env.get(name));
+    case "command":
+      return options;
+    default:
+      return {};
+  }
 }
 
 /** Where a task has its own folder; undefined where none is there. */

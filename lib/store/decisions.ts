@@ -18,7 +18,12 @@ import {
   type Held,
   isAnsweredElsewhere,
 } from "../task/transitions.ts";
-import { type AnswerResult, type CancelResult, OTHERS } from "./contract.ts";
+import {
+  type AnswerResult,
+  type CancelResult,
+  type NoteResult,
+  OTHERS,
+} from "./contract.ts";
 
 /** How many more tasks may be claimed, by provider; {@linkcode OTHERS} is the rest. */
 export type Room = ReadonlyMap<string, number>;
@@ -198,6 +203,14 @@ export function cancelResultOf(held: Held | undefined, at: Date): CancelResult {
   // What was not begun is only held: its runner learns that it lost the lease.
   const isRun = state === "running" && leaseExpiresAt && leaseExpiresAt > at;
   return isRun ? "requested" : "cancelled";
+}
+
+/** What leaving a note with a task comes to. */
+export function noteResultOf(held: Held | undefined): NoteResult {
+  if (!held) return "missing";
+  const { state } = held.task;
+  if (!isKnownState(state)) return "unknown state";
+  return isFinal(state) ? "ended" : "noted";
 }
 
 /** What answering a task comes to. */

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { JsonObject } from "./task.ts";
+import type { JsonObject, JsonValue } from "./task.ts";
 import { type Usage, usageOf } from "./usage.ts";
 
 /** A session, as a task's trace has it. */
@@ -17,6 +17,8 @@ export type AgentSession = {
   readonly folder: string;
   /** What was used in it so far, where the agent tells only that. */
   readonly used?: Usage;
+  /** How many of people's answers and notes it was given. */
+  readonly told?: { readonly answers: number; readonly notes: number };
 };
 
 /** The session of a task; undefined where it has none. */
@@ -24,10 +26,27 @@ export function sessionOf(
   { session }: JsonObject,
 ): AgentSession | undefined {
   if (typeof session !== "object" || session === null) return undefined;
-  const { agent, id, folder, used } = session as JsonObject;
+  const { agent, id, folder, used, told } = session as JsonObject;
   if (!isText(agent) || !isText(id) || !isText(folder)) return undefined;
   const usage = usageOf(used);
-  return { agent, id, folder, ...usage && { used: usage } };
+  const counts = toldOf(told);
+  return {
+    agent,
+    id,
+    folder,
+    ...usage && { used: usage },
+    ...counts && { told: counts },
+  };
+}
+
+function toldOf(value: JsonValue | undefined): AgentSession["told"] {
+  if (typeof value !== "object" || value === null) return undefined;
+  const { answers, notes } = value as JsonObject;
+  return isCount(answers) && isCount(notes) ? { answers, notes } : undefined;
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && Number(value) >= 0;
 }
 
 function isText(value: unknown): value is string {

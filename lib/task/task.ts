@@ -266,6 +266,7 @@ export type TaskEventKind =
   | "limited"
   | "handed_over"
   | "answered"
+  | "noted"
   | "retried"
   | "cancel_requested"
   | "cancelled";
@@ -310,6 +311,8 @@ export interface Transition {
    * there is none.
    */
   readonly delayMs: number | null;
+  /** {@linkcode AgentTask.runAt} stays as it is. @default {false} */
+  readonly keepsRunAt?: boolean;
   /** Keys to set in the trace, at that time, where it reads so. */
   readonly patch: (at: Date, traceText: string | null) => JsonObject;
   /** What the run noted last and nobody has written yet. */

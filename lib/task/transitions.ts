@@ -85,7 +85,11 @@ export function apply<Row extends TaskRow>(
     traceText: traceAfter(row.traceText, transition, at),
     attempt: row.attempt + transition.attempts,
     questions: row.questions + (transition.isQuestion ? 1 : 0),
-    runAt: delayMs === null ? null : new Date(at.getTime() + delayMs),
+    runAt: transition.keepsRunAt
+      ? row.runAt
+      : delayMs === null
+      ? null
+      : new Date(at.getTime() + delayMs),
   };
 }
 
@@ -344,6 +348,27 @@ export function answer(held: Held, text: string): Transition {
   });
 }
 
+/**
+ * Changes nothing but the trace: what a person has to say for the task's next
+ * attempt.
+ */
+export function leaveNote(held: Held, text: string): Transition {
+  const { task: { state }, lease } = held;
+  const change = transition({ task: held.task, lease }, {
+    to: state,
+    event: "noted",
+    keepsLease: lease.id !== null,
+    detail: text,
+    // Not HandsFree's.
+    patch: (at, traceText) => {
+      const before = parseTrace(traceText)?.notes;
+      const notes = Array.isArray(before) ? before : [];
+      return { notes: [...notes, { text, at: traceTime(at) }] };
+    },
+  });
+  return { ...change, keepsRunAt: true };
+}
+
 /** The question that a task waits with, as its trace has it. */
 export function questionOf(trace: JsonObject | undefined): string | undefined {
   return typeof trace?.question === "string" ? trace.question : undefined;
@@ -500,8 +525,14 @@ export function noteInRun(
     // Not HandsFree's.
     ...session && {
       patch: () => {
-        const { used, ...rest } = session;
-        return { session: { ...rest, ...used && { used: { ...used } } } };
+        const { used, told, ...rest } = session;
+        return {
+          session: {
+            ...rest,
+            ...used && { used: { ...used } },
+            ...told && { told: { ...told } },
+          },
+        };
       },
     },
   });

@@ -37,7 +37,7 @@ export interface Dialect {
    */
   args(start: AgentStart): readonly string[];
   /** Variables that it needs beside those. @default {none} */
-  readonly env?: Readonly<Record<string, string>>;
+  variables?(start: AgentStart): Readonly<Record<string, string>>;
   /** The arguments with which a person goes on in a session, at a terminal. */
   openArgs(sessionId: string): readonly string[];
   /** A reader for the output of one run. */
@@ -57,6 +57,8 @@ export interface AgentStart {
   readonly session?:
     | { readonly id: string; readonly isNew: boolean }
     | undefined;
+  /** The user's own, to be put among its options. @default {none} */
+  readonly args?: readonly string[] | undefined;
   /** US dollars that the run may cost, for a CLI that heeds it. */
   readonly budgetUsd?: number | undefined;
 }
@@ -109,6 +111,8 @@ export interface AgentEnd {
   /** Wins over a result. */
   readonly error?: AgentError | undefined;
   readonly usage?: Usage | undefined;
+  /** What it was not allowed to do, where only its end tells that. */
+  readonly denied?: readonly string[] | undefined;
 }
 
 /** Why a run failed. */

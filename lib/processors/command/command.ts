@@ -4,7 +4,6 @@
  * @module
  */
 
-import { cut } from "../../base/cut.ts";
 import { printedOf } from "../../task/outcome.ts";
 import type { AgentTask, Outcome } from "../../task/task.ts";
 import type { Processor, ProcessorContext } from "../processor.ts";
@@ -13,12 +12,10 @@ import { checkCommand } from "./check.ts";
 import type { CommandConfig } from "./config.ts";
 import { type FolderEnd, openFolder } from "./folder.ts";
 import { commandFor, programOf, SHELL, shownWords, stdinOf } from "./input.ts";
-import { limitOutcome } from "./message.ts";
+import { limitOutcome, warnOfMistake } from "./message.ts";
 import { CommandOutput } from "./output.ts";
 import { quoted } from "./printed_text.ts";
 import { type ProgramParts, Programs } from "./programs.ts";
-
-const MAX_MISTAKE_CHARACTERS = 200;
 
 /** Makes the processor. Dispose of it to stop its programs. */
 export function createCommandProcessor(
@@ -97,12 +94,7 @@ class CommandProcessor implements Processor {
       context,
       secrets,
       limit: config.outputLimit,
-      onMistake: (why) =>
-        log.warning(
-          `Task ${task.id}: a line with "agent_runner" is no message, and kept ` +
-            `as text: ${cut(why, MAX_MISTAKE_CHARACTERS)}`,
-          { event: "hint", task: task.id, provider: task.provider },
-        ),
+      onMistake: (why) => warnOfMistake(why, { log, task }),
     });
     const { status, isStopped } = await this.#programs.run(program, {
       cwd,

@@ -9,7 +9,14 @@
  * @module
  */
 
-import type { JsonObject, JsonValue, Outcome } from "../../task/task.ts";
+import { cut } from "../../base/cut.ts";
+import type { Log } from "../../base/log.ts";
+import type {
+  AgentTask,
+  JsonObject,
+  JsonValue,
+  Outcome,
+} from "../../task/task.ts";
 import { parseObject, stringifyJson } from "../../task/trace.ts";
 
 /** A message that ends a program's work. */
@@ -23,6 +30,12 @@ export type LastMessage =
     readonly until: Date | undefined;
   };
 
+/** It was meant as a message, and is none. */
+export interface Mistake {
+  readonly kind: "mistake";
+  readonly why: string;
+}
+
 /** What such a line says. */
 export type Message =
   | LastMessage
@@ -31,8 +44,24 @@ export type Message =
     readonly message: string;
     readonly fraction?: number;
   }
-  /** It was meant as a message, and is none. */
-  | { readonly kind: "mistake"; readonly why: string };
+  | Mistake;
+
+const MAX_MISTAKE_CHARACTERS = 200;
+
+/** Tells who looks at the log of a line that was meant as a message. */
+export function warnOfMistake(
+  why: string,
+  { log, task }: {
+    readonly log: Log;
+    readonly task: Pick<AgentTask, "id" | "provider">;
+  },
+): void {
+  log.warning(
+    `Task ${task.id}: a line with "agent_runner" is no message, and kept as ` +
+      `text: ${cut(why, MAX_MISTAKE_CHARACTERS)}`,
+    { event: "hint", task: task.id, provider: task.provider },
+  );
+}
 
 /** A line of JSON, or one of many that make an object. */
 const MEANT_AS_MESSAGE = /^\s*(\{.*)?"agent_runner"\s*:/;

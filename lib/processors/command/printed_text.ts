@@ -92,12 +92,15 @@ export async function readText(
 }
 
 /** Makes lines of a text in pieces. */
-class Lines {
+export class Lines {
   readonly #onLine: TakeLine;
+  readonly #max: number;
   #rest = "";
 
-  constructor(onLine: TakeLine) {
+  /** @param max the longest line that does not come in parts, in characters */
+  constructor(onLine: TakeLine, max = MAX_LINE_CHARACTERS) {
     this.#onLine = onLine;
+    this.#max = max;
   }
 
   push(text: string): void {
@@ -111,7 +114,7 @@ class Lines {
       end = text.indexOf("\n", start);
     }
     this.#rest += text.slice(start);
-    if (this.#rest.length >= MAX_LINE_CHARACTERS) this.end();
+    if (this.#rest.length >= this.#max) this.end();
   }
 
   end(): void {

@@ -21,6 +21,8 @@ import {
   changeSchema,
   chosenSchema,
   filterQuerySchema,
+  notedSchema,
+  noteSchema,
   retriedSchema,
   retrySchema,
   setSchema,
@@ -72,6 +74,17 @@ const answerRoute = createRoute({
   responses: {
     200: json(changeSchema, "Answered; it goes on at its next claim"),
     ...problems(400, 404, 409, 413, 415, 422),
+  },
+});
+
+const noteRoute = createRoute({
+  method: "post",
+  path: "/tasks/note",
+  summary: "Leave a note for the next attempt of a task that has not ended",
+  request: { body: jsonRequest(noteSchema) },
+  responses: {
+    200: json(notedSchema, "What came of it"),
+    ...problems(400, 413, 415, 422),
   },
 });
 
@@ -157,7 +170,7 @@ export function addActionRoutes(
   for (const route of [cancelManyRoute, retryManyRoute]) {
     api.use(route.getRoutingPath(), jsonBody(MAX_BODY_BYTES));
   }
-  for (const route of [answerRoute, answerManyRoute]) {
+  for (const route of [answerRoute, answerManyRoute, noteRoute]) {
     const bytes = MAX_BODY_BYTES + MAX_ANSWER_BYTES;
     api.use(route.getRoutingPath(), jsonBody(bytes));
   }
@@ -172,6 +185,11 @@ export function addActionRoutes(
     const { id } = c.req.valid("param");
     const [result] = await admin.answer([id], c.req.valid("json").answer);
     return changed(id, result);
+  });
+
+  api.openapi(noteRoute, async (c) => {
+    const { id, text } = c.req.valid("json");
+    return jsonResponse({ result: await admin.note(id, text) });
   });
 
   api.openapi(retryRoute, async (c) => {

@@ -16,6 +16,17 @@ export const answerSchema = z.strictObject({
   answer: z.string().regex(/\S/, "Expected a text").max(MAX_ANSWER_CHARACTERS),
 }).openapi("Answer");
 
+/** A note for the next attempt of a task. */
+export const noteSchema = z.strictObject({
+  id: uuid,
+  text: z.string().regex(/\S/, "Expected a text").max(MAX_ANSWER_CHARACTERS),
+}).openapi("Note");
+
+/** What came of leaving it. */
+export const notedSchema = z.object({
+  result: z.enum(["noted", "ended", "missing", "unknown state"]),
+}).openapi("Noted");
+
 /** What came of changing a task. */
 export const changeSchema = z.object({
   id: uuid,

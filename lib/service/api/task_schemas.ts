@@ -240,7 +240,7 @@ export const eventSchema = z.object({
   kind: z.string().openapi({
     description: "created, started, progress, completed, failed, " +
       "needs_input, retry_scheduled, released, limited, handed_over, " +
-      "answered, retried, " +
+      "answered, noted, retried, " +
       `cancel_requested, cancelled; in a run ${RUN_NOTES.join(", ")}`,
   }),
   occurred_at: time,

@@ -18,7 +18,10 @@ import {
   type ExportOptions,
   type IdList,
   inSets,
+  type LogPage,
+  type LogsOptions,
   type NewTasks,
+  type NoteResult,
   type Overview,
   type OverviewOptions,
   type PageOptions,
@@ -47,8 +50,10 @@ import {
   cancelledSchema,
   chosenSchema,
   MAX_SET_TASKS,
+  notedSchema,
   retriedSchema,
 } from "../api/action_schemas.ts";
+import { logPageSchema, MAX_PAGE_LINES } from "../api/log_schemas.ts";
 import {
   drainedSchema,
   MAX_SET_RUNNERS,
@@ -72,6 +77,7 @@ import {
 } from "../api/task_schemas.ts";
 import { pausesSchema, resumedSchema } from "../api/pause_schemas.ts";
 import { pauseFromJson } from "../pause_json.ts";
+import { logPageFromJson } from "../log_json.ts";
 import { runnerFromJson } from "../runner_json.ts";
 import { Api, type ApiOptions, Refusal } from "./api.ts";
 import { createTasks } from "./create.ts";
@@ -168,6 +174,25 @@ class ServiceAdmin implements Admin, Disposable {
     return found?.events.map(eventFromJson) ?? [];
   }
 
+  async logs(
+    { taskId, limit, attempt, after }: LogsOptions,
+  ): Promise<LogPage> {
+    const path = `api/v1/tasks/${encodeURIComponent(taskId)}/logs`;
+    const query = { attempt, after, limit: Math.min(limit, MAX_PAGE_LINES) };
+    const page = await unlessMissing(
+      this.#api.json(path, logPageSchema, { query }),
+    );
+    return page ? logPageFromJson(page) : {
+      attempt: attempt ?? null,
+      attempts: [],
+      entries: [],
+      next: undefined,
+      hasMore: false,
+      isOver: true,
+      hasEnded: true,
+    };
+  }
+
   cancellable(filter: TaskFilter): Promise<ChosenTask[]> {
     return this.#choose("api/v1/tasks/cancellable", filter);
   }
@@ -182,6 +207,12 @@ class ServiceAdmin implements Admin, Disposable {
 
   answer(ids: readonly string[], answer: string): Promise<AnswerResult[]> {
     return this.#change("api/v1/tasks/answer", answeredSchema, { ids, answer });
+  }
+
+  async note(id: string, text: string): Promise<NoteResult> {
+    const request = { body: { id, text } };
+    return (await this.#api.json("api/v1/tasks/note", notedSchema, request))
+      .result;
   }
 
   async retry(ids: readonly string[]): Promise<RetryResult[]> {

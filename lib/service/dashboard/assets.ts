@@ -15,6 +15,7 @@ import tableStyle from "./page/table.css" with { type: "text" };
 import plotsStyle from "./page/plots.css" with { type: "text" };
 import dialogsStyle from "./page/dialogs.css" with { type: "text" };
 import emptyStyle from "./page/empty.css" with { type: "text" };
+import logStyle from "./page/log.css" with { type: "text" };
 import pausesStyle from "./page/pauses.css" with { type: "text" };
 import usageStyle from "./page/usage.css" with { type: "text" };
 import panelStyle from "./page/panel.css" with { type: "text" };
@@ -26,6 +27,8 @@ import filters from "./page/filters.js" with { type: "text" };
 import format from "./page/format.js" with { type: "text" };
 import keyboard from "./page/keyboard.js" with { type: "text" };
 import live from "./page/live.js" with { type: "text" };
+import log from "./page/log.js" with { type: "text" };
+import logLines from "./page/log_lines.js" with { type: "text" };
 import login from "./page/login.js" with { type: "text" };
 import main from "./page/main.js" with { type: "text" };
 import notice from "./page/notice.js" with { type: "text" };
@@ -69,6 +72,7 @@ export const page: Asset = asset(index, "html");
 const STYLES = {
   base: baseStyle,
   layout: layoutStyle,
+  log: logStyle,
   panel: panelStyle,
   empty: emptyStyle,
   pauses: pausesStyle,
@@ -88,6 +92,8 @@ const SCRIPTS = {
   format,
   keyboard,
   live,
+  log,
+  log_lines: logLines,
   login,
   main,
   notice,

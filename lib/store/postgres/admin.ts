@@ -16,7 +16,10 @@ import {
   type ExportOptions,
   type IdList,
   inSets,
+  type LogPage,
+  type LogsOptions,
   type NewTasks,
+  type NoteResult,
   type Overview,
   type OverviewOptions,
   type PageOptions,
@@ -41,10 +44,16 @@ import { exportTable } from "./export.ts";
 import { readOverview } from "./overview.ts";
 import { countOld, prune, pruneHistory } from "./prune.ts";
 import { chooseTasks, countTasks, readPage, readTasks } from "./read_tasks.ts";
-import { answerTasks, cancelTasks, IS_CANCELLABLE } from "./requests.ts";
+import {
+  answerTasks,
+  cancelTasks,
+  IS_CANCELLABLE,
+  noteTask,
+} from "./requests.ts";
 import { awaitsAttempt, NEVER_RETRIED, retryTasks } from "./retry.ts";
 import { EVENT, eventOf, type EventRow } from "./rows.ts";
 import { pauseProvider, readPauseInfos, resumeProvider } from "./pauses.ts";
+import { readLogs } from "./run_logs.ts";
 import { drainRunners, readRunners } from "./runners.ts";
 import { readStats } from "./stats.ts";
 
@@ -109,6 +118,10 @@ export class PostgresAdmin implements Admin {
     return rows.map(eventOf);
   }
 
+  logs(options: LogsOptions): Promise<LogPage> {
+    return this.#read((connection) => readLogs(connection, options));
+  }
+
   cancellable(filter: TaskFilter): Promise<ChosenTask[]> {
     return this.#read((connection) =>
       chooseTasks(connection, filter, { condition: IS_CANCELLABLE })
@@ -135,6 +148,16 @@ export class PostgresAdmin implements Admin {
       (connection, set, at) => answerTasks(connection, set, { text, at }),
       { size: Math.min(Math.max(fitting, 1), SET_SIZE) },
     );
+  }
+
+  async note(id: string, text: string): Promise<NoteResult> {
+    const [result = "missing"] = await this.#inSets(
+      [id],
+      async (connection, _set, at) => [
+        await noteTask(connection, id, { text, at }),
+      ],
+    );
+    return result;
   }
 
   retry(ids: readonly string[]): Promise<RetryResult[]> {

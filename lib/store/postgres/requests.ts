@@ -1,14 +1,24 @@
 /**
- * Stepping in: cancelling tasks, and answering their questions.
+ * Stepping in: cancelling tasks, answering their questions, leaving notes.
  *
  * @module
  */
 
 import { isFinal, TASK_STATES } from "../../task/task.ts";
-import { answer, cancel, type Held } from "../../task/transitions.ts";
+import {
+  answer,
+  cancel,
+  type Held,
+  leaveNote,
+} from "../../task/transitions.ts";
 import type { WrittenEvent } from "../changes.ts";
-import type { AnswerResult, CancelResult } from "../contract.ts";
-import { answerResultOf, byPerson, cancelResultOf } from "../decisions.ts";
+import type { AnswerResult, CancelResult, NoteResult } from "../contract.ts";
+import {
+  answerResultOf,
+  byPerson,
+  cancelResultOf,
+  noteResultOf,
+} from "../decisions.ts";
 import type { Connection } from "./connection.ts";
 import { uuids } from "./rows.ts";
 import { changing, readHeld, writeEvents, writeTransitions } from "./write.ts";
@@ -71,4 +81,18 @@ export async function answerTasks(
     .map((it) => answer(it, text));
   await writeTransitions(connection, answered, at);
   return ids.map((id) => answerResultOf(held.get(id.toLowerCase())));
+}
+
+/** Leaves a note with a task, in the transaction that is open on the connection. */
+export async function noteTask(
+  connection: Connection,
+  id: string,
+  { text, at }: { readonly text: string; readonly at: Date },
+): Promise<NoteResult> {
+  const held = (await readHeld(connection, [id])).get(id.toLowerCase());
+  const result = noteResultOf(held);
+  if (held && result === "noted") {
+    await writeTransitions(connection, [leaveNote(byPerson(held), text)], at);
+  }
+  return result;
 }

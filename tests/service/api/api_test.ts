@@ -556,6 +556,8 @@ Deno.test("the document names every route and is closed", async () => {
       "get /api/v1/tasks/whole",
       "get /api/v1/tasks/{id}",
       "get /api/v1/tasks/{id}/events",
+      "get /api/v1/tasks/{id}/logs",
+      "get /api/v1/tasks/{id}/logs/stream",
       "get /health",
       "get /metrics",
       "get /ready",

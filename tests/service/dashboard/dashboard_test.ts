@@ -2,8 +2,18 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { systemClock } from "../../../lib/base/clock.ts";
 import { createLog } from "../../../lib/base/log.ts";
 import { startService } from "../../../lib/service/service.ts";
-import type { NewTask } from "../../../lib/task/task.ts";
-import { askInput, fail } from "../../../lib/task/transitions.ts";
+import type { Lease, NewTask } from "../../../lib/task/task.ts";
+import {
+  type OutputKind,
+  timedLine,
+  untimedLine,
+} from "../../../lib/task/run_log.ts";
+import {
+  askInput,
+  complete,
+  fail,
+  retryLater,
+} from "../../../lib/task/transitions.ts";
 import { Chromium, chromiumPath } from "../../../tools/browser.ts";
 import { Folder } from "../../cli/cli.ts";
 import { LIMIT_MS } from "../../support/until.ts";
@@ -230,6 +240,103 @@ async function attend({ store }: TestService, name: string) {
     upMs: 0,
   });
 }
+
+/** Lines of a run, as its runner writes them. */
+async function print(
+  { store }: TestService,
+  lease: Lease,
+  { firstLine = 0, lines }: {
+    readonly firstLine?: number;
+    readonly lines: readonly (readonly [OutputKind, string])[];
+  },
+): Promise<void> {
+  const text = lines.map(([kind, text]) =>
+    timedLine(untimedLine(kind, text), 0)
+  )
+    .join("\n");
+  const lineCount = lines.length;
+  const piece = { lease, firstLine, lineCount, agoMs: 0, text };
+  await store.queue.writeLogs({ pieces: [piece], cuts: [] });
+}
+
+browserTest("shows the log of a run as it grows, and of each attempt", {
+  tasks: THREE.slice(0, 1),
+}, async ({ page, service }) => {
+  const [run] = await service.claim();
+  assert(run);
+  await titles(page, 1);
+  await page.click("#rows .row-link");
+  await page.waitForSelector("#panel:not(.is-loading)");
+  assertEquals(await page.$eval("#log-box", (it: Field) => it.hidden), true);
+  await print(service, run.lease, {
+    lines: [["text", HOSTILE], ["tool", "Edit src/main.ts"], ["stderr", "no"]],
+  });
+  await shows(page, "#log .is-tool", "Edit src/main.ts");
+  await shows(page, "#log .is-text", HOSTILE);
+  assertEquals(await page.$$("#log img, #log script"), []);
+  await print(service, run.lease, {
+    firstLine: 12,
+    lines: [["notice", "later"]],
+  });
+  await shows(page, "#log .log-note", "… 9 lines left out …");
+  await shows(page, "#log .is-notice", "later");
+  await service.store.queue.record([
+    retryLater(run, { error: "no", delayMs: 0 }),
+  ]);
+  const [again] = await service.claim();
+  assert(again);
+  await print(service, again.lease, { lines: [["text", "second"]] });
+  await shows(page, "#log .log-note", "Attempt 2");
+  await shows(page, "#log .is-text", "second");
+  await page.select("#log-attempt", "1");
+  await page.waitForFunction(() =>
+    !document.querySelector("#log").textContent.includes("second")
+  );
+  await shows(page, "#log .is-notice", "later");
+  await service.store.queue.record([complete(again)]);
+  await page.select("#log-attempt", "2");
+  await shows(page, "#log .is-text", "second");
+});
+
+browserTest(
+  "follows the end of a log unless one reads what is older, and shows so many lines",
+  {
+    tasks: THREE.slice(0, 1),
+  },
+  async ({ page, service }) => {
+    const [run] = await service.claim();
+    assert(run);
+    let firstLine = 0;
+    const say = async (count: number) => {
+      const lines = Array.from(
+        { length: count },
+        (_, index) => ["stdout", `line ${firstLine + index}`] as const,
+      );
+      await print(service, run.lease, { firstLine, lines });
+      firstLine += count;
+    };
+    const restOf = () =>
+      page.$eval(
+        "#log",
+        (it: Field) => it.scrollHeight - it.scrollTop - it.clientHeight,
+      );
+    await titles(page, 1);
+    await page.click("#rows .row-link");
+    await say(200);
+    await shows(page, "#log p", "line 199");
+    assertEquals(Math.round(await restOf()), 0);
+    await page.$eval("#log", (it: Field) => it.scrollTop = 100);
+    await say(1);
+    await shows(page, "#log p", "line 200");
+    assertEquals(await page.$eval("#log", (it: Field) => it.scrollTop), 100);
+    await page.$eval("#log", (it: Field) => it.scrollTop = it.scrollHeight);
+    for (let n = 0; n < 4; n++) await say(1_000);
+    await shows(page, "#log p", "line 4200");
+    await shows(page, "#log .log-left-out", "1,201 earlier lines");
+    assertEquals((await page.$$("#log p")).length, 3_001);
+    assertEquals(Math.round(await restOf()), 0);
+  },
+);
 
 browserTest("lists the runners, and drains one once that was confirmed", {
   tasks: THREE,

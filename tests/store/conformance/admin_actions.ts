@@ -26,6 +26,7 @@ import {
   HOUR,
   idsOf,
   lastEventAt,
+  later,
   LEASE_MS,
   nth,
   record,
@@ -248,6 +249,37 @@ function testAnswer(test: Test): void {
     assertEquals((await record(store, complete(asked))).results, ["lost"]);
     await record(store, fail(again, "no"));
     assertEquals((await taskOf(store, id)).state, "failed");
+  });
+
+  test("note() is kept for the next attempt, and changes nothing else", async (subject) => {
+    const { store, now } = subject;
+    const runAt = later(await now(), HOUR);
+    const id = await createOne(store, { runAt });
+    const before = await taskOf(store, id);
+    assertEquals(await store.admin.note(id, "Use é 🦆"), "noted");
+    const after = await taskOf(store, id);
+    const { traceText, updatedAt } = after;
+    assertEquals({ ...before, traceText, updatedAt }, after);
+    const texts = async () => {
+      const { notes = [] } = await traceOf(store, id);
+      return (notes as { text: string }[]).map(({ text }) => text);
+    };
+    assertEquals(await texts(), ["Use é 🦆"]);
+    const [, event] = await store.admin.history(id);
+    assertEquals([event?.kind, event?.runner, event?.detail], [
+      "noted",
+      null,
+      "Use é 🦆",
+    ]);
+    const run = await claimOne(store, { taskId: id });
+    assertEquals(await store.admin.note(id, "Second"), "noted");
+    assertEquals(await texts(), ["Use é 🦆", "Second"]);
+    // Its run is not disturbed.
+    const { results } = await record(store, complete(run));
+    assertEquals(results, ["written"]);
+    assertEquals(await texts(), ["Use é 🦆", "Second"]);
+    assertEquals(await store.admin.note(id, "Third"), "ended");
+    assertEquals(await store.admin.note(crypto.randomUUID(), "a"), "missing");
   });
 
   test("answer() gives each run of a task a number of its own", async ({ store }) => {

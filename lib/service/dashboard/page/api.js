@@ -59,6 +59,16 @@
  * @property {number} cached
  * @property {number} cost_usd
  *
+ * @typedef {object} LogEntry
+ * @property {string} at
+ * @property {string} kind
+ * @property {string} text
+ *
+ * @typedef {object} LogPage
+ * @property {number | null} attempt
+ * @property {number[]} attempts
+ * @property {LogEntry[]} entries
+ *
  * @typedef {{ p50: number, p95: number } | null} Percentiles
  *
  * @typedef {object} Bucket
@@ -295,6 +305,19 @@ export function canRetry() {
     },
   );
   return retryKnown;
+}
+
+/**
+ * Where the log of a task comes from, as it grows.
+ *
+ * @param {string} id
+ * @param {{ attempt?: number, after?: string }} place
+ */
+export function logStreamPath(id, { attempt, after }) {
+  const query = new URLSearchParams();
+  if (attempt !== undefined) query.set("attempt", String(attempt));
+  if (after !== undefined) query.set("after", after);
+  return `${BASE}/tasks/${encodeURIComponent(id)}/logs/stream?${query}`;
 }
 
 /** Where events come from. */

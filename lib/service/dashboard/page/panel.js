@@ -4,6 +4,7 @@
 import { act, ApiError, canRetry, getEvents, getTask } from "./api.js";
 import { byId, fill, throttled } from "./dom.js";
 import { factElements } from "./facts.js";
+import { LogView } from "./log.js";
 import { confirmed, notify, notifyFailure } from "./notice.js";
 import { pauses } from "./pauses.js";
 import { titleOf } from "./rows.js";
@@ -27,6 +28,7 @@ export class Panel extends EventTarget {
   #task;
   #isFocusWanted = false;
   #abort = new AbortController();
+  #log = new LogView();
   /** Reads the task again, soon. */
   refresh = throttled(() => this.#read(), REFRESH_MS);
 
@@ -73,6 +75,7 @@ export class Panel extends EventTarget {
     this.#isFocusWanted = takesFocus;
     this.#panel.hidden = false;
     this.#cover();
+    this.#log.open(id);
     await this.#read();
   }
 
@@ -93,6 +96,7 @@ export class Panel extends EventTarget {
   hide() {
     this.#id = undefined;
     this.#abort.abort();
+    this.#log.close();
     this.#panel.hidden = true;
     this.#cover();
   }

@@ -30,6 +30,7 @@ const KINDS = {
   checked: ["completed", "Check passed"],
   check_failed: ["retry", "Check failed"],
   answered: ["answer", "Answered"],
+  noted: ["answer", "A person left a note"],
   cancel_requested: ["cancelled", "Cancellation requested"],
   cancelled: ["cancelled", "Cancelled"],
 };

@@ -1,0 +1,119 @@
+/**
+ * The user's check of an agent's work, run in the task's folder.
+ *
+ * @module
+ */
+
+import { programProblem } from "../command/check.ts";
+import {
+  hasSlash,
+  pathOf,
+  type Program,
+  shownWords,
+} from "../command/input.ts";
+import { Excerpt, readLines } from "../command/printed_text.ts";
+import type { ProgramOutput } from "../command/run.ts";
+import { type AttemptParts, withConfigDir } from "./cli_run.ts";
+import type { AgentConfig } from "./config.ts";
+import { IdleWatch } from "./idle_watch.ts";
+
+/** As much of a check's output as the agent is told, in characters. */
+const MAX_TOLD_CHARACTERS = 8_000;
+
+/** What a check said of the work. */
+export interface CheckEnd {
+  readonly hasPassed: boolean;
+  readonly isStopped: boolean;
+  /** The beginning and the end of what it printed, and how it ended. */
+  readonly output: string;
+}
+
+/** The check as people write it. */
+export function shownCheck(verify: readonly string[]): string {
+  return shownWords(verify);
+}
+
+/**
+ * What keeps the check from being started; undefined for nothing. Of a program in
+ * the task's folder nobody knows before the agent has been at work there.
+ */
+export async function checkProblem(
+  { verify }: Pick<AgentConfig, "verify">,
+  { path, baseFolder }: { path: string; baseFolder: string },
+): Promise<string | undefined> {
+  const [name = ""] = verify ?? [];
+  const program = withConfigDir(name, baseFolder);
+  if (!verify || hasSlash(name) && program === name) return undefined;
+  const problem = await programProblem(program, { path, baseFolder });
+  return problem && `It can't be checked: ${problem}`;
+}
+
+/**
+ * Checks the work. Resolves when nothing is left of the check.
+ *
+ * @throws {UserError} where it can't be started.
+ */
+export async function runCheck(
+  verify: readonly string[],
+  parts: AttemptParts,
+): Promise<CheckEnd> {
+  const { task, context, config, programs, folder, stop } = parts;
+  const { env, secrets } = parts.surroundings;
+  const { clock, baseFolder } = programs.parts;
+  using watch = new IdleWatch(config.idleTimeout * 1_000, clock);
+  const printed = new Excerpt(MAX_TOLD_CHARACTERS);
+  const { status } = await programs.run(
+    programOf(verify, { folder: folder.path, baseFolder }),
+    {
+      cwd: folder.path,
+      env,
+      input: undefined,
+      task,
+      context,
+      stop: AbortSignal.any([stop, watch.signal]),
+      output: outputInto(printed, () => watch.heard()),
+    },
+  );
+  const isIdle = watch.signal.aborted;
+  const hasPassed = status?.success === true && !isIdle && !stop.aborted;
+  const how = isIdle
+    ? "It was ended because it printed nothing any more."
+    : status?.signal
+    ? `It was killed by ${status.signal}.`
+    : `Its exit code was ${status?.code}.`;
+  return {
+    hasPassed,
+    isStopped: stop.aborted,
+    output: `${printed.toString()}\n${how}`.trim(),
+  };
+
+  function outputInto(excerpt: Excerpt, onLife: () => void): ProgramOutput {
+    return {
+      async read({ stdout, stderr }, stop) {
+        const show = (kind: "stdout" | "stderr") => ({
+          stop,
+          secrets,
+          show: (line: string, end: string) => {
+            onLife();
+            context.output(line, kind);
+            excerpt.add(line + (end || "\n"));
+          },
+        });
+        await Promise.all([
+          readLines(stdout, show("stdout")),
+          readLines(stderr, show("stderr")),
+        ]);
+      },
+    };
+  }
+}
+
+function programOf(
+  verify: readonly string[],
+  { folder, baseFolder }: { folder: string; baseFolder: string },
+): Program {
+  const [path = "", ...args] = verify.map((it) =>
+    withConfigDir(it, baseFolder)
+  );
+  return { path: pathOf(path, folder), args };
+}

@@ -1,0 +1,119 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { until } from "../support/until.ts";
+import { AT_ONCE, Folder } from "./cli.ts";
+
+/** Prints what the real one printed. */
+const CLAUDE = `#!/bin/sh
+if [ "$1" = --version ]; then echo '2.1.197 (Claude Code)'; exit; fi
+echo made > made.txt
+cat '${
+  new URL(
+    "../processors/agent/recordings/claude-2.1.197/success.jsonl",
+    import.meta.url,
+  ).pathname
+}'
+`;
+
+/** Works for ever the first time, and keeps its arguments. */
+const STUCK = (base: string) =>
+  CLAUDE.replace(
+    "echo made > made.txt",
+    `echo "$*" >> '${base}/calls'
+[ -e half.txt ] || { echo half > half.txt; exec sleep 300; }`,
+  );
+
+/** A folder in which claude is all that is configured, and its environment. */
+function prepared(claude = (_base: string) => CLAUDE) {
+  const folder = new Folder();
+  Deno.mkdirSync(`${folder.path}/bin`);
+  Deno.writeTextFileSync(`${folder.path}/bin/claude`, claude(folder.path), {
+    mode: 0o755,
+  });
+  folder.write(
+    "agent-runner.json",
+    '{ "providers": { "claude": { "processor": "agent", "agent": "claude" } } }',
+  );
+  const env = {
+    ...AT_ONCE,
+    PATH: `${folder.path}/bin:${Deno.env.get("PATH")}`,
+    XDG_STATE_HOME: `${folder.path}/state`,
+  };
+  return { folder, env };
+}
+
+Deno.test("config check and doctor tell an agent's version", async () => {
+  const { folder, env } = prepared();
+  using _ = folder;
+  const out = await folder.ok(["config", "check"], { env });
+  assertMatch(out, /^ {2}processor +agent$/m);
+  assertMatch(out, /^ {2}does +runs claude -p .*\{instruction\}/m);
+  assertMatch(out, /^ {2}version +claude 2\.1\.197$/m);
+  const json = JSON.parse(
+    await folder.ok(["config", "check", "--json"], { env }),
+  );
+  assertEquals(json.providers.claude.version, "claude 2.1.197");
+  const { stdout } = await folder.run(["doctor"], { env });
+  assertMatch(
+    stdout,
+    /claude \(agent, claude 2\.1\.197\) by agent-runner\.json/,
+  );
+});
+
+Deno.test("run works with an agent, show says where, and prune removes that", async () => {
+  const { folder, env } = prepared();
+  using _ = folder;
+  await folder.ok(["create", "Write hello.txt"], { env });
+  await folder.ok(["run", "--once"], { env });
+  const [task] = JSON.parse(await folder.ok(["list", "--json"], { env }));
+  assertEquals(task.state, "completed");
+  assertEquals(task.trace.output, "Done: hello.txt is written.");
+  const home = `${folder.path}/state/agent-runner/workspaces`;
+  const shown = await folder.ok(["show", task.id], { env });
+  assertMatch(shown, new RegExp(`^ {2}Folder +${home}/${task.id}$`, "m"));
+  assertMatch(shown, new RegExp(`claude ${task.id}`));
+  assertEquals(Deno.readTextFileSync(`${home}/${task.id}/made.txt`), "made\n");
+  await folder.rows("UPDATE agent_tasks SET updated_at = '2020-01-01'");
+  const pruned = await folder.ok(
+    ["prune", "--older-than", "30d", "--yes"],
+    { env },
+  );
+  assert(pruned.includes("1 folder"), pruned);
+  assertEquals([...Deno.readDirSync(home)], []);
+});
+
+Deno.test("an agent goes on in its session and folder when its runner was killed", async () => {
+  const { folder, env } = prepared(STUCK);
+  using _ = folder;
+  await folder.ok(["create", "Write hello.txt"], { env });
+  const lease = ["--lease", "1"];
+  await using runner = folder.start(["run", "--loop", ...lease], { env });
+  const taskOf = async () => {
+    const [task] = JSON.parse(await folder.ok(["list", "--json"], { env }));
+    return task;
+  };
+  await until(
+    "the session is kept",
+    async () => (await taskOf()).trace?.session?.id !== undefined,
+  );
+  const { id, trace: { session } } = await taskOf();
+  assertEquals(session.id, id);
+  await until("it works", () => exists(`${session.folder}/half.txt`));
+  Deno.kill(runner.pid, "SIGKILL");
+  await runner.ended();
+  await until("another takes over", async () => {
+    await folder.run(["run", "--once", ...lease], { env });
+    return (await taskOf()).state === "completed";
+  });
+  const [first = "", second = ""] = folder.read("calls").split("\n-p");
+  assert(first.includes(`--session-id=${id}`), first);
+  assert(second.includes(`--resume=${id}`), second);
+  assert(second.includes("The last attempt was cut off. Go on."), second);
+});
+
+function exists(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false; // Not yet.
+  }
+}
