@@ -41,6 +41,23 @@
  * @property {number} attempt
  * @property {string | null} runner
  * @property {string | null} detail
+ * @property {Usage} [usage]
+ *
+ * @typedef {object} Usage
+ * @property {number} [input] without what came from a cache
+ * @property {number} [output]
+ * @property {number} [cached]
+ * @property {number} [costUsd]
+ * @property {string} [model]
+ *
+ * @typedef {object} UsageSum
+ * @property {string} provider
+ * @property {string | null} model
+ * @property {number} runs
+ * @property {number} input
+ * @property {number} output
+ * @property {number} cached
+ * @property {number} cost_usd
  *
  * @typedef {object} LogEntry
  * @property {string} at
@@ -75,6 +92,15 @@
  * @property {number} in_flight
  * @property {number} bucket_seconds
  * @property {Bucket[]} buckets
+ * @property {UsageSum[]} usage
+ *
+ * @typedef {object} Pause
+ * @property {string} provider
+ * @property {"person" | "limit" | "budget"} kind
+ * @property {string} reason
+ * @property {string} since
+ * @property {string | null} until
+ * @property {number} waiting
  *
  * @typedef {object} Runner
  * @property {string} name
@@ -226,6 +252,27 @@ export function getRunners() {
  */
 export function drainRunner(name) {
   return request(`${BASE}/runners/drain`, { body: { names: [name] } });
+}
+
+/** @returns {Promise<{ pauses: Pause[] }>} */
+export function getPauses() {
+  return request(`${BASE}/pauses`);
+}
+
+/**
+ * @param {{ provider: string, reason: string, seconds: number | null }} pause
+ * @returns {Promise<{ pauses: Pause[] }>}
+ */
+export function pauseProvider(pause) {
+  return request(`${BASE}/pauses`, { body: pause });
+}
+
+/**
+ * @param {string} provider
+ * @returns {Promise<{ ended: number }>}
+ */
+export function resumeProvider(provider) {
+  return request(`${BASE}/pauses/resume`, { body: { provider } });
 }
 
 /** @returns {Promise<Session>} */
