@@ -263,9 +263,12 @@ export class DuckDbQueue implements Queue {
 
   usage(sinceMs: number): Promise<UsageSum[]> {
     return this.#database.transaction((connection) => {
-      const end = this.#database.now();
-      const start = new Date(end.getTime() - sinceMs);
-      return readUsage(connection, { start, end });
+      const now = this.#database.now().getTime();
+      return readUsage(connection, {
+        start: new Date(now - sinceMs),
+        // What happened in this moment too.
+        end: new Date(now + 1),
+      });
     });
   }
 

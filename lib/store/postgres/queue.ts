@@ -303,10 +303,13 @@ export class PostgresQueue implements Queue {
   }
 
   usage(sinceMs: number): Promise<UsageSum[]> {
-    return this.#database.read((connection, end) => {
-      const start = new Date(end.getTime() - sinceMs);
-      return readUsage(connection, { start, end });
-    });
+    return this.#database.read((connection, at) =>
+      readUsage(connection, {
+        start: new Date(at.getTime() - sinceMs),
+        // What happened in this moment too.
+        end: new Date(at.getTime() + 1),
+      })
+    );
   }
 
   pause(provider: string, options: PauseOptions): Promise<void> {
