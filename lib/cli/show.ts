@@ -8,12 +8,16 @@ import { EXIT } from "../base/errors.ts";
 import { formatLocalTime, printable } from "../base/log.ts";
 import type { Config } from "../config/config.ts";
 import { eventToJson, taskToJson } from "../task/json.ts";
-import type {
-  AgentTask,
-  JsonObject,
-  JsonValue,
-  TaskEvent,
+import {
+  type AgentTask,
+  isFinal,
+  type JsonObject,
+  type JsonValue,
+  type TaskEvent,
 } from "../task/task.ts";
+import { usageOf, usageText } from "../task/usage.ts";
+import { pauseText } from "../runner/pauses.ts";
+import type { Pause } from "../store/contract.ts";
 import { parseTrace, stringifyJson } from "../task/trace.ts";
 import { questionOf } from "../task/transitions.ts";
 import { findTask, prefixOf } from "./choose.ts";
@@ -55,7 +59,10 @@ export const show: Command = {
         limit: 1,
       });
       const hasLog = attempts.length > 0;
-      const options = { now, screen, folder, hasLog };
+      const isWaiting = !isFinal(task.state) && task.leaseOwner === null;
+      const pauses = isWaiting ? await store.admin.pauses() : [];
+      const pause = pauses.find(({ provider }) => provider === task.provider);
+      const options = { now, screen, folder, hasLog, pause };
       terminal.write(renderTask(task, events, options));
     }
     return EXIT.ok;
@@ -75,13 +82,15 @@ async function folderOf(
 export function renderTask(
   task: AgentTask,
   events: readonly TaskEvent[],
-  { now, screen, folder, hasLog = false }: {
+  { now, screen, folder, hasLog = false, pause }: {
     readonly now: Date;
     readonly screen: Screen;
     /** Where it works, if that is there. */
     readonly folder?: string;
     /** What its runs printed is kept. @default {false} */
     readonly hasLog?: boolean;
+    /** What it waits for, where its provider is paused. */
+    readonly pause?: Pause | undefined;
   },
 ): string {
   const when = (time: Date | null) =>
@@ -90,6 +99,7 @@ export function renderTask(
       time > now ? `in ${ageOf(now, time)}` : `${ageOf(time, now)} ago`
     })`;
   const trace = parseTrace(task.traceText);
+  const used = usageOf(trace?.usage);
   const facts: (readonly [string, string | null])[] = [
     ["Task", task.id],
     ["State", paintOf(task.state, screen)(oneLine(stateOf(task, now)))],
@@ -103,6 +113,12 @@ export function renderTask(
     ["Instruction", task.instruction && indented(task.instruction)],
     ["Priority", task.priority === 0 ? null : String(task.priority)],
     ["Attempt", attemptOf(task)],
+    [
+      "Waits",
+      pause ? oneLine(`${pause.provider}: ${pauseText(pause, now)}`) : null,
+    ],
+    ["Warning", trace?.warning ? oneLine(String(trace.warning)) : null],
+    ["Used", used ? usageText(used) : null],
     ["Folder", folder ? oneLine(folder) : null],
     ["Log", hasLog ? `agent-runner logs ${task.id.slice(0, 8)}` : null],
     ["Created", when(task.createdAt)],
@@ -186,11 +202,12 @@ function timelineOf(
     const attempt = event.kind === "started"
       ? `, attempt ${event.attempt}`
       : "";
+    const used = event.usage ? `\n    used: ${usageText(event.usage)}` : "";
     const printed = Object.entries(event.printed ?? {})
       .map(([stream, text]) => `\n    ${stream}: ${indented(text)}`).join("");
     return [
       event.occurredAt,
-      `${event.kind}${attempt}${who}${detail}${printed}`,
+      `${event.kind}${attempt}${who}${detail}${used}${printed}`,
     ];
   });
   const isByRunner = events.some(({ kind }) => kind !== "created");

@@ -50,6 +50,9 @@ async function testLimit(env: Record<string, string>): Promise<void> {
     const args of [["pauses"], ["list"], ["stats"]]
   ) assertMatch((await run(...args)).stdout, line, args.join(" "));
   assertMatch(once.stdout, line);
+  const [, , claude = ""] = (await run("list")).stdout.split("\n");
+  const shown = await run("show", claude.slice(0, 8));
+  assertMatch(shown.stdout, /Waits +claude: limit until .*: five-hour limit/);
   const plan = await run("run", "--once", "--dry-run");
   assertMatch(plan.stdout, /claude .*limit until .*: five-hour limit/);
   assertMatch(plan.stdout, /^2 would not run/m);

@@ -126,6 +126,32 @@ Deno.test("renderTask() shows a task's question, how to answer it and until when
   assertFalse(show({ ...task, runAt: null }).includes("Answer by"));
 });
 
+Deno.test("renderTask() shows what a task used, what was not permitted, and why it waits", () => {
+  const usage = { input: 1_000, cached: 4_000, output: 50, costUsd: 1.234 };
+  const trace = { usage, warning: `Not permitted: Write${HOSTILE}` };
+  const text = inKolkata(() =>
+    renderTask(
+      taskWith({ state: "running", traceText: JSON.stringify(trace) }),
+      [],
+      {
+        now: NOW,
+        screen: PLAIN,
+        pause: {
+          ...{ provider: "claude", kind: "limit", reason: HOSTILE, tries: 0 },
+          ...{ since: NOW, until: ago(-3_600) },
+        },
+      },
+    )
+  );
+  assertHarmless(text);
+  assertMatch(text, /^ {2}Waits +claude: limit until 01:00: /m);
+  assertMatch(text, /^ {2}Warning +Not permitted: Write/m);
+  assertMatch(
+    text,
+    /^ {2}Used +\$1\.23, 5,000 tokens read \(4,000 of a cache\), 50 written$/m,
+  );
+});
+
 Deno.test("renderTask() shows a state that nobody knows, harmless", () => {
   const state = `paused${HOSTILE}` as TaskState;
   assertHarmless(show({ state }));
