@@ -6,7 +6,7 @@
  */
 
 import type { ProviderLimit, Transition } from "../task/task.ts";
-import type { Pause } from "./contract.ts";
+import type { Pause, PauseOptions } from "./contract.ts";
 import { type Room, smallerRoom } from "./decisions.ts";
 
 /** Clocks differ, and the first who asks must not be told no once more. */
@@ -31,6 +31,18 @@ export function pauseStateAt(
 ): PauseState | undefined {
   if (until === null || until > at) return "paused";
   return kind === "limit" ? "trying" : undefined;
+}
+
+/** A pause that begins then. */
+export function newPause(
+  provider: string,
+  { kind, reason, waitMs }: PauseOptions,
+  since: Date,
+): Pause {
+  const until = waitMs === null
+    ? null
+    : new Date(Math.min(since.getTime() + waitMs, LATEST_MS));
+  return { provider, kind, reason, since, until, tries: 0 };
 }
 
 /**

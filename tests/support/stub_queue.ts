@@ -26,7 +26,7 @@ import {
   type RunLogWrite,
   type UsageSum,
 } from "../../lib/store/contract.ts";
-import { pauseAfter, pauseStateAt } from "../../lib/store/pauses.ts";
+import { newPause, pauseAfter, pauseStateAt } from "../../lib/store/pauses.ts";
 import type {
   AgentTask,
   ClaimedTask,
@@ -427,13 +427,8 @@ export class StubQueue implements Queue {
     this.left.push(name);
   }
 
-  pause(
-    provider: string,
-    { kind, reason, waitMs }: PauseOptions,
-  ): Promise<void> {
-    const since = this.#clock.now();
-    const until = waitMs === null ? null : new Date(since.getTime() + waitMs);
-    this.pauses.push({ provider, kind, reason, since, until, tries: 0 });
+  pause(provider: string, options: PauseOptions): Promise<void> {
+    this.pauses.push(newPause(provider, options, this.#clock.now()));
     return Promise.resolve();
   }
 

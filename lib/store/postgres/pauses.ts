@@ -13,6 +13,7 @@ import type {
 } from "../contract.ts";
 import {
   limitsMet,
+  newPause,
   pauseAfter,
   pauseStateAt,
   unlimitedTasks,
@@ -54,15 +55,12 @@ export async function readPauseInfos(
 }
 
 /** Pauses a provider. */
-export async function pauseProvider(
+export function pauseProvider(
   connection: Connection,
   provider: string,
-  { kind, reason, waitMs, at }: PauseOptions & { readonly at: Date },
+  { at, ...options }: PauseOptions & { readonly at: Date },
 ): Promise<void> {
-  const until = waitMs === null ? null : new Date(at.getTime() + waitMs);
-  await write(connection, {
-    ...{ provider, kind, reason, since: at, until, tries: 0 },
-  });
+  return write(connection, newPause(provider, options, at));
 }
 
 async function write(connection: Connection, pause: Pause): Promise<void> {
