@@ -14,9 +14,11 @@ import { copy } from "./copy.ts";
 import { create } from "./create.ts";
 import { doctor } from "./doctor.ts";
 import { exportTasks } from "./export.ts";
+import { init } from "./init.ts";
 import { list } from "./list.ts";
 import { migrate } from "./migrate.ts";
 import { note } from "./note.ts";
+import { openTask } from "./open_task.ts";
 import { pause, pauses, resume } from "./pauses.ts";
 import { prune } from "./prune.ts";
 import { result } from "./result.ts";
@@ -36,12 +38,14 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
   run,
   serve,
   runTask,
+  init,
   create,
   list,
   show,
   result,
   answer,
   note,
+  openTask,
   cancel,
   retry,
   runners,
