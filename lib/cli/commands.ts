@@ -16,6 +16,7 @@ import { doctor } from "./doctor.ts";
 import { exportTasks } from "./export.ts";
 import { init } from "./init.ts";
 import { list } from "./list.ts";
+import { logs } from "./logs.ts";
 import { migrate } from "./migrate.ts";
 import { note } from "./note.ts";
 import { openTask } from "./open_task.ts";
@@ -42,6 +43,7 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
   create,
   list,
   show,
+  logs,
   result,
   answer,
   note,

@@ -74,7 +74,7 @@ export async function runNow(
   assertRunnable(task, clock.now());
   const { autoStartCreatedTasks, createRunner, processRunningTask } =
     await import("../runner.ts");
-  const { outputLines } = await import("../runner/log.ts");
+  const { outputLines } = await import("../runner/output_lines.ts");
   await using runner = createRunner({
     queue: store.queue,
     admin: store.admin,

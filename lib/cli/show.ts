@@ -50,7 +50,13 @@ export const show: Command = {
       // Behind a service, folders are on its machine.
       const folder = store.events && await folderOf(task.id, config);
       const now = clock.now();
-      terminal.write(renderTask(task, events, { now, screen, folder }));
+      const { attempts } = await store.admin.logs({
+        taskId: task.id,
+        limit: 1,
+      });
+      const hasLog = attempts.length > 0;
+      const options = { now, screen, folder, hasLog };
+      terminal.write(renderTask(task, events, options));
     }
     return EXIT.ok;
   },
@@ -69,11 +75,13 @@ async function folderOf(
 export function renderTask(
   task: AgentTask,
   events: readonly TaskEvent[],
-  { now, screen, folder }: {
+  { now, screen, folder, hasLog = false }: {
     readonly now: Date;
     readonly screen: Screen;
     /** Where it works, if that is there. */
     readonly folder?: string;
+    /** What its runs printed is kept. @default {false} */
+    readonly hasLog?: boolean;
   },
 ): string {
   const when = (time: Date | null) =>
@@ -96,6 +104,7 @@ export function renderTask(
     ["Priority", task.priority === 0 ? null : String(task.priority)],
     ["Attempt", attemptOf(task)],
     ["Folder", folder ? oneLine(folder) : null],
+    ["Log", hasLog ? `agent-runner logs ${task.id.slice(0, 8)}` : null],
     ["Created", when(task.createdAt)],
     ["Updated", when(task.updatedAt)],
     ...(task.state === "needs_input"

@@ -217,6 +217,14 @@ export const SETTINGS = {
     placeholder: "NAME=N,…",
     summary: "Tasks of single providers that run at the same time",
   },
+  runLogLimit: {
+    key: "run-log-limit",
+    env: "HANDSFREE_AGENT_RUN_LOG_LIMIT",
+    kind: "count",
+    max: 100_000_000,
+    default: "1000000",
+    summary: "Characters kept of a run's log; 0: none",
+  },
   eventRetentionMs: {
     key: "event-retention",
     env: "HANDSFREE_AGENT_EVENT_RETENTION",

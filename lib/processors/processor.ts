@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { OutputKind } from "../task/run_log.ts";
 import type { AgentSession } from "../task/session.ts";
 import type { Budget, Price } from "../task/usage.ts";
 import type {
@@ -14,11 +15,7 @@ import type {
   RunNoteKind,
 } from "../task/task.ts";
 
-/**
- * What a line of output is: a program's, or what an agent says, does with a tool, or
- * its CLI tells of itself.
- */
-export type OutputKind = "stdout" | "stderr" | "text" | "tool" | "notice";
+export type { OutputKind } from "../task/run_log.ts";
 
 /** What a processor is given beside its task. */
 export interface ProcessorContext {
@@ -43,7 +40,8 @@ export interface ProcessorContext {
    */
   note(kind: RunNoteKind, detail: string, session?: AgentSession): void;
   /**
-   * A line that the work prints: to the log at DEBUG, or to who watches.
+   * A line that the work prints: to the log of its run, and to the runner's log at
+   * DEBUG or to who watches.
    *
    * @param kind where it comes from. Default: "stdout"
    */

@@ -21,6 +21,7 @@ import type { RunWatcher } from "./log.ts";
 import { Pauses } from "./pauses.ts";
 import { claimedProvidersOf, globalLimitsOf, limitsOf } from "./providers.ts";
 import { Recorder } from "./recorder.ts";
+import { RunLogs } from "./run_logs.ts";
 import { type Run, Runs } from "./runs.ts";
 
 /** How a runner works. Durations are in milliseconds. */
@@ -54,6 +55,8 @@ export interface RunnerSettings {
   readonly retryWaitMs: number;
   /** How long a shutdown waits for the tasks in hand. */
   readonly drainMs: number;
+  /** How many characters are kept of each attempt's log; 0: none. */
+  readonly runLogLimit: number;
   /** How long the history of ended tasks is kept; 0 for ever. */
   readonly eventRetentionMs: number;
 }
@@ -75,6 +78,7 @@ export interface RunnerParts {
 export interface Runner extends RunnerParts, AsyncDisposable {
   readonly events: RunnerEvents;
   readonly recorder: Recorder;
+  readonly runLogs: RunLogs;
   readonly runs: Runs;
   /** Runs that were lost, while it is looked up who has their tasks. */
   readonly lookups: Set<Run>;
@@ -143,6 +147,12 @@ export function createRunner(parts: RunnerParts): Runner {
   });
   const budgets = new Budgets({ ...parts, ...settings });
   budgets.watch(events);
+  const runLogs = new RunLogs({
+    queue,
+    clock,
+    log,
+    limit: settings.runLogLimit,
+  });
   const runs = new Runs();
   const lookups = new Set<Run>();
   const unusable = new Set<string>();
@@ -159,6 +169,7 @@ export function createRunner(parts: RunnerParts): Runner {
     ...parts,
     events,
     recorder,
+    runLogs,
     runs,
     lookups,
     unusable,
@@ -176,9 +187,11 @@ export function createRunner(parts: RunnerParts): Runner {
     },
     async [Symbol.asyncDispose]() {
       await budgets.idle();
+      const isHurried = recorder.abandoned.aborted;
       // What is left are notes of runs that were lost: nobody waits for them.
       recorder.abandon();
       await heartbeats[Symbol.asyncDispose]();
+      await runLogs.close({ isHurried });
     },
   };
 }

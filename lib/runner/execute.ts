@@ -68,7 +68,7 @@ export interface ExecuteOptions {
   /** Takes what the processor puts into the task's history. */
   readonly onNote?: ProcessorContext["note"];
   /** Takes the lines that the work prints. */
-  readonly onOutput?: (line: string) => void;
+  readonly onOutput?: ProcessorContext["output"];
 }
 
 /**
@@ -153,7 +153,7 @@ class TaskContext implements ProcessorContext {
   readonly #stop: StopSwitch;
   readonly progress: (message: string, fraction?: number) => void;
   readonly note: ProcessorContext["note"];
-  readonly output: (line: string) => void;
+  readonly output: ProcessorContext["output"];
   #trace: JsonObject | undefined;
 
   constructor(

@@ -4,13 +4,14 @@
  * @module
  */
 
-import { stripAnsiCode } from "@std/fmt/colors";
-import { cut } from "../base/cut.ts";
 import { messageOf } from "../base/errors.ts";
 import { countOf } from "../base/figures.ts";
 import type { Log } from "../base/log.ts";
+import type { ProcessorContext } from "../processors/processor.ts";
 import { type Progress, progressText } from "../task/progress.ts";
 import type { AgentTask, Transition } from "../task/task.ts";
+import { outputLines } from "./output_lines.ts";
+import type { RunLogs } from "./run_logs.ts";
 import type { Run } from "./runs.ts";
 
 /** Says that a run begins. */
@@ -44,24 +45,31 @@ export interface RunWatcher {
 
 /** What takes the lines of a run; undefined where nobody wants them. */
 export function outputOf(
-  task: AgentTask,
-  { log, watcher }: { readonly log: Log; readonly watcher?: RunWatcher },
-): ((line: unknown) => void) | undefined {
-  if (watcher) return (line) => watcher.output(task, line);
-  if (!log.isDebug) return undefined;
-  return (line) => {
-    for (const text of outputLines(line)) {
-      log.debug(`Task ${task.id}: ${text}`, { event: "output", task: task.id });
+  { task, lease }: Pick<Run, "task" | "lease">,
+  { log, watcher, runLogs }: {
+    readonly log: Log;
+    readonly watcher?: RunWatcher;
+    readonly runLogs: RunLogs;
+  },
+): ProcessorContext["output"] | undefined {
+  const keep = runLogs.of(lease);
+  const show = watcher
+    ? (line: unknown) => watcher.output(task, line)
+    : log.isDebug
+    ? (line: unknown) => {
+      for (const text of outputLines(line)) {
+        log.debug(`Task ${task.id}: ${text}`, {
+          event: "output",
+          task: task.id,
+        });
+      }
     }
+    : undefined;
+  if (!keep || !show) return keep ?? show;
+  return (line, kind) => {
+    keep(line, kind);
+    show(line);
   };
-}
-
-/** The longest line of a run's output that is shown whole. */
-const MAX_LINE_CHARACTERS = 10_000;
-
-/** What a run prints, line by line and without its colours. */
-export function outputLines(line: unknown): string[] {
-  return stripAnsiCode(cut(line, MAX_LINE_CHARACTERS)).split(/\r?\n/);
 }
 
 /** What is known of a run beside what was recorded. */

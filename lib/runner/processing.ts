@@ -77,7 +77,7 @@ export async function executeRun(
           ...session && { session },
         }),
       ),
-    onOutput: outputOf(task, runner),
+    onOutput: outputOf(run, runner),
   });
   run.end();
   const runMs = clock.monotonic() - startedAt;

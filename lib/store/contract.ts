@@ -22,6 +22,7 @@ import type {
   TaskState,
   Transition,
 } from "../task/task.ts";
+import type { LogLine } from "../task/run_log.ts";
 import type { ShownState } from "../task/shown_state.ts";
 import type { DatabaseError } from "../base/errors.ts";
 import type { IdList } from "./id_list.ts";
@@ -134,6 +135,17 @@ export interface Queue {
    */
   leave(
     name: string,
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<void>;
+  /**
+   * Keeps lines of runs, and deletes some that were kept. Not fenced: each run has
+   * rows of its own, so that what one that lost its lease has still to say stands in
+   * the log of its own attempt.
+   *
+   * @param options.signal ends the wait for the store
+   */
+  writeLogs(
+    logs: RunLogWrite,
     options?: { readonly signal?: AbortSignal },
   ): Promise<void>;
   /** What {@linkcode Queue.claim} would do. Changes nothing. */
@@ -284,6 +296,31 @@ export interface Presence {
   readonly upMs: number;
 }
 
+/** What {@linkcode Queue.writeLogs} does, in this order. */
+export interface RunLogWrite {
+  readonly pieces: readonly LogPiece[];
+  readonly cuts: readonly LogCut[];
+}
+
+/** Lines of one run, one after the other. */
+export interface LogPiece {
+  readonly lease: Lease;
+  /** Which line of its run the first one is, from 0. */
+  readonly firstLine: number;
+  readonly lineCount: number;
+  /** How long ago the first one came, in milliseconds. */
+  readonly agoMs: number;
+  /** As `lib/task/run_log.ts` has them, between line breaks. */
+  readonly text: string;
+}
+
+/** Whole pieces of one run, from a line up to another that stays. */
+export interface LogCut {
+  readonly lease: Lease;
+  readonly firstLine: number;
+  readonly endLine: number;
+}
+
 /** Options for {@linkcode Queue.preview}. */
 export type PreviewOptions = Pick<
   ClaimOptions,
@@ -326,6 +363,12 @@ export interface Admin {
   count(): Promise<Counts>;
   /** A task's history, oldest first. */
   history(taskId: string): Promise<TaskEvent[]>;
+  /**
+   * A page of the log of one attempt of a task.
+   *
+   * @throws {UsageError} where `after` is no place in a log.
+   */
+  logs(options: LogsOptions): Promise<LogPage>;
   /** The tasks that {@linkcode Admin.cancel} ends or asks to end, oldest first. */
   cancellable(filter: TaskFilter): Promise<ChosenTask[]>;
   /**
@@ -362,16 +405,16 @@ export interface Admin {
   /** Counts what {@linkcode Admin.prune} would delete. */
   prunable(before: Date): Promise<PruneCount>;
   /**
-   * Deletes the tasks that ended before then, with their history, but for those
-   * that webhooks still wait for.
+   * Deletes the tasks that ended before then, with their history and their logs, but
+   * for those that webhooks still wait for.
    *
    * @throws {DatabaseError} where another table refers to one of them.
    */
   prune(before: Date): Promise<Pruned>;
   /**
    * Deletes the history of tasks that ended longer ago than this, in milliseconds,
-   * but for what webhooks still wait for. Returns how many events: none where
-   * another runner does it just now.
+   * but for what webhooks still wait for, and their logs. Returns how many events:
+   * none where another runner does it just now.
    *
    * @param options.signal ends it early; the rest stays for the next time
    */
@@ -449,6 +492,42 @@ export interface TaskPage {
   readonly next: string | undefined;
   /** How many there are on all pages. */
   readonly total: number;
+}
+
+/** Options for {@linkcode Admin.logs}. */
+export interface LogsOptions {
+  readonly taskId: string;
+  /** @default {the last one that has a log} */
+  readonly attempt?: number;
+  /** Where the last page ended, its {@linkcode LogPage.next}: the same attempt. */
+  readonly after?: string;
+  /** Lines at most. */
+  readonly limit: number;
+}
+
+/** What a log has: a line, or that some were left out where they would be. */
+export type LogEntry =
+  | LogLine
+  | { readonly at: Date; readonly kind: "omitted"; readonly text: string };
+
+/** A page of a log, oldest first. */
+export interface LogPage {
+  /** Which attempt's; null where no attempt has a log. */
+  readonly attempt: number | null;
+  /** All attempts that have one. */
+  readonly attempts: readonly number[];
+  readonly entries: readonly LogEntry[];
+  /** Where to go on, an opaque text; undefined where there was nothing yet. */
+  readonly next: string | undefined;
+  /** There may be more already. */
+  readonly hasMore: boolean;
+  /**
+   * The task has ended, or gone on to another attempt, or is not there: nothing is
+   * added but what its runner has still to write.
+   */
+  readonly isOver: boolean;
+  /** The same of the task, whatever the attempt. */
+  readonly hasEnded: boolean;
 }
 
 /** How many tasks of one provider are in one state. */

@@ -153,6 +153,7 @@ Deno.test("run --json prints the guide's result and nothing else; a failed task 
     ["tasks_retrying", 0],
     ["tasks_cancelled", 0],
     ["tasks_released", 0],
+    ["tasks_limited", 0],
     ["tasks_skipped", 0],
     ["tasks_simulated", 2],
     ["left", {

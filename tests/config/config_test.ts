@@ -41,6 +41,7 @@ Deno.test("loadConfig() gives the documented defaults", () => {
     timeoutMs: 0,
     notifications: true,
     limits: new Map(),
+    runLogLimit: 1_000_000,
     eventRetentionMs: 2_592_000_000,
     leaseMs: 60_000,
     maxAttempts: 3,

@@ -131,7 +131,8 @@ for (const [text, mistake] of NOT_JSON) {
 
 const PROCESSORS = "expected one of simulate, agent, command, http, module";
 const FIELDS =
-  "processor, timeout, attempts, concurrency, globalConcurrency, backoff";
+  "processor, timeout, attempts, concurrency, globalConcurrency, fallback, " +
+  "budget, prices, backoff";
 const WRONG: [text: string, ...mistakes: string[]][] = [
   ["null", "1:1: the file is null: expected an object."],
   ["[]", "1:1: the file is an empty list: expected an object."],
@@ -139,7 +140,7 @@ const WRONG: [text: string, ...mistakes: string[]][] = [
   [
     '{ "provider": {} }',
     '1:3: provider is unknown. Did you mean "providers"? ' +
-    "There are $schema, settings, providers, webhooks.",
+    "There are $schema, settings, providers, budget, webhooks.",
   ],
   ['{ "providers": [1] }', "1:16: providers is a list: expected an object."],
   [

@@ -71,6 +71,7 @@ export function setUp(options: Setup = {}) {
       attempts: 1,
       timeoutMs: 0,
       limits: new Map(),
+      runLogLimit: 0,
       eventRetentionMs: 0,
       ...options.settings,
     },

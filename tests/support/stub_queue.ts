@@ -23,6 +23,7 @@ import {
   type Preview,
   type Queue,
   type Recorded,
+  type RunLogWrite,
   type UsageSum,
 } from "../../lib/store/contract.ts";
 import { pauseAfter, pauseStateAt } from "../../lib/store/pauses.ts";
@@ -56,6 +57,7 @@ type Method =
   | "untilDue"
   | "present"
   | "leave"
+  | "writeLogs"
   | "get"
   | "pruneHistory";
 
@@ -85,6 +87,8 @@ export class StubQueue implements Queue {
   readonly usageSpans: number[] = [];
   /** What was handed over. */
   readonly handedOver: HandOverOptions[] = [];
+  /** What `writeLogs` was told, call by call. */
+  readonly logs: RunLogWrite[] = [];
   /** Tasks whose rows can't be written. */
   readonly refused = new Set<string>();
   /** Tasks whose rows somebody else writes, for as long as they are here. */
@@ -452,6 +456,14 @@ export class StubQueue implements Queue {
     );
     for (const { id } of waiting) this.change(id, { provider: options.to });
     return Promise.resolve(waiting.length);
+  }
+
+  async writeLogs(
+    logs: RunLogWrite,
+    { signal }: { readonly signal?: AbortSignal } = {},
+  ): Promise<void> {
+    await this.#meet("writeLogs", signal);
+    this.logs.push(logs);
   }
 
   preview(): Promise<Preview> {

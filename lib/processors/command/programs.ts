@@ -80,7 +80,7 @@ export class Programs implements AsyncDisposable {
       throw new RunError(problems.join(" "), { retryable: false });
     }
     const given = taskVariables(task, context);
-    for (const sentence of given.omitted) context.output(sentence);
+    for (const sentence of given.omitted) context.output(sentence, "notice");
     return {
       env: { ...passed, ...given.env, AGENT_RUNNER_CONFIG_DIR: baseFolder },
       secrets: secretsOf(config, passed),

@@ -140,7 +140,8 @@ async function writeInput(
   } catch (error) {
     // A program need not read what it gets.
     if (error instanceof Deno.errors.BrokenPipe) return;
-    context.output(`Its stdin could not be written: ${messageOf(error)}`);
+    const why = messageOf(error);
+    context.output(`Its stdin could not be written: ${why}`, "notice");
   }
 }
 

@@ -30,6 +30,7 @@ import { addHealthRoutes } from "./health_routes.ts";
 import { Problem, secured } from "./responses.ts";
 import { createApi, type Service } from "./routing.ts";
 import { addPauseRoutes } from "./pause_routes.ts";
+import { addLogRoutes } from "./log_routes.ts";
 import { addRunnerRoutes } from "./runner_routes.ts";
 import { addSessionRoutes } from "./session_routes.ts";
 import { addStatsRoutes } from "./stats_routes.ts";
@@ -92,6 +93,7 @@ export function createApp(service: Service, options: AppOptions): OpenAPIHono {
   addActionRoutes(api, service);
   addCreateRoutes(api, service);
   addTaskRoutes(api, service);
+  addLogRoutes(api, service, options.stop);
   addStatsRoutes(api, service);
   addRunnerRoutes(api, service);
   addPauseRoutes(api, service);

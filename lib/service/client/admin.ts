@@ -18,6 +18,8 @@ import {
   type ExportOptions,
   type IdList,
   inSets,
+  type LogPage,
+  type LogsOptions,
   type NewTasks,
   type NoteResult,
   type Overview,
@@ -51,6 +53,7 @@ import {
   notedSchema,
   retriedSchema,
 } from "../api/action_schemas.ts";
+import { logPageSchema, MAX_PAGE_LINES } from "../api/log_schemas.ts";
 import {
   drainedSchema,
   MAX_SET_RUNNERS,
@@ -74,6 +77,7 @@ import {
 } from "../api/task_schemas.ts";
 import { pausesSchema, resumedSchema } from "../api/pause_schemas.ts";
 import { pauseFromJson } from "../pause_json.ts";
+import { logPageFromJson } from "../log_json.ts";
 import { runnerFromJson } from "../runner_json.ts";
 import { Api, type ApiOptions, Refusal } from "./api.ts";
 import { createTasks } from "./create.ts";
@@ -168,6 +172,25 @@ class ServiceAdmin implements Admin, Disposable {
     const path = `api/v1/tasks/${encodeURIComponent(taskId)}/events`;
     const found = await unlessMissing(this.#api.json(path, eventsSchema));
     return found?.events.map(eventFromJson) ?? [];
+  }
+
+  async logs(
+    { taskId, limit, attempt, after }: LogsOptions,
+  ): Promise<LogPage> {
+    const path = `api/v1/tasks/${encodeURIComponent(taskId)}/logs`;
+    const query = { attempt, after, limit: Math.min(limit, MAX_PAGE_LINES) };
+    const page = await unlessMissing(
+      this.#api.json(path, logPageSchema, { query }),
+    );
+    return page ? logPageFromJson(page) : {
+      attempt: attempt ?? null,
+      attempts: [],
+      entries: [],
+      next: undefined,
+      hasMore: false,
+      isOver: true,
+      hasEnded: true,
+    };
   }
 
   cancellable(filter: TaskFilter): Promise<ChosenTask[]> {

@@ -15,6 +15,9 @@ import tableStyle from "./page/table.css" with { type: "text" };
 import plotsStyle from "./page/plots.css" with { type: "text" };
 import dialogsStyle from "./page/dialogs.css" with { type: "text" };
 import emptyStyle from "./page/empty.css" with { type: "text" };
+import logStyle from "./page/log.css" with { type: "text" };
+import pausesStyle from "./page/pauses.css" with { type: "text" };
+import usageStyle from "./page/usage.css" with { type: "text" };
 import panelStyle from "./page/panel.css" with { type: "text" };
 import api from "./page/api.js" with { type: "text" };
 import create from "./page/create.js" with { type: "text" };
@@ -24,12 +27,16 @@ import filters from "./page/filters.js" with { type: "text" };
 import format from "./page/format.js" with { type: "text" };
 import keyboard from "./page/keyboard.js" with { type: "text" };
 import live from "./page/live.js" with { type: "text" };
+import log from "./page/log.js" with { type: "text" };
+import logLines from "./page/log_lines.js" with { type: "text" };
 import login from "./page/login.js" with { type: "text" };
 import main from "./page/main.js" with { type: "text" };
 import notice from "./page/notice.js" with { type: "text" };
 import overview from "./page/overview.js" with { type: "text" };
 import panel from "./page/panel.js" with { type: "text" };
+import pauses from "./page/pauses.js" with { type: "text" };
 import plots from "./page/plots.js" with { type: "text" };
+import providers from "./page/providers.js" with { type: "text" };
 import rows from "./page/rows.js" with { type: "text" };
 import runners from "./page/runners.js" with { type: "text" };
 import states from "./page/states.js" with { type: "text" };
@@ -37,6 +44,7 @@ import table from "./page/table.js" with { type: "text" };
 import taskList from "./page/task_list.js" with { type: "text" };
 import theme from "./page/theme.js" with { type: "text" };
 import timeline from "./page/timeline.js" with { type: "text" };
+import usage from "./page/usage.js" with { type: "text" };
 
 /** A file as it is sent. */
 export interface Asset {
@@ -64,8 +72,11 @@ export const page: Asset = asset(index, "html");
 const STYLES = {
   base: baseStyle,
   layout: layoutStyle,
+  log: logStyle,
   panel: panelStyle,
   empty: emptyStyle,
+  pauses: pausesStyle,
+  usage: usageStyle,
   dialogs: dialogsStyle,
   plots: plotsStyle,
   table: tableStyle,
@@ -81,12 +92,16 @@ const SCRIPTS = {
   format,
   keyboard,
   live,
+  log,
+  log_lines: logLines,
   login,
   main,
   notice,
   overview,
   panel,
+  pauses,
   plots,
+  providers,
   rows,
   runners,
   states,
@@ -94,6 +109,7 @@ const SCRIPTS = {
   task_list: taskList,
   theme,
   timeline,
+  usage,
   uplot: uplotScript,
 };
 

@@ -16,6 +16,8 @@ import {
   type ExportOptions,
   type IdList,
   inSets,
+  type LogPage,
+  type LogsOptions,
   type NewTasks,
   type NoteResult,
   type Overview,
@@ -52,6 +54,7 @@ import {
 import { awaitsAttempt, NEVER_RETRIED, retryTasks } from "./retry.ts";
 import { HISTORY_COLUMNS } from "./rows.ts";
 import { pauseProvider, readPauseInfos, resumeProvider } from "./pauses.ts";
+import { readLogs } from "./run_logs.ts";
 import { drainRunners, readRunners } from "./runners.ts";
 import { readStats } from "./stats.ts";
 
@@ -112,6 +115,10 @@ export class DuckDbAdmin implements Admin {
         [taskId],
       )
     );
+  }
+
+  logs(options: LogsOptions): Promise<LogPage> {
+    return this.#transaction((connection) => readLogs(connection, options));
   }
 
   cancellable(filter: TaskFilter): Promise<ChosenTask[]> {

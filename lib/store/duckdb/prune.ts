@@ -9,6 +9,7 @@ import type { PruneCount, Pruned } from "../contract.ts";
 import type { Connection } from "./connection.ts";
 import type { Database } from "./database.ts";
 import { deliveredCondition, pruneOutbox } from "./outbox.ts";
+import { deleteOldLogs } from "./run_logs.ts";
 
 /** Nothing that has not ended, however old. */
 const IS_OLD = `status IN ('completed', 'failed')
@@ -69,10 +70,12 @@ async function deleteOld(
     `SELECT to_json(list(DISTINCT table_name)) FROM duckdb_constraints()
      WHERE constraint_type = 'FOREIGN KEY' AND referenced_table = 'agent_tasks'`,
   );
-  await connection.run(
-    `DELETE FROM agent_task_events WHERE task_id IN (${prunable})`,
-    values,
-  );
+  for (const table of ["agent_task_logs", "agent_task_events"]) {
+    await connection.run(
+      `DELETE FROM ${table} WHERE task_id IN (${prunable})`,
+      values,
+    );
+  }
   try {
     await connection.run(
       `DELETE FROM agent_tasks WHERE id IN (${prunable})`,
@@ -109,13 +112,14 @@ function measure(database: Database): Promise<Measured | null> {
 }
 
 /**
- * Deletes the history up to a time, of tasks that had ended by then, in the
- * transaction that is open on the connection. Returns how many events.
+ * Deletes the history up to a time, of tasks that had ended by then, and their logs,
+ * in the transaction that is open on the connection. Returns how many events.
  */
 export async function deleteOldEvents(
   connection: Connection,
   before: Date,
 ): Promise<number> {
+  await deleteOldLogs(connection, before);
   const isDelivered = await pruneOutbox(connection, before);
   const isOld = "occurred_at < $1::TIMESTAMPTZ";
   const values = [before.toISOString()];

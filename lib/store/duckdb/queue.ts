@@ -20,6 +20,7 @@ import type {
   PreviewOptions,
   Queue,
   Recorded,
+  RunLogWrite,
   UsageSum,
 } from "../contract.ts";
 import { endOf } from "../decisions.ts";
@@ -38,6 +39,7 @@ import { Frontier } from "./places.ts";
 import { handOver, noteLimits, pauseProvider } from "./pauses.ts";
 import { previewClaim } from "./preview.ts";
 import { HELD_ROW, heldOf, type HeldRow, isFree } from "./rows.ts";
+import { writeLogs } from "./run_logs.ts";
 import { forgetRunner, notePresence, readPresence } from "./runners.ts";
 import { readUsage } from "./stats.ts";
 import { Values } from "./values.ts";
@@ -308,6 +310,17 @@ export class DuckDbQueue implements Queue {
   leave(name: string, options?: TransactionOptions): Promise<void> {
     return this.#transaction(
       (connection) => forgetRunner(connection, name),
+      options,
+    );
+  }
+
+  async writeLogs(
+    logs: RunLogWrite,
+    options?: TransactionOptions,
+  ): Promise<void> {
+    if (logs.pieces.length === 0 && logs.cuts.length === 0) return;
+    await this.#transaction(
+      (connection, at) => writeLogs(connection, logs, at),
       options,
     );
   }

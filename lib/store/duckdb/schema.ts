@@ -92,12 +92,27 @@ const PAUSES_TABLE = `
     tries INTEGER NOT NULL
   )`;
 
+/** What runs print, many lines a row. See `run_logs.ts`. */
+const LOGS_TABLE = `
+  CREATE TABLE IF NOT EXISTS agent_task_logs (
+    id BIGINT NOT NULL DEFAULT nextval('agent_task_log_ids'),
+    task_id UUID NOT NULL,
+    attempt INTEGER NOT NULL,
+    lease_id UUID NOT NULL,
+    first_line BIGINT NOT NULL,
+    line_count INTEGER NOT NULL,
+    began_at TIMESTAMPTZ NOT NULL,
+    text TEXT NOT NULL
+  )`;
+
 const OTHERS = [
   "CREATE SEQUENCE IF NOT EXISTS agent_task_event_ids",
+  "CREATE SEQUENCE IF NOT EXISTS agent_task_log_ids",
   EVENTS_TABLE,
   USE_TABLE,
   RUNNERS_TABLE,
   PAUSES_TABLE,
+  LOGS_TABLE,
 ];
 
 /**
@@ -117,6 +132,7 @@ const PROBES = [
   "SELECT last_used_at, rescues_from FROM agent_runner_file LIMIT 0",
   "SELECT name FROM agent_runners LIMIT 0",
   "SELECT provider FROM agent_pauses LIMIT 0",
+  "SELECT task_id FROM agent_task_logs LIMIT 0",
 ];
 
 async function isComplete(connection: Connection): Promise<boolean> {
@@ -153,7 +169,8 @@ export async function ensureSchema(
     ADDED_EVENT_COLUMNS.every((name) =>
       columns.has(`agent_task_events.${name}`)
     ) && columns.has("agent_runner_file.rescues_from") &&
-    columns.has("agent_runners.name") && columns.has("agent_pauses.provider");
+    columns.has("agent_runners.name") && columns.has("agent_pauses.provider") &&
+    columns.has("agent_task_logs.task_id");
   return hasOthers && missing.length === 0 ? "complete" : "outdated";
 }
 
@@ -210,7 +227,8 @@ async function readColumns(connection: Connection): Promise<Columns> {
        WHERE database_name = current_database()
          AND schema_name = current_schema()
          AND table_name IN ('agent_tasks', 'agent_task_events',
-           'agent_runner_file', 'agent_runners', 'agent_pauses')`,
+           'agent_runner_file', 'agent_runners', 'agent_pauses',
+           'agent_task_logs')`,
     ) ?? [],
   );
   const has = (name: string) => columns.has(`agent_tasks.${name}`);

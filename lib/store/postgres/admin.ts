@@ -16,6 +16,8 @@ import {
   type ExportOptions,
   type IdList,
   inSets,
+  type LogPage,
+  type LogsOptions,
   type NewTasks,
   type NoteResult,
   type Overview,
@@ -51,6 +53,7 @@ import {
 import { awaitsAttempt, NEVER_RETRIED, retryTasks } from "./retry.ts";
 import { EVENT, eventOf, type EventRow } from "./rows.ts";
 import { pauseProvider, readPauseInfos, resumeProvider } from "./pauses.ts";
+import { readLogs } from "./run_logs.ts";
 import { drainRunners, readRunners } from "./runners.ts";
 import { readStats } from "./stats.ts";
 
@@ -113,6 +116,10 @@ export class PostgresAdmin implements Admin {
       )
     );
     return rows.map(eventOf);
+  }
+
+  logs(options: LogsOptions): Promise<LogPage> {
+    return this.#read((connection) => readLogs(connection, options));
   }
 
   cancellable(filter: TaskFilter): Promise<ChosenTask[]> {

@@ -9,6 +9,7 @@ import type { PruneCount, Pruned } from "../contract.ts";
 import type { Connection } from "./connection.ts";
 import { type Database, LONG_MS } from "./database.ts";
 import { codeOf } from "./explain.ts";
+import { deleteOldLogs, LOG_SET_SIZE } from "./run_logs.ts";
 
 /** Nothing that has not ended, however old. */
 const IS_OLD = `status IN ('completed', 'failed')
@@ -76,6 +77,10 @@ async function deleteOld(
     `SELECT count(*) AS old FROM agent_tasks WHERE ${IS_OLD}`,
     [before],
   );
+  await connection.run(
+    `DELETE FROM agent_task_logs WHERE task_id IN (${PRUNABLE})`,
+    [before],
+  );
   const events = await connection.run(
     `DELETE FROM agent_task_events WHERE task_id IN (${PRUNABLE})`,
     [before],
@@ -107,8 +112,8 @@ export interface HistoryOptions {
 }
 
 /**
- * Deletes the history of tasks that ended longer ago than this, set by set, and
- * none where somebody else does it. Forgets receivers that no runner has served
+ * Deletes the history and the logs of tasks that ended longer ago than this, set by
+ * set, and none where somebody else does it. Forgets receivers that no runner has served
  * since then, and what was given up before. Returns how many events.
  */
 export async function pruneHistory(
@@ -129,6 +134,7 @@ export async function pruneHistory(
     }, { signal, wakes: "nobody", timeoutMs: LONG_MS });
   await inTurn(forgetReceivers);
   while (await inTurn(deleteOldDeliveries) === SET_SIZE);
+  while (await inTurn(deleteOldLogs) === LOG_SET_SIZE && !signal?.aborted);
   const last = await inTurn(lastOld);
   if (!last) return 0;
   let total = 0;

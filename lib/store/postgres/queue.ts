@@ -21,6 +21,7 @@ import type {
   PreviewOptions,
   Queue,
   Recorded,
+  RunLogWrite,
   UsageSum,
 } from "../contract.ts";
 import { endOf } from "../decisions.ts";
@@ -38,6 +39,7 @@ import type { Database } from "./database.ts";
 import { handOver, noteLimits, pauseProvider } from "./pauses.ts";
 import { previewClaim } from "./preview.ts";
 import { HELD, heldOf, type HeldRow, isOneOf, jsonOf, uuids } from "./rows.ts";
+import { writeLogs } from "./run_logs.ts";
 import { forgetRunner, notePresence } from "./runners.ts";
 import { readUsage } from "./stats.ts";
 import { changing, NO_LEASE, writeTransitions } from "./write.ts";
@@ -340,6 +342,18 @@ export class PostgresQueue implements Queue {
     return this.#database.transaction(
       (connection) => forgetRunner(connection, name),
       { ...PRESENCE, ...options },
+    );
+  }
+
+  /** Not first: those who read it can wait, and what runs depend on can't. */
+  async writeLogs(
+    logs: RunLogWrite,
+    { signal }: { readonly signal?: AbortSignal } = {},
+  ): Promise<void> {
+    if (logs.pieces.length === 0 && logs.cuts.length === 0) return;
+    await this.#database.transaction(
+      (connection, at) => writeLogs(connection, logs, at),
+      { signal },
     );
   }
 

@@ -179,6 +179,23 @@ const PAUSES = `
     tries integer NOT NULL,
     PRIMARY KEY (provider, kind))`;
 
+/** What runs print, many lines a row. See `run_logs.ts`. */
+const LOGS = [
+  `CREATE TABLE agent_task_logs (
+     id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+     task_id uuid NOT NULL,
+     attempt integer NOT NULL,
+     lease_id uuid NOT NULL,
+     first_line bigint NOT NULL,
+     line_count integer NOT NULL,
+     began_at timestamptz NOT NULL,
+     text text NOT NULL)`,
+  `CREATE INDEX agent_task_logs_task
+     ON agent_task_logs (task_id, attempt, id)`,
+  `CREATE INDEX agent_task_logs_time ON agent_task_logs
+     USING brin (began_at) WITH (pages_per_range = 32)`,
+];
+
 /** What a trace, which may be any text, can be refused for. */
 const UNREADABLE = "data_exception OR statement_too_complex";
 
@@ -265,7 +282,7 @@ const STEPS: readonly (readonly string[])[] = [
     RUNNERS,
     VIEW,
   ],
-  [...USAGE, PAUSES],
+  [...USAGE, PAUSES, ...LOGS],
 ];
 
 /** The version that this program works with. */

@@ -620,6 +620,13 @@ const SECRET = 's3cret-Value"+1';
 const PEM =
   "-----BEGIN KEY-----\r\nabcdefgh12345678\nijklmnop\n-----END KEY-----\n";
 
+Deno.test("command tells the lines of stdout from those of stderr", async () => {
+  await using run = new CommandRun({ shell: "echo one; echo two >&2" });
+  await run.outcome;
+  const said = run.lines.map((line, index) => [line, run.kinds[index]]).sort();
+  assertEquals(said, [["one", "stdout"], ["two", "stderr"]]);
+});
+
 Deno.test("command shows no secret, in whatever way it is printed", async () => {
   await using run = new CommandRun({
     shell: [

@@ -12,6 +12,7 @@ import type {
 } from "../../../lib/processors/processor.ts";
 import { createCommandProcessor } from "../../../lib/processors/command/command.ts";
 import { commandConfig } from "../../../lib/processors/command/config.ts";
+import type { OutputKind } from "../../../lib/task/run_log.ts";
 import type { AgentTask, Outcome } from "../../../lib/task/task.ts";
 import { sampleTask } from "../../support/sample_task.ts";
 
@@ -33,6 +34,8 @@ export class CommandRun implements AsyncDisposable {
   readonly processor: Processor;
   readonly outcome: Promise<Outcome>;
   readonly lines: string[] = [];
+  /** What each of them is. */
+  readonly kinds: OutputKind[] = [];
   readonly notes: [message: string, fraction: number | undefined][] = [];
   readonly stop = new AbortController();
   readonly #waiting = new Map<string, () => void>();
@@ -65,8 +68,9 @@ export class CommandRun implements AsyncDisposable {
       answers: [],
       progress: (message, fraction) => this.notes.push([message, fraction]),
       note: () => {},
-      output: (line) => {
+      output: (line, kind = "stdout") => {
         this.lines.push(line);
+        this.kinds.push(kind);
         this.#waiting.get(line)?.();
       },
       ...context,

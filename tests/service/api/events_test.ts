@@ -1,56 +1,20 @@
 import { assert, assertEquals } from "@std/assert";
 import { complete } from "../../../lib/task/transitions.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
-import { until, within } from "../../support/until.ts";
+import { until } from "../../support/until.ts";
 import { TestService } from "../service.ts";
+import { type Message, StreamClient } from "../stream_client.ts";
 
 const EVENTS = "/api/v1/events";
 
-interface Message {
-  readonly retry?: string;
-  readonly event?: string;
-  readonly id?: string;
-  // deno-lint-ignore no-explicit-any -- what JSON gives; the test looks at it
-  readonly data?: any;
-  /** A line that is for nobody but proxies. */
-  readonly comment?: string;
-}
-
-/** A client of the stream. */
-class Client implements AsyncDisposable {
-  readonly response: Response;
-  readonly #reader: ReadableStreamDefaultReader<string>;
-  #text = "";
-
-  private constructor(response: Response) {
-    this.response = response;
-    this.#reader = response.body!.pipeThrough(new TextDecoderStream())
-      .getReader();
-  }
-
+/** A client of the stream of events. */
+class Client extends StreamClient {
   static async open(
     test: TestService,
     query = "",
     headers: Record<string, string> = {},
   ): Promise<Client> {
     return new Client(await fetch(test.url + EVENTS + query, { headers }));
-  }
-
-  /** The next message; undefined where the stream has ended. */
-  async next(): Promise<Message | undefined> {
-    while (!this.#text.includes("\n\n")) {
-      const { done, value } = await within("a message", this.#reader.read());
-      if (done) return undefined;
-      this.#text += value;
-    }
-    const end = this.#text.indexOf("\n\n");
-    const lines = this.#text.slice(0, end).split("\n");
-    this.#text = this.#text.slice(end + 2);
-    return Object.fromEntries(lines.map((line) => {
-      const [, name, value = ""] = /^(\w*): ?(.*)$/.exec(line) ?? [];
-      if (name === "data") return [name, JSON.parse(value)];
-      return [name || "comment", value];
-    }));
   }
 
   /** The next messages; fails where one is no event of a task. */
@@ -65,10 +29,6 @@ class Client implements AsyncDisposable {
       events.push(message?.data);
     }
     return events;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#reader.cancel().catch(() => {});
   }
 }
 

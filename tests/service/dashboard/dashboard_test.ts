@@ -1,122 +1,37 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import axe from "npm:axe-core@4.14.1";
-import type { Page } from "npm:puppeteer-core@25.16.0";
 import { systemClock } from "../../../lib/base/clock.ts";
 import { createLog } from "../../../lib/base/log.ts";
 import { startService } from "../../../lib/service/service.ts";
-import type { NewTask } from "../../../lib/task/task.ts";
-import { askInput, fail } from "../../../lib/task/transitions.ts";
+import type { Lease, NewTask } from "../../../lib/task/task.ts";
+import {
+  type OutputKind,
+  timedLine,
+  untimedLine,
+} from "../../../lib/task/run_log.ts";
+import {
+  askInput,
+  complete,
+  fail,
+  retryLater,
+} from "../../../lib/task/transitions.ts";
 import { Chromium, chromiumPath } from "../../../tools/browser.ts";
 import { Folder } from "../../cli/cli.ts";
 import { LIMIT_MS } from "../../support/until.ts";
 import { SERVED, TestService } from "../service.ts";
+import {
+  browserTest,
+  type Field,
+  HOSTILE,
+  shows,
+  textOf,
+  titles,
+  violations,
+} from "./visit.ts";
 
 // What only browsers have; the types of them all would be other tests' too.
-// deno-lint-ignore no-explicit-any
-type Field = any;
 declare const document: Field;
 declare function scrollTo(x: number, y: number): void;
 declare function getComputedStyle(element: unknown): { colorScheme: string };
-
-const chromium = chromiumPath();
-if (!chromium) {
-  console.warn(
-    "dashboard_test.ts is skipped: there is no Chromium. " +
-      "Run: apt-get install chromium",
-  );
-}
-
-/** What a page must not do is noted in `faults`. */
-interface Visit {
-  readonly page: Page;
-  readonly service: TestService;
-  readonly faults: string[];
-}
-
-interface VisitOptions {
-  readonly token?: string;
-  readonly readOnlyToken?: string;
-  readonly tasks?: readonly Partial<NewTask>[];
-  readonly path?: string;
-  readonly scheme?: "light" | "dark";
-  readonly width?: number;
-  /** Called before the page is opened. */
-  readonly prepare?: (service: TestService) => Promise<void>;
-}
-
-/** Defines a test that has the page open in a browser of its own. */
-function browserTest(
-  name: string,
-  options: VisitOptions,
-  act: (visit: Visit) => Promise<void>,
-): void {
-  Deno.test({
-    name: `dashboard ${name}`,
-    ignore: chromium === undefined,
-    async fn() {
-      await using service = await TestService.start(options);
-      await service.add(options.tasks ?? []);
-      await options.prepare?.(service);
-      await using started = await Chromium.start(chromium!);
-      const page = await started.browser.newPage();
-      page.setDefaultTimeout(LIMIT_MS);
-      const faults: string[] = [];
-      page.on("console", (message) => {
-        if (["error", "warn"].includes(message.type())) {
-          faults.push(message.text());
-        }
-      });
-      page.on("pageerror", (error) => faults.push(String(error)));
-      page.on("request", (request) => {
-        const url = request.url();
-        const isOwn = url.startsWith(`${service.url}/`);
-        if (!isOwn && !url.startsWith("data:")) faults.push(url);
-      });
-      await page.setViewport({ width: options.width ?? 1280, height: 800 });
-      await page.emulateMediaFeatures([
-        { name: "prefers-color-scheme", value: options.scheme ?? "light" },
-        { name: "prefers-reduced-motion", value: "reduce" },
-      ]);
-      await page.goto(service.url + (options.path ?? "/"));
-      await act({ page, service, faults });
-      assertEquals(faults, []);
-    },
-  });
-}
-
-/** Waits for as many rows and returns their first lines. */
-async function titles(page: Page, count: number): Promise<string[]> {
-  await page.waitForFunction(
-    (count) =>
-      document.querySelector("#tasks")?.getAttribute("aria-busy") === "false" &&
-      document.querySelectorAll("#rows .row").length === count,
-    {},
-    count,
-  );
-  return await page.$$eval(
-    "#rows .row-link",
-    (links) => links.map((it) => it.textContent ?? ""),
-  );
-}
-
-function textOf(page: Page, selector: string): Promise<string> {
-  return page.$eval(selector, (it) => it.textContent ?? "");
-}
-
-/** Waits until an element has such a text. */
-async function shows(page: Page, selector: string, text: string) {
-  await page.waitForFunction(
-    (selector, text) =>
-      [...document.querySelectorAll(selector)].some((it: Field) =>
-        it.textContent?.includes(text) && it.checkVisibility()
-      ),
-    {},
-    selector,
-    text,
-  );
-}
-
-const HOSTILE = '<img src=x onerror="document.title=1"><script>x()</script>';
 
 const THREE: readonly Partial<NewTask>[] = [
   { instruction: "Write the release notes", targetRef: "octo/app#12" },
@@ -228,6 +143,29 @@ browserTest("shows a question and sends the answer", {
   assertEquals(tasks[0].state, "running");
 });
 
+browserTest("goes to the question though its task is read anew meanwhile", {
+  tasks: THREE.slice(0, 1),
+  prepare: ask,
+}, async ({ page, service }) => {
+  await titles(page, 1);
+  await shows(page, "#status", "Live");
+  const { id } = (await service.ok("/api/v1/tasks")).tasks[0];
+  // What is read before the stream begins anew is not answered.
+  let isAnew = false;
+  await page.setRequestInterception(true);
+  page.on("request", (request) => {
+    if (request.url().includes("/api/v1/events?")) isAnew = true;
+    const isTask = request.url().endsWith(`/api/v1/tasks/${id}`);
+    if (!isTask || isAnew) {
+      request.continue();
+      return;
+    }
+    page.evaluate(() => document.dispatchEvent(new Event("visibilitychange")));
+  });
+  await page.click("#rows .row-link");
+  await page.waitForFunction(() => document.activeElement?.id === "answer");
+});
+
 browserTest("shows at once what another process creates", {
   tasks: THREE.slice(0, 1),
 }, async ({ page, service }) => {
@@ -302,6 +240,103 @@ async function attend({ store }: TestService, name: string) {
     upMs: 0,
   });
 }
+
+/** Lines of a run, as its runner writes them. */
+async function print(
+  { store }: TestService,
+  lease: Lease,
+  { firstLine = 0, lines }: {
+    readonly firstLine?: number;
+    readonly lines: readonly (readonly [OutputKind, string])[];
+  },
+): Promise<void> {
+  const text = lines.map(([kind, text]) =>
+    timedLine(untimedLine(kind, text), 0)
+  )
+    .join("\n");
+  const lineCount = lines.length;
+  const piece = { lease, firstLine, lineCount, agoMs: 0, text };
+  await store.queue.writeLogs({ pieces: [piece], cuts: [] });
+}
+
+browserTest("shows the log of a run as it grows, and of each attempt", {
+  tasks: THREE.slice(0, 1),
+}, async ({ page, service }) => {
+  const [run] = await service.claim();
+  assert(run);
+  await titles(page, 1);
+  await page.click("#rows .row-link");
+  await page.waitForSelector("#panel:not(.is-loading)");
+  assertEquals(await page.$eval("#log-box", (it: Field) => it.hidden), true);
+  await print(service, run.lease, {
+    lines: [["text", HOSTILE], ["tool", "Edit src/main.ts"], ["stderr", "no"]],
+  });
+  await shows(page, "#log .is-tool", "Edit src/main.ts");
+  await shows(page, "#log .is-text", HOSTILE);
+  assertEquals(await page.$$("#log img, #log script"), []);
+  await print(service, run.lease, {
+    firstLine: 12,
+    lines: [["notice", "later"]],
+  });
+  await shows(page, "#log .log-note", "… 9 lines left out …");
+  await shows(page, "#log .is-notice", "later");
+  await service.store.queue.record([
+    retryLater(run, { error: "no", delayMs: 0 }),
+  ]);
+  const [again] = await service.claim();
+  assert(again);
+  await print(service, again.lease, { lines: [["text", "second"]] });
+  await shows(page, "#log .log-note", "Attempt 2");
+  await shows(page, "#log .is-text", "second");
+  await page.select("#log-attempt", "1");
+  await page.waitForFunction(() =>
+    !document.querySelector("#log").textContent.includes("second")
+  );
+  await shows(page, "#log .is-notice", "later");
+  await service.store.queue.record([complete(again)]);
+  await page.select("#log-attempt", "2");
+  await shows(page, "#log .is-text", "second");
+});
+
+browserTest(
+  "follows the end of a log unless one reads what is older, and shows so many lines",
+  {
+    tasks: THREE.slice(0, 1),
+  },
+  async ({ page, service }) => {
+    const [run] = await service.claim();
+    assert(run);
+    let firstLine = 0;
+    const say = async (count: number) => {
+      const lines = Array.from(
+        { length: count },
+        (_, index) => ["stdout", `line ${firstLine + index}`] as const,
+      );
+      await print(service, run.lease, { firstLine, lines });
+      firstLine += count;
+    };
+    const restOf = () =>
+      page.$eval(
+        "#log",
+        (it: Field) => it.scrollHeight - it.scrollTop - it.clientHeight,
+      );
+    await titles(page, 1);
+    await page.click("#rows .row-link");
+    await say(200);
+    await shows(page, "#log p", "line 199");
+    assertEquals(Math.round(await restOf()), 0);
+    await page.$eval("#log", (it: Field) => it.scrollTop = 100);
+    await say(1);
+    await shows(page, "#log p", "line 200");
+    assertEquals(await page.$eval("#log", (it: Field) => it.scrollTop), 100);
+    await page.$eval("#log", (it: Field) => it.scrollTop = it.scrollHeight);
+    for (let n = 0; n < 4; n++) await say(1_000);
+    await shows(page, "#log p", "line 4200");
+    await shows(page, "#log .log-left-out", "1,201 earlier lines");
+    assertEquals((await page.$$("#log p")).length, 3_001);
+    assertEquals(Math.round(await restOf()), 0);
+  },
+);
 
 browserTest("lists the runners, and drains one once that was confirmed", {
   tasks: THREE,
@@ -430,14 +465,14 @@ const MANY = 100_000;
 
 Deno.test({
   name: "dashboard has 100,000 tasks on the screen, and scrolls",
-  ignore: chromium === undefined,
+  ignore: chromiumPath() === undefined,
   async fn() {
     await using service = await TestService.start();
     const tasks = Array.from({ length: MANY }, (_, index) => ({
       instruction: `Task ${index}`,
     }));
     await service.add(tasks);
-    await using started = await Chromium.start(chromium!);
+    await using started = await Chromium.start(chromiumPath()!);
     const page = await started.browser.newPage();
     page.setDefaultTimeout(LIMIT_MS);
     await page.setViewport({ width: 1280, height: 800 });
@@ -462,18 +497,6 @@ Deno.test({
     assertEquals(await titles(page, 1), ["Task 77777"]);
   },
 });
-
-async function violations(page: Page): Promise<string[]> {
-  await page.evaluate(axe.source);
-  const { violations } = await page.evaluate(async () => {
-    // deno-lint-ignore no-explicit-any -- what the source above made
-    const { axe } = globalThis as any;
-    return await axe.run() as axe.AxeResults;
-  });
-  return violations.filter(({ impact }) =>
-    impact === "serious" || impact === "critical"
-  ).map(({ id, nodes }) => `${id}: ${nodes.map((it) => it.html).join("\n")}`);
-}
 
 for (const scheme of ["light", "dark"] as const) {
   browserTest(`has no serious barrier when it is ${scheme}`, {

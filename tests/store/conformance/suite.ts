@@ -9,6 +9,7 @@ import { testActions } from "./admin_actions.ts";
 import { testCreate } from "./admin_create.ts";
 import { testExport } from "./admin_export.ts";
 import { testFigures } from "./admin_figures.ts";
+import { testLogs } from "./admin_logs.ts";
 import { testPrune } from "./admin_prune.ts";
 import { testReads } from "./admin_reads.ts";
 import { testRetry } from "./admin_retry.ts";
@@ -50,6 +51,7 @@ const SUITES = {
     testExport,
     testPrune,
     testRunners,
+    testLogs,
   ],
   events: [testEvents, testChanges],
   outbox: [testOutbox],

@@ -136,6 +136,10 @@ Deno.test("openDuckDbStore() adds what is missing to an earlier version's databa
     ].map((name) => `agent_runners.${name}`),
     "agent_task_events.printed",
     "agent_task_events.usage",
+    ...[
+      ...["id", "task_id", "attempt", "lease_id", "first_line", "line_count"],
+      ...["began_at", "text"],
+    ].map((name) => `agent_task_logs.${name}`),
     "agent_tasks.questions",
     "agent_tasks.rescues",
   ]);

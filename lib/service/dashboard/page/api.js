@@ -41,6 +41,33 @@
  * @property {number} attempt
  * @property {string | null} runner
  * @property {string | null} detail
+ * @property {Usage} [usage]
+ *
+ * @typedef {object} Usage
+ * @property {number} [input] without what came from a cache
+ * @property {number} [output]
+ * @property {number} [cached]
+ * @property {number} [costUsd]
+ * @property {string} [model]
+ *
+ * @typedef {object} UsageSum
+ * @property {string} provider
+ * @property {string | null} model
+ * @property {number} runs
+ * @property {number} input
+ * @property {number} output
+ * @property {number} cached
+ * @property {number} cost_usd
+ *
+ * @typedef {object} LogEntry
+ * @property {string} at
+ * @property {string} kind
+ * @property {string} text
+ *
+ * @typedef {object} LogPage
+ * @property {number | null} attempt
+ * @property {number[]} attempts
+ * @property {LogEntry[]} entries
  *
  * @typedef {{ p50: number, p95: number } | null} Percentiles
  *
@@ -65,6 +92,15 @@
  * @property {number} in_flight
  * @property {number} bucket_seconds
  * @property {Bucket[]} buckets
+ * @property {UsageSum[]} usage
+ *
+ * @typedef {object} Pause
+ * @property {string} provider
+ * @property {"person" | "limit" | "budget"} kind
+ * @property {string} reason
+ * @property {string} since
+ * @property {string | null} until
+ * @property {number} waiting
  *
  * @typedef {object} Runner
  * @property {string} name
@@ -218,6 +254,27 @@ export function drainRunner(name) {
   return request(`${BASE}/runners/drain`, { body: { names: [name] } });
 }
 
+/** @returns {Promise<{ pauses: Pause[] }>} */
+export function getPauses() {
+  return request(`${BASE}/pauses`);
+}
+
+/**
+ * @param {{ provider: string, reason: string, seconds: number | null }} pause
+ * @returns {Promise<{ pauses: Pause[] }>}
+ */
+export function pauseProvider(pause) {
+  return request(`${BASE}/pauses`, { body: pause });
+}
+
+/**
+ * @param {string} provider
+ * @returns {Promise<{ ended: number }>}
+ */
+export function resumeProvider(provider) {
+  return request(`${BASE}/pauses/resume`, { body: { provider } });
+}
+
 /** @returns {Promise<Session>} */
 export function getSession() {
   return request(`${BASE}/session`);
@@ -248,6 +305,19 @@ export function canRetry() {
     },
   );
   return retryKnown;
+}
+
+/**
+ * Where the log of a task comes from, as it grows.
+ *
+ * @param {string} id
+ * @param {{ attempt?: number, after?: string }} place
+ */
+export function logStreamPath(id, { attempt, after }) {
+  const query = new URLSearchParams();
+  if (attempt !== undefined) query.set("attempt", String(attempt));
+  if (after !== undefined) query.set("after", after);
+  return `${BASE}/tasks/${encodeURIComponent(id)}/logs/stream?${query}`;
 }
 
 /** Where events come from. */

@@ -11,16 +11,20 @@ import { letIn, setUpSignOut } from "./login.js";
 import { notifyFailure } from "./notice.js";
 import { Overview } from "./overview.js";
 import { Panel } from "./panel.js";
+import { pauses, setUpPauses } from "./pauses.js";
 import { Plots, WINDOWS } from "./plots.js";
+import { offerProviders, setUpProviders } from "./providers.js";
 import { openRunners, setUpRunners } from "./runners.js";
 import { Table } from "./table.js";
 import { TaskList } from "./task_list.js";
+import { showAgents } from "./usage.js";
 
 /** How often at most the page asks for news of a busy service. */
 const LIST_MS = 700;
 const STATS_MS = 1_500;
 /** Time goes by though nothing happens, and a stream can be refused. */
 const IDLE_MS = 15_000;
+const PAUSES_MS = 30_000;
 
 const list = new TaskList();
 const table = new Table(list);
@@ -32,6 +36,7 @@ const live = new Live();
 
 const refreshList = throttled(() => list.refresh(), LIST_MS);
 const refreshStats = throttled(readStats, STATS_MS);
+const refreshPauses = throttled(readPauses, STATS_MS);
 
 function chosenWindow() {
   const chosen = document.querySelector("input[name=window]:checked");
@@ -45,10 +50,17 @@ async function readStats() {
     if (span !== chosenWindow()) return;
     overview.show(stats, span);
     plots.show(stats);
-    filters.offer(stats.providers.map(({ provider }) => provider));
+    showAgents(stats.usage, span);
+    const providers = stats.providers.map(({ provider }) => provider);
+    filters.offer(providers);
+    offerProviders(providers);
   } catch (error) {
     failed(error);
   }
+}
+
+function readPauses() {
+  return pauses.refresh().catch(failed);
 }
 
 /** What went wrong is said once, not each time that it does. */
@@ -123,14 +135,16 @@ live.addEventListener("status", showStatus);
 live.addEventListener("reload", () => {
   refreshList();
   refreshStats();
+  readPauses();
   panel.refresh();
 });
 live.addEventListener("task", (event) => {
-  const { task_id } = /** @type {CustomEvent<{ task_id: string }>} */ (event)
-    .detail;
+  const { task_id, kind } =
+    /** @type {CustomEvent<import("./api.js").TaskEvent>} */ (event).detail;
   list.touch(task_id);
   refreshList();
   refreshStats();
+  if (kind === "limited") refreshPauses();
   if (task_id === panel.id) panel.refresh();
 });
 
@@ -140,6 +154,8 @@ setUpDialogs();
 setUpTheme();
 setUpSignOut();
 setUpRunners();
+setUpPauses(openRunners);
+setUpProviders();
 setUpCreate((id) => {
   refreshList();
   refreshStats();
@@ -174,14 +190,25 @@ async function start() {
     isStarting = false;
   }
   live.start();
-  await Promise.all([select(), readStats()]);
+  await Promise.all([select(), readStats(), readPauses()]);
   route();
 }
 
-setInterval(() => {
-  if (document.hidden || document.body.classList.contains("is-locked")) return;
+/**
+ * @param {() => void} act
+ * @param {number} ms
+ */
+function everyWhileSeen(act, ms) {
+  setInterval(() => {
+    const isLocked = document.body.classList.contains("is-locked");
+    if (!document.hidden && !isLocked) act();
+  }, ms);
+}
+
+everyWhileSeen(() => {
   refreshList();
   refreshStats();
 }, IDLE_MS);
+everyWhileSeen(readPauses, PAUSES_MS);
 
 start();

@@ -4,11 +4,14 @@
 import { act, ApiError, canRetry, getEvents, getTask } from "./api.js";
 import { byId, fill, throttled } from "./dom.js";
 import { factElements } from "./facts.js";
+import { LogView } from "./log.js";
 import { confirmed, notify, notifyFailure } from "./notice.js";
+import { pauses } from "./pauses.js";
 import { titleOf } from "./rows.js";
 import { isFinal, stateBadge } from "./states.js";
 import { listedOf, traceOf } from "./task_list.js";
 import { timelineEntries } from "./timeline.js";
+import { showTaskUsage } from "./usage.js";
 
 /** @typedef {import("./api.js").WholeTask} WholeTask */
 
@@ -23,7 +26,9 @@ export class Panel extends EventTarget {
   #id;
   /** @type {WholeTask | undefined} */
   #task;
+  #isFocusWanted = false;
   #abort = new AbortController();
+  #log = new LogView();
   /** Reads the task again, soon. */
   refresh = throttled(() => this.#read(), REFRESH_MS);
 
@@ -45,6 +50,7 @@ export class Panel extends EventTarget {
       }
     });
     matchMedia(NARROW).addEventListener("change", () => this.#cover());
+    pauses.addEventListener("change", () => this.#showWait());
   }
 
   /** The task that is shown. */
@@ -66,14 +72,19 @@ export class Panel extends EventTarget {
       this.#panel.classList.add("is-loading");
       byId("panel-body").scrollTop = 0;
     }
+    this.#isFocusWanted = takesFocus;
     this.#panel.hidden = false;
     this.#cover();
+    this.#log.open(id);
     await this.#read();
-    if (takesFocus && this.#id === id) {
-      const asks = this.#answer.checkVisibility() &&
-        !matchMedia(NARROW).matches;
-      (asks ? this.#answer : byId("panel-title")).focus();
-    }
+  }
+
+  /** What is opened may be read anew before it was shown at all. */
+  #takeFocus() {
+    if (!this.#isFocusWanted) return;
+    this.#isFocusWanted = false;
+    const asks = this.#answer.checkVisibility() && !matchMedia(NARROW).matches;
+    (asks ? this.#answer : byId("panel-title")).focus();
   }
 
   close() {
@@ -85,6 +96,7 @@ export class Panel extends EventTarget {
   hide() {
     this.#id = undefined;
     this.#abort.abort();
+    this.#log.close();
     this.#panel.hidden = true;
     this.#cover();
   }
@@ -112,6 +124,7 @@ export class Panel extends EventTarget {
       this.#show(task, isRetryable);
       fill(byId("timeline"), ...timelineEntries(events));
       this.#panel.classList.remove("is-loading");
+      this.#takeFocus();
     } catch (error) {
       if (signal.aborted) return;
       notifyFailure(error);
@@ -135,6 +148,8 @@ export class Panel extends EventTarget {
     fill(byId("panel-title"), titleOf(task));
     const whole = task.instruction?.trim() ?? "";
     showText("panel-instruction", whole === titleOf(task) ? "" : whole);
+    showTaskUsage(trace);
+    this.#showWait();
     fill(byId("facts"), ...factElements(task));
     byId("panel-cancel").hidden = isFinal(task.state);
     byId("panel-cancel", HTMLButtonElement).disabled = isStopping;
@@ -154,6 +169,10 @@ export class Panel extends EventTarget {
       ? task.trace
       : JSON.stringify(task.trace ?? {}, null, 2);
     fill(byId("trace"), text);
+  }
+
+  #showWait() {
+    showText("panel-wait", this.#task ? pauses.reasonOf(this.#task) : "");
   }
 
   /**

@@ -1,10 +1,11 @@
 // @ts-check
-/** Who runs tasks, and draining them. */
+/** Who runs tasks, and draining them; providers are beside them. */
 
 import { drainRunner, getRunners } from "./api.js";
 import { byId, el, fill, timeElement } from "./dom.js";
 import { count, plural, relative } from "./format.js";
 import { confirmed, notify, notifyFailure } from "./notice.js";
+import { pauses } from "./pauses.js";
 
 /** @typedef {import("./api.js").Runner} Runner */
 
@@ -27,7 +28,7 @@ export async function openRunners() {
 
 async function show() {
   try {
-    const { runners } = await getRunners();
+    const [{ runners }] = await Promise.all([getRunners(), pauses.refresh()]);
     const focused = document.activeElement?.id ?? "";
     fill(byId("runner-rows"), ...runners.map(row));
     if (focused.startsWith("drain-")) document.getElementById(focused)?.focus();

@@ -3,6 +3,7 @@
 
 import { el, icon, timeElement } from "./dom.js";
 import { clock, duration } from "./format.js";
+import { briefUsage } from "./usage.js";
 
 /** @typedef {import("./api.js").TaskEvent} TaskEvent */
 
@@ -51,7 +52,7 @@ export function timelineEntries(events) {
  * @param {TaskEvent | undefined} before
  */
 function entry(event, before) {
-  const { kind, occurred_at, detail, runner, attempt } = event;
+  const { kind, occurred_at, detail, runner, attempt, usage } = event;
   const [symbol, text] = Object.hasOwn(KINDS, kind)
     ? KINDS[kind] ?? ["progress", kind]
     : ["progress", kind];
@@ -85,6 +86,7 @@ function entry(event, before) {
         ),
       ),
       detail ? el("div.event-detail", null, detail) : null,
+      usage && el("div.event-detail.event-usage", null, briefUsage(usage)),
     ),
   );
 }
