@@ -1,4 +1,9 @@
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertStringIncludes,
+} from "@std/assert";
 import { denoArgs } from "./support/project.ts";
 import { readPages, withTables } from "../tools/readme.ts";
 
@@ -46,14 +51,7 @@ for (const { name, text } of pages) {
   if (commands.length === 0) continue;
   Deno.test(`${name}'s commands work, one after the other`, async (t) => {
     await using place = await Place.make();
-    const config = /^```json\n([^]*?)^```$/m.exec(text);
     for (const command of commands) {
-      if (config && command.includes("config check")) {
-        await Deno.writeTextFile(
-          `${place.folder}/agent-runner.json`,
-          config[1]!,
-        );
-      }
       await t.step(command, async () => {
         await place.run(command);
       });
@@ -63,15 +61,38 @@ for (const { name, text } of pages) {
 }
 
 async function assertNightIsOver(place: Place): Promise<void> {
-  assertStringIncludes(place.output, "Nothing wrong was found");
-  assertStringIncludes(place.output, "Shall I delete release/1.x too?");
-  assertStringIncludes(place.output, "Did: Write the release notes of v2.1");
+  for (
+    const said of [
+      /Found on PATH:\n.*claude 2\.1\.197\n/,
+      /Nothing wrong was found/,
+      /Question +Delete release\/1\.x\?/, // show
+      /I need a decision\./, // logs
+      /claude.*\$0\.03/, // stats
+    ]
+  ) assertMatch(place.output, said);
   const all = JSON.parse(
     await place.run("agent-runner list --provider claude --json"),
   );
-  const states = all.map(({ state }: { state: string }) => state);
-  assertEquals([...new Set(states)], ["completed"]);
+  const ends = all.map(({ state, trace }: {
+    readonly state: string;
+    readonly trace: { readonly output: string };
+  }) => [state, trace.output]);
+  assertEquals(ends.sort(), [
+    ["completed", "Told: Write the release notes of v2.1"],
+    ["completed", "Told: Yes, but keep release/1.x"],
+  ]);
 }
+
+Deno.test("README's configuration is one", async () => {
+  const [readme] = pages;
+  const [, config = ""] = /^```json\n([^]*?)^```$/m.exec(readme!.text) ?? [];
+  await using place = await Place.make();
+  await Deno.writeTextFile(`${place.folder}/agent-runner.json`, config);
+  assertStringIncludes(
+    await place.run("agent-runner config check"),
+    "Nothing wrong was found",
+  );
+});
 
 /** A folder to run a page's commands in, with a task that they may name. */
 class Place implements AsyncDisposable {
@@ -87,6 +108,7 @@ class Place implements AsyncDisposable {
       HANDSFREE_AGENT_TASK_COMPLETION_DELAY: "0",
       LOG_FORMAT: "text",
       DENO_INSTALL_ROOT: folder,
+      XDG_STATE_HOME: `${folder}/state`,
       PATH: `${folder}/bin:${Deno.env.get("PATH")}`,
     };
   }
@@ -185,13 +207,23 @@ class Place implements AsyncDisposable {
   }
 }
 
-/** Stands in for the CLI: asks before it deletes anything. */
+const RECORDINGS =
+  new URL("./processors/agent/recordings/claude-2.1.197", import.meta.url)
+    .pathname;
+
+/**
+ * Stands in for the CLI: prints what that printed, in the session that it is given.
+ * Asks before it deletes anything, and else says what it was told.
+ */
 const CLAUDE = `#!/bin/sh
-case "$3" in
-  *Answer:*) echo "Deleted, and kept what you wanted" ;;
-  Delete*) echo '{"agent_runner": "question", "question": "Shall I delete release/1.x too?"}' ;;
-  *) echo "Did: $3" ;;
-esac
+if [ "$1" = --version ]; then echo '2.1.197 (Claude Code)'; exit; fi
+for word; do
+  case "$word" in --session-id=*|--resume=*) id="\${word#*=}" ;; esac
+done
+case "$word" in Delete*) name=ask-text ;; *) name=success ;; esac
+told=$(printf '%s' "$word" | head -n 1)
+sed -e 's/"session_id":"[^"]*/"session_id":"'"$id"'/' \\
+  -e 's|Done: hello.txt is written.|'"Told: $told|" '${RECORDINGS}'/$name.jsonl
 `;
 
 function commandsOf(text: string): string[] {

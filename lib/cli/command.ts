@@ -59,6 +59,8 @@ export interface Command {
   readonly onlyReads?: true;
   /** It has to do with the processors of providers: runs them, or looks at them. */
   readonly usesProviders?: true;
+  /** It starts programs, whatever providers there are. */
+  readonly startsPrograms?: true;
   /** It uses the network, though no setting names an address. */
   readonly usesNetwork?: true;
   /** For scripts of our own: neither help nor docs/ name it. */

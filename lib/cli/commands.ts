@@ -14,10 +14,12 @@ import { copy } from "./copy.ts";
 import { create } from "./create.ts";
 import { doctor } from "./doctor.ts";
 import { exportTasks } from "./export.ts";
+import { init } from "./init.ts";
 import { list } from "./list.ts";
 import { logs } from "./logs.ts";
 import { migrate } from "./migrate.ts";
 import { note } from "./note.ts";
+import { openTask } from "./open_task.ts";
 import { pause, pauses, resume } from "./pauses.ts";
 import { prune } from "./prune.ts";
 import { result } from "./result.ts";
@@ -37,6 +39,7 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
   run,
   serve,
   runTask,
+  init,
   create,
   list,
   show,
@@ -44,6 +47,7 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
   result,
   answer,
   note,
+  openTask,
   cancel,
   retry,
   runners,

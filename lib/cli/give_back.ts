@@ -32,9 +32,10 @@ export function isNeeded(
   config: Config,
 ): boolean {
   const { usesProviders = false, usesNetwork = false, settings } = command;
+  const { startsPrograms = false } = command;
   const providers = usesProviders ? [...config.providers?.values() ?? []] : [];
   if (providers.some(({ options }) => isForTasks(right, options))) return true;
-  if (right === "run") return false;
+  if (right === "run") return startsPrograms;
   if (isPostgresAddress(config.database)) return true;
   const hasAddress = (["listen", "server"] as const).some((name) =>
     settings?.includes(name) && config[name] !== ""

@@ -7,10 +7,11 @@
 import type { Log } from "../base/log.ts";
 import type { StopSignals } from "../runner.ts";
 
-/** SIGTERM does not exist on Windows. */
+/** It does not exist on Windows. */
+const TERMINATE = "SIGTERM";
 const STOP_SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
   ? ["SIGINT", "SIGBREAK"]
-  : ["SIGINT", "SIGTERM"];
+  : ["SIGINT", TERMINATE];
 /** The terminal's window was closed. */
 const HANG_UP: readonly Deno.Signal[] = Deno.build.os === "windows"
   ? []
@@ -60,6 +61,26 @@ export function listenForSignals(log: Log, messages: StopMessages): Stopping {
     drainBecause,
     ...listening,
   };
+}
+
+/**
+ * Leaves the terminal's signals to a program in its foreground, which gets them too,
+ * and passes SIGTERM on to it. It stays so: the signal that ended the program may be
+ * dispatched here after its end, and would kill this process.
+ */
+export function leaveSignalsTo(child: Deno.ChildProcess): void {
+  const isPassed = (signal: Deno.Signal) => signal === TERMINATE;
+  listen(
+    [...STOP_SIGNALS, ...HANG_UP].filter((it) => !isPassed(it)),
+    () => {},
+  );
+  listen(STOP_SIGNALS.filter(isPassed), () => {
+    try {
+      child.kill(TERMINATE);
+    } catch {
+      // It has just ended by itself.
+    }
+  });
 }
 
 /** Says when somebody wants a view to end, until it is disposed of. */

@@ -17,6 +17,11 @@ export interface Terminal {
   /** Reads standard input to its end. */
   readInput(): Promise<string>;
   /**
+   * Asks for a line; empty where nothing is typed, or the terminal is at its end.
+   * Undefined where nobody can be asked, as below.
+   */
+  ask(question: string): Promise<string | undefined>;
+  /**
    * Asks for yes or no. Undefined where nobody can be asked: standard input or
    * standard error is no terminal.
    */
@@ -55,16 +60,20 @@ export function systemTerminal(): Terminal {
       const bytes = await new Response(Deno.stdin.readable).bytes();
       return decodeText(bytes, "standard input");
     },
+    ask,
     async confirm(question) {
-      if (!Deno.stdin.isTerminal() || !Deno.stderr.isTerminal()) return;
-      // Not to standard output, which may be a file.
-      await Deno.stderr.write(
-        new TextEncoder().encode(`${printable(question)} [y/N] `),
-      );
-      const line = new Uint8Array(1_024);
-      const length = await Deno.stdin.read(line) ?? 0;
-      const answer = new TextDecoder().decode(line.subarray(0, length)).trim();
-      return /^y(es)?$/i.test(answer);
+      const answer = await ask(`${question} [y/N]`);
+      return answer === undefined ? undefined : /^y(es)?$/i.test(answer);
     },
   };
+}
+
+async function ask(question: string): Promise<string | undefined> {
+  if (!Deno.stdin.isTerminal() || !Deno.stderr.isTerminal()) return undefined;
+  // Not to standard output, which may be a file.
+  const lines = question.split("\n").map(printable);
+  await Deno.stderr.write(new TextEncoder().encode(`${lines.join("\n")} `));
+  const line = new Uint8Array(1_024);
+  const length = await Deno.stdin.read(line) ?? 0;
+  return new TextDecoder().decode(line.subarray(0, length)).trim();
 }

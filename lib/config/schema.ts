@@ -203,6 +203,9 @@ export const configFileSchema = z.strictObject({
 }).meta({
   title: "agent-runner",
   description: "The configuration file of agent-runner",
+  // Of VS Code's: else its comments are mistakes to it.
+  allowComments: true,
+  allowTrailingCommas: true,
 });
 
 function settingSchema(setting: Setting): z.ZodType {

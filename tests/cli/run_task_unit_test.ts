@@ -51,6 +51,7 @@ async function run(
       screen: { width: 80, hasColor: false },
       write,
       readInput: () => Promise.resolve(""),
+      ask: () => Promise.resolve(undefined),
       confirm: () => Promise.resolve(undefined),
     },
     store,

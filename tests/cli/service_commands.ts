@@ -49,6 +49,7 @@ export async function runOn(
       screen: { width: undefined, hasColor: false },
       write: (text: string) => void (output += text),
       readInput: () => Promise.resolve(stdin),
+      ask: () => Promise.resolve(undefined),
       confirm: (question: string) => {
         asked.push(question);
         return Promise.resolve(confirms);

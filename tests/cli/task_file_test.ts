@@ -41,6 +41,7 @@ function terminal(input: string): Terminal {
     screen: { width: undefined, hasColor: false },
     write: () => {},
     readInput: () => Promise.resolve(input),
+    ask: () => Promise.resolve(undefined),
     confirm: () => Promise.resolve(undefined),
   };
 }
