@@ -12,6 +12,7 @@ import type {
   StopSignals,
   TaskResult,
 } from "./runner/context.ts";
+import { orAborted } from "./base/wake.ts";
 import { RENEWALS_PER_LEASE } from "./runner/heartbeats.ts";
 import { logUnrenewed } from "./runner/log.ts";
 import { type ClaimRequest, Pass, type Started } from "./runner/pass.ts";
@@ -46,6 +47,8 @@ export function assertEnabled({ enabled }: { enabled: boolean }): void {
   );
 }
 
+const NEVER = new AbortController().signal;
+
 /**
  * Claims tasks: higher priority first, then oldest first.
  *
@@ -56,6 +59,8 @@ export async function autoStartCreatedTasks(
   { limit, ahead = 0, taskId, signal }: ClaimRequest,
 ): Promise<Started> {
   const { queue, clock, owner, settings, events, runs, pauses } = runner;
+  // What is spent since decides who may be claimed.
+  await orAborted(runner.budgets.idle(), signal ?? NEVER);
   const { leaseMs, maxAttempts } = settings;
   const sentAt = clock.monotonic();
   const { tasks, pauses: found, ...claim } = await queue.claim({

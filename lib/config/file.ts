@@ -128,6 +128,7 @@ function providersOf(
         ...concurrency !== undefined && { concurrency },
         ...globalConcurrency !== undefined && { globalConcurrency },
         ...fallback !== undefined && { fallback },
+        ...processor === "agent" && { isAgent: true },
         ...budget && { budget: budgetOf(budget) },
         ...prices && { prices: new Map(Object.entries(prices)) },
         ...backoff && {

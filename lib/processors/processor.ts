@@ -108,6 +108,8 @@ export interface ProviderSettings {
   readonly globalConcurrency?: number;
   /** Gets its tasks while its limit or its budget is reached. */
   readonly fallback?: string;
+  /** Its processor is an agent, which costs. @default {false} */
+  readonly isAgent?: boolean;
   /** What its runs may use; then it is paused. */
   readonly budget?: Budget;
   /** What its models cost, where its agent tells tokens only. */

@@ -13,6 +13,7 @@ import type { ProviderSettings } from "../processors/processor.ts";
 import type { Queue, UsageSum } from "../store/contract.ts";
 import { type Budget, tokensOf } from "../task/usage.ts";
 import type { RunnerEvents } from "./events.ts";
+import type { Pauses } from "./pauses.ts";
 import { settingsFor } from "./providers.ts";
 
 /** What {@linkcode Budgets} works with. */
@@ -23,6 +24,7 @@ export interface BudgetsParts {
   readonly providers?: ReadonlyMap<string, ProviderSettings> | undefined;
   /** Of all providers together. */
   readonly budget?: Budget | undefined;
+  readonly pauses: Pick<Pauses, "has">;
 }
 
 /** Watches over budgets, from what runs say that they used. */
@@ -51,15 +53,16 @@ export class Budgets {
   }
 
   async #look(): Promise<void> {
-    const { queue, clock, log } = this.#parts;
+    const { queue, clock, log, pauses } = this.#parts;
     while (this.#spenders.size > 0) {
       const spenders = [...this.#spenders];
       this.#spenders.clear();
-      if (!spenders.some((it) => this.#isLimited(it))) continue;
+      if (!spenders.some((it) => this.isLimited(it))) continue;
       const now = clock.now();
       try {
         const sums = await queue.usage(now.getTime() - +midnight(now, 0));
         for (const [provider, reason] of this.#overspent(spenders, sums)) {
+          if (pauses.has(provider, "budget")) continue;
           const waitMs = +midnight(now, 1) - now.getTime();
           await queue.pause(provider, { kind: "budget", reason, waitMs });
         }
@@ -68,11 +71,15 @@ export class Budgets {
           event: "budget_unknown",
           error: messageOf(error),
         });
+        // The next run that uses something looks after them too.
+        for (const it of spenders) this.#spenders.add(it);
+        return;
       }
     }
   }
 
-  #isLimited(provider: string): boolean {
+  /** Whether there is a budget of a day that its runs are counted against. */
+  isLimited(provider: string): boolean {
     const { providers, budget } = this.#parts;
     return [budget, settingsFor(provider, providers)?.budget].some((it) =>
       it?.dayUsd !== undefined || it?.tokensPerDay !== undefined
@@ -88,7 +95,11 @@ export class Budgets {
     const found = new Map<string, string>();
     const all = excessOf(budget, sums);
     if (all) {
-      const spent = new Set(sums.map(({ provider }) => provider));
+      const agents = [...providers ?? []].filter(([, it]) => it.isAgent);
+      const spent = new Set([
+        ...sums.map(({ provider }) => provider),
+        ...agents.map(([name]) => name),
+      ]);
       for (const name of withFallbacks(spent, providers)) {
         found.set(name, `${all} of all providers together`);
       }

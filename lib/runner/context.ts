@@ -6,6 +6,7 @@
 
 import type { Clock } from "../base/clock.ts";
 import { messageOf } from "../base/errors.ts";
+import { orAborted } from "../base/wake.ts";
 import type { Log } from "../base/log.ts";
 import type {
   ProcessorLookup,
@@ -89,6 +90,8 @@ export interface Runner extends RunnerParts, AsyncDisposable {
    * change at any time.
    */
   readonly unusable: Set<string>;
+  /** What providers may spend. */
+  readonly budgets: Budgets;
   /** Providers that are paused, whoever did it. */
   readonly pauses: Pauses;
   /** The same of all runners together. */
@@ -145,8 +148,6 @@ export function createRunner(parts: RunnerParts): Runner {
     log,
     onCommit: (rows) => events.emit({ type: "committed", rows }),
   });
-  const budgets = new Budgets({ ...parts, ...settings });
-  budgets.watch(events);
   const runLogs = new RunLogs({
     queue,
     clock,
@@ -157,6 +158,8 @@ export function createRunner(parts: RunnerParts): Runner {
   const lookups = new Set<Run>();
   const unusable = new Set<string>();
   const pauses = new Pauses({ queue, log, providers: settings.providers });
+  const budgets = new Budgets({ ...parts, ...settings, pauses });
+  budgets.watch(events);
   const heartbeats = new Heartbeats({
     queue,
     runs,
@@ -174,6 +177,7 @@ export function createRunner(parts: RunnerParts): Runner {
     lookups,
     unusable,
     pauses,
+    budgets,
     get limits() {
       return limitsOf(
         settings.limits,
@@ -186,7 +190,7 @@ export function createRunner(parts: RunnerParts): Runner {
       return claimedProvidersOf(settings.providers, unusable);
     },
     async [Symbol.asyncDispose]() {
-      await budgets.idle();
+      await orAborted(budgets.idle(), recorder.abandoned);
       const isHurried = recorder.abandoned.aborted;
       // What is left are notes of runs that were lost: nobody waits for them.
       recorder.abandon();

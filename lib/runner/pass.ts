@@ -107,7 +107,7 @@ export class Pass {
       concurrency: settings.concurrency,
       clock,
       execute: (run, onOver) => this.#execute(run, onOver),
-      giveBack: (runs) => this.#giveBack(runs),
+      giveBack: (runs, why) => this.#giveBack(runs, why),
     });
   }
 
@@ -309,7 +309,7 @@ export class Pass {
   }
 
   /** Gives back what was claimed, and what of it is begun in the store too. */
-  #giveBack(given: readonly Run[]): void {
+  #giveBack(given: readonly Run[], why: string): void {
     const { queue, recorder, runs } = this.#runner;
     for (const run of given) runs.delete(run);
     const held = given.filter(({ isBegun }) => !isBegun);
@@ -317,9 +317,7 @@ export class Pass {
     const work = Promise.all([
       this.#givenBack,
       queue.giveBack(held.map(({ lease }) => lease)),
-      ...begun.map((run) =>
-        recorder.record(release(run, "The runner was stopped"))
-      ),
+      ...begun.map((run) => recorder.record(release(run, why))),
     ]);
     this.#unfinished++;
     this.#givenBack = orAborted(work, recorder.abandoned)

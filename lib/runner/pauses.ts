@@ -9,7 +9,8 @@ import { messageOf } from "../base/errors.ts";
 import { countOf } from "../base/figures.ts";
 import { formatLocalTime, type Log } from "../base/log.ts";
 import type { ProviderSettings } from "../processors/processor.ts";
-import type { Pause, Queue } from "../store/contract.ts";
+import type { Pause, PauseKind, Queue } from "../store/contract.ts";
+import { settingsFor } from "./providers.ts";
 
 /** `limit until 04:33: weekly`, or `paused until it is resumed`. */
 export function pauseText(
@@ -33,6 +34,9 @@ function shortTime(time: Date, now: Date): string {
   return isToday ? minutes : `${day} ${minutes}`;
 }
 
+/** What differs by less is the same end, by another clock. */
+const SAME_MS = 60_000;
+
 /** What {@linkcode Pauses} works with. */
 export interface PausesParts {
   readonly queue: Pick<Queue, "handOver">;
@@ -49,12 +53,42 @@ export class Pauses {
     this.#parts = parts;
   }
 
-  /** Providers whose limit was met, as the store is to learn yet. */
-  readonly unrecorded = new Set<string>();
+  /** Of how many runs the store is to learn yet what may pause their provider. */
+  readonly #unrecorded = new Map<string, number>();
 
-  /** There is one, as far as the last claim has seen, or will be at once. */
+  /** There is one, as far as the last claim has seen, or may be at once. */
   get isAny(): boolean {
-    return this.#known.length > 0 || this.unrecorded.size > 0;
+    return this.#known.length > 0 || this.#unrecorded.size > 0;
+  }
+
+  /** Providers that may be paused as soon as the store knows what came of a run. */
+  get unrecorded(): ReadonlySet<string> {
+    return new Set(this.#unrecorded.keys());
+  }
+
+  /** Holds the tasks of a provider back until that is known. */
+  hold(provider: string): Disposable {
+    const add = (change: number) => {
+      const count = (this.#unrecorded.get(provider) ?? 0) + change;
+      if (count > 0) this.#unrecorded.set(provider, count);
+      else this.#unrecorded.delete(provider);
+    };
+    add(1);
+    return { [Symbol.dispose]: () => add(-1) };
+  }
+
+  /** One of its tasks tries, as far as is known, whether a limit is over. */
+  mayTry(provider: string): boolean {
+    return this.#known.some((it) =>
+      it.provider === provider && it.kind === "limit"
+    );
+  }
+
+  /** It is paused already, for that reason. */
+  has(provider: string, kind: PauseKind): boolean {
+    return this.#known.some((it) =>
+      it.provider === provider && it.kind === kind
+    );
   }
 
   /**
@@ -98,11 +132,17 @@ export class Pauses {
     const { queue, providers, log } = this.#parts;
     const isPaused = (name: string) =>
       pauses.some(({ provider }) => provider === name);
+    const byPerson = new Set(
+      pauses.filter(({ kind }) => kind === "person")
+        .map(({ provider }) => provider),
+    );
     let count = 0;
     for (const pause of pauses) {
-      const { provider: from, kind } = pause;
-      const to = providers?.get(from)?.fallback;
-      if (to === undefined || kind === "person" || isPaused(to)) continue;
+      const { provider: from, until } = pause;
+      const to = settingsFor(from, providers)?.fallback;
+      // Where a limit may be over, its own tasks are to try.
+      const isOn = (until === null || until > at) && !byPerson.has(from);
+      if (to === undefined || to === from || !isOn || isPaused(to)) continue;
       const reason = pauseText(pause, at);
       const given = await queue.handOver({ from, to, reason }).catch(failed);
       if (given === 0) continue;
@@ -127,5 +167,6 @@ export class Pauses {
 
 function isSame(one: Pause, other: Pause): boolean {
   return one.provider === other.provider && one.kind === other.kind &&
-    one.reason === other.reason && +(one.until ?? 0) === +(other.until ?? 0);
+    one.reason === other.reason &&
+    Math.abs(+(one.until ?? 0) - +(other.until ?? 0)) < SAME_MS;
 }

@@ -10,7 +10,6 @@ import { orAborted } from "../base/wake.ts";
 import { transitionFor } from "../task/after_run.ts";
 import { MAX_TEXT_CHARACTERS } from "../task/outcome.ts";
 import { type Progress, progressOf } from "../task/progress.ts";
-import type { Transition } from "../task/task.ts";
 import { priced } from "../task/usage.ts";
 import { begin, noteInRun, release } from "../task/transitions.ts";
 import { RESULTS, type Runner, type TaskResult } from "./context.ts";
@@ -43,7 +42,6 @@ export async function executeRun(
   { onLimit, onOver, onResult }: RunListener,
 ): Promise<void> {
   const { clock, log, processorFor, recorder, events, runs, settings } = runner;
-  const { unrecorded } = runner.pauses;
   const { task } = run;
   // A run of this task that has lost its lease is ended first.
   const before = runs.add(run);
@@ -68,15 +66,11 @@ export async function executeRun(
     onProgress: (message, fraction) =>
       updateProgress(runner, run, progressOf(message, fraction)),
     onNote: (kind, detail, session) =>
-      noteInHistory(
-        runner,
-        run,
-        noteInRun(run, {
-          kind,
-          detail: cut(detail, MAX_TEXT_CHARACTERS),
-          ...session && { session },
-        }),
-      ),
+      noteInHistory(runner, run, {
+        kind,
+        detail: cut(detail, MAX_TEXT_CHARACTERS),
+        ...session && { session },
+      }),
     onOutput: outputOf(run, runner),
   });
   run.end();
@@ -92,14 +86,14 @@ export async function executeRun(
       backoff: own?.backoff,
     });
   const lost = () => tellLost(runner, run).then(() => onResult("skipped"));
-  if (transition?.limit) {
-    unrecorded.add(task.provider);
-    onLimit();
-  }
+  const { limit, usage } = transition ?? {};
+  const mayPause = limit || usage && runner.budgets.isLimited(task.provider);
+  const hold = mayPause ? runner.pauses.hold(task.provider) : undefined;
+  if (limit) onLimit();
   onOver(runMs);
   if (!transition) return await lost();
   recorder.add(transition, (result, at) => {
-    if (transition.limit) unrecorded.delete(task.provider);
+    hold?.[Symbol.dispose]();
     if (result === "lost") {
       lost();
       return;
@@ -162,11 +156,16 @@ async function tellLost(
 
 /** Written with others; what is not is said, and the run goes on. */
 function noteInHistory(
-  { recorder, log }: Runner,
-  { isOver }: Run,
-  note: Transition,
+  { recorder, log, pauses }: Runner,
+  run: Run,
+  given: Parameters<typeof noteInRun>[1],
 ): void {
-  if (isOver) return;
+  if (run.isOver) return;
+  // Most runs go on where nobody spoke of a limit.
+  const isNews = given.kind !== "limit_over" ||
+    pauses.mayTry(run.task.provider);
+  if (!isNews) return;
+  const note = noteInRun(run, given);
   recorder.add(note, (result) => {
     if (result instanceof Error) logUnrecorded(log, note, result);
   });

@@ -20,7 +20,7 @@ export interface SlotsOptions {
    */
   readonly execute: (run: Run, onOver: (runMs: number) => void) => void;
   /** Gives back runs that were held and not executed. */
-  readonly giveBack: (runs: readonly Run[]) => void;
+  readonly giveBack: (runs: readonly Run[], why: string) => void;
 }
 
 /** A run that took longer than this took time: none is held for such ones. */
@@ -94,6 +94,7 @@ export class Slots {
   giveBackOf(provider: string): void {
     this.#giveBack(
       this.#held.filter(({ task }) => task.provider === provider),
+      "The limit of its provider was reached",
     );
   }
 
@@ -139,7 +140,7 @@ export class Slots {
       : Math.floor(this.#options.concurrency * HELD_MS / 2 / runMs);
   }
 
-  #giveBack(runs: readonly Run[]): void {
+  #giveBack(runs: readonly Run[], why = "The runner was stopped"): void {
     const unwanted = new Set(runs);
     const { over = [], rest = [] } = Object.groupBy(
       this.#held,
@@ -148,7 +149,7 @@ export class Slots {
     if (over.length === 0) return;
     this.#held = rest;
     this.#ahead = 0;
-    this.#options.giveBack(over.toReversed());
+    this.#options.giveBack(over.toReversed(), why);
     this.#change.tell();
   }
 }

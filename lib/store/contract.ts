@@ -228,6 +228,8 @@ export interface Pause {
   readonly until: Date | null;
   /** How often in a row nobody knew when the limit ends. */
   readonly tries: number;
+  /** A task tries just now, whether the limit has ended. @default {false} */
+  readonly isTried?: boolean;
 }
 
 /** A pause, and what it is for. */

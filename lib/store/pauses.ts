@@ -5,7 +5,12 @@
  * @module
  */
 
-import type { ProviderLimit, Transition } from "../task/task.ts";
+import type {
+  ClaimedTask,
+  ProviderLimit,
+  TaskEventKind,
+  Transition,
+} from "../task/task.ts";
 import type { Pause, PauseOptions } from "./contract.ts";
 import { type Room, smallerRoom } from "./decisions.ts";
 
@@ -17,6 +22,12 @@ const FIRST_WAIT_MS = 15 * 60_000;
 const LONGEST_WAIT_MS = 86_400_000;
 /** No date is later. */
 const LATEST_MS = 8.64e15;
+/** No account's limit is longer: who says so has said something else. */
+const LONGEST_LIMIT_MS = 35 * 86_400_000;
+/** An end so near that has just been tried is none. */
+const NEAR_MS = 60_000;
+/** What nobody tried for so long is another limit. */
+const STALE_MS = 86_400_000;
 
 /** What is in the way of a provider's tasks: some have to wait, or all but one. */
 export type PauseState = "paused" | "trying";
@@ -54,47 +65,72 @@ export function pauseAfter(
   { provider, reason, waitMs }: ProviderLimit,
   { before, at }: { readonly before: Pause | undefined; readonly at: Date },
 ): Pause {
-  const isOn = before && pauseStateAt(before, at) === "paused";
-  const { since = at, tries = 0 } = before ?? {};
-  const pause = { provider, kind: "limit", reason, since } as const;
-  if (waitMs !== undefined) {
-    const end = Math.min(at.getTime() + waitMs + MARGIN_MS, LATEST_MS);
+  const state = before && pauseStateAt(before, at);
+  const pause = { provider, kind: "limit", reason, since: at } as const;
+  const isEnd = waitMs !== undefined && waitMs <= LONGEST_LIMIT_MS &&
+    (state !== "trying" || waitMs > NEAR_MS);
+  if (isEnd) {
     // Many runs meet it at once: the last end that was told counts.
-    const known = isOn && before.until ? before.until.getTime() : 0;
-    return { ...pause, until: new Date(Math.max(end, known)), tries: 0 };
+    const told = state === "paused" ? before?.until?.getTime() ?? 0 : 0;
+    const end = Math.max(at.getTime() + waitMs + MARGIN_MS, told);
+    return { ...pause, until: new Date(end), tries: 0 };
   }
-  if (isOn) return before;
+  if (before && state === "paused") return before;
+  const isNext = before && before.tries > 0 &&
+    at.getTime() - (before.until?.getTime() ?? 0) < STALE_MS;
+  const { since, tries } = isNext ? before : { since: at, tries: 0 };
   const last = since.getTime() + LONGEST_WAIT_MS;
   const end = at.getTime() + FIRST_WAIT_MS * 2 ** tries;
   return {
     ...pause,
+    since,
     until: at.getTime() >= last ? null : new Date(Math.min(end, last)),
     tries: tries + 1,
   };
 }
 
-/** The last limit that was met of each provider. */
+/**
+ * The limits that were met, by provider and in the order of their names: so that
+ * two who write them do not wait for each other.
+ */
 export function limitsMet(
   transitions: readonly Transition[],
   results: readonly unknown[],
-): ProviderLimit[] {
-  return transitions.flatMap(({ limit }, index) =>
+): [provider: string, limits: ProviderLimit[]][] {
+  const met = transitions.flatMap(({ limit }, index) =>
     limit && results[index] === "written" ? [limit] : []
   );
+  return [...Map.groupBy(met, ({ provider }) => provider)]
+    .sort(([one], [other]) => one < other ? -1 : 1);
 }
 
-/**
- * The tasks of which a run has come to an end that says that there is no limit any
- * more.
- */
+/** The tasks of which a run has shown, if it tried, that its limit is over. */
 export function unlimitedTasks(
   transitions: readonly Transition[],
   results: readonly unknown[],
 ): string[] {
   return transitions.flatMap(({ lease, event, keepsLease }, index) => {
-    const isSaid = !keepsLease && event !== "limited" && event !== "released" &&
-      event !== "cancelled";
+    const isSaid = event === "limit_over" ||
+      !keepsLease && !SAYS_NOTHING.has(event);
     return isSaid && results[index] === "written" ? [lease.taskId] : [];
+  });
+}
+
+const SAYS_NOTHING: ReadonlySet<TaskEventKind> = new Set([
+  "limited",
+  "released",
+  "cancelled",
+]);
+
+/** Of what was claimed, the tasks that try whether a limit is over. */
+export function trialsIn(
+  tasks: readonly ClaimedTask[],
+  pauses: readonly Pause[],
+  at: Date,
+): { readonly provider: string; readonly taskId: string }[] {
+  return providersIn(pauses, "trying", at).flatMap((provider) => {
+    const trial = tasks.find(({ task }) => task.provider === provider);
+    return trial ? [{ provider, taskId: trial.task.id }] : [];
   });
 }
 
@@ -123,22 +159,15 @@ function statesAt(
   return [...states];
 }
 
-/**
- * The room that pauses leave of one.
- *
- * @param inHand how many tasks of each provider are leased, by whomever
- */
+/** The room that pauses leave of one. */
 export function roomBeside(
   pauses: readonly Pause[],
-  { room, inHand, at }: {
-    readonly room: Room | undefined;
-    readonly inHand: Room;
-    readonly at: Date;
-  },
+  { room, at }: { readonly room: Room | undefined; readonly at: Date },
 ): Room | undefined {
   const left = new Map(
     statesAt(pauses, at).map(([provider, state]) => {
-      const isFree = state === "trying" && (inHand.get(provider) ?? 0) === 0;
+      const isFree = state === "trying" &&
+        !pauses.some((it) => it.provider === provider && it.isTried);
       return [provider, isFree ? 1 : 0];
     }),
   );

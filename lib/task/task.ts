@@ -243,6 +243,8 @@ export const RUN_NOTES = [
   "denied",
   /** It said nothing for so long that it was ended. */
   "idle",
+  /** The provider answers: its limit, if there was one, is over. */
+  "limit_over",
   /** The check of its work passed, */
   "checked",
   /** or failed, which it was told. */

@@ -455,7 +455,11 @@ export function limited(
   claimed: Held,
   { reason, waitMs }: Omit<ProviderLimit, "provider">,
 ): Transition {
-  const { provider } = claimed.task;
+  const { provider, traceText } = claimed.task;
+  const before = limitsIn(traceText);
+  const delayMs = before === 0
+    ? null
+    : (waitMs ?? 0) + Math.min(BEHIND_MS * 2 ** before, MOST_BEHIND_MS);
   return {
     ...transition(claimed, {
       from: "running",
@@ -463,10 +467,25 @@ export function limited(
       event: "limited",
       detail: reason,
       attempts: -1,
-      patch: () => ({ progress: `Waits for ${provider}: ${reason}` }),
+      delayMs,
+      // Not HandsFree's.
+      patch: (_at, traceText) => ({
+        progress: `Waits for ${provider}: ${reason}`,
+        limits: limitsIn(traceText) + 1,
+      }),
     }),
     limit: { provider, reason, waitMs },
   };
+}
+
+/** Whoever meets a limit again lets others try first: it may be its own fault. */
+const BEHIND_MS = 30_000;
+const MOST_BEHIND_MS = 10 * 60_000;
+
+/** How often a task has met a limit. */
+function limitsIn(traceText: string | null): number {
+  const limits = parseTrace(traceText)?.limits;
+  return typeof limits === "number" && limits > 0 ? limits : 0;
 }
 
 /** The end of a run with what it printed: a task that failed has it in its trace. */

@@ -96,6 +96,26 @@ Deno.test("the budget of all pauses who has spent of it, and their fallbacks", a
   );
 });
 
+Deno.test("no run begins between the one that spends the budget and the pause", async () => {
+  const { queue } = await spend({
+    providers: { claude: { budget: { dayUsd: 3 } } },
+    tasks: ["claude", "claude", "claude"],
+  });
+  assertEquals(queue.recorded.filter(({ usage }) => usage).length, 1);
+  assertEquals(queue.pauses.length, 1);
+});
+
+Deno.test("the budget of all pauses agents that have spent nothing yet", async () => {
+  const { queue } = await spend({
+    providers: { claude: {}, qwen: { isAgent: true }, script: {} },
+    budget: { dayUsd: 3 },
+  });
+  assertEquals(
+    new Set(queue.pauses.map(({ provider }) => provider)),
+    new Set(["claude", "qwen"]),
+  );
+});
+
 Deno.test("nothing is asked of the store where nothing is budgeted", async () => {
   const { queue } = await spend({ providers: { claude: {} } });
   assertEquals(queue.usageSpans, []);

@@ -117,6 +117,34 @@ Deno.test("a fallback gets nothing of what a person has paused, nor while it is 
   }
 });
 
+Deno.test("a fallback gets nothing where a limit is to be tried", async () => {
+  const { runner, queue, stop, clock } = setUp({
+    settings: { providers: PROVIDERS },
+  });
+  await using _ = runner;
+  queue.create({ provider: "claude" });
+  await queue.pause("claude", { kind: "limit", reason: "", waitMs: 1_000 });
+  await clock.sleep(2_000);
+  await runOnce(runner, stop);
+  assertEquals(queue.handedOver, []);
+});
+
+Deno.test("a fallback of all other providers gets what waits of one of them", async () => {
+  const { runner, queue, stop } = setUp({
+    settings: {
+      providers: new Map([["*", { fallback: "codex" }], ["codex", {}]]),
+    },
+  });
+  await using _ = runner;
+  queue.create({ provider: "gemini" });
+  await queue.pause("gemini", { kind: "budget", reason: "", waitMs: HOUR });
+  assertEquals((await runOnce(runner, stop)).completed, 1);
+  assertEquals(
+    new Set(queue.handedOver.map(({ to }) => to)),
+    new Set(["codex"]),
+  );
+});
+
 Deno.test("runOnce() runs what it has claimed though nothing can be handed over", async () => {
   const { runner, queue, stop, logged } = setUp({
     settings: { providers: PROVIDERS },

@@ -10,7 +10,7 @@ import type { JsonValue, Outcome } from "../../task/task.ts";
 import { spentIn } from "../../task/transitions.ts";
 import { addUsage, priced, type Usage } from "../../task/usage.ts";
 import { printedOf } from "../../task/outcome.ts";
-import { limitOutcome, warnOfMistake } from "../command/message.ts";
+import { warnOfMistake } from "../command/message.ts";
 import { RunError, STOPPED, withAnswerTime } from "../task_runs.ts";
 import {
   type AttemptParts,
@@ -152,7 +152,9 @@ class Attempt {
   ): Promise<Step> {
     const { task, folder } = this.#parts;
     const hasWork = because !== undefined || this.#last !== undefined ||
-      task.attempt > 1 && !folder.isNew;
+      !folder.isNew && (task.attempt > 1 ||
+          this.#session.current !== undefined ||
+          spentIn(task.traceText) !== undefined);
     const prompt = wholePrompt(task, this.#story, { hasWork, because });
     return { prompt, session: await this.#session.begin() };
   }
@@ -226,11 +228,6 @@ class Attempt {
       const question = this.#masked(message.question);
       const { answerWithin } = config;
       return withAnswerTime({ kind: "needs_input", question }, answerWithin);
-    }
-    if (message?.kind === "limit") {
-      const reason = this.#masked(message.reason);
-      const now = programs.parts.clock.now();
-      return limitOutcome({ ...message, reason }, now);
     }
     if (message?.kind === "mistake") {
       const { log } = programs.parts;

@@ -98,6 +98,7 @@ export async function runStep(
   });
   using watch = new IdleWatch(config.idleTimeout * 1_000, clock);
   const tooDear = new AbortController();
+  let hasWorked = false;
   const { budgetUsd = Infinity } = step;
   const output = new AgentOutput({
     ...listener,
@@ -106,6 +107,10 @@ export async function runStep(
     secrets,
     limit: config.outputLimit,
     onLife: () => watch.heard(),
+    onWork: () => {
+      if (!hasWorked) context.note("limit_over", `${dialect.name} works`);
+      hasWorked = true;
+    },
     onUsage: (usage) => {
       const { costUsd = 0 } = priced(usage, parts.spending.prices) ?? {};
       if (costUsd > budgetUsd) tooDear.abort("too dear");

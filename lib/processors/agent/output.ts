@@ -6,6 +6,7 @@
  */
 
 import { printable } from "../../base/log.ts";
+import type { JsonObject } from "../../task/task.ts";
 import type { Usage } from "../../task/usage.ts";
 import { Excerpt, readLines, readText } from "../command/printed_text.ts";
 import type { ProgramOutput } from "../command/run.ts";
@@ -30,6 +31,8 @@ export interface AgentOutputOptions {
   /** It is still there: it printed something. */
   readonly onLife: () => void;
   readonly onSession: (id: string) => void;
+  /** It does something: its provider answers, whatever becomes of the run. */
+  readonly onWork: () => void;
   /** What the run used so far. */
   readonly onUsage: (usage: Usage) => void;
   /** It was not permitted something, which is told once. */
@@ -49,7 +52,7 @@ export class AgentOutput implements ProgramOutput {
     this.#options = options;
     const { reader, limit, context, secrets } = options;
     this.#stream = new AgentStream({
-      reader,
+      reader: masked(reader, secrets),
       onSign: (sign) => this.#take(sign),
     });
     this.#said = new Excerpt(limit);
@@ -113,6 +116,7 @@ export class AgentOutput implements ProgramOutput {
     this.#text.end();
     switch (sign.kind) {
       case "tool": {
+        this.#options.onWork();
         const { name, target } = sign;
         return this.#tell(target ? `${name} ${target}` : name, "tool");
       }
@@ -141,4 +145,12 @@ export class AgentOutput implements ProgramOutput {
       this.#options.context.output(line, kind);
     }
   }
+}
+
+/** What it reads is masked first: of what it cuts short, a part could be told. */
+function masked(reader: AgentReader, secrets: Secrets): AgentReader {
+  return {
+    line: (object) => reader.line(secrets.maskJson(object) as JsonObject),
+    end: (ended) => reader.end({ ...ended, plain: secrets.mask(ended.plain) }),
+  };
 }

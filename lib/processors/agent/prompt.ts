@@ -134,10 +134,14 @@ export function failedCheck(command: string, output: string): string {
     "go on until it passes.";
 }
 
-/** As it begins, it must not be taken for an option. */
+/** What begins so is a command of a CLI's own, or names a file. */
+const IS_COMMAND = /^\s*[/@!#]/;
+
+/** As it begins, it must be taken for no option, and no command of the CLI. */
 function asArgument(
   parts: readonly (string | false | null | undefined)[],
 ): string {
   const text = parts.filter((it) => it).join("\n\n");
+  if (IS_COMMAND.test(text)) return `In words: ${text}`;
   return text.startsWith("-") ? ` ${text}` : text;
 }

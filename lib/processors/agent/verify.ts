@@ -90,18 +90,30 @@ export async function runCheck(
   function outputInto(excerpt: Excerpt, onLife: () => void): ProgramOutput {
     return {
       async read({ stdout, stderr }, stop) {
+        // Dots without an end of their line are a sign of life too.
+        const heard = (stream: ReadableStream<Uint8Array<ArrayBuffer>>) =>
+          stream.pipeThrough(
+            new TransformStream<
+              Uint8Array<ArrayBuffer>,
+              Uint8Array<ArrayBuffer>
+            >({
+              transform(chunk, controller) {
+                onLife();
+                controller.enqueue(chunk);
+              },
+            }),
+          );
         const show = (kind: "stdout" | "stderr") => ({
           stop,
           secrets,
           show: (line: string, end: string) => {
-            onLife();
             context.output(line, kind);
             excerpt.add(line + (end || "\n"));
           },
         });
         await Promise.all([
-          readLines(stdout, show("stdout")),
-          readLines(stderr, show("stderr")),
+          readLines(heard(stdout), show("stdout")),
+          readLines(heard(stderr), show("stderr")),
         ]);
       },
     };

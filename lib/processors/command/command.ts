@@ -121,7 +121,8 @@ class CommandProcessor implements Processor {
 function folderEnd(outcome: Outcome, stop: AbortSignal): FolderEnd {
   if (stop.reason === "lease lost") return "lost";
   if (outcome.kind === "completed") return "completed";
-  return outcome.kind === "needs_input" || stop.reason === "shutdown"
+  return outcome.kind === "needs_input" || outcome.kind === "limited" ||
+      stop.reason === "shutdown"
     ? "goes on"
     : "failed";
 }

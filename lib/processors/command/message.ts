@@ -117,9 +117,12 @@ export function messageIn(object: JsonObject): Message | undefined {
   }
 }
 
+/** In the year 2096: what is more was meant in milliseconds. */
+const LAST_SECOND = 4_000_000_000;
+
 function timeOf(value: JsonValue | undefined): Date | undefined {
   const ms = typeof value === "number"
-    ? value * 1_000
+    ? value <= LAST_SECOND ? value * 1_000 : NaN
     : typeof value === "string"
     ? Date.parse(value)
     : NaN;

@@ -309,12 +309,9 @@ export async function readGlobalRoom(
 ): Promise<GlobalRoom> {
   const pauses = taskId === undefined ? await readPauses(connection, now) : [];
   if (!globalLimits && pauses.length === 0) return { pauses, room: undefined };
-  const inHand = await countInHand(connection, now);
-  const limits = globalLimits && globalRoomOf(globalLimits, inHand);
-  return {
-    pauses,
-    room: roomBeside(pauses, { room: limits, inHand, at: now }),
-  };
+  const limits = globalLimits &&
+    globalRoomOf(globalLimits, await countInHand(connection, now));
+  return { pauses, room: roomBeside(pauses, { room: limits, at: now }) };
 }
 
 /** How many tasks of each provider are leased, by whomever. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Transition } from "../../task/task.ts";
+import type { ClaimedTask, Transition } from "../../task/task.ts";
 import type {
   HandOverOptions,
   Pause,
@@ -16,15 +16,17 @@ import {
   newPause,
   pauseAfter,
   pauseStateAt,
+  trialsIn,
   unlimitedTasks,
 } from "../pauses.ts";
 import type { Connection } from "./connection.ts";
-import { isFree } from "./rows.ts";
+import { isDue, isFree } from "./rows.ts";
 import { Values } from "./values.ts";
 import { changeRows, writeEvents } from "./write.ts";
 
 /** A pause as its query gives it. */
-type PauseRow = Omit<PauseInfo, "since" | "until"> & {
+type PauseRow = Omit<PauseInfo, "since" | "until" | "isTried"> & {
+  readonly trial: string | null;
   readonly sinceMs: number;
   readonly untilMs: number | null;
 };
@@ -32,7 +34,8 @@ type PauseRow = Omit<PauseInfo, "since" | "until"> & {
 /** Handed over in one transaction. */
 const MOST_HANDED_OVER = 5_000;
 
-const FIELDS = `provider: provider, kind: kind, reason: reason, tries: tries,
+const FIELDS =
+  `provider: provider, kind: kind, reason: reason, tries: tries, trial: trial,
   sinceMs: epoch_ms(since), untilMs: epoch_ms(until)`;
 
 /** The pauses that are not over, and the limits that may be. */
@@ -44,7 +47,31 @@ export async function readPauses(
     `SELECT to_json(list({${FIELDS}} ORDER BY provider, kind))
      FROM agent_pauses`,
   ) ?? [];
-  return rows.map(pauseOf).filter((it) => pauseStateAt(it, at));
+  const pauses = rows.map(pauseOf).filter((it) => pauseStateAt(it, at));
+  const trials = rows.flatMap(({ trial }) => trial ?? []);
+  if (trials.length === 0) return pauses;
+  const tried = await connection.json<string[]>(
+    `SELECT to_json(list(p.provider)) FROM agent_pauses p
+     JOIN agent_tasks t ON t.id = p.trial
+     WHERE t.lease_id IS NOT NULL AND t.lease_expires_at > $1::TIMESTAMPTZ`,
+    [at.toISOString()],
+  ) ?? [];
+  return pauses.map((it) => ({ ...it, isTried: tried.includes(it.provider) }));
+}
+
+/** Notes which tasks try whether a limit is over. */
+export async function noteTrials(
+  connection: Connection,
+  tasks: readonly ClaimedTask[],
+  { pauses, at }: { readonly pauses: readonly Pause[]; readonly at: Date },
+): Promise<void> {
+  for (const { provider, taskId } of trialsIn(tasks, pauses, at)) {
+    await connection.run(
+      `UPDATE agent_pauses SET trial = $2::UUID
+       WHERE provider = $1 AND kind = 'limit'`,
+      [provider, taskId],
+    );
+  }
 }
 
 /** The same, with how many tasks wait. */
@@ -57,7 +84,8 @@ export async function readPauseInfos(
        ORDER BY provider, kind))
      FROM agent_pauses LEFT JOIN (
        SELECT provider, count(*) AS waiting FROM agent_tasks
-       WHERE status IN ('created', 'running') AND ${isFree("$1::TIMESTAMPTZ")}
+       WHERE status IN ('created', 'running') AND cancel_requested_at IS NULL
+         AND ${isFree("$1::TIMESTAMPTZ")} AND ${isDue("$1::TIMESTAMPTZ")}
        GROUP BY ALL) USING (provider)`,
     [at.toISOString()],
   ) ?? [];
@@ -126,14 +154,18 @@ export async function noteLimits(
     readonly isTrying: boolean;
   },
 ): Promise<void> {
-  for (const limit of limitsMet(transitions, results)) {
+  for (const [provider, limits] of limitsMet(transitions, results)) {
     const row = await connection.json<Omit<PauseRow, "waiting">>(
       `SELECT to_json({${FIELDS}}) FROM agent_pauses
        WHERE provider = $1 AND kind = 'limit'`,
-      [limit.provider],
+      [provider],
     );
-    const before = row ? pauseOf(row) : undefined;
-    await write(connection, pauseAfter(limit, { before, at }));
+    const known = row ? pauseOf(row) : undefined;
+    const pause = limits.reduce<Pause | undefined>(
+      (before, limit) => pauseAfter(limit, { before, at }),
+      known,
+    );
+    if (pause && pause !== known) await write(connection, pause);
   }
   const ids = isTrying ? unlimitedTasks(transitions, results) : [];
   if (ids.length === 0) return;
@@ -141,8 +173,7 @@ export async function noteLimits(
   await connection.run(
     `DELETE FROM agent_pauses
      WHERE kind = 'limit' AND until <= ${values.time(at)}
-       AND provider IN (SELECT provider FROM agent_tasks
-         WHERE id IN (SELECT ${values.ids(ids)}))`,
+       AND trial IN (SELECT ${values.ids(ids)})`,
     values.list,
   );
 }
@@ -157,6 +188,7 @@ export async function handOver(
        SELECT id, attempt FROM agent_tasks
        WHERE provider = $2 AND status IN ('created', 'running')
          AND cancel_requested_at IS NULL AND ${isFree("$1::TIMESTAMPTZ")}
+         AND ${isDue("$1::TIMESTAMPTZ")}
          AND (lease_id IS NULL OR status = 'created')
        LIMIT ${MOST_HANDED_OVER})`,
     [at.toISOString(), from],

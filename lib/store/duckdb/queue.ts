@@ -36,7 +36,7 @@ import type { Connection } from "./connection.ts";
 import type { Database, TransactionOptions } from "./database.ts";
 import { Grace, GraceWait, hasLeases } from "./grace.ts";
 import { Frontier } from "./places.ts";
-import { handOver, noteLimits, pauseProvider } from "./pauses.ts";
+import { handOver, noteLimits, noteTrials, pauseProvider } from "./pauses.ts";
 import { previewClaim } from "./preview.ts";
 import { HELD_ROW, heldOf, type HeldRow, isFree } from "./rows.ts";
 import { writeLogs } from "./run_logs.ts";
@@ -103,6 +103,7 @@ export class DuckDbQueue implements Queue {
             except: this.#leftOut.ids,
             frontier: this.#frontierOf(),
           });
+          await noteTrials(connection, claim.tasks, { pauses, at: now });
           await this.#keepIfAlone(connection, owner, now);
           this.#pauses = pauses;
           return { ...claim, pauses };

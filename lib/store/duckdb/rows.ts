@@ -135,6 +135,9 @@ export const HELD_ROW = `{task: ${TASK}, leaseId: lease_id}`;
 export const isFree = (now: string) =>
   `coalesce(lease_expires_at <= ${now}, true)`;
 
+/** Holds for a row whose time has come, or that has none. */
+export const isDue = (now: string) => `coalesce(run_at <= ${now}, true)`;
+
 /** The order in which tasks run; `rowid` keeps the order of one batch. */
 export const RUN_ORDER = "coalesce(priority, 0) DESC, created_at, rowid";
 

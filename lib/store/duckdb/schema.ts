@@ -89,7 +89,8 @@ const PAUSES_TABLE = `
     reason TEXT NOT NULL,
     since TIMESTAMPTZ NOT NULL,
     until TIMESTAMPTZ,
-    tries INTEGER NOT NULL
+    tries INTEGER NOT NULL,
+    trial UUID
   )`;
 
 /** What runs print, many lines a row. See `run_logs.ts`. */

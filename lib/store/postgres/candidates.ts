@@ -17,7 +17,8 @@ const LIMIT = "coalesce(max_attempts, $2::integer)";
 
 /** Holds for a row whose lease, if it has one, is over. */
 export const IS_FREE = "coalesce(lease_expires_at <= $1::timestamptz, true)";
-const IS_DUE = "coalesce(run_at <= $1::timestamptz, true)";
+/** Holds for a row whose time has come, or that has none. */
+export const IS_DUE = "coalesce(run_at <= $1::timestamptz, true)";
 
 /** Holds for a begun row whose runner died at its last attempt. */
 export const IS_DEAD = `status = 'running' AND lease_id IS NOT NULL

@@ -41,24 +41,25 @@ export async function readGlobalRoom(
   { globalLimits, taskId }: ClaimOptions,
   at: Date,
 ): Promise<GlobalRoom> {
-  const pauses = taskId === undefined ? await readPauses(connection, at) : [];
-  if (!globalLimits && pauses.length === 0) {
-    return { pauses, room: undefined, isContended: false };
+  const found = taskId === undefined ? await readPauses(connection, at) : [];
+  if (!globalLimits && found.length === 0) {
+    return { pauses: found, room: undefined, isContended: false };
   }
+  const trying = providersIn(found, "trying", at);
   const limited = [...globalLimits ?? []]
     .filter(([, limit]) => Number.isFinite(limit)).map(([name]) => name)
-    .concat(providersIn(pauses, "trying", at));
+    .concat(trying);
   const locks = await connection.rows<{ name: string; has: boolean }>(
     `SELECT name, pg_try_advisory_xact_lock(${LIMIT_LOCK},
        hashtext(current_schema() || '/' || name)) AS has
      FROM json_array_elements_text($1::json) AS name`,
     [jsonOf(limited)],
   );
-  const inHand = await countInHand(connection, at);
-  const limits = globalLimits && globalRoomOf(globalLimits, inHand);
-  const room = new Map(
-    roomBeside(pauses, { room: limits, inHand, at }),
-  );
+  // Whoever had the lock before may have a task that tries.
+  const pauses = trying.length > 0 ? await readPauses(connection, at) : found;
+  const limits = globalLimits &&
+    globalRoomOf(globalLimits, await countInHand(connection, at));
+  const room = new Map(roomBeside(pauses, { room: limits, at }));
   const taken = locks.filter(({ has }) => !has);
   for (const { name } of taken) room.set(name, 0);
   return { pauses, room, isContended: taken.length > 0 };

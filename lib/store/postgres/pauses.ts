@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Transition } from "../../task/task.ts";
+import type { ClaimedTask, Transition } from "../../task/task.ts";
 import type {
   HandOverOptions,
   Pause,
@@ -16,14 +16,18 @@ import {
   newPause,
   pauseAfter,
   pauseStateAt,
+  trialsIn,
   unlimitedTasks,
 } from "../pauses.ts";
 import type { Connection } from "./connection.ts";
-import { IS_FREE } from "./candidates.ts";
+import { IS_DUE, IS_FREE } from "./candidates.ts";
 import { uuids } from "./rows.ts";
 import { writeEvents } from "./write.ts";
 
 const PAUSE = "provider, kind, reason, since, until, tries";
+
+/** Any number, the same in all runners; beside it that of a provider's name. */
+const PAUSE_LOCK = 7_311_651;
 
 /** Handed over in one transaction. */
 const MOST_HANDED_OVER = 5_000;
@@ -34,9 +38,28 @@ export async function readPauses(
   at: Date,
 ): Promise<Pause[]> {
   const rows = await connection.rows<Pause>(
-    `SELECT ${PAUSE} FROM agent_pauses ORDER BY provider, kind`,
+    `SELECT ${PAUSE}, EXISTS (SELECT FROM agent_tasks
+       WHERE id = trial AND lease_id IS NOT NULL
+         AND lease_expires_at > $1::timestamptz) AS "isTried"
+     FROM agent_pauses ORDER BY provider, kind`,
+    [at],
   );
   return rows.filter((it) => pauseStateAt(it, at));
+}
+
+/** Notes which tasks try whether a limit is over. */
+export async function noteTrials(
+  connection: Connection,
+  tasks: readonly ClaimedTask[],
+  { pauses, at }: { readonly pauses: readonly Pause[]; readonly at: Date },
+): Promise<void> {
+  for (const { provider, taskId } of trialsIn(tasks, pauses, at)) {
+    await connection.run(
+      `UPDATE agent_pauses SET trial = $2::uuid
+       WHERE provider = $1 AND kind = 'limit'`,
+      [provider, taskId],
+    );
+  }
 }
 
 /** The same, with how many tasks wait. */
@@ -47,7 +70,7 @@ export async function readPauseInfos(
   const rows = await connection.rows<PauseInfo>(
     `SELECT ${PAUSE}, (SELECT count(*)::integer FROM agent_tasks t
        WHERE t.provider = p.provider AND status IN ('created', 'running')
-         AND ${IS_FREE}) AS waiting
+         AND cancel_requested_at IS NULL AND ${IS_FREE} AND ${IS_DUE}) AS waiting
      FROM agent_pauses p ORDER BY provider, kind`,
     [at],
   );
@@ -69,7 +92,8 @@ async function write(connection: Connection, pause: Pause): Promise<void> {
     `INSERT INTO agent_pauses (${PAUSE})
      VALUES ($1, $2, $3, $4::timestamptz, $5::timestamptz, $6)
      ON CONFLICT (provider, kind) DO UPDATE SET reason = excluded.reason,
-       since = excluded.since, until = excluded.until, tries = excluded.tries`,
+       since = excluded.since, until = excluded.until, tries = excluded.tries,
+       trial = NULL`,
     [provider, kind, reason, since, until, tries],
   );
 }
@@ -98,20 +122,29 @@ export async function noteLimits(
     readonly isTrying: boolean;
   },
 ): Promise<void> {
-  for (const limit of limitsMet(transitions, results)) {
-    const [before] = await connection.rows<Pause>(
-      `SELECT ${PAUSE} FROM agent_pauses
-       WHERE provider = $1 AND kind = 'limit' FOR UPDATE`,
-      [limit.provider],
+  for (const [provider, limits] of limitsMet(transitions, results)) {
+    // Where there is no row yet, none can be locked.
+    await connection.rows(
+      `SELECT pg_advisory_xact_lock(${PAUSE_LOCK},
+         hashtext(current_schema() || '/' || $1))`,
+      [provider],
     );
-    await write(connection, pauseAfter(limit, { before, at }));
+    const [known] = await connection.rows<Pause>(
+      `SELECT ${PAUSE} FROM agent_pauses
+       WHERE provider = $1 AND kind = 'limit'`,
+      [provider],
+    );
+    const pause = limits.reduce<Pause | undefined>(
+      (before, limit) => pauseAfter(limit, { before, at }),
+      known,
+    );
+    if (pause && pause !== known) await write(connection, pause);
   }
   const ids = isTrying ? unlimitedTasks(transitions, results) : [];
   if (ids.length === 0) return;
   await connection.run(
     `DELETE FROM agent_pauses WHERE kind = 'limit' AND until <= $2::timestamptz
-       AND provider IN (SELECT provider FROM agent_tasks
-         WHERE id = ANY ($1::uuid[]))`,
+       AND trial = ANY ($1::uuid[])`,
     [uuids(ids), at],
   );
 }
@@ -125,7 +158,7 @@ export async function handOver(
     `UPDATE agent_tasks SET provider = $3, updated_at = $1::timestamptz
      WHERE id IN (SELECT id FROM agent_tasks
        WHERE provider = $2 AND status IN ('created', 'running')
-         AND cancel_requested_at IS NULL AND ${IS_FREE}
+         AND cancel_requested_at IS NULL AND ${IS_FREE} AND ${IS_DUE}
          AND (lease_id IS NULL OR status = 'created')
        LIMIT ${MOST_HANDED_OVER} FOR UPDATE SKIP LOCKED)
      RETURNING id, attempt`,

@@ -36,7 +36,7 @@ import { hasCandidates, IS_DEAD, IS_FREE } from "./candidates.ts";
 import { claimTasks, readGlobalRoom } from "./claim.ts";
 import type { Connection } from "./connection.ts";
 import type { Database } from "./database.ts";
-import { handOver, noteLimits, pauseProvider } from "./pauses.ts";
+import { handOver, noteLimits, noteTrials, pauseProvider } from "./pauses.ts";
 import { previewClaim } from "./preview.ts";
 import { HELD, heldOf, type HeldRow, isOneOf, jsonOf, uuids } from "./rows.ts";
 import { writeLogs } from "./run_logs.ts";
@@ -105,6 +105,7 @@ export class PostgresQueue implements Queue {
               ...await claimTasks(connection, wanted),
               pauses,
             };
+            await noteTrials(connection, claim.tasks, { pauses, at });
             const isEmpty = claim.tasks.length === 0 && !claim.waitsForIdle;
             const isWanting = isEmpty && options.limit > 0;
             const isLimited = isWanting && global.isContended;

@@ -177,6 +177,7 @@ const PAUSES = `
     since timestamptz NOT NULL,
     until timestamptz,
     tries integer NOT NULL,
+    trial uuid,
     PRIMARY KEY (provider, kind))`;
 
 /** What runs print, many lines a row. See `run_logs.ts`. */

@@ -50,6 +50,31 @@ Deno.test("agent does not take an instruction for an option", async () => {
   assert((await run.prompts())[0]?.startsWith(" --yolo\n"));
 });
 
+for (const instruction of ["/clear", "@secrets.txt", "!rm -rf .", " #note"]) {
+  Deno.test(`agent takes "${instruction}" for no command of the CLI's`, async () => {
+    await using run = await AgentRun.make({ cli: [say(result("Done"))] });
+    await run.run({ task: { instruction } });
+    const [prompt = ""] = await run.prompts();
+    assert(prompt.startsWith(`In words: ${instruction.trim()}\n`), prompt);
+  });
+}
+
+Deno.test("agent that begins anew after a limit is told of the work in its folder", async () => {
+  await using run = await AgentRun.make({
+    cli: [
+      `touch work; ${say(failure("limit", "weekly"))}`,
+      say(result("Done")),
+    ],
+    config: { resume: "never" },
+  });
+  assertEquals((await run.run()).kind, "limited");
+  // It has cost no attempt.
+  assertEquals((await run.run()).kind, "completed");
+  const [first = "", second = ""] = await run.prompts();
+  assert(!first.includes("What was done so far"));
+  assert(second.includes("What was done so far is in this folder."), second);
+});
+
 Deno.test("agent goes on in its session with just the answer", async () => {
   await using run = await AgentRun.make({
     cli: [

@@ -168,6 +168,7 @@ const MESSAGES: [lines: string[], outcome: Outcome][] = [
   ...[
     '{"agent_runner":"reslt","value":1}',
     '{"agent_runner":"limit","until":"tomorrow"}',
+    '{"agent_runner":"limit","until":1795000000000}',
     '{"agent_runner":"result"}',
     '{"agent_runner":"question","question":" "}',
     '{"agent_runner":"progress","message":5}',
@@ -192,7 +193,7 @@ for (const [lines, outcome] of MESSAGES) {
 }
 
 Deno.test("command waits for a limit until the time that it says, whatever its exit code", async () => {
-  for (const until of ["2100-01-01T00:00:00Z", 4_102_444_800]) {
+  for (const until of ["2090-01-01T00:00:00Z", 3_786_912_000]) {
     const line = JSON.stringify({ agent_runner: "limit", until });
     const before = Date.now();
     await using run = new CommandRun({
@@ -204,7 +205,7 @@ Deno.test("command waits for a limit until the time that it says, whatever its e
       waitMs?: number;
     };
     assertEquals(kind, "limited");
-    const end = Date.UTC(2100, 0, 1);
+    const end = Date.UTC(2090, 0, 1);
     assert(waitMs <= end - before && waitMs > end - Date.now() - 60_000);
   }
 });
@@ -589,6 +590,20 @@ for (const [keepWorkspace, code, isKept] of KEPT) {
     }
   });
 }
+
+Deno.test("command finds the folder of a task again that met a limit", async () => {
+  using folder = tempFolder();
+  const limit = '{"agent_runner":"limit"}';
+  const outcome = await runCommand({
+    shell: `echo first > notes; echo '${limit}'`,
+    workspace: "work",
+  }, { baseFolder: folder.path });
+  assertEquals(outcome.kind, "limited");
+  assertEquals(
+    await Deno.readTextFile(`${folder.path}/work/${TASK_ID}/notes`),
+    "first\n",
+  );
+});
 
 Deno.test("command finds the folder of a task again that asked, or was stopped", async () => {
   using folder = tempFolder();

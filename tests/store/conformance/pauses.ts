@@ -12,6 +12,7 @@ import {
   complete,
   fail,
   limited,
+  noteInRun,
   release,
   retryLater,
 } from "../../../lib/task/transitions.ts";
@@ -182,6 +183,53 @@ export function testPauses(test: Test): void {
     assertEquals(claims.flatMap(idsOf).length, 1);
   });
 
+  test("a run that began before a limit keeps none from trying, and ends no limit", async ({ store, elapse }) => {
+    await createMany(store, 4, CLAUDE);
+    const { tasks } = await claim(store, { limit: 2, leaseMs: 9 * HOUR });
+    const [old, met] = [nth(tasks, 0), nth(tasks, 1)];
+    await record(store, limited(met, { reason: "weekly", waitMs: HOUR }));
+    await elapse(HOUR + MINUTE);
+    const trial = await claimOne(store, { limit: 9 });
+    await record(store, fail(old, "no"));
+    assertEquals(await isPaused(store), true);
+    assertEquals(idsOf(await claim(store)), []);
+    // As soon as it is seen to work, the rest go on.
+    const detail = "claude works";
+    await record(store, noteInRun(trial, { kind: "limit_over", detail }));
+    assertEquals(await isPaused(store), false);
+    assertEquals(idsOf(await claim(store)).length, 2);
+    assertEquals((await taskOf(store, trial.task.id)).state, "running");
+  });
+
+  test("a task that meets a limit again lets others try before it", async ({ store, elapse }) => {
+    const [bad, ...rest] = await createMany(store, 3, CLAUDE);
+    const trials: string[] = [];
+    for (let n = 0; n < 3; n++) {
+      const { task } = await meetLimit(store, HOUR);
+      trials.push(task.id);
+      await elapse(HOUR + 20_000);
+    }
+    assertEquals(trials, [bad, bad, rest[0]]);
+    assertEquals((await taskOf(store, bad ?? "")).attempt, 0);
+  });
+
+  test("a limit without an end after one with an end waits as a first one", async (subject) => {
+    const { store, elapse } = subject;
+    await createMany(store, 2, CLAUDE);
+    await meetLimit(store, 48 * HOUR);
+    await elapse(49 * HOUR);
+    await meetLimit(store, undefined);
+    assertEquals(await minutesLeft(subject), [15]);
+    // And so does one whose end is told to be now, though it has just been tried.
+    await elapse(16 * MINUTE);
+    await meetLimit(store, 1);
+    assertEquals(await minutesLeft(subject), [30]);
+    // Nobody's limit takes ten years.
+    await store.admin.resume("claude");
+    await meetLimit(store, 10 * 365 * 24 * HOUR);
+    assertEquals(await minutesLeft(subject), [15]);
+  });
+
   test("what tries ends the limit by any end but a stop, a cancel or the limit", async ({ store, elapse }) => {
     await createMany(store, 9, CLAUDE);
     await meetLimit(store, HOUR);
@@ -237,16 +285,22 @@ export function testPauses(test: Test): void {
     // So that it is a day since the first.
     assertEquals(Math.round((last ?? 0) / 60), 8);
     assertEquals(await store.admin.resume("claude"), 1);
+    // Whoever met it so often comes ten minutes behind the others at most.
+    await elapse(11 * MINUTE);
     assertEquals(idsOf(await claim(store)).length, 2);
   });
 
-  test("handOver() gives what waits to another provider, and says so in its history", async ({ store }) => {
+  test("handOver() gives what waits to another provider, and says so in its history", async (subject) => {
+    const { store } = subject;
     const [running, waiting] = await createMany(store, 2, CLAUDE);
+    const runAt = later(await subject.now(), HOUR);
+    const scheduled = await createOne(store, { ...CLAUDE, runAt });
     await claimOne(store, { limit: 1 });
     const options = { from: "claude", to: "codex", reason: "weekly" };
     assertEquals(await store.queue.handOver(options), 1);
     assertEquals(await store.queue.handOver(options), 0);
     assertEquals((await taskOf(store, running ?? "")).provider, "claude");
+    assertEquals((await taskOf(store, scheduled)).provider, "claude");
     assertEquals((await taskOf(store, waiting ?? "")).provider, "codex");
     const [, event] = await store.admin.history(waiting ?? "");
     assertEquals([event?.kind, event?.detail], [

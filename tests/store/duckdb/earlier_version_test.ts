@@ -126,7 +126,7 @@ Deno.test("openDuckDbStore() adds what is missing to an earlier version's databa
   const added = (await readColumns() ?? [])
     .filter((it) => !columns.includes(it));
   assertEquals(added, [
-    ...["provider", "kind", "reason", "since", "until", "tries"]
+    ...["provider", "kind", "reason", "since", "until", "tries", "trial"]
       .map((name) => `agent_pauses.${name}`),
     "agent_runner_file.last_used_at",
     "agent_runner_file.rescues_from",
