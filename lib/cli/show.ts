@@ -15,7 +15,8 @@ import {
   type JsonValue,
   type TaskEvent,
 } from "../task/task.ts";
-import { usageOf, usageText } from "../task/usage.ts";
+import { type Usage, usageOf } from "../task/usage.ts";
+import { formatCount } from "../base/figures.ts";
 import { pauseText } from "../runner/pauses.ts";
 import type { Pause } from "../store/contract.ts";
 import { parseTrace, stringifyJson } from "../task/trace.ts";
@@ -243,4 +244,13 @@ function renderTrace(
       ) || '""',
     ]),
   );
+}
+
+/** `$0.12, 12,400 tokens read (8,000 of a cache), 900 written` */
+function usageText({ costUsd, ...usage }: Usage): string {
+  const { input = 0, output = 0, cached = 0 } = usage;
+  const cost = costUsd === undefined ? "" : `$${costUsd.toFixed(2)}, `;
+  const ofCache = cached > 0 ? ` (${formatCount(cached)} of a cache)` : "";
+  return `${cost}${formatCount(input + cached)} tokens read${ofCache}, ` +
+    `${formatCount(output)} written`;
 }

@@ -4,8 +4,6 @@
  * @module
  */
 
-import { formatCount } from "../base/figures.ts";
-
 /** Tokens and cost of one run, as far as the agent told them. */
 export type Usage = {
   /** Tokens read, those from a cache not included. */
@@ -106,13 +104,4 @@ export function priced(
   const costUsd = (input * price.input + output * price.output +
     cached * (price.cached ?? price.input)) / MILLION;
   return { ...usage, costUsd };
-}
-
-/** `$0.12, 12,400 tokens read (8,000 of a cache), 900 written` */
-export function usageText({ costUsd, ...usage }: Usage): string {
-  const { input = 0, output = 0, cached = 0 } = usage;
-  const cost = costUsd === undefined ? "" : `$${costUsd.toFixed(2)}, `;
-  const ofCache = cached > 0 ? ` (${formatCount(cached)} of a cache)` : "";
-  return `${cost}${formatCount(input + cached)} tokens read${ofCache}, ` +
-    `${formatCount(output)} written`;
 }

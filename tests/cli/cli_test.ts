@@ -37,7 +37,7 @@ Deno.test("agent-runner --help, -h and help name every command on one screen", a
   }
   assertStringIncludes(long, "HANDSFREE_AGENT_RUNNER_ENABLED");
   assertEquals(long.split("\n").filter((line) => line.length > 100), []);
-  assert(long.split("\n").length <= 40);
+  assert(long.split("\n").length <= 48);
   assertEquals([short, word], [long, long]);
   assertEquals(folder.names(), []);
 });
