@@ -113,6 +113,14 @@ export class Bench implements AsyncDisposable {
     return this.#folder.start(args, this.#options);
   }
 
+  /** Runs it again and again, until the task is no more `running`. */
+  async runToEnd(id: string, ...args: readonly string[]): Promise<void> {
+    await until(async () => {
+      await this.run(...args);
+      return (await this.task(id)).state !== "running";
+    }, () => "the task comes to an end");
+  }
+
   /** @returns the id of the new task. */
   async create(instruction: string): Promise<string> {
     const [id = ""] = await this.#folder.create([

@@ -25,6 +25,12 @@ function writes(bench: Bench, id: string) {
   return { text: BEGUN, write: { path, content: "hello\n" } };
 }
 
+/** The same by a command that may do anything, as claude sees it too. */
+function runs(bench: Bench, id: string) {
+  const path = bench.path(id, "hello.txt");
+  return { text: BEGUN, shell: `sh -c "echo hello > '${path}'"` };
+}
+
 function exists(path: string): boolean {
   try {
     return Deno.statSync(path).isFile;
@@ -41,6 +47,15 @@ async function assertDone(bench: Bench, id: string): Promise<Shown> {
   assertEquals(task.trace.warning, undefined);
   assertEquals(Deno.readTextFileSync(bench.path(id, "hello.txt")), "hello\n");
   return task;
+}
+
+/** The file is not there, and whoever looks at the task sees that. */
+async function assertNotPermitted(bench: Bench, id: string): Promise<void> {
+  const { state, trace } = await bench.task(id);
+  const told = JSON.stringify(trace);
+  assert(!exists(bench.path(id, "hello.txt")), "It was written");
+  assert(state === "completed" || state === "failed", told);
+  assertMatch(trace.warning ?? trace.error, /permitted|may not do/, told);
 }
 
 /** The model was told what it had said before: it is the same session. */
@@ -129,7 +144,7 @@ const CASES: Readonly<
     async (open) => {
       await using bench = await open();
       const id = await bench.create("Write hello.txt");
-      const lease = ["--lease", "5"];
+      const lease = ["--lease", "5", "--retry-wait", "1"];
       await bench.says(writes(bench, id), { hang: "silent" });
       await using first = bench.start("run", "--loop", ...lease);
       await bench.hangs();
@@ -148,24 +163,47 @@ const CASES: Readonly<
       await bench.isAlone();
 
       await bench.says({ text: DONE });
-      while ((await bench.task(id)).state === "running") {
-        await bench.run("run", "--once", ...lease);
-      }
+      await bench.runToEnd(id, "run", "--once", ...lease);
       const { trace } = await assertDone(bench, id);
       assertEquals(trace.session.id, session.id);
       await assertGoesOn(bench, "Go on.");
     },
 
-  "is not permitted to write, which is not hidden": async (open) => {
+  "is not permitted to write, which is not hidden": async (open, cli) => {
     await using bench = await open({ config: { permissions: "read" } });
     const id = await bench.create("Write hello.txt");
     await bench.says(writes(bench, id), { text: DONE });
     await bench.run("run", "--once");
-    const { state, trace } = await bench.task(id);
-    const told = JSON.stringify(trace);
-    assert(!exists(bench.path(id, "hello.txt")), "It was written");
-    assert(state === "completed" || state === "failed", told);
-    assertMatch(trace.warning ?? trace.error, /permitted|may not do/, told);
+    await assertNotPermitted(bench, id);
+    if (!cli.writeTool) return;
+    const [name, pathField] = cli.writeTool;
+    const other = await bench.create("Write hello.txt again");
+    const path = bench.path(other, "hello.txt");
+    const input = { [pathField]: path, content: "hello\n" };
+    await bench.says({ tool: { name, input } }, { text: DONE });
+    await bench.run("run", "--once");
+    await assertNotPermitted(bench, other);
+  },
+
+  "runs a command with the permission to edit, or tells that it may not":
+    async (
+      open,
+      cli,
+    ) => {
+      await using bench = await open();
+      const id = await bench.create("Write hello.txt");
+      await bench.says(runs(bench, id), { text: DONE });
+      await bench.run("run", "--once");
+      if (cli.runsCommandsToEdit) await assertDone(bench, id);
+      else await assertNotPermitted(bench, id);
+    },
+
+  "runs a command with all permissions": async (open) => {
+    await using bench = await open({ config: { permissions: "all" } });
+    const id = await bench.create("Write hello.txt");
+    await bench.says(runs(bench, id), { text: DONE });
+    await bench.ok("run", "--once");
+    await assertDone(bench, id);
   },
 
   "fails for good where its key is wrong": async (open) => {

@@ -27,10 +27,17 @@ export interface Cli {
   /** Its settings, by their paths in HOME. */
   files(it: Surroundings): Readonly<Record<string, object | string>>;
   variables(it: Surroundings): Readonly<Record<string, string>>;
+  /**
+   * Its tool that writes a file, which it does not offer where it may only read, and
+   * what that calls the file's path.
+   */
+  readonly writeTool?: readonly [name: string, pathField: string];
   /** It says when a usage limit ends. */
   readonly knowsLimitEnd: boolean;
   /** It says what it cost. */
   readonly tellsCost: boolean;
+  /** With the permission to edit it may run commands, in a sandbox of its own. */
+  readonly runsCommandsToEdit: boolean;
 }
 
 const KEY = "test-key";
@@ -45,12 +52,16 @@ export const CLIS: readonly Cli[] = [
     variables: ({ url, isSubscriber }) => ({
       ANTHROPIC_BASE_URL: url,
       CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1",
+      // Else it refuses all permissions to root.
+      IS_SANDBOX: "1",
       // Of ten, which take minutes.
       CLAUDE_CODE_MAX_RETRIES: "1",
       [isSubscriber ? "CLAUDE_CODE_OAUTH_TOKEN" : "ANTHROPIC_API_KEY"]: KEY,
     }),
+    writeTool: ["Write", "file_path"],
     knowsLimitEnd: true,
     tellsCost: true,
+    runsCommandsToEdit: false,
   },
   {
     name: "codex",
@@ -68,6 +79,7 @@ wire_api = "responses"
     variables: () => ({ FAKE_KEY: KEY }),
     knowsLimitEnd: true,
     tellsCost: false,
+    runsCommandsToEdit: true,
   },
   {
     name: "gemini",
@@ -81,8 +93,10 @@ wire_api = "responses"
       GOOGLE_GEMINI_BASE_URL: url,
       GEMINI_API_KEY: KEY,
     }),
+    writeTool: ["write_file", "file_path"],
     knowsLimitEnd: true,
     tellsCost: false,
+    runsCommandsToEdit: false,
   },
   {
     name: "qwen",
@@ -90,8 +104,8 @@ wire_api = "responses"
     files: () => ({
       ".qwen/settings.json": {
         security: { auth: { selectedType: "openai" } },
-        // Of ten, a minute apart.
-        model: { generationConfig: { maxRetries: 1 } },
+        // Of ten, a minute apart, of seven each.
+        model: { generationConfig: { maxRetries: 0 } },
       },
     }),
     variables: ({ url }) => ({
@@ -99,8 +113,10 @@ wire_api = "responses"
       OPENAI_API_KEY: KEY,
       OPENAI_MODEL: "fake-model",
     }),
+    writeTool: ["write_file", "file_path"],
     knowsLimitEnd: false,
     tellsCost: false,
+    runsCommandsToEdit: false,
   },
   {
     name: "opencode",
@@ -123,8 +139,10 @@ wire_api = "responses"
       OPENCODE_DISABLE_MODELS_FETCH: "1",
       OPENCODE_DISABLE_AUTOUPDATE: "1",
     }),
+    writeTool: ["write", "filePath"],
     knowsLimitEnd: true,
     tellsCost: true,
+    runsCommandsToEdit: false,
   },
 ];
 
