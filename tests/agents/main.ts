@@ -18,6 +18,7 @@ const flags = Deno.args.filter((it) => !names.includes(it));
 const wanted = CLIS.filter(({ name }) =>
   names.length === 0 || names.includes(name)
 );
+await assertCanIsolate();
 const installed: Record<string, Installed> = {};
 for (const cli of wanted) {
   const it = installed[cli.name] = await install(cli);
@@ -54,6 +55,23 @@ try {
   await Deno.remove(home, { recursive: true });
 }
 Deno.exit(code);
+
+/** What is theirs runs in a namespace, or not at all. */
+async function assertCanIsolate(): Promise<void> {
+  let why = "it needs Linux, and the programs unshare and ip";
+  try {
+    const [program = "", ...words] = inLoopback();
+    const args = [...words, "true"];
+    const { success, stderr } = await new Deno.Command(program, { args })
+      .output();
+    if (success) return;
+    why = new TextDecoder().decode(stderr).trim();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  console.error(`Cannot run the agents without a network: ${why}`);
+  Deno.exit(1);
+}
 
 async function run(
   [program = "", ...args]: readonly string[],
