@@ -147,6 +147,14 @@ export class Bench implements AsyncDisposable {
     );
   }
 
+  /** Waits until a process runs that has this in its command line. */
+  async hasProcess(text: string): Promise<void> {
+    await until(
+      async () => [...(await processesHere()).values()].join().includes(text),
+      () => `${text} runs`,
+    );
+  }
+
   /** Waits until nothing is left of the agent, nor of a runner. */
   async isAlone(): Promise<void> {
     let left = new Map<number, string>();

@@ -9,6 +9,8 @@ import { type Cli, versionOf } from "./clis.ts";
 import { inLoopback } from "./loopback.ts";
 
 const INSTALL_MS = 600_000;
+/** Of why it failed, which npm says first. */
+const LINES_SHOWN = 4;
 
 /** Where a CLI is, or why it is not there. */
 export type Installed =
@@ -82,7 +84,8 @@ async function run(
   }).output();
   const [out, err] = [stdout, stderr].map((it) => new TextDecoder().decode(it));
   if (success) return out!;
-  throw new Error(err!.trim().split("\n").slice(-5).join("; "));
+  const lines = err!.trim().split("\n").slice(0, LINES_SHOWN);
+  throw new Error(lines.map((it) => it.replace(/^npm error /, "")).join(", "));
 }
 
 async function exists(path: string): Promise<boolean> {
