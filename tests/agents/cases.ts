@@ -18,8 +18,8 @@ type Open = (options?: Omit<BenchOptions, "bin">) => Promise<Bench>;
 /** The model says this only; so only a session that goes on has it. */
 const BEGUN = "I begin with the pearl.";
 const DONE = "Done: hello.txt is written.";
-/** A command that nobody else runs. */
-const ENDLESS = "sleep 4242";
+/** A command that nobody else runs; of a `sleep`, qwen thinks better. */
+const ENDLESS = "tail -f /dev/null --pid=1 -s 42.42";
 
 /** Writes hello.txt into the task's folder. */
 function writes(bench: Bench, id: string) {
