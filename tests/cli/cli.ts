@@ -33,6 +33,8 @@ export interface CliOptions {
   readonly isErrorsToOutput?: boolean;
   /** The folder of another version of the program, with a slash at its end. */
   readonly root?: string;
+  /** How long it is waited for. @default {PATIENCE_MS} */
+  readonly patienceMs?: number;
 }
 
 /** The variable without which nothing runs. */
@@ -153,6 +155,7 @@ export class CliProcess implements AsyncDisposable {
   readonly #stdout: Promise<string>;
   readonly #stderr: Promise<string>;
   readonly #closeOutput = new AbortController();
+  readonly #patienceMs: number;
   #seen = "";
   #waiting: Waiting[] = [];
   #hasEnded = false;
@@ -160,8 +163,10 @@ export class CliProcess implements AsyncDisposable {
   constructor(
     folder: string,
     args: readonly string[],
-    { env = {}, stdin, isErrorsToOutput, root }: CliOptions,
+    { env = {}, stdin, isErrorsToOutput, root, patienceMs = PATIENCE_MS }:
+      CliOptions,
   ) {
+    this.#patienceMs = patienceMs;
     const command = commandOf(args, root);
     // Only a shell can give a process one pipe for both.
     if (isErrorsToOutput) command.unshift("sh", "-c", 'exec "$@" 2>&1', "sh");
@@ -279,7 +284,7 @@ export class CliProcess implements AsyncDisposable {
           reject(
             new Error(`Waited too long for ${what()}. Seen:\n${this.#seen}`),
           ),
-        PATIENCE_MS,
+        this.#patienceMs,
       );
     });
     try {

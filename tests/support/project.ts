@@ -15,6 +15,11 @@ export const ROOT = decodeURIComponent(
 /** Whether this process takes `@std` from npm; then so must what it starts. */
 const isNpm = import.meta.resolve("@std/cli/parse-args").startsWith("file:");
 
+/** The flags that take `@std` from where this process has it, in any folder. */
+export function stdFlags(root: string = ROOT): string[] {
+  return isNpm ? npmFlags.map((flag) => flag.replace("=", `=${root}`)) : [];
+}
+
 /** Options for {@linkcode denoArgs}. */
 export interface DenoOptions {
   /** Flags of `deno run`, beside those that every program needs. */
@@ -33,11 +38,10 @@ export function denoArgs(
   file: string,
   { flags = [], permissions = ["-P"], root = ROOT }: DenoOptions = {},
 ): string[] {
-  // Absolute, because a program's working directory is a test's own folder.
-  const stdFlags = npmFlags.map((flag) => flag.replace("=", `=${root}`));
   return [
+    // Absolute, because a program's working directory is a test's own folder.
     ...["run", "-q", "--no-prompt", `--config=${root}deno.json`],
-    ...(isNpm ? stdFlags : []),
+    ...stdFlags(root),
     ...flags,
     ...permissions,
     root + file,

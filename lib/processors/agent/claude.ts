@@ -65,6 +65,8 @@ const CLAUDE: Peculiarities = {
   rules: RULES,
   usage: usageIn,
   error: errorIn,
+  // Of what was never allowed, its final line does not tell.
+  unavailable: /^Error: No such tool available: .* exists but is not enabled\b/,
   silentError: ({ limit }) =>
     limit && {
       kind: "limit",

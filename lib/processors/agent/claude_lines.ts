@@ -46,6 +46,8 @@ export interface Peculiarities {
   usage(result: JsonObject, told: Told): Usage | undefined;
   /** Why a final line is none of success; undefined where it is one. */
   error(result: JsonObject, told: Told): AgentError | undefined;
+  /** What a tool answers that is not offered, for it is not permitted. */
+  readonly unavailable?: RegExp;
   /** Why a run ended without a final line, where the lines before tell it. */
   silentError?(told: Told): AgentError | undefined;
 }
@@ -56,6 +58,8 @@ export class ClaudeLines implements AgentReader {
   readonly #told: Told = {};
   #session: string | undefined;
   #notice: string | undefined;
+  /** What it calls a tool by, to what that is. */
+  readonly #calls = new Map<unknown, string>();
 
   constructor(agent: Peculiarities) {
     this.#agent = agent;
@@ -68,7 +72,7 @@ export class ClaudeLines implements AgentReader {
       case "assistant":
         return this.#assistant(object);
       case "user":
-        return failuresIn(object);
+        return this.#failures(object);
       case "rate_limit_event":
         return this.#limit(objectOf(object.rate_limit_info));
       case "result":
@@ -123,14 +127,36 @@ export class ClaudeLines implements AgentReader {
     if (isOwn) this.#told.apiError = textOf(object.error);
     return listOf(objectOf(object.message).content).flatMap(
       (it): AgentSign[] => {
-        const { type, text, name, input } = objectOf(it);
+        const { type, text, name, input, id } = objectOf(it);
         const said = textOf(text);
         if (type === "text" && said && isOwn && !this.#told.apiError) {
           return [{ kind: "text", text: said }];
         }
         if (type !== "tool_use") return [];
         const target = targetOf(input);
+        this.#calls.set(id, callOf(name, input));
         return [{ kind: "tool", name: nameOf(name), ...target && { target } }];
+      },
+    );
+  }
+
+  /** What tools answered that failed. */
+  #failures(object: JsonObject): AgentSign[] {
+    return listOf(objectOf(object.message).content).flatMap(
+      (it): AgentSign[] => {
+        const { type, is_error, content, tool_use_id } = objectOf(it);
+        if (type !== "tool_result") return [];
+        const call = this.#calls.get(tool_use_id);
+        this.#calls.delete(tool_use_id);
+        if (is_error !== true) return [];
+        const text = textOf(content) ??
+          listOf(content).map((it) => textOf(objectOf(it).text) ?? "")
+            .join(" ");
+        const said = text.slice(0, MAX_FAILURE_CHARACTERS)
+          .replace(/<\/?tool_use_error>/g, "");
+        return this.#agent.unavailable?.test(said)
+          ? [{ kind: "denied", detail: call ?? oneLine(said) }]
+          : [{ kind: "tool failed", message: oneLine(said) }];
       },
     );
   }
@@ -188,19 +214,6 @@ function retryIn(object: JsonObject): string {
   return oneLine(
     `Retry ${attempt}/${max}${wait}: ${why}${status ? ` (${status})` : ""}`,
   );
-}
-
-/** What tools answered that failed. */
-function failuresIn(object: JsonObject): AgentSign[] {
-  return listOf(objectOf(object.message).content).flatMap((it): AgentSign[] => {
-    const { type, is_error, content } = objectOf(it);
-    if (type !== "tool_result" || is_error !== true) return [];
-    const text = textOf(content) ??
-      listOf(content).map((it) => textOf(objectOf(it).text) ?? "").join(" ");
-    const said = text.slice(0, MAX_FAILURE_CHARACTERS)
-      .replace(/<\/?tool_use_error>/g, "");
-    return [{ kind: "tool failed", message: oneLine(said) }];
-  });
 }
 
 const MAX_FAILURE_CHARACTERS = 2_000;

@@ -61,7 +61,12 @@ export const qwen: Dialect = {
     }),
 };
 
-const QWEN: Peculiarities = { rules: RULES, usage: usageIn, error: errorIn };
+const QWEN: Peculiarities = {
+  rules: RULES,
+  usage: usageIn,
+  error: errorIn,
+  unavailable: /^Tool "[^"]*" not found in registry\b/,
+};
 
 /** Its input has what came from the cache in it. */
 function usageIn({ usage }: JsonObject, { model }: Told): Usage | undefined {

@@ -278,3 +278,24 @@ Deno.test("claude.read() takes a refusal to be let all as root for permanent", (
   const ended = { code: 1, signal: null, plain: "", stderr: `${message}\n` };
   assertEquals(reader.end(ended).error, { kind: "permanent", message });
 });
+
+Deno.test("claude.read() tells of a tool that was taken from it, of which its end is silent", () => {
+  const reader = claude.read({ now: () => new Date() });
+  const call: JsonObject = {
+    type: "tool_use",
+    id: "toolu_1",
+    name: "Write",
+    input: { file_path: "notes.md", content: "" },
+  };
+  const answer: JsonObject = {
+    type: "tool_result",
+    tool_use_id: "toolu_1",
+    is_error: true,
+    content: "<tool_use_error>Error: No such tool available: Write. Write " +
+      "exists but is not enabled in this context.</tool_use_error>",
+  };
+  reader.line({ type: "assistant", message: { content: [call] } });
+  assertEquals(reader.line({ type: "user", message: { content: [answer] } }), [
+    { kind: "denied", detail: "Write notes.md" },
+  ]);
+});

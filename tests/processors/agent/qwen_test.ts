@@ -24,6 +24,7 @@ testRecordings("qwen", {
     result: "Nobody answered; I stop.",
     session: "4dbd9bcf-beb4-41c6-a197-518fa3f14900",
     usage: used(2),
+    denied: ["ask_user Which branch shall I use?"],
   },
   "ask-text": {
     result:
@@ -100,11 +101,12 @@ testRecordings("qwen", {
       "variable.",
     usage: { input: 0, output: 0 },
   },
-  // What writes is not offered to it, which it tells only as a tool's failure.
+  // What writes is not offered to it.
   "permission-denied": {
     result: DONE,
     session: "bd9d2025-acea-4f88-998b-469912af1eb3",
     usage: used(2),
+    denied: ["shell printf '%s' 'hello ' > '/home/user/project/hello.txt'"],
   },
   "session-id-again": {
     error: "session lost",
