@@ -127,7 +127,12 @@ export function processRunningTask(
   run: Run,
 ): Promise<TaskResult> {
   return new Promise((onResult) =>
-    executeRun(runner, run, { onLimit: () => {}, onOver: () => {}, onResult })
+    executeRun(runner, run, {
+      onLimit: () => {},
+      onOver: () => {},
+      onWarning: () => {},
+      onResult,
+    })
   );
 }
 

@@ -174,7 +174,15 @@ function widthOf(rows: readonly (readonly string[])[]): number {
 /** `running 40%`, `retrying in 40s`, `waiting for you`, `completed (simulated)`. */
 export function stateOf(task: AgentTask, now: Date): string {
   const text = textOf(task, now);
-  return wasSimulated(task) ? `${text} (simulated)` : text;
+  if (wasSimulated(task)) return `${text} (simulated)`;
+  return hasWarning(task) ? `${text} (warning)` : text;
+}
+
+/** It is done, but not all was as it should be: `show` has what. */
+function hasWarning({ state, traceText }: AgentTask): boolean {
+  return state === "completed" && traceText !== null &&
+    traceText.includes('"warning"') &&
+    typeof parseTrace(traceText)?.warning === "string";
 }
 
 function textOf(task: AgentTask, now: Date): string {

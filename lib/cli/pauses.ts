@@ -4,14 +4,20 @@
  * @module
  */
 
+import { closestString } from "@std/text/closest-string";
 import { EXIT, UsageError } from "../base/errors.ts";
 import { countOf, parseSpan } from "../base/figures.ts";
 import { printable } from "../base/log.ts";
 import type { FlagValues } from "../config/config.ts";
 import { pauseText } from "../runner/pauses.ts";
-import type { Admin, PauseInfo } from "../store/contract.ts";
+import { type Admin, OTHERS, type PauseInfo } from "../store/contract.ts";
 import { parseTime } from "../task/new_task.ts";
-import { CLIENT_SETTINGS, type Command, JSON_FLAG } from "./command.ts";
+import {
+  CLIENT_SETTINGS,
+  type Command,
+  type CommandContext,
+  JSON_FLAG,
+} from "./command.ts";
 import { textFlag } from "./flags.ts";
 import { renderJson } from "./render.ts";
 
@@ -70,11 +76,13 @@ export const pause: Command = {
   ],
   settings: CLIENT_SETTINGS,
   examples: ["pause claude", "pause claude --until 8h --reason quota"],
-  run: async ({ args, flags, clock, terminal, openAdmin }) => {
+  run: async (context) => {
+    const { args, flags, clock, terminal, openAdmin } = context;
     const provider = providerOf(args, "pause");
     const waitMs = untilFlag(flags, clock.now());
     const reason = textFlag(flags, "reason") ?? "";
     await using store = await openAdmin();
+    await warnOfUnknown(provider, { store, ...context });
     await store.admin.pause(provider, { kind: "person", reason, waitMs });
     terminal.write(await pauseLines(store.admin, clock.now()));
     return EXIT.ok;
@@ -101,8 +109,36 @@ export const resume: Command = {
   },
 };
 
-/** @throws {UsageError} where none is named. */
+/** A name that nothing has is most often one that was not meant. */
+async function warnOfUnknown(
+  provider: string,
+  { store, config, log }: Pick<CommandContext, "config" | "log"> & {
+    readonly store: { readonly admin: Admin };
+  },
+): Promise<void> {
+  const { counts } = await store.admin.count();
+  const known = new Set([
+    ...config.providers?.keys() ?? [],
+    ...counts.map((it) => it.provider),
+  ]);
+  known.delete(OTHERS);
+  if (known.has(provider) || known.size === 0) return;
+  const nearest = closestString(provider, [...known]);
+  log.warning(
+    `No task is for provider ${printable(provider)}, and the configuration ` +
+      `does not name it. Did you mean ${printable(nearest)}?`,
+    { event: "hint", provider },
+  );
+}
+
+/** @throws {UsageError} where none is named, or all. */
 function providerOf([provider = ""]: readonly string[], verb: string): string {
+  if (provider === OTHERS) {
+    throw new UsageError(
+      `Cannot ${verb} ${OTHERS}: give the name of one provider. agent-runner ` +
+        "stats has the names.",
+    );
+  }
   if (provider.trim() !== "") return provider;
   throw new UsageError(
     `Cannot ${verb} a provider without its name. agent-runner stats has the ` +

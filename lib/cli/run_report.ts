@@ -27,6 +27,7 @@ export function renderSummary(summary: RunSummary): string {
     [summary.released, "given back"],
     [summary.skipped, "skipped"],
     [summary.simulated, "simulated"],
+    [summary.warned, "with a warning"],
   ] as const;
   return [
     `${started} started, ${completed} completed, ${failed} failed`,

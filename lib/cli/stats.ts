@@ -190,7 +190,7 @@ function usageLines(usage: readonly UsageSum[], { width }: Width): string[] {
       ...[sum(({ runs }) => runs), sum(({ input }) => input)].map(formatCount),
       ...[sum(({ cached }) => cached), sum(({ output }) => output)]
         .map(formatCount),
-      `$${sum(({ costUsd }) => costUsd).toFixed(2)}`,
+      costText(sum(({ costUsd }) => costUsd)),
     ];
   };
   const rows = usage.map((it) =>
@@ -202,6 +202,11 @@ function usageLines(usage: readonly UsageSum[], { width }: Width): string[] {
     width,
     right: [2, 3, 4, 5, 6],
   });
+}
+
+/** Most agents tell tokens only; without prices, nobody knows what they cost. */
+function costText(usd: number): string {
+  return usd === 0 ? "unknown" : `$${usd.toFixed(2)}`;
 }
 
 function totalOf(counts: readonly StateCount[]): number {

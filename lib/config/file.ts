@@ -24,6 +24,8 @@ import type { Budget } from "../task/usage.ts";
 import type { WebhookSettings } from "../webhooks/config.ts";
 
 const MAX_BYTES = 1_000_000;
+/** An agent's work fails of what passes: the network, a server with much to do. */
+const AGENT_ATTEMPTS = 3;
 
 /**
  * Reads and validates the file.
@@ -124,7 +126,9 @@ function providersOf(
       return [name, {
         processor,
         ...timeout !== undefined && { timeoutMs: inMs(timeout) },
-        ...attempts !== undefined && { attempts },
+        ...attempts !== undefined
+          ? { attempts }
+          : processor === "agent" && { attempts: AGENT_ATTEMPTS },
         ...concurrency !== undefined && { concurrency },
         ...globalConcurrency !== undefined && { globalConcurrency },
         ...fallback !== undefined && { fallback },

@@ -27,8 +27,8 @@ import { DELIVERED_EVENTS } from "../webhooks/config.ts";
 const COUNT: ValueForm = { kind: "count", min: 1 };
 
 const dollars = z.string().regex(
-  /^\$\d{1,9}(\.\d+)?$/,
-  'expected dollars, as in "$5"',
+  /^\$(?!0+(\.0+)?$)\d{1,9}(\.\d+)?$/,
+  'expected dollars, more than none, as in "$5"',
 );
 const day = dollars.optional().describe(
   'What all runs of a day may cost, as in "$40"; then the provider is paused ' +
@@ -45,7 +45,8 @@ const PROVIDER_FIELDS = {
     "Longest run of a task that sets no --timeout; 0: no limit",
   ),
   attempts: countSchema(COUNT).optional().describe(
-    "Tries of a task that fails, where it says nothing of that",
+    "Tries of a task that fails, where it says nothing of that. Default: 3 of an " +
+      "agent, else the setting of that name",
   ),
   concurrency: countSchema(COUNT).optional().describe(
     "Tasks of this provider that a runner has at the same time; of * all others " +

@@ -33,6 +33,7 @@ export class Budgets {
   /** Whose runs have used something since the last look. */
   readonly #spenders = new Set<string>();
   #looking: Promise<void> | undefined;
+  readonly #warned = new Set<string>();
 
   constructor(parts: BudgetsParts) {
     this.#parts = parts;
@@ -42,9 +43,28 @@ export class Budgets {
   watch(events: RunnerEvents): void {
     events.subscribe((event) => {
       if (event.type !== "recorded" || !event.transition.usage) return;
-      this.#spenders.add(event.task.provider);
+      const { provider } = event.task;
+      if (event.transition.usage.costUsd === undefined) {
+        this.#warnOfTokens(provider);
+      }
+      this.#spenders.add(provider);
       this.#looking ??= this.#look().finally(() => this.#looking = undefined);
     });
+  }
+
+  /** Dollars can't be counted where only tokens are told, and no price is known. */
+  #warnOfTokens(provider: string): void {
+    const { providers, budget, log } = this.#parts;
+    const own = settingsFor(provider, providers)?.budget;
+    const isInDollars = [own?.taskUsd, own?.dayUsd, budget?.dayUsd]
+      .some((it) => it !== undefined);
+    if (!isInDollars || this.#warned.has(provider)) return;
+    this.#warned.add(provider);
+    log.warning(
+      `Provider ${provider} tells no cost: a budget in dollars does not count ` +
+        'what it uses. Give it "prices", or a budget in "tokensPerDay".',
+      { event: "cost_unknown", provider },
+    );
   }
 
   /** Resolves when nothing is looked for any more. */

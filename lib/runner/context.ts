@@ -126,11 +126,11 @@ export const RESULTS = {
 export type TaskResult = (typeof RESULTS)[keyof typeof RESULTS] | "skipped";
 
 /**
- * What a pass did: how many tasks it started, what came of how many, and of how
- * many of these it was simulated.
+ * What a pass did: how many tasks it started, what came of how many, of how many of
+ * these it was simulated, and how many completed with a warning.
  */
 export type RunSummary = Readonly<
-  Record<"started" | TaskResult | "simulated", number>
+  Record<"started" | TaskResult | "simulated" | "warned", number>
 >;
 
 /** Puts a runner together. */

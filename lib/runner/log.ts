@@ -84,7 +84,7 @@ export interface RunFacts {
 /** Says what was recorded of a run, or of a task that nobody ran any more. */
 export function logTransition(
   log: Log,
-  { lease, event, detail, delayMs }: Transition,
+  { lease, event, detail, delayMs, warning }: Transition,
   { at, provider, runMs }: RunFacts,
 ): void {
   const id = lease.taskId;
@@ -97,7 +97,14 @@ export function logTransition(
   };
   switch (event) {
     case "completed":
-      log.info(`Task ${id} completed in ${fields.runMs} ms`, fields);
+      if (warning === undefined) {
+        log.info(`Task ${id} completed in ${fields.runMs} ms`, fields);
+      } else {
+        log.warning(
+          `Task ${id} completed in ${fields.runMs} ms, with a warning: ${warning}`,
+          { ...fields, warning },
+        );
+      }
       break;
     case "cancelled":
       log.warning(`Task ${id} was cancelled`, fields);

@@ -79,6 +79,7 @@ export class Pass {
     limited: 0,
     skipped: 0,
     simulated: 0,
+    warned: 0,
   };
   /** What is not recorded or not given back yet, and that this is one less. */
   #unfinished = 0;
@@ -294,6 +295,7 @@ export class Pass {
     executeRun(this.#runner, run, {
       onLimit: () => this.#slots.giveBackOf(run.task.provider),
       onOver,
+      onWarning: () => this.#counts.warned++,
       onResult: (result) => {
         this.#counts[result]++;
         if (run.isSimulated && result !== "skipped") this.#counts.simulated++;

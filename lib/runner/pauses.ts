@@ -116,7 +116,9 @@ export class Pauses {
   #tell(pause: Pause, at: Date): void {
     const { provider, kind, reason, until } = pause;
     this.#parts.log.warning(
-      `Provider ${provider}: ${pauseText(pause, at)}. Its tasks wait.`,
+      `Provider ${provider}: ${
+        pauseText(pause, at).replace(/[.\s]+$/, "")
+      }. Its tasks wait.`,
       {
         event: "provider_paused",
         provider,

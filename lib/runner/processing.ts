@@ -31,6 +31,8 @@ export interface RunListener {
   readonly onLimit: () => void;
   /** The work is over, and took so long; another run may start. Called next. */
   readonly onOver: (runMs: number) => void;
+  /** It completed, and not all is as it should be. Called before the next. */
+  readonly onWarning: () => void;
   /** What came of it is committed, or nothing can be. */
   readonly onResult: (result: TaskResult) => void;
 }
@@ -39,7 +41,7 @@ export interface RunListener {
 export async function executeRun(
   runner: Runner,
   run: Run,
-  { onLimit, onOver, onResult }: RunListener,
+  { onLimit, onOver, onWarning, onResult }: RunListener,
 ): Promise<void> {
   const { clock, log, processorFor, recorder, events, runs, settings } = runner;
   const { task } = run;
@@ -103,6 +105,7 @@ export async function executeRun(
       const { isSimulated } = run;
       events.emit({ type: "recorded", task, transition, runMs, isSimulated });
       logTransition(log, transition, { at, provider: task.provider, runMs });
+      if (transition.warning !== undefined) onWarning();
       onResult(RESULTS[transition.event as keyof typeof RESULTS]);
     } else {
       logUnrecorded(log, transition, result);

@@ -321,6 +321,8 @@ export interface Transition {
   readonly note: ProgressNote | undefined;
   /** What the run printed; kept in the task's history. */
   readonly printed?: Printed;
+  /** What was not as it should be though the work is done. */
+  readonly warning?: string;
   /** What the run used, and of whom; kept in the task's history. */
   readonly usage?: Usage & { readonly provider: string };
   /** The limit that the run met, in its task's provider. */

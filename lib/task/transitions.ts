@@ -225,7 +225,7 @@ export function complete(
     .filter((it) => it !== undefined).join(". ");
   const isBare = said === "" && result === undefined;
   const patchOf = claimed.isSimulated ? simulatedAt : completedAt;
-  return transition(claimed, {
+  const done = transition(claimed, {
     from: "running",
     to: "completed",
     event: "completed",
@@ -239,6 +239,7 @@ export function complete(
       ...result === undefined ? {} : { output: result },
     }),
   });
+  return warning === undefined ? done : { ...done, warning };
 }
 
 const completed = (time: string): JsonObject => ({

@@ -19,6 +19,8 @@ export type Usage = {
 };
 
 const NUMBERS = ["input", "output", "cached", "costUsd"] as const;
+/** No run uses more: what says so is wrong, and would spoil all sums. */
+const MOST = 1e12;
 /** The name of a model becomes the label of a metric. */
 const MAX_MODEL_CHARACTERS = 100;
 
@@ -31,8 +33,8 @@ export function usageOf(value: unknown): Usage | undefined {
   const given = value as Record<string, unknown>;
   const numbers = NUMBERS.flatMap((name) => {
     const number = given[name];
-    const isAmount = typeof number === "number" && Number.isFinite(number) &&
-      number >= 0;
+    const isAmount = typeof number === "number" && number >= 0 &&
+      number <= MOST;
     return isAmount ? [[name, number]] : [];
   });
   if (numbers.length === 0) return undefined;

@@ -116,9 +116,22 @@ Deno.test("a fallback gets what waits when a limit is met", async () => {
   assertEquals(listed.stdout.match(/codex/g)?.length, 2);
 });
 
+Deno.test("pause says where nothing has such a name, and does it all the same", async () => {
+  using folder = new Folder();
+  configure(folder);
+  const options = { env: AT_ONCE };
+  await folder.create([CLAUDE], options.env);
+  const { stdout, stderr } = await folder.run(["pause", "cluade"], options);
+  assertMatch(stderr, /does not name it\. Did you mean claude\?/);
+  assertMatch(stdout, /^cluade: paused until it is resumed, no task waits$/m);
+  const known = await folder.run(["pause", "claude"], options);
+  assertEquals(known.stderr, "");
+});
+
 const MISTAKES: [args: string[], error: RegExp][] = [
   [["pause"], /Cannot pause a provider without its name/],
   [["resume", " "], /Cannot resume a provider without its name/],
+  [["pause", "*"], /Cannot pause \*: give the name of one provider/],
   [["pause", "claude", "--until", "yesterday"], /expected a span like/],
   [["pause", "claude", "--until", "2020-01-01"], /a time in the future/],
 ];

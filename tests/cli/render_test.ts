@@ -93,6 +93,19 @@ Deno.test("renderTable() lines columns up", () => {
   );
 });
 
+Deno.test("renderTable() marks what completed with a warning", () => {
+  const traceText = JSON.stringify({ warning: "Not permitted: Write a" });
+  const [, ...rows] = table([
+    { state: "completed", traceText },
+    { state: "failed", traceText },
+    { state: "completed", traceText: '{"warning": 5}' },
+  ]);
+  assertEquals(
+    rows.map((row) => /completed \(warning\)/.test(row)),
+    [true, false, false],
+  );
+});
+
 Deno.test("renderTable() and renderTask() say how far a task is while it runs, no longer", () => {
   const task = { traceText: '{"progress_fraction": 0.404}' };
   const running = { ...task, state: "running", leaseOwner: "r" } as const;

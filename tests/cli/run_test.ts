@@ -156,6 +156,7 @@ Deno.test("run --json prints the guide's result and nothing else; a failed task 
     ["tasks_limited", 0],
     ["tasks_skipped", 0],
     ["tasks_simulated", 2],
+    ["tasks_warned", 0],
     ["left", {
       created: 0,
       running: 0,

@@ -116,6 +116,30 @@ Deno.test("the budget of all pauses agents that have spent nothing yet", async (
   );
 });
 
+Deno.test("a budget in dollars says once that a provider tells tokens only", async () => {
+  const { logged } = await spend({
+    providers: { codex: { budget: { taskUsd: 1 } } },
+    usage: { input: 5 },
+    tasks: ["codex", "codex"],
+  });
+  const lines = logged().filter((it) => it.includes("codex tells no cost"));
+  assertEquals(lines.length, 1);
+  const priced = await spend({
+    providers: {
+      codex: {
+        budget: { taskUsd: 1 },
+        prices: new Map([["*", { input: 1, output: 1 }]]),
+      },
+    },
+    usage: { input: 5 },
+    tasks: ["codex"],
+  });
+  assertEquals(
+    priced.logged().filter((it) => it.includes("tells no cost")),
+    [],
+  );
+});
+
 Deno.test("nothing is asked of the store where nothing is budgeted", async () => {
   const { queue } = await spend({ providers: { claude: {} } });
   assertEquals(queue.usageSpans, []);

@@ -108,6 +108,7 @@ export function summary(given: Partial<RunSummary>): RunSummary {
     limited: 0,
     skipped: 0,
     simulated: 0,
+    warned: 0,
     ...given,
   };
 }

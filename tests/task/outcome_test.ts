@@ -215,3 +215,18 @@ for (
     assert(stringifyJson(outcome.result ?? null).length < 2 ** 20 * 2);
   });
 }
+
+Deno.test("checkedOutcome() keeps of a usage what can be one", () => {
+  const usage = {
+    ...{ input: 1e300, output: 2, cached: -1, costUsd: NaN },
+    ...{ model: "m".repeat(200), other: 5 },
+  };
+  assertEquals(checkedOutcome({ kind: "completed", usage }), {
+    kind: "completed",
+    usage: { output: 2, model: "m".repeat(100) },
+  });
+  for (const none of [null, "5", { model: "m" }, []]) {
+    const outcome = { kind: "completed", usage: none } as unknown as Outcome;
+    assertEquals(checkedOutcome(outcome), { kind: "completed" });
+  }
+});

@@ -96,14 +96,15 @@ class Attempt {
       if (budgetUsd !== undefined && budgetUsd <= 0) return this.#isSpent();
       const end = await this.#run({ ...step, budgetUsd });
       if (end.isStopped) return STOPPED;
-      if (end.isTooDear) return this.#isSpent();
-      if (end.isIdle) return this.#idle();
+      if (end.isTooDear && end.result === undefined) return this.#isSpent();
+      // What it has said at its end counts, though it hangs after that.
+      if (end.isIdle && end.result === undefined) return this.#idle();
       if (end.error?.kind === "session lost" && lost++ < MAX_ANEW) {
         this.#lost(this.#masked(end.error.message));
         step = await this.#anew({ because });
         continue;
       }
-      const over = this.#outcomeOf(end);
+      const over = this.#warned(this.#outcomeOf(end), end);
       if (over.kind !== "completed" || !config.verify) return over;
       const name = shownCheck(config.verify);
       context.progress(`Checks the work: ${name}`);
@@ -185,6 +186,15 @@ class Attempt {
       priced(this.#usage, prices),
     );
     return budget.taskUsd - (used?.costUsd ?? 0);
+  }
+
+  /** What is paid for is kept, though it cost more than it may. */
+  #warned(outcome: Outcome, { isTooDear }: StepEnd): Outcome {
+    if (!isTooDear || outcome.kind !== "completed") return outcome;
+    const { taskUsd = 0 } = this.#parts.spending.budget ?? {};
+    const dear = `It cost more than the task's $${taskUsd}`;
+    const { warning } = outcome;
+    return { ...outcome, warning: warning ? `${warning}. ${dear}` : dear };
   }
 
   #isSpent(): Outcome {

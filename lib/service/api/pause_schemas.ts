@@ -14,6 +14,8 @@ const MAX_PAUSE_SECONDS = 315_360_000;
 const provider = z.string().min(1).max(200).openapi({
   description: "As in tasks",
 });
+/** The one that stands for all others can't be paused: they have names. */
+const oneProvider = provider.regex(/^(?!\*$)/, "Expected one provider's name");
 
 /** Who is paused. */
 export const pausesSchema = z.object({
@@ -39,7 +41,7 @@ export const pausesSchema = z.object({
 
 /** A provider to pause. */
 export const newPauseSchema = z.strictObject({
-  provider,
+  provider: oneProvider,
   reason: z.string().max(1_000).default("").openapi({
     description: "Shown where its tasks are",
   }),

@@ -87,7 +87,7 @@ const MAX_LISTED_TRACE = 16_384;
 
 /** What is listed of a trace that is longer, without nulls; of a text, its beginning. */
 const LISTED_KEYS = ["simulated", "progress_fraction"];
-const LISTED_TEXTS = ["result", "progress", "error", "question"];
+const LISTED_TEXTS = ["result", "progress", "error", "question", "warning"];
 const LISTED_TRACE = `json_merge_patch('{}', to_json({${
   [
     ...LISTED_KEYS.map((key) =>

@@ -74,7 +74,7 @@ const MAX_LISTED_TRACE = 16_384;
 
 /** What is listed of a trace that is longer, without nulls; of a text, its beginning. */
 const LISTED_KEYS = ["simulated", "progress_fraction"];
-const LISTED_TEXTS = ["result", "progress", "error", "question"];
+const LISTED_TEXTS = ["result", "progress", "error", "question", "warning"];
 const LISTED_TRACE = `json_strip_nulls(json_build_object(${
   [
     ...LISTED_KEYS.map((key) =>

@@ -91,6 +91,20 @@ Deno.test("agent that says nothing for idleTimeout is ended, and tried again", a
   for (const pid of pids) assert(await ended(pid));
 });
 
+Deno.test("agent that hangs after its result has done its work", async () => {
+  const clock = new FakeClock();
+  await using run = await AgentRun.make({
+    cli: [say(result("Done")) + "\n" + STUBBORN],
+    clock,
+  });
+  const outcome = run.run();
+  await run.printed("Hello.");
+  await clock.advance(900_000);
+  const { printed: _, ...rest } = await outcomeWhile(clock, outcome);
+  assertEquals(rest, { kind: "completed", result: "Done" });
+  assertEquals(run.noted("idle"), []);
+});
+
 Deno.test("agent that says something within idleTimeout goes on", async () => {
   const clock = new FakeClock();
   await using run = await AgentRun.make({

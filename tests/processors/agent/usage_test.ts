@@ -106,3 +106,21 @@ Deno.test("agent is ended as soon as its stream tells more than the budget", asy
     assertMatch((outcome as { error: string }).error, /\$5 are spent/);
   }
 });
+
+Deno.test("agent keeps a result that cost more than the task may, with a warning", async () => {
+  await using run = await AgentRun.make({
+    cli: [
+      say(
+        sign("usage", { usage: { costUsd: 30 } }),
+        result("Done", { usage: { costUsd: 30 } }),
+      ),
+    ],
+    spending: BUDGET,
+  });
+  assertEquals(await run.run(), {
+    kind: "completed",
+    result: "Done",
+    warning: "It cost more than the task's $5",
+    usage: { costUsd: 30 },
+  });
+});
