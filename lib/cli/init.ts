@@ -70,7 +70,8 @@ async function choose(
   );
   const places = [
     "each task in a folder of its own, where what it made stays",
-    `all in ${folder}: one task at a time, and no second runner`,
+    `all in ${folder}: one task at a time; they may edit its agent-runner.json, ` +
+    "and so what they are permitted",
   ];
   const place = await answered(
     ask,

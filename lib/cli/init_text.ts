@@ -87,7 +87,8 @@ function providerText(agent: AgentName, isInPlace: boolean): string {
       "permissions": "edit",
 ${
     isInPlace
-      ? `      // It works here. Without this, each task has a folder of its own.
+      ? `      // It works here, and may edit this file too, and with it what it is
+      // permitted. Without this, each task has a folder of its own.
       "cwd": ".",
       // Of all runners together: see concurrency above.
       "globalConcurrency": 1,

@@ -130,7 +130,9 @@ function providersOf(
           ? { attempts }
           : processor === "agent" && { attempts: AGENT_ATTEMPTS },
         ...concurrency !== undefined && { concurrency },
-        ...globalConcurrency !== undefined && { globalConcurrency },
+        ...globalConcurrency !== undefined
+          ? { globalConcurrency }
+          : isInOnePlace(options) && { globalConcurrency: 1 },
         ...fallback !== undefined && { fallback },
         ...processor === "agent" && { isAgent: true },
         ...budget && { budget: budgetOf(budget) },
@@ -142,6 +144,12 @@ function providersOf(
       }];
     }),
   );
+}
+
+/** Agents that work in one folder at once disturb each other. */
+function isInOnePlace(options: ProviderOptions): boolean {
+  return options.processor === "agent" && options.cwd !== undefined &&
+    options.concurrency === undefined;
 }
 
 function budgetOf(

@@ -569,3 +569,33 @@ for (const [path, reason] of UNREADABLE) {
     },
   });
 }
+
+Deno.test("parseConfigFile() gives agents three attempts, and one place to one at a time", () => {
+  const agent = { processor: "agent", agent: "claude" };
+  const { providers } = parseConfigFile(
+    "agent-runner.json",
+    JSON.stringify({
+      providers: {
+        a: agent,
+        b: { ...agent, cwd: ".", attempts: 1 },
+        c: { ...agent, cwd: ".", concurrency: 4 },
+        d: { ...agent, cwd: ".", globalConcurrency: 2 },
+        e: { processor: "command", command: ["true"], cwd: "." },
+      },
+    }),
+  );
+  assertEquals(
+    [...providers ?? []].map(([name, it]) => [
+      name,
+      it.attempts,
+      it.globalConcurrency,
+    ]),
+    [
+      ["a", 3, undefined],
+      ["b", 1, 1],
+      ["c", 3, undefined],
+      ["d", 3, 2],
+      ["e", undefined, undefined],
+    ],
+  );
+});

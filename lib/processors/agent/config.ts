@@ -68,7 +68,8 @@ export const agentConfig = z.strictObject({
   ),
   ...PROGRAM_FIELDS,
   cwd: cwd.describe(
-    "The folder in which it works, from the configuration's folder. Default: " +
+    "The folder in which it works, from the configuration's folder: one task at a " +
+      "time then, unless concurrency or globalConcurrency says more. Default: " +
       "one for each task",
   ),
   workspace: workspace.describe(
