@@ -6,7 +6,7 @@
  */
 
 import { retryAfterMs } from "../../base/retry_after.ts";
-import type { JsonObject } from "../../task/task.ts";
+import type { JsonObject, JsonValue } from "../../task/task.ts";
 import { addUsage, type Usage, usageOf } from "../../task/usage.ts";
 import type {
   AgentEnd,
@@ -21,9 +21,11 @@ import type {
 import {
   emptyEnd,
   type EndRules,
+  type ErrorMeaning,
+  errorMeaning,
   errorOfEnd,
-  kindOfStatus,
   LONG_RETRY_MS,
+  meaningOfStatus,
 } from "./ended.ts";
 import {
   bodyOf,
@@ -207,7 +209,7 @@ const IS_DENIED =
 const IS_UNAVAILABLE = /^Model tried to call unavailable tool /;
 
 /** The errors of its own that stay, by their names. */
-const PERMANENT = /^(?:ProviderAuth|ProviderModelNotFound|ContextOverflow)/;
+const PERMANENT = /^(?:ProviderModelNotFound|ContextOverflow)/;
 const LIMITS: readonly unknown[] = [
   "usage_limit_reached",
   "insufficient_quota",
@@ -237,10 +239,19 @@ function errorIn(error: JsonObject, now: Date): AgentError {
       retryAfterMs: Math.max(askedMs, LONG_RETRY_MS),
     };
   }
-  const kind = isRetryable === false || PERMANENT.test(name)
-    ? "permanent"
-    : isRetryable === true
-    ? "retryable"
-    : kindOfStatus(status);
-  return { kind, message };
+  return errorMeaning(meaningOf(name, { status, isRetryable }), message);
+}
+
+function meaningOf(
+  name: string,
+  { status, isRetryable }: {
+    readonly status: number | undefined;
+    readonly isRetryable: JsonValue | undefined;
+  },
+): ErrorMeaning {
+  if (name.startsWith("ProviderAuth")) return "account";
+  if (PERMANENT.test(name)) return "permanent";
+  if (isRetryable === true) return "retryable";
+  const meaning = meaningOfStatus(status);
+  return isRetryable === false && meaning !== "account" ? "permanent" : meaning;
 }
