@@ -63,6 +63,22 @@ Deno.test("config check and doctor tell an agent's version", async () => {
   );
 });
 
+Deno.test("config check and doctor say why an agent tells no version, and mind it not", async () => {
+  const { folder, env } = prepared(() => "#!/bin/sh\nexit 3\n");
+  using _ = folder;
+  const why = "claude --version ended with exit code 3";
+  const out = await folder.ok(["config", "check"], { env });
+  assertMatch(out, new RegExp(`^ {2}version +unknown: ${why}$`, "m"));
+  assertMatch(out, /Nothing wrong was found/);
+  const json = JSON.parse(
+    await folder.ok(["config", "check", "--json"], { env }),
+  );
+  const { version, versionUnknown } = json.providers.claude;
+  assertEquals([version, versionUnknown], [undefined, why]);
+  const { stdout } = await folder.run(["doctor"], { env });
+  assert(stdout.includes(`claude (agent, version unknown: ${why}) by`), stdout);
+});
+
 Deno.test("run works with an agent, show says where, and prune removes that", async () => {
   const { folder, env } = prepared();
   using _ = folder;
