@@ -15,6 +15,7 @@ import {
   SETTINGS,
   UNITS,
 } from "../config/settings.ts";
+import type { ProgramVersion } from "../processors/processor.ts";
 import type { JsonObject, JsonValue } from "../task/task.ts";
 import { factLines } from "./render.ts";
 
@@ -25,8 +26,8 @@ export interface ProviderReport {
   readonly processor: string;
   /** What it would do for a task; empty where the processor does not say. */
   readonly does: string;
-  /** Of the program that it runs; undefined where that doesn't tell. */
-  readonly version: string | undefined;
+  /** Of the program that it runs; undefined where none is asked. */
+  readonly version: ProgramVersion | undefined;
   /** What is wrong, a sentence each. */
   readonly problems: readonly string[];
 }
@@ -45,6 +46,11 @@ export interface Reports {
   readonly settings: readonly string[];
   readonly providers: readonly ProviderReport[];
   readonly webhooks: readonly WebhookReport[];
+}
+
+/** `claude 2.1.197`, or `unknown: claude --version ended with exit code 3`. */
+export function versionText(version: ProgramVersion): string {
+  return "version" in version ? version.version : `unknown: ${version.unknown}`;
 }
 
 /** A value as the file would have it, and what it was given by. */
@@ -117,7 +123,9 @@ export function reportToJson(
       ) => [provider, {
         processor,
         does,
-        ...version !== undefined && { version },
+        ...version && ("version" in version ? version : {
+          versionUnknown: version.unknown,
+        }),
         settings: inForceFor(provider, config),
         problems: [...problems],
       }]),
@@ -149,7 +157,7 @@ export function renderReport(
     section(provider === "*" ? "All other providers" : provider, [
       ["processor", processor],
       ...does === "" ? [] : [["does", does]],
-      ...version === undefined ? [] : [["version", version]],
+      ...version ? [["version", versionText(version)]] : [],
       ...Object.entries(inForceFor(provider, config)).map(([name, it]) => [
         name,
         name === "timeout" && it.value === 0

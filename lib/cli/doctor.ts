@@ -10,6 +10,7 @@ import type { Config } from "../config/config.ts";
 import { readToken, tokenFileProblem } from "../config/service.ts";
 import { simulationWarning } from "../config/served.ts";
 import { claimedProvidersOf } from "../runner/providers.ts";
+import type { ProgramVersion } from "../processors/processor.ts";
 import { type Check, OTHERS } from "../store/contract.ts";
 import { type Command, type CommandContext, JSON_FLAG } from "./command.ts";
 import {
@@ -20,6 +21,7 @@ import {
   renderChecks,
 } from "./diagnosis.ts";
 import { reportProviders } from "./config.ts";
+import { versionText } from "./config_report.ts";
 import { renderJson } from "./render.ts";
 
 /** Looks at everything that agent-runner needs, and changes nothing. Exit code 1 where something does not work. */
@@ -121,7 +123,7 @@ async function checkProviders(context: CommandContext): Promise<Check> {
 interface ProviderFindings {
   /** What is wrong, a sentence each. */
   readonly wrong: readonly string[];
-  /** Of what providers run, where it tells one. */
+  /** Of what providers run, or why that is not known. */
   readonly versions: ReadonlyMap<string, readonly string[]>;
 }
 
@@ -137,7 +139,7 @@ async function lookAtProviders(
       versions: new Map(
         reports.map(({ provider, version }) => [
           provider,
-          version === undefined ? [] : [version],
+          version ? [wordsOf(version)] : [],
         ]),
       ),
     };
@@ -145,6 +147,11 @@ async function lookAtProviders(
     if (!(error instanceof UserError)) throw error;
     return { wrong: [error.message], versions: new Map() };
   }
+}
+
+function wordsOf(version: ProgramVersion): string {
+  const text = versionText(version);
+  return "version" in version ? text : `version ${text}`;
 }
 
 function nameOf(provider: string): string {

@@ -14,6 +14,7 @@ import {
   DIALECTS,
 } from "../processors/agent/dialects.ts";
 import { programProblem } from "../processors/command/check.ts";
+import type { ProgramVersion } from "../processors/processor.ts";
 
 /** An agent that is known. */
 export interface KnownAgent {
@@ -36,15 +37,16 @@ export async function findAgents(
     const { program } = DIALECTS[name];
     const isInstalled =
       await programProblem(program, surroundings) === undefined;
-    const version = isInstalled ? await versionOf(name, parts) : undefined;
-    return { name, isInstalled, shown: version ?? name };
+    const told = isInstalled ? await versionOf(name, parts) : undefined;
+    const shown = told && "version" in told ? told.version : name;
+    return { name, isInstalled, shown };
   }));
 }
 
 async function versionOf(
   agent: AgentName,
   { clock, log }: { readonly clock: Clock; readonly log: Log },
-): Promise<string | undefined> {
+): Promise<ProgramVersion | undefined> {
   const processor = await createAgentProcessor(
     agentConfig.parse({ agent, killGrace: 0 }),
     { baseFolder: Deno.cwd(), clock, log },

@@ -75,14 +75,18 @@ export interface Processor {
    * @returns what is wrong, a sentence each
    */
   check?(options?: CheckOptions): Promise<readonly string[]>;
-  /**
-   * The version of the program that it runs, for people, with a word more where that
-   * is not a known one. Starts the program. Undefined where it doesn't tell.
-   */
-  version?(): Promise<string | undefined>;
+  /** Asks the program that it runs for its version. Starts it. */
+  version?(): Promise<ProgramVersion>;
   /** Stops what it has started. */
   [Symbol.asyncDispose]?(): Promise<void>;
 }
+
+/** What a program says of its version, in words for people. */
+export type ProgramVersion =
+  /** `claude 2.1.197`, with a word more where that is not a known one. */
+  | { readonly version: string }
+  /** Why it is not known: `claude --version ended with exit code 3`. */
+  | { readonly unknown: string };
 
 /** Options for {@linkcode Processor.check}. */
 export interface CheckOptions {

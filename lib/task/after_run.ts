@@ -5,6 +5,8 @@
  */
 
 import { backoffMs } from "../base/backoff.ts";
+import { cut } from "../base/cut.ts";
+import { MAX_PROGRESS_CHARACTERS } from "./progress.ts";
 import type { Outcome, Transition } from "./task.ts";
 import {
   askInput,
@@ -18,6 +20,8 @@ import {
   withPrinted,
   withUsage,
 } from "./transitions.ts";
+
+type Failed = Extract<Outcome, { kind: "failed" }>;
 
 /** Delays between the attempts of a task whose processor failed. */
 const RETRY_BACKOFF = { baseMs: 1_000, maxMs: 5 * 60_000 };
@@ -50,7 +54,7 @@ export function transitionFor(
 function endOf(
   run: Held,
   outcome: Outcome,
-  { attempts, backoff = RETRY_BACKOFF }: RetrySettings,
+  settings: RetrySettings,
 ): Transition | undefined {
   switch (outcome.kind) {
     case "completed":
@@ -60,15 +64,12 @@ function endOf(
     case "needs_input":
       return askInput(run, outcome.question, outcome);
     case "failed": {
-      const { error, retryable, retryAfterMs = 0, isUnbegun } = outcome;
-      if (isUnbegun) return release(run, error, { delayMs: UNBEGUN_MS });
-      const { maxAttempts, questions } = run.task;
-      const spent = run.lease.attempt - questions;
-      if (!retryable || spent >= (maxAttempts ?? attempts)) {
-        return fail(run, error);
-      }
-      const delayMs = Math.max(retryAfterMs, backoffMs(spent, backoff));
-      return retryLater(run, { error, delayMs });
+      const { error, pausesProvider } = outcome;
+      const ended = endOfFailure(run, outcome, settings);
+      if (!pausesProvider) return ended;
+      const { provider } = run.task;
+      const reason = cut(error, MAX_PROGRESS_CHARACTERS);
+      return { ...ended, limit: { provider, reason } };
     }
     case "aborted":
       switch (outcome.reason) {
@@ -80,4 +81,17 @@ function endOf(
           return undefined; // Somebody else's now: nothing may be written.
       }
   }
+}
+
+function endOfFailure(
+  run: Held,
+  { error, retryable, retryAfterMs = 0, isUnbegun }: Failed,
+  { attempts, backoff = RETRY_BACKOFF }: RetrySettings,
+): Transition {
+  if (isUnbegun) return release(run, error, { delayMs: UNBEGUN_MS });
+  const { maxAttempts, questions } = run.task;
+  const spent = run.lease.attempt - questions;
+  if (!retryable || spent >= (maxAttempts ?? attempts)) return fail(run, error);
+  const delayMs = Math.max(retryAfterMs, backoffMs(spent, backoff));
+  return retryLater(run, { error, delayMs });
 }

@@ -91,6 +91,7 @@ function check(outcome: Outcome): Outcome {
         retryable: outcome.retryable !== false,
         ...outcome.isUnbegun === true && { isUnbegun: true },
         ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+        ...outcome.pausesProvider === true && { pausesProvider: true },
       };
     }
     case "needs_input": {

@@ -196,6 +196,11 @@ type Ending =
      * attempt, and the task waits for five minutes. @default {false}
      */
     readonly isUnbegun?: boolean;
+    /**
+     * All tasks of the provider would fail of it, as of a wrong key: the provider
+     * is paused as by a limit whose end nobody knows. @default {false}
+     */
+    readonly pausesProvider?: boolean;
   }
   | {
     readonly kind: "needs_input";

@@ -2,17 +2,21 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { until } from "../support/until.ts";
 import { AT_ONCE, Folder } from "./cli.ts";
 
+const RECORDINGS = new URL(
+  "../processors/agent/recordings/claude-2.1.197/",
+  import.meta.url,
+).pathname;
+
 /** Prints what the real one printed. */
 const CLAUDE = `#!/bin/sh
 if [ "$1" = --version ]; then echo '2.1.197 (Claude Code)'; exit; fi
 echo made > made.txt
-cat '${
-  new URL(
-    "../processors/agent/recordings/claude-2.1.197/success.jsonl",
-    import.meta.url,
-  ).pathname
-}'
+cat '${RECORDINGS}success.jsonl'
 `;
+
+/** Nobody has logged in. */
+const LOGGED_OUT = () =>
+  CLAUDE.replace("success.jsonl'", "no-key.jsonl'; exit 1");
 
 /** Works for ever the first time, and keeps its arguments. */
 const STUCK = (base: string) =>
@@ -57,6 +61,22 @@ Deno.test("config check and doctor tell an agent's version", async () => {
     stdout,
     /claude \(agent, claude 2\.1\.197\) by agent-runner\.json/,
   );
+});
+
+Deno.test("config check and doctor say why an agent tells no version, and mind it not", async () => {
+  const { folder, env } = prepared(() => "#!/bin/sh\nexit 3\n");
+  using _ = folder;
+  const why = "claude --version ended with exit code 3";
+  const out = await folder.ok(["config", "check"], { env });
+  assertMatch(out, new RegExp(`^ {2}version +unknown: ${why}$`, "m"));
+  assertMatch(out, /Nothing wrong was found/);
+  const json = JSON.parse(
+    await folder.ok(["config", "check", "--json"], { env }),
+  );
+  const { version, versionUnknown } = json.providers.claude;
+  assertEquals([version, versionUnknown], [undefined, why]);
+  const { stdout } = await folder.run(["doctor"], { env });
+  assert(stdout.includes(`claude (agent, version unknown: ${why}) by`), stdout);
 });
 
 Deno.test("run works with an agent, show says where, and prune removes that", async () => {
@@ -108,6 +128,24 @@ Deno.test("an agent goes on in its session and folder when its runner was killed
   assert(first.includes(`--session-id=${id}`), first);
   assert(second.includes(`--resume=${id}`), second);
   assert(second.includes("The last attempt was cut off. Go on."), second);
+});
+
+Deno.test("tasks wait where claude is not logged in, but for the one that found it", async () => {
+  const { folder, env } = prepared(LOGGED_OUT);
+  using _ = folder;
+  for (const name of ["one", "two", "three"]) {
+    await folder.ok(["create", `Write ${name}.txt`], { env });
+  }
+  const once = ["run", "--once", "--concurrency", "1"];
+  await folder.run(once, { env });
+  await folder.run(once, { env });
+  const tasks = JSON.parse(await folder.ok(["list", "--json"], { env }));
+  const states = tasks.map(({ state }: { state: string }) => state).sort();
+  assertEquals(states, ["created", "created", "failed"]);
+  assertMatch(
+    await folder.ok(["pauses"], { env }),
+    /^claude: limit until .*, 2 tasks wait \(Not logged in · Please run \/login\)$/m,
+  );
 });
 
 function exists(path: string): boolean {

@@ -44,6 +44,31 @@ Deno.test("runOnce() ends when a limit is met: no task behind it is begun", asyn
   assertEquals(queue.row("task-2").leaseId, null);
 });
 
+Deno.test("runOnce() begins no task behind one that failed of the account", async () => {
+  const { runner, queue, stop } = setUp({
+    settings: { concurrency: 1, attempts: 3 },
+    process: () =>
+      Promise.resolve({
+        kind: "failed",
+        error: "Not logged in",
+        retryable: false,
+        pausesProvider: true,
+      }),
+  });
+  await using _ = runner;
+  queue.create(...Array(3).fill({ provider: "claude" }));
+  assertEquals(await runOnce(runner, stop), summary({ started: 1, failed: 1 }));
+  assertEquals(
+    ["task-1", "task-2", "task-3"].map((id) => queue.row(id).state),
+    ["failed", "created", "created"],
+  );
+  assertEquals(queue.row("task-3").leaseId, null);
+  assertEquals(
+    queue.pauses.map(({ provider, kind, reason }) => [provider, kind, reason]),
+    [["claude", "limit", "Not logged in"]],
+  );
+});
+
 Deno.test("runLoop() goes on by itself when a limit is over, and says each once", async () => {
   const clock = new FakeClock();
   let calls = 0;

@@ -150,6 +150,28 @@ for (const [spent, maxAttempts, attempts, retryable, event] of RETRIES) {
   });
 }
 
+for (
+  const [retryable, event] of [[false, "failed"], [
+    true,
+    "retry_scheduled",
+  ]] as const
+) {
+  Deno.test(`transitionFor() pauses the provider of a failure that all would meet: ${event}`, () => {
+    const failure = {
+      kind: "failed",
+      error: "not logged in",
+      retryable,
+    } as const;
+    const settings = { attempts: 3 };
+    const ended = after({ ...failure, pausesProvider: true }, {}, settings);
+    assertEquals([ended?.event, ended?.limit], [event, {
+      provider: "simulate",
+      reason: "not logged in",
+    }]);
+    assertEquals(after(failure, {}, settings)?.limit, undefined);
+  });
+}
+
 Deno.test("transitionFor() waits as long as a failure asks for, or as the backoff says", () => {
   const backoff = { baseMs: 2_000, maxMs: 2_000 };
   function waitMs(retryAfterMs: number): number {

@@ -25,6 +25,7 @@ Deno.test("checkedOutcome() takes what is right as it is", () => {
     { kind: "completed", message: "Done", result: { a: [1, "x", null] } },
     { kind: "completed", result: null },
     { kind: "failed", error: "no", retryable: false },
+    { kind: "failed", error: "no", retryable: false, pausesProvider: true },
     { kind: "failed", error: "no", retryable: true, retryAfterMs: 1_500 },
     { kind: "needs_input", question: "Which?" },
     { kind: "needs_input", question: "Which?", answerWithinMs: 60_000 },

@@ -11,7 +11,11 @@ import { parseTrace } from "../../task/trace.ts";
 import { checkProgram } from "../command/check.ts";
 import { type FolderEnd, openFolder } from "../command/folder.ts";
 import { type ProgramParts, Programs } from "../command/programs.ts";
-import type { Processor, ProcessorContext } from "../processor.ts";
+import type {
+  Processor,
+  ProcessorContext,
+  ProgramVersion,
+} from "../processor.ts";
 import { RunError, STOPPED, TaskRuns } from "../task_runs.ts";
 import { runAttempt } from "./attempt.ts";
 import { shownStep, type Spending, type Step } from "./cli_run.ts";
@@ -101,9 +105,11 @@ class AgentProcessor implements Processor {
     ];
   }
 
-  async version(): Promise<string | undefined> {
-    const { dialect, programs } = this.#made;
-    return dialect && await versionOf(dialect, this.#config, programs);
+  async version(): Promise<ProgramVersion> {
+    const { dialect, problem = "", programs } = this.#made;
+    return dialect
+      ? await versionOf(dialect, this.#config, programs)
+      : { unknown: problem };
   }
 
   process(task: AgentTask, context: ProcessorContext): Promise<Outcome> {

@@ -13,7 +13,12 @@ import {
   type Told,
 } from "./claude_lines.ts";
 import type { AgentError, Dialect, Permissions } from "./dialect.ts";
-import { type EndRules, kindOfStatus } from "./ended.ts";
+import {
+  type EndRules,
+  type ErrorMeaning,
+  errorMeaning,
+  meaningOfStatus,
+} from "./ended.ts";
 import { listOf, numberOf, objectOf, sumOf, textOf } from "./fields.ts";
 
 /** What it may do without being asked; all else is denied, for nobody is there. */
@@ -99,13 +104,13 @@ function usageIn(
   });
 }
 
-/** The kinds of error that its lines name. */
-const KINDS: Readonly<Record<string, AgentError["kind"]>> = {
+/** What the errors mean that its lines name. */
+const MEANINGS: Readonly<Record<string, ErrorMeaning>> = {
   rate_limit: "limit",
   overloaded: "retryable",
   server_error: "retryable",
-  authentication_failed: "permanent",
-  billing_error: "permanent",
+  authentication_failed: "account",
+  billing_error: "account",
   invalid_request: "permanent",
   error_max_turns: "permanent",
   error_max_budget_usd: "permanent",
@@ -123,15 +128,15 @@ function errorIn(result: JsonObject, told: Told): AgentError | undefined {
     return { kind: "session lost", message };
   }
   const status = numberOf(result.api_error_status);
-  const kind = kindNamed(subtype) ?? kindNamed(told.apiError) ??
-    (status === 429 ? "limit" : kindOfStatus(status));
-  return kind === "limit"
-    ? { kind, message, until: told.limit?.until }
-    : { kind, message };
+  const meaning = meaningOf(subtype) ?? meaningOf(told.apiError) ??
+    (status === 429 ? "limit" : meaningOfStatus(status));
+  return meaning === "limit"
+    ? { kind: meaning, message, until: told.limit?.until }
+    : errorMeaning(meaning, message);
 }
 
-function kindNamed(name: string | undefined): AgentError["kind"] | undefined {
-  return name !== undefined && Object.hasOwn(KINDS, name)
-    ? KINDS[name]
+function meaningOf(name: string | undefined): ErrorMeaning | undefined {
+  return name !== undefined && Object.hasOwn(MEANINGS, name)
+    ? MEANINGS[name]
     : undefined;
 }

@@ -6,7 +6,7 @@
  */
 
 import type { AgentError } from "./dialect.ts";
-import { kindOfStatus, LONG_RETRY_MS } from "./ended.ts";
+import { errorMeaning, LONG_RETRY_MS, meaningOfStatus } from "./ended.ts";
 import { bodyOf, messageOf } from "./fields.ts";
 
 /** What a message means that ended a run. */
@@ -22,14 +22,15 @@ export function errorOf(said: string, now: Date): AgentError {
   if (status === 429) {
     return { kind: "retryable", message, retryAfterMs: LONG_RETRY_MS };
   }
-  const isPermanent = /^Quota exceeded\b|^Missing environment variable\b/
-    .test(said) ||
-    // It hands on what the API answered to a request that can't be right.
-    Object.keys(bodyOf(said)).length > 0;
-  return {
-    kind: isPermanent ? "permanent" : kindOfStatus(status),
+  if (/^Quota exceeded\b|^Missing environment variable\b/.test(said)) {
+    return errorMeaning("account", message);
+  }
+  // It hands on what the API answered to a request that can't be right.
+  const isPermanent = Object.keys(bodyOf(said)).length > 0;
+  return errorMeaning(
+    isPermanent ? "permanent" : meaningOfStatus(status),
     message,
-  };
+  );
 }
 
 const MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(" ");

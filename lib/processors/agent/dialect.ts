@@ -123,6 +123,11 @@ export interface AgentError {
    * nobody knows when. Session lost: it could not be gone on with.
    */
   readonly kind: "permanent" | "retryable" | "limit" | "session lost";
+  /**
+   * It is of the account: not logged in, no credit, a wrong key. All tasks of the
+   * provider would fail of it. @default {false}
+   */
+  readonly isAccount?: boolean | undefined;
   /** When the limit ends. */
   readonly until?: Date | undefined;
   /** Not tried again sooner, in milliseconds. */

@@ -15,14 +15,27 @@ import { messageOf } from "./fields.ts";
  */
 export const LONG_RETRY_MS = 15 * 60_000;
 
+/** What an error means; one of the account is permanent. */
+export type ErrorMeaning = AgentError["kind"] | "account";
+
+/** An error with what it means. */
+export function errorMeaning(
+  meaning: ErrorMeaning,
+  message: string,
+): AgentError {
+  return meaning === "account"
+    ? { kind: "permanent", isAccount: true, message }
+    : { kind: meaning, message };
+}
+
 /** How a CLI's end is read. */
 export interface EndRules {
   /** The agent's. */
   readonly name: string;
   /** What a line on stderr means; the first that matches counts. */
-  readonly stderr: readonly (readonly [RegExp, AgentError["kind"]])[];
+  readonly stderr: readonly (readonly [RegExp, ErrorMeaning])[];
   /** What an exit code means. */
-  readonly codes?: Readonly<Record<number, AgentError["kind"]>>;
+  readonly codes?: Readonly<Record<number, ErrorMeaning>>;
   /** Lines on stderr that say nothing of an error. */
   readonly noise?: RegExp;
 }
@@ -46,21 +59,21 @@ export function errorOfEnd(
     };
   }
   const lines = linesOf(stderr, noise);
-  for (const [pattern, kind] of rules) {
+  for (const [pattern, meaning] of rules) {
     const line = lines.find((line) => pattern.test(line));
-    if (line !== undefined) return { kind, message: saidIn(line) };
+    if (line !== undefined) return errorMeaning(meaning, saidIn(line));
   }
   if (code === 0) {
     return { kind: "retryable", message: `${name} ended without a result` };
   }
   const line = lines.find((line) => SAYS_ERROR.test(line)) ?? lines[0] ??
     linesOf(plain, noise)[0];
-  return {
-    kind: codes[code] ?? "retryable",
-    message: line === undefined
+  return errorMeaning(
+    codes[code] ?? "retryable",
+    line === undefined
       ? `${name} ended with exit code ${code}${last}`
       : saidIn(line),
-  };
+  );
 }
 
 /** The same for a final line that has no text. */
@@ -72,13 +85,17 @@ export function emptyEnd(name: string): AgentError {
  * What a status of HTTP means after the CLI's own retries, or none at all; 429 is
  * each agent's own business.
  */
-export function kindOfStatus(
+export function meaningOfStatus(
   status: number | undefined,
-): "permanent" | "retryable" {
+): "account" | "permanent" | "retryable" {
+  if (status !== undefined && OF_ACCOUNT.includes(status)) return "account";
   const isOurs = status !== undefined && status >= 400 && status < 500 &&
     ![408, 409, 429].includes(status);
   return isOurs ? "permanent" : "retryable";
 }
+
+/** A key that is wrong, credit that is used up, what the key may not do. */
+const OF_ACCOUNT = [401, 402, 403];
 
 const SAYS_ERROR = /^(?:\w*Error|error|fatal|panic)\b/i;
 const MAX_STDERR_CHARACTERS = 200_000;

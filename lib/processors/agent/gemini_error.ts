@@ -6,7 +6,12 @@
  */
 
 import type { AgentEnded, AgentError } from "./dialect.ts";
-import { type EndRules, kindOfStatus, LONG_RETRY_MS } from "./ended.ts";
+import {
+  type EndRules,
+  errorMeaning,
+  LONG_RETRY_MS,
+  meaningOfStatus,
+} from "./ended.ts";
 import { apiErrorIn, bodyOf, messageOf, numberOf, objectOf } from "./fields.ts";
 
 /** How an end without a final line is read. */
@@ -17,7 +22,7 @@ export const RULES: EndRules = {
     [/^Unknown arguments?: /, "permanent"],
   ],
   codes: {
-    41: "permanent", // No key.
+    41: "account", // No key.
     42: "permanent", // Its input.
     52: "permanent", // Its settings.
     53: "permanent", // Its turns are used up.
@@ -48,9 +53,13 @@ export function errorOf(said: string, failure: Failure): AgentError {
   if (status === 429) {
     return { kind: "retryable", message, retryAfterMs: LONG_RETRY_MS };
   }
-  const kind = RULES.codes?.[code] ??
-    (/\bsession turns\b/.test(inner) ? "permanent" : kindOfStatus(status));
-  return { kind, message };
+  // Which the API answers as it does to a request that can't be right.
+  if (/\bAPI key (?:not valid|expired)\b/.test(inner)) {
+    return errorMeaning("account", message);
+  }
+  const meaning = RULES.codes?.[code] ??
+    (/\bsession turns\b/.test(inner) ? "permanent" : meaningOfStatus(status));
+  return errorMeaning(meaning, message);
 }
 
 /** As the API said it, which stands on stderr alone; else when a day begins there. */

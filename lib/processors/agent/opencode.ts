@@ -5,30 +5,20 @@
  * @module
  */
 
-import { retryAfterMs } from "../../base/retry_after.ts";
 import type { JsonObject } from "../../task/task.ts";
 import { addUsage, type Usage, usageOf } from "../../task/usage.ts";
 import type {
   AgentEnd,
   AgentEnded,
-  AgentError,
   AgentReader,
   AgentSign,
   Dialect,
   Permissions,
   ReadOptions,
 } from "./dialect.ts";
+import { emptyEnd, type EndRules, errorOfEnd } from "./ended.ts";
 import {
-  emptyEnd,
-  type EndRules,
-  errorOfEnd,
-  kindOfStatus,
-  LONG_RETRY_MS,
-} from "./ended.ts";
-import {
-  bodyOf,
   callOf,
-  messageOf,
   nameOf,
   numberOf,
   objectOf,
@@ -36,8 +26,8 @@ import {
   sumOf,
   targetOf,
   textOf,
-  timeOf,
 } from "./fields.ts";
+import { errorOf } from "./opencode_error.ts";
 
 /**
  * It has no sandbox, and lets each command run that no rule forbids, in its agent
@@ -148,7 +138,7 @@ class OpencodeLines implements AgentReader {
   end(ended: AgentEnded): AgentEnd {
     const usage = this.#usage;
     if (this.#error) {
-      return { error: errorIn(this.#error, this.#now()), usage };
+      return { error: errorOf(this.#error, this.#now()), usage };
     }
     if (this.#reason === "stop") {
       return this.#text === undefined
@@ -205,42 +195,3 @@ const IS_DENIED =
 
 /** What it answers where a tool is wanted that a rule took from it. */
 const IS_UNAVAILABLE = /^Model tried to call unavailable tool /;
-
-/** The errors of its own that stay, by their names. */
-const PERMANENT = /^(?:ProviderAuth|ProviderModelNotFound|ContextOverflow)/;
-const LIMITS: readonly unknown[] = [
-  "usage_limit_reached",
-  "insufficient_quota",
-];
-
-function errorIn(error: JsonObject, now: Date): AgentError {
-  const name = textOf(error.name) ?? "";
-  const data = objectOf(error.data);
-  const { statusCode, isRetryable, responseHeaders, responseBody } = data;
-  const message = messageOf(
-    textOf(data.message) ?? textOf(error.message) ?? name,
-  );
-  const status = numberOf(statusCode);
-  const body = objectOf(bodyOf(textOf(responseBody)).error);
-  if (LIMITS.includes(body.type) || LIMITS.includes(body.code)) {
-    const seconds = numberOf(body.resets_in_seconds) ?? 0;
-    const until = timeOf(body.resets_at) ??
-      (seconds > 0 ? timeOf(now.getTime() / 1_000 + seconds) : undefined);
-    return { kind: "limit", message, until };
-  }
-  if (status === 429) {
-    const header = textOf(objectOf(responseHeaders)["retry-after"]);
-    const askedMs = retryAfterMs(header, now) ?? 0;
-    return {
-      kind: "retryable",
-      message,
-      retryAfterMs: Math.max(askedMs, LONG_RETRY_MS),
-    };
-  }
-  const kind = isRetryable === false || PERMANENT.test(name)
-    ? "permanent"
-    : isRetryable === true
-    ? "retryable"
-    : kindOfStatus(status);
-  return { kind, message };
-}

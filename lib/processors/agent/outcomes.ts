@@ -32,7 +32,7 @@ export function idled(name: string, idleTimeout: number): Failed {
 
 /** The outcome of a run that met an error. */
 export function outcomeOfError(error: AgentError, now: Date): Outcome {
-  const { message, kind, until, retryAfterMs } = error;
+  const { message, kind, isAccount, until, retryAfterMs } = error;
   if (kind === "limit") {
     const waitMs = until && until.getTime() - now.getTime();
     return {
@@ -45,6 +45,7 @@ export function outcomeOfError(error: AgentError, now: Date): Outcome {
   return {
     ...failed(message, { retryable: kind === "retryable" }),
     ...retryAfterMs !== undefined && { retryAfterMs },
+    ...isAccount && { pausesProvider: true },
   };
 }
 

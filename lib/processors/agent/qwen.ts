@@ -14,7 +14,7 @@ import {
   type Told,
 } from "./claude_lines.ts";
 import type { AgentError, Dialect, Permissions } from "./dialect.ts";
-import { type EndRules, kindOfStatus } from "./ended.ts";
+import { type EndRules, errorMeaning, meaningOfStatus } from "./ended.ts";
 import { apiErrorIn, messageOf, numberOf, objectOf, textOf } from "./fields.ts";
 import { sinceThen } from "./used.ts";
 
@@ -88,9 +88,14 @@ function errorIn(result: JsonObject): AgentError | undefined {
   const text = isMarked ? messageOfResult(result) : textOf(result.result) ?? "";
   const said = apiErrorIn(text);
   if (said === undefined) {
-    return isMarked ? { kind: "permanent", message: text } : undefined;
+    if (!isMarked) return undefined;
+    const isAccount = text.startsWith("Missing API key");
+    return errorMeaning(isAccount ? "account" : "permanent", text);
   }
   const message = messageOf(said);
   const status = Number(/^\d{3}\b/.exec(said)?.[0] ?? NaN);
-  return { kind: status === 429 ? "limit" : kindOfStatus(status), message };
+  return errorMeaning(
+    status === 429 ? "limit" : meaningOfStatus(status),
+    message,
+  );
 }

@@ -4,10 +4,12 @@
  * @module
  */
 
+import { messageOf } from "../../base/errors.ts";
 import { pathOf } from "../command/input.ts";
 import { readText } from "../command/printed_text.ts";
 import type { ProcessTree } from "../command/process_tree.ts";
 import type { Programs } from "../command/programs.ts";
+import type { ProgramVersion } from "../processor.ts";
 import type { AgentConfig } from "./config.ts";
 import type { Dialect } from "./dialect.ts";
 
@@ -17,26 +19,31 @@ const LIMIT_MS = 30_000;
 const MAX_CHARACTERS = 10_000;
 const VERSION = /\d+\.\d+\.\d+[\w.+-]*/;
 
-/**
- * `claude 2.1.197`, with a word more where that is not a version that we know.
- * Undefined where the program doesn't tell.
- */
+/** Asks an agent's CLI. */
 export async function versionOf(
   dialect: Pick<Dialect, "name" | "program" | "knownVersions">,
   config: Pick<AgentConfig, "program">,
   programs: Programs,
-): Promise<string | undefined> {
+): Promise<ProgramVersion> {
   const { program = dialect.program } = config;
-  const [version] = VERSION.exec(await saidBy(program, programs)) ?? [];
-  if (version === undefined) return undefined;
+  const { text, how } = await saidBy(program, programs);
+  const [version] = VERSION.exec(text) ?? [];
+  if (version === undefined) return { unknown: `${program} --version ${how}` };
   const { name, knownVersions } = dialect;
-  return knownVersions.includes(version)
-    ? `${name} ${version}`
-    : `${name} ${version} (not tried; known: ${knownVersions.join(", ")})`;
+  const known = knownVersions.includes(version)
+    ? ""
+    : ` (not tried; known: ${knownVersions.join(", ")})`;
+  return { version: `${name} ${version}${known}` };
 }
 
-/** What it prints; nothing where it can't be started. */
-async function saidBy(program: string, programs: Programs): Promise<string> {
+interface Said {
+  /** What it printed. */
+  readonly text: string;
+  /** How it ended: what to say where that is no version. */
+  readonly how: string;
+}
+
+async function saidBy(program: string, programs: Programs): Promise<Said> {
   const { baseFolder, clock } = programs.parts;
   let tree: ProcessTree;
   try {
@@ -45,22 +52,35 @@ async function saidBy(program: string, programs: Programs): Promise<string> {
       cwd: baseFolder,
       hasStdin: false,
     });
-  } catch {
-    return ""; // What is wrong with it, check() says.
+  } catch (error) {
+    return { text: "", how: `can't be started: ${messageOf(error)}` };
   }
-  const { stdout, stderr } = tree.child;
+  const { stdout, stderr, status } = tree.child;
   const over = new AbortController();
   let text = "";
   const read = readText(stdout, over.signal, (piece) => {
     if (text.length < MAX_CHARACTERS) text += piece;
   });
   const ignored = readText(stderr, over.signal, () => {});
+  let ended: Deno.CommandStatus | undefined;
   try {
-    await Promise.race([read, clock.sleep(LIMIT_MS, over.signal)]);
+    ended = await Promise.race([
+      read.then(() => status),
+      clock.sleep(LIMIT_MS, over.signal).then(() => undefined),
+    ]);
   } finally {
     over.abort();
     await tree.end(0);
     await Promise.all([read, ignored]);
   }
-  return text;
+  return { text, how: howOf(ended) };
+}
+
+function howOf(ended: Deno.CommandStatus | undefined): string {
+  if (!ended) {
+    return `did not answer within ${LIMIT_MS / 1_000} s`;
+  }
+  const { code, signal } = ended;
+  if (signal) return `was ended by ${signal}`;
+  return code === 0 ? "printed none" : `ended with exit code ${code}`;
 }

@@ -67,6 +67,7 @@ const FIELDS = new Map<unknown, Readonly<Record<string, Check>>>([
     error: (value, name) => inModuleTerms(requiredText(value, name)),
     retryable: (value, name) => flag(value, name) ?? true,
     retryAfterMs: durationMs,
+    pausesProvider: flag,
   }],
   ["needs_input", { question: requiredText, answerWithinMs: durationMs }],
   ["limited", { reason: requiredText, waitMs: durationMs }],

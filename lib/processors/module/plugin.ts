@@ -65,6 +65,11 @@ export type PluginOutcome =
     readonly retryable?: boolean;
     /** Not tried again sooner; without it, the backoff decides. */
     readonly retryAfterMs?: number;
+    /**
+     * All tasks of the provider would fail of it, as of a wrong key: they wait, as
+     * for a limit whose end nobody knows. @default {false}
+     */
+    readonly pausesProvider?: boolean;
   }
   /** Asks a person; the task is run again with `context.answers`. */
   | {

@@ -5,6 +5,8 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { fileURLToPath } from "node:url";
+import type { ProgramVersion } from "../../../lib/processors/processor.ts";
+import { FakeClock } from "../../support/fake_clock.ts";
 import { sampleTask } from "../../support/sample_task.ts";
 import { AgentRun, result, say, TASK_ID } from "./run_agent.ts";
 
@@ -75,19 +77,54 @@ Deno.test("version() tells it, and whether its stream is known", async () => {
     const [script, version] of [
       ["echo 'Plain 1.2.3 (beta)'", "plain 1.2.3"],
       ["echo 1.3.0-rc.1", "plain 1.3.0-rc.1 (not tried; known: 1.2.3)"],
-      ["echo what; exit 1", undefined],
     ] as const
   ) {
     await using run = await AgentRun.make({ cli: [script] });
-    assertEquals(await run.processor.version?.(), version);
+    assertEquals(await run.processor.version?.(), { version });
     assertEquals(await run.calls(), [["--version"]]);
   }
+});
+
+for (
+  const [script, how] of [
+    ["echo what; exit 3", "ended with exit code 3"],
+    ["echo what", "printed none"],
+    ["kill -9 $$", "was ended by SIGKILL"],
+  ] as const
+) {
+  Deno.test(`version() says of a program that tells none that it ${how}`, async () => {
+    await using run = await AgentRun.make({ cli: [script] });
+    assertUnknown(
+      await run.processor.version?.(),
+      new RegExp(` --version ${how}$`),
+    );
+  });
+}
+
+Deno.test("version() says of a program that it can't be started", async () => {
   await using run = await AgentRun.make({
     cli: CLI,
     config: { program: "./none" },
   });
-  assertEquals(await run.processor.version?.(), undefined);
+  assertUnknown(
+    await run.processor.version?.(),
+    /^\.\/none --version can't be started: /,
+  );
 });
+
+Deno.test("version() does not wait for ever", async () => {
+  const clock = new FakeClock({ autoAdvance: true });
+  await using run = await AgentRun.make({ cli: ["exec sleep 300"], clock });
+  assertUnknown(
+    await run.processor.version?.(),
+    / --version did not answer within 30 s$/,
+  );
+});
+
+function assertUnknown(told: ProgramVersion | undefined, why: RegExp): void {
+  assert(told && "unknown" in told, JSON.stringify(told));
+  assertMatch(told.unknown, why);
+}
 
 for (
   const [text, why] of [

@@ -103,6 +103,7 @@ testRecordings("claude", {
   },
   "limit-credit": {
     error: "permanent",
+    isAccount: true,
     says: "Credit balance is too low",
     session: "24486e22-1f18-4bb0-9532-d7e731ef4c3c",
     usage: NOTHING,
@@ -154,6 +155,7 @@ testRecordings("claude", {
   },
   "no-key": {
     error: "permanent",
+    isAccount: true,
     says: "Not logged in · Please run /login",
     session: "e5a2a63d-1045-4818-a907-4afa59c9f27d",
     usage: NOTHING,
@@ -253,6 +255,24 @@ Deno.test("claude.read() takes a limit for the end where it was ended in it", ()
     until: new Date("2026-11-28T04:33:35Z"),
   });
 });
+
+for (
+  const [status, isAccount] of [[401, true], [403, true], [400, undefined]]
+) {
+  Deno.test(`claude.read() takes status ${status} for permanent, of the account: ${isAccount}`, () => {
+    const reader = claude.read({ now: () => new Date() });
+    reader.line({
+      type: "result",
+      subtype: "success",
+      is_error: true,
+      api_error_status: status as number,
+      result: "API Error",
+    });
+    const ended = { code: 1, signal: null, plain: "", stderr: "" };
+    const { error } = reader.end(ended);
+    assertEquals([error?.kind, error?.isAccount], ["permanent", isAccount]);
+  });
+}
 
 Deno.test("claude.read() shows what a helper of the agent does, not what it says", () => {
   const reader = claude.read({ now: () => new Date() });

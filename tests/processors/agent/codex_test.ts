@@ -20,6 +20,7 @@ const LIMIT = {
 } as const;
 const QUOTA = {
   error: "permanent",
+  isAccount: true,
   says: "Quota exceeded. Check your plan and billing details.",
 } as const;
 const THREAD = "01a22009-0ced-7a02-97ec-b7249e900ed8";
@@ -53,6 +54,7 @@ testRecordings("codex", {
   },
   "error-401": {
     error: "permanent",
+    isAccount: true,
     says: "unexpected status 401 Unauthorized: invalid x-api-key, url: " +
       "http://127.0.0.1:PORT/v1/responses",
     session: "01a22001-7f14-7322-8e12-a496c9bc618d",
@@ -115,6 +117,7 @@ testRecordings("codex", {
   },
   "no-key": {
     error: "permanent",
+    isAccount: true,
     says: "Missing environment variable: `FAKE_KEY`.",
     session: "01a22002-429c-74f0-8a3a-3b7d1088f4f4",
   },

@@ -56,6 +56,7 @@ testRecordings("gemini", {
   },
   "error-401": {
     error: "permanent",
+    isAccount: true,
     says: "invalid x-api-key",
     session: "0e8ecfaf-fb27-4ab1-9bd4-f85be032098b",
     usage: ROUTED,
@@ -99,6 +100,7 @@ testRecordings("gemini", {
   },
   "no-key": {
     error: "permanent",
+    isAccount: true,
     says: "When using Gemini API, you must specify the GEMINI_API_KEY " +
       "environment variable.",
   },
@@ -194,6 +196,17 @@ Deno.test("gemini.read() takes the next midnight at the Pacific for a quota's en
     message: "You have exhausted your daily quota on this model.",
     until: new Date("2026-11-28T08:00:00Z"),
   });
+});
+
+Deno.test("gemini.read() takes a wrong key for an error of the account, though its status is 400", () => {
+  const message = "API key not valid. Please pass a valid API key.";
+  const error = { code: 400, message, status: "INVALID_ARGUMENT" };
+  const end = read({
+    type: "result",
+    status: "error",
+    error: { message: `[API Error: ${JSON.stringify({ error })}]` },
+  });
+  assertEquals(end(144).error, { kind: "permanent", isAccount: true, message });
 });
 
 Deno.test("gemini.read() fails by an error after the last word, whatever the result", () => {

@@ -45,6 +45,7 @@ testRecordings("opencode", {
   },
   "error-401": {
     error: "permanent",
+    isAccount: true,
     says: "invalid x-api-key",
     session: "ses_ddfe8cf6affe3SVfaCmUPQMMAf",
   },
@@ -149,6 +150,22 @@ Deno.test("opencode.read() waits as long as a server asks, and long at least", (
   assertEquals(wait("7200"), 7_200_000);
   assertEquals(wait("1"), 900_000);
 });
+
+for (
+  const [name, data, isAccount] of [
+    ["ProviderAuthError", {}, true],
+    ["APIError", { statusCode: 402 }, true],
+    ["APIError", { statusCode: 403, isRetryable: false }, true],
+    ["APIError", { statusCode: 404, isRetryable: false }, undefined],
+    ["ProviderModelNotFoundError", {}, undefined],
+  ] as const
+) {
+  const said = `${name} ${JSON.stringify(data)}`;
+  Deno.test(`opencode.read() takes ${said} for permanent, of the account: ${isAccount}`, () => {
+    const { error } = end([{ type: "error", error: { name, data } }], 1);
+    assertEquals([error?.kind, error?.isAccount], ["permanent", isAccount]);
+  });
+}
 
 const TEXT = { type: "text", part: { text: "I begin." } };
 

@@ -56,6 +56,7 @@ testRecordings("qwen", {
   },
   "error-401": {
     error: "permanent",
+    isAccount: true,
     says: "401 invalid x-api-key",
     session: "55e3fcca-e66f-4cf6-9817-d63720d309ed",
     usage: used(0),
@@ -96,6 +97,7 @@ testRecordings("qwen", {
   },
   "no-key": {
     error: "permanent",
+    isAccount: true,
     says: "Missing API key for OpenAI-compatible auth. Set " +
       "settings.security.auth.apiKey, or set the 'OPENAI_API_KEY' environment " +
       "variable.",
@@ -167,6 +169,11 @@ Deno.test("qwen.read() takes the status of an error of the API", () => {
   assertEquals(errorOf("[API Error: 503 Overloaded]\nTry again."), {
     kind: "retryable",
     message: "503 Overloaded",
+  });
+  assertEquals(errorOf("[API Error: 402 Insufficient balance]"), {
+    kind: "permanent",
+    isAccount: true,
+    message: "402 Insufficient balance",
   });
 });
 

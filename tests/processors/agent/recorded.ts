@@ -46,6 +46,8 @@ export interface Expected {
   readonly error?: AgentError["kind"];
   /** The error's message. */
   readonly says?: string;
+  /** The error is of the account, not of the task. */
+  readonly isAccount?: true;
   readonly until?: Date;
   readonly retryAfterMs?: number;
   readonly session?: string;
@@ -139,6 +141,7 @@ function shortOf({ signs, end }: Read): Expected {
   return {
     ...result !== undefined && { result },
     ...error && { error: error.kind, says: error.message },
+    ...error?.isAccount && { isAccount: true },
     ...error?.until && { until: error.until },
     ...error?.retryAfterMs && { retryAfterMs: error.retryAfterMs },
     ...sessions.length > 0 && { session: sessions[0]! },

@@ -89,6 +89,24 @@ Deno.test("agent claude asks in its final text", async () => {
 });
 
 for (
+  const [name, error] of [
+    ["no-key", "Not logged in · Please run /login"],
+    ["limit-credit", "Credit balance is too low"],
+  ] as const
+) {
+  Deno.test(`agent claude's ${name} fails, and pauses its provider`, async () => {
+    await using replayed = await replay([name]);
+    const { usage: _, ...outcome } = await replayed.run.run();
+    assertEquals(outcome, {
+      kind: "failed",
+      error,
+      retryable: false,
+      pausesProvider: true,
+    });
+  });
+}
+
+for (
   const [name, retryable] of [["error-400", false], [
     "error-500",
     true,

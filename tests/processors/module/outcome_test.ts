@@ -40,6 +40,10 @@ const OUTCOMES: [returned: object, outcome: object][] = [
     { kind: "failed", error: "No", retryable: false, retryAfterMs: 0 },
   ],
   [
+    { kind: "failed", error: "No key", pausesProvider: true },
+    { kind: "failed", error: "No key", retryable: true, pausesProvider: true },
+  ],
+  [
     {
       kind: "failed",
       error: 'Requires net access to "a", run again with the --allow-net flag',
@@ -96,6 +100,7 @@ const NONSENSE: [returned: unknown, error: RegExp][] = [
   [{ kind: "failed", error: "" }, /returned an outcome with an empty "error"/],
   [{ kind: "failed", error: "a", retryable: 1 }, /expected true or false/],
   [{ kind: "failed", error: "a", retryAfterMs: -1 }, /expected milliseconds/],
+  [{ kind: "failed", error: "a", pausesProvider: 1 }, /expected true or false/],
   [
     { kind: "failed", error: "a", retryAfterMs: NaN },
     /the number NaN as "retr/,

@@ -252,6 +252,28 @@ export function testPauses(test: Test): void {
     assertEquals(await isPaused(store), false);
   });
 
+  test("a failure of the account pauses its provider, and so does that of what tries", async (subject) => {
+    const { store, elapse } = subject;
+    const [first, second, third] = await createMany(store, 3, CLAUDE);
+    const failOfAccount = async () => {
+      const run = await claimOne(store, { limit: 1 });
+      const limit = { provider: "claude", reason: "Not logged in" };
+      await record(store, { ...fail(run, "Not logged in"), limit });
+      assertEquals((await taskOf(store, run.task.id)).state, "failed");
+      return run.task.id;
+    };
+    assertEquals(await failOfAccount(), first);
+    assertEquals(await minutesLeft(subject), [15]);
+    assertEquals(idsOf(await claim(store)), []);
+    await elapse(16 * MINUTE);
+    assertEquals(await failOfAccount(), second);
+    assertEquals(await minutesLeft(subject), [30]);
+    await elapse(31 * MINUTE);
+    await record(store, complete(await claimOne(store)));
+    assertEquals(await isPaused(store), false);
+    assertEquals((await taskOf(store, third ?? "")).state, "completed");
+  });
+
   test("a limit that is met again pauses anew, and one with a later end counts", async (subject) => {
     const { store, elapse } = subject;
     await createMany(store, 3, CLAUDE);
