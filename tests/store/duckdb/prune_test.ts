@@ -45,7 +45,9 @@ Deno.test("prune() says how large the file was and is, and what of it is free", 
   assertEquals(tasks, 50);
   assert(size);
   assert(size.before > 1_000_000, String(size.before));
-  assert(size.after <= size.before, String(size.after));
+  // What is left may be written into a block more, before the rest is free.
+  assert(size.after <= size.before + BLOCK_BYTES, JSON.stringify(size));
+  assert(size.after - size.free < size.before / 2, JSON.stringify(size));
   assert(size.free >= 0 && size.free < size.after, String(size.free));
   // What is free is measured in the file itself.
   assertEquals([...Deno.readDirSync(folder.path)].map(({ name }) => name), [
@@ -54,6 +56,9 @@ Deno.test("prune() says how large the file was and is, and what of it is free", 
   assertEquals(size.after % 4_096, 0);
   assert(size.after <= Deno.statSync(folder.database).size);
 });
+
+/** In which DuckDB's file grows. */
+const BLOCK_BYTES = 262_144;
 
 class TempFolder implements AsyncDisposable {
   readonly path = Deno.makeTempDirSync({ prefix: "prune_test_" });
