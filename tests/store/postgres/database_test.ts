@@ -65,11 +65,35 @@ test("ten stores that are opened at once make the tables once", async () => {
     tasks.map(({ task }) => task.id)
   );
   assertEquals(claimed.sort(), ids.sort());
-  const versions = await backdoor.ask(
-    "SELECT version FROM agent_runner_version",
-  );
-  assertEquals(versions.length, 1);
+  assertEquals(await versionsIn(backdoor), [1, 2]);
   for (const store of stores) await store[Symbol.asyncDispose]();
+});
+
+async function versionsIn(backdoor: Backdoor): Promise<number[]> {
+  const rows = await backdoor.ask<{ version: number }>(
+    "SELECT version FROM agent_runner_version ORDER BY version",
+  );
+  return rows.map(({ version }) => version);
+}
+
+test("openPostgresStore() brings the tables of the first version up to date, and keeps all", async () => {
+  await using backdoor = await emptyDatabase();
+  const id = await (async () => {
+    await using store = await open();
+    return await createOne(store);
+  })();
+  for (
+    const sql of [
+      "DROP TABLE agent_pauses, agent_task_logs",
+      "ALTER TABLE agent_task_events DROP COLUMN usage",
+      "DELETE FROM agent_runner_version WHERE version = 2",
+    ]
+  ) await backdoor.ask(sql);
+  await using store = await open();
+  assertEquals(await versionsIn(backdoor), [1, 2]);
+  assertEquals((await store.admin.history(id)).length, 1);
+  const { tasks: [run], pauses } = await claim(store, { limit: 3 });
+  assertEquals([run?.task.id, pauses], [id, []]);
 });
 
 test("openPostgresStore() refuses tables of a newer version", async () => {
