@@ -249,7 +249,14 @@ Deno.test("claim() and record() make no table and write nothing where they are t
   );
   assertEquals(
     tables.map(({ table_name }) => table_name),
-    ["agent_runner_file", "agent_runners", "agent_task_events", "agent_tasks"],
+    [
+      "agent_pauses",
+      "agent_runner_file",
+      "agent_runners",
+      "agent_task_events",
+      "agent_task_logs",
+      "agent_tasks",
+    ],
   );
   using off = new Scratch();
   await off.sql(TABLE);
