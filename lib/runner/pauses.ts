@@ -48,13 +48,12 @@ export interface PausesParts {
 export class Pauses {
   readonly #parts: PausesParts;
   #known: readonly Pause[] = [];
+  /** Of how many runs the store is to learn yet what may pause their provider. */
+  readonly #unrecorded = new Map<string, number>();
 
   constructor(parts: PausesParts) {
     this.#parts = parts;
   }
-
-  /** Of how many runs the store is to learn yet what may pause their provider. */
-  readonly #unrecorded = new Map<string, number>();
 
   /** There is one, as far as the last claim has seen, or may be at once. */
   get isAny(): boolean {
@@ -77,14 +76,7 @@ export class Pauses {
     return { [Symbol.dispose]: () => add(-1) };
   }
 
-  /** One of its tasks tries, as far as is known, whether a limit is over. */
-  mayTry(provider: string): boolean {
-    return this.#known.some((it) =>
-      it.provider === provider && it.kind === "limit"
-    );
-  }
-
-  /** It is paused already, for that reason. */
+  /** It is paused for that reason, as far as the last claim has seen. */
   has(provider: string, kind: PauseKind): boolean {
     return this.#known.some((it) =>
       it.provider === provider && it.kind === kind

@@ -95,7 +95,8 @@ export async function executeRun(
   onOver(runMs);
   if (!transition) return await lost();
   recorder.add(transition, (result, at) => {
-    hold?.[Symbol.dispose]();
+    // Until all are told, who then look for more.
+    using _ = hold;
     if (result === "lost") {
       lost();
       return;
@@ -166,7 +167,7 @@ function noteInHistory(
   if (run.isOver) return;
   // Most runs go on where nobody spoke of a limit.
   const isNews = given.kind !== "limit_over" ||
-    pauses.mayTry(run.task.provider);
+    pauses.has(run.task.provider, "limit");
   if (!isNews) return;
   const note = noteInRun(run, given);
   recorder.add(note, (result) => {

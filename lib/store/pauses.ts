@@ -89,6 +89,18 @@ export function pauseAfter(
   };
 }
 
+/** The same after several; undefined where it stays as it is. */
+export function pauseAfterAll(
+  limits: readonly ProviderLimit[],
+  { known, at }: { readonly known: Pause | undefined; readonly at: Date },
+): Pause | undefined {
+  const pause = limits.reduce<Pause | undefined>(
+    (before, limit) => pauseAfter(limit, { before, at }),
+    known,
+  );
+  return pause === known ? undefined : pause;
+}
+
 /**
  * The limits that were met, by provider and in the order of their names: so that
  * two who write them do not wait for each other.

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import type { ProviderSettings } from "../../lib/processors/processor.ts";
-import { runOnce } from "../../lib/runner.ts";
+import { runLoop, runOnce } from "../../lib/runner.ts";
 import type { Budget, Usage } from "../../lib/task/usage.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { setUp } from "./set_up.ts";
@@ -103,6 +103,28 @@ Deno.test("no run begins between the one that spends the budget and the pause", 
   });
   assertEquals(queue.recorded.filter(({ usage }) => usage).length, 1);
   assertEquals(queue.pauses.length, 1);
+});
+
+Deno.test("runLoop() goes on at once after a run that leaves something of the budget", async () => {
+  const clock = new FakeClock();
+  const { runner, queue, stop, drain } = setUp({
+    clock,
+    settings: {
+      concurrency: 1,
+      providers: new Map([["claude", { budget: { dayUsd: 100 } }]]),
+    },
+    process: async () => {
+      await clock.sleep(60_000);
+      return { kind: "completed", usage: { costUsd: 1 } };
+    },
+  });
+  await using _ = runner;
+  queue.create(...Array(3).fill({ provider: "claude" }));
+  const done = runLoop(runner, stop);
+  await clock.advance(3 * 60_000 + 5_000);
+  assertEquals(queue.idsIn("completed").length, 3);
+  drain.abort();
+  await done;
 });
 
 Deno.test("the budget of all pauses agents that have spent nothing yet", async () => {

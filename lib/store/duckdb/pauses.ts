@@ -14,7 +14,7 @@ import type {
 import {
   limitsMet,
   newPause,
-  pauseAfter,
+  pauseAfterAll,
   pauseStateAt,
   trialsIn,
   unlimitedTasks,
@@ -161,11 +161,8 @@ export async function noteLimits(
       [provider],
     );
     const known = row ? pauseOf(row) : undefined;
-    const pause = limits.reduce<Pause | undefined>(
-      (before, limit) => pauseAfter(limit, { before, at }),
-      known,
-    );
-    if (pause && pause !== known) await write(connection, pause);
+    const pause = pauseAfterAll(limits, { known, at });
+    if (pause) await write(connection, pause);
   }
   const ids = isTrying ? unlimitedTasks(transitions, results) : [];
   if (ids.length === 0) return;
