@@ -125,6 +125,9 @@ export class Pass {
       this.#finished.tell();
     };
     stop.addEventListener("abort", onStop, { once: true });
+    using _ = this.#runner.events.subscribe(({ type }) => {
+      if (type === "usable") this.#finished.tell();
+    });
     while (!stop.aborted) {
       const { free, ahead } = slots;
       if (recorder.size > MOST_UNWRITTEN) await this.#finished.next;

@@ -160,7 +160,7 @@ async function tellLost(
 
 /** Written with others; what is not is said, and the run goes on. */
 function noteInHistory(
-  { recorder, log, pauses }: Runner,
+  { recorder, log, pauses, events }: Runner,
   run: Run,
   given: Parameters<typeof noteInRun>[1],
 ): void {
@@ -172,6 +172,9 @@ function noteInHistory(
   const note = noteInRun(run, given);
   recorder.add(note, (result) => {
     if (result instanceof Error) logUnrecorded(log, note, result);
+    const { provider } = run.task;
+    const isOver = result === "written" && given.kind === "limit_over";
+    if (isOver) events.emit({ type: "usable", provider });
   });
 }
 

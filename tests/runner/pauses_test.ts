@@ -142,6 +142,35 @@ Deno.test("a fallback gets nothing of what a person has paused, nor while it is 
   }
 });
 
+for (const [name, run] of Object.entries({ runOnce, runLoop })) {
+  Deno.test(`${name}() has the rest go on as soon as the one that tries is seen to work`, async () => {
+    const clock = new FakeClock();
+    const started: string[] = [];
+    const { runner, queue, stop, drain } = setUp({
+      clock,
+      settings: { concurrency: 2 },
+      process: async ({ id }, { note }) => {
+        started.push(id);
+        await clock.sleep(10_000);
+        note("limit_over", "claude works");
+        await clock.sleep(3_600_000);
+        return { kind: "completed" };
+      },
+    });
+    await using _ = runner;
+    queue.create({ provider: "claude" }, { provider: "claude" });
+    queue.limitTried("claude");
+    const done = run(runner, stop);
+    await clock.advance(5_000);
+    assertEquals(started, ["task-1"]);
+    await clock.advance(7_000);
+    assertEquals(started, ["task-1", "task-2"]);
+    drain.abort();
+    await clock.advance(2 * 3_600_000);
+    await done;
+  });
+}
+
 Deno.test("a fallback gets nothing where a limit is to be tried", async () => {
   const { runner, queue, stop, clock } = setUp({
     settings: { providers: PROVIDERS },

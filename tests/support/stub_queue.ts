@@ -261,7 +261,17 @@ export class StubQueue implements Queue {
     const now = this.#clock.now();
     const room = new Map(providerRoom);
     this.pauses = this.pauses.filter((it) => pauseStateAt(it, now));
-    const paused = this.pauses.map(({ provider }) => provider);
+    const paused = this.pauses.filter((it) =>
+      pauseStateAt(it, now) === "paused"
+    )
+      .map(({ provider }) => provider);
+    const trying = this.pauses.filter((it) => !paused.includes(it.provider));
+    for (const { provider } of trying) {
+      const isTried = [...this.rows.values()].some((row) =>
+        row.provider === provider && row.leaseId !== null
+      );
+      room.set(provider, isTried ? 0 : 1);
+    }
     return [...this.rows.values()].filter(({ id, state, runAt, ...row }) => {
       if (taskId !== undefined && taskId !== id) return false;
       if (state !== "created" && state !== "running") return false;
@@ -360,6 +370,11 @@ export class StubQueue implements Queue {
     }
     if (!this.#apply(transition)) return "lost";
     this.recorded.push(transition);
+    const { event } = transition;
+    if (event === "limit_over" || event === "completed") {
+      const { provider } = this.row(taskId);
+      this.pauses = this.pauses.filter((it) => it.provider !== provider);
+    }
     if (transition.limit) {
       const parts = { before: undefined, at: this.#clock.now() };
       this.pauses.push(pauseAfter(transition.limit, parts));
@@ -425,6 +440,12 @@ export class StubQueue implements Queue {
   ): Promise<void> {
     await this.#meet("leave", signal);
     this.left.push(name);
+  }
+
+  /** A limit of a provider should be over: one of its tasks may try. */
+  limitTried(provider: string): void {
+    const options = { kind: "limit", reason: "", waitMs: 0 } as const;
+    this.pauses.push(newPause(provider, options, this.#clock.now()));
   }
 
   pause(provider: string, options: PauseOptions): Promise<void> {

@@ -238,7 +238,8 @@ export class PostgresQueue implements Queue {
     // What is given back, or waits, may be claimed by others; or what it leaves
     // room for.
     const { sharesRoom } = this.#database.announcements;
-    const isOthers = transitions.some(({ to, keepsLease }) =>
+    const isOthers = transitions.some(({ to, keepsLease, event }) =>
+      event === "limit_over" ||
       !keepsLease && (to === "running" || sharesRoom)
     );
     return await this.#parts.record(
