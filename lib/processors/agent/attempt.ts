@@ -104,7 +104,7 @@ class Attempt {
         step = await this.#anew({ because });
         continue;
       }
-      const over = this.#warned(this.#outcomeOf(end), end);
+      const over = this.#warned(this.#outcomeOf(end));
       if (over.kind !== "completed" || !config.verify) return over;
       const name = shownCheck(config.verify);
       context.progress(`Checks the work: ${name}`);
@@ -189,8 +189,9 @@ class Attempt {
   }
 
   /** What is paid for is kept, though it cost more than it may. */
-  #warned(outcome: Outcome, { isTooDear }: StepEnd): Outcome {
-    if (!isTooDear || outcome.kind !== "completed") return outcome;
+  #warned(outcome: Outcome): Outcome {
+    const isOver = (this.#leftUsd() ?? 0) < 0;
+    if (!isOver || outcome.kind !== "completed") return outcome;
     const { taskUsd = 0 } = this.#parts.spending.budget ?? {};
     const dear = `It cost more than the task's $${taskUsd}`;
     const { warning } = outcome;
