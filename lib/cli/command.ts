@@ -30,6 +30,8 @@ export interface Flag {
   readonly choices?: readonly string[];
   /** Its value may be several of the choices, with commas. */
   readonly isList?: boolean;
+  /** It may be given more than once: a list, as with commas. */
+  readonly isRepeated?: true;
   /** Another flag means the same: help does not name it. */
   readonly isEarlier?: true;
 }

@@ -5,6 +5,7 @@
  */
 
 import { DuplicateIdError, EXIT, UsageError } from "../base/errors.ts";
+import type { FlagValues } from "../config/config.ts";
 import { type Admin, type IdList, newTasks } from "../store/contract.ts";
 import {
   checkedTask,
@@ -77,6 +78,41 @@ export const create: Command = {
       name: "timeout",
       placeholder: "DURATION",
       summary: "Stop a run that takes longer (default --timeout of run)",
+    },
+    {
+      name: "after",
+      placeholder: "ID,…",
+      summary: "Not before these tasks are completed: ids or keys",
+    },
+    {
+      name: "if-failed",
+      placeholder: "WHAT",
+      summary: "Where one of them failed: fail, skip or run (default fail)",
+    },
+    {
+      name: "batch",
+      placeholder: "NAME",
+      summary: "A name that it has in common with others",
+    },
+    {
+      name: "key",
+      placeholder: "KEY",
+      summary: "Not where a task with this key has not ended",
+    },
+    {
+      name: "key-for",
+      placeholder: "DURATION",
+      summary: "The key is taken for so long, though its task has ended: 24h",
+    },
+    {
+      name: "replace",
+      summary: "Change the task with the key, where that has not begun",
+    },
+    {
+      name: "tag",
+      placeholder: "TAG",
+      isRepeated: true,
+      summary: "What to find it by (may be given more than once)",
     },
     {
       name: "file",
@@ -181,19 +217,28 @@ async function readFields(
     instruction,
     ...Object.fromEntries(
       TASK_FIELDS.filter((name) => name !== "id" && name !== "instruction")
-        .map((name) => [name, textFlag(flags, name.replace("_", "-"))]),
+        .map((name) => [name, flagFor(flags, name)]),
     ),
   };
 }
 
+/** The flag of a field: its name, but that tags are given one by one. */
+function flagOf(field: keyof TaskFields): string {
+  return field === "tags" ? "tag" : field.replaceAll("_", "-");
+}
+
+function flagFor(flags: FlagValues, field: keyof TaskFields): unknown {
+  return flags[flagOf(field)];
+}
+
 function assertFileAlone({ args, flags }: CommandContext): void {
   const other = TASK_FIELDS.find((name) =>
-    textFlag(flags, name.replace("_", "-")) !== undefined
+    (flagFor(flags, name) ?? undefined) !== undefined
   );
   if (args.length === 0 && !other) return;
   throw new UsageError(
     `Cannot combine --file with ${
-      other ? `--${other.replace("_", "-")}` : "an instruction"
+      other ? `--${flagOf(other)}` : "an instruction"
     }. Put it into the lines of the file.`,
   );
 }

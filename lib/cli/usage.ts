@@ -46,6 +46,7 @@ export function parseOptions(onUnknown: (flag: string) => void): ParseOptions {
       "_",
       ...flags.filter((it) => it.placeholder).map((it) => it.name),
     ],
+    collect: flags.filter((it) => it.isRepeated).map((it) => it.name),
     unknown: (flag, key) => {
       if (key !== undefined) onUnknown(flag.split("=")[0] ?? flag);
     },
@@ -78,9 +79,10 @@ export function joinDashedValues(argv: readonly string[]): string[] {
  * one that there is.
  */
 export function requestOf(
-  { _: parsed, ...flags }: Parsed,
+  { _: parsed, ...given }: Parsed,
   unknown: readonly string[],
 ): Request {
+  const flags = withLists(given);
   const words = parsed.map(String);
   const help = words[0] === "help" || flags.help === true;
   while (words[0] === "help") words.shift();
@@ -109,6 +111,16 @@ export function requestOf(
       text: name === undefined ? programHelp() : commandHelp(command),
     },
   };
+}
+
+/** What may be given more than once, as one text with commas. */
+function withLists(flags: Omit<Parsed, "_">): Omit<Parsed, "_"> {
+  return Object.fromEntries(
+    Object.entries(flags).flatMap(([name, value]) => {
+      if (!Array.isArray(value)) return [[name, value]];
+      return value.length > 0 ? [[name, value.join(",")]] : [];
+    }),
+  );
 }
 
 /** The command's name: the first word, or two where there are such commands. */

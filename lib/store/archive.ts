@@ -25,6 +25,7 @@ export type ColumnType =
   | "text"
   | "integer"
   | "bigint"
+  | "boolean"
   | "timestamptz";
 
 /**
@@ -71,7 +72,16 @@ export const ARCHIVE: Readonly<Record<ArchiveTable, TableOf>> = {
       cancel_requested_at: "timestamptz",
       questions: "integer",
       rescues: "integer",
+      batch: "text",
+      key: "text",
+      tags: "text",
+      if_failed: "text",
+      blocked: "boolean",
     },
+  },
+  dependencies: {
+    name: "agent_task_dependencies",
+    columns: { task_id: "uuid", after_id: "uuid" },
   },
   endpoints: {
     name: "agent_webhook_endpoints",

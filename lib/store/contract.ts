@@ -957,10 +957,17 @@ export interface EndpointStatus {
 // ── archive: what moves everything to another store ─────────────────────────
 
 /** What an archive has rows of: `endpoints` and `deliveries` are the outbox's. */
-export type ArchiveTable = "events" | "tasks" | "endpoints" | "deliveries";
+export type ArchiveTable =
+  | "events"
+  | "tasks"
+  | "dependencies"
+  | "endpoints"
+  | "deliveries";
 
 /** A row by its columns' names; times as `2026-01-02T03:04:05.678901Z`. */
-export type ArchiveRow = Readonly<Record<string, string | number | null>>;
+export type ArchiveRow = Readonly<
+  Record<string, string | number | boolean | null>
+>;
 
 /** All that a store keeps, as rows that every store takes. */
 export interface Archive {

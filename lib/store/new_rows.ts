@@ -5,7 +5,7 @@
  */
 
 import { UsageError } from "../base/errors.ts";
-import { type NewTask, parseTargetRef } from "../task/task.ts";
+import { type IfFailed, type NewTask, parseTargetRef } from "../task/task.ts";
 import { stringifyJson } from "../task/trace.ts";
 
 /** Asks for the next item while one is used: the database works meanwhile. */
@@ -46,6 +46,12 @@ export interface NewRow {
   readonly run_at: string | null;
   readonly max_attempts: number | null;
   readonly timeout_ms: number | null;
+  readonly batch: string | null;
+  readonly key: string | null;
+  /** A list as JSON, or null for none. */
+  readonly tags: string | null;
+  /** Null: it waits for none. */
+  readonly if_failed: IfFailed | null;
 }
 
 /** How many characters a row's texts have. */
@@ -79,6 +85,14 @@ export function newRowOf(task: NewTask): NewRow {
     run_at: task.runAt?.toISOString() ?? null,
     max_attempts: task.maxAttempts ?? null,
     timeout_ms: task.timeoutMs ?? null,
+    batch: task.batch?.toWellFormed() ?? null,
+    key: task.key?.toWellFormed() ?? null,
+    tags: task.tags && task.tags.length > 0
+      ? stringifyJson([...task.tags])
+      : null,
+    if_failed: task.after && task.after.length > 0
+      ? task.ifFailed ?? "fail"
+      : null,
   };
 }
 

@@ -15,6 +15,8 @@ import {
   parseDuration,
 } from "../base/figures.ts";
 import {
+  IF_FAILED,
+  type IfFailed,
   type JsonObject,
   type JsonValue,
   type NewTask,
@@ -41,6 +43,13 @@ export const TASK_FIELDS = [
   "run_at",
   "attempts",
   "timeout",
+  "after",
+  "if_failed",
+  "batch",
+  "key",
+  "key_for",
+  "replace",
+  "tags",
 ] as const;
 
 /** A task as given: every field a text, or what JSON has for it. */
@@ -60,6 +69,11 @@ const MAX_INTEGER = 2_147_483_647;
  * it may be twice as long.
  */
 export const MAX_TASK_BYTES = 8 * 1024 ** 2;
+/** The most characters of a batch, a key and a tag. */
+export const MAX_NAME_CHARACTERS = 200;
+/** The most tags of a task, and the most tasks that one waits for. */
+export const MAX_TAGS = 50;
+export const MAX_AFTER = 100_000;
 /** How much of a wrong value a message tells. */
 const TOLD_CHARACTERS = 200;
 
@@ -119,6 +133,15 @@ export function checkedTask(
   const instruction = textOf(fields, "instruction");
   const trace = traceOf(fields.trace);
   assertFits(instruction, trace);
+  const key = nameOf(fields, "key");
+  if (key !== undefined && UUID.test(key)) {
+    throw wrong("key", key, "a text that is no UUID: those are ids");
+  }
+  const after = listOf(fields, "after", MAX_AFTER);
+  needs("if_failed", fields.if_failed, "after", after);
+  needs("key_for", fields.key_for, "key", key);
+  const replaces = yesOf(fields, "replace");
+  needs("replace", replaces, "key", key);
   return {
     id: id?.toLowerCase(),
     userId: textOf(fields, "user") ?? DEFAULT_USER,
@@ -131,7 +154,85 @@ export function checkedTask(
     runAt: timeOf(fields.run_at),
     maxAttempts: integerOf(fields, "attempts", 1),
     timeoutMs: durationOf(fields, "timeout"),
+    batch: nameOf(fields, "batch"),
+    after: after?.map((it) => UUID.test(it) ? it.toLowerCase() : it),
+    ifFailed: ifFailedOf(fields),
+    key,
+    keyForMs: durationOf(fields, "key_for"),
+    replaces,
+    tags: listOf(fields, "tags", MAX_TAGS),
   };
+}
+
+/** One of two fields says nothing without the other. */
+function needs(
+  name: string,
+  value: unknown,
+  other: string,
+  otherValue: unknown,
+): void {
+  if (isAbsent(value) || !isAbsent(otherValue)) return;
+  throw new UsageError(
+    `Cannot use ${name} without ${other}. Give a ${other} too.`,
+  );
+}
+
+/** What a batch, a key or a tag may be. */
+const NAME = /^[^\s,](?:[^,\p{Cc}]*[^\s,])?$/u;
+
+/** A short text without commas, so that lists of them can be given. */
+function nameOf(
+  fields: TaskFields,
+  field: "batch" | "key",
+): string | undefined {
+  const value = fields[field];
+  if (isAbsent(value)) return undefined;
+  if (isName(value)) return value;
+  throw wrong(field, value, NAME_FORM);
+}
+
+const NAME_FORM =
+  `a text of at most ${MAX_NAME_CHARACTERS} characters, without commas and line breaks`;
+
+function isName(value: unknown): value is string {
+  return typeof value === "string" && value.length <= MAX_NAME_CHARACTERS &&
+    NAME.test(value);
+}
+
+/** A list of names, or their text with commas between; each once. */
+function listOf(
+  fields: TaskFields,
+  field: "after" | "tags",
+  most: number,
+): readonly string[] | undefined {
+  const value = fields[field];
+  if (isAbsent(value)) return undefined;
+  const list = typeof value === "string"
+    ? value.split(",").map((it) => it.trim())
+    : Array.isArray(value)
+    ? value
+    : [value];
+  const other = list.find((it) => !isName(it));
+  if (other !== undefined) throw wrong(field, other, NAME_FORM);
+  const names = [...new Set(list)];
+  if (names.length > most) {
+    throw wrong(field, `${names.length} texts`, `at most ${most}`);
+  }
+  return names.length === 0 ? undefined : names;
+}
+
+function ifFailedOf({ if_failed: value }: TaskFields): IfFailed | undefined {
+  if (isAbsent(value)) return undefined;
+  const known = IF_FAILED.find((it) => it === value);
+  if (known) return known;
+  throw wrong("if_failed", value, "fail, skip or run");
+}
+
+function yesOf(fields: TaskFields, field: "replace"): true | undefined {
+  const value = fields[field];
+  if (isAbsent(value) || value === false || value === "false") return undefined;
+  if (value === true || value === "true") return true;
+  throw wrong(field, value, "true or false");
 }
 
 function isAbsent(value: unknown): value is undefined | null {
@@ -230,7 +331,10 @@ function integerOf(
 
 const TIMEOUT: DurationForm = { min: 0.001, max: MAX_INTEGER };
 
-function durationOf(fields: TaskFields, name: "timeout"): number | undefined {
+function durationOf(
+  fields: TaskFields,
+  name: "timeout" | "key_for",
+): number | undefined {
   const value = fields[name];
   if (isAbsent(value)) return undefined;
   const ms = typeof value === "string"

@@ -58,6 +58,15 @@ export function isFinal(state: string): boolean {
   return TRANSITIONS.get(state)?.length === 0;
 }
 
+/**
+ * What becomes of a task when one that it waits for has failed: it fails too, is
+ * skipped, or runs all the same.
+ */
+export const IF_FAILED = ["fail", "skip", "run"] as const;
+
+/** One of {@linkcode IF_FAILED}. */
+export type IfFailed = (typeof IF_FAILED)[number];
+
 /** Any value that JSON can hold. */
 export type JsonValue =
   | string
@@ -104,6 +113,16 @@ export interface AgentTask {
   readonly maxAttempts: number | null;
   /** How long one run may take, in milliseconds; null means the default. */
   readonly timeoutMs: number | null;
+  /** A name that it has in common with others: they are counted together. */
+  readonly batch: string | null;
+  /** At most one task with a key has not ended. */
+  readonly key: string | null;
+  /** In the order in which they were given. */
+  readonly tags: readonly string[];
+  /** What a failure of a task that it waits for means; null: it waits for none. */
+  readonly ifFailed: IfFailed | null;
+  /** A task that it waits for has not ended yet. */
+  readonly isBlocked: boolean;
   readonly leaseOwner: string | null;
   readonly leaseExpiresAt: Date | null;
   readonly cancelRequestedAt: Date | null;
@@ -125,6 +144,20 @@ export interface NewTask {
   readonly runAt?: Date | null;
   readonly maxAttempts?: number | null;
   readonly timeoutMs?: number | null;
+  readonly batch?: string | null;
+  /**
+   * The tasks that must have ended before: their ids, or keys, of a task that is
+   * created with it or else of the newest one that has it.
+   */
+  readonly after?: readonly string[];
+  /** @default {"fail"} */
+  readonly ifFailed?: IfFailed;
+  readonly key?: string | null;
+  /** The key is taken for so long after its task was created, in milliseconds. */
+  readonly keyForMs?: number;
+  /** A task with the key that has not begun becomes this one. @default {false} */
+  readonly replaces?: boolean;
+  readonly tags?: readonly string[];
 }
 
 /**
@@ -274,6 +307,14 @@ export type TaskEventKind =
   | "handed_over"
   | "answered"
   | "noted"
+  /** Somebody changed it before it began. */
+  | "edited"
+  /** A task that it waited for failed, and it is not to run then. */
+  | "skipped"
+  /** The last task of its batch has ended, and this is it. */
+  | "batch_ended"
+  /** A slot of its schedule was skipped while it had not ended. */
+  | "slot_skipped"
   | "retried"
   | "cancel_requested"
   | "cancelled";

@@ -47,6 +47,13 @@ Deno.test("newTaskOf() fills in what is not given", async () => {
     runAt: undefined,
     maxAttempts: undefined,
     timeoutMs: undefined,
+    batch: undefined,
+    after: undefined,
+    ifFailed: undefined,
+    key: undefined,
+    keyForMs: undefined,
+    replaces: undefined,
+    tags: undefined,
   });
 });
 
@@ -68,6 +75,13 @@ Deno.test("newTaskOf() takes every field", async () => {
     run_at: "2026-12-31T08:00:00Z",
     attempts: 3,
     timeout: 1.5,
+    after: [ID.toUpperCase(), "build", "build"],
+    if_failed: "skip",
+    batch: "nightly",
+    key: "deploy",
+    key_for: "24h",
+    replace: true,
+    tags: "a, b",
   });
   assertEquals(task, {
     id: ID,
@@ -81,6 +95,13 @@ Deno.test("newTaskOf() takes every field", async () => {
     runAt: new Date("2026-12-31T08:00:00Z"),
     maxAttempts: 3,
     timeoutMs: 1_500,
+    after: [ID, "build"],
+    ifFailed: "skip",
+    batch: "nightly",
+    key: "deploy",
+    keyForMs: 86_400_000,
+    replaces: true,
+    tags: ["a", "b"],
   });
 });
 

@@ -9,7 +9,17 @@ import { z } from "@hono/zod-openapi";
 import { DURATION } from "../../base/figures.ts";
 import { MAX_LISTED_TEXT } from "../../store/contract.ts";
 import { SHOWN_STATES } from "../../task/shown_state.ts";
-import { type JsonValue, RUN_NOTES, TASK_STATES } from "../../task/task.ts";
+import {
+  MAX_AFTER,
+  MAX_NAME_CHARACTERS,
+  MAX_TAGS,
+} from "../../task/new_task.ts";
+import {
+  IF_FAILED,
+  type JsonValue,
+  RUN_NOTES,
+  TASK_STATES,
+} from "../../task/task.ts";
 
 /** The most tasks in one batch. */
 export const MAX_BATCH_TASKS = 10_000;
@@ -39,6 +49,14 @@ export const wholeNumber = (min: number, max = Number.MAX_SAFE_INTEGER) =>
 /** A yes or no in a query. */
 export const flag = z.enum(["true", "false"]).default("false");
 const name = z.string().regex(/\S/, "Expected a text").max(200);
+
+/** A batch, a key or a tag. */
+const shortName = z.string().max(MAX_NAME_CHARACTERS)
+  .regex(/^[^\s,]([^,\n]*[^\s,])?$/, "Expected a text without commas");
+const duration = z.union([
+  z.number().positive().max(MAX_INTEGER),
+  z.string().regex(DURATION),
+]);
 
 /** A task to create. */
 export const newTaskSchema = z.strictObject({
@@ -73,15 +91,38 @@ export const newTaskSchema = z.strictObject({
   attempts: z.int().min(1).max(MAX_INTEGER).optional().openapi({
     description: "Tries of a task that fails. Default: the runner's",
   }),
-  timeout: z.union([
-    z.number().positive().max(MAX_INTEGER),
-    z.string().regex(DURATION),
-  ])
-    .optional().openapi({
-      description: "How long a run may take: a number of seconds, or a " +
-        "duration like 90s, 15m, 24h or 7d. Default: the runner's",
-      example: "15m",
-    }),
+  timeout: duration.optional().openapi({
+    description: "How long a run may take: a number of seconds, or a " +
+      "duration like 90s, 15m, 24h or 7d. Default: the runner's",
+    example: "15m",
+  }),
+  after: z.array(shortName).max(MAX_AFTER).optional().openapi({
+    description: "The tasks that must have ended before: their ids, or keys, " +
+      "of one that is created with it or else of the newest one that has it",
+  }),
+  if_failed: z.enum(IF_FAILED).optional().openapi({
+    description: "What becomes of it when one of those has failed: it fails " +
+      'too, is skipped, or runs all the same. Default: "fail"',
+  }),
+  batch: shortName.optional().openapi({
+    description: "A name that it has in common with others",
+    example: "nightly",
+  }),
+  key: shortName.optional().openapi({
+    description: "At most one task with a key has not ended: where there is " +
+      "one, no other is created, and its id is returned",
+  }),
+  key_for: duration.optional().openapi({
+    description:
+      "The key is taken for so long after its task was created, though that " +
+      "has ended",
+    example: "24h",
+  }),
+  replace: z.boolean().optional().openapi({
+    description:
+      "A task with the key that has not begun becomes this one. Default: false",
+  }),
+  tags: z.array(shortName).max(MAX_TAGS).optional(),
 }).openapi("NewTask");
 
 /** One of many tasks to create. */
@@ -132,6 +173,16 @@ const commonTaskFields = {
   run_at: time.nullable().openapi({
     description: "Not before this time; of a task that needs input: the end " +
       "of the time for an answer",
+  }),
+  batch: z.string().nullable(),
+  key: z.string().nullable(),
+  tags: z.array(z.string()),
+  if_failed: z.enum(IF_FAILED).nullable().openapi({
+    description: "What a failure of a task that it waits for means to it; " +
+      "null: it waits for none",
+  }),
+  blocked: z.boolean().openapi({
+    description: "A task that it waits for has not ended yet",
   }),
   lease_owner: z.string().nullable().openapi({
     description: "The runner that works on it, or did last",

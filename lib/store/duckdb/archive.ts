@@ -45,6 +45,7 @@ export class DuckDbArchive implements Archive {
   async prepare(lastEvent: number): Promise<void> {
     await this.#database.transaction(async (connection) => {
       await connection.run(MARK);
+      await connection.run(`DELETE FROM ${ARCHIVE.dependencies.name}`);
       if (await hasOutbox(connection)) {
         for (const table of ["endpoints", "deliveries"] as const) {
           await connection.run(`DELETE FROM ${ARCHIVE[table].name}`);
@@ -158,7 +159,7 @@ interface Placed {
 function pageOf({ name, columns }: TableOf, order: string): string {
   const size = Object.entries(columns)
     .filter(([, type]) => type === "text")
-    .map(([column]) => `coalesce(strlen(${column}), 0)`).join(" + ");
+    .map(([column]) => `coalesce(strlen(${column}), 0)`).join(" + ") || "0";
   return `
     SELECT to_json(list({row: ${structOf(columns)}, place: place}
       ORDER BY place)) FROM (
@@ -175,6 +176,7 @@ const DEFAULTS: Readonly<Record<string, string>> = {
   attempt: "0",
   questions: "0",
   rescues: "0",
+  blocked: "false",
 };
 
 /** An infinite time has no place in any other store. */

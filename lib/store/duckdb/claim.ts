@@ -51,6 +51,7 @@ export const isDead = (now: string, maxAttempts: string) => `
 export const isClaimable = (now: string, due: string, maxAttempts: string) => `
   CASE status
     WHEN 'created' THEN coalesce(run_at <= ${due}, true) AND ${isFree(now)}
+      AND blocked IS NOT TRUE
     WHEN 'running' THEN cancel_requested_at IS NULL
       AND coalesce(run_at <= ${due}, true) AND ${isFree(now)}
       AND NOT (lease_id IS NOT NULL AND ${SPENT} >= ${limitOf(maxAttempts)})

@@ -71,6 +71,10 @@ const COLUMNS: Readonly<Record<Exclude<keyof NewRow, "id">, string>> = {
   run_at: "TIMESTAMPTZ",
   max_attempts: "INTEGER",
   timeout_ms: "BIGINT",
+  batch: "TEXT",
+  key: "TEXT",
+  tags: "TEXT",
+  if_failed: "TEXT",
 };
 
 const NAMES = Object.keys(COLUMNS) as (keyof typeof COLUMNS)[];

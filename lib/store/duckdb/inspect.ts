@@ -25,6 +25,7 @@ const TYPES: Readonly<Record<string, readonly string[]>> = {
   TEXT: ["VARCHAR"],
   INTEGER: ["INTEGER", "BIGINT"],
   BIGINT: ["BIGINT"],
+  BOOLEAN: ["BOOLEAN"],
   // Some databases of HandsFree have times without a zone, which are UTC.
   TIMESTAMPTZ: ["TIMESTAMP WITH TIME ZONE", "TIMESTAMP"],
 };

@@ -85,7 +85,9 @@ export async function readPauseInfos(
      FROM agent_pauses LEFT JOIN (
        SELECT provider, count(*) AS waiting FROM agent_tasks
        WHERE status IN ('created', 'running') AND cancel_requested_at IS NULL
-         AND ${isFree("$1::TIMESTAMPTZ")} AND ${isDue("$1::TIMESTAMPTZ")}
+         AND blocked IS NOT TRUE AND ${isFree("$1::TIMESTAMPTZ")} AND ${
+      isDue("$1::TIMESTAMPTZ")
+    }
        GROUP BY ALL) USING (provider)`,
     [at.toISOString()],
   ) ?? [];

@@ -173,7 +173,8 @@ export async function countTasks(
        since: min(due) FILTER (due <= $1),
        running: count(*) FILTER (status = 'running' AND lease > $1)}) FROM (
        SELECT status, epoch_ms(lease_expires_at) AS lease,
-         CASE WHEN cancel_requested_at IS NULL THEN greatest(
+         CASE WHEN cancel_requested_at IS NULL AND blocked IS NOT TRUE
+           THEN greatest(
            CASE status WHEN 'created' THEN epoch_ms(created_at)
              ELSE epoch_ms(updated_at) END,
            epoch_ms(run_at), epoch_ms(lease_expires_at), 0) END AS due

@@ -14,7 +14,7 @@ import type {
   TaskEvent,
   TaskEventKind,
 } from "../../task/task.ts";
-import { parseTrace } from "../../task/trace.ts";
+import { parseJson, parseTrace } from "../../task/trace.ts";
 import type { Held } from "../../task/transitions.ts";
 import { SET_CHARACTERS } from "../sets.ts";
 import { partConditions, shownState, wasSimulated } from "../state_parts.ts";
@@ -41,6 +41,11 @@ export const TASK_FIELDS = {
   leaseOwner: "lease_owner",
   leaseExpiresAt: "epoch_ms(lease_expires_at)",
   cancelRequestedAt: "epoch_ms(cancel_requested_at)",
+  batch: "batch",
+  key: "key",
+  tags: "tags",
+  ifFailed: "if_failed",
+  isBlocked: "coalesce(blocked, false)",
   // An infinite time has no epoch; it must not stop a whole pass.
   createdAt: "coalesce(epoch_ms(created_at), 0)",
   updatedAt: "coalesce(epoch_ms(updated_at), 0)",
@@ -80,6 +85,11 @@ const VIEW_COLUMNS: Readonly<Record<keyof PrintedTask, string>> = {
   max_attempts: "max_attempts",
   timeout_seconds: "timeout_ms / 1000",
   run_at: "run_at",
+  batch: "batch",
+  key: "key",
+  tags: "coalesce(TRY_CAST(tags AS JSON), '[]'::JSON)",
+  if_failed: "if_failed",
+  blocked: TASK_FIELDS.isBlocked,
   lease_owner: "lease_owner",
   lease_expires_at: "lease_expires_at",
   cancel_requested_at: "cancel_requested_at",
@@ -100,9 +110,10 @@ export type TaskField = keyof typeof TASK_FIELDS;
 type TimeField = "createdAt" | "updatedAt";
 type OptionalTimeField = "runAt" | "leaseExpiresAt" | "cancelRequestedAt";
 
-/** A task as JSON has it. */
+/** A task as JSON has it; its tags as the text of a list, or null for none. */
 export type TaskJson =
-  & Omit<AgentTask, TimeField | OptionalTimeField>
+  & Omit<AgentTask, TimeField | OptionalTimeField | "tags">
+  & { readonly tags: string | null }
   & { readonly [field in TimeField]: number }
   & { readonly [field in OptionalTimeField]: number | null };
 
@@ -163,9 +174,19 @@ export function taskOf({ task }: TaskRow): AgentTask {
     runAt: dateOf(task.runAt),
     leaseExpiresAt: dateOf(task.leaseExpiresAt),
     cancelRequestedAt: dateOf(task.cancelRequestedAt),
+    tags: tagsOf(task.tags),
     createdAt: new Date(task.createdAt),
     updatedAt: new Date(task.updatedAt),
   });
+}
+
+const NO_TAGS: readonly string[] = [];
+
+/** The tags of a row; another program may have put anything there. */
+export function tagsOf(text: string | null): readonly string[] {
+  if (text === null) return NO_TAGS;
+  const tags = parseJson(text);
+  return Array.isArray(tags) ? tags.map(String) : NO_TAGS;
 }
 
 /** A task and the lease that its row has, or that it has none. */
@@ -236,6 +257,10 @@ const HELD_FIELDS = [
   "questions",
   "maxAttempts",
   "timeoutMs",
+  "batch",
+  "key",
+  "tags",
+  "ifFailed",
   "createdAt",
 ] as const satisfies readonly TaskField[];
 
@@ -289,6 +314,11 @@ export async function readHeldTasks(
       questions: at(columns?.questions),
       maxAttempts: at(columns?.maxAttempts),
       timeoutMs: at(columns?.timeoutMs),
+      batch: at(columns?.batch),
+      key: at(columns?.key),
+      tags: tagsOf(at(columns?.tags)),
+      ifFailed: at(columns?.ifFailed),
+      isBlocked: false,
       leaseOwner: null,
       leaseExpiresAt: null,
       cancelRequestedAt: null,

@@ -42,6 +42,13 @@ const RUNNER_COLUMNS = {
   // Attempts that ended with a question, and those that a runner died with.
   questions: "INTEGER DEFAULT 0",
   rescues: "INTEGER DEFAULT 0",
+  batch: "TEXT",
+  key: "TEXT",
+  // A list as JSON.
+  tags: "TEXT",
+  // Null: it waits for none.
+  if_failed: "TEXT",
+  blocked: "BOOLEAN DEFAULT false",
 };
 
 /** Every column that agent-runner needs, with its type. */
@@ -90,7 +97,37 @@ const PAUSES_TABLE = `
     since TIMESTAMPTZ NOT NULL,
     until TIMESTAMPTZ,
     tries INTEGER NOT NULL,
-    trial UUID
+    trial UUID,
+    batch TEXT DEFAULT ''
+  )`;
+
+/** Which task waits for which. See `dependencies.ts`. */
+const DEPENDENCIES_TABLE = `
+  CREATE TABLE IF NOT EXISTS agent_task_dependencies (
+    task_id UUID NOT NULL,
+    after_id UUID NOT NULL
+  )`;
+
+/** When tasks began whose provider has a rate or takes turns. See `starts.ts`. */
+const STARTS_TABLE = `
+  CREATE TABLE IF NOT EXISTS agent_starts (
+    provider TEXT NOT NULL,
+    limit_key TEXT NOT NULL,
+    turn TEXT NOT NULL,
+    started_at TIMESTAMPTZ NOT NULL,
+    until TIMESTAMPTZ NOT NULL
+  )`;
+
+/** What makes tasks at its times. See `schedules.ts`. */
+const SCHEDULES_TABLE = `
+  CREATE TABLE IF NOT EXISTS agent_schedules (
+    name TEXT NOT NULL,
+    definition TEXT NOT NULL,
+    source TEXT NOT NULL,
+    added_at TIMESTAMPTZ NOT NULL,
+    paused_at TIMESTAMPTZ,
+    last_slot TIMESTAMPTZ,
+    last_task_id UUID
   )`;
 
 /** What runs print, many lines a row. See `run_logs.ts`. */
@@ -114,6 +151,9 @@ const OTHERS = [
   RUNNERS_TABLE,
   PAUSES_TABLE,
   LOGS_TABLE,
+  DEPENDENCIES_TABLE,
+  STARTS_TABLE,
+  SCHEDULES_TABLE,
 ];
 
 /**
@@ -132,8 +172,11 @@ const PROBES = [
   "SELECT printed, usage FROM agent_task_events LIMIT 0",
   "SELECT last_used_at, rescues_from FROM agent_runner_file LIMIT 0",
   "SELECT name FROM agent_runners LIMIT 0",
-  "SELECT provider FROM agent_pauses LIMIT 0",
+  "SELECT batch FROM agent_pauses LIMIT 0",
   "SELECT task_id FROM agent_task_logs LIMIT 0",
+  "SELECT task_id FROM agent_task_dependencies LIMIT 0",
+  "SELECT provider FROM agent_starts LIMIT 0",
+  "SELECT name FROM agent_schedules LIMIT 0",
 ];
 
 async function isComplete(connection: Connection): Promise<boolean> {
@@ -170,8 +213,10 @@ export async function ensureSchema(
     ADDED_EVENT_COLUMNS.every((name) =>
       columns.has(`agent_task_events.${name}`)
     ) && columns.has("agent_runner_file.rescues_from") &&
-    columns.has("agent_runners.name") && columns.has("agent_pauses.provider") &&
-    columns.has("agent_task_logs.task_id");
+    columns.has("agent_runners.name") && columns.has("agent_pauses.batch") &&
+    columns.has("agent_task_logs.task_id") &&
+    columns.has("agent_task_dependencies.task_id") &&
+    columns.has("agent_starts.provider") && columns.has("agent_schedules.name");
   return hasOthers && missing.length === 0 ? "complete" : "outdated";
 }
 
@@ -192,6 +237,7 @@ export async function upgradeSchema(path: string): Promise<void> {
       ...ADDED_EVENT_COLUMNS.map((name) =>
         `ALTER TABLE agent_task_events ADD COLUMN IF NOT EXISTS ${name} TEXT`
       ),
+      "ALTER TABLE agent_pauses ADD COLUMN IF NOT EXISTS batch TEXT DEFAULT ''",
       ...missing.some(([name]) => name === "questions")
         ? [COUNT_QUESTIONS]
         : [],
@@ -229,7 +275,8 @@ async function readColumns(connection: Connection): Promise<Columns> {
          AND schema_name = current_schema()
          AND table_name IN ('agent_tasks', 'agent_task_events',
            'agent_runner_file', 'agent_runners', 'agent_pauses',
-           'agent_task_logs')`,
+           'agent_task_logs', 'agent_task_dependencies', 'agent_starts',
+           'agent_schedules')`,
     ) ?? [],
   );
   const has = (name: string) => columns.has(`agent_tasks.${name}`);

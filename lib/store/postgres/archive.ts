@@ -48,7 +48,7 @@ export class PostgresArchive implements Archive {
   async prepare(lastEvent: number): Promise<void> {
     await this.#database.transaction(async (connection) => {
       await connection.run(MARK);
-      for (const table of ["endpoints", "deliveries"] as const) {
+      for (const table of EMPTIED) {
         await connection.run(`DELETE FROM ${ARCHIVE[table].name}`);
       }
       if (lastEvent === 0) return;
@@ -89,6 +89,9 @@ export async function hasMark(connection: Connection): Promise<boolean> {
   );
   return row?.has ?? false;
 }
+
+/** What is copied anew: its rows have nothing by which they are known. */
+const EMPTIED = ["dependencies", "endpoints", "deliveries"] as const;
 
 /** Fetched at once: each may have texts of some megabytes. */
 const FETCHED_ROWS = 20;
@@ -157,6 +160,7 @@ class PostgresContents implements Contents {
 const ORDERS: Readonly<Record<ArchiveTable, string>> = {
   events: "WHERE id > $1 ORDER BY id",
   tasks: "ORDER BY created_at, seq",
+  dependencies: "ORDER BY task_id, after_id",
   endpoints: "ORDER BY endpoint",
   deliveries: "ORDER BY endpoint, event_id",
 };
@@ -191,6 +195,7 @@ const OWN: Readonly<
 > = {
   events: {},
   tasks: { retry_of: "r.retry_of" },
+  dependencies: {},
   endpoints: {
     last_xid: `coalesce((SELECT xid FROM agent_task_events e
       WHERE e.id <= r.last_event_id ORDER BY e.id DESC LIMIT 1), '0'::xid8)`,

@@ -26,7 +26,7 @@ export const IS_DEAD = `status = 'running' AND lease_id IS NOT NULL
 
 /** Holds for a row that nobody has, that has not ended and shall not be cancelled. */
 const IS_OPEN = `status IN ('created', 'running') AND lease_id IS NULL
-  AND (status = 'created' OR cancel_requested_at IS NULL)`;
+  AND NOT blocked AND (status = 'created' OR cancel_requested_at IS NULL)`;
 
 /** Holds for a row that somebody had who is dead, and that is not ended with that. */
 const IS_LEFT = `lease_id IS NOT NULL AND lease_expires_at <= $1::timestamptz
@@ -54,11 +54,14 @@ const HAS_ROOM = `${isOneOf("$4")} AND coalesce((
   (SELECT room > 0 FROM rooms WHERE name = '${OTHERS}'), true)`;
 
 /** Holds for a row that could be claimed but for the time of its `run_at`. */
-const IS_FREE_TO_RUN = "status IN ('created', 'running') AND lease_id IS NULL";
+export const IS_FREE_TO_RUN =
+  "status IN ('created', 'running') AND lease_id IS NULL";
 
 /** Holds for such a row whose time has come, or that has none. */
-export const IS_READY =
-  `${IS_FREE_TO_RUN} AND (run_at IS NULL OR run_at = come_at)`;
+export const HAS_COME = "(run_at IS NULL OR run_at = come_at)";
+
+/** Holds for such a row that waits for no other task either. */
+export const IS_READY = `${IS_FREE_TO_RUN} AND ${HAS_COME} AND NOT blocked`;
 
 /** Holds for one of which nobody has noted that its time has come. */
 export const IS_COMING =

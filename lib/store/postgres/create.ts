@@ -61,6 +61,10 @@ const COLUMNS: Readonly<Record<Exclude<keyof NewRow, "id">, string>> = {
   run_at: "timestamptz",
   max_attempts: "integer",
   timeout_ms: "bigint",
+  batch: "text",
+  key: "text",
+  tags: "text",
+  if_failed: "text",
 };
 
 const NAMES = Object.keys(COLUMNS).join(", ");

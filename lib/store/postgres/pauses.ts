@@ -70,7 +70,8 @@ export async function readPauseInfos(
   const rows = await connection.rows<PauseInfo>(
     `SELECT ${PAUSE}, (SELECT count(*)::integer FROM agent_tasks t
        WHERE t.provider = p.provider AND status IN ('created', 'running')
-         AND cancel_requested_at IS NULL AND ${IS_FREE} AND ${IS_DUE}) AS waiting
+         AND cancel_requested_at IS NULL AND NOT blocked
+         AND ${IS_FREE} AND ${IS_DUE}) AS waiting
      FROM agent_pauses p ORDER BY provider, kind`,
     [at],
   );

@@ -94,8 +94,8 @@ const SHORTENED = `
     left(instruction, ${MAX_LISTED_TEXT}) AS instruction, status,
     CASE WHEN octet_length(last_update) <= ${MAX_LISTED_TRACE}
       THEN last_update ELSE ${LISTED_TRACE} END AS last_update,
-    priority, run_at, attempt, questions, max_attempts, timeout_ms, lease_owner,
-    lease_expires_at, cancel_requested_at, created_at, updated_at`;
+    priority, run_at, attempt, questions, max_attempts, timeout_ms, batch, key,
+    tags, if_failed, blocked, lease_owner, lease_expires_at, cancel_requested_at, created_at, updated_at`;
 
 /** Holds for the tasks that are asked for; $3 is the text in lower case. */
 const IS_WANTED = `${IS_CHOSEN}
@@ -174,7 +174,7 @@ export async function countTasks(
          AS running
      FROM (
        SELECT status, lease_expires_at,
-         CASE WHEN cancel_requested_at IS NULL THEN greatest(
+         CASE WHEN cancel_requested_at IS NULL AND NOT blocked THEN greatest(
            CASE status WHEN 'created' THEN created_at ELSE updated_at END,
            run_at, lease_expires_at) END AS due
        FROM agent_tasks WHERE status IN ('created', 'running')) open`,

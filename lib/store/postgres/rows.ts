@@ -40,6 +40,11 @@ export const TASK_FIELDS: Readonly<Record<keyof AgentTask, string>> = {
   leaseOwner: "lease_owner",
   leaseExpiresAt: "lease_expires_at",
   cancelRequestedAt: "cancel_requested_at",
+  batch: "batch",
+  key: "key",
+  tags: "coalesce(tags::json, '[]'::json)",
+  ifFailed: "if_failed",
+  isBlocked: "blocked",
   createdAt: "created_at",
   updatedAt: "updated_at",
 };

@@ -8,15 +8,12 @@ import { DatabaseError } from "../../base/errors.ts";
 import type { TaskJson } from "../../task/json.ts";
 import type { Connection } from "./connection.ts";
 import { type Database, LONG_MS } from "./database.ts";
-import { IS_COMING, IS_READY } from "./candidates.ts";
+import { HAS_COME, IS_COMING, IS_FREE_TO_RUN, IS_READY } from "./candidates.ts";
 import { shownState } from "../state_parts.ts";
 import { IS_SIMULATED, STATE_PART, TASK_FIELDS } from "./rows.ts";
 
-/**
- * The columns of HandsFree's table, as in a DuckDB file, and those that the runner
- * adds. What one asks of the one database can be asked of the other.
- */
-export const TASK_COLUMNS = {
+/** The columns that the table had first. */
+const FIRST_COLUMNS = {
   id: "uuid PRIMARY KEY",
   user_id: "uuid NOT NULL",
   provider: "text NOT NULL",
@@ -40,6 +37,21 @@ export const TASK_COLUMNS = {
   questions: "integer NOT NULL DEFAULT 0",
   rescues: "integer NOT NULL DEFAULT 0",
 };
+
+/** What a plan adds: see `dependencies.ts` and `create.ts`. */
+const PLAN_COLUMNS = {
+  batch: "text",
+  key: "text",
+  tags: "text",
+  if_failed: "text",
+  blocked: "boolean NOT NULL DEFAULT false",
+};
+
+/**
+ * The columns of HandsFree's table, as in a DuckDB file, and those that the runner
+ * adds. What one asks of the one database can be asked of the other.
+ */
+export const TASK_COLUMNS = { ...FIRST_COLUMNS, ...PLAN_COLUMNS };
 
 /**
  * What is only here: the order of one batch, what a task repeats, and which
@@ -80,7 +92,7 @@ const FINITE = ["created_at", "updated_at", "run_at", "lease_expires_at"]
  */
 const TASKS = `
   CREATE TABLE agent_tasks (${
-  [...columnsOf({ ...TASK_COLUMNS, ...OWN_COLUMNS }), ...FINITE].join(", ")
+  [...columnsOf({ ...FIRST_COLUMNS, ...OWN_COLUMNS }), ...FINITE].join(", ")
 }) WITH (fillfactor = 80, toast_tuple_target = 256,
     autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000,
     autovacuum_analyze_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 1)`;
@@ -90,10 +102,10 @@ const TASKS = `
  * so that a claim reads what it takes and no more; what waits for its time; what is
  * in hand. A heartbeat changes none of them.
  */
+const READY = "ON agent_tasks (provider, priority DESC, created_at, seq)";
 const TASK_INDEXES = [
-  `CREATE INDEX agent_tasks_ready
-     ON agent_tasks (provider, priority DESC, created_at, seq)
-     WHERE ${IS_READY}`,
+  `CREATE INDEX agent_tasks_ready ${READY}
+     WHERE ${IS_FREE_TO_RUN} AND ${HAS_COME}`,
   `CREATE INDEX agent_tasks_scheduled ON agent_tasks (run_at)
      WHERE run_at IS NOT NULL`,
   `CREATE INDEX agent_tasks_coming ON agent_tasks (run_at) WHERE ${IS_COMING}`,
@@ -197,6 +209,47 @@ const LOGS = [
      USING brin (began_at) WITH (pages_per_range = 32)`,
 ];
 
+/**
+ * What waits for another task is in no claim's way. Which task waits for which is
+ * in a table of its own; see `dependencies.ts`.
+ */
+const PLAN = [
+  ...columnsOf(PLAN_COLUMNS).map((column) =>
+    `ALTER TABLE agent_tasks ADD COLUMN ${column}`
+  ),
+  "DROP INDEX agent_tasks_ready",
+  `CREATE INDEX agent_tasks_ready ${READY} WHERE ${IS_READY}`,
+  `CREATE INDEX agent_tasks_batch ON agent_tasks (batch, created_at, seq)
+     WHERE batch IS NOT NULL`,
+  `CREATE INDEX agent_tasks_key ON agent_tasks (key, created_at, seq)
+     WHERE key IS NOT NULL`,
+  `CREATE TABLE agent_task_dependencies (
+     task_id uuid NOT NULL,
+     after_id uuid NOT NULL,
+     PRIMARY KEY (task_id, after_id))`,
+  `CREATE INDEX agent_task_dependencies_after
+     ON agent_task_dependencies (after_id)`,
+  `CREATE TABLE agent_starts (
+     provider text NOT NULL,
+     limit_key text NOT NULL,
+     turn text NOT NULL,
+     started_at timestamptz NOT NULL,
+     until timestamptz NOT NULL)`,
+  "CREATE INDEX agent_starts_order ON agent_starts (provider, started_at)",
+  "CREATE INDEX agent_starts_until ON agent_starts (until)",
+  `CREATE TABLE agent_schedules (
+     name text PRIMARY KEY,
+     definition text NOT NULL,
+     source text NOT NULL,
+     added_at timestamptz NOT NULL,
+     paused_at timestamptz,
+     last_slot timestamptz,
+     last_task_id uuid)`,
+  "ALTER TABLE agent_pauses ADD COLUMN batch text NOT NULL DEFAULT ''",
+  "ALTER TABLE agent_pauses DROP CONSTRAINT agent_pauses_pkey",
+  "ALTER TABLE agent_pauses ADD PRIMARY KEY (provider, batch, kind)",
+];
+
 /** What a trace, which may be any text, can be refused for. */
 const UNREADABLE = "data_exception OR statement_too_complex";
 
@@ -230,8 +283,12 @@ const TRACE_SCALAR = ofTrace(
       THEN NULL ELSE trace::json -> name END`,
 );
 
-/** What `sql` calls the columns: as JSON does, but that times are times. */
-const VIEW_COLUMNS: Readonly<Record<keyof TaskJson, string>> = {
+type PlanField = "batch" | "key" | "tags" | "if_failed" | "blocked";
+
+/** What `sql` called the columns first: as JSON does, but that times are times. */
+const VIEW_COLUMNS: Readonly<
+  Record<Exclude<keyof TaskJson, PlanField>, string>
+> = {
   id: "id",
   state: TASK_FIELDS.state,
   shown_state: shownState(STATE_PART),
@@ -265,10 +322,24 @@ const TRACE_JSON = `
     RETURN to_json(trace);
   END $body$`;
 
-const VIEW = `CREATE VIEW tasks AS SELECT ${
-  Object.entries(VIEW_COLUMNS).map((it) => it.toReversed().join(" AS "))
-    .join(", ")
-} FROM agent_tasks`;
+/** A view gets new columns at its end. */
+const PLAN_VIEW_COLUMNS: Readonly<Record<PlanField, string>> = {
+  batch: "batch",
+  key: "key",
+  tags: TASK_FIELDS.tags,
+  if_failed: "if_failed",
+  blocked: "blocked",
+};
+
+const viewOf = (columns: Readonly<Record<string, string>>) =>
+  `VIEW tasks AS SELECT ${
+    Object.entries(columns).map((it) => it.toReversed().join(" AS "))
+      .join(", ")
+  } FROM agent_tasks`;
+const VIEW = `CREATE ${viewOf(VIEW_COLUMNS)}`;
+const PLAN_VIEW = `CREATE OR REPLACE ${
+  viewOf({ ...VIEW_COLUMNS, ...PLAN_VIEW_COLUMNS })
+}`;
 
 /** What leads from each version to the next; the first from nothing. */
 const STEPS: readonly (readonly string[])[] = [
@@ -284,6 +355,7 @@ const STEPS: readonly (readonly string[])[] = [
     VIEW,
   ],
   [...USAGE, PAUSES, ...LOGS],
+  [...PLAN, PLAN_VIEW],
 ];
 
 /** The version that this program works with. */

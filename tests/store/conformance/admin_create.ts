@@ -60,6 +60,9 @@ function testStored(test: Test): void {
       runAt: later(await now(), HOUR),
       maxAttempts: 9,
       timeoutMs: 1_500,
+      batch: "nightly",
+      key: "issue 12",
+      tags: ["night", 'a "b"'],
     } as const;
     await assertNow(subject, async () => {
       await create(store, [{ ...fields, trace: { key: [1, "two"] } }]);
@@ -71,6 +74,8 @@ function testStored(test: Test): void {
         state: "created",
         attempt: 0,
         questions: 0,
+        ifFailed: null,
+        isBlocked: false,
         leaseOwner: null,
         leaseExpiresAt: null,
         cancelRequestedAt: null,
@@ -101,6 +106,11 @@ function testStored(test: Test): void {
       questions: 0,
       maxAttempts: null,
       timeoutMs: null,
+      batch: null,
+      key: null,
+      tags: [],
+      ifFailed: null,
+      isBlocked: false,
       leaseOwner: null,
       leaseExpiresAt: null,
       cancelRequestedAt: null,

@@ -126,14 +126,24 @@ Deno.test("openDuckDbStore() adds what is missing to an earlier version's databa
   const added = (await readColumns() ?? [])
     .filter((it) => !columns.includes(it));
   assertEquals(added, [
-    ...["provider", "kind", "reason", "since", "until", "tries", "trial"]
-      .map((name) => `agent_pauses.${name}`),
+    ...[
+      ...["provider", "kind", "reason", "since", "until", "tries", "trial"],
+      "batch",
+    ].map((name) => `agent_pauses.${name}`),
     "agent_runner_file.last_used_at",
     "agent_runner_file.rescues_from",
     ...[
       ...["name", "host", "pid", "version", "concurrency", "started_at"],
       ...["seen_at", "draining_at"],
     ].map((name) => `agent_runners.${name}`),
+    ...[
+      ...["name", "definition", "source", "added_at", "paused_at"],
+      ...["last_slot", "last_task_id"],
+    ].map((name) => `agent_schedules.${name}`),
+    ...["provider", "limit_key", "turn", "started_at", "until"]
+      .map((name) => `agent_starts.${name}`),
+    "agent_task_dependencies.task_id",
+    "agent_task_dependencies.after_id",
     "agent_task_events.printed",
     "agent_task_events.usage",
     ...[
@@ -142,6 +152,8 @@ Deno.test("openDuckDbStore() adds what is missing to an earlier version's databa
     ].map((name) => `agent_task_logs.${name}`),
     "agent_tasks.questions",
     "agent_tasks.rescues",
+    ...["batch", "key", "tags", "if_failed", "blocked"]
+      .map((name) => `agent_tasks.${name}`),
   ]);
   const [tasks = [], events = [], ...others] = after;
   assertEquals(others, before.slice(2));
@@ -150,7 +162,12 @@ Deno.test("openDuckDbStore() adds what is missing to an earlier version's databa
     before[1]?.map((old) => ({ ...old, printed: null, usage: null })),
   );
   for (const [index, old] of before[0]?.entries() ?? []) {
-    const { questions, rescues, attempt, ...rest } = tasks[index] ?? {};
+    const { questions, rescues, attempt, ...others } = tasks[index] ?? {};
+    const { batch, key, tags, if_failed, blocked, ...rest } = others;
+    assertEquals(
+      [batch, key, tags, if_failed, blocked],
+      [null, null, null, null, false],
+    );
     const { attempt: attemptBefore, ...restBefore } = old;
     assertEquals(rest, restBefore);
     assertEquals(rescues, 0);

@@ -65,7 +65,7 @@ test("ten stores that are opened at once make the tables once", async () => {
     tasks.map(({ task }) => task.id)
   );
   assertEquals(claimed.sort(), ids.sort());
-  assertEquals(await versionsIn(backdoor), [1, 2]);
+  assertEquals(await versionsIn(backdoor), [1, 2, 3]);
   for (const store of stores) await store[Symbol.asyncDispose]();
 });
 
@@ -84,13 +84,19 @@ test("openPostgresStore() brings the tables of the first version up to date, and
   })();
   for (
     const sql of [
+      "DROP VIEW tasks",
+      "CREATE VIEW tasks AS SELECT id FROM agent_tasks",
+      ...["batch", "key", "tags", "if_failed", "blocked"]
+        .map((name) => `ALTER TABLE agent_tasks DROP COLUMN ${name}`),
+      "CREATE INDEX agent_tasks_ready ON agent_tasks (provider)",
+      "DROP TABLE agent_task_dependencies, agent_starts, agent_schedules",
       "DROP TABLE agent_pauses, agent_task_logs",
       "ALTER TABLE agent_task_events DROP COLUMN usage",
-      "DELETE FROM agent_runner_version WHERE version = 2",
+      "DELETE FROM agent_runner_version WHERE version > 1",
     ]
   ) await backdoor.ask(sql);
   await using store = await open();
-  assertEquals(await versionsIn(backdoor), [1, 2]);
+  assertEquals(await versionsIn(backdoor), [1, 2, 3]);
   assertEquals((await store.admin.history(id)).length, 1);
   const { tasks: [run], pauses } = await claim(store, { limit: 3 });
   assertEquals([run?.task.id, pauses], [id, []]);
