@@ -23,7 +23,7 @@ import {
   filterFlagsFor,
   JSON_FLAG,
 } from "./command.ts";
-import { readWords, textFlag } from "./flags.ts";
+import { hasFilterFlag, readWords } from "./flags.ts";
 import { renderJson } from "./render.ts";
 
 /** Answers the questions of tasks: the last argument is the answer. */
@@ -63,8 +63,7 @@ interface Request {
 /** Exit code 1 where one of the ids waits for no answer. */
 async function answerTasks(context: CommandContext): Promise<number> {
   const { args, flags } = context;
-  const hasFilter = Boolean(flags.all) ||
-    ["state", "provider"].some((name) => textFlag(flags, name) !== undefined);
+  const hasFilter = Boolean(flags.all) || hasFilterFlag(flags);
   if (args.length === 0 && !hasFilter) {
     throw new UsageError(
       "Cannot answer without a task's id. " +
@@ -115,7 +114,7 @@ async function answerMany(
 ): Promise<number> {
   const { flags, terminal, openAdmin } = context;
   refuseWords(prefixes);
-  const choice = choiceOf({ args: prefixes, flags }, DEED);
+  const choice = choiceOf({ ...context, args: prefixes }, DEED);
   const text = await readWords("answer", given, terminal);
   await using store = await openAdmin();
   const { admin } = store;

@@ -10,8 +10,8 @@ import { countOf, formatCount } from "../base/figures.ts";
 import type { Admin, ChosenTask, TaskFilter } from "../store/contract.ts";
 import type { ShownState } from "../task/shown_state.ts";
 import { type AgentTask, TASK_STATES } from "../task/task.ts";
-import type { CommandContext, Flag } from "./command.ts";
-import { filterFlags } from "./flags.ts";
+import { type CommandContext, FILTER_FLAGS, type Flag } from "./command.ts";
+import { filterFlags, hasFilterFlag } from "./flags.ts";
 
 /** Of commands that ask on a terminal whether many tasks are meant. */
 export const YES_FLAG: Flag = { name: "yes", summary: "Do it without asking" };
@@ -33,21 +33,26 @@ export type Choice =
   | { readonly kind: "ids"; readonly prefixes: readonly string[] }
   | { readonly kind: "filter"; readonly filter: TaskFilter };
 
+/** `--state, --provider, … or --all` */
+const FILTERS = `${FILTER_FLAGS.map(({ name }) => `--${name}`).join(", ")} ` +
+  "or --all";
+
 /**
  * Reads arguments and flags.
  *
  * @throws {UsageError} where they choose no task, or in two ways.
  */
 export function choiceOf(
-  { args, flags }: Pick<CommandContext, "args" | "flags">,
+  { args, flags, clock }: Pick<CommandContext, "args" | "flags" | "clock">,
   { verb, states: allowed, usualStates = allowed }: Omit<Deed, "find">,
 ): Choice {
-  const { states, provider } = filterFlags(flags);
-  const isFilter = Boolean(states || provider !== undefined || flags.all);
+  const filter = filterFlags(flags, clock.now());
+  const { states = usualStates } = filter;
+  const isFilter = Boolean(flags.all) || hasFilterFlag(flags);
   if (args.length > 0 && isFilter) {
     throw new UsageError(
-      `Cannot ${verb} tasks by id and by --state, --provider or --all at the ` +
-        "same time. Give one of the two.",
+      `Cannot ${verb} tasks by id and by ${FILTERS} at the same time. ` +
+        "Give one of the two.",
     );
   }
   if (args.length > 0) return { kind: "ids", prefixes: args };
@@ -55,25 +60,22 @@ export function choiceOf(
     throw new UsageError(
       `Cannot ${verb} a task without its id. ` +
         "agent-runner list has the ids; the start of one is enough. " +
-        "Many at once: --state, --provider or --all.",
+        `Many at once: ${FILTERS}.`,
     );
   }
-  if (flags.all && states) {
+  if (flags.all && filter.states) {
     throw new UsageError(
       "Cannot combine --all and --state. Give one of the two.",
     );
   }
-  const wrong = states?.find((state) => !allowed.includes(state));
+  const wrong = states.find((state) => !allowed.includes(state));
   if (wrong) {
     throw new UsageError(
       `Cannot ${verb} tasks that are ${wrong}. ` +
         `--state may be ${allowed.join(", ")}.`,
     );
   }
-  return {
-    kind: "filter",
-    filter: { states: states ?? usualStates, provider },
-  };
+  return { kind: "filter", filter: { ...filter, states } };
 }
 
 /**

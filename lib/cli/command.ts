@@ -119,6 +119,13 @@ export const PROVIDER_FLAG: Flag = {
   summary: "Only this provider",
 };
 
+/** Of commands that choose tasks by the name that they share. */
+export const BATCH_FLAG: Flag = {
+  name: "batch",
+  placeholder: "NAME",
+  summary: "Only this batch",
+};
+
 /** The settings that a command takes as flags. */
 export function settingsOf({ settings = [] }: Command): readonly Setting[] {
   return [...settings, ...COMMON_SETTINGS].map((name) => SETTINGS[name]);
@@ -154,14 +161,45 @@ export function flagsOf(command: Command): readonly Flag[] {
   ];
 }
 
+/** Beside {@linkcode STATE_FLAG}, of commands that choose tasks by what they have in common. */
+const OTHER_FILTER_FLAGS: readonly Flag[] = [
+  PROVIDER_FLAG,
+  BATCH_FLAG,
+  {
+    name: "tag",
+    placeholder: "TAG",
+    isRepeated: true,
+    summary: "With this tag (more than one: with all of them)",
+  },
+  { name: "key", placeholder: "KEY", summary: "With this key" },
+  {
+    name: "text",
+    placeholder: "TEXT",
+    summary: "With this text in the instruction or target",
+  },
+  {
+    name: "since",
+    placeholder: "SPAN",
+    summary: "Created within 24h, 7d, or since a date",
+  },
+  {
+    name: "before",
+    placeholder: "SPAN",
+    summary: "Created longer ago, or before a date",
+  },
+];
+
 /** Of commands that choose tasks by what they have in common. */
-export const FILTER_FLAGS: readonly Flag[] = [STATE_FLAG, PROVIDER_FLAG];
+export const FILTER_FLAGS: readonly Flag[] = [
+  STATE_FLAG,
+  ...OTHER_FILTER_FLAGS,
+];
 
 /** The same, of those that take tasks in some states only. */
 export function filterFlagsFor(states: readonly ShownState[]): readonly Flag[] {
   return [
     { ...STATE_FLAG, summary: states.join(), choices: states },
-    PROVIDER_FLAG,
+    ...OTHER_FILTER_FLAGS,
   ];
 }
 

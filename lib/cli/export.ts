@@ -16,7 +16,7 @@ import {
   JSON_FLAG,
   SPREADSHEET_FLAG,
 } from "./command.ts";
-import { filterFlags, pastFlag, textFlag } from "./flags.ts";
+import { filterFlags, textFlag } from "./flags.ts";
 import { printableOn, renderJson } from "./render.ts";
 
 /** Writes tasks, or their history, to a file or to standard output. */
@@ -32,13 +32,11 @@ export const exportTasks: Command = {
       summary: "parquet, csv or jsonl (default: by the file's name)",
       choices: EXPORT_FORMATS,
     },
-    { name: "events", summary: "The history instead of the tasks" },
-    ...FILTER_FLAGS,
     {
-      name: "since",
-      placeholder: "SPAN",
-      summary: "Created, or happened, within 24h, 7d, or since a date",
+      name: "events",
+      summary: "The history instead of the tasks: --since it happened",
     },
+    ...FILTER_FLAGS,
     SPREADSHEET_FLAG,
     { name: "force", summary: "Replace the file if there is one" },
     JSON_FLAG,
@@ -82,12 +80,10 @@ async function read(
   { flags, clock, openAdmin }: CommandContext,
   format: ExportFormat,
 ) {
-  const filter = filterFlags(flags);
-  const since = pastFlag(flags, "since", clock.now());
+  const filter = filterFlags(flags, clock.now());
   await using store = await openAdmin();
   return await store.admin.export({
     ...filter,
-    since,
     format,
     events: Boolean(flags.events),
     forSpreadsheet: Boolean(flags["for-spreadsheet"]),

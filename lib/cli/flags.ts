@@ -12,6 +12,7 @@ import { parseSpan } from "../base/figures.ts";
 import type { TaskFilter } from "../store/contract.ts";
 import { parseTime } from "../task/new_task.ts";
 import { MAX_ANSWER_CHARACTERS } from "../task/task.ts";
+import { FILTER_FLAGS } from "./command.ts";
 import type { Terminal } from "./terminal.ts";
 import {
   SHOWN_STATES,
@@ -26,15 +27,26 @@ export function textFlag(flags: FlagValues, name: string): string | undefined {
 }
 
 /**
- * What `--state` and `--provider` say.
+ * What the flags say that choose tasks: `--state`, `--provider`, …
  *
  * @throws {UsageError} that names the nearest state that there is.
  */
-export function filterFlags(flags: FlagValues): TaskFilter {
+export function filterFlags(flags: FlagValues, now: Date): TaskFilter {
   return {
     states: textFlag(flags, "state")?.split(",").map(stateOf),
     provider: textFlag(flags, "provider"),
+    batch: textFlag(flags, "batch"),
+    key: textFlag(flags, "key"),
+    tags: textFlag(flags, "tag")?.split(",").map((it) => it.trim()),
+    text: textFlag(flags, "text"),
+    createdSince: pastFlag(flags, "since", now),
+    createdBefore: pastFlag(flags, "before", now),
   };
+}
+
+/** Says whether one of them was given. */
+export function hasFilterFlag(flags: FlagValues): boolean {
+  return FILTER_FLAGS.some(({ name }) => textFlag(flags, name) !== undefined);
 }
 
 function stateOf(text: string): ShownState {

@@ -22,7 +22,7 @@ import {
   FILTER_FLAGS,
   JSON_FLAG,
 } from "./command.ts";
-import { countFlag, filterFlags } from "./flags.ts";
+import { countFlag, filterFlags, hasFilterFlag } from "./flags.ts";
 import { pauseLines } from "./pauses.ts";
 import {
   ageOf,
@@ -45,7 +45,7 @@ export const list: Command = {
   onlyReads: true,
   examples: ["list --state failed", "list --json --limit 10"],
   run: async ({ flags, clock, terminal, openAdmin }) => {
-    const filter = filterFlags(flags);
+    const filter = filterFlags(flags, clock.now());
     const limit = countFlag(flags, "limit") ?? DEFAULT_LIMIT;
     await using store = await openAdmin();
     const isWhole = flags.json === true;
@@ -57,8 +57,9 @@ export const list: Command = {
     if (flags.json) {
       terminal.write(renderJson(tasks.map(taskToJson), 2));
     } else if (tasks.length === 0) {
-      const isAll = !filter.states && filter.provider === undefined;
-      terminal.write(isAll ? "There are no tasks yet.\n" : "No such tasks.\n");
+      terminal.write(
+        hasFilterFlag(flags) ? "No such tasks.\n" : "There are no tasks yet.\n",
+      );
     } else {
       const now = clock.now();
       terminal.write(renderTable(tasks, now, terminal.screen));
@@ -106,10 +107,12 @@ export function renderTable(
   now: Date,
   screen: Screen,
 ): string {
+  const hasBatch = tasks.some(({ batch }) => batch !== null);
   const header = [
     "ID",
     "STATE",
     "PROVIDER",
+    ...hasBatch ? ["BATCH"] : [],
     "AGE",
     "ATTEMPT",
     "TARGET",
@@ -119,6 +122,7 @@ export function renderTable(
     task.id.slice(0, 8),
     stateOf(task, now),
     task.provider,
+    ...hasBatch ? [task.batch ?? ""] : [],
     ageOf(task.createdAt, now),
     String(task.attempt),
     task.targetRef ?? "",
@@ -137,7 +141,7 @@ export function renderTable(
 }
 
 /** What a narrow screen does without first, so that the instruction is seen, */
-const LEAST_WANTED = ["PROVIDER", "ATTEMPT", "TARGET", "AGE"];
+const LEAST_WANTED = ["PROVIDER", "ATTEMPT", "TARGET", "AGE", "BATCH"];
 /** at least so much of it. */
 const INSTRUCTION_WIDTH = 16;
 const GAP = 2;
@@ -149,7 +153,8 @@ function withoutLeast(
   let kept = rows;
   for (const name of LEAST_WANTED) {
     if (widthOf(kept) <= width) break;
-    const column = kept[0]?.indexOf(name) ?? 0;
+    const column = kept[0]?.indexOf(name) ?? -1;
+    if (column < 0) continue;
     kept = kept.map((row) => row.toSpliced(column, 1));
   }
   return kept;

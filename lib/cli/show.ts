@@ -112,6 +112,9 @@ export function renderTask(
       oneLine(`${task.targetType} ${task.targetRef}`),
     ],
     ["Instruction", task.instruction && indented(task.instruction)],
+    ["Batch", task.batch && oneLine(task.batch)],
+    ["Key", task.key && oneLine(task.key)],
+    ["Tags", oneLine(task.tags.join(", "))],
     ["Priority", task.priority === 0 ? null : String(task.priority)],
     ["Attempt", attemptOf(task)],
     [

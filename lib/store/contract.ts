@@ -456,6 +456,19 @@ export function newTasks(tasks: readonly NewTask[]): NewTasks {
 export interface TaskFilter {
   readonly states?: readonly ShownState[];
   readonly provider?: string;
+  readonly batch?: string;
+  readonly key?: string;
+  /** All of them. */
+  readonly tags?: readonly string[];
+  /**
+   * Only tasks that have this text in their instruction or target, in any case, or
+   * whose id begins with it.
+   */
+  readonly text?: string;
+  /** Created at this time or later, */
+  readonly createdSince?: Date;
+  /** and before this one. */
+  readonly createdBefore?: Date;
 }
 
 /** A task that was chosen. */
@@ -468,11 +481,6 @@ export interface ChosenTask {
 export interface PageOptions extends TaskFilter {
   /** At most so many; fewer where more can't be read at once. */
   readonly limit: number;
-  /**
-   * Only tasks that have this text in their instruction or target, in any case, or
-   * whose id begins with it.
-   */
-  readonly text?: string;
   /** Where the last page ended: its {@linkcode TaskPage.next}. */
   readonly after?: string;
   /**
@@ -748,10 +756,8 @@ export type ExportFormat = (typeof EXPORT_FORMATS)[number];
 /** Options for {@linkcode Admin.export}. */
 export interface ExportOptions extends TaskFilter {
   readonly format: ExportFormat;
-  /** The history instead of the tasks. */
+  /** The history instead of the tasks: the filter's times are of what happened. */
   readonly events: boolean;
-  /** Only what was created, or happened, at this time or later. */
-  readonly since?: Date;
   /** Of CSV: texts that a spreadsheet would compute begin with ' in it. */
   readonly forSpreadsheet?: boolean;
 }

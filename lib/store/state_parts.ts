@@ -40,20 +40,6 @@ export function shownState(conditions: PartConditions): string {
   return `CASE ${cases.join(" ")} ELSE status END`;
 }
 
-/**
- * Holds for the rows in one of the parts that are asked for.
- *
- * @param isAsked The SQL that says whether a part is
- */
-export function isInPart(
-  conditions: PartConditions,
-  isAsked: (part: StatePart) => string,
-): string {
-  return parts(conditions)
-    .map(({ part, condition }) => `(${isAsked(part)} AND ${condition})`)
-    .join(" OR ");
-}
-
 function parts(conditions: PartConditions) {
   return (Object.keys(STATE_PARTS) as StatePart[]).map((part) => ({
     part,

@@ -27,6 +27,7 @@ import {
   retrySchema,
   setSchema,
 } from "./action_schemas.ts";
+import { filterOf } from "./filter.ts";
 import { jsonResponse, Problem } from "./responses.ts";
 import {
   json,
@@ -207,14 +208,12 @@ export function addActionRoutes(
   });
 
   api.openapi(cancellableRoute, async (c) => {
-    const { state, provider } = c.req.valid("query");
-    const tasks = await admin.cancellable({ states: state, provider });
+    const tasks = await admin.cancellable(filterOf(c.req.valid("query")));
     return jsonResponse(chosenToJson(tasks));
   });
 
   api.openapi(retryableRoute, async (c) => {
-    const { state, provider } = c.req.valid("query");
-    const tasks = await admin.retryable({ states: state, provider });
+    const tasks = await admin.retryable(filterOf(c.req.valid("query")));
     return jsonResponse(chosenToJson(tasks));
   });
 

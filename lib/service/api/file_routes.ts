@@ -7,6 +7,7 @@
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import { DatabaseBusyError, DatabaseError } from "../../base/errors.ts";
 import type { ExportFormat } from "../../store/contract.ts";
+import { filterOf } from "./filter.ts";
 import { jsonResponse, Problem } from "./responses.ts";
 import {
   json,
@@ -79,13 +80,11 @@ export function addFileRoutes(
 
   api.openapi(exportRoute, async (c) => {
     const query = c.req.valid("query");
-    const { format, events, state, provider, since } = query;
+    const { format, events } = query;
     const { rows, bytes, body } = await admin.export({
+      ...filterOf(query),
       format,
       events: events === "true",
-      states: state,
-      provider,
-      since: since === undefined ? undefined : new Date(since),
       forSpreadsheet: query.for_spreadsheet === "true",
     });
     return new Response(body, {

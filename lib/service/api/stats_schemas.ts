@@ -164,9 +164,9 @@ export const overviewSchema = z.object({
 export const exportQuerySchema = z.object({
   ...filterFields,
   format: z.enum(EXPORT_FORMATS).default("jsonl"),
-  events: flag.openapi({ description: "The history instead of the tasks" }),
-  since: time.optional().openapi({
-    description: "Only what was created, or happened, then or later",
+  events: flag.openapi({
+    description: "The history instead of the tasks: since and before are " +
+      "about when it happened",
   }),
   for_spreadsheet: flag.openapi({
     description: "Of CSV: put ' before a text that a spreadsheet would compute",

@@ -4,13 +4,14 @@
  * @module
  */
 
-import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
+import { createRoute, type OpenAPIHono, type z } from "@hono/zod-openapi";
 import { UsageError } from "../../base/errors.ts";
 import type { Admin, PageOptions, TaskPage } from "../../store/contract.ts";
 import { eventToJson, taskToJson } from "../../task/json.ts";
 import { fractionOf } from "../../task/progress.ts";
 import type { AgentTask, JsonObject, JsonValue } from "../../task/task.ts";
 import { parseTrace } from "../../task/trace.ts";
+import { filterOf } from "./filter.ts";
 import { jsonResponse, Problem, wrongPlace } from "./responses.ts";
 import { json, problems, type Service } from "./routing.ts";
 import {
@@ -112,17 +113,9 @@ export async function found(
   });
 }
 
-interface PageQuery extends Pick<PageOptions, "limit" | "provider"> {
-  readonly state?: PageOptions["states"];
-  readonly q?: string;
-  readonly cursor?: string;
-}
-
-function pageOptions(
-  { state, provider, q, limit, cursor }: PageQuery,
-): PageOptions {
-  const text = q?.trim() || undefined;
-  return { states: state, provider, text, limit, after: cursor };
+function pageOptions(query: z.output<typeof listQuerySchema>): PageOptions {
+  const { limit, cursor } = query;
+  return { ...filterOf(query), limit, after: cursor };
 }
 
 async function readPage(

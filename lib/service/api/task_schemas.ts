@@ -51,7 +51,7 @@ export const flag = z.enum(["true", "false"]).default("false");
 const name = z.string().regex(/\S/, "Expected a text").max(200);
 
 /** A batch, a key or a tag. */
-const shortName = z.string().max(MAX_NAME_CHARACTERS)
+export const shortName = z.string().max(MAX_NAME_CHARACTERS)
   .regex(/^[^\s,]([^,\n]*[^\s,])?$/, "Expected a text without commas");
 const duration = z.union([
   z.number().positive().max(MAX_INTEGER),
@@ -251,14 +251,23 @@ export const filterFields = {
       example: "failed,needs_input",
     }),
   provider: z.string().max(200).optional(),
+  batch: shortName.optional(),
+  key: shortName.optional(),
+  tag: z.string().transform((text) => text.split(",").map((it) => it.trim()))
+    .pipe(z.array(shortName).max(MAX_TAGS)).optional().openapi({
+      type: "string",
+      description: "Tags, separated by commas: tasks that have all of them",
+    }),
+  q: z.string().max(200).optional().openapi({
+    description: "Text in the instruction or target, or the start of an id",
+  }),
+  since: time.optional().openapi({ description: "Created then or later" }),
+  before: time.optional().openapi({ description: "Created before then" }),
 };
 
 /** What filters a list. */
 export const listQuerySchema = z.object({
   ...filterFields,
-  q: z.string().max(200).optional().openapi({
-    description: "Text in the instruction or target, or the start of an id",
-  }),
   limit: wholeNumber(1, MAX_PAGE_TASKS).default(50),
   cursor: z.string().optional().openapi({
     description: "next_cursor of the page before",

@@ -53,6 +53,7 @@ import {
   notedSchema,
   retriedSchema,
 } from "../api/action_schemas.ts";
+import { queryOf } from "../api/filter.ts";
 import { logPageSchema, MAX_PAGE_LINES } from "../api/log_schemas.ts";
 import {
   drainedSchema,
@@ -142,8 +143,8 @@ class ServiceAdmin implements Admin, Disposable {
   }
 
   async page(options: PageOptions): Promise<TaskPage> {
-    const { limit, text, isWhole = false } = options;
-    const query = { ...queryOf(options), q: text, brief: !isWhole };
+    const { limit, isWhole = false } = options;
+    const query = { ...queryOf(options), brief: !isWhole };
     const tasks: AgentTask[] = [];
     let next = options.after;
     let total: number | undefined;
@@ -275,13 +276,12 @@ class ServiceAdmin implements Admin, Disposable {
   }
 
   async export(
-    { format, events, since, forSpreadsheet, ...filter }: ExportOptions,
+    { format, events, forSpreadsheet, ...filter }: ExportOptions,
   ): Promise<Exported> {
     const query = {
       ...queryOf(filter),
       format,
       events,
-      since: since?.toISOString(),
       for_spreadsheet: forSpreadsheet,
     };
     const { headers, body } = await this.#api.stream("api/v1/export", {
@@ -396,12 +396,6 @@ async function unlessMissing<T>(found: Promise<T>): Promise<T | undefined> {
 
 function hasReason(error: unknown, reason: string): error is Refusal {
   return error instanceof Refusal && error.reason === reason;
-}
-
-function queryOf(
-  { states, provider }: TaskFilter,
-): { readonly state: string | undefined; readonly provider?: string } {
-  return { state: states?.join(","), provider };
 }
 
 /** Another program may have made a state up, as in the table itself. */

@@ -123,16 +123,18 @@ export class DuckDbAdmin implements Admin {
 
   cancellable(filter: TaskFilter): Promise<ChosenTask[]> {
     return this.#transaction((connection) =>
-      chooseTasks(connection, filter, { condition: IS_CANCELLABLE })
+      chooseTasks(connection, filter, () => IS_CANCELLABLE)
     );
   }
 
   retryable(filter: TaskFilter): Promise<ChosenTask[]> {
     return this.#transaction((connection, at) =>
-      chooseTasks(connection, filter, {
-        condition: `${NEVER_RETRIED} OR ${awaitsAttempt("$3")}`,
-        values: [at.toISOString()],
-      })
+      chooseTasks(
+        connection,
+        filter,
+        (values) =>
+          `${NEVER_RETRIED} OR ${awaitsAttempt(values.bind(at.toISOString()))}`,
+      )
     );
   }
 

@@ -7,20 +7,30 @@
 import { DatabaseError, messageOf } from "../../base/errors.ts";
 import { FORMULA, TEXT_SIGN } from "../../base/spreadsheet.ts";
 import type { Exported, ExportFormat, ExportOptions } from "../contract.ts";
+import { timeConditions } from "../filter.ts";
 import type { Connection } from "./connection.ts";
 import type { Database } from "./database.ts";
-import { chosenBy, IS_CHOSEN } from "./read_tasks.ts";
+import { chosenBy } from "./read_tasks.ts";
+import { Values } from "./values.ts";
 
 /** The table as it is: what one asks of it can be asked of the file too. */
-const TASKS = `
-  FROM agent_tasks WHERE ${IS_CHOSEN}
-    AND ($3::TEXT IS NULL OR created_at >= $3::TIMESTAMPTZ)`;
-
-const EVENTS = `
-  FROM agent_task_events
-  WHERE ($3::TEXT IS NULL OR occurred_at >= $3::TIMESTAMPTZ)
-    AND ($1::TEXT IS NULL AND $2::TEXT IS NULL OR task_id IN (
-      SELECT id FROM agent_tasks WHERE ${IS_CHOSEN}))`;
+function rowsOf(
+  { events, createdSince, createdBefore, ...rest }: ExportOptions,
+  values: Values,
+): string {
+  const times = { createdSince, createdBefore };
+  if (!events) {
+    return `FROM agent_tasks WHERE ${chosenBy({ ...rest, ...times }, values)}`;
+  }
+  const isOfChosen = chosenBy(rest, values);
+  const conditions = [
+    isOfChosen === "true"
+      ? isOfChosen
+      : `task_id IN (SELECT id FROM agent_tasks WHERE ${isOfChosen})`,
+    ...timeConditions("occurred_at", times, (it) => values.bind(it)),
+  ];
+  return `FROM agent_task_events WHERE ${conditions.join(" AND ")}`;
+}
 
 /** DuckDB's own form has a blank in its times, which few other programs read. */
 const ISO_TIMES = "TIMESTAMPFORMAT '%Y-%m-%dT%H:%M:%S.%fZ'";
@@ -43,8 +53,9 @@ const LOSES_ITS_NAME_OPEN = Deno.build.os !== "windows";
  */
 export async function exportTable(
   database: Database,
-  { format, events, since, forSpreadsheet, ...filter }: ExportOptions,
+  options: ExportOptions,
 ): Promise<Exported> {
+  const { format, events, forSpreadsheet } = options;
   const path = await makeFile();
   let exported: Exported | undefined;
   try {
@@ -52,10 +63,11 @@ export async function exportTable(
       const columns = forSpreadsheet && format === "csv"
         ? await columnsAsTexts(connection, events)
         : "*";
-      const chosen = events ? EVENTS : TASKS;
+      const values = new Values();
+      const rows = `SELECT ${columns} ${rowsOf(options, values)}`;
       return await connection.run(
-        `COPY (SELECT ${columns} ${chosen}) TO $4 (${COPY_OPTIONS[format]})`,
-        [...chosenBy(filter), since?.toISOString() ?? null, path],
+        `COPY (${rows}) TO ${values.bind(path)} (${COPY_OPTIONS[format]})`,
+        values.list,
       );
     });
     const { size: bytes } = await Deno.stat(path);

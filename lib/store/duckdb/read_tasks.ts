@@ -14,8 +14,8 @@ import {
   type TaskFilter,
   type TaskPage,
 } from "../contract.ts";
-import { formatPlace, parsePlace } from "../place.ts";
-import { isInPart } from "../state_parts.ts";
+import { isChosen } from "../filter.ts";
+import { formatPlace, parsePlace, type Place } from "../place.ts";
 import type { Connection, SqlValue } from "./connection.ts";
 import {
   fittingRows,
@@ -25,32 +25,29 @@ import {
   taskOf,
   type TaskRow,
 } from "./rows.ts";
+import { Values } from "./values.ts";
 
-/** Holds for the tasks that a filter chooses; $1 and $2 are {@linkcode chosenBy}. */
-export const IS_CHOSEN = `
-  ($1::TEXT IS NULL OR list_contains($1::JSON::TEXT[], status)
-    OR ${isInPart(STATE_PART, (part) => `contains($1, '"${part}"')`)})
-  AND ($2::TEXT IS NULL OR provider = $2)`;
-
-/** The values for {@linkcode IS_CHOSEN}. */
-export function chosenBy({ states, provider }: TaskFilter): SqlValue[] {
-  return [states ? JSON.stringify(states) : null, provider ?? null];
+/** Holds for the tasks that a filter chooses. */
+export function chosenBy(filter: TaskFilter, values: Values): string {
+  return isChosen(filter, {
+    bind: (value) => values.bind(value.toWellFormed()),
+    parts: STATE_PART,
+    targetRef: TASK_FIELDS.targetRef,
+  });
 }
 
 /** The tasks that are chosen and for which the condition holds, oldest first. */
 export async function chooseTasks(
   connection: Connection,
   filter: TaskFilter,
-  { condition, values = [] }: {
-    readonly condition: string;
-    /** From $3 on. */
-    readonly values?: readonly SqlValue[];
-  },
+  conditionOf: (values: Values) => string,
 ): Promise<ChosenTask[]> {
+  const values = new Values();
   return await connection.json<ChosenTask[]>(
     `SELECT to_json(list({id: id, state: status} ORDER BY created_at, rowid))
-     FROM agent_tasks WHERE ${IS_CHOSEN} AND (${condition})`,
-    [...chosenBy(filter), ...values],
+     FROM agent_tasks
+     WHERE ${chosenBy(filter, values)} AND (${conditionOf(values)})`,
+    values.list,
   ) ?? [];
 }
 
@@ -105,40 +102,39 @@ const SHORTENED = `REPLACE (
   CASE WHEN strlen(last_update) <= ${MAX_LISTED_TRACE}
     THEN last_update ELSE ${LISTED_TRACE} END AS last_update)`;
 
-/** Holds for the tasks that are asked for; $3 is the text in lower case. */
-const IS_WANTED = `${IS_CHOSEN}
-  AND ($3::TEXT IS NULL OR starts_with(id::TEXT, $3)
-    OR contains(lower(instruction), $3)
-    OR contains(lower(${TASK_FIELDS.targetRef}), $3))`;
-
 /**
  * Holds for what comes after a place. Tasks of one moment are in the order in which
  * they were made; where the last one shown is gone, they are shown again.
  */
-const IS_AFTER = `$4::BIGINT IS NULL OR (${CREATED_US}, rowid) < ($4::BIGINT,
-  coalesce((SELECT rowid FROM agent_tasks WHERE id = $5::UUID),
-    ${2n ** 63n - 1n}))`;
+function isAfter(place: Place, values: Values): string {
+  return `(${CREATED_US}, rowid) < (${values.bind(place.us)}::BIGINT,
+    coalesce((SELECT rowid FROM agent_tasks
+      WHERE id = ${values.bind(place.id)}::UUID), ${2n ** 63n - 1n}))`;
+}
 
 /** Reads a page, newest first. */
 export async function readPage(
   connection: Connection,
-  { text, limit, after, isWhole = false, ...filter }: PageOptions,
+  { limit, after, isWhole = false, ...filter }: PageOptions,
 ): Promise<TaskPage> {
-  const wanted = [...chosenBy(filter), text?.toLowerCase() ?? null];
-  const place = after === undefined ? undefined : parsePlace(after);
+  const values = new Values();
+  const isWanted = after === undefined
+    ? chosenBy(filter, values)
+    : `${chosenBy(filter, values)} AND ${isAfter(parsePlace(after), values)}`;
+  // One more than is shown, to know whether there are more.
   const found = `SELECT * ${isWhole ? "" : SHORTENED} FROM (
-    SELECT *, rowid FROM agent_tasks WHERE ${IS_WANTED} AND (${IS_AFTER})
-    ORDER BY ${NEWEST_FIRST} LIMIT $6)`;
+    SELECT *, rowid FROM agent_tasks WHERE ${isWanted}
+    ORDER BY ${NEWEST_FIRST} LIMIT ${values.bind(limit + 1)})`;
   const rows = await connection.json<PlacedRow[]>(
     `SELECT to_json(list(struct_insert(${TASK_ROW}, us := ${CREATED_US},
        found := rows_found) ORDER BY ${NEWEST_FIRST}))
      FROM (${fittingRows(found, NEWEST_FIRST)})`,
-    // One more than is shown, to know whether there are more.
-    [...wanted, place?.us ?? null, place?.id ?? null, limit + 1],
+    values.list,
   ) ?? [];
+  const all = new Values();
   const total = await connection.json<number>(
-    `SELECT to_json(count(*)) FROM agent_tasks WHERE ${IS_WANTED}`,
-    wanted,
+    `SELECT to_json(count(*)) FROM agent_tasks WHERE ${chosenBy(filter, all)}`,
+    all.list,
   );
   const shown = rows.slice(0, limit);
   const last = shown.at(-1);

@@ -124,16 +124,17 @@ export class PostgresAdmin implements Admin {
 
   cancellable(filter: TaskFilter): Promise<ChosenTask[]> {
     return this.#read((connection) =>
-      chooseTasks(connection, filter, { condition: IS_CANCELLABLE })
+      chooseTasks(connection, filter, () => IS_CANCELLABLE)
     );
   }
 
   retryable(filter: TaskFilter): Promise<ChosenTask[]> {
     return this.#read((connection, at) =>
-      chooseTasks(connection, filter, {
-        condition: `${NEVER_RETRIED} OR ${awaitsAttempt("$3")}`,
-        values: [at],
-      })
+      chooseTasks(
+        connection,
+        filter,
+        (values) => `${NEVER_RETRIED} OR ${awaitsAttempt(values.bind(at))}`,
+      )
     );
   }
 

@@ -7,19 +7,30 @@
 import { DatabaseError, messageOf } from "../../base/errors.ts";
 import { FORMULA, TEXT_SIGN } from "../../base/spreadsheet.ts";
 import type { Exported, ExportOptions } from "../contract.ts";
+import { timeConditions } from "../filter.ts";
 import { type Database, LONG_MS } from "./database.ts";
-import { chosenBy, IS_CHOSEN } from "./read_tasks.ts";
+import { chosenBy } from "./read_tasks.ts";
 import { EVENT_COLUMNS, TASK_COLUMNS } from "./schema.ts";
+import { Values } from "./values.ts";
 
-const TASKS = `
-  FROM agent_tasks WHERE ${IS_CHOSEN}
-    AND ($3::timestamptz IS NULL OR created_at >= $3::timestamptz)`;
-
-const EVENTS = `
-  FROM agent_task_events
-  WHERE ($3::timestamptz IS NULL OR occurred_at >= $3::timestamptz)
-    AND ($1::json IS NULL AND $2::text IS NULL OR task_id IN (
-      SELECT id FROM agent_tasks WHERE ${IS_CHOSEN}))`;
+/** The rows that are exported. */
+function rowsOf(
+  { events, createdSince, createdBefore, ...rest }: ExportOptions,
+  values: Values,
+): string {
+  const times = { createdSince, createdBefore };
+  if (!events) {
+    return `FROM agent_tasks WHERE ${chosenBy({ ...rest, ...times }, values)}`;
+  }
+  const isOfChosen = chosenBy(rest, values);
+  const conditions = [
+    isOfChosen === "true"
+      ? isOfChosen
+      : `task_id IN (SELECT id FROM agent_tasks WHERE ${isOfChosen})`,
+    ...timeConditions("occurred_at", times, (it) => values.bind(it)),
+  ];
+  return `FROM agent_task_events WHERE ${conditions.join(" AND ")}`;
+}
 
 /** Rows that are held at once: each may have texts of some megabytes. */
 const SET_SIZE = 50;
@@ -54,8 +65,9 @@ export async function exportTable(
 async function writeLines(
   database: Database,
   path: string,
-  { format, events, since, forSpreadsheet, ...filter }: ExportOptions,
+  options: ExportOptions,
 ): Promise<number> {
+  const { format, events, forSpreadsheet } = options;
   const columns = events ? EVENT_COLUMNS : TASK_COLUMNS;
   const isCsv = format === "csv";
   const select = Object.entries(columns).map(([name, type]) =>
@@ -64,7 +76,8 @@ async function writeLines(
           'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS ${name}`
       : name
   ).join(", ");
-  const row = `SELECT ${select} ${events ? EVENTS : TASKS}`;
+  const values = new Values();
+  const row = `SELECT ${select} ${rowsOf(options, values)}`;
   const lineOf = csvLine(columns, forSpreadsheet ?? false);
   return await database.read(async (connection) => {
     using file = await Deno.open(path, { write: true, truncate: true });
@@ -74,7 +87,7 @@ async function writeLines(
     let count = 0;
     const sets = connection.sets<{ line: string } & Cells>(
       isCsv ? row : `SELECT row_to_json(r)::text AS line FROM (${row}) r`,
-      [...chosenBy(filter), since ?? null],
+      values.list,
       SET_SIZE,
     );
     for await (const set of sets) {

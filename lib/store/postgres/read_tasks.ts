@@ -14,43 +14,39 @@ import {
   type TaskFilter,
   type TaskPage,
 } from "../contract.ts";
-import { formatPlace, parsePlace } from "../place.ts";
-import { isInPart } from "../state_parts.ts";
-import type { Connection, SqlValue } from "./connection.ts";
+import { isChosen } from "../filter.ts";
+import { formatPlace, parsePlace, type Place } from "../place.ts";
+import { type Connection, type SqlValue, storable } from "./connection.ts";
 import {
   fittingRows,
-  jsonOf,
   STATE_PART,
   TASK,
   TASK_FIELDS,
   TEXT_SIZE,
 } from "./rows.ts";
+import { Values } from "./values.ts";
 
-/** Holds for the tasks that a filter chooses; $1 and $2 are {@linkcode chosenBy}. */
-export const IS_CHOSEN = `
-  ($1::json IS NULL OR status IN (SELECT json_array_elements_text($1::json))
-    OR ${isInPart(STATE_PART, (part) => `$1::json::jsonb ? '${part}'`)})
-  AND ($2::text IS NULL OR provider = $2)`;
-
-/** The values for {@linkcode IS_CHOSEN}. */
-export function chosenBy({ states, provider }: TaskFilter): SqlValue[] {
-  return [states ? jsonOf(states) : null, provider ?? null];
+/** Holds for the tasks that a filter chooses. */
+export function chosenBy(filter: TaskFilter, values: Values): string {
+  return isChosen(filter, {
+    bind: (value) => values.bind(storable(value)),
+    parts: STATE_PART,
+    targetRef: TASK_FIELDS.targetRef,
+  });
 }
 
 /** The tasks that are chosen and for which the condition holds, oldest first. */
 export function chooseTasks(
   connection: Connection,
   filter: TaskFilter,
-  { condition, values = [] }: {
-    readonly condition: string;
-    /** From $3 on. */
-    readonly values?: readonly SqlValue[];
-  },
+  conditionOf: (values: Values) => string,
 ): Promise<ChosenTask[]> {
+  const values = new Values();
   return connection.rows<ChosenTask>(
     `SELECT id, status AS state FROM agent_tasks
-     WHERE ${IS_CHOSEN} AND (${condition}) ORDER BY created_at, seq`,
-    [...chosenBy(filter), ...values],
+     WHERE ${chosenBy(filter, values)} AND (${conditionOf(values)})
+     ORDER BY created_at, seq`,
+    values.list,
   );
 }
 
@@ -97,20 +93,17 @@ const SHORTENED = `
     priority, run_at, attempt, questions, max_attempts, timeout_ms, batch, key,
     tags, if_failed, blocked, lease_owner, lease_expires_at, cancel_requested_at, created_at, updated_at`;
 
-/** Holds for the tasks that are asked for; $3 is the text in lower case. */
-const IS_WANTED = `${IS_CHOSEN}
-  AND ($3::text IS NULL OR starts_with(id::text, $3)
-    OR strpos(lower(instruction), $3) > 0
-    OR strpos(lower(${TASK_FIELDS.targetRef}), $3) > 0)`;
-
 /**
  * Holds for what comes after a place. Tasks of one moment are in the order in which
  * they were made; where the last one shown is gone, they are shown again.
  */
-const IS_AFTER = `$4::bigint IS NULL OR (created_at, seq) <
-  ('epoch'::timestamptz + $4::bigint * interval '1 microsecond',
-    coalesce((SELECT seq FROM agent_tasks WHERE id = $5::uuid),
-      ${2n ** 63n - 1n}))`;
+function isAfter(place: Place, values: Values): string {
+  return `(created_at, seq) <
+    ('epoch'::timestamptz +
+      ${values.bind(place.us)}::bigint * interval '1 microsecond',
+    coalesce((SELECT seq FROM agent_tasks
+      WHERE id = ${values.bind(place.id)}::uuid), ${2n ** 63n - 1n}))`;
+}
 
 interface PlacedTask extends AgentTask {
   readonly us: number;
@@ -121,12 +114,15 @@ interface PlacedTask extends AgentTask {
 /** Reads a page, newest first. */
 export async function readPage(
   connection: Connection,
-  { text, limit, after, isWhole = false, ...filter }: PageOptions,
+  { limit, after, isWhole = false, ...filter }: PageOptions,
 ): Promise<TaskPage> {
-  const wanted = [...chosenBy(filter), text?.toLowerCase() ?? null];
-  const place = after === undefined ? undefined : parsePlace(after);
-  const found = `SELECT * FROM agent_tasks
-    WHERE ${IS_WANTED} AND (${IS_AFTER}) ORDER BY ${NEWEST_FIRST} LIMIT $6`;
+  const values = new Values();
+  const isWanted = after === undefined
+    ? chosenBy(filter, values)
+    : `${chosenBy(filter, values)} AND ${isAfter(parsePlace(after), values)}`;
+  // One more than is shown, to know whether there are more.
+  const found = `SELECT * FROM agent_tasks WHERE ${isWanted}
+    ORDER BY ${NEWEST_FIRST} LIMIT ${values.bind(limit + 1)}`;
   const sized = isWhole
     ? `SELECT *, ${TEXT_SIZE} AS text_size FROM (${found}) found`
     : `${SHORTENED} FROM (${found}) found) short`;
@@ -135,12 +131,12 @@ export async function readPage(
        floor(extract(epoch FROM created_at) * 1000000)::bigint AS us
      FROM (${fittingRows(sized, NEWEST_FIRST)}) fitting
      ORDER BY ${NEWEST_FIRST}`,
-    // One more than is shown, to know whether there are more.
-    [...wanted, place?.us ?? null, place?.id ?? null, limit + 1],
+    values.list,
   );
+  const all = new Values();
   const [count] = await connection.rows<{ total: number }>(
-    `SELECT count(*) AS total FROM agent_tasks WHERE ${IS_WANTED}`,
-    wanted,
+    `SELECT count(*) AS total FROM agent_tasks WHERE ${chosenBy(filter, all)}`,
+    all.list,
   );
   const shown = rows.slice(0, limit);
   const last = shown.at(-1);

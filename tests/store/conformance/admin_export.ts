@@ -128,9 +128,9 @@ export function testExport(test: Test): void {
     assertEquals(await count({ provider: "http" }), 2);
     assertEquals(await count({ provider: "http", states: ["failed"] }), 1);
     assertEquals(await count({ provider: "x' OR '1'='1" }), 0);
-    assertEquals(await count({ since: hourAgo }), 1);
-    assertEquals(await count({ since: later(hourAgo, -9 * HOUR) }), 4);
-    assertEquals(await count({ since: hourAgo, events: true }), 1);
+    assertEquals(await count({ createdSince: hourAgo }), 1);
+    assertEquals(await count({ createdSince: later(hourAgo, -9 * HOUR) }), 4);
+    assertEquals(await count({ createdSince: hourAgo, events: true }), 1);
   });
 
   test("export() for a spreadsheet makes texts of what that would compute", async ({ store }) => {

@@ -9,6 +9,7 @@ import { testActions } from "./admin_actions.ts";
 import { testCreate } from "./admin_create.ts";
 import { testExport } from "./admin_export.ts";
 import { testFigures } from "./admin_figures.ts";
+import { testFilters } from "./admin_filters.ts";
 import { testLogs } from "./admin_logs.ts";
 import { testPrune } from "./admin_prune.ts";
 import { testReads } from "./admin_reads.ts";
@@ -45,6 +46,7 @@ const SUITES = {
   admin: [
     testCreate,
     testReads,
+    testFilters,
     testActions,
     testRetry,
     testFigures,

@@ -1,0 +1,16 @@
+/**
+ * The values of one statement.
+ *
+ * @module
+ */
+
+import type { SqlValue } from "./connection.ts";
+
+/** Collects the values of a statement; each becomes a `$n` in its text. */
+export class Values {
+  readonly list: SqlValue[] = [];
+
+  bind(value: SqlValue): string {
+    return `$${this.list.push(value)}`;
+  }
+}
