@@ -182,7 +182,8 @@ export async function runLoop(
     // The store counts it until then.
     const isRoom = (runner.globalLimits.size > 0 || runner.pauses.isAny) &&
       (event.type === "recorded" || event.type === "lost");
-    if (isRetried || isRoom || event.type === "usable") waiting.wake();
+    const isMore = event.type === "usable" || event.type === "unblocked";
+    if (isRetried || isRoom || isMore) waiting.wake();
   });
   return await new Pass(runner, {
     claim: (request) => autoStartCreatedTasks(runner, request),

@@ -45,6 +45,17 @@ export class DuplicateIdError extends UsageError {
   }
 }
 
+/** What a new task is to wait for is wrong. Exit code 2. */
+export class DependencyError extends UsageError {
+  /** Which of the new tasks, from 0. */
+  readonly index: number;
+
+  constructor(message: string, index: number) {
+    super(message);
+    this.index = index;
+  }
+}
+
 /** The database can't be used. Exit code 3. */
 export class DatabaseError extends UserError {
   override readonly name: string = "DatabaseError";

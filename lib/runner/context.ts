@@ -147,6 +147,7 @@ export function createRunner(parts: RunnerParts): Runner {
     clock,
     log,
     onCommit: (rows) => events.emit({ type: "committed", rows }),
+    onUnblocked: () => events.emit({ type: "unblocked" }),
   });
   const runLogs = new RunLogs({
     queue,

@@ -26,6 +26,8 @@ export type RunnerEvent =
   | { readonly type: "ended"; readonly ended: readonly EndedTask[] }
   /** One commit of outcomes and notes of progress. */
   | { readonly type: "committed"; readonly rows: number }
+  /** What waited for other tasks may be claimed now. */
+  | { readonly type: "unblocked" }
   /** A provider's tasks waited, and can be worked on now. */
   | { readonly type: "usable"; readonly provider: string }
   | { readonly type: "pass failed"; readonly error: unknown };

@@ -127,6 +127,7 @@ export class Pass {
     stop.addEventListener("abort", onStop, { once: true });
     using _ = this.#runner.events.subscribe(({ type }) => {
       if (type === "usable") this.#finished.tell();
+      if (type === "unblocked") slots.lookAgain();
     });
     while (!stop.aborted) {
       const { free, ahead } = slots;
@@ -144,11 +145,11 @@ export class Pass {
           // Due since the look for abandoned ones: nobody has seen it.
           await waiting.wait(min(found.at, this.#tidiedAt));
         } else {
-          const isUnchanged = found.freed === slots.changed;
+          const isUnchanged = () => found.freed === slots.changed;
           if (this.#sharesRoom && this.#unfinished > 0) {
             await Promise.race([found.freed, this.#finished.next]);
-          } else if (!slots.isIdle || !isUnchanged) await found.freed;
-          else if (!await this.#isRetryDue(found.at)) break;
+          } else if (!slots.isIdle || !isUnchanged()) await found.freed;
+          else if (!await this.#isRetryDue(found.at) && isUnchanged()) break;
         }
       }
     }

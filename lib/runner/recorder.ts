@@ -52,6 +52,8 @@ export interface RecorderOptions {
   readonly log: Log;
   /** Called after each commit. */
   readonly onCommit?: (rows: number) => void;
+  /** Called where what waited for tasks that have ended may be claimed now. */
+  readonly onUnblocked?: () => void;
 }
 
 /** Groups transitions and writes them in their order. */
@@ -155,6 +157,7 @@ export class Recorder {
       try {
         const recorded = await queue.record(transitions, { signal });
         this.#options.onCommit?.(group.length);
+        if (recorded.hasUnblocked) this.#options.onUnblocked?.();
         return recorded;
       } catch (thrown) {
         const error = thrown instanceof Error

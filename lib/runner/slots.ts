@@ -98,6 +98,11 @@ export class Slots {
     );
   }
 
+  /** There is something to claim: it is as if a slot had become free. */
+  lookAgain(): void {
+    this.#change.tell();
+  }
+
   /** Starts no more, and gives back what is held. */
   stop(): void {
     this.#stopped.abort();

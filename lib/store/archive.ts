@@ -81,7 +81,7 @@ export const ARCHIVE: Readonly<Record<ArchiveTable, TableOf>> = {
   },
   dependencies: {
     name: "agent_task_dependencies",
-    columns: { task_id: "uuid", after_id: "uuid" },
+    columns: { task_id: "uuid", after_id: "uuid", position: "integer" },
   },
   endpoints: {
     name: "agent_webhook_endpoints",

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { TaskEventKind, Transition } from "../task/task.ts";
+import { isFinal, type TaskEventKind, type Transition } from "../task/task.ts";
 import { apply, type TaskRow } from "../task/transitions.ts";
 
 /** A row of a task's history that is to be written. */
@@ -85,6 +85,13 @@ export class Changes<Row extends TaskRow> {
   /** What differs from what was read. */
   get rows(): readonly Change<Row>[] {
     return [...this.#changes.values()];
+  }
+
+  /** The tasks that have ended with it. */
+  get ended(): string[] {
+    return this.rows.flatMap(({ id, before, after }) =>
+      isFinal(after.state) && !isFinal(before.state) ? id : []
+    );
   }
 
   /** The history of it, in rounds of which none has two events of one task. */

@@ -280,6 +280,8 @@ export interface Recorded {
    * state by now, the error where the store refuses the row itself.
    */
   readonly results: readonly ("written" | "lost" | DatabaseError)[];
+  /** What waited for those that have ended may be claimed now. @default {false} */
+  readonly hasUnblocked?: boolean;
 }
 
 /** What a runner says of itself. */

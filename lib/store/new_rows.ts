@@ -52,6 +52,7 @@ export interface NewRow {
   readonly tags: string | null;
   /** Null: it waits for none. */
   readonly if_failed: IfFailed | null;
+  readonly blocked: boolean;
 }
 
 /** How many characters a row's texts have. */
@@ -71,6 +72,7 @@ export function lengthOf(
  */
 export function newRowOf(task: NewTask): NewRow {
   const { repo, issue, pr } = targetColumnsOf(task);
+  const waits = task.after !== undefined && task.after.length > 0;
   return {
     id: task.id ?? crypto.randomUUID(),
     user_id: task.userId,
@@ -90,9 +92,9 @@ export function newRowOf(task: NewTask): NewRow {
     tags: task.tags && task.tags.length > 0
       ? stringifyJson([...task.tags])
       : null,
-    if_failed: task.after && task.after.length > 0
-      ? task.ifFailed ?? "fail"
-      : null,
+    if_failed: waits ? task.ifFailed ?? "fail" : null,
+    // Until what it waits for was looked at, in the same transaction.
+    blocked: waits,
   };
 }
 

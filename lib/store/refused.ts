@@ -90,13 +90,14 @@ export class RecordParts {
     write: (part: readonly Transition[]) => Promise<Recorded>,
   ): Promise<Recorded> {
     const writeOnce = async (part: readonly Transition[]) => {
-      const { at, results } = await write(part);
+      const { at, results, hasUnblocked } = await write(part);
       const isWritten = (index: number) => {
         const transition = part[index];
         return transition !== undefined && this.#written.has(transition);
       };
       return {
         at,
+        hasUnblocked,
         results: results.map((it, i) => isWritten(i) ? "written" as const : it),
       };
     };
@@ -113,6 +114,7 @@ export class RecordParts {
     write: (part: readonly Transition[]) => Promise<Recorded>,
   ): Promise<Recorded> {
     let at = this.#now();
+    let hasUnblocked = false;
     const results: Recorded["results"][number][] = [];
     // Those of one task stay together: a later one builds on the first.
     const byTask = Map.groupBy(
@@ -127,6 +129,7 @@ export class RecordParts {
           indexes.map((index) => transitions[index] as Transition),
         );
         at = written.at;
+        hasUnblocked ||= written.hasUnblocked ?? false;
         for (const [i, index] of indexes.entries()) {
           const result = results[index] = written.results[i] ?? "lost";
           const transition = transitions[index];
@@ -145,7 +148,7 @@ export class RecordParts {
         return task;
       },
     );
-    return { at, results };
+    return { at, results, hasUnblocked };
   }
 }
 

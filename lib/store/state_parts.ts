@@ -20,9 +20,11 @@ type TraceHas = (key: string, value: JsonValue) => string;
 /** See `lib/task/shown_state.ts`, which says the same of a task. */
 export function partConditions(traceHas: TraceHas): PartConditions {
   return {
+    blocked: "blocked",
     retrying: "lease_id IS NULL AND run_at IS NOT NULL",
     queued: "lease_id IS NULL AND run_at IS NULL",
     cancelled: traceHas("result", "cancelled"),
+    skipped: traceHas("result", "skipped"),
     simulated: traceHas(SIMULATED_KEY, true),
   };
 }

@@ -8,14 +8,17 @@ import { type AgentTask, TASK_STATES, type TaskState } from "./task.ts";
 import { parseTrace } from "./trace.ts";
 
 /**
- * Parts of states, each with the state that it is a part of: running that waits for
- * its next attempt, or for any runner (it was answered or given back, say); failed
- * because it was cancelled; completed with nothing done.
+ * Parts of states, each with the state that it is a part of: created that waits for
+ * another task; running that waits for its next attempt, or for any runner (it was
+ * answered or given back, say); failed because it was cancelled, or was not to run
+ * after another one failed; completed with nothing done.
  */
 export const STATE_PARTS = {
+  blocked: "created",
   retrying: "running",
   queued: "running",
   cancelled: "failed",
+  skipped: "failed",
   simulated: "completed",
 } as const satisfies Readonly<Record<string, TaskState>>;
 
@@ -40,15 +43,21 @@ export const SIMULATED_DETAIL = "simulated, nothing was done";
 /** What people are told of needs_input. */
 export const WAITING_FOR_YOU = "waiting for you";
 
-type Shown = Pick<AgentTask, "state" | "traceText" | "leaseOwner" | "runAt">;
+type Shown =
+  & Pick<AgentTask, "state" | "traceText" | "leaseOwner" | "runAt">
+  & Partial<Pick<AgentTask, "isBlocked">>;
 
 /** The narrowest of {@linkcode SHOWN_STATES} that a task is in. */
 export function shownStateOf(task: Shown): ShownState {
-  const { state, traceText, leaseOwner, runAt } = task;
+  const { state, traceText, leaseOwner, runAt, isBlocked = false } = task;
+  if (state === "created" && isBlocked) return "blocked";
   if (state === "running" && leaseOwner === null) {
     return runAt ? "retrying" : "queued";
   }
-  if (state === "failed" && isCancelled(traceText)) return "cancelled";
+  if (state === "failed") {
+    if (isCancelled(traceText)) return "cancelled";
+    if (isSkipped(traceText)) return "skipped";
+  }
   if (state === "completed" && isSimulated(traceText)) return "simulated";
   return state;
 }
@@ -68,6 +77,11 @@ export function wasSimulated(
 /** Whether a trace says that the task was cancelled. */
 export function isCancelled(traceText: string | null): boolean {
   return has(traceText, "result", "cancelled");
+}
+
+/** Whether a trace says that the task was skipped. */
+export function isSkipped(traceText: string | null): boolean {
+  return has(traceText, "result", "skipped");
 }
 
 /** Reading a trace costs more than looking for what may be in it. */

@@ -26,6 +26,7 @@ import {
 import {
   isCancelled,
   isSimulated,
+  isSkipped,
   SIMULATED_DETAIL,
   SIMULATED_KEY,
 } from "./shown_state.ts";
@@ -139,7 +140,12 @@ type Rest =
   & Pick<Transition, "to" | "event">
   & Partial<Omit<Transition, "lease" | "note">>;
 
-function transition({ task, lease, note }: Held, rest: Rest): Transition {
+/** What a transition is of, without what it does not read. */
+type Of = Pick<Held, "lease" | "note"> & {
+  readonly task: Pick<AgentTask, "state">;
+};
+
+function transition({ task, lease, note }: Of, rest: Rest): Transition {
   const { to, event, from = task.state } = rest;
   if (from !== to && !canTransition(from, to)) {
     throw new TypeError(`Cannot take a task from ${from} to ${to}`);
@@ -196,7 +202,7 @@ function startedPatch(at: Date, traceText: string | null): JsonObject {
   const started = wasStarted(traceText) ? NOTHING : startedAt(at);
   // What came of an earlier attempt, or was given, says nothing about this one.
   const isMarked = isSimulated(traceText);
-  const isGiven = isCancelled(traceText);
+  const isGiven = isCancelled(traceText) || isSkipped(traceText);
   return !isMarked && !isGiven ? started : {
     ...started,
     ...isMarked && { [SIMULATED_KEY]: false },
@@ -293,6 +299,36 @@ export function cancel(
     }),
   });
 }
+
+/** How a task ends that waits for one that failed. */
+export interface EndBehind {
+  readonly isSkipped: boolean;
+  readonly reason: string;
+  /** The task that failed. */
+  readonly afterId: string;
+}
+
+/** created → failed, because of a task that it waits for. It never ran. */
+export function endBehind(
+  taskId: string,
+  { isSkipped, reason, afterId }: EndBehind,
+): Transition {
+  const lease = { taskId, id: null, owner: null, attempt: 0 };
+  return transition({ task: { state: "created" }, lease }, {
+    to: "failed",
+    event: isSkipped ? "skipped" : "failed",
+    detail: reason,
+    // Not HandsFree's, but for the error.
+    patch: (at) => ({
+      ...failedPatch(at, reason),
+      [WAITED_FOR_KEY]: afterId,
+      ...isSkipped && { result: "skipped" },
+    }),
+  });
+}
+
+/** Where the trace has the task because of which it ended. */
+export const WAITED_FOR_KEY = "waited_for";
 
 /**
  * running → needs_input: the task waits, without a lease, for an answer. The run

@@ -7,13 +7,15 @@
 import { DuplicateIdError, messageOf } from "../../base/errors.ts";
 import type { WrittenEvent } from "../changes.ts";
 import type { NewTasks } from "../contract.ts";
+import { NewDependencies } from "../dependencies.ts";
 import { IdList } from "../id_list.ts";
 import { lengthOf, type NewRow, newRowOf, oneAhead } from "../new_rows.ts";
 import { fittingSets } from "../sets.ts";
 import { type Connection, USE_MORE_MEMORY } from "./connection.ts";
 import type { Database } from "./database.ts";
+import { addNewDependencies, settlingOf } from "./dependencies.ts";
 import { Values } from "./values.ts";
-import { writeEvents } from "./write.ts";
+import { settle, writeEvents } from "./write.ts";
 
 /**
  * In characters. DuckDB has it in memory until the commit, and needs as much again
@@ -25,6 +27,7 @@ const MUCH_TEXT = 50_000_000;
  * Adds tasks in one transaction, and returns their ids in the same order.
  *
  * @throws {DuplicateIdError} where there is a task with one of the ids already.
+ * @throws {DependencyError} where what one is to wait for is not there, or in a circle.
  */
 export async function createTasks(
   database: Database,
@@ -35,9 +38,11 @@ export async function createTasks(
     return await database.transaction(async (connection) => {
       const at = database.now();
       const ids = new IdList();
+      const dependencies = new NewDependencies();
       let length = 0;
       for await (const tasks of oneAhead(incoming.sets())) {
         const rows = tasks.map(newRowOf);
+        dependencies.add(tasks, rows);
         for (const set of fittingSets(rows, lengthOf)) {
           ids.add(await insert(connection, set, at));
         }
@@ -46,6 +51,11 @@ export async function createTasks(
         if (before <= MUCH_TEXT && length > MUCH_TEXT) {
           await connection.run(USE_MORE_MEMORY);
         }
+      }
+      const { waiting } = dependencies;
+      if (waiting.length > 0) {
+        await addNewDependencies(connection, dependencies);
+        await settle(connection, await settlingOf(connection, waiting), at);
       }
       return ids;
     });
@@ -75,6 +85,7 @@ const COLUMNS: Readonly<Record<Exclude<keyof NewRow, "id">, string>> = {
   key: "TEXT",
   tags: "TEXT",
   if_failed: "TEXT",
+  blocked: "BOOLEAN",
 };
 
 const NAMES = Object.keys(COLUMNS) as (keyof typeof COLUMNS)[];

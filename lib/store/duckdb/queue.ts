@@ -34,6 +34,7 @@ import {
 import { claimTasks, isDead, isOneOf, readGlobalRoom } from "./claim.ts";
 import type { Connection } from "./connection.ts";
 import type { Database, TransactionOptions } from "./database.ts";
+import { settlingOfAll } from "./dependencies.ts";
 import { Grace, GraceWait, hasLeases } from "./grace.ts";
 import { Frontier } from "./places.ts";
 import { handOver, noteLimits, noteTrials, pauseProvider } from "./pauses.ts";
@@ -43,7 +44,13 @@ import { writeLogs } from "./run_logs.ts";
 import { forgetRunner, notePresence, readPresence } from "./runners.ts";
 import { readUsage } from "./stats.ts";
 import { Values } from "./values.ts";
-import { changeRows, NO_LEASE, refusalOf, writeTransitions } from "./write.ts";
+import {
+  changeRows,
+  NO_LEASE,
+  refusalOf,
+  settle,
+  writeTransitions,
+} from "./write.ts";
 
 /** Options for {@linkcode DuckDbQueue}. */
 export interface DuckDbQueueOptions {
@@ -152,7 +159,9 @@ export class DuckDbQueue implements Queue {
       now: Date,
     ) => {
       const transitions = found.map(({ transition }) => transition);
-      const results = await writeTransitions(connection, transitions, now);
+      const { results } = await writeTransitions(connection, transitions, now);
+      // Another program ends tasks, too.
+      await settle(connection, await settlingOfAll(connection), now);
       return found.filter(({ transition }, index) =>
         transition.to === "failed" && results[index] === "written"
       );
@@ -211,10 +220,11 @@ export class DuckDbQueue implements Queue {
       transitions,
       (part) =>
         this.#transaction(async (connection, at) => {
-          const results = await writeTransitions(connection, part, at);
+          const written = await writeTransitions(connection, part, at);
+          const { results } = written;
           const isTrying = this.#pauses.length > 0;
           await noteLimits(connection, part, { results, at, isTrying });
-          return { at, results };
+          return { at, ...written };
         }, options),
     );
   }

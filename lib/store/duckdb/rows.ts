@@ -62,6 +62,10 @@ export const IS_SIMULATED = wasSimulated(traceHas);
 
 export const STATE_PART = partConditions(traceHas);
 
+/** The beginning of the error that a trace has; null where there is none. */
+export const ERROR =
+  "left(TRY(json_extract_string(last_update, '$.error')), 1000)";
+
 /** Holds for the events in which a task was completed and nothing was done. */
 export const IS_SIMULATED_END =
   `kind = 'completed' AND detail = '${SIMULATED_DETAIL}'`;

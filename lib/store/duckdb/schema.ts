@@ -105,7 +105,8 @@ const PAUSES_TABLE = `
 const DEPENDENCIES_TABLE = `
   CREATE TABLE IF NOT EXISTS agent_task_dependencies (
     task_id UUID NOT NULL,
-    after_id UUID NOT NULL
+    after_id UUID NOT NULL,
+    position INTEGER NOT NULL
   )`;
 
 /** When tasks began whose provider has a rate or takes turns. See `starts.ts`. */

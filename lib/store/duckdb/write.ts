@@ -1,17 +1,19 @@
 /**
  * Writing what becomes of tasks, in sets: what transitions make of the rows as
- * they are now, and a row of history for each.
+ * they are now, a row of history for each, and what that means for those behind.
  *
  * @module
  */
 
 import { messageOf } from "../../base/errors.ts";
 import type { Transition } from "../../task/task.ts";
-import type { Held, TaskRow } from "../../task/transitions.ts";
+import { endBehind, type Held, type TaskRow } from "../../task/transitions.ts";
 import { type Change, Changes, type WrittenEvent } from "../changes.ts";
+import type { Settling } from "../dependencies.ts";
 import { RefusedRowsError } from "../refused.ts";
 import { fittingSets } from "../sets.ts";
 import type { Connection, SqlValue } from "./connection.ts";
+import { settlingBehind } from "./dependencies.ts";
 import { explanationOf } from "./explain.ts";
 import { writeNotifications } from "./notifications.ts";
 import { isIn, type Range, rangeOf } from "./places.ts";
@@ -64,6 +66,13 @@ export async function readHeld(
   return new Map(rows.map((row) => [row.task.id, heldOf(row)]));
 }
 
+/** What came of writing transitions. */
+export interface Written {
+  readonly results: readonly ("written" | "lost")[];
+  /** What waited for those that have ended may be claimed now. */
+  readonly hasUnblocked: boolean;
+}
+
 /**
  * Applies transitions in their order, in the transaction that is open on the
  * connection. Says of each whether its fence held.
@@ -75,7 +84,7 @@ export async function writeTransitions(
   connection: Connection,
   transitions: readonly Transition[],
   at: Date,
-): Promise<("written" | "lost")[]> {
+): Promise<Written> {
   const ids = [...new Set(transitions.map(({ lease }) => lease.taskId))];
   try {
     let range = rangeOf(transitions);
@@ -86,8 +95,8 @@ export async function writeTransitions(
     }
     const changes = new Changes(rows, at);
     const results = transitions.map((it) => changes.apply(it));
-    await writeChanges(connection, changes, { at, range });
-    return results;
+    const hasUnblocked = await writeChanges(connection, changes, { at, range });
+    return { results, hasUnblocked };
   } catch (error) {
     throw refusalOf(error, ids);
   }
@@ -168,7 +177,8 @@ const LEASE = ["lease_id", "lease_owner", "lease_expires_at"];
 export const NO_LEASE = LEASE.map((name) => `${name} = NULL`).join(", ");
 
 /**
- * Writes what has changed, in the transaction that is open on the connection.
+ * Writes what has changed, and settles what waits for what has ended, in the
+ * transaction that is open on the connection. Says whether any may be claimed now.
  *
  * @throws {RefusedRowsError} where a row can't be written.
  */
@@ -176,7 +186,7 @@ export async function writeChanges(
   connection: Connection,
   changes: Changes<TaskRow>,
   { at, range }: { readonly at: Date; readonly range?: Range | undefined },
-): Promise<void> {
+): Promise<boolean> {
   const lengthOf = ({ after }: Change<TaskRow>) => after.traceText?.length ?? 0;
   for (const set of fittingSets(changes.rows, lengthOf)) {
     await writeRows(connection, set, { at, range });
@@ -189,6 +199,31 @@ export async function writeChanges(
     }
     await writeNotifications(connection, events, at);
   }
+  const settling = await settlingBehind(connection, changes.ended);
+  return await settle(connection, settling, at);
+}
+
+/**
+ * Ends what waits for tasks that failed, and lets the others be claimed. Says whether
+ * there are any.
+ */
+export async function settle(
+  connection: Connection,
+  { endings, free }: Settling,
+  at: Date,
+): Promise<boolean> {
+  if (free.length > 0) {
+    const values = new Values();
+    const sql = `UPDATE agent_tasks SET blocked = false,
+        updated_at = ${values.time(at)}
+      WHERE id IN (SELECT ${values.ids(free)})`;
+    await changeRows(connection, free, { sql, values });
+  }
+  if (endings.size === 0) return free.length > 0;
+  const ends = [...endings].map(([id, ending]) => endBehind(id, ending));
+  // What runs though these failed is settled with them.
+  const { hasUnblocked } = await writeTransitions(connection, ends, at);
+  return hasUnblocked || free.length > 0;
 }
 
 async function writeRows(

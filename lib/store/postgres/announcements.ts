@@ -290,6 +290,9 @@ export async function readPlace(
          FROM (
            SELECT $4::boolean AND kind IN ('completed', 'failed', 'cancelled',
                'needs_input', 'retry_scheduled', 'released')
+             OR kind IN ('completed', 'failed', 'cancelled', 'skipped')
+             AND EXISTS (SELECT FROM agent_task_dependencies d
+               WHERE d.after_id = e.task_id)
              OR runner IS NULL
              AND kind IN ('created', 'answered', 'retried', 'released')
              AS mayBeClaimed

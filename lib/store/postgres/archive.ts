@@ -160,7 +160,7 @@ class PostgresContents implements Contents {
 const ORDERS: Readonly<Record<ArchiveTable, string>> = {
   events: "WHERE id > $1 ORDER BY id",
   tasks: "ORDER BY created_at, seq",
-  dependencies: "ORDER BY task_id, after_id",
+  dependencies: "ORDER BY task_id, position",
   endpoints: "ORDER BY endpoint",
   deliveries: "ORDER BY endpoint, event_id",
 };

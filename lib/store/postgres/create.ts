@@ -8,19 +8,22 @@ import { DuplicateIdError } from "../../base/errors.ts";
 import { parseTrace } from "../../task/trace.ts";
 import type { WrittenEvent } from "../changes.ts";
 import type { NewTasks } from "../contract.ts";
+import { NewDependencies } from "../dependencies.ts";
 import { IdList } from "../id_list.ts";
 import { lengthOf, type NewRow, newRowOf, oneAhead } from "../new_rows.ts";
 import { fittingSets } from "../sets.ts";
 import type { Connection } from "./connection.ts";
 import { type Database, LONG_MS } from "./database.ts";
+import { addNewDependencies, settlingOf } from "./dependencies.ts";
 import { codeOf } from "./explain.ts";
 import { jsonOf } from "./rows.ts";
-import { writeEvents } from "./write.ts";
+import { settle, writeEvents } from "./write.ts";
 
 /**
  * Adds tasks in one transaction, and returns their ids in the same order.
  *
  * @throws {DuplicateIdError} where there is a task with one of the ids already.
+ * @throws {DependencyError} where what one is to wait for is not there, or in a circle.
  */
 export async function createTasks(
   database: Database,
@@ -30,10 +33,18 @@ export async function createTasks(
   try {
     return await database.transaction(async (connection, at) => {
       const ids = new IdList();
+      const dependencies = new NewDependencies();
       for await (const tasks of oneAhead(incoming.sets())) {
-        for (const set of fittingSets(tasks.map(newRowOf), lengthOf)) {
+        const rows = tasks.map(newRowOf);
+        dependencies.add(tasks, rows);
+        for (const set of fittingSets(rows, lengthOf)) {
           ids.add(await insert(connection, set, at));
         }
+      }
+      const { waiting } = dependencies;
+      if (waiting.length > 0) {
+        await addNewDependencies(connection, dependencies);
+        await settle(connection, await settlingOf(connection, waiting), at);
       }
       return ids;
     }, { wakes: "tasks", timeoutMs: LONG_MS });
@@ -65,6 +76,7 @@ const COLUMNS: Readonly<Record<Exclude<keyof NewRow, "id">, string>> = {
   key: "text",
   tags: "text",
   if_failed: "text",
+  blocked: "boolean",
 };
 
 const NAMES = Object.keys(COLUMNS).join(", ");

@@ -141,7 +141,7 @@ export class PostgresQueue implements Queue {
           ({ task: { id } }) =>
             !leftOut.has(id) && (only === undefined || only.has(id)),
         );
-        const results = await writeTransitions(
+        const { results } = await writeTransitions(
           connection,
           found.map(({ transition }) => transition),
           at,
@@ -242,20 +242,25 @@ export class PostgresQueue implements Queue {
       event === "limit_over" ||
       !keepsLease && (to === "running" || sharesRoom)
     );
-    return await this.#parts.record(
+    const recorded = await this.#parts.record(
       transitions,
       (part) =>
         this.#database.transaction(
           async (connection, at) => {
-            const results = await writeTransitions(connection, part, at);
+            const written = await writeTransitions(connection, part, at);
+            const { results } = written;
             const isTrying = this.#pauses.length > 0;
             const noted = { results, at, isTrying };
             await noteLimits(connection, part, noted);
-            return { at, results };
+            return { at, ...written };
           },
           { signal, wakes: isOthers ? "tasks" : "events", isFirst: true },
         ),
     );
+    if (recorded.hasUnblocked && !isOthers) {
+      this.#database.announcements.tell("tasks");
+    }
+    return recorded;
   }
 
   async giveBack(leases: readonly Lease[]): Promise<void> {

@@ -226,6 +226,7 @@ const PLAN = [
   `CREATE TABLE agent_task_dependencies (
      task_id uuid NOT NULL,
      after_id uuid NOT NULL,
+     position integer NOT NULL,
      PRIMARY KEY (task_id, after_id))`,
   `CREATE INDEX agent_task_dependencies_after
      ON agent_task_dependencies (after_id)`,
@@ -336,8 +337,8 @@ const viewOf = (columns: Readonly<Record<string, string>>) =>
     Object.entries(columns).map((it) => it.toReversed().join(" AS "))
       .join(", ")
   } FROM agent_tasks`;
-const VIEW = `CREATE ${viewOf(VIEW_COLUMNS)}`;
-const PLAN_VIEW = `CREATE OR REPLACE ${
+/** For databases of all versions: what it has depends on columns that came last. */
+const VIEW = `CREATE OR REPLACE ${
   viewOf({ ...VIEW_COLUMNS, ...PLAN_VIEW_COLUMNS })
 }`;
 
@@ -352,10 +353,9 @@ const STEPS: readonly (readonly string[])[] = [
     ...EVENTS,
     ...OUTBOX,
     RUNNERS,
-    VIEW,
   ],
   [...USAGE, PAUSES, ...LOGS],
-  [...PLAN, PLAN_VIEW],
+  [...PLAN, VIEW],
 ];
 
 /** The version that this program works with. */

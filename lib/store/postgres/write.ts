@@ -1,16 +1,18 @@
 /**
  * Writing what becomes of tasks, in sets: what transitions make of the rows as
- * they are now, and a row of history for each.
+ * they are now, a row of history for each, and what that means for those behind.
  *
  * @module
  */
 
 import type { Transition } from "../../task/task.ts";
-import type { Held, TaskRow } from "../../task/transitions.ts";
+import { endBehind, type Held, type TaskRow } from "../../task/transitions.ts";
 import { type Change, Changes, type WrittenEvent } from "../changes.ts";
+import type { Settling } from "../dependencies.ts";
 import { RefusedRowsError } from "../refused.ts";
 import { fittingSets } from "../sets.ts";
 import type { Connection } from "./connection.ts";
+import { settlingBehind } from "./dependencies.ts";
 import { explanationOf, isRefusal } from "./explain.ts";
 import { HELD, heldOf, type HeldRow, jsonOf, uuids } from "./rows.ts";
 
@@ -55,6 +57,13 @@ export async function readHeld(
   return new Map(rows.map((row) => [row.id, heldOf(row)]));
 }
 
+/** What came of writing transitions. */
+export interface Written {
+  readonly results: readonly ("written" | "lost")[];
+  /** What waited for those that have ended may be claimed now. */
+  readonly hasUnblocked: boolean;
+}
+
 /**
  * Applies transitions in their order, in the transaction that is open on the
  * connection. Says of each whether its fence held.
@@ -66,7 +75,7 @@ export async function writeTransitions(
   connection: Connection,
   transitions: readonly Transition[],
   at: Date,
-): Promise<("written" | "lost")[]> {
+): Promise<Written> {
   const ids = [...new Set(transitions.map(({ lease }) => lease.taskId))];
   const rows = await connection.rows<TaskRow & { readonly id: string }>(
     `SELECT id, status AS state, lease_id AS "leaseId", attempt, questions,
@@ -76,8 +85,8 @@ export async function writeTransitions(
   );
   const changes = new Changes(new Map(rows.map((row) => [row.id, row])), at);
   const results = transitions.map((it) => changes.apply(it));
-  await writeChanges(connection, changes, { at });
-  return results;
+  const hasUnblocked = await writeChanges(connection, changes, { at });
+  return { results, hasUnblocked };
 }
 
 /** What an UPDATE sets where nobody works on a task any more. */
@@ -103,7 +112,8 @@ const NEW_LEASE = `lease_id = $3, lease_owner = $4, lease_expires_at = $5,
     CASE WHEN t.status = 'running' AND t.lease_id IS NOT NULL THEN 1 ELSE 0 END`;
 
 /**
- * Writes what has changed, in the transaction that is open on the connection.
+ * Writes what has changed, and settles what waits for what has ended, in the
+ * transaction that is open on the connection. Says whether any may be claimed now.
  *
  * @throws {RefusedRowsError} where a row can't be written.
  */
@@ -111,7 +121,7 @@ export async function writeChanges(
   connection: Connection,
   changes: Changes<TaskRow>,
   { at, lease }: WriteOptions,
-): Promise<void> {
+): Promise<boolean> {
   const lengthOf = ({ after }: Change<TaskRow>) => after.traceText?.length ?? 0;
   for (const set of fittingSets(changes.rows, lengthOf)) {
     const ids = set.map(({ id }) => id);
@@ -123,6 +133,32 @@ export async function writeChanges(
       () => writeEvents(connection, events, at),
     );
   }
+  const settling = await settlingBehind(connection, changes.ended);
+  return await settle(connection, settling, at);
+}
+
+/**
+ * Ends what waits for tasks that failed, and lets the others be claimed. Says whether
+ * there are any.
+ */
+export async function settle(
+  connection: Connection,
+  { endings, free }: Settling,
+  at: Date,
+): Promise<boolean> {
+  if (free.length > 0) {
+    await changing(free, () =>
+      connection.run(
+        `UPDATE agent_tasks SET blocked = false, updated_at = $2
+         WHERE id = ANY ($1::uuid[])`,
+        [uuids(free), at],
+      ));
+  }
+  if (endings.size === 0) return free.length > 0;
+  const ends = [...endings].map(([id, ending]) => endBehind(id, ending));
+  // What runs though these failed is settled with them.
+  const { hasUnblocked } = await writeTransitions(connection, ends, at);
+  return hasUnblocked || free.length > 0;
 }
 
 /** A trace that stays as it is need not be sent, and not be written. */

@@ -11,7 +11,7 @@ import { LIMIT_MS } from "../../support/until.ts";
 import { SERVED } from "../service.ts";
 
 testStore("through the service", openBehindService, {
-  parts: ["admin"],
+  parts: ["admin", "plan"],
   // What is wrong with a task is said by the API, in its own words; the history
   // alone is deleted by the service's runner; a file has digests of requests.
   names: /^(?!pruneHistory|create\(\) .*can't be read|export\(\) gives each)/,

@@ -243,6 +243,8 @@ function testPage(test: Test): void {
       complete({ ...simulated!, isSimulated: true }, { message: "Done" }),
     );
     await store.admin.cancel([await createOne(store)]);
+    await createOne(store, { after: [asked!.task.id] });
+    await createOne(store, { after: [failed!.task.id], ifFailed: "skip" });
     // What a trace says that came with the task, nobody did.
     await createOne(store, { trace: { simulated: "true" } });
     const faked = await startOne(store, { trace: { result: "cancelled" } });

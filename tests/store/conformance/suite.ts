@@ -17,6 +17,7 @@ import { testRetry } from "./admin_retry.ts";
 import { testRunners } from "./admin_runners.ts";
 import { testArchive } from "./archive.ts";
 import { testChanges } from "./changes.ts";
+import { testDependencies } from "./dependencies.ts";
 import { testEvents } from "./events.ts";
 import { testOutbox } from "./outbox.ts";
 import { testPauses } from "./pauses.ts";
@@ -55,6 +56,7 @@ const SUITES = {
     testRunners,
     testLogs,
   ],
+  plan: [testDependencies],
   events: [testEvents, testChanges],
   outbox: [testOutbox],
   archive: [testArchive],

@@ -144,6 +144,7 @@ Deno.test("openDuckDbStore() adds what is missing to an earlier version's databa
       .map((name) => `agent_starts.${name}`),
     "agent_task_dependencies.task_id",
     "agent_task_dependencies.after_id",
+    "agent_task_dependencies.position",
     "agent_task_events.printed",
     "agent_task_events.usage",
     ...[
