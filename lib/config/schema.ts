@@ -96,7 +96,7 @@ const webhook = z.strictObject({
     "The environment variable with the secret, whsec_…, that signs",
   ),
   on: z.array(z.enum(DELIVERED_EVENTS)).min(1).describe(
-    "What is sent: changes of a task",
+    "What is sent: changes of a task, and that the last one of a batch has ended",
   ),
   providers: z.array(z.string().regex(/\S/, "expected a provider's name"))
     .min(1).optional().describe("Only events of tasks of these providers"),

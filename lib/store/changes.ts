@@ -31,6 +31,13 @@ export interface Change<Row> {
   events: number;
 }
 
+/** A task that has ended just now. */
+export interface EndedRow {
+  readonly id: string;
+  /** Undefined where it was not read. */
+  readonly batch?: string | null | undefined;
+}
+
 /** Rows as they were read, and what transitions make of them. */
 export class Changes<Row extends TaskRow> {
   readonly #rows: ReadonlyMap<string, Row>;
@@ -87,11 +94,13 @@ export class Changes<Row extends TaskRow> {
     return [...this.#changes.values()];
   }
 
-  /** The tasks that have ended with it. */
-  get ended(): string[] {
-    return this.rows.flatMap(({ id, before, after }) =>
-      isFinal(after.state) && !isFinal(before.state) ? id : []
-    );
+  /** Those that end by it, in their order. */
+  get ended(): readonly EndedRow[] {
+    return this.rows
+      .filter(({ before, after }) =>
+        isFinal(after.state) && !isFinal(before.state)
+      )
+      .map(({ id, after: { batch } }) => ({ id, batch }));
   }
 
   /** The history of it, in rounds of which none has two events of one task. */

@@ -23,6 +23,7 @@ import type {
   Transition,
 } from "../task/task.ts";
 import type { LogLine } from "../task/run_log.ts";
+import type { StateCounts } from "../task/batch.ts";
 import type { ShownState } from "../task/shown_state.ts";
 import type { DatabaseError } from "../base/errors.ts";
 import type { IdList } from "./id_list.ts";
@@ -365,6 +366,8 @@ export interface Admin {
   page(options: PageOptions): Promise<TaskPage>;
   /** How many tasks of each provider are in each state, and what waits. */
   count(): Promise<Counts>;
+  /** The batches that got a task last, latest first; or the one that is named. */
+  batches(options: BatchOptions): Promise<Batch[]>;
   /** A task's history, oldest first. */
   history(taskId: string): Promise<TaskEvent[]>;
   /**
@@ -561,6 +564,38 @@ export interface Counts {
   readonly inFlight: number;
   /** When, by the store's clock. */
   readonly at: Date;
+}
+
+/** Options for {@linkcode Admin.batches}. */
+export interface BatchOptions {
+  /** Only this one. */
+  readonly name?: string;
+  /** At most so many. */
+  readonly limit: number;
+}
+
+/**
+ * The tasks that share a name. What a later one of them repeats is not counted: that
+ * one is.
+ */
+export interface Batch {
+  readonly name: string;
+  /** How many are in each state that occurs, as it is shown. */
+  readonly counts: StateCounts;
+  readonly total: number;
+  readonly ended: number;
+  /** Those that were simulated included. */
+  readonly completed: number;
+  /** Without those that were cancelled. */
+  readonly failed: number;
+  /** Those that are not counted. */
+  readonly retried: number;
+  /** When the first was created. */
+  readonly createdAt: Date;
+  /** When the last one ended; null while one has not. */
+  readonly endedAt: Date | null;
+  /** What all runs cost, in US dollars, as far as agents tell. */
+  readonly costUsd: number;
 }
 
 /** What came of cancelling one task. */
@@ -845,6 +880,7 @@ export const DELIVERED_EVENTS = [
   "retry_scheduled",
   "limited",
   "cancelled",
+  "batch_ended",
 ] as const satisfies readonly TaskEventKind[];
 
 /** One of {@linkcode DELIVERED_EVENTS}. */

@@ -66,6 +66,8 @@ export interface TaskRow {
   readonly attempt: number;
   readonly questions: number;
   readonly runAt: Date | null;
+  /** Undefined where it was not read: no transition needs it. */
+  readonly batch?: string | null;
 }
 
 /**

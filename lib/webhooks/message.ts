@@ -5,6 +5,7 @@
  */
 
 import type { DeliveredEvent, Delivery } from "../store/contract.ts";
+import { parseBatchEnded } from "../task/batch.ts";
 import type { TaskState } from "../task/task.ts";
 
 /** A message with the id that stays the same however often it is sent. */
@@ -14,8 +15,8 @@ export interface WebhookMessage {
   readonly body: string;
 }
 
-/** The state that a task has after each event, whatever became of it since. */
-const STATES: Readonly<Record<DeliveredEvent, TaskState>> = {
+/** The state that a task has after each event that says so, whatever became of it since. */
+const STATES: Readonly<Partial<Record<DeliveredEvent, TaskState>>> = {
   completed: "completed",
   failed: "failed",
   needs_input: "needs_input",
@@ -30,11 +31,15 @@ export async function messageOf(
     Delivery,
   endpoint: string,
 ): Promise<WebhookMessage> {
+  const batch = event === "batch_ended"
+    ? parseBatchEnded(detail ?? "")
+    : undefined;
   const body = {
-    type: `task.${event}`,
+    type: event === "batch_ended" ? "batch.ended" : `task.${event}`,
     timestamp: occurredAt.toISOString(),
     data: {
       event_id: eventId,
+      ...batch && { batch: { name: batch.name, states: batch.counts } },
       task: {
         id: taskId,
         state: STATES[event],

@@ -29,6 +29,7 @@ import {
 import { addHealthRoutes } from "./health_routes.ts";
 import { Problem, secured } from "./responses.ts";
 import { createApi, type Service } from "./routing.ts";
+import { addBatchRoutes } from "./batch_routes.ts";
 import { addPauseRoutes } from "./pause_routes.ts";
 import { addLogRoutes } from "./log_routes.ts";
 import { addRunnerRoutes } from "./runner_routes.ts";
@@ -95,6 +96,7 @@ export function createApp(service: Service, options: AppOptions): OpenAPIHono {
   addTaskRoutes(api, service);
   addLogRoutes(api, service, options.stop);
   addStatsRoutes(api, service);
+  addBatchRoutes(api, service);
   addRunnerRoutes(api, service);
   addPauseRoutes(api, service);
   addFileRoutes(api, service);

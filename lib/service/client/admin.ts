@@ -9,6 +9,8 @@ import { DatabaseError, UsageError } from "../../base/errors.ts";
 import {
   type Admin,
   type AnswerResult,
+  type Batch,
+  type BatchOptions,
   type Bucket,
   type CancelResult,
   type ChosenTask,
@@ -53,6 +55,7 @@ import {
   notedSchema,
   retriedSchema,
 } from "../api/action_schemas.ts";
+import { batchesSchema, MAX_BATCHES } from "../api/batch_schemas.ts";
 import { queryOf } from "../api/filter.ts";
 import { logPageSchema, MAX_PAGE_LINES } from "../api/log_schemas.ts";
 import {
@@ -77,6 +80,7 @@ import {
   wholePageSchema,
 } from "../api/task_schemas.ts";
 import { pausesSchema, resumedSchema } from "../api/pause_schemas.ts";
+import { batchFromJson } from "../batch_json.ts";
 import { pauseFromJson } from "../pause_json.ts";
 import { logPageFromJson } from "../log_json.ts";
 import { runnerFromJson } from "../runner_json.ts";
@@ -167,6 +171,14 @@ class ServiceAdmin implements Admin, Disposable {
       inFlight: counts.in_flight,
       at: new Date(counts.as_of),
     };
+  }
+
+  async batches({ name, limit }: BatchOptions): Promise<Batch[]> {
+    const query = { name, limit: Math.min(limit, MAX_BATCHES) };
+    const found = await this.#api.json("api/v1/batches", batchesSchema, {
+      query,
+    });
+    return found.batches.map(batchFromJson);
   }
 
   async history(taskId: string): Promise<TaskEvent[]> {

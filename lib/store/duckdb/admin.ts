@@ -8,6 +8,8 @@ import type { AgentTask, TaskEvent } from "../../task/task.ts";
 import {
   type Admin,
   type AnswerResult,
+  type Batch,
+  type BatchOptions,
   type CancelResult,
   type ChosenTask,
   type Counts,
@@ -36,6 +38,7 @@ import {
 } from "../contract.ts";
 import { RefusedRowsError } from "../refused.ts";
 import { SET_CHARACTERS } from "../sets.ts";
+import { readBatches } from "./batches.ts";
 import type { Connection } from "./connection.ts";
 import { createTasks } from "./create.ts";
 import type { Database } from "./database.ts";
@@ -51,7 +54,8 @@ import {
   IS_CANCELLABLE,
   noteTask,
 } from "./requests.ts";
-import { awaitsAttempt, NEVER_RETRIED, retryTasks } from "./retry.ts";
+import { NEVER_RETRIED } from "./retried.ts";
+import { awaitsAttempt, retryTasks } from "./retry.ts";
 import { HISTORY_COLUMNS } from "./rows.ts";
 import { pauseProvider, readPauseInfos, resumeProvider } from "./pauses.ts";
 import { readLogs } from "./run_logs.ts";
@@ -104,6 +108,10 @@ export class DuckDbAdmin implements Admin {
 
   count(): Promise<Counts> {
     return this.#transaction((connection, at) => countTasks(connection, at));
+  }
+
+  batches(options: BatchOptions): Promise<Batch[]> {
+    return this.#transaction((connection) => readBatches(connection, options));
   }
 
   history(taskId: string): Promise<TaskEvent[]> {

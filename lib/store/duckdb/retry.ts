@@ -8,27 +8,8 @@ import { TASK_STATES } from "../../task/task.ts";
 import type { WrittenEvent } from "../changes.ts";
 import type { RetryRefusal, RetryResult } from "../contract.ts";
 import type { Connection } from "./connection.ts";
+import { MAY_BE_RETRY, RETRIED_ID } from "./retried.ts";
 import { writeEvents } from "./write.ts";
-
-/** A first look at a trace: reading each as JSON would take ten times as long. */
-const MAY_BE_RETRY = `contains(last_update, '"retry_of"')`;
-
-/** `\\\\` or half a character, which JavaScript writes and DuckDB can't read. */
-const HALF = String.raw`(\\\\)|\\u[dD][89a-fA-F][0-9a-fA-F]{2}`;
-
-/**
- * The id of the task that another repeats, as that one's trace names it; null where
- * it does not. A trace may be any text.
- */
-const RETRIED_ID = String.raw`TRY_CAST(TRY(json_extract_string(
-  regexp_replace(last_update, '${HALF}', '\1', 'g'), '$.retry_of')) AS UUID)`;
-
-/** Holds for a task that has ended and that no other repeats. */
-export const NEVER_RETRIED = `
-  status IN ('completed', 'failed') AND id NOT IN (
-    SELECT of_id FROM (
-      SELECT ${RETRIED_ID} AS of_id FROM agent_tasks WHERE ${MAY_BE_RETRY})
-    WHERE of_id IS NOT NULL)`;
 
 /** Holds for a task that waits for its next attempt. */
 export const awaitsAttempt = (now: string) => `
@@ -125,11 +106,11 @@ async function createAgain(
     `INSERT INTO agent_tasks
        (id, user_id, provider, repo_full_name, issue_number, pr_number,
         instruction, status, last_update, created_at, updated_at,
-        priority, attempt, max_attempts, timeout_ms)
+        priority, attempt, max_attempts, timeout_ms, batch, tags)
      SELECT a.new_id, t.user_id, t.provider, t.repo_full_name, t.issue_number,
        t.pr_number, t.instruction, 'created', to_json({retry_of: t.id})::TEXT,
        $2::TIMESTAMPTZ, $2::TIMESTAMPTZ, t.priority, 0, t.max_attempts,
-       t.timeout_ms
+       t.timeout_ms, t.batch, t.tags
      FROM (SELECT unnest(from_json($1, '[{"position": "INTEGER",
          "old_id": "UUID", "new_id": "UUID"}]'), recursive := true)) a
      JOIN agent_tasks t ON t.id = a.old_id

@@ -8,10 +8,16 @@
 import { messageOf } from "../../base/errors.ts";
 import type { Transition } from "../../task/task.ts";
 import { endBehind, type Held, type TaskRow } from "../../task/transitions.ts";
-import { type Change, Changes, type WrittenEvent } from "../changes.ts";
+import {
+  type Change,
+  Changes,
+  type EndedRow,
+  type WrittenEvent,
+} from "../changes.ts";
 import type { Settling } from "../dependencies.ts";
 import { RefusedRowsError } from "../refused.ts";
 import { fittingSets } from "../sets.ts";
+import { endedBatches } from "./batches.ts";
 import type { Connection, SqlValue } from "./connection.ts";
 import { settlingBehind } from "./dependencies.ts";
 import { explanationOf } from "./explain.ts";
@@ -85,21 +91,39 @@ export async function writeTransitions(
   transitions: readonly Transition[],
   at: Date,
 ): Promise<Written> {
-  const ids = [...new Set(transitions.map(({ lease }) => lease.taskId))];
   try {
-    let range = rangeOf(transitions);
-    let rows = await readRows(connection, ids, range);
-    if (range && rows.size < ids.length) {
-      range = undefined;
-      rows = await readRows(connection, ids, range);
-    }
-    const changes = new Changes(rows, at);
-    const results = transitions.map((it) => changes.apply(it));
+    const { changes, results, range } = await applyTo(
+      connection,
+      transitions,
+      at,
+    );
     const hasUnblocked = await writeChanges(connection, changes, { at, range });
     return { results, hasUnblocked };
   } catch (error) {
-    throw refusalOf(error, ids);
+    throw refusalOf(error, idsOf(transitions));
   }
+}
+
+/** Reads the rows, and works out what they become. */
+async function applyTo(
+  connection: Connection,
+  transitions: readonly Transition[],
+  at: Date,
+) {
+  const ids = idsOf(transitions);
+  let range = rangeOf(transitions);
+  let rows = await readRows(connection, ids, range);
+  if (range && rows.size < ids.length) {
+    range = undefined;
+    rows = await readRows(connection, ids, range);
+  }
+  const changes = new Changes(rows, at);
+  const results = transitions.map((it) => changes.apply(it));
+  return { changes, results, range };
+}
+
+function idsOf(transitions: readonly Transition[]): string[] {
+  return [...new Set(transitions.map(({ lease }) => lease.taskId))];
 }
 
 /** Rows that are alike in all that transitions read. */
@@ -152,7 +176,7 @@ async function readAlike(
        SELECT count(*) AS count, CASE WHEN ${isFew} THEN list(id) END AS ids,
          status AS state, lease_id AS leaseId, last_update AS traceText,
          coalesce(attempt, 0) AS attempt, coalesce(questions, 0) AS questions,
-         epoch_ms(run_at) AS runAt
+         epoch_ms(run_at) AS runAt, batch
        FROM agent_tasks WHERE id IN (SELECT ${values.ids(ids)})
          AND ${isIn(range, "rowid", values)}
        GROUP BY ALL) t`,
@@ -185,7 +209,33 @@ export const NO_LEASE = LEASE.map((name) => `${name} = NULL`).join(", ");
 export async function writeChanges(
   connection: Connection,
   changes: Changes<TaskRow>,
-  { at, range }: { readonly at: Date; readonly range?: Range | undefined },
+  options: WriteOptions,
+): Promise<boolean> {
+  const ended: EndedRow[] = [];
+  const isAny = await writeAndSettle(connection, changes, {
+    ...options,
+    ended,
+  });
+  await noteEndedBatches(connection, ended, options.at);
+  return isAny;
+}
+
+/** Options for {@linkcode writeChanges}. */
+interface WriteOptions {
+  readonly at: Date;
+  readonly range?: Range | undefined;
+}
+
+/** Takes what has ended with a write, and with those that it leads to. */
+interface WhileEnding {
+  readonly at: Date;
+  readonly ended: EndedRow[];
+}
+
+async function writeAndSettle(
+  connection: Connection,
+  changes: Changes<TaskRow>,
+  { at, range, ended }: WriteOptions & WhileEnding,
 ): Promise<boolean> {
   const lengthOf = ({ after }: Change<TaskRow>) => after.traceText?.length ?? 0;
   for (const set of fittingSets(changes.rows, lengthOf)) {
@@ -199,8 +249,21 @@ export async function writeChanges(
     }
     await writeNotifications(connection, events, at);
   }
-  const settling = await settlingBehind(connection, changes.ended);
-  return await settle(connection, settling, at);
+  const now = changes.ended;
+  for (const row of now) ended.push(row);
+  const ids = now.map(({ id }) => id);
+  const settling = await settlingBehind(connection, ids);
+  return await writeSettling(connection, settling, { at, ended });
+}
+
+/** What the history says of the batches of which the last tasks have ended. */
+async function noteEndedBatches(
+  connection: Connection,
+  ended: readonly EndedRow[],
+  at: Date,
+): Promise<void> {
+  const events = await endedBatches(connection, ended);
+  if (events.length > 0) await writeEvents(connection, events, at);
 }
 
 /**
@@ -209,8 +272,19 @@ export async function writeChanges(
  */
 export async function settle(
   connection: Connection,
-  { endings, free }: Settling,
+  settling: Settling,
   at: Date,
+): Promise<boolean> {
+  const ended: EndedRow[] = [];
+  const isAny = await writeSettling(connection, settling, { at, ended });
+  await noteEndedBatches(connection, ended, at);
+  return isAny;
+}
+
+async function writeSettling(
+  connection: Connection,
+  { endings, free }: Settling,
+  { at, ended }: WhileEnding,
 ): Promise<boolean> {
   if (free.length > 0) {
     const values = new Values();
@@ -222,7 +296,11 @@ export async function settle(
   if (endings.size === 0) return free.length > 0;
   const ends = [...endings].map(([id, ending]) => endBehind(id, ending));
   // What runs though these failed is settled with them.
-  const { hasUnblocked } = await writeTransitions(connection, ends, at);
+  const { changes, range } = await applyTo(connection, ends, at);
+  const hasUnblocked = await writeAndSettle(connection, changes, {
+    ...{ at, ended },
+    range,
+  });
   return hasUnblocked || free.length > 0;
 }
 
@@ -265,6 +343,7 @@ export async function writeEvents(
   events: readonly WrittenEvent[],
   at: Date,
 ): Promise<void> {
+  if (events.length === 0) return;
   const values = new Values();
   const occurredAt = values.time(at);
   const column = (type: string, name: keyof WrittenEvent): Column => ({

@@ -8,6 +8,8 @@ import type { AgentTask, TaskEvent } from "../../task/task.ts";
 import {
   type Admin,
   type AnswerResult,
+  type Batch,
+  type BatchOptions,
   type CancelResult,
   type ChosenTask,
   type Counts,
@@ -36,6 +38,7 @@ import {
 } from "../contract.ts";
 import { RefusedRowsError } from "../refused.ts";
 import { SET_CHARACTERS } from "../sets.ts";
+import { readBatches } from "./batches.ts";
 import type { Connection } from "./connection.ts";
 import { createTasks } from "./create.ts";
 import type { Database } from "./database.ts";
@@ -105,6 +108,10 @@ export class PostgresAdmin implements Admin {
 
   count(): Promise<Counts> {
     return this.#read(countTasks);
+  }
+
+  batches(options: BatchOptions): Promise<Batch[]> {
+    return this.#read((connection) => readBatches(connection, options));
   }
 
   async history(taskId: string): Promise<TaskEvent[]> {

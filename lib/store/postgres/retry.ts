@@ -8,13 +8,12 @@ import { TASK_STATES } from "../../task/task.ts";
 import type { WrittenEvent } from "../changes.ts";
 import type { RetryRefusal, RetryResult } from "../contract.ts";
 import type { Connection } from "./connection.ts";
-import { jsonOf, uuids } from "./rows.ts";
+import { jsonOf, uuids, WAS_RETRIED } from "./rows.ts";
 import { changing, writeEvents } from "./write.ts";
 
 /** Holds for a task that has ended and that no other repeats. */
 export const NEVER_RETRIED = `
-  status IN ('completed', 'failed') AND NOT EXISTS (
-    SELECT FROM agent_tasks again WHERE again.retry_of = agent_tasks.id)`;
+  status IN ('completed', 'failed') AND NOT ${WAS_RETRIED}`;
 
 /** Holds for a task that waits for its next attempt. */
 export const awaitsAttempt = (now: string) => `
@@ -101,11 +100,11 @@ async function createAgain(
     `INSERT INTO agent_tasks
        (id, retry_of, user_id, provider, repo_full_name, issue_number, pr_number,
         instruction, status, last_update, created_at, updated_at, priority,
-        max_attempts, timeout_ms)
+        max_attempts, timeout_ms, batch, tags)
      SELECT a.new_id, t.id, t.user_id, t.provider, t.repo_full_name,
        t.issue_number, t.pr_number, t.instruction, 'created',
        '{"retry_of":"' || t.id || '"}', $2, $2, t.priority, t.max_attempts,
-       t.timeout_ms
+       t.timeout_ms, t.batch, t.tags
      FROM json_to_recordset($1::json)
        AS a (position integer, old_id uuid, new_id uuid)
      JOIN agent_tasks t ON t.id = a.old_id

@@ -91,6 +91,10 @@ export const ERROR = "left(trace_value(last_update, 'error'), 1000)";
 export const IS_SIMULATED_END =
   `kind = 'completed' AND detail = '${SIMULATED_DETAIL}'`;
 
+/** Holds for a task that another repeats. */
+export const WAS_RETRIED = `EXISTS (
+  SELECT FROM agent_tasks again WHERE again.retry_of = agent_tasks.id)`;
+
 /** The order in which tasks run; `seq` keeps the order of one batch. */
 export const RUN_ORDER = "priority DESC, created_at, seq";
 

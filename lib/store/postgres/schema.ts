@@ -6,6 +6,7 @@
 
 import { DatabaseError } from "../../base/errors.ts";
 import type { TaskJson } from "../../task/json.ts";
+import { IS_OPEN_IN_BATCH } from "./batches.ts";
 import type { Connection } from "./connection.ts";
 import { type Database, LONG_MS } from "./database.ts";
 import { HAS_COME, IS_COMING, IS_FREE_TO_RUN, IS_READY } from "./candidates.ts";
@@ -221,6 +222,8 @@ const PLAN = [
   `CREATE INDEX agent_tasks_ready ${READY} WHERE ${IS_READY}`,
   `CREATE INDEX agent_tasks_batch ON agent_tasks (batch, created_at, seq)
      WHERE batch IS NOT NULL`,
+  `CREATE INDEX agent_tasks_open_in_batch ON agent_tasks (batch)
+     WHERE ${IS_OPEN_IN_BATCH}`,
   `CREATE INDEX agent_tasks_key ON agent_tasks (key, created_at, seq)
      WHERE key IS NOT NULL`,
   `CREATE TABLE agent_task_dependencies (

@@ -7,10 +7,16 @@
 
 import type { Transition } from "../../task/task.ts";
 import { endBehind, type Held, type TaskRow } from "../../task/transitions.ts";
-import { type Change, Changes, type WrittenEvent } from "../changes.ts";
+import {
+  type Change,
+  Changes,
+  type EndedRow,
+  type WrittenEvent,
+} from "../changes.ts";
 import type { Settling } from "../dependencies.ts";
 import { RefusedRowsError } from "../refused.ts";
 import { fittingSets } from "../sets.ts";
+import { endedBatches } from "./batches.ts";
 import type { Connection } from "./connection.ts";
 import { settlingBehind } from "./dependencies.ts";
 import { explanationOf, isRefusal } from "./explain.ts";
@@ -76,17 +82,27 @@ export async function writeTransitions(
   transitions: readonly Transition[],
   at: Date,
 ): Promise<Written> {
+  const { changes, results } = await applyTo(connection, transitions, at);
+  const hasUnblocked = await writeChanges(connection, changes, { at });
+  return { results, hasUnblocked };
+}
+
+/** Reads the rows, and works out what they become. */
+async function applyTo(
+  connection: Connection,
+  transitions: readonly Transition[],
+  at: Date,
+) {
   const ids = [...new Set(transitions.map(({ lease }) => lease.taskId))];
   const rows = await connection.rows<TaskRow & { readonly id: string }>(
     `SELECT id, status AS state, lease_id AS "leaseId", attempt, questions,
-       last_update AS "traceText", run_at AS "runAt"
+       last_update AS "traceText", run_at AS "runAt", batch
      FROM agent_tasks WHERE id = ANY ($1::uuid[]) ORDER BY id FOR UPDATE`,
     [uuids(ids)],
   );
   const changes = new Changes(new Map(rows.map((row) => [row.id, row])), at);
   const results = transitions.map((it) => changes.apply(it));
-  const hasUnblocked = await writeChanges(connection, changes, { at });
-  return { results, hasUnblocked };
+  return { changes, results };
 }
 
 /** What an UPDATE sets where nobody works on a task any more. */
@@ -120,7 +136,27 @@ const NEW_LEASE = `lease_id = $3, lease_owner = $4, lease_expires_at = $5,
 export async function writeChanges(
   connection: Connection,
   changes: Changes<TaskRow>,
-  { at, lease }: WriteOptions,
+  options: WriteOptions,
+): Promise<boolean> {
+  const ended: EndedRow[] = [];
+  const isAny = await writeAndSettle(connection, changes, {
+    ...options,
+    ended,
+  });
+  await noteEndedBatches(connection, ended, options.at);
+  return isAny;
+}
+
+/** Takes what has ended with a write, and with those that it leads to. */
+interface WhileEnding {
+  readonly at: Date;
+  readonly ended: EndedRow[];
+}
+
+async function writeAndSettle(
+  connection: Connection,
+  changes: Changes<TaskRow>,
+  { at, lease, ended }: WriteOptions & WhileEnding,
 ): Promise<boolean> {
   const lengthOf = ({ after }: Change<TaskRow>) => after.traceText?.length ?? 0;
   for (const set of fittingSets(changes.rows, lengthOf)) {
@@ -133,8 +169,21 @@ export async function writeChanges(
       () => writeEvents(connection, events, at),
     );
   }
-  const settling = await settlingBehind(connection, changes.ended);
-  return await settle(connection, settling, at);
+  const now = changes.ended;
+  for (const row of now) ended.push(row);
+  const ids = now.map(({ id }) => id);
+  const settling = await settlingBehind(connection, ids);
+  return await writeSettling(connection, settling, { at, ended });
+}
+
+/** What the history says of the batches of which the last tasks have ended. */
+async function noteEndedBatches(
+  connection: Connection,
+  ended: readonly EndedRow[],
+  at: Date,
+): Promise<void> {
+  const events = await endedBatches(connection, ended);
+  if (events.length > 0) await writeEvents(connection, events, at);
 }
 
 /**
@@ -143,8 +192,19 @@ export async function writeChanges(
  */
 export async function settle(
   connection: Connection,
-  { endings, free }: Settling,
+  settling: Settling,
   at: Date,
+): Promise<boolean> {
+  const ended: EndedRow[] = [];
+  const isAny = await writeSettling(connection, settling, { at, ended });
+  await noteEndedBatches(connection, ended, at);
+  return isAny;
+}
+
+async function writeSettling(
+  connection: Connection,
+  { endings, free }: Settling,
+  { at, ended }: WhileEnding,
 ): Promise<boolean> {
   if (free.length > 0) {
     await changing(free, () =>
@@ -157,7 +217,10 @@ export async function settle(
   if (endings.size === 0) return free.length > 0;
   const ends = [...endings].map(([id, ending]) => endBehind(id, ending));
   // What runs though these failed is settled with them.
-  const { hasUnblocked } = await writeTransitions(connection, ends, at);
+  const { changes } = await applyTo(connection, ends, at);
+  const hasUnblocked = await writeAndSettle(connection, changes, {
+    ...{ at, ended },
+  });
   return hasUnblocked || free.length > 0;
 }
 

@@ -78,6 +78,12 @@ async function runTwice(store: Store): Promise<string> {
   return taskId;
 }
 
+/** Who wants to know of batches only. */
+const BATCHES: Subscription = {
+  endpoint: "https://example.com/batches",
+  events: ["batch_ended"],
+};
+
 function shown(deliveries: readonly Delivery[]): [string, string, number][] {
   return deliveries.map(({ taskId, event, tries }) => [taskId, event, tries]);
 }
@@ -95,6 +101,23 @@ function all(
 }
 
 export function testOutbox(test: Test): void {
+  test("exchange() gives the end of a batch to who wants it, and to no other", async ({ store }) => {
+    await store.outbox.register([ALL, BATCHES]);
+    const one = await startOne(store, { batch: "nightly" });
+    const two = await startOne(store, { batch: "nightly" });
+    await record(store, complete(one), fail(two, "no"));
+    const { deliveries } = await exchange(store, {}, BATCHES);
+    assertEquals(
+      deliveries.map(({ taskId, event, detail }) => [taskId, event, detail]),
+      [[two.task.id, "batch_ended", "nightly: 1 completed, 1 failed"]],
+    );
+    const all = await exchange(store);
+    assertEquals(shown(all.deliveries), [
+      [one.task.id, "completed", 1],
+      [two.task.id, "failed", 1],
+    ]);
+  });
+
   testRegister(test);
   testDeliveries(test);
   testResults(test);

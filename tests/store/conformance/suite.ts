@@ -6,6 +6,7 @@
  */
 
 import { testActions } from "./admin_actions.ts";
+import { testBatches } from "./admin_batches.ts";
 import { testCreate } from "./admin_create.ts";
 import { testExport } from "./admin_export.ts";
 import { testFigures } from "./admin_figures.ts";
@@ -48,6 +49,7 @@ const SUITES = {
     testCreate,
     testReads,
     testFilters,
+    testBatches,
     testActions,
     testRetry,
     testFigures,

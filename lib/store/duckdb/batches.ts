@@ -1,0 +1,126 @@
+/**
+ * Batches: how many of their tasks are in which state, and when the last has ended.
+ *
+ * @module
+ */
+
+import {
+  type BatchCount,
+  batchesOf,
+  batchEvents,
+  FINAL_STATES,
+} from "../batches.ts";
+import type { EndedRow, WrittenEvent } from "../changes.ts";
+import type { Batch, BatchOptions } from "../contract.ts";
+import { shownState } from "../state_parts.ts";
+import type { Connection } from "./connection.ts";
+import { retriedIds } from "./retried.ts";
+import { STATE_PART } from "./rows.ts";
+
+/** Reads batches: those that got a task last, or the one that is named. */
+export async function readBatches(
+  connection: Connection,
+  { name, limit }: BatchOptions,
+): Promise<Batch[]> {
+  const names = name === undefined
+    ? await connection.json<string[]>(
+      `SELECT to_json(list(batch ORDER BY position)) FROM (
+         SELECT batch, row_number() OVER (
+           ORDER BY max(created_at) DESC, max(rowid) DESC) AS position
+         FROM agent_tasks WHERE batch IS NOT NULL GROUP BY batch
+         ORDER BY position LIMIT $1)`,
+      [limit],
+    ) ?? []
+    : [name];
+  if (names.length === 0) return [];
+  const counts = await readCounts(connection, names);
+  const costs = await connection.json<{ name: string; usd: number }[]>(
+    `SELECT to_json(list(c)) FROM (
+       SELECT batch AS name, sum((usage::JSON ->> 'costUsd')::DOUBLE) AS usd
+       FROM agent_task_events JOIN agent_tasks t ON t.id = task_id
+       WHERE usage IS NOT NULL AND ${IS_NAMED} GROUP BY batch) c
+     WHERE usd IS NOT NULL`,
+    [JSON.stringify(names)],
+  ) ?? [];
+  return batchesOf(names, {
+    counts,
+    costs: new Map(costs.map(({ name, usd }) => [name, usd])),
+  });
+}
+
+/** Holds for the tasks of the batches in the JSON list $1. */
+const IS_NAMED = "batch IN (SELECT unnest($1::JSON::TEXT[]))";
+
+type CountRow = Omit<BatchCount, "createdAt" | "updatedAt"> & {
+  readonly createdAt: number;
+  readonly updatedAt: number;
+};
+
+async function readCounts(
+  connection: Connection,
+  names: readonly string[],
+): Promise<BatchCount[]> {
+  const rows = await connection.json<CountRow[]>(
+    `SELECT to_json(list(c)) FROM (
+       SELECT batch AS name, ${shownState(STATE_PART)} AS state,
+         id IN (${retriedIds(IS_NAMED)}) AS isRetried, count(*) AS count,
+         coalesce(epoch_ms(min(created_at)), 0) AS createdAt,
+         coalesce(epoch_ms(max(updated_at)), 0) AS updatedAt
+       FROM agent_tasks WHERE ${IS_NAMED} GROUP BY ALL) c`,
+    [JSON.stringify(names)],
+  ) ?? [];
+  return rows.map((row) => ({
+    ...row,
+    createdAt: new Date(row.createdAt),
+    updatedAt: new Date(row.updatedAt),
+  }));
+}
+
+/**
+ * What the history is to say of the batches that have ended with these tasks, in the
+ * transaction that has written them.
+ */
+export async function endedBatches(
+  connection: Connection,
+  ended: readonly EndedRow[],
+): Promise<WrittenEvent[]> {
+  const last = new Map<string, string>();
+  for (const { id, batch } of await withBatches(connection, ended)) {
+    if (batch !== null) last.set(batch, id);
+  }
+  if (last.size === 0) return [];
+  const over = await connection.json<{ id: string; attempt: number }[]>(
+    `SELECT to_json(list({id: id, attempt: coalesce(attempt, 0)}))
+     FROM agent_tasks
+     WHERE id IN (SELECT unnest($2::JSON::UUID[])) AND batch NOT IN (
+       SELECT batch FROM agent_tasks
+       WHERE ${IS_NAMED} AND status NOT IN (${FINAL_STATES}))`,
+    [JSON.stringify([...last.keys()]), JSON.stringify([...last.values()])],
+  ) ?? [];
+  if (over.length === 0) return [];
+  const byId = new Map(over.map((row) => [row.id, row]));
+  const lastOf = new Map(
+    [...last].flatMap(([name, id]) => {
+      const row = byId.get(id);
+      return row ? [[name, row] as const] : [];
+    }),
+  );
+  return batchEvents(await readCounts(connection, [...lastOf.keys()]), lastOf);
+}
+
+/** Reads of those tasks in which batch they are of which that is not known. */
+async function withBatches(
+  connection: Connection,
+  ended: readonly EndedRow[],
+): Promise<{ readonly id: string; readonly batch: string | null }[]> {
+  const unknown = ended.filter(({ batch }) => batch === undefined);
+  const found = unknown.length === 0
+    ? []
+    : await connection.json<{ id: string; batch: string }[]>(
+      `SELECT to_json(list({id: id, batch: batch})) FROM agent_tasks
+       WHERE batch IS NOT NULL AND id IN (SELECT unnest($1::JSON::UUID[]))`,
+      [JSON.stringify(unknown.map(({ id }) => id))],
+    ) ?? [];
+  const byId = new Map(found.map(({ id, batch }) => [id, batch]));
+  return ended.map(({ id, batch = byId.get(id) ?? null }) => ({ id, batch }));
+}
