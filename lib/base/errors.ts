@@ -14,6 +14,8 @@ export const EXIT = {
   usage: 2,
   /** The database can't be used. */
   database: 3,
+  /** What was waited for has not ended in time. */
+  timedOut: 4,
   /** A defect of this program. */
   internal: 70,
 } as const;

@@ -6,6 +6,7 @@
  */
 
 import { answer } from "./answer.ts";
+import { batches } from "./batches.ts";
 import { cancel } from "./cancel.ts";
 import type { Command } from "./command.ts";
 import { complete, completions } from "./completions.ts";
@@ -31,6 +32,7 @@ import { serve } from "./serve.ts";
 import { show } from "./show.ts";
 import { sql } from "./sql.ts";
 import { stats } from "./stats.ts";
+import { wait } from "./wait.ts";
 import { watch } from "./watch.ts";
 import { webhooksList, webhooksTest } from "./webhooks.ts";
 
@@ -42,12 +44,14 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
   init,
   create,
   list,
+  batches,
   show,
   logs,
   result,
   answer,
   note,
   openTask,
+  wait,
   cancel,
   retry,
   runners,

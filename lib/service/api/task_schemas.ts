@@ -301,7 +301,9 @@ export const eventSchema = z.object({
     description: "created, started, progress, completed, failed, " +
       "needs_input, retry_scheduled, released, limited, handed_over, " +
       "answered, noted, retried, " +
-      `cancel_requested, cancelled; in a run ${RUN_NOTES.join(", ")}`,
+      `batch_ended, cancel_requested, cancelled; in a run ${
+        RUN_NOTES.join(", ")
+      }`,
   }),
   occurred_at: time,
   attempt: z.int(),

@@ -39,6 +39,7 @@ import plots from "./page/plots.js" with { type: "text" };
 import providers from "./page/providers.js" with { type: "text" };
 import rows from "./page/rows.js" with { type: "text" };
 import runners from "./page/runners.js" with { type: "text" };
+import search from "./page/search.js" with { type: "text" };
 import states from "./page/states.js" with { type: "text" };
 import table from "./page/table.js" with { type: "text" };
 import taskList from "./page/task_list.js" with { type: "text" };
@@ -104,6 +105,7 @@ const SCRIPTS = {
   providers,
   rows,
   runners,
+  search,
   states,
   table,
   task_list: taskList,

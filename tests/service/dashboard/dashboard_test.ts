@@ -75,6 +75,29 @@ browserTest("searches and filters, and keeps that in its address", {
   await titles(page, 3);
 });
 
+browserTest("finds the tasks of a batch, and those with a tag", {
+  tasks: [
+    { instruction: "One", batch: "every night", tags: ["docs", "small"] },
+    { instruction: "Two", batch: "every night" },
+    { instruction: "Three", tags: ["docs"] },
+  ],
+}, async ({ page }) => {
+  await titles(page, 3);
+  await page.type("#search", "tag:docs tag:small");
+  assertEquals(await titles(page, 1), ["One"]);
+  await page.click("#rows .row-link");
+  await page.waitForSelector("#facts a");
+  await Promise.all([
+    page.waitForNavigation(),
+    page.click('#facts a[href*="batch"]'),
+  ]);
+  assertEquals((await titles(page, 2)).sort(), ["One", "Two"]);
+  assertEquals(
+    await page.$eval("#search", (it) => (it as Field).value),
+    'batch:"every night"',
+  );
+});
+
 browserTest(
   "says how to begin where there is no task, and creates one",
   {},

@@ -18,6 +18,9 @@
  * @property {number | null} max_attempts
  * @property {number | null} timeout_seconds
  * @property {string | null} run_at
+ * @property {string | null} batch
+ * @property {string | null} key
+ * @property {string[]} tags
  * @property {string | null} lease_owner
  * @property {string | null} lease_expires_at
  * @property {string | null} cancel_requested_at

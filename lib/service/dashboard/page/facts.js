@@ -4,6 +4,7 @@
 import { el, timeElement } from "./dom.js";
 import { clock, duration, relative } from "./format.js";
 import { attemptOf } from "./rows.js";
+import { searchAddress } from "./search.js";
 
 /** @typedef {import("./api.js").WholeTask} WholeTask */
 
@@ -28,6 +29,16 @@ export function factElements(task) {
         task.target_type === "pr" ? "pull request" : "issue"
       })`,
     ],
+    ["Batch", task.batch && searchLink("batch", task.batch)],
+    ["Key", task.key && searchLink("key", task.key)],
+    [
+      "Tags",
+      task.tags.length === 0 ? null : el(
+        "span.tags",
+        null,
+        ...task.tags.map((it) => searchLink("tag", it)),
+      ),
+    ],
     ["Attempt", attemptOf(task) || "not started"],
     ["Priority", task.priority === 0 ? null : task.priority],
     ["Created", when(task.created_at)],
@@ -48,4 +59,14 @@ export function factElements(task) {
     .map(([name, value]) =>
       el("div.fact", null, el("dt", null, name), el("dd", null, value))
     );
+}
+
+/**
+ * Leads to the tasks that have the same.
+ *
+ * @param {"batch" | "tag" | "key"} name
+ * @param {string} value
+ */
+function searchLink(name, value) {
+  return el("a", { href: searchAddress(name, value) }, value);
 }

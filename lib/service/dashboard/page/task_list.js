@@ -2,6 +2,7 @@
 /** The tasks that match the filters, as far as they were scrolled to. */
 
 import { ApiError, getTask, listTasks } from "./api.js";
+import { parametersOf } from "./search.js";
 
 /**
  * @typedef {import("./api.js").ListedTask} ListedTask
@@ -158,7 +159,9 @@ export class TaskList extends EventTarget {
 
   #query() {
     const query = new URLSearchParams({ limit: String(PAGE_TASKS) });
-    for (const [name, value] of Object.entries(this.filter)) {
+    const { q, ...others } = this.filter;
+    const parameters = [...Object.entries(others), ...parametersOf(q)];
+    for (const [name, value] of parameters) {
       if (value !== "") query.set(name, value);
     }
     return query;

@@ -33,6 +33,7 @@ const KINDS = {
   noted: ["answer", "A person left a note"],
   cancel_requested: ["cancelled", "Cancellation requested"],
   cancelled: ["cancelled", "Cancelled"],
+  batch_ended: ["completed", "The last of its batch"],
 };
 
 /**
