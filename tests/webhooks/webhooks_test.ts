@@ -96,11 +96,12 @@ async function start(
 async function runTask(
   { admin, queue }: Store,
   ends: readonly ((held: Held) => Transition)[] = [(held) => complete(held)],
-  provider = "simulate",
+  { provider = "simulate", batch = null as string | null } = {},
 ): Promise<string> {
   const ids = await admin.create(newTasks([{
     userId: "6ba7b810-9dad-41d1-80b4-00c04fd430c8",
     provider,
+    batch,
     instruction: "do it",
   }]));
   const [[id = ""] = []] = ids.sets();
@@ -171,6 +172,24 @@ Deno.test("startWebhooks() delivers a task's events in their order, signed, afte
   assertEquals([status?.pending, status?.lastError], [0, "HTTP 500"]);
 });
 
+Deno.test("startWebhooks() names the batch that has ended, and its counts", async () => {
+  await using store = await openStore();
+  await using receiver = new Receiver();
+  await using webhooks = await start(store, [
+    settings(receiver.url, { on: ["batch_ended"] }),
+  ]);
+  const id = await runTask(store, [failed], { batch: "every night: 1 a" });
+  await receiver.has(1);
+  await webhooks.finish();
+  const { type, data } = JSON.parse(receiver.received[0]?.body ?? "");
+  assertEquals([type, data.batch, data.task.id, data.task.state], [
+    "batch.ended",
+    { name: "every night: 1 a", states: { failed: 1 } },
+    id,
+    undefined,
+  ]);
+});
+
 Deno.test("startWebhooks() delivers many tasks once each, be there two that do it", async () => {
   await using store = await openStore();
   await using receiver = new Receiver();
@@ -204,9 +223,9 @@ Deno.test("startWebhooks() sends only the events and providers that were asked f
   await using receiver = new Receiver();
   const wanted = settings(receiver.url, { on: ["failed"], providers: ["b"] });
   await using webhooks = await start(store, [wanted]);
-  await runTask(store, undefined, "b");
-  await runTask(store, [failed], "a");
-  const id = await runTask(store, [failed], "b");
+  await runTask(store, undefined, { provider: "b" });
+  await runTask(store, [failed], { provider: "a" });
+  const id = await runTask(store, [failed], { provider: "b" });
   await webhooks.finish();
   assertEquals(receiver.received.map(({ taskId }) => taskId), [id]);
 });

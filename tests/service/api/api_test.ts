@@ -541,6 +541,8 @@ Deno.test("the document names every route and is closed", async () => {
       .sort(),
     [
       "delete /api/v1/session",
+      "get /api/v1/batches",
+      "get /api/v1/batches/{name}",
       "get /api/v1/events",
       "get /api/v1/export",
       "get /api/v1/pauses",
