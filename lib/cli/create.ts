@@ -4,7 +4,12 @@
  * @module
  */
 
-import { DuplicateIdError, EXIT, UsageError } from "../base/errors.ts";
+import {
+  DependencyError,
+  DuplicateIdError,
+  EXIT,
+  UsageError,
+} from "../base/errors.ts";
 import type { FlagValues } from "../config/config.ts";
 import { type Admin, type IdList, newTasks } from "../store/contract.ts";
 import {
@@ -180,7 +185,9 @@ async function createAll(admin: Admin, file: TaskFile): Promise<IdList> {
   try {
     return await admin.create(file);
   } catch (error) {
-    throw error instanceof DuplicateIdError ? file.explain(error) : error;
+    const isOfLine = error instanceof DuplicateIdError ||
+      error instanceof DependencyError;
+    throw isOfLine ? file.explain(error) : error;
   }
 }
 

@@ -21,6 +21,7 @@ import { type AgentTask, isKnownState, type JsonObject } from "../task/task.ts";
 import { parseTrace } from "../task/trace.ts";
 import { questionOf } from "../task/transitions.ts";
 import { simulationWarning } from "../config/served.ts";
+import { blockedText } from "./blocked.ts";
 import type { CommandContext } from "./command.ts";
 import { alignRows, renderJson, type Screen } from "./render.ts";
 import { assertFlags } from "./run.ts";
@@ -161,7 +162,7 @@ function describe(processor: Processor, task: AgentTask): string {
 
 function whyNot(
   task: AgentTask,
-  { globalRoom, pauses }: Preview,
+  { globalRoom, pauses, blockedBy }: Preview,
   options: PlanOptions,
 ): string {
   const { clock, settings } = options;
@@ -176,6 +177,8 @@ function whyNot(
     } at least`;
   }
   if (task.cancelRequestedAt) return "fails: somebody has cancelled it";
+  const blocked = blockedBy.get(task.id);
+  if (blocked) return blockedText(blocked);
   if (state === "needs_input") {
     const question = questionOf(parseTrace(task.traceText)) ?? "";
     return runAt && runAt <= now

@@ -88,7 +88,9 @@ function textOf(
   },
 ): string {
   const kept = count.kept > 0
-    ? `${countOf(count.kept, "task")} kept: webhooks wait for their events\n`
+    ? `${
+      countOf(count.kept, "task")
+    } kept: webhooks, or other tasks, wait for them\n`
     : "";
   if (isDone) {
     const also = folders > 0 ? `, ${countOf(folders, "folder")}` : "";

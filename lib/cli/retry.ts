@@ -35,6 +35,7 @@ const DEED: Deed = {
     "simulated",
     "failed",
     "cancelled",
+    "skipped",
   ],
   // What completed is meant only where somebody says so.
   usualStates: ["running", "failed"],
@@ -50,6 +51,10 @@ export const retry: Command = {
   flags: [
     ...filterFlagsFor(DEED.states),
     { name: "all", summary: "All that failed or wait, not retried before" },
+    {
+      name: "dependents",
+      summary: "With those that failed or were skipped because of them",
+    },
     YES_FLAG,
     JSON_FLAG,
   ],
@@ -57,13 +62,16 @@ export const retry: Command = {
   examples: [
     "retry 550e8400",
     "retry --state failed --provider claude --yes",
+    "retry 550e8400 --dependents",
   ],
   run: async (context) => {
     const { args, flags, terminal, openAdmin } = context;
     const choice = choiceOf(context, DEED);
     await using store = await openAdmin();
     const { admin } = store;
-    const ids = await chooseTasks(context, admin, { choice, deed: DEED });
+    const chosen = await chooseTasks(context, admin, { choice, deed: DEED });
+    const behind = flags.dependents ? await admin.dependents(chosen) : [];
+    const ids = [...chosen, ...behind];
     const results = await admin.retry(ids);
     const retried = ids.map((id, index): Retried => ({
       id,
@@ -74,7 +82,9 @@ export const retry: Command = {
       const [first] = retried;
       terminal.write(
         renderJson(
-          args.length === 1 && first ? taskToJson(first) : toJson(retried),
+          args.length === 1 && behind.length === 0 && first
+            ? taskToJson(first)
+            : toJson(retried),
         ),
       );
     } else {

@@ -9,11 +9,12 @@ import { formatLocalTime, type Log, printable } from "../base/log.ts";
 import { simulationWarning } from "../config/served.ts";
 import type { ProcessorLookup } from "../processors/processor.ts";
 import type { RunWatcher } from "../runner/log.ts";
-import type { Store } from "../store/contract.ts";
+import type { Admin, Store } from "../store/contract.ts";
 import { progressText } from "../task/progress.ts";
 import { type AgentTask, isFinal, isKnownState } from "../task/task.ts";
 import { parseTrace } from "../task/trace.ts";
 import { questionOf } from "../task/transitions.ts";
+import { blockedText, readBlockedBy } from "./blocked.ts";
 import { findTask, prefixOf } from "./choose.ts";
 import { type Command, type CommandContext, runnerName } from "./command.ts";
 import { problemsOf } from "./config.ts";
@@ -41,7 +42,7 @@ export const runTask: Command = {
     if (warning) log.warning(warning, { event: "simulated" });
     const task = await findTask(store.admin, prefix);
     const processorFor = processors.for;
-    assertRunnable(task, clock.now());
+    await assertRunnable(task, { admin: store.admin, now: clock.now() });
     await assertUsable(task, { processorFor, clock });
     return await runNow(task, { ...context, store, processorFor });
   },
@@ -71,7 +72,8 @@ export async function runNow(
       `no processor is configured for its provider, ${task.provider}.`,
     );
   }
-  assertRunnable(task, clock.now());
+  const { admin } = store;
+  await assertRunnable(task, { admin, now: clock.now() });
   const { autoStartCreatedTasks, createRunner, processRunningTask } =
     await import("../runner.ts");
   const { outputLines } = await import("../runner/output_lines.ts");
@@ -101,7 +103,7 @@ export async function runNow(
   if (!run) {
     if (signals.drain.aborted) return EXIT.failed;
     const now = await store.admin.get(task.id);
-    if (now) assertRunnable(now, clock.now());
+    if (now) await assertRunnable(now, { admin, now: clock.now() });
     throw cannotRun(task, "somebody else has just changed it. Try again.");
   }
   signals.abort.addEventListener("abort", async () => {
@@ -129,7 +131,13 @@ async function assertUsable(
 }
 
 /** @throws {UserError} that says why nobody can run the task now. */
-function assertRunnable(task: AgentTask, now: Date): void {
+async function assertRunnable(
+  task: AgentTask,
+  { admin, now }: {
+    readonly admin: Pick<Admin, "graph">;
+    readonly now: Date;
+  },
+): Promise<void> {
   const { state, leaseOwner, leaseExpiresAt } = task;
   const short = task.id.slice(0, 8);
   const trace = parseTrace(task.traceText);
@@ -145,6 +153,15 @@ function assertRunnable(task: AgentTask, now: Date): void {
       `another program gave it the state "${state}", which is not one of ` +
         "agent-runner's.",
     );
+  }
+  if (task.isBlocked) {
+    const blocked = await readBlockedBy(admin, task.id);
+    if (blocked) {
+      throw cannotRun(
+        task,
+        `it ${blockedText(blocked)}. See them: agent-runner show ${short}`,
+      );
+    }
   }
   if (state === "needs_input") {
     throw cannotRun(

@@ -18,9 +18,10 @@ import {
 import { type Usage, usageOf } from "../task/usage.ts";
 import { formatCount } from "../base/figures.ts";
 import { pauseText } from "../runner/pauses.ts";
-import type { Pause } from "../store/contract.ts";
+import type { Pause, TaskGraph } from "../store/contract.ts";
 import { parseTrace, stringifyJson } from "../task/trace.ts";
 import { questionOf } from "../task/transitions.ts";
+import { blockedByIn, blockedText, graphLines, NEAR_TASKS } from "./blocked.ts";
 import { findTask, prefixOf } from "./choose.ts";
 import { CLIENT_SETTINGS, type Command, JSON_FLAG } from "./command.ts";
 import { stateOf } from "./list.ts";
@@ -63,7 +64,8 @@ export const show: Command = {
       const isWaiting = !isFinal(task.state) && task.leaseOwner === null;
       const pauses = isWaiting ? await store.admin.pauses() : [];
       const pause = pauses.find(({ provider }) => provider === task.provider);
-      const options = { now, screen, folder, hasLog, pause };
+      const graph = await store.admin.graph(task.id, { limit: NEAR_TASKS });
+      const options = { now, screen, folder, hasLog, pause, graph };
       terminal.write(renderTask(task, events, options));
     }
     return EXIT.ok;
@@ -83,7 +85,7 @@ async function folderOf(
 export function renderTask(
   task: AgentTask,
   events: readonly TaskEvent[],
-  { now, screen, folder, hasLog = false, pause }: {
+  { now, screen, folder, hasLog = false, pause, graph }: {
     readonly now: Date;
     readonly screen: Screen;
     /** Where it works, if that is there. */
@@ -92,6 +94,8 @@ export function renderTask(
     readonly hasLog?: boolean;
     /** What it waits for, where its provider is paused. */
     readonly pause?: Pause | undefined;
+    /** The tasks around it. @default {there are none} */
+    readonly graph?: TaskGraph;
   },
 ): string {
   const when = (time: Date | null) =>
@@ -101,6 +105,9 @@ export function renderTask(
     })`;
   const trace = parseTrace(task.traceText);
   const used = usageOf(trace?.usage);
+  const blocked = task.isBlocked && graph
+    ? blockedByIn(graph, task.id)
+    : undefined;
   const facts: (readonly [string, string | null])[] = [
     ["Task", task.id],
     ["State", paintOf(task.state, screen)(oneLine(stateOf(task, now)))],
@@ -117,6 +124,7 @@ export function renderTask(
     ["Tags", oneLine(task.tags.join(", "))],
     ["Priority", task.priority === 0 ? null : String(task.priority)],
     ["Attempt", attemptOf(task)],
+    ["Blocked", blocked ? blockedText(blocked) : null],
     [
       "Waits",
       pause ? oneLine(`${pause.provider}: ${pauseText(pause, now)}`) : null,
@@ -138,9 +146,18 @@ export function renderTask(
   ];
   const { printed: _, ...rest } = trace ?? {};
   const isInTimeline = events.some(({ printed }) => printed);
-  return section(facts) +
+  return section(facts) + (graph ? renderGraph(graph, task.id) : "") +
     "\nTimeline\n" + section(timelineOf(events, trace)) +
     "\nTrace\n" + renderTrace(task, trace && isInTimeline ? rest : trace);
+}
+
+/** What it waits for, and what waits for it. */
+function renderGraph(graph: TaskGraph, taskId: string): string {
+  const list = (title: string, way: "before" | "behind") => {
+    const lines = graphLines(graph, taskId, way).map((line) => `  ${line}\n`);
+    return lines.length === 0 ? "" : `\n${title}\n${lines.join("")}`;
+  };
+  return list("After", "before") + list("Before", "behind");
 }
 
 /** What a task wants to know, and how to say it. */

@@ -5,7 +5,12 @@
  */
 
 import { cut } from "../base/cut.ts";
-import { DuplicateIdError, messageOf, UsageError } from "../base/errors.ts";
+import {
+  DependencyError,
+  type DuplicateIdError,
+  messageOf,
+  UsageError,
+} from "../base/errors.ts";
 import { checkedTask, DEFAULT_PROVIDER, newTaskOf } from "../task/new_task.ts";
 import type { JsonObject, NewTask } from "../task/task.ts";
 import type { NewTasks } from "../store/contract.ts";
@@ -27,6 +32,8 @@ const TOLD_LENGTH = 300;
 export class TaskFile implements NewTasks {
   readonly #source: TextSource;
   readonly #lineOfId = new Map<string, number>();
+  /** The numbers of the lines that have no task. */
+  readonly #blankLines: number[] = [];
   /** The providers that lines name; undefined where one names none. */
   readonly providers = new Set<string | undefined>();
   /** To be set before the first task is handed out. */
@@ -71,12 +78,20 @@ export class TaskFile implements NewTasks {
     if (set.length > 0) yield set;
   }
 
-  /** Says in which line an id stands that is taken. */
-  explain(error: DuplicateIdError): UsageError {
-    const line = this.#lineOfId.get(error.id);
+  /** Says in which line an id stands that is taken, or what can't be waited for. */
+  explain(error: DuplicateIdError | DependencyError): UsageError {
+    const line = error instanceof DependencyError
+      ? this.#lineOf(error.index)
+      : this.#lineOfId.get(error.id);
     return line === undefined
       ? error
       : wrongLines(this.#source, { count: 1, told: [{ line, error }] });
+  }
+
+  #lineOf(index: number): number {
+    let line = index + 1;
+    for (const blank of this.#blankLines) if (blank <= line) line++;
+    return line;
   }
 
   async #check(): Promise<void> {
@@ -86,7 +101,10 @@ export class TaskFile implements NewTasks {
     for await (const lines of this.#source.lines()) {
       for (const text of lines) {
         line++;
-        if (isBlank(text)) continue;
+        if (isBlank(text)) {
+          this.#blankLines.push(line);
+          continue;
+        }
         try {
           this.#add(checkedTask(fieldsOf(text)), line);
         } catch (error) {

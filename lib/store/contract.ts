@@ -14,6 +14,7 @@
 import type {
   AgentTask,
   ClaimedTask,
+  IfFailed,
   JsonValue,
   Lease,
   NewTask,
@@ -149,6 +150,8 @@ export interface Queue {
     logs: RunLogWrite,
     options?: { readonly signal?: AbortSignal },
   ): Promise<void>;
+  /** What came of the tasks that one waited for, in the order that was given. */
+  results(taskId: string): Promise<readonly TaskResult[]>;
   /** What {@linkcode Queue.claim} would do. Changes nothing. */
   preview(options: PreviewOptions): Promise<Preview>;
   /**
@@ -285,6 +288,25 @@ export interface Recorded {
   readonly hasUnblocked?: boolean;
 }
 
+/** What came of a task, for one that waited for it. */
+export interface TaskResult {
+  readonly id: string;
+  readonly key: string | null;
+  readonly provider: string;
+  /** At most {@linkcode MAX_LISTED_TEXT} characters of it. */
+  readonly instruction: string | null;
+  readonly state: TaskState;
+  /** What it was completed with. */
+  readonly output: JsonValue | undefined;
+  /** Why it failed. */
+  readonly error?: string;
+  /** Its texts are left out: {@linkcode MAX_RESULTS_TEXT} are all that fit. */
+  readonly isTruncated?: boolean;
+}
+
+/** The most characters that the texts of all results of a task have. */
+export const MAX_RESULTS_TEXT = 8 * 1024 ** 2;
+
 /** What a runner says of itself. */
 export interface Presence {
   /** As in its leases. */
@@ -347,6 +369,15 @@ export interface Preview {
   readonly globalRoom: ReadonlyMap<string, number>;
   /** Providers that are paused, or may have one task that tries. */
   readonly pauses: readonly Pause[];
+  /** What those of {@linkcode others} wait for that wait for other tasks. */
+  readonly blockedBy: ReadonlyMap<string, BlockedBy>;
+}
+
+/** What a task waits for: the first of those that have not ended, and their count. */
+export interface BlockedBy {
+  readonly id: string;
+  readonly state: TaskState;
+  readonly count: number;
 }
 
 // ── admin: what people need; the API's client is one too ────────────────────
@@ -397,9 +428,17 @@ export interface Admin {
   note(id: string, text: string): Promise<NoteResult>;
   /**
    * Runs tasks again: what ended as a new task, what waits for its next attempt at
-   * once. No id may be there twice.
+   * once. No id may be there twice. A new task waits for what the old one waited for,
+   * or for what has been made of that since.
    */
   retry(ids: readonly string[]): Promise<RetryResult[]>;
+  /**
+   * The tasks that failed, or were skipped, because of these, and those behind them:
+   * to be retried with them. Without what was retried already.
+   */
+  dependents(ids: readonly string[]): Promise<string[]>;
+  /** What a task waits for and what waits for it, and so on, the nearest first. */
+  graph(id: string, options: { readonly limit: number }): Promise<TaskGraph>;
   /** What happened in a time, how long it took, and why tasks failed. */
   stats(options: StatsOptions): Promise<Stats>;
   /** What runs now and what ended last. */
@@ -413,7 +452,7 @@ export interface Admin {
   prunable(before: Date): Promise<PruneCount>;
   /**
    * Deletes the tasks that ended before then, with their history and their logs, but
-   * for those that webhooks still wait for.
+   * for those that webhooks, or tasks that have not ended, still wait for.
    *
    * @throws {DatabaseError} where another table refers to one of them.
    */
@@ -652,6 +691,30 @@ export type RetryResult =
   | { readonly kind: "due" }
   | { readonly kind: "refused"; readonly why: RetryRefusal };
 
+/** Some tasks, and which waits for which. */
+export interface TaskGraph {
+  readonly nodes: readonly GraphTask[];
+  readonly edges: readonly {
+    readonly task: string;
+    /** What it waits for. */
+    readonly after: string;
+  }[];
+  /** There are more than were asked for. */
+  readonly hasMore: boolean;
+}
+
+/** A task in a {@linkcode TaskGraph}. */
+export interface GraphTask {
+  readonly id: string;
+  readonly key: string | null;
+  /** Its beginning. */
+  readonly instruction: string | null;
+  readonly provider: string;
+  readonly state: TaskState;
+  readonly shownState: ShownState;
+  readonly ifFailed: IfFailed | null;
+}
+
 /** What came of leaving a note. */
 export type NoteResult = "noted" | "ended" | "missing" | "unknown state";
 
@@ -810,7 +873,7 @@ export interface Exported {
 export interface PruneCount {
   readonly tasks: number;
   readonly events: number;
-  /** Tasks that are old too, but webhooks still wait for their events. */
+  /** Tasks that are old too, but webhooks, or other tasks, still wait for them. */
   readonly kept: number;
 }
 

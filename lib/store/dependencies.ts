@@ -167,6 +167,48 @@ function circleText(names: readonly string[]): string {
   return [...told, ...more > 0 ? [`${more} more`] : [], first].join(" → ");
 }
 
+/**
+ * What retries wait for: the retries of what the old tasks waited for, where there
+ * are any.
+ *
+ * @param retries the newest task that repeats each
+ */
+export function retriedDependencies(
+  old: readonly Dependency[],
+  retries: ReadonlyMap<string, string>,
+): Dependency[] {
+  const latest = (id: string) => {
+    for (let next: string | undefined = id; next; next = retries.get(id)) {
+      id = next;
+    }
+    return id;
+  };
+  const known = new Set<string>();
+  return old.flatMap(({ taskId, afterId, position }) => {
+    const retried = {
+      taskId: retries.get(taskId) ?? taskId,
+      afterId: latest(afterId),
+      position,
+    };
+    const name = `${retried.taskId} ${retried.afterId}`;
+    return known.size === known.add(name).size ? [] : retried;
+  });
+}
+
+/** Tasks, and all that repeats them, that which repeats those included. */
+export async function readAllRetries(
+  ids: readonly string[],
+  read: (ids: readonly string[]) => Promise<ReadonlyMap<string, string>>,
+): Promise<Map<string, string>> {
+  const all = new Map<string, string>();
+  for (let rest = ids; rest.length > 0;) {
+    const found = await read(rest);
+    for (const [id, retry] of found) all.set(id, retry);
+    rest = [...found.values()];
+  }
+  return all;
+}
+
 /** A task that waits for one that has failed. */
 export interface Behind {
   readonly id: string;

@@ -60,6 +60,7 @@ function plan({ claimable = [], others = [], ...options }: Setup) {
       claimableCount: claimable.length,
       others,
       othersCount: others.length,
+      blockedBy: new Map(),
       globalRoom,
       pauses,
     },

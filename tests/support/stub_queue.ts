@@ -482,6 +482,10 @@ export class StubQueue implements Queue {
     this.logs.push(logs);
   }
 
+  results(): Promise<readonly never[]> {
+    return Promise.resolve([]);
+  }
+
   preview(): Promise<Preview> {
     throw new Error("A runner has nothing to preview");
   }

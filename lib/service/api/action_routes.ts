@@ -25,6 +25,7 @@ import {
   noteSchema,
   retriedSchema,
   retrySchema,
+  retrySetSchema,
   setSchema,
 } from "./action_schemas.ts";
 import { filterOf } from "./filter.ts";
@@ -131,7 +132,7 @@ const retryManyRoute = createRoute({
   method: "post",
   path: "/tasks/retry",
   summary: "Run many tasks again",
-  request: { body: jsonRequest(setSchema) },
+  request: { body: jsonRequest(retrySetSchema) },
   responses: {
     200: json(retriedSchema, "What came of each"),
     ...problems(400, 413, 415, 422),
@@ -228,9 +229,11 @@ export function addActionRoutes(
   });
 
   api.openapi(retryManyRoute, async (c) => {
-    const ids = distinct(c.req.valid("json").ids);
+    const { ids: given, dependents = false } = c.req.valid("json");
+    const ids = distinct(given);
+    if (dependents) ids.push(...await admin.dependents(ids));
     const results = await admin.retry(ids);
-    return jsonResponse({ results: results.map(retriedToJson) });
+    return jsonResponse({ ids, results: results.map(retriedToJson) });
   });
 }
 

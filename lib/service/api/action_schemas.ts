@@ -58,6 +58,14 @@ export const setSchema = z.strictObject({
   ids: z.array(uuid).min(1).max(MAX_SET_TASKS),
 }).openapi("TaskIds");
 
+/** Tasks to run again. */
+export const retrySetSchema = z.strictObject({
+  ...setSchema.shape,
+  dependents: z.boolean().optional().openapi({
+    description: "With those that failed, or were skipped, because of them",
+  }),
+}).openapi("RetryTasks");
+
 /** What came of cancelling many. */
 export const cancelledSchema = z.object({
   results: z.array(
@@ -101,4 +109,7 @@ export const retriedSchema = z.object({
       ]),
     }),
   ])).openapi({ description: "In the order of the ids" }),
+  ids: z.array(uuid).openapi({
+    description: "Those that were asked for; then their dependents",
+  }),
 }).openapi("Retried");

@@ -26,6 +26,7 @@ import {
   type HostOptions,
   ownRequests,
 } from "./guard.ts";
+import { addGraphRoutes } from "./graph_routes.ts";
 import { addHealthRoutes } from "./health_routes.ts";
 import { Problem, secured } from "./responses.ts";
 import { createApi, type Service } from "./routing.ts";
@@ -93,6 +94,7 @@ export function createApp(service: Service, options: AppOptions): OpenAPIHono {
   const api = createApi();
   addActionRoutes(api, service);
   addCreateRoutes(api, service);
+  addGraphRoutes(api, service);
   addTaskRoutes(api, service);
   addLogRoutes(api, service, options.stop);
   addStatsRoutes(api, service);

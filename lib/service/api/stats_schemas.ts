@@ -182,7 +182,8 @@ const pruned = {
   tasks: count,
   events: count,
   kept: count.openapi({
-    description: "Tasks as old, but webhooks still wait for their events",
+    description:
+      "Tasks as old, but webhooks, or other tasks, still wait for them",
   }),
 };
 

@@ -150,8 +150,9 @@ const commonTaskFields = {
   state: anyState,
   shown_state: z.string().openapi({
     description:
-      "The state, or the part of it that the task is in: retrying and queued " +
-      "(no runner has it) of running, cancelled of failed, simulated of completed",
+      "The state, or the part of it that the task is in: blocked (it waits for " +
+      "another task) of created, retrying and queued (no runner has it) of " +
+      "running, cancelled and skipped of failed, simulated of completed",
   }),
   simulated: z.boolean().openapi({
     description: "What came of it was simulated: nothing was done",

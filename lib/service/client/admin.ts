@@ -37,6 +37,7 @@ import {
   type Stats,
   type StatsOptions,
   type TaskFilter,
+  type TaskGraph,
   type TaskPage,
   type Times,
 } from "../../store/contract.ts";
@@ -57,6 +58,7 @@ import {
 } from "../api/action_schemas.ts";
 import { batchesSchema, MAX_BATCHES } from "../api/batch_schemas.ts";
 import { queryOf } from "../api/filter.ts";
+import { dependentsSchema, graphSchema } from "../api/graph_schemas.ts";
 import { logPageSchema, MAX_PAGE_LINES } from "../api/log_schemas.ts";
 import {
   drainedSchema,
@@ -81,6 +83,7 @@ import {
 } from "../api/task_schemas.ts";
 import { pausesSchema, resumedSchema } from "../api/pause_schemas.ts";
 import { batchFromJson } from "../batch_json.ts";
+import { graphFromJson } from "../graph_json.ts";
 import { pauseFromJson } from "../pause_json.ts";
 import { logPageFromJson } from "../log_json.ts";
 import { runnerFromJson } from "../runner_json.ts";
@@ -238,6 +241,30 @@ class ServiceAdmin implements Admin, Disposable {
         ? { kind: "due" }
         : { kind: "refused", why: it.reason }
     );
+  }
+
+  async dependents(ids: readonly string[]): Promise<string[]> {
+    const found = await inSets(ids, MAX_SET_TASKS, async (set) => {
+      const request = { body: { ids: set } };
+      const path = "api/v1/tasks/dependents";
+      return (await this.#api.json(path, dependentsSchema, request)).ids;
+    });
+    const given = new Set(ids);
+    return [...new Set(found)].filter((id) => !given.has(id));
+  }
+
+  async graph(
+    id: string,
+    { limit }: { readonly limit: number },
+  ): Promise<TaskGraph> {
+    const path = `api/v1/tasks/${encodeURIComponent(id)}/graph`;
+    const query = { limit };
+    const found = await unlessMissing(
+      this.#api.json(path, graphSchema, { query }),
+    );
+    return found
+      ? graphFromJson(found)
+      : { nodes: [], edges: [], hasMore: false };
   }
 
   async stats(

@@ -34,6 +34,7 @@ import {
   type Stats,
   type StatsOptions,
   type TaskFilter,
+  type TaskGraph,
   type TaskPage,
 } from "../contract.ts";
 import { RefusedRowsError } from "../refused.ts";
@@ -45,6 +46,7 @@ import type { Database } from "./database.ts";
 import { readEvents } from "./events.ts";
 import { explainDuckDbError } from "./explain.ts";
 import { exportTable } from "./export.ts";
+import { readGraph } from "./graph.ts";
 import { readOverview } from "./overview.ts";
 import { countOld, deleteOldEvents, prune } from "./prune.ts";
 import { chooseTasks, countTasks, readPage, readTasks } from "./read_tasks.ts";
@@ -55,7 +57,7 @@ import {
   noteTask,
 } from "./requests.ts";
 import { NEVER_RETRIED } from "./retried.ts";
-import { awaitsAttempt, retryTasks } from "./retry.ts";
+import { awaitsAttempt, findDependents, retryTasks } from "./retry.ts";
 import { HISTORY_COLUMNS } from "./rows.ts";
 import { pauseProvider, readPauseInfos, resumeProvider } from "./pauses.ts";
 import { readLogs } from "./run_logs.ts";
@@ -171,6 +173,17 @@ export class DuckDbAdmin implements Admin {
 
   retry(ids: readonly string[]): Promise<RetryResult[]> {
     return this.#inSets(ids, retryTasks);
+  }
+
+  dependents(ids: readonly string[]): Promise<string[]> {
+    return this.#transaction((connection) => findDependents(connection, ids));
+  }
+
+  graph(
+    id: string,
+    { limit }: { readonly limit: number },
+  ): Promise<TaskGraph> {
+    return this.#transaction((connection) => readGraph(connection, id, limit));
   }
 
   stats(options: StatsOptions): Promise<Stats> {

@@ -88,6 +88,20 @@ export async function addDependencies(
   }
 }
 
+/** What these tasks wait for, or waited for, in the order that was given. */
+export async function readDependencies(
+  connection: Connection,
+  ids: readonly string[],
+): Promise<Dependency[]> {
+  return await connection.json<Dependency[]>(
+    `SELECT to_json(list({taskId: task_id, afterId: after_id,
+       position: position} ORDER BY task_id, position))
+     FROM agent_task_dependencies
+     WHERE task_id IN (SELECT unnest($1::JSON::UUID[]))`,
+    [JSON.stringify(ids)],
+  ) ?? [];
+}
+
 /** What is to be written of those of these tasks that wait: they are new. */
 export function settlingOf(
   connection: Connection,

@@ -36,10 +36,17 @@ const LOOKED_AT: readonly string[] = [
   ...["lease_owner", "lease_expires_at", "cancel_requested_at"],
 ];
 
+/** What {@linkcode checkTables} finds. */
+export interface TableFindings {
+  readonly check: Check;
+  /** The tasks can be looked at. */
+  readonly isReadable: boolean;
+  /** Tasks may wait for others; an older table does not know of that. */
+  readonly hasPlan: boolean;
+}
+
 /** Looks at the tables, and says whether the tasks can be looked at. */
-export async function checkTables(
-  reader: Readable,
-): Promise<{ check: Check; isReadable: boolean }> {
+export async function checkTables(reader: Readable): Promise<TableFindings> {
   const found = await reader.json<Record<string, Record<string, string>>>(
     `SELECT to_json(map_from_entries(list((table_name, columns)))) FROM (
        SELECT table_name,
@@ -68,7 +75,7 @@ export async function checkTables(
       message: `agent_tasks is another program's: ${wrong.join(", ")}`,
       advice: "Give another --db.",
     };
-    return { check, isReadable: false };
+    return { check, isReadable: false, hasPlan: false };
   }
   const lacks = missing.join(", ") || (events ? "" : "its history");
   const check: Check = own && !lacks
@@ -80,7 +87,8 @@ export async function checkTables(
       advice: "The next command makes what is missing.",
     };
   const isReadable = !missing.some((column) => LOOKED_AT.includes(column));
-  return { check, isReadable };
+  const hasPlan = !["blocked", "if_failed"].some((it) => missing.includes(it));
+  return { check, isReadable, hasPlan };
 }
 
 /** Clocks of machines differ by less. */
@@ -88,10 +96,17 @@ const CLOCK_SLACK_MS = 60_000;
 /** A runner renews its leases long before. */
 const LONG_LEASES = 10;
 
-/** Looks at the tasks; `leaseMs` is the lease that a runner takes. */
+/** Options for {@linkcode findTasks}. */
+interface FindOptions extends Pick<TableFindings, "hasPlan"> {
+  readonly now: Date;
+  /** The lease that a runner takes. */
+  readonly leaseMs: number;
+}
+
+/** Looks at the tasks. */
 export async function findTasks(
   connection: Readable,
-  { now, leaseMs }: { readonly now: Date; readonly leaseMs: number },
+  { now, leaseMs, hasPlan }: FindOptions,
 ): Promise<TaskFindings> {
   const aged = (condition: string, since: string) =>
     `{
@@ -107,8 +122,9 @@ export async function findTasks(
        longLeases: count(*) FILTER (status = 'running' AND lease > $3),
        waiting: ${
       aged(
-        `status = 'created' AND NOT ${isLive} AND coalesce(run <= $1, true)`,
-        "greatest(created, run)",
+        `status = 'created' AND NOT is_blocked AND NOT ${isLive}
+           AND coalesce(run <= $1, true)`,
+        "greatest(CASE WHEN is_planned THEN updated ELSE created END, run)",
       )
     },
        abandoned: ${
@@ -130,7 +146,9 @@ export async function findTasks(
          status NOT IN ('${TASK_STATES.join("', '")}')), [])})
      FROM (SELECT status, cancel_requested_at IS NOT NULL AS wanted_cancelled,
          epoch_ms(created_at) AS created, epoch_ms(updated_at) AS updated,
-         epoch_ms(run_at) AS run, epoch_ms(lease_expires_at) AS lease
+         epoch_ms(run_at) AS run, epoch_ms(lease_expires_at) AS lease,
+         ${hasPlan ? "coalesce(blocked, false)" : "false"} AS is_blocked,
+         ${hasPlan ? "if_failed IS NOT NULL" : "false"} AS is_planned
        FROM agent_tasks)`,
     [
       now.getTime(),

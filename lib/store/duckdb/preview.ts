@@ -9,6 +9,7 @@ import { fullProviders, globalRoomOf } from "../decisions.ts";
 import { countInHand, isClaimable, isOneOf } from "./claim.ts";
 import { providersIn } from "../pauses.ts";
 import type { Connection } from "./connection.ts";
+import { readBlockedBy } from "./graph.ts";
 import { readPauses } from "./pauses.ts";
 import { RUN_ORDER, TASK_ROW, taskOf, type TaskRow } from "./rows.ts";
 
@@ -53,6 +54,7 @@ export async function previewClaim(
   ) ?? [];
   const claimableRows = rows.filter(({ isClaimable }) => isClaimable);
   const others = rows.filter(({ isClaimable }) => !isClaimable);
+  const blocked = others.filter(({ row }) => row.task.isBlocked);
   return {
     claimable: claimableRows.map(({ row }) => taskOf(row)),
     claimableCount: claimableRows[0]?.count ?? 0,
@@ -60,5 +62,9 @@ export async function previewClaim(
     othersCount: others[0]?.count ?? 0,
     globalRoom,
     pauses,
+    blockedBy: await readBlockedBy(
+      connection,
+      blocked.map(({ row }) => row.task.id),
+    ),
   };
 }

@@ -15,10 +15,16 @@ import { deleteOldLogs } from "./run_logs.ts";
 const IS_OLD = `status IN ('completed', 'failed')
   AND updated_at < $1::TIMESTAMPTZ`;
 
-/** Finds the old tasks but for those that webhooks still wait for. */
+/** Holds for the tasks that no other waits for. */
+const IS_DONE_WITH = `id NOT IN (
+  SELECT d.after_id FROM agent_task_dependencies d
+  JOIN agent_tasks w ON w.id = d.task_id
+  WHERE w.status NOT IN ('completed', 'failed'))`;
+
+/** Finds the old tasks but for those that webhooks, or tasks, still wait for. */
 async function prunableTasks(connection: Connection): Promise<string> {
   const isDelivered = await deliveredCondition(connection);
-  const old = `SELECT id FROM agent_tasks WHERE ${IS_OLD}`;
+  const old = `SELECT id FROM agent_tasks WHERE ${IS_OLD} AND ${IS_DONE_WITH}`;
   return isDelivered === "true" ? old : `${old} AND id NOT IN (
     SELECT task_id FROM agent_task_events WHERE NOT (${isDelivered}))`;
 }
@@ -69,6 +75,12 @@ async function deleteOld(
   const referring = await connection.json<string[]>(
     `SELECT to_json(list(DISTINCT table_name)) FROM duckdb_constraints()
      WHERE constraint_type = 'FOREIGN KEY' AND referenced_table = 'agent_tasks'`,
+  );
+  // Those of both sides: what waited for them has ended, too.
+  await connection.run(
+    `DELETE FROM agent_task_dependencies
+     WHERE task_id IN (${prunable}) OR after_id IN (${prunable})`,
+    values,
   );
   for (const table of ["agent_task_logs", "agent_task_events"]) {
     await connection.run(

@@ -21,6 +21,7 @@ import type {
   Queue,
   Recorded,
   RunLogWrite,
+  TaskResult,
   UsageSum,
 } from "../contract.ts";
 import { endOf } from "../decisions.ts";
@@ -37,6 +38,7 @@ import type { Database, TransactionOptions } from "./database.ts";
 import { settlingOfAll } from "./dependencies.ts";
 import { Grace, GraceWait, hasLeases } from "./grace.ts";
 import { Frontier } from "./places.ts";
+import { readResults } from "./graph.ts";
 import { handOver, noteLimits, noteTrials, pauseProvider } from "./pauses.ts";
 import { previewClaim } from "./preview.ts";
 import { HELD_ROW, heldOf, type HeldRow, isFree } from "./rows.ts";
@@ -336,6 +338,12 @@ export class DuckDbQueue implements Queue {
     await this.#transaction(
       (connection, at) => writeLogs(connection, logs, at),
       options,
+    );
+  }
+
+  results(taskId: string): Promise<readonly TaskResult[]> {
+    return this.#database.transaction((connection) =>
+      readResults(connection, taskId)
     );
   }
 

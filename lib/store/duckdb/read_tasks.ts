@@ -171,8 +171,8 @@ export async function countTasks(
        SELECT status, epoch_ms(lease_expires_at) AS lease,
          CASE WHEN cancel_requested_at IS NULL AND blocked IS NOT TRUE
            THEN greatest(
-           CASE status WHEN 'created' THEN epoch_ms(created_at)
-             ELSE epoch_ms(updated_at) END,
+           CASE WHEN status = 'created' AND if_failed IS NULL
+             THEN epoch_ms(created_at) ELSE epoch_ms(updated_at) END,
            epoch_ms(run_at), epoch_ms(lease_expires_at), 0) END AS due
        FROM agent_tasks WHERE status IN ('created', 'running'))`,
     [at.getTime()],

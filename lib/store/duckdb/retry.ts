@@ -5,11 +5,18 @@
  */
 
 import { TASK_STATES } from "../../task/task.ts";
+import { WAITED_FOR_KEY } from "../../task/transitions.ts";
 import type { WrittenEvent } from "../changes.ts";
 import type { RetryRefusal, RetryResult } from "../contract.ts";
+import { readAllRetries, retriedDependencies } from "../dependencies.ts";
 import type { Connection } from "./connection.ts";
-import { MAY_BE_RETRY, RETRIED_ID } from "./retried.ts";
-import { writeEvents } from "./write.ts";
+import {
+  addDependencies,
+  readDependencies,
+  settlingOf,
+} from "./dependencies.ts";
+import { MAY_BE_RETRY, NEVER_RETRIED, RETRIED_ID } from "./retried.ts";
+import { settle, writeEvents } from "./write.ts";
 
 /** Holds for a task that waits for its next attempt. */
 export const awaitsAttempt = (now: string) => `
@@ -58,8 +65,10 @@ export async function retryTasks(
   });
   const having = (way: FoundRow["way"]) =>
     found.flatMap((it) => it?.way === way ? it : []);
-  const earlier = await readEarlier(connection, having("created again"));
-  await createAgain(connection, having("created again"), at);
+  const again = having("created again");
+  const earlier = await readEarlier(connection, again);
+  await createAgain(connection, again, at);
+  await waitAgain(connection, again, at);
   await makeDue(connection, having("due"), at);
   return found.map((it): RetryResult => {
     if (!it) return { kind: "refused", why: "missing" };
@@ -74,7 +83,7 @@ export async function retryTasks(
 /** The last task that repeats each, by the id of the one that it repeats. */
 async function readEarlier(
   connection: Connection,
-  again: readonly Again[],
+  again: readonly Pick<Again, "id" | "updatedAt">[],
 ): Promise<Map<string, string>> {
   if (again.length === 0) return new Map();
   // A retry is younger than what it repeats: DuckDB skips what is older.
@@ -93,6 +102,58 @@ async function readEarlier(
   return new Map(pairs);
 }
 
+/** Has the new tasks wait as the old ones did. */
+async function waitAgain(
+  connection: Connection,
+  again: readonly Again[],
+  at: Date,
+): Promise<void> {
+  const newIds = new Map(again.map(({ id, newId }) => [id, newId]));
+  const old = await readDependencies(connection, [...newIds.keys()]);
+  if (old.length === 0) return;
+  const after = [...new Set(old.map(({ afterId }) => afterId))]
+    .filter((id) => !newIds.has(id));
+  const others = await readAllRetries(
+    after,
+    (ids) => readEarlier(connection, ids.map((id) => ({ id, updatedAt: 0 }))),
+  );
+  const dependencies = retriedDependencies(
+    old,
+    new Map([...others, ...newIds]),
+  );
+  await addDependencies(connection, dependencies);
+  const waiting = [...new Set(dependencies.map(({ taskId }) => taskId))];
+  await settle(connection, await settlingOf(connection, waiting), at);
+}
+
+/** The tasks that ended because of these, and those behind them. */
+export async function findDependents(
+  connection: Connection,
+  ids: readonly string[],
+): Promise<string[]> {
+  const known = new Set(ids);
+  for (let level = ids; level.length > 0;) {
+    const found = await connection.json<string[]>(
+      `SELECT to_json(list(id ORDER BY created_at, rowid)) FROM agent_tasks
+       WHERE status = 'failed' AND id IN (SELECT task_id
+           FROM agent_task_dependencies
+           WHERE after_id IN (SELECT unnest($1::JSON::UUID[])))
+         AND TRY(json_extract_string(last_update, '$.${WAITED_FOR_KEY}'))
+           IN (SELECT unnest($1::JSON::TEXT[]))`,
+      [JSON.stringify(level)],
+    ) ?? [];
+    level = found.filter((id) => !known.has(id));
+    for (const id of level) known.add(id);
+  }
+  for (const id of ids) known.delete(id);
+  if (known.size === 0) return [];
+  return await connection.json<string[]>(
+    `SELECT to_json(list(id ORDER BY created_at, rowid)) FROM agent_tasks
+     WHERE id IN (SELECT unnest($1::JSON::UUID[])) AND (${NEVER_RETRIED})`,
+    [JSON.stringify([...known])],
+  ) ?? [];
+}
+
 async function createAgain(
   connection: Connection,
   again: readonly Again[],
@@ -106,11 +167,13 @@ async function createAgain(
     `INSERT INTO agent_tasks
        (id, user_id, provider, repo_full_name, issue_number, pr_number,
         instruction, status, last_update, created_at, updated_at,
-        priority, attempt, max_attempts, timeout_ms, batch, tags)
+        priority, attempt, max_attempts, timeout_ms, batch, key, tags, if_failed,
+        blocked)
      SELECT a.new_id, t.user_id, t.provider, t.repo_full_name, t.issue_number,
        t.pr_number, t.instruction, 'created', to_json({retry_of: t.id})::TEXT,
        $2::TIMESTAMPTZ, $2::TIMESTAMPTZ, t.priority, 0, t.max_attempts,
-       t.timeout_ms, t.batch, t.tags
+       t.timeout_ms, t.batch, t.key, t.tags, t.if_failed,
+       t.if_failed IS NOT NULL
      FROM (SELECT unnest(from_json($1, '[{"position": "INTEGER",
          "old_id": "UUID", "new_id": "UUID"}]'), recursive := true)) a
      JOIN agent_tasks t ON t.id = a.old_id

@@ -45,7 +45,7 @@ export const TASK_FIELDS = {
   key: "key",
   tags: "tags",
   ifFailed: "if_failed",
-  isBlocked: "coalesce(blocked, false)",
+  isBlocked: "coalesce(blocked AND status = 'created', false)",
   // An infinite time has no epoch; it must not stop a whole pass.
   createdAt: "coalesce(epoch_ms(created_at), 0)",
   updatedAt: "coalesce(epoch_ms(updated_at), 0)",

@@ -34,6 +34,7 @@ import {
   type Stats,
   type StatsOptions,
   type TaskFilter,
+  type TaskGraph,
   type TaskPage,
 } from "../contract.ts";
 import { RefusedRowsError } from "../refused.ts";
@@ -44,6 +45,7 @@ import { createTasks } from "./create.ts";
 import type { Database } from "./database.ts";
 import { explainPostgresError } from "./explain.ts";
 import { exportTable } from "./export.ts";
+import { readGraph } from "./graph.ts";
 import { readOverview } from "./overview.ts";
 import { countOld, prune, pruneHistory } from "./prune.ts";
 import { chooseTasks, countTasks, readPage, readTasks } from "./read_tasks.ts";
@@ -53,7 +55,12 @@ import {
   IS_CANCELLABLE,
   noteTask,
 } from "./requests.ts";
-import { awaitsAttempt, NEVER_RETRIED, retryTasks } from "./retry.ts";
+import {
+  awaitsAttempt,
+  findDependents,
+  NEVER_RETRIED,
+  retryTasks,
+} from "./retry.ts";
 import { EVENT, eventOf, type EventRow } from "./rows.ts";
 import { pauseProvider, readPauseInfos, resumeProvider } from "./pauses.ts";
 import { readLogs } from "./run_logs.ts";
@@ -170,6 +177,17 @@ export class PostgresAdmin implements Admin {
 
   retry(ids: readonly string[]): Promise<RetryResult[]> {
     return this.#inSets(ids, retryTasks);
+  }
+
+  dependents(ids: readonly string[]): Promise<string[]> {
+    return this.#read((connection) => findDependents(connection, ids));
+  }
+
+  graph(
+    id: string,
+    { limit }: { readonly limit: number },
+  ): Promise<TaskGraph> {
+    return this.#read((connection) => readGraph(connection, id, limit));
   }
 
   stats(options: StatsOptions): Promise<Stats> {

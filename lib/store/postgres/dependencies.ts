@@ -94,6 +94,19 @@ export async function addDependencies(
   }
 }
 
+/** What these tasks wait for, or waited for, in the order that was given. */
+export function readDependencies(
+  connection: Connection,
+  ids: readonly string[],
+): Promise<Dependency[]> {
+  return connection.rows<Dependency>(
+    `SELECT task_id AS "taskId", after_id AS "afterId", position
+     FROM agent_task_dependencies WHERE task_id = ANY ($1::uuid[])
+     ORDER BY task_id, position`,
+    [uuids(ids)],
+  );
+}
+
 /** What is to be written of these tasks, which are new and wait. */
 export async function settlingOf(
   connection: Connection,

@@ -227,8 +227,9 @@ async function findTasks(
       [
         aged(
           "waiting",
-          `status = 'created' AND NOT ${isLive} AND ${isDue}`,
-          "greatest(created_at, run_at)",
+          `status = 'created' AND NOT blocked AND NOT ${isLive} AND ${isDue}`,
+          "greatest(CASE WHEN if_failed IS NULL THEN created_at " +
+            "ELSE updated_at END, run_at)",
         ),
         aged(
           "abandoned",

@@ -11,6 +11,7 @@ import { IS_CLAIMABLE } from "./candidates.ts";
 import { countInHand } from "./claim.ts";
 import { providersIn } from "../pauses.ts";
 import type { Connection } from "./connection.ts";
+import { readBlockedBy } from "./graph.ts";
 import { readPauses } from "./pauses.ts";
 import { isOneOf, jsonOf, RUN_ORDER, TASK } from "./rows.ts";
 
@@ -60,5 +61,9 @@ export async function previewClaim(
     othersCount: counts?.othersCount ?? 0,
     globalRoom,
     pauses,
+    blockedBy: await readBlockedBy(
+      connection,
+      others.filter(({ isBlocked }) => isBlocked).map(({ id }) => id),
+    ),
   };
 }

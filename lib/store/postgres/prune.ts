@@ -23,10 +23,13 @@ const IS_AWAITED = `(
     WHERE d.task_id = e.task_id AND d.event_id = e.id
       AND d.given_up_at IS NULL))`;
 
-/** Finds the old tasks but for those that webhooks still wait for. */
+/** Finds the old tasks but for those that webhooks, or tasks, still wait for. */
 const PRUNABLE = `SELECT id FROM agent_tasks WHERE ${IS_OLD} AND NOT EXISTS (
   SELECT FROM agent_task_events e
-  WHERE e.task_id = agent_tasks.id AND ${IS_AWAITED})`;
+  WHERE e.task_id = agent_tasks.id AND ${IS_AWAITED}) AND NOT EXISTS (
+  SELECT FROM agent_task_dependencies d JOIN agent_tasks w ON w.id = d.task_id
+  WHERE d.after_id = agent_tasks.id
+    AND w.status NOT IN ('completed', 'failed'))`;
 
 /** Counts in the transaction that is open on the connection. */
 export async function countOld(
@@ -79,6 +82,13 @@ async function deleteOld(
   );
   await connection.run(
     `DELETE FROM agent_task_logs WHERE task_id IN (${PRUNABLE})`,
+    [before],
+  );
+  // Those of both sides: what waited for them has ended, too.
+  await connection.run(
+    `WITH old AS MATERIALIZED (${PRUNABLE})
+     DELETE FROM agent_task_dependencies
+     WHERE task_id IN (SELECT id FROM old) OR after_id IN (SELECT id FROM old)`,
     [before],
   );
   const events = await connection.run(

@@ -22,6 +22,7 @@ import type {
   Queue,
   Recorded,
   RunLogWrite,
+  TaskResult,
   UsageSum,
 } from "../contract.ts";
 import { endOf } from "../decisions.ts";
@@ -36,6 +37,7 @@ import { hasCandidates, IS_DEAD, IS_FREE } from "./candidates.ts";
 import { claimTasks, readGlobalRoom } from "./claim.ts";
 import type { Connection } from "./connection.ts";
 import type { Database } from "./database.ts";
+import { readResults } from "./graph.ts";
 import { handOver, noteLimits, noteTrials, pauseProvider } from "./pauses.ts";
 import { previewClaim } from "./preview.ts";
 import { HELD, heldOf, type HeldRow, isOneOf, jsonOf, uuids } from "./rows.ts";
@@ -365,6 +367,10 @@ export class PostgresQueue implements Queue {
       (connection, at) => writeLogs(connection, logs, at),
       { signal },
     );
+  }
+
+  results(taskId: string): Promise<readonly TaskResult[]> {
+    return this.#database.read((connection) => readResults(connection, taskId));
   }
 
   preview(options: PreviewOptions): Promise<Preview> {

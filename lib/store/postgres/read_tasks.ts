@@ -171,7 +171,8 @@ export async function countTasks(
      FROM (
        SELECT status, lease_expires_at,
          CASE WHEN cancel_requested_at IS NULL AND NOT blocked THEN greatest(
-           CASE status WHEN 'created' THEN created_at ELSE updated_at END,
+           CASE WHEN status = 'created' AND if_failed IS NULL THEN created_at
+             ELSE updated_at END,
            run_at, lease_expires_at) END AS due
        FROM agent_tasks WHERE status IN ('created', 'running')) open`,
     [at],

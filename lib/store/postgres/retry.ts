@@ -5,11 +5,19 @@
  */
 
 import { TASK_STATES } from "../../task/task.ts";
+import { WAITED_FOR_KEY } from "../../task/transitions.ts";
 import type { WrittenEvent } from "../changes.ts";
 import type { RetryRefusal, RetryResult } from "../contract.ts";
+import { readAllRetries, retriedDependencies } from "../dependencies.ts";
 import type { Connection } from "./connection.ts";
+import {
+  addDependencies,
+  lock,
+  readDependencies,
+  settlingOf,
+} from "./dependencies.ts";
 import { jsonOf, uuids, WAS_RETRIED } from "./rows.ts";
-import { changing, writeEvents } from "./write.ts";
+import { changing, settle, writeEvents } from "./write.ts";
 
 /** Holds for a task that has ended and that no other repeats. */
 export const NEVER_RETRIED = `
@@ -60,8 +68,10 @@ export async function retryTasks(
   });
   const having = (way: FoundRow["way"]) =>
     found.flatMap((it) => it?.way === way ? it : []);
-  const earlier = await readEarlier(connection, having("created again"));
-  await createAgain(connection, having("created again"), at);
+  const again = having("created again");
+  const earlier = await readEarlier(connection, again.map(({ id }) => id));
+  await createAgain(connection, again, at);
+  await waitAgain(connection, again, at);
   await makeDue(connection, having("due"), at);
   return found.map((it): RetryResult => {
     if (!it) return { kind: "refused", why: "missing" };
@@ -76,15 +86,68 @@ export async function retryTasks(
 /** The last task that repeats each, by the id of the one that it repeats. */
 async function readEarlier(
   connection: Connection,
-  again: readonly Again[],
+  ids: readonly string[],
 ): Promise<Map<string, string>> {
   const rows = await connection.rows<{ of: string; id: string }>(
     `SELECT DISTINCT ON (retry_of) retry_of AS of, id FROM agent_tasks
      WHERE retry_of = ANY ($1::uuid[])
      ORDER BY retry_of, created_at DESC, seq DESC`,
-    [uuids(again.map(({ id }) => id))],
+    [uuids(ids)],
   );
   return new Map(rows.map(({ of, id }) => [of, id]));
+}
+
+/** Has the new tasks wait as the old ones did. */
+async function waitAgain(
+  connection: Connection,
+  again: readonly Again[],
+  at: Date,
+): Promise<void> {
+  const newIds = new Map(again.map(({ id, newId }) => [id, newId]));
+  const old = await readDependencies(connection, [...newIds.keys()]);
+  if (old.length === 0) return;
+  const after = [...new Set(old.map(({ afterId }) => afterId))]
+    .filter((id) => !newIds.has(id));
+  const others = await readAllRetries(
+    after,
+    (ids) => readEarlier(connection, ids),
+  );
+  const dependencies = retriedDependencies(
+    old,
+    new Map([...others, ...newIds]),
+  );
+  await lock(connection, dependencies.map(({ afterId }) => afterId));
+  await addDependencies(connection, dependencies);
+  const waiting = [...new Set(dependencies.map(({ taskId }) => taskId))];
+  await settle(connection, await settlingOf(connection, waiting), at);
+}
+
+/** The tasks that ended because of these, and those behind them. */
+export async function findDependents(
+  connection: Connection,
+  ids: readonly string[],
+): Promise<string[]> {
+  const known = new Set(ids);
+  for (let level = ids; level.length > 0;) {
+    const found = await connection.rows<{ id: string }>(
+      `SELECT id FROM agent_tasks
+       WHERE status = 'failed' AND id IN (SELECT task_id
+           FROM agent_task_dependencies WHERE after_id = ANY ($1::uuid[]))
+         AND trace_value(last_update, '${WAITED_FOR_KEY}') = ANY ($1::text[])
+       ORDER BY created_at, seq`,
+      [uuids(level)],
+    );
+    level = found.map(({ id }) => id).filter((id) => !known.has(id));
+    for (const id of level) known.add(id);
+  }
+  for (const id of ids) known.delete(id);
+  const rows = await connection.rows<{ id: string }>(
+    `SELECT id FROM agent_tasks
+     WHERE id = ANY ($1::uuid[]) AND (${NEVER_RETRIED})
+     ORDER BY created_at, seq`,
+    [uuids([...known])],
+  );
+  return rows.map(({ id }) => id);
 }
 
 async function createAgain(
@@ -100,11 +163,12 @@ async function createAgain(
     `INSERT INTO agent_tasks
        (id, retry_of, user_id, provider, repo_full_name, issue_number, pr_number,
         instruction, status, last_update, created_at, updated_at, priority,
-        max_attempts, timeout_ms, batch, tags)
+        max_attempts, timeout_ms, batch, key, tags, if_failed, blocked)
      SELECT a.new_id, t.id, t.user_id, t.provider, t.repo_full_name,
        t.issue_number, t.pr_number, t.instruction, 'created',
        '{"retry_of":"' || t.id || '"}', $2, $2, t.priority, t.max_attempts,
-       t.timeout_ms, t.batch, t.tags
+       t.timeout_ms, t.batch, t.key, t.tags, t.if_failed,
+       t.if_failed IS NOT NULL
      FROM json_to_recordset($1::json)
        AS a (position integer, old_id uuid, new_id uuid)
      JOIN agent_tasks t ON t.id = a.old_id

@@ -44,7 +44,7 @@ export const TASK_FIELDS: Readonly<Record<keyof AgentTask, string>> = {
   key: "key",
   tags: "coalesce(tags::json, '[]'::json)",
   ifFailed: "if_failed",
-  isBlocked: "blocked",
+  isBlocked: "(blocked AND status = 'created')",
   createdAt: "created_at",
   updatedAt: "updated_at",
 };

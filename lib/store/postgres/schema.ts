@@ -332,7 +332,7 @@ const PLAN_VIEW_COLUMNS: Readonly<Record<PlanField, string>> = {
   key: "key",
   tags: TASK_FIELDS.tags,
   if_failed: "if_failed",
-  blocked: "blocked",
+  blocked: TASK_FIELDS.isBlocked,
 };
 
 const viewOf = (columns: Readonly<Record<string, string>>) =>

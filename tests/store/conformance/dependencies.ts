@@ -18,6 +18,7 @@ import {
   createOne,
   endAbandoned,
   historyOf,
+  HOUR,
   idsOf,
   LEASE_MS,
   newTask,
@@ -235,6 +236,220 @@ export function testDependencies(test: Test): void {
     assertEquals(await statesOf(store), { failed: 300 });
   });
 
+  test("retry() of one behind waits for what has been made of the others", async ({ store }) => {
+    const { admin } = store;
+    const [root, other, behind] = await create3(store, [
+      { key: "root" },
+      { key: "other" },
+      { after: ["other", "root"], batch: "b", key: "k", tags: ["t"] },
+    ]);
+    const { tasks: [run, otherRun] } = await claim(store);
+    assert(run && otherRun);
+    await record(store, fail(run, "no"), complete(otherRun));
+    const first = await retryAll(store, [root]);
+    const [again] = await retryAll(store, [behind]);
+    assert(again !== undefined);
+    const task = await taskOf(store, again);
+    assertEquals(
+      [task.batch, task.key, task.tags, task.ifFailed, task.isBlocked],
+      ["b", "k", ["t"], "fail", true],
+    );
+    const { edges } = await admin.graph(again, { limit: 10 });
+    assertEquals(edges.filter(({ task }) => task === again), [
+      { task: again, after: other },
+      { task: again, after: nth(first, 0) },
+    ]);
+    await record(store, complete(await claimOne(store)));
+    assertEquals(idsOf(await claim(store)), [again]);
+  });
+
+  test("retry() of one behind a failed one that is not retried fails again", async ({ store }) => {
+    const [root, behind] = await create3(store, [
+      { key: "root" },
+      { after: ["root"] },
+      {},
+    ]);
+    await record(store, fail(await claimOne(store, { taskId: root }), "no"));
+    const [again] = await retryAll(store, [behind]);
+    assertEquals(await shownState(store, again ?? ""), "failed");
+  });
+
+  test("dependents() has those that ended because of a task, and were not retried", async ({ store }) => {
+    const { admin } = store;
+    const ids = await create(store, [
+      { key: "root" },
+      { key: "failing", after: ["root"] },
+      { key: "skipping", after: ["root"], ifFailed: "skip" },
+      { after: ["skipping"] },
+      { after: ["root"], ifFailed: "run" },
+      { key: "cancelled", after: ["root"] },
+      { after: ["cancelled"] },
+    ]);
+    const [root] = ids;
+    assert(root);
+    await admin.cancel([nth(ids, 5)]);
+    await record(store, fail(await claimOne(store, { taskId: root }), "no"));
+    const behind = await admin.dependents([root]);
+    assertEquals(behind, ids.slice(1, 4));
+    assertEquals(await admin.dependents([nth(ids, 5)]), [nth(ids, 6)]);
+    const retried = await retryAll(store, [root, ...behind]);
+    assertEquals(
+      await Promise.all(retried.map((it) => shownState(store, it))),
+      ["created", "blocked", "blocked", "blocked"],
+    );
+    assertEquals(await admin.dependents([root]), []);
+    for (let left = 5; left > 0;) {
+      const { tasks } = await claim(store);
+      assert(tasks.length > 0);
+      await record(store, ...tasks.map((it) => complete(it)));
+      left -= tasks.length;
+    }
+    assertEquals(
+      await Promise.all(retried.map((it) => shownState(store, it))),
+      Array(4).fill("completed"),
+    );
+  });
+
+  test("prune() keeps what a task still waits for, and forgets what waited", async (subject) => {
+    const { admin } = subject.store;
+    const [root, , last] = await create3(subject.store, [
+      { key: "root" },
+      { key: "middle", after: ["root"] },
+      { after: ["root", "middle"] },
+    ]);
+    await record(subject.store, complete(await claimOne(subject.store)));
+    await subject.elapse(HOUR);
+    const before = new Date((await subject.now()).getTime() - HOUR / 2);
+    assertEquals(await admin.prunable(before), {
+      tasks: 0,
+      events: 0,
+      kept: 1,
+    });
+    const { tasks, kept } = await admin.prune(before);
+    assertEquals([tasks, kept], [0, 1]);
+    assertEquals((await taskOf(subject.store, root)).state, "completed");
+    const middle = await claimOne(subject.store);
+    await record(subject.store, fail(middle, "no"));
+    assertEquals(await shownState(subject.store, last), "failed");
+    await subject.elapse(HOUR);
+    const later = new Date((await subject.now()).getTime() - HOUR / 2);
+    assertEquals((await admin.prune(later)).tasks, 3);
+    assertEquals(await admin.graph(last, { limit: 10 }), {
+      nodes: [],
+      edges: [],
+      hasMore: false,
+    });
+  });
+
+  test("graph() has the nearest tasks both ways, and says that there are more", async ({ store }) => {
+    const ids = await create(store, [
+      { key: "a", instruction: "x".repeat(1_000) },
+      { key: "b", after: ["a"], ifFailed: "run" },
+      { key: "c", after: ["b"] },
+      { key: "d", after: ["c", "a"] },
+      { key: "alone" },
+    ]);
+    const [a, b, c, d] = ids;
+    assert(a && b && c && d);
+    const { nodes, edges, hasMore } = await store.admin.graph(b, { limit: 10 });
+    assertEquals(nodes.map(({ id }) => id).slice(0, 1), [b]);
+    assertEquals(new Set(nodes.map(({ key }) => key)), new Set("abcd"));
+    assertEquals(nodes.find(({ id }) => id === a), {
+      id: a,
+      key: "a",
+      instruction: "x".repeat(200),
+      provider: "simulate",
+      state: "created",
+      shownState: "created",
+      ifFailed: null,
+    });
+    assertEquals(nodes[0]?.shownState, "blocked");
+    assertEquals(nodes[0]?.ifFailed, "run");
+    const named = (id: string) => "abcd"[ids.indexOf(id)];
+    assertEquals(
+      edges.map(({ task, after }) => `${named(task)}${named(after)}`).sort(),
+      ["ba", "cb", "da", "dc"],
+    );
+    assertEquals(hasMore, false);
+    const few = await store.admin.graph(b, { limit: 3 });
+    assertEquals([few.nodes.length, few.hasMore], [3, true]);
+  });
+
+  test("results() has what came of what a task waited for, in that order", async ({ store }) => {
+    const ids = await create(store, [
+      { key: "one", instruction: "First" },
+      { key: "two", provider: "claude" },
+      { after: ["two", "one"], ifFailed: "run" },
+    ]);
+    const { tasks: [one, two] } = await claim(store);
+    assert(one && two);
+    await record(
+      store,
+      complete(one, { result: { text: "Done", n: 1 } }),
+      fail(two, "no"),
+    );
+    assertEquals(await store.queue.results(nth(ids, 2)), [
+      {
+        id: nth(ids, 1),
+        key: "two",
+        provider: "claude",
+        instruction: null,
+        state: "failed",
+        output: undefined,
+        error: "no",
+      },
+      {
+        id: nth(ids, 0),
+        key: "one",
+        provider: "simulate",
+        instruction: "First",
+        state: "completed",
+        output: { text: "Done", n: 1 },
+      },
+    ]);
+    assertEquals(await store.queue.results(nth(ids, 0)), []);
+  });
+
+  test("results() leaves out what does not fit, and says so", async ({ store }) => {
+    const ids = await create(store, [
+      ...Array.from({ length: 10 }, (_, index) => ({ key: `${index}` })),
+      { after: Array.from({ length: 10 }, (_, index) => `${index}`) },
+    ]);
+    const { tasks } = await claim(store);
+    const result = "x".repeat(1_000_000);
+    await record(store, ...tasks.map((it) => complete(it, { result })));
+    const results = await store.queue.results(nth(ids, 10));
+    assertEquals(
+      results.map(({ output, isTruncated = false }) =>
+        isTruncated ? output === undefined : output === result
+      ),
+      Array(10).fill(true),
+    );
+    assertEquals(
+      results.map(({ isTruncated = false }) => isTruncated),
+      [...Array(8).fill(false), true, true],
+    );
+  });
+
+  test("preview() and count() know what waits for others, and for what", async ({ store }) => {
+    const [one, two, last] = await create3(store, [
+      { key: "one" },
+      { key: "two" },
+      { after: ["two", "one"] },
+    ]);
+    const options = { limit: 10, maxAttempts: 3 };
+    const { claimable, others, blockedBy } = await store.queue.preview(options);
+    assertEquals(claimable.map(({ id }) => id), [one, two]);
+    assertEquals(others.map(({ id }) => id), [last]);
+    assertEquals(
+      [...blockedBy],
+      [[last, { id: two, state: "created", count: 2 }]],
+    );
+    assertEquals((await store.admin.count()).waiting, 2);
+    const { total } = await store.admin.page({ states: ["blocked"], limit: 1 });
+    assertEquals(total, 1);
+  });
+
   test("what waits for none is as before beside those that wait", async ({ store }) => {
     const [root] = await create3(store, [{ key: "r" }, { after: ["r"] }, {}]);
     const others = await createMany(store, 3);
@@ -250,6 +465,17 @@ async function create3(
 ): Promise<[string, string, string]> {
   const ids = await create(store, tasks);
   return [nth(ids, 0), nth(ids, 1), nth(ids, 2)];
+}
+
+/** Retries tasks that have ended. Returns the ids of the new ones. */
+async function retryAll(
+  { admin }: Store,
+  ids: readonly string[],
+): Promise<string[]> {
+  return (await admin.retry(ids)).map((result) => {
+    assert(result.kind === "created", result.kind);
+    return result.newId;
+  });
 }
 
 async function shownState(store: Store, id: string): Promise<string> {

@@ -209,6 +209,7 @@ function testPreview(test: Test): void {
       claimableCount: 0,
       others: [],
       othersCount: 0,
+      blockedBy: new Map(),
       globalRoom: new Map(),
       pauses: [],
     });

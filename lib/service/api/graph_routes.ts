@@ -1,0 +1,64 @@
+/**
+ * Which task waits for which.
+ *
+ * @module
+ */
+
+import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
+import { graphToJson } from "../graph_json.ts";
+import { setSchema } from "./action_schemas.ts";
+import {
+  dependentsSchema,
+  graphQuerySchema,
+  graphSchema,
+} from "./graph_schemas.ts";
+import { jsonResponse } from "./responses.ts";
+import {
+  json,
+  jsonBody,
+  jsonRequest,
+  problems,
+  type Service,
+} from "./routing.ts";
+import { found } from "./task_routes.ts";
+import { idParamSchema } from "./task_schemas.ts";
+
+const MAX_BODY_BYTES = 1024 ** 2;
+
+const graphRoute = createRoute({
+  method: "get",
+  path: "/tasks/{id}/graph",
+  summary: "What a task waits for and what waits for it, the nearest first",
+  request: { params: idParamSchema, query: graphQuerySchema },
+  responses: { 200: json(graphSchema, "The graph"), ...problems(400, 404) },
+});
+
+const dependentsRoute = createRoute({
+  method: "post",
+  path: "/tasks/dependents",
+  summary: "The tasks that failed, or were skipped, because of others",
+  request: { body: jsonRequest(setSchema) },
+  responses: {
+    200: json(dependentsSchema, "Their ids"),
+    ...problems(400, 413, 415, 422),
+  },
+});
+
+/** Adds the routes. */
+export function addGraphRoutes(api: OpenAPIHono, service: Service): void {
+  const { store: { admin }, reads } = service;
+  api.use(dependentsRoute.getRoutingPath(), jsonBody(MAX_BODY_BYTES));
+
+  api.openapi(graphRoute, async (c) => {
+    const { id } = c.req.valid("param");
+    const { limit } = c.req.valid("query");
+    const graph = await reads.get(c.req.url, () => admin.graph(id, { limit }));
+    if (graph.nodes.length === 0) await found(service, id);
+    return jsonResponse(graphToJson(graph));
+  });
+
+  api.openapi(dependentsRoute, async (c) => {
+    const { ids } = c.req.valid("json");
+    return jsonResponse({ ids: await admin.dependents(ids) });
+  });
+}
