@@ -13,6 +13,7 @@ import type {
   JsonObject,
   Outcome,
   RunNoteKind,
+  TaskResult,
 } from "../task/task.ts";
 
 export type { OutputKind } from "../task/run_log.ts";
@@ -27,6 +28,8 @@ export interface ProcessorContext {
   readonly trace: JsonObject;
   /** What people answered to this task's questions, oldest first. */
   readonly answers: readonly Answer[];
+  /** What came of the tasks that this one waited for; empty where it did for none. */
+  readonly results: readonly TaskResult[];
   /**
    * Notes how far the work is. Written soon, in groups; never fails. A message
    * of more than 1,000 characters is cut.

@@ -7,6 +7,7 @@
 
 import { UserError } from "../base/errors.ts";
 import type { AgentTask, Outcome } from "../task/task.ts";
+import { resultToJson } from "../task/json.ts";
 import { stringifyJson } from "../task/trace.ts";
 import type { ProcessorContext } from "./processor.ts";
 
@@ -23,7 +24,7 @@ export const STOPPED: Outcome = {
 /** The JSON of a task and its run. */
 export function taskJson(
   task: AgentTask,
-  { idempotencyKey, answers, trace }: ProcessorContext,
+  { idempotencyKey, answers, results, trace }: ProcessorContext,
 ): string {
   return stringifyJson({
     id: task.id,
@@ -35,6 +36,7 @@ export function taskJson(
     attempt: task.attempt,
     idempotency_key: idempotencyKey,
     answers: [...answers],
+    results: results.map(resultToJson),
     trace,
   });
 }

@@ -18,6 +18,7 @@ import type {
   JsonObject,
   Outcome,
   StopReason,
+  TaskResult,
 } from "../task/task.ts";
 import { answersOf, parseTrace } from "../task/trace.ts";
 
@@ -69,6 +70,8 @@ export interface ExecuteOptions {
   readonly onNote?: ProcessorContext["note"];
   /** Takes the lines that the work prints. */
   readonly onOutput?: ProcessorContext["output"];
+  /** Loads the results of what the task waited for; asked only where it did. */
+  readonly loadResults?: () => Promise<readonly TaskResult[]>;
 }
 
 /**
@@ -79,6 +82,7 @@ export interface ExecuteOptions {
 export const ABORT_GRACE_MS = 1_000;
 
 const NOBODY = () => {};
+const NO_RESULTS: readonly TaskResult[] = [];
 
 /** Runs the processor of a task once; not where it is to stop before it begins. */
 export function execute(
@@ -126,14 +130,31 @@ export function execute(
     if (timeoutMs > 0) after(timeoutMs, () => stop.stop("timeout"));
     const fail = (error: unknown) =>
       end({ kind: "failed", error: messageOf(error), retryable: true });
-    try {
-      processor.process(task, new TaskContext(task, options)).then(
-        (outcome) => end(checkedOutcome(outcome)),
-        fail,
-      );
-    } catch (error) {
-      fail(error); // Threw before it made its promise.
+    const begin = (results: readonly TaskResult[]) => {
+      try {
+        processor.process(task, new TaskContext(task, options, results)).then(
+          (outcome) => end(checkedOutcome(outcome)),
+          fail,
+        );
+      } catch (error) {
+        fail(error); // Threw before it made its promise.
+      }
+    };
+    const { loadResults } = options;
+    if (!task.ifFailed || !loadResults || processor.isSimulated) {
+      return begin(NO_RESULTS);
     }
+    loadResults().then(
+      (results) =>
+        stop.reason ? end(stoppedBy(stop, timeoutMs)) : begin(results),
+      (error) =>
+        end({
+          kind: "failed",
+          error: `Cannot read what came before it: ${messageOf(error)}`,
+          retryable: true,
+          isUnbegun: true,
+        }),
+    );
   });
 }
 
@@ -154,17 +175,20 @@ class TaskContext implements ProcessorContext {
   readonly progress: (message: string, fraction?: number) => void;
   readonly note: ProcessorContext["note"];
   readonly output: ProcessorContext["output"];
+  readonly results: readonly TaskResult[];
   #trace: JsonObject | undefined;
 
   constructor(
     task: AgentTask,
     { stop, onProgress, onNote = NOBODY, onOutput = NOBODY }: ExecuteOptions,
+    results: readonly TaskResult[],
   ) {
     this.#task = task;
     this.#stop = stop;
     this.progress = onProgress;
     this.note = onNote;
     this.output = onOutput;
+    this.results = results;
   }
 
   get signal(): AbortSignal {

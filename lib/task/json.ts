@@ -12,6 +12,7 @@ import type {
   NewTask,
   TaskEvent,
   TaskEventKind,
+  TaskResult,
   TaskState,
 } from "./task.ts";
 import { shownStateOf, wasSimulated } from "./shown_state.ts";
@@ -115,6 +116,21 @@ export function eventFromJson(json: EventJson): TaskEvent {
     detail: json.detail,
     ...json.printed && { printed: json.printed },
     ...json.usage && { usage: json.usage },
+  };
+}
+
+/** What came of a task, for the one that waited for it. */
+export function resultToJson(result: TaskResult): JsonObject {
+  const { id, key, provider, instruction, state, output, error } = result;
+  return {
+    id,
+    key,
+    provider,
+    instruction,
+    state,
+    output: output ?? null,
+    ...error !== undefined && { error },
+    ...result.isTruncated && { truncated: true },
   };
 }
 

@@ -254,6 +254,21 @@ type Ending =
   /** The run was stopped before it had an outcome. */
   | { readonly kind: "aborted"; readonly reason: AbortReason };
 
+/** What came of a task that another one waited for. */
+export interface TaskResult {
+  readonly id: string;
+  readonly key: string | null;
+  readonly provider: string;
+  readonly instruction: string | null;
+  readonly state: TaskState;
+  /** What it completed with; undefined where it gave nothing. */
+  readonly output: JsonValue | undefined;
+  /** Why it failed. */
+  readonly error?: string;
+  /** Its output is left out, for all of them are too long. @default {false} */
+  readonly isTruncated?: boolean;
+}
+
 /** It becomes part of the trace, which is read whole with its task. */
 export const MAX_ANSWER_CHARACTERS = 1024 * 1024;
 

@@ -17,6 +17,7 @@ function contextWith(given: Partial<ProcessorContext> = {}): ProcessorContext {
     idempotencyKey: "t1:1",
     trace: {},
     answers: [],
+    results: [],
     progress: () => {},
     note: () => {},
     output: () => {},

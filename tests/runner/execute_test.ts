@@ -13,8 +13,9 @@ import type {
   Processor,
   ProcessorContext,
 } from "../../lib/processors/processor.ts";
-import type { AgentTask, Outcome } from "../../lib/task/task.ts";
+import type { AgentTask, Outcome, TaskResult } from "../../lib/task/task.ts";
 import { FakeClock, turn } from "../support/fake_clock.ts";
+import { RESULTS } from "../support/sample_results.ts";
 
 const TASK = {
   id: "t1",
@@ -380,4 +381,75 @@ Deno.test("execute() gives the answers so far, and a key that they change nothin
   }, { traceText: JSON.stringify({ answers: [...answers, 5] }) }).outcome;
   assertEquals(given, answers);
   assertEquals(key, "t1:2");
+});
+
+const BEFORE = { ...TASK, ifFailed: "fail" as const };
+
+/** Executes a task that waited for others. */
+function runAfter(
+  loadResults: () => Promise<readonly TaskResult[]>,
+  { task = BEFORE, isSimulated = false } = {},
+) {
+  const clock = new FakeClock();
+  const stop = new StopSwitch();
+  const seen: (readonly TaskResult[])[] = [];
+  const outcome = execute(task, {
+    processorFor: () => ({
+      name: "test",
+      isSimulated,
+      process: (_task, { results }) => {
+        seen.push(results);
+        return Promise.resolve(DONE);
+      },
+    }),
+    clock,
+    stop,
+    timeoutMs: 0,
+    onProgress: () => {},
+    loadResults,
+  });
+  return { clock, stop, seen, outcome };
+}
+
+Deno.test("execute() loads what came before for a task that waited, and for no other", async () => {
+  let loads = 0;
+  const load = () => Promise.resolve(++loads ? RESULTS : []);
+  const after = runAfter(load);
+  assertEquals(await after.outcome, DONE);
+  assertEquals(after.seen, [RESULTS]);
+  const others = [
+    runAfter(load, { task: { ...TASK, ifFailed: null } as never }),
+    runAfter(load, { isSimulated: true }),
+  ];
+  for (const { outcome, seen } of others) {
+    assertEquals(await outcome, DONE);
+    assertEquals(seen, [[]]);
+  }
+  assertEquals(loads, 1);
+});
+
+Deno.test("execute() begins no task whose results can't be read", async () => {
+  const { outcome, seen } = runAfter(() => Promise.reject(new Error("gone")));
+  assertEquals(await outcome, {
+    kind: "failed",
+    error: "Cannot read what came before it: gone",
+    retryable: true,
+    isUnbegun: true,
+  });
+  assertEquals(seen, []);
+});
+
+Deno.test("execute() begins nothing that was stopped while its results were read", async () => {
+  const loaded = Promise.withResolvers<readonly TaskResult[]>();
+  const { outcome, seen, stop } = runAfter(() => loaded.promise);
+  stop.stop("cancelled");
+  loaded.resolve(RESULTS);
+  assertEquals(await outcome, { kind: "aborted", reason: "cancelled" });
+  assertEquals(seen, []);
+  const { outcome: late, clock, stop: lateStop } = runAfter(() =>
+    new Promise(() => {})
+  );
+  lateStop.stop("shutdown");
+  await clock.advance(ABORT_GRACE_MS);
+  assertEquals(await late, { kind: "aborted", reason: "shutdown" });
 });

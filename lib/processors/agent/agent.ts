@@ -11,6 +11,7 @@ import { parseTrace } from "../../task/trace.ts";
 import { checkProgram } from "../command/check.ts";
 import { type FolderEnd, openFolder } from "../command/folder.ts";
 import { type ProgramParts, Programs } from "../command/programs.ts";
+import { writeResults } from "../command/results_file.ts";
 import type {
   Processor,
   ProcessorContext,
@@ -153,6 +154,12 @@ class AgentProcessor implements Processor {
     const folder = await openFolder(task.id, config, programs.parts);
     let outcome = STOPPED;
     try {
+      await using file = await writeResults(context.results, {
+        task,
+        log: programs.parts.log,
+        folder: folder.path,
+        stop,
+      });
       outcome = await runAttempt({
         task,
         context,
@@ -161,8 +168,12 @@ class AgentProcessor implements Processor {
         dialect,
         programs,
         folder,
-        surroundings,
+        surroundings: {
+          ...surroundings,
+          env: { ...surroundings.env, ...file?.env },
+        },
         spending,
+        resultsPath: file?.path,
       });
       return outcome;
     } finally {

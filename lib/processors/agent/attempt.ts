@@ -28,6 +28,7 @@ import {
   wholePrompt,
 } from "./prompt.ts";
 import { KeptSession } from "./kept_session.ts";
+import { whatCameBefore } from "./results.ts";
 import { whyAnew } from "./sessions.ts";
 import { runCheck, shownCheck } from "./verify.ts";
 
@@ -151,12 +152,16 @@ class Attempt {
   async #anew(
     { because }: { readonly because?: string | undefined } = {},
   ): Promise<Step> {
-    const { task, folder } = this.#parts;
+    const { task, context, folder, resultsPath } = this.#parts;
     const hasWork = because !== undefined || this.#last !== undefined ||
       !folder.isNew && (task.attempt > 1 ||
           this.#session.current !== undefined ||
           spentIn(task.traceText) !== undefined);
-    const prompt = wholePrompt(task, this.#story, { hasWork, because });
+    const prompt = wholePrompt(task, this.#story, {
+      hasWork,
+      because,
+      before: resultsPath && whatCameBefore(context.results, resultsPath),
+    });
     return { prompt, session: await this.#session.begin() };
   }
 

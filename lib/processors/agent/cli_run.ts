@@ -38,6 +38,8 @@ export interface AttemptParts {
   readonly folder: Pick<RunFolder, "path" | "isNew">;
   readonly surroundings: Surroundings;
   readonly spending: Spending;
+  /** The file with the results of what came before; undefined without such. */
+  readonly resultsPath: string | undefined;
 }
 
 /** What an agent may spend, and what its tokens cost. */

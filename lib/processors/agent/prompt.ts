@@ -78,11 +78,13 @@ function timeOf(value: unknown): number {
 export function wholePrompt(
   task: AgentTask,
   story: Story,
-  { hasWork, because }: {
+  { hasWork, because, before }: {
     /** An earlier attempt was at work in its folder. */
     readonly hasWork: boolean;
     /** Why it is to go on though it was done. */
     readonly because?: string | undefined;
+    /** What came of the tasks that this one waited for. */
+    readonly before?: string | undefined;
   },
 ): string {
   const { instruction, targetType, targetRef } = task;
@@ -90,6 +92,7 @@ export function wholePrompt(
   return asArgument([
     instruction?.trim(),
     targetRef && `Target: ${targetType ?? ""} ${targetRef}`.replace("  ", " "),
+    before,
     answers.length > 0 &&
     `Asked so far, and answered:\n${answersText(answers)}`,
     ...notes.map(noteText),

@@ -16,6 +16,7 @@ import { limitOutcome, warnOfMistake } from "./message.ts";
 import { CommandOutput } from "./output.ts";
 import { quoted } from "./printed_text.ts";
 import { type ProgramParts, Programs } from "./programs.ts";
+import { writeResults } from "./results_file.ts";
 
 /** Makes the processor. Dispose of it to stop its programs. */
 export function createCommandProcessor(
@@ -41,7 +42,7 @@ class CommandProcessor implements Processor {
   describe(task: AgentTask): string {
     const { command, shell = "" } = this.#config;
     const words = command
-      ? commandFor(command, task, this.#programs.parts.baseFolder)
+      ? commandFor(command, task, this.#programs.parts)
       : [SHELL, "-c", shell];
     return `runs ${shownWords(words)}`;
   }
@@ -85,9 +86,11 @@ class CommandProcessor implements Processor {
   ): Promise<Outcome> {
     const config = this.#config;
     const { baseFolder, clock, log } = this.#programs.parts;
+    const { results } = context;
     const { env, secrets } = this.#programs.surroundings(task, context);
-    const program = programOf(config, task, baseFolder);
+    const program = programOf(config, task, { baseFolder, results });
     const input = stdinOf(config, task, context);
+    await using file = await writeResults(results, { task, log, stop });
     if (stop.aborted) return STOPPED;
 
     const output = new CommandOutput({
@@ -98,7 +101,7 @@ class CommandProcessor implements Processor {
     });
     const { status, isStopped } = await this.#programs.run(program, {
       cwd,
-      env,
+      env: { ...env, ...file?.env },
       input,
       task,
       context,

@@ -14,6 +14,7 @@ export const PLACEHOLDERS = {
   instruction: "the task's instruction; empty where it has none",
   target: "owner/repo#123; empty where the task has none",
   answers: "its questions so far with their answers, as lines; or empty",
+  results: "the results of the tasks it waited for, as JSON: a list",
   configDir: "the folder of the configuration file",
 } as const;
 

@@ -60,7 +60,7 @@ export async function openFolder(
         (end !== "goes on" && end !== "lost");
       const isKept = !isOver || keepWorkspace === "always" ||
         keepWorkspace === "failed" && end === "failed";
-      if (!isKept) return await remove();
+      if (!isKept) return await removeFolder(path, { taskId, log });
       if (workspace === undefined) {
         log.info(`Task ${taskId}: its folder was kept: ${path}`, {
           event: "folder_kept",
@@ -92,17 +92,21 @@ export async function openFolder(
       );
     }
   }
+}
 
-  async function remove(): Promise<void> {
-    try {
-      await Deno.remove(path, { recursive: true });
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return;
-      log.warning(
-        `Cannot remove the folder of task ${taskId}: ${messageOf(error)}`,
-        { event: "folder_left", task: taskId, path, error: messageOf(error) },
-      );
-    }
+/** Removes what a task had; where it can't, the log says so. */
+export async function removeFolder(
+  path: string,
+  { taskId, log }: { readonly taskId: string; readonly log: Log },
+): Promise<void> {
+  try {
+    await Deno.remove(path, { recursive: true });
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return;
+    log.warning(
+      `Cannot remove the folder of task ${taskId}: ${messageOf(error)}`,
+      { event: "folder_left", task: taskId, path, error: messageOf(error) },
+    );
   }
 }
 

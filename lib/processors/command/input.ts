@@ -6,8 +6,9 @@
 
 import { resolve } from "node:path";
 import { formatCount } from "../../base/figures.ts";
-import type { AgentTask, Answer } from "../../task/task.ts";
-import { answersOf, parseTrace } from "../../task/trace.ts";
+import { resultToJson } from "../../task/json.ts";
+import type { AgentTask, Answer, TaskResult } from "../../task/task.ts";
+import { answersOf, parseTrace, stringifyJson } from "../../task/trace.ts";
 import type { ProcessorContext } from "../processor.ts";
 import { RunError, taskJson } from "../task_runs.ts";
 import { type CommandConfig, fillPlaceholders } from "./config.ts";
@@ -30,19 +31,27 @@ export interface Program {
   readonly args: readonly string[];
 }
 
+/** What a command is filled with, beside its task. */
+export interface CommandInput {
+  /** A path with a slash starts here. */
+  readonly baseFolder: string;
+  /** Undefined where they are not known yet. */
+  readonly results?: readonly TaskResult[];
+}
+
 /**
- * The program to start for a task. A path with a slash starts from `baseFolder`.
+ * The program to start for a task.
  *
  * @throws {RunError} for a text that can't be an argument.
  */
 export function programOf(
   config: CommandConfig,
   task: AgentTask,
-  baseFolder: string,
+  input: CommandInput,
 ): Program {
   const { command, shell = "" } = config;
   if (!command) return { path: SHELL, args: ["-c", shell] };
-  const [path = "", ...args] = commandFor(command, task, baseFolder);
+  const [path = "", ...args] = commandFor(command, task, input);
   args.forEach((argument, index) => {
     const template = command[index + 1] ?? "";
     const isOption = argument.startsWith("-") &&
@@ -51,14 +60,16 @@ export function programOf(
       ? 'begins with "-", which would make it an option'
       : argumentProblem(argument);
     if (problem === undefined) return;
+    const advice = template.includes("{results}")
+      ? "Let the program read the file that $AGENT_RUNNER_RESULTS names."
+      : `${isOption ? 'Put "--" directly before it, or let' : "Let"} the ` +
+        "program read the task from its stdin.";
     throw new RunError(
-      `Cannot run ${path}: the argument ${template} ${problem}. ` +
-        `${isOption ? 'Put "--" directly before it, or let' : "Let"} the ` +
-        "program read the task from its stdin.",
+      `Cannot run ${path}: the argument ${template} ${problem}. ${advice}`,
       { retryable: false },
     );
   });
-  return { path: pathOf(path, baseFolder), args };
+  return { path: pathOf(path, input.baseFolder), args };
 }
 
 /** Where a program is looked for: a path starts from a folder, a name on PATH. */
@@ -82,13 +93,14 @@ export function mayBeOption(
 export function commandFor(
   command: readonly string[],
   task: AgentTask,
-  baseFolder: string,
+  { baseFolder, results }: CommandInput,
 ): string[] {
   const values = {
     id: task.id,
     instruction: task.instruction ?? "",
     target: task.targetRef ?? "",
     answers: answersText(answersOf(parseTrace(task.traceText) ?? {})),
+    results: results ? resultsText(results) : "{results}",
     configDir: baseFolder,
   };
   return command.map((it) => fillPlaceholders(it, (name) => values[name]));
@@ -99,6 +111,14 @@ export function answersText(answers: readonly Answer[]): string {
   return answers
     .map(({ question, answer }) => `Question: ${question}\nAnswer: ${answer}`)
     .join("\n");
+}
+
+/** What came before a task, as JSON. */
+export function resultsText(
+  results: readonly TaskResult[],
+  indent?: number,
+): string {
+  return stringifyJson(results.map(resultToJson), indent);
 }
 
 /** Says whether a program is given by its path, and not looked for on PATH. */

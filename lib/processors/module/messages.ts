@@ -15,7 +15,7 @@ import { MAX_TEXT_CHARACTERS } from "../../task/outcome.ts";
 import { parseObject } from "../../task/trace.ts";
 import { MAX_OUTCOME_CHARACTERS } from "./outcome.ts";
 import type { PluginTask } from "./plugin.ts";
-import type { Answer, JsonObject } from "../../task/task.ts";
+import type { Answer, JsonObject, TaskResult } from "../../task/task.ts";
 import type { LoadGrant, Permissions } from "./permissions.ts";
 
 /** The word that makes the executable the host of a plugin. */
@@ -48,6 +48,7 @@ export interface RunOrder {
   readonly idempotencyKey: string;
   readonly trace: JsonObject;
   readonly answers: readonly Answer[];
+  readonly results: readonly TaskResult[];
 }
 
 /** What the runner says. */

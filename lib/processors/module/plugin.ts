@@ -23,9 +23,17 @@ import type {
   JsonObject,
   JsonValue,
   TargetType,
+  TaskResult,
 } from "../../task/task.ts";
 
-export type { Answer, JsonObject, JsonValue, PluginContext, TargetType };
+export type {
+  Answer,
+  JsonObject,
+  JsonValue,
+  PluginContext,
+  TargetType,
+  TaskResult,
+};
 
 /** What a plugin is told about its task. */
 export interface PluginTask {

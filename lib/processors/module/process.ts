@@ -111,7 +111,7 @@ export class PluginProcess {
   run(task: PluginTask, context: ProcessorContext): Promise<Outcome> {
     if (this.#endReason) return Promise.resolve(this.#failure(this.#endReason));
     const run = ++this.#lastRun;
-    const { signal, idempotencyKey, trace, answers } = context;
+    const { signal, idempotencyKey, trace, answers, results } = context;
     const finished = new AbortController();
     return new Promise<Outcome>((resolve) => {
       const finish = (outcome: Outcome) => {
@@ -131,6 +131,7 @@ export class PluginProcess {
         idempotencyKey,
         trace,
         answers,
+        results,
       });
       signal.addEventListener("abort", () => {
         this.#stop(run, { reason: signal.reason, finished: finished.signal });

@@ -123,7 +123,7 @@ function failureText(error: unknown): string {
 
 /** A plain object, so that a plugin can take it apart and copy it. */
 function contextOf(
-  { run, idempotencyKey, trace, answers }: RunOrder,
+  { run, idempotencyKey, trace, answers, results }: RunOrder,
   { signal, progress }: { signal: AbortSignal; progress: LatestProgress },
 ): PluginContext {
   return {
@@ -131,6 +131,7 @@ function contextOf(
     idempotencyKey,
     trace,
     answers,
+    results,
     progress: (message, fraction) => progress.set(message, fraction),
     output: (line) => currentRun.run(run, () => print(`${line}\n`)),
   };

@@ -22,6 +22,7 @@ import type {
   JsonObject,
   Outcome,
   RunNoteKind,
+  TaskResult,
 } from "../../../lib/task/task.ts";
 import { answersOf, stringifyJson } from "../../../lib/task/trace.ts";
 import { sampleTask } from "../../support/sample_task.ts";
@@ -39,6 +40,7 @@ export interface AgentRunOptions {
   readonly config?: object;
   readonly task?: Partial<AgentTask>;
   readonly trace?: JsonObject;
+  readonly results?: readonly TaskResult[];
   /** The runner's environment, beside PATH. */
   readonly variables?: Readonly<Record<string, string>>;
   readonly clock?: Clock;
@@ -111,6 +113,7 @@ export class AgentRun implements AsyncDisposable {
       idempotencyKey: `${whole.id}:${whole.attempt}`,
       trace: this.trace,
       answers: answersOf(this.trace),
+      results: this.#options.results ?? [],
       progress: (message) => this.progress.push(message),
       note: (kind, detail, session) => {
         this.notes.push([kind, detail]);

@@ -377,6 +377,7 @@ Deno.test("command gives the task as JSON on stdin", async () => {
     attempt: 2,
     idempotency_key: `${TASK_ID}:2`,
     answers: CONTEXT.answers,
+    results: [],
     trace: { big: 9_007_199_254_740_992, note: "é" },
   });
 });

@@ -66,6 +66,7 @@ export class CommandRun implements AsyncDisposable {
       idempotencyKey: `${TASK_ID}:1`,
       trace: {},
       answers: [],
+      results: [],
       progress: (message, fraction) => this.notes.push([message, fraction]),
       note: () => {},
       output: (line, kind = "stdout") => {

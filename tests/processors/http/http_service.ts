@@ -37,6 +37,7 @@ export function contextWith(
     idempotencyKey: "t1:2",
     trace: {},
     answers: [],
+    results: [],
     progress: () => {},
     note: () => {},
     output: () => {},

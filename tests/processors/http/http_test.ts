@@ -18,6 +18,7 @@ import {
   Service,
   TASK,
 } from "./http_service.ts";
+import { RESULTS, RESULTS_TEXT } from "../../support/sample_results.ts";
 
 /** Answers the task with one response. */
 function answering(body: BodyInit | null, init?: ResponseInit): Service {
@@ -30,6 +31,7 @@ Deno.test("http sends the task as JSON, with a key for it", async () => {
     context: {
       trace: { big: 12345678901234567890n, note: "é" },
       answers: [{ question: "Q", answer: "A", answered_at: "now" }],
+      results: RESULTS.slice(2),
     },
   });
   assertEquals(outcome, { kind: "completed" });
@@ -59,6 +61,7 @@ Deno.test("http sends the task as JSON, with a key for it", async () => {
     attempt: 2,
     idempotency_key: "t1:2",
     answers: [{ question: "Q", answer: "A", answered_at: "now" }],
+    results: JSON.parse(RESULTS_TEXT).slice(2),
     trace: { big: 1, note: "é" },
   });
   assertEquals(service.received.length, 1);

@@ -13,7 +13,12 @@ import {
   type ModuleConfig,
   moduleConfig,
 } from "../../../lib/processors/module/config.ts";
-import type { AgentTask, JsonObject, Outcome } from "../../../lib/task/task.ts";
+import type {
+  AgentTask,
+  JsonObject,
+  Outcome,
+  TaskResult,
+} from "../../../lib/task/task.ts";
 import { stringifyJson } from "../../../lib/task/trace.ts";
 
 /** Options for {@linkcode PluginBench.create}. */
@@ -88,7 +93,11 @@ export class PluginBench implements AsyncDisposable {
   }
 
   /** Runs a task whose instruction is this. */
-  run(instruction = "", trace: JsonObject = {}): BenchRun {
+  run(
+    instruction = "",
+    trace: JsonObject = {},
+    { results = [] }: { readonly results?: readonly TaskResult[] } = {},
+  ): BenchRun {
     const stop = new StopSwitch();
     const progress: [string, number?][] = [];
     const output: string[] = [];
@@ -99,12 +108,14 @@ export class PluginBench implements AsyncDisposable {
       attempt: 1,
       instruction,
       traceText: stringifyJson(trace),
+      ifFailed: results.length > 0 ? "run" : null,
       createdAt: new Date("2026-01-19T18:30:00Z"),
     } as AgentTask, {
       processorFor: () => this.processor,
       clock: this.#clock,
       stop,
       timeoutMs: 0,
+      loadResults: () => Promise.resolve(results),
       onProgress: (message, fraction) => progress.push([message, fraction]),
       onOutput: (line) => {
         output.push(line);

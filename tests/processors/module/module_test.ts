@@ -7,6 +7,8 @@ import {
 import { ENABLED, Folder } from "../../cli/cli.ts";
 import { FakeClock, turn } from "../../support/fake_clock.ts";
 import { PluginBench, pluginThat } from "./module_fixture.ts";
+import type { JsonValue } from "../../../lib/task/task.ts";
+import { RESULTS } from "../../support/sample_results.ts";
 
 const OK = 'return { kind: "completed", result: "fine" };';
 const COMPLETED = { kind: "completed", result: "fine" } as const;
@@ -44,6 +46,20 @@ Deno.test("a plugin sees what was answered", async () => {
     kind: "completed",
     result: answers,
   });
+});
+
+Deno.test("a plugin sees what came before", async () => {
+  await using bench = await PluginBench.create(pluginThat(
+    'return { kind: "completed", result: context.results };',
+  ));
+  assertEquals(await bench.run("", {}, { results: RESULTS }).outcome, {
+    kind: "completed",
+    // What is undefined is left out on the way.
+    result: RESULTS.map(({ output, ...rest }) =>
+      output === undefined ? rest : { ...rest, output }
+    ) as unknown as JsonValue,
+  });
+  assertEquals(await bench.run().outcome, { kind: "completed", result: [] });
 });
 
 Deno.test("a plugin can be TypeScript, import its files and be made of options", async () => {
