@@ -26,6 +26,7 @@ const LIBRARIES: Readonly<Record<string, RegExp>> = {
   hono: /^lib\/service\//,
   "@hono": /^lib\/service\//,
   "prom-client": /^lib\/service\//,
+  "@dagrejs": /^lib\/service\/dashboard\//,
   uplot: /^lib\/service\/dashboard\//,
   "@opentelemetry": /^lib\/runner\/telemetry\.ts$/,
   standardwebhooks: /^lib\/base\/signature\.ts$/,
@@ -213,7 +214,7 @@ Deno.test("the program starts without what only some commands need", async () =>
   }
   assert(loaded.has("lib/cli/list.ts"));
   const LATER =
-    /^(duckdb|postgres|zod|jsonc-parser|hono|@hono|prom-client|@opentelemetry|standardwebhooks|uplot)(\/|$)|^node:|^lib\/(store\/(duckdb|postgres)|service|runner\.ts)/;
+    /^(duckdb|postgres|zod|jsonc-parser|hono|@hono|prom-client|@opentelemetry|standardwebhooks|uplot|@dagrejs)(\/|$)|^node:|^lib\/(store\/(duckdb|postgres)|service|runner\.ts)/;
   assertEquals([...loaded].filter((it) => LATER.test(it)), []);
 });
 

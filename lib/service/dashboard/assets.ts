@@ -5,6 +5,7 @@
  */
 
 import { createHash } from "node:crypto";
+import dagre from "@dagrejs/dagre" with { type: "text" };
 import uplotScript from "uplot/dist/uPlot.esm.js" with { type: "text" };
 import uplotStyle from "uplot/dist/uPlot.min.css" with { type: "text" };
 import index from "./page/index.html" with { type: "text" };
@@ -15,6 +16,7 @@ import tableStyle from "./page/table.css" with { type: "text" };
 import plotsStyle from "./page/plots.css" with { type: "text" };
 import dialogsStyle from "./page/dialogs.css" with { type: "text" };
 import emptyStyle from "./page/empty.css" with { type: "text" };
+import graphStyle from "./page/graph.css" with { type: "text" };
 import logStyle from "./page/log.css" with { type: "text" };
 import pausesStyle from "./page/pauses.css" with { type: "text" };
 import usageStyle from "./page/usage.css" with { type: "text" };
@@ -22,6 +24,8 @@ import panelStyle from "./page/panel.css" with { type: "text" };
 import api from "./page/api.js" with { type: "text" };
 import create from "./page/create.js" with { type: "text" };
 import dom from "./page/dom.js" with { type: "text" };
+import graph from "./page/graph.js" with { type: "text" };
+import graphPicture from "./page/graph_picture.js" with { type: "text" };
 import facts from "./page/facts.js" with { type: "text" };
 import filters from "./page/filters.js" with { type: "text" };
 import format from "./page/format.js" with { type: "text" };
@@ -72,6 +76,7 @@ export const page: Asset = asset(index, "html");
 
 const STYLES = {
   base: baseStyle,
+  graph: graphStyle,
   layout: layoutStyle,
   log: logStyle,
   panel: panelStyle,
@@ -88,9 +93,12 @@ const SCRIPTS = {
   api,
   create,
   dom,
+  dagre,
   facts,
   filters,
   format,
+  graph,
+  graph_picture: graphPicture,
   keyboard,
   live,
   log,

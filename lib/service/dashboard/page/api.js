@@ -23,6 +23,8 @@
  * @property {string[]} tags
  * @property {string | null} lease_owner
  * @property {string | null} lease_expires_at
+ * @property {boolean} blocked
+ * @property {string | null} if_failed
  * @property {string | null} cancel_requested_at
  * @property {string} created_at
  * @property {string} updated_at
@@ -61,6 +63,19 @@
  * @property {number} output
  * @property {number} cached
  * @property {number} cost_usd
+ *
+ * @typedef {object} GraphNode
+ * @property {string} id
+ * @property {string | null} key
+ * @property {string | null} instruction
+ * @property {string} provider
+ * @property {string} state
+ * @property {string} shown_state
+ *
+ * @typedef {object} TaskGraph
+ * @property {GraphNode[]} nodes
+ * @property {{ task: string, after: string }[]} edges
+ * @property {boolean} has_more
  *
  * @typedef {object} LogEntry
  * @property {string} at
@@ -209,6 +224,20 @@ export function getTask(id, signal) {
  */
 export function getEvents(id, signal) {
   return request(`${BASE}/tasks/${encodeURIComponent(id)}/events`, { signal });
+}
+
+/**
+ * The tasks that are the nearest to a task.
+ *
+ * @param {string} id
+ * @param {{ limit: number, signal: AbortSignal }} options
+ * @returns {Promise<TaskGraph>}
+ */
+export function getGraph(id, { limit, signal }) {
+  return request(
+    `${BASE}/tasks/${encodeURIComponent(id)}/graph?limit=${limit}`,
+    { signal },
+  );
 }
 
 /**

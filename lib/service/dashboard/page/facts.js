@@ -9,6 +9,17 @@ import { searchAddress } from "./search.js";
 /** @typedef {import("./api.js").WholeTask} WholeTask */
 
 /**
+ * What comes of a task when one that it waits for has failed.
+ *
+ * @type {Readonly<Record<string, string>>}
+ */
+const IF_FAILED = {
+  fail: "it fails too",
+  skip: "it is skipped",
+  run: "it runs all the same",
+};
+
+/**
  * The list's children.
  *
  * @param {WholeTask} task
@@ -41,6 +52,11 @@ export function factElements(task) {
     ],
     ["Attempt", attemptOf(task) || "not started"],
     ["Priority", task.priority === 0 ? null : task.priority],
+    ["Blocked", task.blocked ? "until what it waits for has ended" : null],
+    [
+      "If that fails",
+      task.if_failed && (IF_FAILED[task.if_failed] ?? task.if_failed),
+    ],
     ["Created", when(task.created_at)],
     ["Updated", when(task.updated_at)],
     [

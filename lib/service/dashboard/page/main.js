@@ -136,7 +136,7 @@ live.addEventListener("reload", () => {
   refreshList();
   refreshStats();
   readPauses();
-  panel.refresh();
+  panel.reload();
 });
 live.addEventListener("task", (event) => {
   const { task_id, kind } =
@@ -145,7 +145,7 @@ live.addEventListener("task", (event) => {
   refreshList();
   refreshStats();
   if (kind === "limited") refreshPauses();
-  if (task_id === panel.id) panel.refresh();
+  panel.touch(task_id, kind);
 });
 
 access.addEventListener("unauthorized", () => start());

@@ -4,6 +4,7 @@
 import { act, ApiError, canRetry, getEvents, getTask } from "./api.js";
 import { byId, fill, throttled } from "./dom.js";
 import { factElements } from "./facts.js";
+import { GraphView } from "./graph.js";
 import { LogView } from "./log.js";
 import { confirmed, notify, notifyFailure } from "./notice.js";
 import { pauses } from "./pauses.js";
@@ -29,6 +30,7 @@ export class Panel extends EventTarget {
   #isFocusWanted = false;
   #abort = new AbortController();
   #log = new LogView();
+  #graph = new GraphView();
   /** Reads the task again, soon. */
   refresh = throttled(() => this.#read(), REFRESH_MS);
 
@@ -76,7 +78,25 @@ export class Panel extends EventTarget {
     this.#panel.hidden = false;
     this.#cover();
     this.#log.open(id);
+    this.#graph.open(id);
     await this.#read();
+  }
+
+  /** Reads all anew that it shows, soon. */
+  reload() {
+    this.refresh();
+    this.#graph.refresh();
+  }
+
+  /**
+   * Something happened to a task.
+   *
+   * @param {string} id
+   * @param {string} kind
+   */
+  touch(id, kind) {
+    if (id === this.#id) this.refresh();
+    this.#graph.touch(id, kind);
   }
 
   /** What is opened may be read anew before it was shown at all. */
@@ -97,6 +117,7 @@ export class Panel extends EventTarget {
     this.#id = undefined;
     this.#abort.abort();
     this.#log.close();
+    this.#graph.close();
     this.#panel.hidden = true;
     this.#cover();
   }

@@ -23,6 +23,8 @@ const NAMES = {
   retrying: "Retrying",
   queued: "Waiting for a runner",
   simulated: "Completed (simulated)",
+  blocked: "Blocked",
+  skipped: "Skipped",
 };
 
 /**
@@ -43,6 +45,8 @@ const LOOKS = {
   retrying: ["retry", "running"],
   queued: ["created", "created"],
   simulated: ["completed", "completed"],
+  blocked: ["blocked", "created"],
+  skipped: ["cancelled", "cancelled"],
 };
 
 /**
@@ -66,15 +70,28 @@ export function stateNameOf({ shown_state, simulated }) {
     : name;
 }
 
+/** @param {string} state */
+function lookOf(state) {
+  const known = Object.hasOwn(NAMES, state) ? state : "created";
+  return LOOKS[known] ?? [known, known];
+}
+
 /**
  * The shape of a state.
  *
- * @param {string} look
+ * @param {string} state
  */
-export function stateIcon(look) {
-  const known = Object.hasOwn(NAMES, look) ? look : "created";
-  const [shape, colour] = LOOKS[known] ?? [known, known];
-  return icon(shape, `state-icon is-${colour}`);
+export function stateIcon(state) {
+  return icon(lookOf(state)[0], `state-icon ${stateClass(state)}`);
+}
+
+/**
+ * The class that gives something a state's colour.
+ *
+ * @param {string} state
+ */
+export function stateClass(state) {
+  return `is-${lookOf(state)[1]}`;
 }
 
 /**
