@@ -74,6 +74,7 @@ export async function executeRun(
         ...session && { session },
       }),
     onOutput: outputOf(run, runner),
+    loadResults: () => runner.queue.results(task.id),
   });
   run.end();
   const runMs = clock.monotonic() - startedAt;

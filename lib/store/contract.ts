@@ -20,6 +20,7 @@ import type {
   NewTask,
   TaskEvent,
   TaskEventKind,
+  TaskResult,
   TaskState,
   Transition,
 } from "../task/task.ts";
@@ -286,22 +287,6 @@ export interface Recorded {
   readonly results: readonly ("written" | "lost" | DatabaseError)[];
   /** What waited for those that have ended may be claimed now. @default {false} */
   readonly hasUnblocked?: boolean;
-}
-
-/** What came of a task, for one that waited for it. */
-export interface TaskResult {
-  readonly id: string;
-  readonly key: string | null;
-  readonly provider: string;
-  /** At most {@linkcode MAX_LISTED_TEXT} characters of it. */
-  readonly instruction: string | null;
-  readonly state: TaskState;
-  /** What it was completed with. */
-  readonly output: JsonValue | undefined;
-  /** Why it failed. */
-  readonly error?: string;
-  /** Its texts are left out: {@linkcode MAX_RESULTS_TEXT} are all that fit. */
-  readonly isTruncated?: boolean;
 }
 
 /** The most characters that the texts of all results of a task have. */

@@ -6,13 +6,12 @@
  */
 
 import { isCancelled } from "../task/shown_state.ts";
-import type { JsonValue } from "../task/task.ts";
+import type { JsonValue, TaskResult } from "../task/task.ts";
 import { parseTrace, stringifyJson } from "../task/trace.ts";
 import {
   type GraphTask,
   MAX_RESULTS_TEXT,
   type TaskGraph,
-  type TaskResult,
 } from "./contract.ts";
 import { fittingSets } from "./sets.ts";
 

@@ -259,13 +259,14 @@ export interface TaskResult {
   readonly id: string;
   readonly key: string | null;
   readonly provider: string;
+  /** Its beginning. */
   readonly instruction: string | null;
   readonly state: TaskState;
   /** What it completed with; undefined where it gave nothing. */
   readonly output: JsonValue | undefined;
   /** Why it failed. */
   readonly error?: string;
-  /** Its output is left out, for all of them are too long. @default {false} */
+  /** Its texts are left out, for those of all are too long. @default {false} */
   readonly isTruncated?: boolean;
 }
 

@@ -9,6 +9,7 @@ import {
 import type { JsonObject, JsonValue } from "../../lib/task/task.ts";
 import { parseTrace } from "../../lib/task/trace.ts";
 import { FakeClock, turn } from "../support/fake_clock.ts";
+import { RESULTS } from "../support/sample_results.ts";
 import type { StubQueue } from "../support/stub_queue.ts";
 import { claimOne, setUp, summary } from "./set_up.ts";
 
@@ -561,4 +562,34 @@ Deno.test("runOnce() leaves no timer and no listener behind", async () => {
   await runner[Symbol.asyncDispose]();
   await turn();
   assertEquals([clock.sleepers, queue.listeners], [0, 0]);
+});
+
+Deno.test("processRunningTask() gives a task that waited what came before it", async () => {
+  const seen: unknown[] = [];
+  const { runner, queue } = setUp({
+    process: (_task, { results }) => {
+      seen.push(results);
+      return Promise.resolve({ kind: "completed" });
+    },
+  });
+  await using _ = runner;
+  queue.create({ ifFailed: "run" }, {});
+  queue.cameBefore = RESULTS;
+  for (let count = 0; count < 2; count++) {
+    await processRunningTask(runner, await claimOne(runner));
+  }
+  assertEquals(seen, [RESULTS, []]);
+});
+
+Deno.test("processRunningTask() tries a task later whose results can't be read", async () => {
+  const { runner, queue, clock, logged } = setUp();
+  await using _ = runner;
+  queue.create({ ifFailed: "run" });
+  queue.fails("results");
+  const run = await claimOne(runner);
+  assertEquals(await processRunningTask(runner, run), "released");
+  const { state, attempt, runAt } = queue.row("task-1");
+  assertEquals([state, attempt], ["running", 0]);
+  assert(runAt && runAt > clock.now());
+  assert(logged().some((line) => line.includes("what came before it: gone")));
 });

@@ -33,6 +33,7 @@ import type {
   Lease,
   NewTask,
   NoLease,
+  TaskResult,
   Transition,
 } from "../../lib/task/task.ts";
 import {
@@ -58,6 +59,7 @@ type Method =
   | "present"
   | "leave"
   | "writeLogs"
+  | "results"
   | "get"
   | "pruneHistory";
 
@@ -89,6 +91,8 @@ export class StubQueue implements Queue {
   readonly handedOver: HandOverOptions[] = [];
   /** What `writeLogs` was told, call by call. */
   readonly logs: RunLogWrite[] = [];
+  /** What came of the tasks that any of these waited for. */
+  cameBefore: readonly TaskResult[] = [];
   /** Tasks whose rows can't be written. */
   readonly refused = new Set<string>();
   /** Tasks whose rows somebody else writes, for as long as they are here. */
@@ -482,8 +486,9 @@ export class StubQueue implements Queue {
     this.logs.push(logs);
   }
 
-  results(): Promise<readonly never[]> {
-    return Promise.resolve([]);
+  async results(): Promise<readonly TaskResult[]> {
+    await this.#meet("results");
+    return this.cameBefore;
   }
 
   preview(): Promise<Preview> {

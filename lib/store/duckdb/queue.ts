@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Lease, Transition } from "../../task/task.ts";
+import type { Lease, TaskResult, Transition } from "../../task/task.ts";
 import type {
   Claim,
   ClaimOptions,
@@ -21,7 +21,6 @@ import type {
   Queue,
   Recorded,
   RunLogWrite,
-  TaskResult,
   UsageSum,
 } from "../contract.ts";
 import { endOf } from "../decisions.ts";

@@ -9,8 +9,8 @@ import {
   type GraphTask,
   MAX_LISTED_TEXT,
   type TaskGraph,
-  type TaskResult,
 } from "../contract.ts";
+import type { TaskResult } from "../../task/task.ts";
 import {
   type EndedBefore,
   GRAPH_INSTRUCTION,

@@ -5,7 +5,7 @@
  */
 
 import { DatabaseBusyError } from "../../base/errors.ts";
-import type { Lease, Transition } from "../../task/task.ts";
+import type { Lease, TaskResult, Transition } from "../../task/task.ts";
 import type {
   Claim,
   ClaimOptions,
@@ -22,7 +22,6 @@ import type {
   Queue,
   Recorded,
   RunLogWrite,
-  TaskResult,
   UsageSum,
 } from "../contract.ts";
 import { endOf } from "../decisions.ts";

@@ -3,6 +3,7 @@ import { systemClock } from "../../../lib/base/clock.ts";
 import { createLog } from "../../../lib/base/log.ts";
 import { createCommandProcessor } from "../../../lib/processors/command/command.ts";
 import { commandConfig } from "../../../lib/processors/command/config.ts";
+import { AT_ONCE, Folder } from "../../cli/cli.ts";
 import { RESULTS, RESULTS_TEXT } from "../../support/sample_results.ts";
 import { runCommand, taskWith } from "./run_command.ts";
 
@@ -70,4 +71,42 @@ Deno.test("describe() leaves open what came before", () => {
     { baseFolder: "/etc/x", clock: systemClock, log: createLog() },
   );
   assertEquals(processor.describe?.(taskWith()), "runs sum {results}");
+});
+
+Deno.test("run gives a task what came of those that it waited for", async () => {
+  using folder = new Folder();
+  folder.write(
+    "agent-runner.json",
+    JSON.stringify({
+      providers: {
+        work: { processor: "command", command: ["echo", "{instruction}"] },
+        broken: { processor: "command", shell: "exit 64" },
+        sum: { processor: "command", shell: 'cat "$AGENT_RUNNER_RESULTS"' },
+      },
+    }),
+  );
+  const [, , sum = ""] = await folder.create([
+    { instruction: "one", key: "first", provider: "work" },
+    { instruction: "two", provider: "broken", key: "second" },
+    { provider: "sum", after: ["second", "first"], if_failed: "run" },
+  ]);
+  await folder.run(["run", "--once"], { env: AT_ONCE });
+  const told = JSON.parse(await folder.ok(["result", sum]));
+  assertEquals(
+    told.map(({ id: _, ...rest }: Record<string, unknown>) => rest),
+    [{
+      key: "second",
+      provider: "broken",
+      instruction: "two",
+      state: "failed",
+      output: null,
+      error: "Exit code 64",
+    }, {
+      key: "first",
+      provider: "work",
+      instruction: "one",
+      state: "completed",
+      output: "one",
+    }],
+  );
 });
