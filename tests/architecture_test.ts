@@ -8,11 +8,12 @@ const HOUSE: Readonly<Record<string, RegExp>> = {
   store: /^(task|base)\//,
   processors: /^(task|base)\//,
   runner: /^(store\/contract\.ts|processors\/processor\.ts|(task|base)\/)/,
+  planning: /^(store\/contract\.ts|(task|base)\/)/,
   webhooks: /^(store\/contract\.ts|(task|base)\/)/,
   config:
-    /^(processors\/(processor|\w+\/config)\.ts|webhooks\/config\.ts|(task|base)\/)/,
+    /^(processors\/(processor|\w+\/config)\.ts|planning\/(config|schedule)\.ts|webhooks\/config\.ts|(task|base)\/)/,
   service:
-    /^(store\/contract\.ts|runner\/(events|metrics)\.ts|(webhooks|config|task|base)\/)/,
+    /^(store\/contract\.ts|runner\/(events|metrics)\.ts|(planning|webhooks|config|task|base)\/)/,
   cli: /./,
 };
 
@@ -28,6 +29,7 @@ const LIBRARIES: Readonly<Record<string, RegExp>> = {
   "prom-client": /^lib\/service\//,
   "@dagrejs": /^lib\/service\/dashboard\//,
   uplot: /^lib\/service\/dashboard\//,
+  croner: /^lib\/planning\/slots\.ts$/,
   "@opentelemetry": /^lib\/runner\/telemetry\.ts$/,
   standardwebhooks: /^lib\/base\/signature\.ts$/,
 };
@@ -214,7 +216,7 @@ Deno.test("the program starts without what only some commands need", async () =>
   }
   assert(loaded.has("lib/cli/list.ts"));
   const LATER =
-    /^(duckdb|postgres|zod|jsonc-parser|hono|@hono|prom-client|@opentelemetry|standardwebhooks|uplot|@dagrejs)(\/|$)|^node:|^lib\/(store\/(duckdb|postgres)|service|runner\.ts)/;
+    /^(duckdb|postgres|zod|jsonc-parser|hono|@hono|prom-client|croner|@opentelemetry|standardwebhooks|uplot|@dagrejs)(\/|$)|^node:|^lib\/(store\/(duckdb|postgres)|service|runner\.ts)/;
   assertEquals([...loaded].filter((it) => LATER.test(it)), []);
 });
 

@@ -7,7 +7,7 @@
 import manifest from "../../deno.json" with { type: "json" };
 import { EXIT, messageOf, UsageError } from "../base/errors.ts";
 import type { Config, ProviderConfigs } from "../config/config.ts";
-import { simulationWarning } from "../config/served.ts";
+import { servedBy, simulationWarning } from "../config/served.ts";
 import { serviceSettings } from "../config/service.ts";
 import type { Runner, RunSummary, StopSignals } from "../runner.ts";
 import { isUnusable } from "../runner/providers.ts";
@@ -162,6 +162,15 @@ export async function prepareRun(
       telemetry.telemetryMeter({ ...manifest, inFlight }),
     ));
   }
+  const { Scheduler } = await import("../planning/scheduler.ts");
+  const scheduler = parts.use(
+    new Scheduler({
+      ...{ schedules: store.schedules, queue: store.queue, clock, log },
+      file: await fileSchedulesOf(config),
+    }),
+  );
+  if (flags.loop) scheduler.start();
+  else await scheduler.makeDue();
   const webhooks = parts.use(await receivers?.start({ store, clock, log }));
   const startedAt = clock.monotonic();
   // What is over when the last task has ended, before the result is printed.
@@ -253,6 +262,20 @@ export function assertFlags({ flags }: Pick<CommandContext, "flags">): void {
       "Cannot serve the HTTP API in a single pass. Give --loop too.",
     );
   }
+}
+
+/** Undefined where there is no file. */
+async function fileSchedulesOf(config: Config) {
+  const { configPath, schedules } = config;
+  if (configPath === undefined) return undefined;
+  const { resolve } = await import("node:path");
+  return {
+    host: Deno.hostname(),
+    // Not where links lead: those of a volume are others each time.
+    path: resolve(configPath),
+    given: schedules,
+    defaultProvider: servedBy(config).defaultProvider,
+  };
 }
 
 /** Who is to be told, checked before anything is opened. */

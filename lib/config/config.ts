@@ -18,6 +18,7 @@ import {
   type UNITS,
 } from "./settings.ts";
 import type { Budget } from "../task/usage.ts";
+import type { ScheduleOptions } from "../planning/config.ts";
 import type { WebhookSettings } from "../webhooks/config.ts";
 
 /** What the configuration file says of each provider; `*` is all others. */
@@ -47,6 +48,8 @@ export interface Config extends Values {
   readonly budget?: Budget;
   /** Undefined where there are none. */
   readonly webhooks?: readonly WebhookSettings[];
+  /** By their names; undefined where the file says nothing of schedules. */
+  readonly schedules?: ReadonlyMap<string, ScheduleOptions>;
   /** What each setting was given by, for people. */
   readonly sources: ReadonlyMap<SettingName, string>;
 }
@@ -65,6 +68,7 @@ export interface ConfigFile {
   readonly providers?: ProviderConfigs;
   readonly budget?: Budget;
   readonly webhooks?: readonly WebhookSettings[];
+  readonly schedules?: ReadonlyMap<string, ScheduleOptions>;
   /** What is wrong in it, a line each; then the rest is empty. */
   readonly mistakes: readonly string[];
 }
@@ -135,6 +139,7 @@ export function loadConfig(
     ...file?.providers && { providers: file.providers },
     ...file?.budget && { budget: file.budget },
     ...file?.webhooks && { webhooks: file.webhooks },
+    ...file?.schedules && { schedules: file.schedules },
   };
   return Object.freeze(config) as unknown as Config;
 }

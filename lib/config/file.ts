@@ -20,7 +20,9 @@ import { messageOf, UsageError } from "../base/errors.ts";
 import { JsonSyntaxError, LocatedJson } from "./located_json.ts";
 import { isPostgresAddress } from "../base/database_address.ts";
 import { type Setting, type SettingName, SETTINGS } from "./settings.ts";
+import { DEFAULT_PROVIDER } from "../task/new_task.ts";
 import type { Budget } from "../task/usage.ts";
+import type { ScheduleOptions } from "../planning/config.ts";
 import type { WebhookSettings } from "../webhooks/config.ts";
 
 const MAX_BYTES = 1_000_000;
@@ -34,22 +36,57 @@ const AGENT_ATTEMPTS = 3;
  * @throws {UsageError} where it can't be read at all.
  */
 export async function readConfigFile(path: string): Promise<ConfigFile> {
-  return parseConfigFile(path, decodeText(await readBytes(path), path));
+  const text = decodeText(await readBytes(path), path);
+  const file = parseConfigFile(path, text);
+  if (!file.schedules?.size) return file;
+  const mistakes = await mistakesIn(file.schedules, new LocatedJson(text));
+  if (mistakes.length === 0) return file;
+  return wrong(path, mistakes.sort(byPlace));
 }
 
-/** As {@linkcode readConfigFile}, for a text that was read. */
-export function parseConfigFile(path: string, text: string): ConfigFile {
-  const wrong = (mistakes: readonly string[]): ConfigFile => ({
+/** What no schema can say of schedules: which of their times never come. */
+async function mistakesIn(
+  schedules: ReadonlyMap<string, ScheduleOptions>,
+  json: LocatedJson,
+): Promise<string[]> {
+  const { definitionOf, FieldError } = await import("../planning/schedule.ts");
+  return [...schedules].flatMap(([name, options]) => {
+    try {
+      definitionOf(options, { provider: DEFAULT_PROVIDER });
+      return [];
+    } catch (error) {
+      const isField = error instanceof FieldError;
+      const path = ["schedules", name, isField ? error.field : "task"];
+      const place = json.placeOf(json.has(path) ? path : path.slice(0, 2));
+      const found = !isField
+        ? `: ${messageOf(error)}`
+        : error.value === undefined
+        ? ` is missing: expected ${error.expected}.`
+        : ` is ${JSON.stringify(error.value)}: expected ${error.expected}.`;
+      return [`${place}: ${nameOf(path)}${found}`];
+    }
+  });
+}
+
+function wrong(path: string, mistakes: readonly string[]): ConfigFile {
+  return {
     path,
     settings: new Map(),
     mistakes: mistakes.map((it) => `${path}:${it}`),
-  });
+  };
+}
+
+/**
+ * As {@linkcode readConfigFile}, for a text that was read; when schedules are, is
+ * not looked at.
+ */
+export function parseConfigFile(path: string, text: string): ConfigFile {
   let json: LocatedJson;
   try {
     json = new LocatedJson(text);
   } catch (error) {
     if (!(error instanceof JsonSyntaxError)) throw error;
-    return wrong([`${error.place}: This is not JSON: ${error.message}.`]);
+    return wrong(path, [`${error.place}: This is not JSON: ${error.message}.`]);
   }
   const result = configFileSchema.safeParse(json.value, { error: expectation });
   const mistakes = [
@@ -63,15 +100,16 @@ export function parseConfigFile(path: string, text: string): ConfigFile {
   ];
   if (!result.success || mistakes.length > 0) {
     // A number can be wrong in two ways that are told in the same words.
-    return wrong([...new Set(mistakes)].sort(byPlace));
+    return wrong(path, [...new Set(mistakes)].sort(byPlace));
   }
-  const { settings = {}, providers, budget, webhooks } = result.data;
+  const { settings = {}, providers, budget, webhooks, schedules } = result.data;
   return {
     path,
     settings: originsOf(settings, { path, json }),
     providers: providers && providersOf(providers),
     budget: budget && budgetOf(budget),
     webhooks: webhooks?.length ? webhooks.map(webhookOf) : undefined,
+    schedules: schedules && new Map(Object.entries(schedules)),
     mistakes: [],
   };
 }

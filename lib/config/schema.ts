@@ -11,6 +11,7 @@ import { agentConfig } from "../processors/agent/config.ts";
 import { commandConfig } from "../processors/command/config.ts";
 import { httpConfig, secretEnv } from "../processors/http/config.ts";
 import { moduleConfig } from "../processors/module/config.ts";
+import { schedulesConfig } from "../planning/config.ts";
 import { parseHosts, parseListenAddress } from "./listen_address.ts";
 import type { ProviderSettings } from "../processors/processor.ts";
 import {
@@ -187,6 +188,9 @@ export const configFileSchema = z.strictObject({
   }),
   budget: z.strictObject({ day, tokensPerDay }).optional().describe(
     "What the runs of all providers may use together",
+  ),
+  schedules: schedulesConfig.optional().describe(
+    "What makes tasks at its times; those that are removed here stop",
   ),
   webhooks: z.array(webhook).superRefine((webhooks, context) => {
     for (const [index, { url }] of webhooks.entries()) {

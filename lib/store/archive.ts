@@ -83,6 +83,18 @@ export const ARCHIVE: Readonly<Record<ArchiveTable, TableOf>> = {
     name: "agent_task_dependencies",
     columns: { task_id: "uuid", after_id: "uuid", position: "integer" },
   },
+  schedules: {
+    name: "agent_schedules",
+    columns: {
+      name: "text",
+      definition: "text",
+      source: "text",
+      added_at: "timestamptz",
+      paused_at: "timestamptz",
+      last_slot: "timestamptz",
+      last_task_id: "uuid",
+    },
+  },
   endpoints: {
     name: "agent_webhook_endpoints",
     columns: {

@@ -38,6 +38,7 @@ export interface Store extends AsyncDisposable {
   readonly admin: Admin;
   readonly events: Events;
   readonly outbox: Outbox;
+  readonly schedules: Schedules;
   readonly archive: Archive;
 }
 
@@ -1046,6 +1047,78 @@ export interface EndpointStatus {
   readonly goneAt: Date | null;
 }
 
+// ── schedules: what makes tasks at its times ────────────────────────────────
+
+/** Keeps schedules, and which slot of each was seen to last. */
+export interface Schedules {
+  /**
+   * All of them, by their names.
+   *
+   * @param options.signal ends the wait for the store
+   */
+  list(options?: { readonly signal?: AbortSignal }): Promise<ScheduleList>;
+  /** Adds a schedule; where there is one with its name, that is replaced. */
+  put(schedule: NewSchedule): Promise<void>;
+  /** Forgets a schedule, not its tasks. Returns whether there was one. */
+  remove(name: string): Promise<boolean>;
+  /** Pauses a schedule. Returns whether there is one. */
+  pause(name: string): Promise<boolean>;
+  /** Ends that; what it would have done meanwhile was not missed. */
+  resume(name: string): Promise<boolean>;
+  /**
+   * Notes that a slot is seen to, with all that comes of it: all or nothing, and
+   * once, whoever tries it at the same time. A task that is there already is not
+   * made again.
+   */
+  take(slot: TakenSlot): Promise<"taken" | "lost">;
+}
+
+/** What people need of {@linkcode Schedules}; the API's client has it too. */
+export type ScheduleAdmin = Omit<Schedules, "take">;
+
+/** A schedule to add. */
+export interface NewSchedule {
+  readonly name: string;
+  /** When, and what: `lib/planning/schedule.ts` knows it. */
+  readonly definition: string;
+  /** Who added it: a command, or a file. */
+  readonly source: string;
+  /** Its times are those of the one before: those that were missed still are. */
+  readonly keepsSlots?: boolean;
+}
+
+/** A schedule, and how far it is. */
+export interface Schedule extends Omit<NewSchedule, "keepsSlots"> {
+  /** Since when its times count: it was added, changed or resumed then. */
+  readonly addedAt: Date;
+  readonly pausedAt: Date | null;
+  /** The last slot that was seen to. It never goes back. */
+  readonly lastSlot: Date | null;
+  /** The task of a slot that was made last, while it is there. */
+  readonly lastTask: ChosenTask | null;
+}
+
+/** All schedules at one moment. */
+export interface ScheduleList {
+  readonly schedules: readonly Schedule[];
+  /** When, by the store's clock. */
+  readonly at: Date;
+}
+
+/** A slot, and what comes of it. */
+export interface TakenSlot {
+  readonly name: string;
+  readonly slot: Date;
+  /** The last slot when that was decided: where it is another one now, it is lost. */
+  readonly lastSlot: Date | null;
+  /** The slot's task, with its id. */
+  readonly task?: NewTask & { readonly id: string };
+  /** A task that is cancelled before. */
+  readonly cancels?: string;
+  /** A task in whose history it is noted that slots got none. */
+  readonly skipped?: { readonly taskId: string; readonly detail: string };
+}
+
 // ── archive: what moves everything to another store ─────────────────────────
 
 /** What an archive has rows of: `endpoints` and `deliveries` are the outbox's. */
@@ -1053,6 +1126,7 @@ export type ArchiveTable =
   | "events"
   | "tasks"
   | "dependencies"
+  | "schedules"
   | "endpoints"
   | "deliveries";
 

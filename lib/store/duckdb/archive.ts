@@ -45,7 +45,9 @@ export class DuckDbArchive implements Archive {
   async prepare(lastEvent: number): Promise<void> {
     await this.#database.transaction(async (connection) => {
       await connection.run(MARK);
-      await connection.run(`DELETE FROM ${ARCHIVE.dependencies.name}`);
+      for (const table of ["dependencies", "schedules"] as const) {
+        await connection.run(`DELETE FROM ${ARCHIVE[table].name}`);
+      }
       if (await hasOutbox(connection)) {
         for (const table of ["endpoints", "deliveries"] as const) {
           await connection.run(`DELETE FROM ${ARCHIVE[table].name}`);

@@ -18,6 +18,7 @@ import {
 } from "./notifications.ts";
 import { DuckDbOutbox } from "./outbox.ts";
 import { DuckDbQueue } from "./queue.ts";
+import { DuckDbSchedules } from "./schedules.ts";
 import { hasLeases } from "./grace.ts";
 import { ensureSchema, upgradeSchema } from "./schema.ts";
 
@@ -77,6 +78,7 @@ export async function openDuckDbStore(
     admin: new DuckDbAdmin(database),
     events: new DuckDbEvents(database),
     outbox: new DuckDbOutbox(database),
+    schedules: new DuckDbSchedules(database),
     archive: new DuckDbArchive(database),
     [Symbol.asyncDispose]: () => database[Symbol.asyncDispose](),
   };

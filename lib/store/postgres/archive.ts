@@ -91,7 +91,12 @@ export async function hasMark(connection: Connection): Promise<boolean> {
 }
 
 /** What is copied anew: its rows have nothing by which they are known. */
-const EMPTIED = ["dependencies", "endpoints", "deliveries"] as const;
+const EMPTIED = [
+  "dependencies",
+  "schedules",
+  "endpoints",
+  "deliveries",
+] as const;
 
 /** Fetched at once: each may have texts of some megabytes. */
 const FETCHED_ROWS = 20;
@@ -161,6 +166,7 @@ const ORDERS: Readonly<Record<ArchiveTable, string>> = {
   events: "WHERE id > $1 ORDER BY id",
   tasks: "ORDER BY created_at, seq",
   dependencies: "ORDER BY task_id, position",
+  schedules: "ORDER BY name",
   endpoints: "ORDER BY endpoint",
   deliveries: "ORDER BY endpoint, event_id",
 };
@@ -196,6 +202,7 @@ const OWN: Readonly<
   events: {},
   tasks: { retry_of: "r.retry_of" },
   dependencies: {},
+  schedules: {},
   endpoints: {
     last_xid: `coalesce((SELECT xid FROM agent_task_events e
       WHERE e.id <= r.last_event_id ORDER BY e.id DESC LIMIT 1), '0'::xid8)`,

@@ -22,16 +22,19 @@ import { settle, writeEvents } from "./write.ts";
 /**
  * Adds tasks in one transaction, and returns their ids in the same order.
  *
+ * @param before Done in it first; where that throws, nothing is added
  * @throws {DuplicateIdError} where there is a task with one of the ids already.
  * @throws {DependencyError} where what one is to wait for is not there, or in a circle.
  */
 export async function createTasks(
   database: Database,
   incoming: NewTasks,
+  before: (connection: Connection, at: Date) => Promise<void> = async () => {},
 ): Promise<IdList> {
   if (incoming.count === 0) return new IdList();
   try {
     return await database.transaction(async (connection, at) => {
+      await before(connection, at);
       const ids = new IdList();
       const dependencies = new NewDependencies();
       for await (const tasks of oneAhead(incoming.sets())) {

@@ -33,6 +33,11 @@ const PATIENCE = { ms: 3_600_000, tries: 9 };
 
 /** Tasks in several states, with texts of all kinds, and a receiver that lags. */
 async function fill(store: Store): Promise<void> {
+  await store.schedules.put({ name: "s", definition: "{}", source: "command" });
+  await store.schedules.take({
+    ...{ name: "s", slot: new Date("2026-03-29T01:00:00Z"), lastSlot: null },
+  });
+  await store.schedules.pause("s");
   await store.outbox.register([ENDPOINT]);
   await create(store, [
     { instruction: 'a "quoted"\n\\ 🦆', trace: { n: 12345678901234567890n } },

@@ -30,6 +30,7 @@ import { testHeartbeat } from "./queue_heartbeat.ts";
 import { testRecord } from "./queue_record.ts";
 import { testRescue } from "./queue_rescue.ts";
 import { testTraces } from "./queue_traces.ts";
+import { testSchedules } from "./schedules.ts";
 import type { StoreUnderTest, Test } from "./subject.ts";
 
 /** The parts of the suite, by the interface that they are about. */
@@ -61,6 +62,7 @@ const SUITES = {
   plan: [testDependencies],
   events: [testEvents, testChanges],
   outbox: [testOutbox],
+  schedules: [testSchedules],
   archive: [testArchive],
 } as const;
 
