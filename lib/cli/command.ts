@@ -14,7 +14,7 @@ import {
   summaryOf,
 } from "../config/settings.ts";
 import type { Served } from "../config/served.ts";
-import type { Admin, Events, Store } from "../store/contract.ts";
+import type { Admin, Events, ScheduleAdmin, Store } from "../store/contract.ts";
 import { SHOWN_STATES, type ShownState } from "../task/shown_state.ts";
 import { TASK_STATES } from "../task/task.ts";
 import type { Terminal } from "./terminal.ts";
@@ -65,6 +65,11 @@ export interface Command {
   readonly startsPrograms?: true;
   /** It uses the network, though no setting names an address. */
   readonly usesNetwork?: true;
+  /**
+   * What the commands of two words do that begin with the same one: the help of the
+   * program has them as one line.
+   */
+  readonly family?: string;
   /** For scripts of our own: neither help nor docs/ name it. */
   readonly isHidden?: true;
   /** Does it, and returns the exit code. `run` has none: main.ts runs tasks. */
@@ -232,6 +237,7 @@ export interface CommandContext {
 /** Tasks to work on; {@linkcode Store} is one. */
 export interface OpenAdmin extends AsyncDisposable {
   readonly admin: Admin;
+  readonly schedules: ScheduleAdmin;
   /** Not where they are behind a service. */
   readonly events?: Pick<Events, "onChange">;
   readonly defaultProvider: Served["defaultProvider"];

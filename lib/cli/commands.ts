@@ -28,6 +28,15 @@ import { retry } from "./retry.ts";
 import { run } from "./run.ts";
 import { runTask } from "./run_task.ts";
 import { drain, runners } from "./runners.ts";
+import {
+  scheduleList,
+  schedulePause,
+  scheduleRemove,
+  scheduleResume,
+  scheduleRun,
+  scheduleShow,
+} from "./schedule.ts";
+import { scheduleAdd } from "./schedule_add.ts";
 import { serve } from "./serve.ts";
 import { show } from "./show.ts";
 import { sql } from "./sql.ts";
@@ -59,6 +68,13 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
   pauses,
   pause,
   resume,
+  scheduleAdd,
+  scheduleList,
+  scheduleShow,
+  schedulePause,
+  scheduleResume,
+  scheduleRemove,
+  scheduleRun,
   watch,
   stats,
   exportTasks,

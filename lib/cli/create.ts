@@ -201,8 +201,16 @@ function writeIds(ids: IdList, terminal: Terminal): void {
   terminal.write("]\n");
 }
 
-async function readFields(
-  { args, flags, terminal }: CommandContext,
+/**
+ * What the argument and the flags say of a task.
+ *
+ * @throws {UsageError} where there is no instruction.
+ */
+export async function readFields(
+  { args, flags, terminal }: Pick<
+    CommandContext,
+    "args" | "flags" | "terminal"
+  >,
 ): Promise<TaskFields> {
   const [given] = args;
   if (given === undefined) {

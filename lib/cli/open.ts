@@ -58,16 +58,16 @@ async function openAdmin(
   openStore: () => Promise<Store>,
   { config, clock, log }: OpenParts,
 ): Promise<OpenAdmin> {
-  const service = await clientSettings(config);
-  if (service) {
+  const settings = await clientSettings(config);
+  if (settings) {
     const { openServiceAdmin } = await import("../service/client/admin.ts");
-    const { admin, defaultProvider } = await openServiceAdmin({
-      ...service,
+    const { admin, ...service } = await openServiceAdmin({
+      ...settings,
       clock,
       onWarning: (message) => log.warning(message, { event: "not_served" }),
     });
     const end = () => Promise.resolve(admin[Symbol.dispose]());
-    return { admin, defaultProvider, [Symbol.asyncDispose]: end };
+    return { admin, ...service, [Symbol.asyncDispose]: end };
   }
   try {
     return { ...await openStore(), ...servedBy(config) };

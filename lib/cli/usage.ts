@@ -202,9 +202,16 @@ function assertRightArgs(
 
 /** The help for the program. */
 export function programHelp(): string {
-  const commands = shown().map(({ name, args = "", summary }) =>
-    [`${name} ${args}`.trim(), summary] as const
+  const families = new Map(
+    shown().flatMap(({ name, family }) =>
+      family === undefined ? [] : [[name.split(" ")[0], family]]
+    ),
   );
+  const commands = shown().flatMap(({ name, args = "", summary, family }) => {
+    const [word] = name.split(" ");
+    if (!families.has(word)) return [[`${name} ${args}`.trim(), summary]];
+    return family === undefined ? [] : [[`${word} …`, family]];
+  }) as [string, string][];
   return `agent-runner ${manifest.version}: runs agent tasks that wait in a database.
 
 Usage: agent-runner [COMMAND] [FLAGS]

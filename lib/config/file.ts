@@ -20,7 +20,6 @@ import { messageOf, UsageError } from "../base/errors.ts";
 import { JsonSyntaxError, LocatedJson } from "./located_json.ts";
 import { isPostgresAddress } from "../base/database_address.ts";
 import { type Setting, type SettingName, SETTINGS } from "./settings.ts";
-import { DEFAULT_PROVIDER } from "../task/new_task.ts";
 import type { Budget } from "../task/usage.ts";
 import type { ScheduleOptions } from "../planning/config.ts";
 import type { WebhookSettings } from "../webhooks/config.ts";
@@ -52,7 +51,7 @@ async function mistakesIn(
   const { definitionOf, FieldError } = await import("../planning/schedule.ts");
   return [...schedules].flatMap(([name, options]) => {
     try {
-      definitionOf(options, { provider: DEFAULT_PROVIDER });
+      definitionOf(options);
       return [];
     } catch (error) {
       const isField = error instanceof FieldError;

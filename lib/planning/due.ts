@@ -10,7 +10,7 @@ import type { CatchUp, Definition } from "./definition.ts";
 import type { Slots } from "./slots.ts";
 
 /** No runner makes more tasks of one schedule for what was missed. */
-export const MOST_CAUGHT_UP = 1_000;
+export const MOST_CAUGHT_UP = 100;
 /** And no more are counted beside them. */
 const MOST_COUNTED = 1_000;
 /** So late a slot is not missed yet: a runner may be busy. */

@@ -6,7 +6,7 @@
 
 import { generate as uuidV5 } from "@std/uuid/v5";
 import { UsageError } from "../base/errors.ts";
-import { checkedTask, newTaskOf } from "../task/new_task.ts";
+import { checkedTask, DEFAULT_PROVIDER, newTaskOf } from "../task/new_task.ts";
 import type { JsonObject, JsonValue, NewTask } from "../task/task.ts";
 import { parseObject, stringifyJson } from "../task/trace.ts";
 import {
@@ -24,7 +24,8 @@ export { FieldError };
 
 /** What is filled in where it is not given. */
 export interface Defaults {
-  readonly provider: string;
+  /** @default {DEFAULT_PROVIDER} */
+  readonly provider?: string;
   /** @default {the machine's} */
   readonly zone?: string | undefined;
 }
@@ -37,7 +38,7 @@ export interface Defaults {
  */
 export function definitionOf(
   given: GivenDefinition,
-  { provider, zone = machineZone() }: Defaults,
+  { provider = DEFAULT_PROVIDER, zone = machineZone() }: Defaults = {},
 ): Definition {
   const { cron, every, task } = given;
   const both = cron !== undefined && every !== undefined;
@@ -174,7 +175,7 @@ export function definitionIn(text: string): Definition {
       "Cannot read a schedule: it is not JSON. Add it anew.",
     );
   }
-  return definitionOf(given, { provider: "" });
+  return definitionOf(given);
 }
 
 /** Whether two have the same slots. */

@@ -32,7 +32,7 @@ export interface ServedRunner {
 
 /** What the service is made of. */
 export interface ServiceParts {
-  readonly store: Pick<Store, "admin" | "events">;
+  readonly store: Pick<Store, "admin" | "events" | "schedules">;
   /** Deletes old tasks, and what was theirs here. Default: the store's. */
   readonly prune?: Admin["prune"];
   readonly clock: Clock;

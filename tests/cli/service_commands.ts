@@ -10,7 +10,7 @@ import { createLog } from "../../lib/base/log.ts";
 import { COMMANDS } from "../../lib/cli/commands.ts";
 import { loadConfig } from "../../lib/config/config.ts";
 import { openServiceAdmin } from "../../lib/service/client/admin.ts";
-import type { Admin } from "../../lib/store/contract.ts";
+import type { Admin, ScheduleAdmin } from "../../lib/store/contract.ts";
 import { parse } from "../../main.ts";
 
 /** What a command left. */
@@ -24,16 +24,28 @@ export interface CommandEnd {
 /** How a command is run. */
 export interface RunOptions {
   readonly admin: Admin;
+  /** Without it, a command that needs schedules fails. */
+  readonly schedules?: ScheduleAdmin;
   readonly stdin?: string;
   /** What a person says when asked. Default: there is no person. */
   readonly confirms?: boolean;
   readonly now?: Date;
 }
 
+const none = () => Promise.reject(new Error("Not without schedules"));
+const NONE: ScheduleAdmin = {
+  list: none,
+  put: none,
+  pause: none,
+  resume: none,
+  remove: none,
+};
+
 /** Runs a command. Its output is that of a pipe. */
 export async function runOn(
   argv: readonly string[],
-  { admin, stdin = "", confirms, now = new Date() }: RunOptions,
+  { admin, schedules = NONE, stdin = "", confirms, now = new Date() }:
+    RunOptions,
 ): Promise<CommandEnd> {
   const { command, args, flags, settings } = parse(argv);
   let output = "";
@@ -61,6 +73,7 @@ export async function runOn(
     openAdmin: () =>
       Promise.resolve({
         admin,
+        schedules,
         defaultProvider: "simulate",
         // Used by many commands: none of them may end it.
         [Symbol.asyncDispose]: () => Promise.resolve(),
@@ -75,20 +88,29 @@ export async function runOn(
   }
 }
 
+interface ServiceOptions {
+  readonly token?: string;
+  readonly silenceMs?: number;
+}
+
 /** The tasks behind a service. */
 export async function adminAt(
   url: string,
-  { token = "", silenceMs }: {
-    readonly token?: string;
-    readonly silenceMs?: number;
-  } = {},
+  options: ServiceOptions = {},
 ): Promise<Admin> {
-  const { admin } = await openServiceAdmin({
+  return (await openAt(url, options)).admin;
+}
+
+/** The same, with the schedules. */
+export function openAt(
+  url: string,
+  { token = "", silenceMs }: ServiceOptions = {},
+) {
+  return openServiceAdmin({
     url: new URL(url),
     token,
     clock: systemClock,
     silenceMs,
     onWarning: () => {},
   });
-  return admin;
 }

@@ -181,13 +181,13 @@ for (
   });
 }
 
-Deno.test("Scheduler makes up for no more than a thousand slots", async () => {
+Deno.test("Scheduler makes up for no more than a hundred slots", async () => {
   await using it = await setUp();
   await it.add({ cron: "* * * * *", catchUp: "all" });
-  await it.clock.advance(20 * HOUR);
+  await it.clock.advance(5 * HOUR);
   await it.begin().makeDue();
-  assertEquals((await it.slots()).length, 1_000);
-  assertMatch(it.logged()[0]!, /: 200 slots until 2026-01-20T14:30/);
+  assertEquals((await it.slots()).length, 100);
+  assertMatch(it.logged()[0]!, /: 200 slots until 2026-01-19T23:30/);
 });
 
 Deno.test("Scheduler with overlap skip leaves a slot out while the last task has not ended, and says so", async () => {

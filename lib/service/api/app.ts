@@ -34,6 +34,7 @@ import { addBatchRoutes } from "./batch_routes.ts";
 import { addPauseRoutes } from "./pause_routes.ts";
 import { addLogRoutes } from "./log_routes.ts";
 import { addRunnerRoutes } from "./runner_routes.ts";
+import { addScheduleRoutes } from "./schedule_routes.ts";
 import { addSessionRoutes } from "./session_routes.ts";
 import { addStatsRoutes } from "./stats_routes.ts";
 import { addTaskRoutes } from "./task_routes.ts";
@@ -101,6 +102,7 @@ export function createApp(service: Service, options: AppOptions): OpenAPIHono {
   addBatchRoutes(api, service);
   addRunnerRoutes(api, service);
   addPauseRoutes(api, service);
+  addScheduleRoutes(api, service);
   addFileRoutes(api, service);
   addEventRoutes(api, service, options.stop);
   addSessionRoutes(api, service);

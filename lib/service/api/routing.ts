@@ -21,7 +21,7 @@ import { problemSchema } from "./task_schemas.ts";
 
 /** What routes are given. */
 export interface Service {
-  readonly store: Pick<Store, "admin" | "events">;
+  readonly store: Pick<Store, "admin" | "events" | "schedules">;
   /** Deletes old tasks, and what was theirs on this machine. */
   readonly prune: Admin["prune"];
   readonly clock: Clock;

@@ -33,6 +33,7 @@ import {
   type Pruned,
   type RetryResult,
   type RunnerInfo,
+  type ScheduleAdmin,
   type ShownTask,
   type Stats,
   type StatsOptions,
@@ -89,6 +90,7 @@ import { logPageFromJson } from "../log_json.ts";
 import { runnerFromJson } from "../runner_json.ts";
 import { Api, type ApiOptions, Refusal } from "./api.ts";
 import { createTasks } from "./create.ts";
+import { ServiceSchedules } from "./schedules.ts";
 
 /**
  * Opens the tasks behind a service.
@@ -99,7 +101,11 @@ import { createTasks } from "./create.ts";
 export async function openServiceAdmin(
   options: ServiceAdminOptions,
 ): Promise<
-  { readonly admin: Admin & Disposable; readonly defaultProvider: string }
+  {
+    readonly admin: Admin & Disposable;
+    readonly schedules: ScheduleAdmin;
+    readonly defaultProvider: string;
+  }
 > {
   using opening = new DisposableStack();
   const api = opening.use(new Api(options));
@@ -108,6 +114,7 @@ export async function openServiceAdmin(
   opening.move();
   return {
     admin: new ServiceAdmin(api, options),
+    schedules: new ServiceSchedules(api),
     defaultProvider: session.default_provider,
   };
 }
