@@ -9,8 +9,13 @@ import { EXIT, UsageError } from "../base/errors.ts";
 import { countOf, parseSpan } from "../base/figures.ts";
 import { printable } from "../base/log.ts";
 import type { FlagValues } from "../config/config.ts";
-import { pauseText } from "../runner/pauses.ts";
-import { type Admin, OTHERS, type PauseInfo } from "../store/contract.ts";
+import { pauseName, pauseText } from "../runner/pauses.ts";
+import {
+  type Admin,
+  OTHERS,
+  type PauseInfo,
+  type PauseTarget,
+} from "../store/contract.ts";
 import { parseTime } from "../task/new_task.ts";
 import {
   CLIENT_SETTINGS,
@@ -23,14 +28,14 @@ import { renderJson } from "./render.ts";
 
 /** `claude: limit until 04:33, 12 tasks wait` */
 export function pauseLine(pause: PauseInfo, now: Date): string {
-  const { provider, waiting, reason } = pause;
+  const { waiting, reason } = pause;
   const until = pauseText({ ...pause, reason: "" }, now);
   const wait = waiting === 1 ? "waits" : "wait";
   const tasks = waiting === 0
     ? "no task waits"
     : `${countOf(waiting, "task")} ${wait}`;
   const why = reason === "" ? "" : ` (${printable(reason)})`;
-  return `${printable(provider)}: ${until}, ${tasks}${why}`;
+  return `${printable(pauseName(pause))}: ${until}, ${tasks}${why}`;
 }
 
 /** The same of all of them, a line each; empty where there is none. */
@@ -42,7 +47,7 @@ export async function pauseLines(admin: Admin, now: Date): Promise<string> {
 /** Lists pauses. */
 export const pauses: Command = {
   name: "pauses",
-  summary: "List the providers whose tasks wait, why, and until when",
+  summary: "List whose tasks wait, why, and until when",
   flags: [JSON_FLAG],
   settings: CLIENT_SETTINGS,
   examples: ["pauses", "pauses --json"],
@@ -54,19 +59,26 @@ export const pauses: Command = {
       terminal.write(renderJson(all.map(pauseToJson), 2));
     } else {
       const lines = await pauseLines(store.admin, clock.now());
-      terminal.write(lines || "No provider is paused.\n");
+      terminal.write(lines || "Nothing is paused.\n");
     }
     return EXIT.ok;
   },
 };
 
-/** Pauses a provider. */
+/** What is meant where it is no provider. */
+const TARGET_FLAGS: Command["flags"] = [
+  { name: "batch", placeholder: "NAME", summary: "The tasks of a batch" },
+  { name: "all", summary: "Everything" },
+];
+
+/** Pauses a provider, a batch or everything. */
 export const pause: Command = {
   name: "pause",
-  args: "PROVIDER",
+  args: "[PROVIDER]",
   maxArgs: 1,
   summary: "Have the tasks of a provider wait, for all runners",
   flags: [
+    ...TARGET_FLAGS,
     {
       name: "until",
       placeholder: "TIME",
@@ -75,33 +87,42 @@ export const pause: Command = {
     { name: "reason", placeholder: "TEXT", summary: "Shown with its tasks" },
   ],
   settings: CLIENT_SETTINGS,
-  examples: ["pause claude", "pause claude --until 8h --reason quota"],
+  examples: [
+    "pause claude --until 8h --reason quota",
+    "pause --batch nightly",
+    "pause --all",
+  ],
   run: async (context) => {
     const { args, flags, clock, terminal, openAdmin } = context;
-    const provider = providerOf(args, "pause");
+    const target = targetOf(args, flags, "pause");
     const waitMs = untilFlag(flags, clock.now());
     const reason = textFlag(flags, "reason") ?? "";
     await using store = await openAdmin();
-    await warnOfUnknown(provider, { store, ...context });
-    await store.admin.pause(provider, { kind: "person", reason, waitMs });
+    const { provider = OTHERS } = target;
+    if (provider !== OTHERS) {
+      await warnOfUnknown(provider, { store, ...context });
+    }
+    await store.admin.pause(target, { kind: "person", reason, waitMs });
     terminal.write(await pauseLines(store.admin, clock.now()));
     return EXIT.ok;
   },
 };
 
-/** Ends the pauses of a provider. */
+/** Ends the pauses of a provider, a batch or everything. */
 export const resume: Command = {
   name: "resume",
-  args: "PROVIDER",
+  args: "[PROVIDER]",
   maxArgs: 1,
   summary: "Let the tasks of a paused provider go on, whoever paused it",
+  flags: TARGET_FLAGS,
   settings: CLIENT_SETTINGS,
-  examples: ["resume claude"],
-  run: async ({ args, terminal, openAdmin }) => {
-    const provider = providerOf(args, "resume");
+  examples: ["resume claude", "resume --batch nightly"],
+  run: async ({ args, flags, terminal, openAdmin }) => {
+    const target = targetOf(args, flags, "resume");
     await using store = await openAdmin();
-    const count = await store.admin.resume(provider);
-    const name = printable(provider);
+    const count = await store.admin.resume(target);
+    const { provider = OTHERS, batch = "" } = target;
+    const name = printable(pauseName({ provider, batch }));
     terminal.write(
       count > 0 ? `${name} goes on\n` : `${name} was not paused\n`,
     );
@@ -131,12 +152,30 @@ async function warnOfUnknown(
   );
 }
 
+/** @throws {UsageError} where it is not said what is meant, or twice. */
+function targetOf(
+  args: readonly string[],
+  flags: FlagValues,
+  verb: string,
+): PauseTarget {
+  const batch = textFlag(flags, "batch");
+  const given = [args[0], batch, flags.all || undefined]
+    .filter((it) => it !== undefined);
+  if (given.length > 1) {
+    throw new UsageError(
+      `Cannot ${verb} more than one thing: give a provider, --batch or --all.`,
+    );
+  }
+  if (flags.all) return { provider: OTHERS };
+  return batch === undefined ? { provider: providerOf(args, verb) } : { batch };
+}
+
 /** @throws {UsageError} where none is named, or all. */
 function providerOf([provider = ""]: readonly string[], verb: string): string {
   if (provider === OTHERS) {
     throw new UsageError(
-      `Cannot ${verb} ${OTHERS}: give the name of one provider. agent-runner ` +
-        "stats has the names.",
+      `Cannot ${verb} ${OTHERS}: give the name of one provider, or --all. ` +
+        "agent-runner stats has the names.",
     );
   }
   if (provider.trim() !== "") return provider;

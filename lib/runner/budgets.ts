@@ -84,7 +84,7 @@ export class Budgets {
         for (const [provider, reason] of this.#overspent(spenders, sums)) {
           if (pauses.has(provider, "budget")) continue;
           const waitMs = +midnight(now, 1) - now.getTime();
-          await queue.pause(provider, { kind: "budget", reason, waitMs });
+          await queue.pause({ provider }, { kind: "budget", reason, waitMs });
         }
       } catch (error) {
         log.error(`Cannot look after the budgets: ${messageOf(error)}`, {

@@ -9,8 +9,32 @@ import { messageOf } from "../base/errors.ts";
 import { countOf } from "../base/figures.ts";
 import { formatLocalTime, type Log } from "../base/log.ts";
 import type { ProviderSettings } from "../processors/processor.ts";
-import type { Pause, PauseKind, Queue } from "../store/contract.ts";
+import {
+  OTHERS,
+  type Pause,
+  type PauseKind,
+  type Queue,
+} from "../store/contract.ts";
+import type { AgentTask } from "../task/task.ts";
 import { settingsFor } from "./providers.ts";
+
+/** `claude`, `batch nightly` or `everything` */
+export function pauseName(
+  { provider, batch }: Pick<Pause, "provider" | "batch">,
+): string {
+  if (batch !== "") return `batch ${batch}`;
+  return provider === OTHERS ? "everything" : provider;
+}
+
+/** Whether a task waits because of it. */
+export function isPauseOf(
+  { provider, batch }: Pause,
+  task: Pick<AgentTask, "provider" | "batch">,
+): boolean {
+  return batch !== ""
+    ? batch === task.batch
+    : provider === OTHERS || provider === task.provider;
+}
 
 /** `limit until 04:33: weekly`, or `paused until it is resumed`. */
 export function pauseText(
@@ -27,7 +51,7 @@ export function pauseText(
 }
 
 /** Without the day where it is today's, and without seconds. */
-function shortTime(time: Date, now: Date): string {
+export function shortTime(time: Date, now: Date): string {
   const [day = "", clock = ""] = formatLocalTime(time).split(" ");
   const isToday = formatLocalTime(now).startsWith(day);
   const minutes = clock.slice(0, 5);
@@ -95,25 +119,27 @@ export class Pauses {
     for (const pause of pauses) {
       if (!before.some((it) => isSame(it, pause))) this.#tell(pause, at);
     }
-    for (const provider of new Set(before.map((it) => it.provider))) {
-      if (pauses.some((it) => it.provider === provider)) continue;
-      this.#parts.log.info(`Provider ${provider} goes on`, {
+    const names = new Set(pauses.map(pauseName));
+    const ended = new Map(before.map((it) => [pauseName(it), it]));
+    for (const [name, pause] of ended) {
+      if (names.has(name)) continue;
+      this.#parts.log.info(`${subjectOf(pause)} goes on`, {
         event: "provider_resumed",
-        provider,
+        ...fieldsOf(pause),
       });
     }
     return await this.#handOver(pauses, at);
   }
 
   #tell(pause: Pause, at: Date): void {
-    const { provider, kind, reason, until } = pause;
+    const { kind, reason, until } = pause;
     this.#parts.log.warning(
-      `Provider ${provider}: ${
+      `${subjectOf(pause)}: ${
         pauseText(pause, at).replace(/[.\s]+$/, "")
       }. Its tasks wait.`,
       {
         event: "provider_paused",
-        provider,
+        ...fieldsOf(pause),
         kind,
         reason,
         until: until?.toISOString() ?? null,
@@ -137,6 +163,7 @@ export class Pauses {
       // Where a limit may be over, its own tasks are to try.
       const isOn = (until === null || until > at) && !byPerson.has(from);
       if (to === undefined || to === from || !isOn || isPaused(to)) continue;
+      if (from === OTHERS) continue;
       const reason = pauseText(pause, at);
       const given = await queue.handOver({ from, to, reason }).catch(failed);
       if (given === 0) continue;
@@ -159,8 +186,19 @@ export class Pauses {
   }
 }
 
+/** Who waits, at the beginning of a sentence. */
+function subjectOf(pause: Pause): string {
+  const { provider, batch } = pause;
+  if (batch !== "") return `Batch ${batch}`;
+  return provider === OTHERS ? "Everything" : `Provider ${provider}`;
+}
+
+function fieldsOf({ provider, batch }: Pause) {
+  return { provider, ...batch !== "" && { batch } };
+}
+
 function isSame(one: Pause, other: Pause): boolean {
-  return one.provider === other.provider && one.kind === other.kind &&
+  return pauseName(one) === pauseName(other) && one.kind === other.kind &&
     one.reason === other.reason &&
     Math.abs(+(one.until ?? 0) - +(other.until ?? 0)) < SAME_MS;
 }

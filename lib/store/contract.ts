@@ -24,6 +24,7 @@ import type {
   TaskState,
   Transition,
 } from "../task/task.ts";
+import type { Rate, TaskLimits } from "../task/limits.ts";
 import type { LogLine } from "../task/run_log.ts";
 import type { StateCounts } from "../task/batch.ts";
 import type { ShownState } from "../task/shown_state.ts";
@@ -59,8 +60,8 @@ export interface Queue {
    * rest, up to {@linkcode ClaimOptions.ahead}, are held only: a lease, and
    * nothing else of the row changes.
    *
-   * Of a provider that is paused there is none, unless {@linkcode
-   * ClaimOptions.taskId} names it.
+   * Of what is paused, or held back by {@linkcode ClaimOptions.taskLimits}, there is
+   * none, unless {@linkcode ClaimOptions.taskId} names it.
    *
    * A task that a runner died with and that begins its last attempt is taken by
    * itself, by a runner with nothing in hand that claims no other until it is over:
@@ -114,8 +115,8 @@ export interface Queue {
   untilDue(since: Date, options?: DueOptions): Promise<number | null>;
   /** What runs used that ended in the last so many milliseconds. */
   usage(sinceMs: number): Promise<UsageSum[]>;
-  /** Pauses a provider; where it is for that kind already, that is replaced. */
-  pause(provider: string, options: PauseOptions): Promise<void>;
+  /** Pauses what is named; where it is for that kind already, that is replaced. */
+  pause(target: PauseTarget, options: PauseOptions): Promise<void>;
   /**
    * Gives the tasks of a provider that wait to another one, some thousand at most.
    * Returns how many.
@@ -187,6 +188,12 @@ export interface ClaimOptions {
    * same time is after it, or finds no room.
    */
   readonly globalLimits?: ReadonlyMap<string, number>;
+  /**
+   * What may begin of the tasks of these providers, counted over all runners as
+   * {@linkcode globalLimits} is. A provider that is named without limits is none of
+   * the others. Of those with limits, none is held.
+   */
+  readonly taskLimits?: ReadonlyMap<string, TaskLimits>;
   /** Only tasks of these providers. */
   readonly providers?: readonly string[];
   /** Only this task, even before its `runAt`. */
@@ -211,8 +218,10 @@ export interface Claim {
   readonly hasMore: boolean;
   /** When, by the store's clock. */
   readonly at: Date;
-  /** Which providers are paused, or may have one task that tries. */
+  /** What is paused, or may have one task that tries. */
   readonly pauses: readonly Pause[];
+  /** When a task may begin that a rate holds back, where there is one. */
+  readonly nextAt?: Date;
 }
 
 /** Why a provider takes no tasks. */
@@ -221,9 +230,15 @@ export const PAUSE_KINDS = ["person", "limit", "budget"] as const;
 /** One of {@linkcode PAUSE_KINDS}. */
 export type PauseKind = (typeof PAUSE_KINDS)[number];
 
-/** A provider whose tasks wait; all runners heed it. One of each kind at most. */
+/**
+ * Tasks that wait; all runners heed it. One of each kind at most, of a provider, a
+ * batch, or everything: see {@linkcode PauseTarget}.
+ */
 export interface Pause {
+  /** {@linkcode OTHERS} of a batch, and of everything. */
   readonly provider: string;
+  /** Empty where it is of no batch. */
+  readonly batch: string;
   readonly kind: PauseKind;
   readonly reason: string;
   readonly since: Date;
@@ -243,6 +258,13 @@ export interface PauseInfo extends Pause {
   /** Tasks that wait because of it. */
   readonly waiting: number;
 }
+
+/** What is paused, or goes on. */
+export type PauseTarget =
+  /** Its tasks; {@linkcode OTHERS} is everything. */
+  | { readonly provider: string; readonly batch?: undefined }
+  /** Its tasks, of whatever provider. */
+  | { readonly batch: string; readonly provider?: undefined };
 
 /** Options for {@linkcode Admin.pause} and {@linkcode Queue.pause}. */
 export interface PauseOptions {
@@ -337,7 +359,12 @@ export interface LogCut {
 /** Options for {@linkcode Queue.preview}. */
 export type PreviewOptions = Pick<
   ClaimOptions,
-  "globalLimits" | "limit" | "maxAttempts" | "providers"
+  | "globalLimits"
+  | "limit"
+  | "maxAttempts"
+  | "providers"
+  | "taskId"
+  | "taskLimits"
 >;
 
 /**
@@ -353,16 +380,45 @@ export interface Preview {
   readonly othersCount: number;
   /** What {@linkcode ClaimOptions.globalLimits} leave; empty where there are none. */
   readonly globalRoom: ReadonlyMap<string, number>;
-  /** Providers that are paused, or may have one task that tries. */
+  /** What is paused, or may have one task that tries. */
   readonly pauses: readonly Pause[];
   /** What those of {@linkcode others} wait for that wait for other tasks. */
   readonly blockedBy: ReadonlyMap<string, BlockedBy>;
+  /** Which {@linkcode ClaimOptions.taskLimits} hold tasks back, by the tasks of {@linkcode others}. */
+  readonly heldBy: ReadonlyMap<string, HoldReason>;
+  /** How many tasks each of them holds back. */
+  readonly held: readonly HeldCount[];
 }
 
 /** What a task waits for: the first of those that have not ended, and their count. */
 export interface BlockedBy {
   readonly id: string;
   readonly state: TaskState;
+  readonly count: number;
+}
+
+/** A limit that a task waits for. */
+export type HoldReason =
+  /** So many tasks with its key are in hand. */
+  | {
+    readonly kind: "key";
+    readonly key: string;
+    readonly inHand: number;
+    readonly most: number;
+  }
+  /** So many have begun lately; of its key, where that is not empty. */
+  | {
+    readonly kind: "rate";
+    readonly key: string;
+    readonly rate: Rate;
+    /** When the next one may. */
+    readonly nextAt: Date;
+  };
+
+/** Tasks of a provider that wait for a limit. */
+export interface HeldCount {
+  readonly provider: string;
+  readonly kind: HoldReason["kind"];
   readonly count: number;
 }
 
@@ -456,12 +512,12 @@ export interface Admin {
   ): Promise<number>;
   /** Who is there, the one that has been there longest first. */
   runners(): Promise<RunnerInfo[]>;
-  /** Who is paused, by their names. What has ended by itself is not listed. */
+  /** What is paused, by its name. What has ended by itself is not listed. */
   pauses(): Promise<PauseInfo[]>;
   /** As {@linkcode Queue.pause}. */
-  pause(provider: string, options: PauseOptions): Promise<void>;
-  /** Ends all pauses of a provider. Returns how many. */
-  resume(provider: string): Promise<number>;
+  pause(target: PauseTarget, options: PauseOptions): Promise<void>;
+  /** Ends all pauses of what is named. Returns how many. */
+  resume(target: PauseTarget): Promise<number>;
   /**
    * Asks runners to claim no more, to finish what they have in hand, and to end.
    * Returns what came of each, in their order.

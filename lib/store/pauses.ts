@@ -11,7 +11,12 @@ import type {
   TaskEventKind,
   Transition,
 } from "../task/task.ts";
-import type { Pause, PauseOptions } from "./contract.ts";
+import {
+  OTHERS,
+  type Pause,
+  type PauseOptions,
+  type PauseTarget,
+} from "./contract.ts";
 import { type Room, smallerRoom } from "./decisions.ts";
 
 /** Clocks differ, and the first who asks must not be told no once more. */
@@ -46,14 +51,27 @@ export function pauseStateAt(
 
 /** A pause that begins then. */
 export function newPause(
-  provider: string,
+  { provider = OTHERS, batch = "" }: PauseTarget,
   { kind, reason, waitMs }: PauseOptions,
   since: Date,
 ): Pause {
   const until = waitMs === null
     ? null
     : new Date(Math.min(since.getTime() + waitMs, LATEST_MS));
-  return { provider, kind, reason, since, until, tries: 0 };
+  return { provider, batch, kind, reason, since, until, tries: 0 };
+}
+
+/** Whether everything waits. */
+export function isAllPaused(pauses: readonly Pause[], at: Date): boolean {
+  return pauses.some((it) =>
+    it.provider === OTHERS && it.batch === "" && pauseStateAt(it, at)
+  );
+}
+
+/** The batches that are paused. */
+export function pausedBatches(pauses: readonly Pause[], at: Date): string[] {
+  return pauses.filter((it) => it.batch !== "" && pauseStateAt(it, at))
+    .map(({ batch }) => batch);
 }
 
 /**
@@ -66,7 +84,8 @@ export function pauseAfter(
   { before, at }: { readonly before: Pause | undefined; readonly at: Date },
 ): Pause {
   const state = before && pauseStateAt(before, at);
-  const pause = { provider, kind: "limit", reason, since: at } as const;
+  const of = { provider, batch: "" };
+  const pause = { ...of, kind: "limit", reason, since: at } as const;
   const isEnd = waitMs !== undefined && waitMs <= LONGEST_LIMIT_MS &&
     (state !== "trying" || waitMs > NEAR_MS);
   if (isEnd) {
@@ -163,6 +182,7 @@ function statesAt(
 ): (readonly [provider: string, state: PauseState])[] {
   const states = new Map<string, PauseState>();
   for (const pause of pauses) {
+    if (pause.batch !== "") continue;
     const state = pauseStateAt(pause, at);
     if (state && states.get(pause.provider) !== "paused") {
       states.set(pause.provider, state);
@@ -176,6 +196,7 @@ export function roomBeside(
   pauses: readonly Pause[],
   { room, at }: { readonly room: Room | undefined; readonly at: Date },
 ): Room | undefined {
+  if (isAllPaused(pauses, at)) return new Map([[OTHERS, 0]]);
   const left = new Map(
     statesAt(pauses, at).map(([provider, state]) => {
       const isFree = state === "trying" &&

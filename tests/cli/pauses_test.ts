@@ -58,7 +58,7 @@ async function testLimit(env: Record<string, string>): Promise<void> {
   assertMatch(plan.stdout, /^2 would not run/m);
   assertEquals((await run("resume", "claude")).stdout, "claude goes on\n");
   assertMatch((await run("run", "--once")).stdout, /^2 started, 2 completed/m);
-  assertEquals((await run("pauses")).stdout, "No provider is paused.\n");
+  assertEquals((await run("pauses")).stdout, "Nothing is paused.\n");
   const { stdout } = await run("list", "--json");
   const attempts = JSON.parse(stdout).map((it: { attempt: number }) =>
     it.attempt

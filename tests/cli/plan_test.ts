@@ -48,12 +48,13 @@ interface Setup {
   readonly problems?: PlanOptions["problems"];
   readonly globalRoom?: Preview["globalRoom"];
   readonly pauses?: Preview["pauses"];
+  readonly heldBy?: Preview["heldBy"];
 }
 
 function plan({ claimable = [], others = [], ...options }: Setup) {
   const { processor = claude, limits = new Map(), providers } = options;
   const { problems = new Map(), globalRoom = new Map() } = options;
-  const { pauses = [] } = options;
+  const { pauses = [], heldBy = new Map() } = options;
   return planOf(
     {
       claimable,
@@ -63,6 +64,8 @@ function plan({ claimable = [], others = [], ...options }: Setup) {
       blockedBy: new Map(),
       globalRoom,
       pauses,
+      heldBy,
+      held: [],
     },
     {
       processorFor: (provider) => provider === "claude" ? processor : undefined,

@@ -151,7 +151,7 @@ Deno.test("renderTask() shows what a task used, what was not permitted, and why 
         screen: PLAIN,
         pause: {
           ...{ provider: "claude", kind: "limit", reason: HOSTILE, tries: 0 },
-          ...{ since: NOW, until: ago(-3_600) },
+          ...{ batch: "", since: NOW, until: ago(-3_600) },
         },
       },
     )

@@ -135,7 +135,7 @@ Deno.test("a fallback gets nothing of what a person has paused, nor while it is 
     await using _ = runner;
     queue.create({ provider: "claude" });
     for (const [provider, kind] of pauses) {
-      await queue.pause(provider, { kind, reason: "", waitMs: HOUR });
+      await queue.pause({ provider }, { kind, reason: "", waitMs: HOUR });
     }
     assertEquals(await runOnce(runner, stop), summary({}));
     assertEquals(queue.handedOver, []);
@@ -177,7 +177,11 @@ Deno.test("a fallback gets nothing where a limit is to be tried", async () => {
   });
   await using _ = runner;
   queue.create({ provider: "claude" });
-  await queue.pause("claude", { kind: "limit", reason: "", waitMs: 1_000 });
+  await queue.pause({ provider: "claude" }, {
+    kind: "limit",
+    reason: "",
+    waitMs: 1_000,
+  });
   await clock.sleep(2_000);
   await runOnce(runner, stop);
   assertEquals(queue.handedOver, []);
@@ -191,7 +195,11 @@ Deno.test("a fallback of all other providers gets what waits of one of them", as
   });
   await using _ = runner;
   queue.create({ provider: "gemini" });
-  await queue.pause("gemini", { kind: "budget", reason: "", waitMs: HOUR });
+  await queue.pause({ provider: "gemini" }, {
+    kind: "budget",
+    reason: "",
+    waitMs: HOUR,
+  });
   assertEquals((await runOnce(runner, stop)).completed, 1);
   assertEquals(
     new Set(queue.handedOver.map(({ to }) => to)),
@@ -205,7 +213,11 @@ Deno.test("runOnce() runs what it has claimed though nothing can be handed over"
   });
   await using _ = runner;
   queue.create({ provider: "codex" });
-  await queue.pause("claude", { kind: "limit", reason: "", waitMs: HOUR });
+  await queue.pause({ provider: "claude" }, {
+    kind: "limit",
+    reason: "",
+    waitMs: HOUR,
+  });
   queue.handOver = () => Promise.reject(new Error("gone"));
   assertEquals((await runOnce(runner, stop)).completed, 1);
   assert(logged().some((it) => it.includes("Cannot give tasks")));

@@ -19,6 +19,7 @@ import {
   OTHERS,
   type Pause,
   type PauseOptions,
+  type PauseTarget,
   type Presence,
   type Preview,
   type Queue,
@@ -449,11 +450,11 @@ export class StubQueue implements Queue {
   /** A limit of a provider should be over: one of its tasks may try. */
   limitTried(provider: string): void {
     const options = { kind: "limit", reason: "", waitMs: 0 } as const;
-    this.pauses.push(newPause(provider, options, this.#clock.now()));
+    this.pauses.push(newPause({ provider }, options, this.#clock.now()));
   }
 
-  pause(provider: string, options: PauseOptions): Promise<void> {
-    this.pauses.push(newPause(provider, options, this.#clock.now()));
+  pause(target: PauseTarget, options: PauseOptions): Promise<void> {
+    this.pauses.push(newPause(target, options, this.#clock.now()));
     return Promise.resolve();
   }
 

@@ -1,10 +1,11 @@
 /**
- * Which providers are paused, and pausing them.
+ * What is paused, and pausing more.
  *
  * @module
  */
 
 import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
+import { OTHERS, type PauseTarget } from "../../store/contract.ts";
 import { pauseToJson } from "../pause_json.ts";
 import { EXACT } from "./counts.ts";
 import {
@@ -27,14 +28,14 @@ const MAX_BODY_BYTES = 64 * 1024;
 const pausesRoute = createRoute({
   method: "get",
   path: "/pauses",
-  summary: "The providers that are paused, and how many tasks wait for them",
+  summary: "What is paused, and how many tasks wait because of it",
   responses: { 200: json(pausesSchema, "The pauses"), ...problems() },
 });
 
 const pauseRoute = createRoute({
   method: "post",
   path: "/pauses",
-  summary: "Have the tasks of a provider wait",
+  summary: "Have the tasks of a provider or a batch wait, or all",
   request: { body: jsonRequest(newPauseSchema) },
   responses: {
     200: json(pausesSchema, "All pauses"),
@@ -45,7 +46,7 @@ const pauseRoute = createRoute({
 const resumeRoute = createRoute({
   method: "post",
   path: "/pauses/resume",
-  summary: "End all pauses of a provider",
+  summary: "End all pauses of a provider, a batch, or of everything",
   request: { body: jsonRequest(resumeSchema) },
   responses: {
     200: json(resumedSchema, "How many there were"),
@@ -67,15 +68,24 @@ export function addPauseRoutes(
   });
 
   api.openapi(pauseRoute, async (c) => {
-    const { provider, reason, seconds } = c.req.valid("json");
+    const { reason, seconds, ...target } = c.req.valid("json");
     const waitMs = seconds === null ? null : seconds * 1_000;
-    await admin.pause(provider, { kind: "person", reason, waitMs });
+    await admin.pause(targetIn(target), { kind: "person", reason, waitMs });
     const pauses = await admin.pauses();
     return jsonResponse({ pauses: pauses.map(pauseToJson) });
   });
 
   api.openapi(resumeRoute, async (c) => {
-    const { provider } = c.req.valid("json");
-    return jsonResponse({ ended: await admin.resume(provider) });
+    const target = targetIn(c.req.valid("json"));
+    return jsonResponse({ ended: await admin.resume(target) });
   });
+}
+
+function targetIn(
+  { provider = OTHERS, batch }: {
+    readonly provider?: string | undefined;
+    readonly batch?: string | undefined;
+  },
+): PauseTarget {
+  return batch === undefined ? { provider } : { batch };
 }

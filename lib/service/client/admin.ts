@@ -29,6 +29,7 @@ import {
   type PageOptions,
   type PauseInfo,
   type PauseOptions,
+  type PauseTarget,
   type PruneCount,
   type Pruned,
   type RetryResult,
@@ -85,7 +86,7 @@ import {
 import { pausesSchema, resumedSchema } from "../api/pause_schemas.ts";
 import { batchFromJson } from "../batch_json.ts";
 import { graphFromJson } from "../graph_json.ts";
-import { pauseFromJson } from "../pause_json.ts";
+import { pauseFromJson, targetToJson } from "../pause_json.ts";
 import { logPageFromJson } from "../log_json.ts";
 import { runnerFromJson } from "../runner_json.ts";
 import { Api, type ApiOptions, Refusal } from "./api.ts";
@@ -381,16 +382,16 @@ class ServiceAdmin implements Admin, Disposable {
   }
 
   async pause(
-    provider: string,
+    target: PauseTarget,
     { reason, waitMs }: PauseOptions,
   ): Promise<void> {
     const seconds = waitMs === null ? null : waitMs / 1_000;
-    const request = { body: { provider, reason, seconds } };
+    const request = { body: { ...targetToJson(target), reason, seconds } };
     await this.#api.json("api/v1/pauses", pausesSchema, request);
   }
 
-  async resume(provider: string): Promise<number> {
-    const request = { body: { provider } };
+  async resume(target: PauseTarget): Promise<number> {
+    const request = { body: targetToJson(target) };
     const path = "api/v1/pauses/resume";
     return (await this.#api.json(path, resumedSchema, request)).ended;
   }

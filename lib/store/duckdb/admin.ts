@@ -27,6 +27,7 @@ import {
   type PageOptions,
   type PauseInfo,
   type PauseOptions,
+  type PauseTarget,
   type PruneCount,
   type Pruned,
   type RetryResult,
@@ -59,7 +60,7 @@ import {
 import { NEVER_RETRIED } from "./retried.ts";
 import { awaitsAttempt, findDependents, retryTasks } from "./retry.ts";
 import { HISTORY_COLUMNS } from "./rows.ts";
-import { pauseProvider, readPauseInfos, resumeProvider } from "./pauses.ts";
+import { addPause, endPauses, readPauseInfos } from "./pauses.ts";
 import { readLogs } from "./run_logs.ts";
 import { drainRunners, readRunners } from "./runners.ts";
 import { readStats } from "./stats.ts";
@@ -232,16 +233,16 @@ export class DuckDbAdmin implements Admin {
     );
   }
 
-  async pause(provider: string, options: PauseOptions): Promise<void> {
+  async pause(target: PauseTarget, options: PauseOptions): Promise<void> {
     await this.#transaction((connection, at) =>
-      pauseProvider(connection, provider, { ...options, at })
+      addPause(connection, target, { ...options, at })
     );
     this.#database.announce();
   }
 
-  async resume(provider: string): Promise<number> {
+  async resume(target: PauseTarget): Promise<number> {
     const count = await this.#transaction((connection) =>
-      resumeProvider(connection, provider)
+      endPauses(connection, target)
     );
     this.#database.announce();
     return count;

@@ -7,81 +7,30 @@
 import type { ClaimedTask } from "../../task/task.ts";
 import { begin } from "../../task/transitions.ts";
 import { Changes } from "../changes.ts";
-import {
-  type Claim,
-  type ClaimOptions,
-  OTHERS,
-  type Pause,
-} from "../contract.ts";
+import type { Claim, ClaimOptions, Pause } from "../contract.ts";
 import {
   globalRoomOf,
   type Room,
   roomAfter,
-  roomOf,
   sureRoom,
   withinRoom,
 } from "../decisions.ts";
+import { byPlace, roomWithout } from "../limits.ts";
 import { roomBeside } from "../pauses.ts";
-import type { Connection } from "./connection.ts";
-import { readPauses } from "./pauses.ts";
 import {
-  fittingRows,
-  HELD_ROW,
-  heldOf,
-  type HeldRow,
-  isFree,
-  readHeldTasks,
-  RUN_ORDER,
-} from "./rows.ts";
+  type Candidate,
+  type ClaimTasksOptions,
+  findCandidates,
+  MAY_BE_HELD,
+  wantedRows,
+} from "./candidates.ts";
+import type { Connection } from "./connection.ts";
+import { chooseLimited, noteStarts } from "./limits.ts";
+import { readPauses } from "./pauses.ts";
+import { heldOf, readHeldTasks, RUN_ORDER } from "./rows.ts";
 import { isIn, PlacedLease, type Range } from "./places.ts";
 import { Values } from "./values.ts";
 import { changeRows, NO_LEASE, writeChanges } from "./write.ts";
-
-/** The attempts that count, of those that its runner's death allows it. */
-const SPENT = "coalesce(attempt, 0) - coalesce(questions, 0)";
-const limitOf = (maxAttempts: string) =>
-  `coalesce(max_attempts, ${maxAttempts})`;
-
-/** Holds for a begun row whose runner died at its last attempt. */
-export const isDead = (now: string, maxAttempts: string) => `
-  status = 'running' AND lease_id IS NOT NULL AND ${isFree(now)}
-  AND ${SPENT} >= ${limitOf(maxAttempts)}`;
-
-/** Holds for a row that may be claimed; `due` is what its `run_at` must reach. */
-export const isClaimable = (now: string, due: string, maxAttempts: string) => `
-  CASE status
-    WHEN 'created' THEN coalesce(run_at <= ${due}, true) AND ${isFree(now)}
-      AND blocked IS NOT TRUE
-    WHEN 'running' THEN cancel_requested_at IS NULL
-      AND coalesce(run_at <= ${due}, true) AND ${isFree(now)}
-      AND NOT (lease_id IS NOT NULL AND ${SPENT} >= ${limitOf(maxAttempts)})
-    ELSE false
-  END`;
-
-/**
- * Holds for a claimable row that a runner died with, and that begins its last
- * attempt: it may have been what killed the runner.
- */
-const isSuspect = (maxAttempts: string) => `
-  status = 'running' AND (lease_id IS NOT NULL OR coalesce(rescues, 0) > 0)
-  AND ${SPENT} + 1 >= ${limitOf(maxAttempts)}`;
-
-/** Holds for a claimable row that may be held without being begun: it never was. */
-const MAY_BE_HELD = "status = 'created'";
-
-/** Options for {@linkcode claimTasks}. */
-export interface ClaimTasksOptions extends ClaimOptions {
-  readonly now: Date;
-  /** Ids of tasks that are left out. */
-  readonly except: readonly string[];
-  /** What all runners together leave. */
-  readonly globalRoom?: Room | undefined;
-  /** Where the last hold ended. */
-  readonly frontier: {
-    next(count: number): Range | undefined;
-    reached(rowids: readonly number[]): void;
-  };
-}
 
 interface LeaseOptions extends ClaimTasksOptions {
   readonly leaseId: string;
@@ -108,12 +57,14 @@ export async function claimTasks(
     ? await beginTasks(connection, options)
     : { tasks: [], waitsForIdle: false, hasMore: false };
   const { tasks, waitsForIdle } = begun;
+  if (options.taskLimits) await noteStarts(connection, tasks, options);
   // Fewer than wanted: there are no others, or their texts are large.
   const isAlone = tasks[0]?.isAlone ?? false;
   if (ahead === 0 || waitsForIdle || isAlone || tasks.length < limit) {
     return { ...begun, at };
   }
-  const own = roomAfter(tasks, options.providerRoom);
+  const left = roomAfter(tasks, options.providerRoom);
+  const own = options.taskLimits ? roomWithout(options.taskLimits, left) : left;
   const globalRoom = roomAfter(tasks, options.globalRoom);
   const held = await holdTasks(connection, {
     ...options,
@@ -123,18 +74,13 @@ export async function claimTasks(
   return { ...begun, tasks: [...tasks, ...held], at };
 }
 
-interface Candidate extends HeldRow {
-  readonly isSuspect: boolean;
-  /** How many there were, those whose texts did not fit included. */
-  readonly found: number;
-}
-
 async function beginTasks(
   connection: Connection,
   options: LeaseOptions,
 ): Promise<Omit<Claim, "at" | "pauses">> {
   const { now, isIdle = false, leaseId, owner, expiresAt } = options;
-  const found = await findCandidates(connection, options);
+  const { found, nextAt, isCut } = await findAll(connection, options);
+  const rest = nextAt && { nextAt };
   const candidates = withinRoom(
     found,
     options.globalRoom,
@@ -143,14 +89,14 @@ async function beginTasks(
   const [first] = candidates;
   const isAlone = first?.isSuspect ?? false;
   if (isAlone && !isIdle) {
-    return { tasks: [], waitsForIdle: true, hasMore: false };
+    return { tasks: [], waitsForIdle: true, hasMore: false, ...rest };
   }
   // By itself: whatever becomes of the runner, no other task falls with it.
   const chosen = first && isAlone
     ? [first]
     : candidates.filter(({ isSuspect }) => !isSuspect);
   if (!first || chosen.length === 0) {
-    return { tasks: [], waitsForIdle: false, hasMore: false };
+    return { tasks: [], waitsForIdle: false, hasMore: false, ...rest };
   }
   await lease(connection, chosen.map(({ task }) => task.id), options);
   const rows = chosen.map((candidate) => ({
@@ -170,44 +116,62 @@ async function beginTasks(
   });
   await writeChanges(connection, changes, { at: now });
   const waitsForIdle = !isAlone && chosen.length < candidates.length;
-  return { tasks, waitsForIdle, hasMore: first.found > found.length };
+  const hasMore = isCut ?? first.found > found.length;
+  return { tasks, waitsForIdle, hasMore, ...rest };
 }
 
-/** In the order in which they are to run. */
-async function findCandidates(
+interface Found {
+  /** In the order in which they are to run. */
+  readonly found: readonly Candidate[];
+  /** When the next of those may begin that a rate holds back. */
+  readonly nextAt?: Date | undefined;
+  /** There are more, as far as that is known. */
+  readonly isCut?: boolean;
+}
+
+/** Those of providers with limits are chosen apart, and put where they belong. */
+async function findAll(
   connection: Connection,
   options: ClaimTasksOptions,
-): Promise<readonly Candidate[]> {
-  const values = new Values();
-  const maxAttempts = `${values.bind(options.maxAttempts)}::INTEGER`;
-  const rows = `FROM (${wantedRows(options, values)})
-    ORDER BY ${RUN_ORDER} LIMIT ${values.bind(options.limit)}`;
-  return await connection.json<Candidate[]>(
-    `SELECT to_json(list(struct_insert(${HELD_ROW},
-       isSuspect := ${isSuspect(maxAttempts)}, found := rows_found)
-       ORDER BY ${RUN_ORDER}))
-     FROM (${fittingRows(rows, RUN_ORDER)})`,
-    values.list,
-  ) ?? [];
+): Promise<Found> {
+  const { taskLimits, taskId, limit, providerRoom } = options;
+  if (!taskLimits || taskId !== undefined) {
+    return { found: await findCandidates(connection, options) };
+  }
+  const others = await findCandidates(connection, {
+    ...options,
+    providerRoom: roomWithout(taskLimits, providerRoom),
+  });
+  const limited = await chooseLimited(connection, options);
+  const isOne = (ids: string) => `id IN (SELECT ${ids})`;
+  const rows = limited.chosen.length === 0 ? [] : await findCandidates(
+    connection,
+    { ...options, limit: limited.chosen.length, ...WITHOUT_ROOM },
+    (values) => [isOne(values.ids(limited.chosen.map(({ task }) => task.id)))],
+  );
+  const byId = new Map(rows.map((row) => [row.task.id, row]));
+  const placed = [
+    ...others.map((row) => ({ task: row, place: placeOf(row) })),
+    ...limited.chosen.flatMap(({ task, place }) => {
+      const row = byId.get(task.id);
+      return row ? [{ task: row, place }] : [];
+    }),
+  ];
+  const all = withinRoom(
+    byPlace(placed),
+    providerRoom,
+    ({ task }) => task.provider,
+  );
+  const found = all.slice(0, limit);
+  const count = (others[0]?.found ?? 0) + limited.chosen.length;
+  const isCut = limited.hasMore || count > placed.length;
+  return { found, nextAt: limited.nextAt, isCut };
 }
 
-/** A SELECT of the rows that may be claimed, and for which the rest holds. */
-function wantedRows(
-  options: ClaimTasksOptions,
-  values: Values,
-  rest: readonly string[] = [],
-): string {
-  const { now, except, taskId, providers } = options;
-  const at = values.time(now);
-  const maxAttempts = `${values.bind(options.maxAttempts)}::INTEGER`;
-  const due = taskId === undefined ? at : "'infinity'::TIMESTAMPTZ";
-  const wanted = [isClaimable(at, due, maxAttempts), ...rest];
-  if (taskId !== undefined) wanted.push(`id = ${values.bind(taskId)}::UUID`);
-  if (providers) wanted.push(isOneOf(values.bind(JSON.stringify(providers))));
-  if (except.length > 0) {
-    wanted.push(`id NOT IN (SELECT ${values.ids(except)})`);
-  }
-  return rowsWithin(roomOf(options), wanted.join(" AND "), values);
+const WITHOUT_ROOM = { providerRoom: undefined, globalRoom: undefined };
+
+function placeOf({ task, seq }: Candidate) {
+  return { priority: task.priority, createdMs: +task.createdAt, seq };
 }
 
 async function lease(
@@ -329,33 +293,4 @@ export async function countInHand(
     values.list,
   );
   return new Map(rows ?? []);
-}
-
-/** Holds for a row of one of the providers, given as a JSON list. */
-export const isOneOf = (providers: string) =>
-  `provider IN (SELECT unnest(${providers}::JSON::TEXT[]))`;
-
-/** The candidates; with limits of providers, those that there is room for. */
-function rowsWithin(
-  room: Room | undefined,
-  condition: string,
-  values: Values,
-): string {
-  if (!room) {
-    return `SELECT *, rowid FROM agent_tasks WHERE ${condition}`;
-  }
-  // JSON has no Infinity: it is null there, and in the query too.
-  const { [OTHERS]: others = null, ...named } = Object.fromEntries(room);
-  const rooms = Object.entries(named).map(([name, room]) => ({ name, room }));
-  return `
-    SELECT t.*, t.rowid FROM agent_tasks t
-    LEFT JOIN (SELECT unnest(from_json(${values.bind(JSON.stringify(rooms))},
-      '[{"name": "TEXT", "room": "BIGINT"}]'), recursive := true)) r
-      ON t.provider = r.name
-    WHERE ${condition}
-    QUALIFY coalesce(row_number() OVER (
-        PARTITION BY coalesce(r.name, '${OTHERS}') ORDER BY ${RUN_ORDER})
-      <= CASE WHEN r.name IS NULL
-        THEN ${values.bind(JSON.stringify(others))}::JSON::BIGINT
-        ELSE r.room END, true)`;
 }

@@ -5,11 +5,13 @@
  */
 
 import type { ClaimedTask, Transition } from "../../task/task.ts";
-import type {
-  HandOverOptions,
-  Pause,
-  PauseInfo,
-  PauseOptions,
+import {
+  type HandOverOptions,
+  OTHERS,
+  type Pause,
+  type PauseInfo,
+  type PauseOptions,
+  type PauseTarget,
 } from "../contract.ts";
 import {
   limitsMet,
@@ -35,7 +37,7 @@ type PauseRow = Omit<PauseInfo, "since" | "until" | "isTried"> & {
 const MOST_HANDED_OVER = 5_000;
 
 const FIELDS =
-  `provider: provider, kind: kind, reason: reason, tries: tries, trial: trial,
+  `provider: provider, batch: batch, kind: kind, reason: reason, tries: tries, trial: trial,
   sinceMs: epoch_ms(since), untilMs: epoch_ms(until)`;
 
 /** The pauses that are not over, and the limits that may be. */
@@ -44,7 +46,7 @@ export async function readPauses(
   at: Date,
 ): Promise<Pause[]> {
   const rows = await connection.json<Omit<PauseRow, "waiting">[]>(
-    `SELECT to_json(list({${FIELDS}} ORDER BY provider, kind))
+    `SELECT to_json(list({${FIELDS}} ORDER BY provider, batch, kind))
      FROM agent_pauses`,
   ) ?? [];
   const pauses = rows.map(pauseOf).filter((it) => pauseStateAt(it, at));
@@ -80,15 +82,21 @@ export async function readPauseInfos(
   at: Date,
 ): Promise<PauseInfo[]> {
   const rows = await connection.json<PauseRow[]>(
-    `SELECT to_json(list({${FIELDS}, waiting: coalesce(waiting, 0)}
-       ORDER BY provider, kind))
-     FROM agent_pauses LEFT JOIN (
-       SELECT provider, count(*) AS waiting FROM agent_tasks
+    `WITH waits AS (
+       SELECT provider, coalesce(batch, '') AS batch, count(*) AS count
+       FROM agent_tasks
        WHERE status IN ('created', 'running') AND cancel_requested_at IS NULL
          AND blocked IS NOT TRUE AND ${isFree("$1::TIMESTAMPTZ")} AND ${
       isDue("$1::TIMESTAMPTZ")
     }
-       GROUP BY ALL) USING (provider)`,
+       GROUP BY ALL),
+     found AS (
+       SELECT p.*, coalesce((SELECT sum(w.count) FROM waits w
+         WHERE p.provider IN (w.provider, '${OTHERS}')
+           AND p.batch IN (w.batch, '')), 0)::BIGINT AS waiting
+       FROM agent_pauses p)
+     SELECT to_json(list({${FIELDS}, waiting: waiting}
+       ORDER BY provider, batch, kind)) FROM found`,
     [at.toISOString()],
   ) ?? [];
   return rows.map((row) => ({ ...pauseOf(row), waiting: row.waiting }))
@@ -96,50 +104,52 @@ export async function readPauseInfos(
 }
 
 function pauseOf(
-  { provider, kind, reason, tries, sinceMs, untilMs }: Omit<
+  { provider, batch, kind, reason, tries, sinceMs, untilMs }: Omit<
     PauseRow,
     "waiting"
   >,
 ): Pause {
   return {
-    ...{ provider, kind, reason, tries, since: new Date(sinceMs) },
+    ...{ provider, batch, kind, reason, tries, since: new Date(sinceMs) },
     until: untilMs === null ? null : new Date(untilMs),
   };
 }
 
-/** Pauses a provider. */
-export function pauseProvider(
+/** Pauses what is named. */
+export function addPause(
   connection: Connection,
-  provider: string,
+  target: PauseTarget,
   { at, ...options }: PauseOptions & { readonly at: Date },
 ): Promise<void> {
-  return write(connection, newPause(provider, options, at));
+  return write(connection, newPause(target, options, at));
 }
 
 async function write(connection: Connection, pause: Pause): Promise<void> {
-  const { provider, kind, reason, since, until, tries } = pause;
+  const { provider, batch, kind, reason, since, until, tries } = pause;
   await connection.run(
-    "DELETE FROM agent_pauses WHERE provider = $1 AND kind = $2",
-    [provider, kind],
+    "DELETE FROM agent_pauses WHERE provider = $1 AND batch = $2 AND kind = $3",
+    [provider, batch, kind],
   );
   await connection.run(
-    `INSERT INTO agent_pauses (provider, kind, reason, since, until, tries)
-     VALUES ($1, $2, $3, $4::TIMESTAMPTZ, $5::TIMESTAMPTZ, $6)`,
+    `INSERT INTO agent_pauses
+       (provider, batch, kind, reason, since, until, tries)
+     VALUES ($1, $2, $3, $4, $5::TIMESTAMPTZ, $6::TIMESTAMPTZ, $7)`,
     [
-      ...[provider, kind, reason, since.toISOString()],
+      ...[provider, batch, kind, reason, since.toISOString()],
       ...[until?.toISOString() ?? null, tries],
     ],
   );
 }
 
-/** Ends all pauses of a provider. Returns how many. */
-export function resumeProvider(
+/** Ends all pauses of what is named. Returns how many. */
+export function endPauses(
   connection: Connection,
-  provider: string,
+  { provider = OTHERS, batch = "" }: PauseTarget,
 ): Promise<number> {
-  return connection.run("DELETE FROM agent_pauses WHERE provider = $1", [
-    provider,
-  ]);
+  return connection.run(
+    "DELETE FROM agent_pauses WHERE provider = $1 AND batch = $2",
+    [provider, batch],
+  );
 }
 
 /**

@@ -15,6 +15,7 @@ import type {
   LeaseState,
   Pause,
   PauseOptions,
+  PauseTarget,
   Presence,
   Preview,
   PreviewOptions,
@@ -24,6 +25,7 @@ import type {
   UsageSum,
 } from "../contract.ts";
 import { endOf } from "../decisions.ts";
+import { pausedBatches } from "../pauses.ts";
 import {
   claimSingly,
   inParts,
@@ -31,14 +33,15 @@ import {
   RecordParts,
   RefusedRowsError,
 } from "../refused.ts";
-import { claimTasks, isDead, isOneOf, readGlobalRoom } from "./claim.ts";
+import { isDead, isOneOf } from "./candidates.ts";
+import { claimTasks, readGlobalRoom } from "./claim.ts";
 import type { Connection } from "./connection.ts";
 import type { Database, TransactionOptions } from "./database.ts";
 import { settlingOfAll } from "./dependencies.ts";
 import { Grace, GraceWait, hasLeases } from "./grace.ts";
 import { Frontier } from "./places.ts";
 import { readResults } from "./graph.ts";
-import { handOver, noteLimits, noteTrials, pauseProvider } from "./pauses.ts";
+import { addPause, handOver, noteLimits, noteTrials } from "./pauses.ts";
 import { previewClaim } from "./preview.ts";
 import { HELD_ROW, heldOf, type HeldRow, isFree } from "./rows.ts";
 import { writeLogs } from "./run_logs.ts";
@@ -108,6 +111,7 @@ export class DuckDbQueue implements Queue {
             ...options,
             now,
             globalRoom: global.room,
+            pausedBatches: pausedBatches(pauses, now),
             except: this.#leftOut.ids,
             frontier: this.#frontierOf(),
           });
@@ -284,9 +288,9 @@ export class DuckDbQueue implements Queue {
     });
   }
 
-  pause(provider: string, options: PauseOptions): Promise<void> {
+  pause(target: PauseTarget, options: PauseOptions): Promise<void> {
     return this.#transaction((connection, at) =>
-      pauseProvider(connection, provider, { ...options, at })
+      addPause(connection, target, { ...options, at })
     );
   }
 

@@ -27,6 +27,7 @@ import {
   type PageOptions,
   type PauseInfo,
   type PauseOptions,
+  type PauseTarget,
   type PruneCount,
   type Pruned,
   type RetryResult,
@@ -62,7 +63,7 @@ import {
   retryTasks,
 } from "./retry.ts";
 import { EVENT, eventOf, type EventRow } from "./rows.ts";
-import { pauseProvider, readPauseInfos, resumeProvider } from "./pauses.ts";
+import { addPause, endPauses, readPauseInfos } from "./pauses.ts";
 import { readLogs } from "./run_logs.ts";
 import { drainRunners, readRunners } from "./runners.ts";
 import { readStats } from "./stats.ts";
@@ -230,18 +231,17 @@ export class PostgresAdmin implements Admin {
     return this.#read((connection, at) => readPauseInfos(connection, at));
   }
 
-  async pause(provider: string, options: PauseOptions): Promise<void> {
+  async pause(target: PauseTarget, options: PauseOptions): Promise<void> {
     await this.#database.transaction(
-      (connection, at) =>
-        pauseProvider(connection, provider, { ...options, at }),
+      (connection, at) => addPause(connection, target, { ...options, at }),
       { wakes: "tasks" },
     );
     this.#database.announcements.tellQueue();
   }
 
-  async resume(provider: string): Promise<number> {
+  async resume(target: PauseTarget): Promise<number> {
     const count = await this.#database.transaction(
-      (connection) => resumeProvider(connection, provider),
+      (connection) => endPauses(connection, target),
       { wakes: "tasks" },
     );
     this.#database.announcements.tellQueue();

@@ -25,11 +25,12 @@ export const IS_DEAD = `status = 'running' AND lease_id IS NOT NULL
   AND lease_expires_at <= $1::timestamptz AND ${SPENT} >= ${LIMIT}`;
 
 /** Holds for a row that nobody has, that has not ended and shall not be cancelled. */
-const IS_OPEN = `status IN ('created', 'running') AND lease_id IS NULL
+export const IS_OPEN = `status IN ('created', 'running') AND lease_id IS NULL
   AND NOT blocked AND (status = 'created' OR cancel_requested_at IS NULL)`;
 
 /** Holds for a row that somebody had who is dead, and that is not ended with that. */
-const IS_LEFT = `lease_id IS NOT NULL AND lease_expires_at <= $1::timestamptz
+export const IS_LEFT =
+  `lease_id IS NOT NULL AND lease_expires_at <= $1::timestamptz
   AND (status = 'created' OR status = 'running'
     AND cancel_requested_at IS NULL AND ${SPENT} < ${LIMIT})`;
 
@@ -89,38 +90,50 @@ export async function noteDue(
   return { hasMore: count === NOTED };
 }
 
-/**
- * The providers of what is ready, by a look into the index for each; of each the
- * first few; then what the dead have left, which is little. What another runner is
- * about to take is passed over.
- */
-const candidatesSql = (lock: string) => `
-  WITH RECURSIVE rooms AS (
-    SELECT name, room FROM json_to_recordset($7::json)
-      AS r (name text, room bigint)),
-  providers AS (
+/** Holds for a row that is of none of these batches, given as a JSON list. */
+export function isNotOf(batches: string): string {
+  return `coalesce(batch NOT IN (
+    SELECT json_array_elements_text(${batches}::json)), true)`;
+}
+
+/** The providers of what is ready, by a look into the index for each. */
+export const READY_PROVIDERS = `providers AS (
     (SELECT provider FROM agent_tasks WHERE ${IS_READY}
      ORDER BY provider LIMIT 1)
     UNION ALL
     SELECT (SELECT t.provider FROM agent_tasks t
       WHERE ${IS_READY} AND t.provider > p.provider
       ORDER BY t.provider LIMIT 1)
-    FROM providers p WHERE p.provider IS NOT NULL)
+    FROM providers p WHERE p.provider IS NOT NULL)`;
+
+/**
+ * The providers of what is ready, by a look into the index for each; of each the
+ * first few; then what the dead have left, which is little. What another runner is
+ * about to take is passed over.
+ */
+const candidatesSql = (lock: string, isWanted = IS_WANTED) => `
+  WITH RECURSIVE rooms AS (
+    SELECT name, room FROM json_to_recordset($7::json)
+      AS r (name text, room bigint)),
+  ${READY_PROVIDERS}
   SELECT ready.* FROM providers p CROSS JOIN LATERAL (
     SELECT ${SHOWN} FROM agent_tasks
-    WHERE provider = p.provider AND ${IS_READY} AND ${IS_OPEN} AND ${IS_WANTED}
+    WHERE provider = p.provider AND ${IS_READY} AND ${IS_OPEN} AND ${isWanted}
     ORDER BY ${RUN_ORDER} LIMIT $3 ${lock}) ready
   WHERE p.provider IS NOT NULL AND ${
   HAS_ROOM.replace(/\bprovider\b/g, "p.provider")
 }
   UNION ALL SELECT * FROM (
     SELECT ${SHOWN} FROM agent_tasks
-    WHERE ${IS_LEFT} AND ${IS_DUE} AND ${IS_WANTED} AND ${HAS_ROOM}
+    WHERE ${IS_LEFT} AND ${IS_DUE} AND ${isWanted} AND ${HAS_ROOM}
     ORDER BY ${RUN_ORDER} LIMIT $3 ${lock}) abandoned`;
 
 const LOCK = "FOR UPDATE SKIP LOCKED";
 const LOCKING = candidatesSql(LOCK);
 const LOOKING = candidatesSql("");
+const WITH_BATCHES = `${IS_WANTED} AND ${isNotOf("$8")}`;
+const LOCKING_BESIDE = candidatesSql(LOCK, WITH_BATCHES);
+const LOOKING_BESIDE = candidatesSql("", WITH_BATCHES);
 
 /** Even before its time, and whatever room its provider has. */
 const ONE = `SELECT ${SHOWN} FROM agent_tasks
@@ -144,6 +157,8 @@ export interface CandidateOptions extends ClaimOptions {
   readonly except: readonly string[];
   /** What all runners together leave. */
   readonly globalRoom?: Room | undefined;
+  /** What is paused. */
+  readonly pausedBatches?: readonly string[];
   /** Only what was never begun. @default {false} */
   readonly isHeldOnly?: boolean;
 }
@@ -151,6 +166,8 @@ export interface CandidateOptions extends ClaimOptions {
 /** What may be claimed, in the order to run it. */
 export interface Candidates {
   readonly chosen: readonly Candidate[];
+  /** When the next of those may begin that a rate holds back. */
+  readonly nextAt?: Date | undefined;
   /** There are more, which there is a limit for that is not theirs. */
   readonly hasMore: boolean;
 }
@@ -160,11 +177,42 @@ export async function findCandidates(
   connection: Connection,
   options: CandidateOptions,
 ): Promise<Candidates> {
-  const { at, maxAttempts, taskId, limit } = options;
+  const { at, maxAttempts, taskId } = options;
   const found = taskId === undefined
-    ? await connection.rows<Candidate>(LOCKING, valuesOf(options))
+    ? await lockFirst(connection, options)
     : await connection.rows<Candidate>(ONE, [at, maxAttempts, taskId]);
   found.sort(inRunOrder);
+  return candidatesOf(found, options);
+}
+
+/** Locks the first of each provider that there is room for. */
+export function lockFirst(
+  connection: Connection,
+  options: CandidateOptions,
+): Promise<Candidate[]> {
+  const sql = options.pausedBatches?.length ? LOCKING_BESIDE : LOCKING;
+  return connection.rows<Candidate>(sql, valuesOf(options));
+}
+
+/** Locks those of these that may still be claimed. */
+export function lockThese(
+  connection: Connection,
+  ids: readonly string[],
+  { at, maxAttempts }: CandidateOptions,
+): Promise<Candidate[]> {
+  return connection.rows<Candidate>(
+    `SELECT ${SHOWN} FROM agent_tasks WHERE id = ANY ($3::uuid[])
+       AND (${IS_READY} AND ${IS_OPEN} OR ${IS_LEFT} AND ${IS_DUE}) ${LOCK}`,
+    [at, maxAttempts, uuids(ids)],
+  );
+}
+
+/** Of what was found, in its order, that which there is room for. */
+export function candidatesOf(
+  found: readonly Candidate[],
+  options: CandidateOptions,
+): Candidates {
+  const { limit } = options;
   const providerOf = ({ provider }: Candidate) => provider;
   const own = withinRoom(found, options.providerRoom, providerOf);
   const chosen = withinRoom(own, options.globalRoom, providerOf)
@@ -181,11 +229,13 @@ export async function hasCandidates(
 ): Promise<boolean> {
   if (options.taskId !== undefined) return false;
   const values = valuesOf({ ...options, limit: 1 });
-  return (await connection.rows(LOOKING, values)).length > 0;
+  const sql = options.pausedBatches?.length ? LOOKING_BESIDE : LOOKING;
+  return (await connection.rows(sql, values)).length > 0;
 }
 
 function valuesOf(options: CandidateOptions) {
   const { at, maxAttempts, limit, providers, except } = options;
+  const { pausedBatches = [] } = options;
   // JSON has no Infinity.
   const rooms = [...roomOf(options) ?? []]
     .map(([name, room]) => ({ name, room: Math.min(room, limit) }));
@@ -197,6 +247,7 @@ function valuesOf(options: CandidateOptions) {
     uuids(except),
     options.isHeldOnly ?? false,
     jsonOf(rooms),
+    ...pausedBatches.length > 0 ? [jsonOf(pausedBatches)] : [],
   ];
 }
 

@@ -9,6 +9,7 @@ import { begin } from "../../task/transitions.ts";
 import { Changes } from "../changes.ts";
 import type { Claim, ClaimOptions, Pause } from "../contract.ts";
 import { globalRoomOf, type Room, roomAfter } from "../decisions.ts";
+import { limitedNames, roomWithout } from "../limits.ts";
 import { providersIn, roomBeside } from "../pauses.ts";
 import {
   type CandidateOptions,
@@ -16,6 +17,7 @@ import {
   noteDue,
 } from "./candidates.ts";
 import type { Connection } from "./connection.ts";
+import { findLimited, noteStarts } from "./limits.ts";
 import { readPauses } from "./pauses.ts";
 import { HELD, heldOf, type HeldRow, jsonOf, uuids } from "./rows.ts";
 import { changing, writeChanges } from "./write.ts";
@@ -38,22 +40,23 @@ export interface GlobalRoom {
  */
 export async function readGlobalRoom(
   connection: Connection,
-  { globalLimits, taskId }: ClaimOptions,
+  { globalLimits, taskLimits, taskId }: ClaimOptions,
   at: Date,
 ): Promise<GlobalRoom> {
   const found = taskId === undefined ? await readPauses(connection, at) : [];
-  if (!globalLimits && found.length === 0) {
+  const named = taskId === undefined ? limitedNames(taskLimits) : [];
+  if (!globalLimits && found.length === 0 && named.length === 0) {
     return { pauses: found, room: undefined, isContended: false };
   }
   const trying = providersIn(found, "trying", at);
   const limited = [...globalLimits ?? []]
     .filter(([, limit]) => Number.isFinite(limit)).map(([name]) => name)
-    .concat(trying);
+    .concat(trying, named);
   const locks = await connection.rows<{ name: string; has: boolean }>(
     `SELECT name, pg_try_advisory_xact_lock(${LIMIT_LOCK},
        hashtext(current_schema() || '/' || name)) AS has
      FROM json_array_elements_text($1::json) AS name`,
-    [jsonOf(limited)],
+    [jsonOf([...new Set(limited)])],
   );
   // Whoever had the lock before may have a task that tries.
   const pauses = trying.length > 0 ? await readPauses(connection, at) : found;
@@ -108,16 +111,20 @@ export async function claimTasks(
   const ready = limit > 0 ? await beginTasks(connection, options) : NOTHING;
   const begun = { ...ready, hasMore: ready.hasMore || due.hasMore };
   const { tasks, waitsForIdle } = begun;
+  if (options.taskLimits) await noteStarts(connection, tasks, options);
   // Fewer than wanted: there are no others, or their texts are large.
   const isAlone = tasks[0]?.isAlone ?? false;
   if (ahead === 0 || waitsForIdle || isAlone || tasks.length < limit) {
     return { ...begun, at };
   }
+  const left = roomAfter(tasks, options.providerRoom);
   const held = await holdTasks(connection, {
     ...options,
     limit: ahead,
     isHeldOnly: true,
-    providerRoom: roomAfter(tasks, options.providerRoom),
+    providerRoom: options.taskLimits
+      ? roomWithout(options.taskLimits, left)
+      : left,
     globalRoom: roomAfter(tasks, options.globalRoom),
   });
   return { ...begun, tasks: [...tasks, ...held], at };
@@ -128,15 +135,19 @@ async function beginTasks(
   options: LeaseOptions,
 ): Promise<Omit<Claim, "at" | "pauses">> {
   const { at, isIdle = false, leaseId, owner, expiresAt } = options;
-  const { chosen: found, hasMore } = await findCandidates(connection, options);
+  const { chosen: found, hasMore, nextAt } = options.taskLimits &&
+      options.taskId === undefined
+    ? await findLimited(connection, options)
+    : await findCandidates(connection, options);
+  const rest = nextAt && { nextAt };
   const [first] = found;
   const isAlone = first?.isSuspect ?? false;
-  if (isAlone && !isIdle) return { ...NOTHING, waitsForIdle: true };
+  if (isAlone && !isIdle) return { ...NOTHING, waitsForIdle: true, ...rest };
   // By itself: whatever becomes of the runner, no other task falls with it.
   const chosen = first && isAlone
     ? [first]
     : found.filter(({ isSuspect }) => !isSuspect);
-  if (chosen.length === 0) return NOTHING;
+  if (chosen.length === 0) return { ...NOTHING, ...rest };
   const rows = (await readInOrder(connection, chosen)).map((row) => ({
     ...row,
     leaseId,
@@ -157,7 +168,7 @@ async function beginTasks(
     lease: { leaseId, owner, expiresAt },
   });
   const waitsForIdle = !isAlone && chosen.length < found.length;
-  return { tasks, waitsForIdle, hasMore };
+  return { tasks, waitsForIdle, hasMore, ...rest };
 }
 
 interface Id {

@@ -5,11 +5,13 @@
  */
 
 import type { ClaimedTask, Transition } from "../../task/task.ts";
-import type {
-  HandOverOptions,
-  Pause,
-  PauseInfo,
-  PauseOptions,
+import {
+  type HandOverOptions,
+  OTHERS,
+  type Pause,
+  type PauseInfo,
+  type PauseOptions,
+  type PauseTarget,
 } from "../contract.ts";
 import {
   limitsMet,
@@ -19,12 +21,13 @@ import {
   trialsIn,
   unlimitedTasks,
 } from "../pauses.ts";
-import type { Connection } from "./connection.ts";
+import { type Connection, storable } from "./connection.ts";
 import { IS_DUE, IS_FREE } from "./candidates.ts";
 import { uuids } from "./rows.ts";
 import { writeEvents } from "./write.ts";
 
-const PAUSE = "provider, kind, reason, since, until, tries";
+const PAUSE = "provider, batch, kind, reason, since, until, tries";
+const BY_NAME = "ORDER BY provider, batch, kind";
 
 /** Any number, the same in all runners; beside it that of a provider's name. */
 const PAUSE_LOCK = 7_311_651;
@@ -41,7 +44,7 @@ export async function readPauses(
     `SELECT ${PAUSE}, EXISTS (SELECT FROM agent_tasks
        WHERE id = trial AND lease_id IS NOT NULL
          AND lease_expires_at > $1::timestamptz) AS "isTried"
-     FROM agent_pauses ORDER BY provider, kind`,
+     FROM agent_pauses ${BY_NAME}`,
     [at],
   );
   return rows.filter((it) => pauseStateAt(it, at));
@@ -69,44 +72,47 @@ export async function readPauseInfos(
 ): Promise<PauseInfo[]> {
   const rows = await connection.rows<PauseInfo>(
     `SELECT ${PAUSE}, (SELECT count(*)::integer FROM agent_tasks t
-       WHERE t.provider = p.provider AND status IN ('created', 'running')
+       WHERE p.provider IN (t.provider, '${OTHERS}')
+         AND p.batch IN (coalesce(t.batch, ''), '')
+         AND status IN ('created', 'running')
          AND cancel_requested_at IS NULL AND NOT blocked
          AND ${IS_FREE} AND ${IS_DUE}) AS waiting
-     FROM agent_pauses p ORDER BY provider, kind`,
+     FROM agent_pauses p ${BY_NAME}`,
     [at],
   );
   return rows.filter((it) => pauseStateAt(it, at));
 }
 
-/** Pauses a provider. */
-export function pauseProvider(
+/** Pauses what is named. */
+export function addPause(
   connection: Connection,
-  provider: string,
+  target: PauseTarget,
   { at, ...options }: PauseOptions & { readonly at: Date },
 ): Promise<void> {
-  return write(connection, newPause(provider, options, at));
+  return write(connection, newPause(target, options, at));
 }
 
 async function write(connection: Connection, pause: Pause): Promise<void> {
-  const { provider, kind, reason, since, until, tries } = pause;
+  const { provider, batch, kind, reason, since, until, tries } = pause;
   await connection.run(
     `INSERT INTO agent_pauses (${PAUSE})
-     VALUES ($1, $2, $3, $4::timestamptz, $5::timestamptz, $6)
-     ON CONFLICT (provider, kind) DO UPDATE SET reason = excluded.reason,
+     VALUES ($1, $2, $3, $4, $5::timestamptz, $6::timestamptz, $7)
+     ON CONFLICT (provider, batch, kind) DO UPDATE SET reason = excluded.reason,
        since = excluded.since, until = excluded.until, tries = excluded.tries,
        trial = NULL`,
-    [provider, kind, reason, since, until, tries],
+    [provider, storable(batch), kind, reason, since, until, tries],
   );
 }
 
-/** Ends all pauses of a provider. Returns how many. */
-export function resumeProvider(
+/** Ends all pauses of what is named. Returns how many. */
+export function endPauses(
   connection: Connection,
-  provider: string,
+  { provider = OTHERS, batch = "" }: PauseTarget,
 ): Promise<number> {
-  return connection.run("DELETE FROM agent_pauses WHERE provider = $1", [
-    provider,
-  ]);
+  return connection.run(
+    "DELETE FROM agent_pauses WHERE provider = $1 AND batch = $2",
+    [provider, storable(batch)],
+  );
 }
 
 /**

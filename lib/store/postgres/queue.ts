@@ -16,6 +16,7 @@ import type {
   LeaseState,
   Pause,
   PauseOptions,
+  PauseTarget,
   Presence,
   Preview,
   PreviewOptions,
@@ -25,6 +26,7 @@ import type {
   UsageSum,
 } from "../contract.ts";
 import { endOf } from "../decisions.ts";
+import { pausedBatches } from "../pauses.ts";
 import {
   claimSingly,
   inParts,
@@ -37,7 +39,7 @@ import { claimTasks, readGlobalRoom } from "./claim.ts";
 import type { Connection } from "./connection.ts";
 import type { Database } from "./database.ts";
 import { readResults } from "./graph.ts";
-import { handOver, noteLimits, noteTrials, pauseProvider } from "./pauses.ts";
+import { addPause, handOver, noteLimits, noteTrials } from "./pauses.ts";
 import { previewClaim } from "./preview.ts";
 import { HELD, heldOf, type HeldRow, isOneOf, jsonOf, uuids } from "./rows.ts";
 import { writeLogs } from "./run_logs.ts";
@@ -100,8 +102,11 @@ export class PostgresQueue implements Queue {
         .transaction(
           async (connection, at) => {
             const global = await readGlobalRoom(connection, options, at);
-            const wanted = { ...options, at, except, globalRoom: global.room };
             const { pauses } = global;
+            const wanted = {
+              ...{ ...options, at, except, globalRoom: global.room },
+              pausedBatches: pausedBatches(pauses, at),
+            };
             const claim = {
               ...await claimTasks(connection, wanted),
               pauses,
@@ -111,7 +116,7 @@ export class PostgresQueue implements Queue {
             const isWanting = isEmpty && options.limit > 0;
             const isLimited = isWanting && global.isContended;
             const isContended = isWanting && !isLimited &&
-              tries <= CONTENDED.tries &&
+              tries <= CONTENDED.tries && !options.taskLimits &&
               await hasCandidates(connection, wanted);
             return { claim, isContended, isLimited };
           },
@@ -119,6 +124,7 @@ export class PostgresQueue implements Queue {
         );
       this.#pauses = claim.pauses;
       announcements.sharesRoom = options.globalLimits !== undefined ||
+        options.taskLimits !== undefined ||
         claim.pauses.length > 0;
       const isAgain = isContended || isLimited && tries <= LIMITED_TRIES;
       if (isLimited && !isAgain) this.#lookAgainSoon();
@@ -320,10 +326,9 @@ export class PostgresQueue implements Queue {
     );
   }
 
-  pause(provider: string, options: PauseOptions): Promise<void> {
+  pause(target: PauseTarget, options: PauseOptions): Promise<void> {
     return this.#database.transaction(
-      (connection, at) =>
-        pauseProvider(connection, provider, { ...options, at }),
+      (connection, at) => addPause(connection, target, { ...options, at }),
       { wakes: "tasks", isFirst: true },
     );
   }

@@ -50,7 +50,7 @@ Deno.test("Prometheus says by the store's time how long a task waits", async () 
     readPauses: () =>
       Promise.resolve([{
         ...{ provider: "claude", kind: "limit", reason: "", tries: 0 } as const,
-        ...{ since: at, until: null },
+        ...{ batch: "", since: at, until: null },
       }]),
   });
   assertEquals(

@@ -21,12 +21,21 @@ Deno.test("GET /pauses lists who is paused, by whom, why, and what waits", async
   await service.create({ provider: "codex" });
   const { admin } = service.store;
   const waitMs = 3_600_000;
-  await admin.pause("codex", { kind: "budget", reason: "$20", waitMs: null });
-  await admin.pause("claude", { kind: "limit", reason: "five-hour", waitMs });
+  await admin.pause({ provider: "codex" }, {
+    kind: "budget",
+    reason: "$20",
+    waitMs: null,
+  });
+  await admin.pause({ provider: "claude" }, {
+    kind: "limit",
+    reason: "five-hour",
+    waitMs,
+  });
   const { pauses: [claude, codex, ...others] } = await service.ok(PAUSES);
   const { since, until, ...rest } = claude;
   assertEquals(rest, {
     provider: "claude",
+    batch: null,
     kind: "limit",
     reason: "five-hour",
     tries: 0,
@@ -67,7 +76,11 @@ Deno.test("POST /pauses has a provider's tasks wait, for a time or until it is r
 Deno.test("POST /pauses/resume ends all pauses of one provider", async () => {
   await using service = await start();
   const { admin } = service.store;
-  await admin.pause("claude", { kind: "limit", reason: "", waitMs: 60_000 });
+  await admin.pause({ provider: "claude" }, {
+    kind: "limit",
+    reason: "",
+    waitMs: 60_000,
+  });
   await service.post(PAUSES, { provider: "claude" });
   await service.post(PAUSES, { provider: "codex" });
   assertEquals((await service.ok(PAUSES)).pauses.length, 3);
@@ -77,6 +90,20 @@ Deno.test("POST /pauses/resume ends all pauses of one provider", async () => {
   }
   const { pauses } = await service.ok(PAUSES);
   assertEquals(pauses.map((it: Json) => it.provider), ["codex"]);
+});
+
+Deno.test("POST /pauses pauses a batch or everything, and /pauses/resume ends that", async () => {
+  await using service = await start();
+  for (const target of [{ batch: "nightly" }, { all: true }]) {
+    const { status, body } = await service.post(PAUSES, target);
+    assertEquals(status, 200);
+    assertEquals(
+      body.pauses.map((it: Json) => [it.provider, it.batch]),
+      [["*", "batch" in target ? "nightly" : null]],
+    );
+    const { body: resumed } = await service.post(RESUME, target);
+    assertEquals(resumed, { ended: 1 });
+  }
 });
 
 Deno.test("POST /pauses and /pauses/resume refuse what is no pause", async () => {
@@ -91,6 +118,10 @@ Deno.test("POST /pauses and /pauses/resume refuse what is no pause", async () =>
       { ...claude, reason: "x".repeat(1_001) },
       ...[0, -1, "60", 315_360_001].map((seconds) => ({ ...claude, seconds })),
       { ...claude, kind: "limit" },
+      { provider: "*" },
+      { ...claude, batch: "nightly" },
+      { batch: "" },
+      { all: false },
     ],
     [RESUME]: [{}, [], { provider: "" }, { ...claude, all: true }],
   };
@@ -114,7 +145,11 @@ Deno.test("POST /pauses and /pauses/resume are refused to a token that may only 
   });
   const headers = { Authorization: "Bearer read" };
   const waitMs = null;
-  await service.store.admin.pause("p", { kind: "person", reason: "", waitMs });
+  await service.store.admin.pause({ provider: "p" }, {
+    kind: "person",
+    reason: "",
+    waitMs,
+  });
   for (const path of [PAUSES, RESUME]) {
     const { status, body } = await service.post(
       path,

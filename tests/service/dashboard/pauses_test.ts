@@ -23,7 +23,7 @@ const HOUR_MS = 3_600_000;
 
 async function meetLimit({ store: { admin } }: TestService): Promise<void> {
   const options = { kind: "limit", reason: HOSTILE, waitMs: HOUR_MS } as const;
-  await admin.pause("claude", options);
+  await admin.pause({ provider: "claude" }, options);
 }
 
 browserTest("says which provider is paused, and resumes it", {
@@ -59,7 +59,7 @@ browserTest("pauses a provider for a time, and resumes it in the same place", {
   await titles(page, 3);
   assertEquals(await page.$eval("#pauses", (it: Field) => it.hidden), true);
   await page.keyboard.press("r");
-  await shows(page, "#no-pauses", "No provider is paused");
+  await shows(page, "#no-pauses", "Nothing is paused");
   await page.waitForSelector("#pause-provider option");
   assertEquals(
     await page.$$eval(
@@ -121,11 +121,15 @@ browserTest("leaves the tasks in sight though many providers are paused", {
   prepare: async ({ store: { admin } }) => {
     const reason = "x".repeat(1_000);
     for (const name of ["a", "b", "c", "d", "e"]) {
-      await admin.pause(name, { kind: "budget", reason, waitMs: null });
+      await admin.pause({ provider: name }, {
+        kind: "budget",
+        reason,
+        waitMs: null,
+      });
     }
   },
 }, async ({ page }) => {
-  await shows(page, "#pauses", "3 more providers are paused");
+  await shows(page, "#pauses", "3 more are paused");
   const [width, height] = await page.evaluate(() => [
     document.body.scrollWidth,
     document.querySelector("#pauses").offsetHeight,

@@ -64,7 +64,7 @@ async function meetLimit(
 export function testPauses(test: Test): void {
   test("claim() leaves the tasks of a paused provider, those held ahead too", async ({ store }) => {
     const [a, b, c] = await create(store, [CLAUDE, {}, CLAUDE]);
-    await store.admin.pause("claude", PERSON);
+    await store.admin.pause({ provider: "claude" }, PERSON);
     const claimed = await claim(store, { limit: 1, ahead: 5 });
     assertEquals(idsOf(claimed), [b]);
     assertEquals(
@@ -79,21 +79,21 @@ export function testPauses(test: Test): void {
       }],
     );
     assertEquals(idsOf(await claim(store, { ahead: 5 })), []);
-    assertEquals(await store.admin.resume("claude"), 1);
-    assertEquals(await store.admin.resume("claude"), 0);
+    assertEquals(await store.admin.resume({ provider: "claude" }), 1);
+    assertEquals(await store.admin.resume({ provider: "claude" }), 0);
     assertEquals(idsOf(await claim(store)), [a, c]);
   });
 
   test("claim() takes a task that is named though its provider is paused", async ({ store }) => {
     const taskId = await createOne(store, CLAUDE);
-    await store.admin.pause("claude", PERSON);
+    await store.admin.pause({ provider: "claude" }, PERSON);
     assertEquals(idsOf(await claim(store, { taskId })), [taskId]);
   });
 
   test("claim() heeds a pause beside the limits of the runner and of all", async ({ store }) => {
     await createMany(store, 3, CLAUDE);
     const others = await createMany(store, 3);
-    await store.admin.pause("claude", PERSON);
+    await store.admin.pause({ provider: "claude" }, PERSON);
     const one = await claim(store, {
       providerRoom: new Map([["simulate", 2], ["claude", 3]]),
     });
@@ -107,9 +107,12 @@ export function testPauses(test: Test): void {
     await createMany(store, 2, CLAUDE);
     await claimOne(store, { limit: 1 });
     await createOne(store, { provider: "é 🦆" });
-    await store.queue.pause("é 🦆", { ...PERSON, waitMs: HOUR });
-    await store.admin.pause("claude", PERSON);
-    await store.admin.pause("claude", { ...PERSON, reason: "Again" });
+    await store.queue.pause({ provider: "é 🦆" }, { ...PERSON, waitMs: HOUR });
+    await store.admin.pause({ provider: "claude" }, PERSON);
+    await store.admin.pause({ provider: "claude" }, {
+      ...PERSON,
+      reason: "Again",
+    });
     const found = await store.admin.pauses();
     assertEquals(
       found.map(({ provider, reason, waiting }) => [provider, reason, waiting]),
@@ -118,9 +121,51 @@ export function testPauses(test: Test): void {
     assertEquals(await minutesLeft(subject), [null, 60]);
   });
 
+  test("claim() leaves the tasks of a batch that is paused, whatever their provider", async ({ store, elapse }) => {
+    const night = { batch: "nightly" };
+    const [a, b, c] = await create(store, [night, { ...night, ...CLAUDE }, {}]);
+    const { admin } = store;
+    await admin.pause(night, { ...PERSON, waitMs: HOUR });
+    const options = { limit: 1, ahead: 9, leaseMs: 9 * HOUR };
+    assertEquals(idsOf(await claim(store, options)), [c]);
+    assertEquals(idsOf(await claim(store, options)), []);
+    const [pause, ...others] = await admin.pauses();
+    assertEquals(
+      [pause?.provider, pause?.batch, pause?.waiting, others],
+      ["*", "nightly", 2, []],
+    );
+    assertEquals(await admin.resume({ batch: "other" }), 0);
+    await elapse(HOUR);
+    assertEquals(idsOf(await claim(store)), [a, b]);
+  });
+
+  test("claim() leaves everything where that is paused, but what is named", async ({ store }) => {
+    const [a, b, c] = await create(store, [CLAUDE, { batch: "nightly" }, {}]);
+    const { admin } = store;
+    await admin.pause({ provider: "*" }, PERSON);
+    await admin.pause({ batch: "nightly" }, PERSON);
+    for (const globalLimits of [undefined, new Map([["claude", 3]])]) {
+      const providerRoom = new Map([["claude", 3]]);
+      const claimed = await claim(store, { globalLimits, providerRoom });
+      assertEquals(idsOf(claimed), []);
+    }
+    const preview = await store.queue.preview({ limit: 9, maxAttempts: 3 });
+    assertEquals([preview.claimableCount, preview.othersCount], [0, 3]);
+    assertEquals(
+      (await admin.pauses()).map(({ batch, waiting }) => [batch, waiting]),
+      [["", 3], ["nightly", 1]],
+    );
+    assertEquals(idsOf(await claim(store, { taskId: b })), [b]);
+    assertEquals(await admin.resume({ provider: "*" }), 1);
+    assertEquals(idsOf(await claim(store)), [a, c]);
+  });
+
   test("preview() knows what a pause keeps back", async ({ store, elapse }) => {
     const [a, b] = await create(store, [CLAUDE, {}]);
-    await store.queue.pause("claude", { ...PERSON, waitMs: HOUR });
+    await store.queue.pause({ provider: "claude" }, {
+      ...PERSON,
+      waitMs: HOUR,
+    });
     const see = async () => {
       const options = { limit: 9, maxAttempts: 3 };
       const preview = await store.queue.preview(options);
@@ -137,7 +182,10 @@ export function testPauses(test: Test): void {
 
   test("a pause ends by itself at its time, and untilDue() knows it", async ({ store, elapse, now }) => {
     const id = await createOne(store, CLAUDE);
-    await store.admin.pause("claude", { ...PERSON, waitMs: HOUR });
+    await store.admin.pause({ provider: "claude" }, {
+      ...PERSON,
+      waitMs: HOUR,
+    });
     const { at } = await claim(store);
     const { queue } = store;
     assertEquals(minutes(await queue.untilDue(at)), 60);
@@ -225,7 +273,7 @@ export function testPauses(test: Test): void {
     await meetLimit(store, 1);
     assertEquals(await minutesLeft(subject), [30]);
     // Nobody's limit takes ten years.
-    await store.admin.resume("claude");
+    await store.admin.resume({ provider: "claude" });
     await meetLimit(store, 10 * 365 * 24 * HOUR);
     assertEquals(await minutesLeft(subject), [15]);
   });
@@ -306,7 +354,7 @@ export function testPauses(test: Test): void {
     assertEquals(waits.length, 8);
     // So that it is a day since the first.
     assertEquals(Math.round((last ?? 0) / 60), 8);
-    assertEquals(await store.admin.resume("claude"), 1);
+    assertEquals(await store.admin.resume({ provider: "claude" }), 1);
     // Whoever met it so often comes ten minutes behind the others at most.
     await elapse(11 * MINUTE);
     assertEquals(idsOf(await claim(store)).length, 2);

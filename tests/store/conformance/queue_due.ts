@@ -211,6 +211,8 @@ function testPreview(test: Test): void {
       othersCount: 0,
       blockedBy: new Map(),
       globalRoom: new Map(),
+      heldBy: new Map(),
+      held: [],
       pauses: [],
     });
     const ids = await createMany(store, 5);

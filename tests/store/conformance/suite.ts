@@ -29,6 +29,7 @@ import { testEnd } from "./queue_end.ts";
 import { testHeartbeat } from "./queue_heartbeat.ts";
 import { testRecord } from "./queue_record.ts";
 import { testRescue } from "./queue_rescue.ts";
+import { testLimits } from "./queue_limits.ts";
 import { testTraces } from "./queue_traces.ts";
 import { testSchedules } from "./schedules.ts";
 import type { StoreUnderTest, Test } from "./subject.ts";
@@ -45,6 +46,7 @@ const SUITES = {
     testHeartbeat,
     testDue,
     testPauses,
+    testLimits,
   ],
   admin: [
     testCreate,

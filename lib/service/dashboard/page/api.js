@@ -13,6 +13,7 @@
  * @property {string | null} target_type
  * @property {string | null} target_ref
  * @property {string | null} instruction
+ * @property {string | null} batch
  * @property {number} priority
  * @property {number} attempt
  * @property {number | null} max_attempts
@@ -113,7 +114,8 @@
  * @property {UsageSum[]} usage
  *
  * @typedef {object} Pause
- * @property {string} provider
+ * @property {string} provider `*` of a batch, and of everything
+ * @property {string | null} batch
  * @property {"person" | "limit" | "budget"} kind
  * @property {string} reason
  * @property {string} since
@@ -300,11 +302,16 @@ export function pauseProvider(pause) {
 }
 
 /**
- * @param {string} provider
+ * @param {Pause} pause
  * @returns {Promise<{ ended: number }>}
  */
-export function resumeProvider(provider) {
-  return request(`${BASE}/pauses/resume`, { body: { provider } });
+export function resume({ provider, batch }) {
+  const body = batch
+    ? { batch }
+    : provider === "*"
+    ? { all: true }
+    : { provider };
+  return request(`${BASE}/pauses/resume`, { body });
 }
 
 /** @returns {Promise<Session>} */

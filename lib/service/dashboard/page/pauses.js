@@ -1,7 +1,7 @@
 // @ts-check
-/** Which providers are paused, above the tasks and where a task waits. */
+/** What is paused, above the tasks and where a task waits. */
 
-import { getPauses, pauseProvider, resumeProvider } from "./api.js";
+import { getPauses, pauseProvider, resume } from "./api.js";
 import { byId, el, fill, icon } from "./dom.js";
 import { clock, plural } from "./format.js";
 import { announce, notify, notifyFailure } from "./notice.js";
@@ -17,12 +17,12 @@ const MAX_SHOWN = 3;
 /** The pauses as they were last read. Fires `change` when they are others. */
 class Pauses extends EventTarget {
   /** @type {Map<string, Pause[]> | undefined} */
-  #byProvider;
+  #byName;
   #key = "";
 
   /** The names of those that are paused, and their pauses. */
   get all() {
-    return [...this.#byProvider ?? []];
+    return [...this.#byName ?? []];
   }
 
   /** Reads them again. */
@@ -36,14 +36,15 @@ class Pauses extends EventTarget {
   }
 
   /**
-   * Ends a provider's pauses, and says what came of it.
+   * Ends a pause and all others for the same, and says what came of it.
    *
-   * @param {string} provider
+   * @param {Pause} pause
    */
-  async resume(provider) {
+  async resume(pause) {
+    const name = nameOf(pause);
     try {
-      const { ended } = await resumeProvider(provider);
-      notify(ended > 0 ? `${provider} goes on` : `${provider} was not paused`);
+      const { ended } = await resume(pause);
+      notify(ended > 0 ? `${name} goes on` : `${name} was not paused`);
       await this.refresh();
     } catch (error) {
       notifyFailure(error);
@@ -55,31 +56,45 @@ class Pauses extends EventTarget {
    *
    * @param {Task} task
    */
-  reasonOf({ provider, state, lease_expires_at }) {
-    const found = this.#byProvider?.get(provider);
+  reasonOf({ provider, batch, state, lease_expires_at }) {
+    const found = this.all.flatMap(([, pauses]) =>
+      pauses.filter((it) =>
+        it.batch === null
+          ? it.provider === provider || it.provider === "*"
+          : it.batch === batch
+      )
+    );
     const isHeld = lease_expires_at !== null &&
       Date.parse(lease_expires_at) > Date.now();
     const isWaiting = state === "created" || (state === "running" && !isHeld);
-    if (!found || !isWaiting) return "";
+    if (found.length === 0 || !isWaiting) return "";
     const lasting = found.filter((it) => !isTried(it));
     if (lasting.length === 0) {
       return `Waits: one task of ${provider} tries whether its limit is over`;
     }
     const last = lasting.reduce((one, it) => endOf(it) > endOf(one) ? it : one);
-    return `Waits: ${provider} is paused ${untilText(last)}${whyText([last])}`;
+    return `Waits: ${nameOf(last)} is paused ${untilText(last)}${
+      whyText([last])
+    }`;
   }
 
   /** @param {readonly Pause[]} pauses */
   #show(pauses) {
     const key = JSON.stringify(pauses);
     if (key === this.#key) return;
-    const before = this.#byProvider;
+    const before = this.#byName;
     this.#key = key;
-    this.#byProvider = Map.groupBy(pauses, ({ provider }) => provider);
-    const added = [...this.#byProvider.keys()].filter((it) => !before?.has(it));
+    this.#byName = Map.groupBy(pauses, nameOf);
+    const added = [...this.#byName.keys()].filter((it) => !before?.has(it));
     if (before && added.length > 0) announce(`${added.join(", ")} paused`);
     this.dispatchEvent(new Event("change"));
   }
+}
+
+/** @param {Pause} pause */
+function nameOf({ provider, batch }) {
+  if (batch !== null) return `batch ${batch}`;
+  return provider === "*" ? "everything" : provider;
 }
 
 /** Those of this page. */
@@ -101,7 +116,7 @@ export function setUpPauses(onAll) {
       "div.pause",
       null,
       icon("paused"),
-      el("p.pause-text", null, `${hidden} more providers are paused`),
+      el("p.pause-text", null, `${hidden} more are paused`),
       more,
     );
     fillPauses(byId("pauses"), hidden > 0 ? [...lines, rest] : lines);
@@ -129,21 +144,23 @@ export function fillPauses(place, lines) {
 }
 
 /**
- * A provider, why it is paused, and the button that ends it.
+ * What is paused, why, and the button that ends it.
  *
- * @param {[provider: string, pauses: Pause[]]} entry
+ * @param {[name: string, pauses: Pause[]]} entry
  */
-export function pauseLine([provider, found]) {
+export function pauseLine([name, found]) {
   const waiting = found[0]?.waiting ?? 0;
   const wait = waiting === 0
     ? "no task waits"
     : `${plural(waiting, "task")} ${waiting === 1 ? "waits" : "wait"}`;
   const button = el("button.button.changes", {
     type: "button",
-    "aria-label": `Resume ${provider}`,
-    "data-resumes": provider,
+    "aria-label": `Resume ${name}`,
+    "data-resumes": name,
   }, "Resume");
-  button.addEventListener("click", () => pauses.resume(provider));
+  button.addEventListener("click", () => {
+    for (const it of found.slice(0, 1)) pauses.resume(it);
+  });
   return el(
     "div.pause",
     null,
@@ -151,7 +168,7 @@ export function pauseLine([provider, found]) {
     el(
       "p.pause-text",
       null,
-      el("b", null, provider),
+      el("b", null, name),
       `: ${found.map(kindText).join(", ")}, ${wait}${whyText(found)}`,
     ),
     button,
