@@ -17,7 +17,7 @@ import { RENEWALS_PER_LEASE } from "./runner/heartbeats.ts";
 import { logUnrenewed } from "./runner/log.ts";
 import { type ClaimRequest, Pass, type Started } from "./runner/pass.ts";
 import { executeRun } from "./runner/processing.ts";
-import { providerRoom } from "./runner/providers.ts";
+import { providerRoom, sharesRoom } from "./runner/providers.ts";
 import { Run } from "./runner/runs.ts";
 import { Waiting } from "./runner/waiting.ts";
 
@@ -80,6 +80,7 @@ export async function autoStartCreatedTasks(
         providers: runner.claimedProviders,
       }
       : { taskId }),
+    ...runner.taskLimits.size > 0 && { taskLimits: runner.taskLimits },
   });
   const started = tasks.map((it) => new Run(it, sentAt + leaseMs));
   for (const run of started) runs.hold(run);
@@ -180,7 +181,7 @@ export async function runLoop(
     const isRetried = event.type === "recorded" &&
       event.transition.delayMs !== null;
     // The store counts it until then.
-    const isRoom = (runner.globalLimits.size > 0 || runner.pauses.isAny) &&
+    const isRoom = sharesRoom(runner) &&
       (event.type === "recorded" || event.type === "lost");
     const isMore = event.type === "usable" || event.type === "unblocked";
     if (isRetried || isRoom || isMore) waiting.wake();

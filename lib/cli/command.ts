@@ -14,7 +14,13 @@ import {
   summaryOf,
 } from "../config/settings.ts";
 import type { Served } from "../config/served.ts";
-import type { Admin, Events, ScheduleAdmin, Store } from "../store/contract.ts";
+import type {
+  Admin,
+  Events,
+  Queue,
+  ScheduleAdmin,
+  Store,
+} from "../store/contract.ts";
 import { SHOWN_STATES, type ShownState } from "../task/shown_state.ts";
 import { TASK_STATES } from "../task/task.ts";
 import type { Terminal } from "./terminal.ts";
@@ -240,6 +246,8 @@ export interface OpenAdmin extends AsyncDisposable {
   readonly schedules: ScheduleAdmin;
   /** Not where they are behind a service. */
   readonly events?: Pick<Events, "onChange">;
+  /** The same. */
+  readonly queue?: Pick<Queue, "preview">;
   readonly defaultProvider: Served["defaultProvider"];
   /** Not where they are behind a service, which says so itself. */
   readonly warningFor?: Served["warningFor"];

@@ -78,6 +78,17 @@ function inForce(name: SettingName, config: Config): InForce {
   };
 }
 
+/** Shown as they are given. */
+const LIMIT_FIELDS = [
+  "concurrencyKey",
+  "keyConcurrency",
+  "rate",
+  "ratePer",
+  "fairBy",
+  "hours",
+  "zone",
+] as const;
+
 /** A provider's own settings win over the general ones, but for its limit. */
 function inForceFor(
   provider: string,
@@ -100,6 +111,12 @@ function inForceFor(
     ...globalConcurrency !== undefined && {
       globalConcurrency: { value: globalConcurrency, source },
     },
+    ...Object.fromEntries(
+      LIMIT_FIELDS.flatMap((field) => {
+        const value = settings?.options[field];
+        return value === undefined ? [] : [[field, { value, source }]];
+      }),
+    ),
     ...fallback !== undefined && { fallback: { value: fallback, source } },
     ...backoff && {
       backoff: {

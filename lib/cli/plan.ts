@@ -13,8 +13,9 @@ import {
   globalLimitsOf,
   limitsOf,
   type ProviderMap,
+  taskLimitsOf,
 } from "../runner/providers.ts";
-import { pauseText } from "../runner/pauses.ts";
+import { hoursText, waitText } from "../runner/hold_texts.ts";
 import { OTHERS, type Preview } from "../store/contract.ts";
 import { groupOf, isFullFor } from "../store/decisions.ts";
 import { type AgentTask, isKnownState, type JsonObject } from "../task/task.ts";
@@ -48,6 +49,7 @@ export async function showPlan(context: CommandContext): Promise<number> {
     limit: SHOWN_TASKS,
     maxAttempts: config.maxAttempts,
     globalLimits: globalLimitsOf(config.providers),
+    taskLimits: taskLimitsOf(config.providers),
     providers: claimedProvidersOf(config.providers, new Set(problems.keys())),
   });
   const processorFor = processors.for;
@@ -104,12 +106,14 @@ export interface PlanOptions {
 
 /** Finds out who would run the tasks, and why some would not run. */
 export function planOf(preview: Preview, options: PlanOptions): Plan {
-  const { processorFor, settings } = options;
+  const { processorFor, settings, clock } = options;
+  const now = clock.now();
   const limits = limitsOf(settings.limits, settings.providers);
   const running: PlannedTask[] = [];
   const waiting: WaitingTask[] = [];
   for (const task of preview.claimable) {
-    const problem = problemOf(task.provider, options);
+    const problem = problemOf(task.provider, options) ??
+      hoursText(task.provider, settings.providers, now);
     if (problem) {
       waiting.push({ task, reason: problem });
       continue;
@@ -162,7 +166,7 @@ function describe(processor: Processor, task: AgentTask): string {
 
 function whyNot(
   task: AgentTask,
-  { globalRoom, pauses, blockedBy }: Preview,
+  { globalRoom, pauses, blockedBy, heldBy }: Preview,
   options: PlanOptions,
 ): string {
   const { clock, settings } = options;
@@ -190,8 +194,9 @@ function whyNot(
   const claimed = claimedProvidersOf(settings.providers);
   if (claimed && !claimed.includes(provider)) return NO_PROCESSOR;
   if (runAt && runAt > now) return `not before ${formatLocalTime(runAt)}`;
-  const pause = pauses.find((it) => it.provider === provider);
-  if (pause && !isSpent(task, options)) return pauseText(pause, now);
+  const { providers } = settings;
+  const wait = waitText(task, { pauses, heldBy, providers, now });
+  if (wait && !isSpent(task, options)) return wait;
   if (isFullFor(provider, globalRoom) && !isSpent(task, options)) {
     const name = groupOf(provider, globalRoom);
     const limit = globalLimitsOf(settings.providers).get(name);

@@ -17,13 +17,19 @@ import {
 } from "../task/task.ts";
 import { type Usage, usageOf } from "../task/usage.ts";
 import { formatCount } from "../base/figures.ts";
-import { pauseText } from "../runner/pauses.ts";
-import type { Pause, TaskGraph } from "../store/contract.ts";
+import type { TaskGraph } from "../store/contract.ts";
+import { waitText } from "../runner/hold_texts.ts";
+import { taskLimitsOf } from "../runner/providers.ts";
 import { parseTrace, stringifyJson } from "../task/trace.ts";
 import { questionOf } from "../task/transitions.ts";
 import { blockedByIn, blockedText, graphLines, NEAR_TASKS } from "./blocked.ts";
 import { findTask, prefixOf } from "./choose.ts";
-import { CLIENT_SETTINGS, type Command, JSON_FLAG } from "./command.ts";
+import {
+  CLIENT_SETTINGS,
+  type Command,
+  JSON_FLAG,
+  type OpenAdmin,
+} from "./command.ts";
 import { stateOf } from "./list.ts";
 import {
   ageOf,
@@ -62,15 +68,34 @@ export const show: Command = {
       });
       const hasLog = attempts.length > 0;
       const isWaiting = !isFinal(task.state) && task.leaseOwner === null;
-      const pauses = isWaiting ? await store.admin.pauses() : [];
-      const pause = pauses.find(({ provider }) => provider === task.provider);
       const graph = await store.admin.graph(task.id, { limit: NEAR_TASKS });
-      const options = { now, screen, folder, hasLog, pause, graph };
+      const waits = isWaiting
+        ? await waitOf(task, { store, config, now })
+        : undefined;
+      const options = { now, screen, folder, hasLog, waits, graph };
       terminal.write(renderTask(task, events, options));
     }
     return EXIT.ok;
   },
 };
+
+/** What it waits for; which limits hold it back, a service does not say. */
+async function waitOf(
+  task: AgentTask,
+  { store: { admin, queue }, config: { providers, maxAttempts }, now }: {
+    readonly store: OpenAdmin;
+    readonly config: Config;
+    readonly now: Date;
+  },
+): Promise<string | undefined> {
+  const taskLimits = taskLimitsOf(providers);
+  const options = { taskId: task.id, limit: 1, maxAttempts, taskLimits };
+  const { pauses, heldBy } = await queue?.preview(options) ?? {
+    pauses: await admin.pauses(),
+    heldBy: new Map(),
+  };
+  return waitText(task, { pauses, heldBy, providers, now });
+}
 
 /** Most commands need nothing of it, so that is loaded here. */
 async function folderOf(
@@ -85,15 +110,15 @@ async function folderOf(
 export function renderTask(
   task: AgentTask,
   events: readonly TaskEvent[],
-  { now, screen, folder, hasLog = false, pause, graph }: {
+  { now, screen, folder, hasLog = false, waits, graph }: {
     readonly now: Date;
     readonly screen: Screen;
     /** Where it works, if that is there. */
     readonly folder?: string;
     /** What its runs printed is kept. @default {false} */
     readonly hasLog?: boolean;
-    /** What it waits for, where its provider is paused. */
-    readonly pause?: Pause | undefined;
+    /** What it waits for, where that is a pause or a limit. */
+    readonly waits?: string | undefined;
     /** The tasks around it. @default {there are none} */
     readonly graph?: TaskGraph;
   },
@@ -127,7 +152,7 @@ export function renderTask(
     ["Blocked", blocked ? blockedText(blocked) : null],
     [
       "Waits",
-      pause ? oneLine(`${pause.provider}: ${pauseText(pause, now)}`) : null,
+      waits === undefined ? null : oneLine(waits.replace(/^waits: /, "")),
     ],
     ["Warning", trace?.warning ? oneLine(String(trace.warning)) : null],
     ["Used", used ? usageText(used) : null],

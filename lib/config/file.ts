@@ -17,6 +17,13 @@ import {
 } from "./schema.ts";
 import { decodeText } from "../base/cut.ts";
 import { messageOf, UsageError } from "../base/errors.ts";
+import { parseHours } from "../base/hours.ts";
+import {
+  isLimited,
+  parseKey,
+  parseRate,
+  type TaskLimits,
+} from "../task/limits.ts";
 import { JsonSyntaxError, LocatedJson } from "./located_json.ts";
 import { isPostgresAddress } from "../base/database_address.ts";
 import { type Setting, type SettingName, SETTINGS } from "./settings.ts";
@@ -159,7 +166,7 @@ function providersOf(
     ] => {
       const { processor, timeout, attempts, backoff } = options;
       const { concurrency, globalConcurrency, fallback } = options;
-      const { budget, prices } = options;
+      const { budget, prices, hours, zone } = options;
       return [name, {
         processor,
         ...timeout !== undefined && { timeoutMs: inMs(timeout) },
@@ -170,6 +177,8 @@ function providersOf(
         ...globalConcurrency !== undefined
           ? { globalConcurrency }
           : isInOnePlace(options) && { globalConcurrency: 1 },
+        ...taskLimitsOf(options),
+        ...hours !== undefined && { hours: parseHours(hours, zone) },
         ...fallback !== undefined && { fallback },
         ...processor === "agent" && { isAgent: true },
         ...budget && { budget: budgetOf(budget) },
@@ -181,6 +190,20 @@ function providersOf(
       }];
     }),
   );
+}
+
+function taskLimitsOf(
+  { concurrencyKey, keyConcurrency, rate, ratePer, fairBy }: ProviderOptions,
+): { readonly taskLimits?: TaskLimits } {
+  const key = parseKey(concurrencyKey ?? "");
+  const parsed = parseRate(rate ?? "");
+  const taskLimits = {
+    ...key && { key },
+    ...keyConcurrency !== undefined && { keyConcurrency },
+    ...parsed && { rate: { ...parsed, ...ratePer && { per: ratePer } } },
+    ...fairBy && { fairBy },
+  };
+  return isLimited(taskLimits) ? { taskLimits } : {};
 }
 
 /** Agents that work in one folder at once disturb each other. */

@@ -13,7 +13,7 @@ type Issue = z.core.$ZodIssue;
 type RawIssue = z.core.$ZodRawIssue;
 
 /** Longer lists of names are not printed; the nearest name is. */
-const MAX_NAMES = 12;
+const MAX_NAMES = 16;
 
 const TYPES: Readonly<Record<string, string>> = {
   string: "a text",
@@ -188,6 +188,9 @@ function foundAt(path: JsonPath, json: LocatedJson): string {
   // Not the provider's name, which may be anything.
   const keys = path[0] === "providers" ? path.slice(2) : path;
   const isUrl = path[0] === "webhooks" && path.at(-1) === "url";
-  if (isUrl || keys.some((key) => SECRET.test(String(key)))) return "a text";
+  const isSecret = keys.some((key) =>
+    SECRET.test(String(key)) && key !== "concurrencyKey"
+  );
+  if (isUrl || isSecret) return "a text";
   return JSON.stringify(shortened(value.replace(/\/\/[^/\s]*@/, "//***@")));
 }

@@ -7,6 +7,8 @@
 
 import { z } from "zod";
 import { duration } from "../base/config.ts";
+import { isZone, parseHours } from "../base/hours.ts";
+import { KEY_FIELDS, parseKey, parseRate, TURNS } from "../task/limits.ts";
 import { agentConfig } from "../processors/agent/config.ts";
 import { commandConfig } from "../processors/command/config.ts";
 import { httpConfig, secretEnv } from "../processors/http/config.ts";
@@ -56,6 +58,39 @@ const PROVIDER_FIELDS = {
   globalConcurrency: countSchema(COUNT).optional().describe(
     "The same of all runners on the database; give each of them the same number",
   ),
+  concurrencyKey: z.string().refine(parseKey, {
+    error: `expected a text with ${
+      KEY_FIELDS.map((it) => `{${it}}`).join(", ")
+    }, and no other {…}`,
+  }).optional().describe(
+    'What tasks have in common that do not run together, as in "{repository}"; ' +
+      "of all runners",
+  ),
+  keyConcurrency: countSchema(COUNT).optional().describe(
+    "Tasks of which concurrencyKey comes to the same, at a time. Default: 1",
+  ),
+  rate: z.string().refine(parseRate, {
+    error: 'expected starts in a span, as in "20/1m": 1 to 10000, up to 7d',
+  }).optional().describe(
+    'Starts in any such span, of all runners, as in "20/1m" or "100/1d"',
+  ),
+  ratePer: z.enum(["provider", "key"]).optional().describe(
+    "What the rate is of: the provider, or each concurrencyKey. Default: provider",
+  ),
+  fairBy: z.enum(TURNS).optional().describe(
+    "Whose tasks take turns, among those of the same priority",
+  ),
+  hours: z.string().refine((text) => parseHours(text), {
+    error: 'expected a time of the day, as in "22:00-07:00", ' +
+      '"mon-fri 18:00-24:00" or "not 09:00-17:00"',
+  }).optional().describe(
+    'When its tasks may begin, as in "22:00-07:00" or "not mon-fri 09:00-17:00"',
+  ),
+  zone: z.string().refine(isZone, {
+    error: "expected a time zone, as in Europe/Berlin",
+  }).optional().describe(
+    "The time zone of hours. Default: the machine's",
+  ),
   fallback: z.string().regex(/\S/, "expected a provider's name").optional()
     .describe(
       "The provider that gets its waiting tasks while its limit or its budget is " +
@@ -85,6 +120,13 @@ const PROVIDER_FIELDS = {
     error: "expected no less than base (default 1)",
   }).optional().describe("Delays between the tries of a task that fails"),
 };
+
+/** What means nothing without another field. */
+const NEEDED = [
+  ["keyConcurrency", "concurrencyKey"],
+  ["ratePer", "concurrencyKey"],
+  ["zone", "hours"],
+] as const;
 
 const webhook = z.strictObject({
   url: z.string().regex(
@@ -170,7 +212,18 @@ export const configFileSchema = z.strictObject({
     error: "expected a provider at least. To simulate all: " +
       '"*": { "processor": "simulate" }',
   }).superRefine((providers, context) => {
-    for (const [name, { fallback }] of Object.entries(providers)) {
+    for (const [name, { fallback, ...rest }] of Object.entries(providers)) {
+      for (const [field, needed] of NEEDED) {
+        const isAlone = field === "ratePer"
+          ? rest.ratePer === "key" && rest.concurrencyKey === undefined
+          : rest[field] !== undefined && rest[needed] === undefined;
+        if (!isAlone) continue;
+        context.addIssue({
+          code: "custom",
+          path: [name, field],
+          message: `expected ${needed} beside it`,
+        });
+      }
       const isThere = fallback === undefined || "*" in providers ||
         fallback in providers;
       if (isThere && fallback !== name) continue;

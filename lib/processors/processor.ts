@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { Hours } from "../base/hours.ts";
+import type { TaskLimits } from "../task/limits.ts";
 import type { OutputKind } from "../task/run_log.ts";
 import type { AgentSession } from "../task/session.ts";
 import type { Budget, Price } from "../task/usage.ts";
@@ -113,6 +115,10 @@ export interface ProviderSettings {
   readonly concurrency?: number;
   /** Tasks that run at the same time, of all runners together. */
   readonly globalConcurrency?: number;
+  /** What of its tasks may begin, of all runners together. */
+  readonly taskLimits?: TaskLimits;
+  /** Only then its tasks begin. */
+  readonly hours?: Hours;
   /** Gets its tasks while its limit or its budget is reached. */
   readonly fallback?: string;
   /** Its processor is an agent, which costs. @default {false} */

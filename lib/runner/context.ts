@@ -13,6 +13,7 @@ import type {
   ProviderSettings,
 } from "../processors/processor.ts";
 import type { Admin, Queue } from "../store/contract.ts";
+import type { TaskLimits } from "../task/limits.ts";
 import type { TaskEventKind } from "../task/task.ts";
 import type { Budget } from "../task/usage.ts";
 import { Budgets } from "./budgets.ts";
@@ -20,7 +21,13 @@ import { RunnerEvents } from "./events.ts";
 import { Heartbeats } from "./heartbeats.ts";
 import type { RunWatcher } from "./log.ts";
 import { Pauses } from "./pauses.ts";
-import { claimedProvidersOf, globalLimitsOf, limitsOf } from "./providers.ts";
+import { OpenHours } from "./open_hours.ts";
+import {
+  claimedProvidersOf,
+  globalLimitsOf,
+  limitsOf,
+  taskLimitsOf,
+} from "./providers.ts";
 import { Recorder } from "./recorder.ts";
 import { RunLogs } from "./run_logs.ts";
 import { type Run, Runs } from "./runs.ts";
@@ -96,6 +103,10 @@ export interface Runner extends RunnerParts, AsyncDisposable {
   readonly pauses: Pauses;
   /** The same of all runners together. */
   readonly globalLimits: ReadonlyMap<string, number>;
+  /** What may begin of providers' tasks, of all runners together. */
+  readonly taskLimits: ReadonlyMap<string, TaskLimits>;
+  /** When providers' tasks begin. */
+  readonly hours: OpenHours;
   /** The providers whose tasks are claimed; undefined for all. */
   readonly claimedProviders: readonly string[] | undefined;
 }
@@ -158,6 +169,7 @@ export function createRunner(parts: RunnerParts): Runner {
   const runs = new Runs();
   const lookups = new Set<Run>();
   const unusable = new Set<string>();
+  const hours = new OpenHours(settings.providers);
   const pauses = new Pauses({ queue, log, providers: settings.providers });
   const budgets = new Budgets({ ...parts, ...settings, pauses });
   budgets.watch(events);
@@ -183,10 +195,12 @@ export function createRunner(parts: RunnerParts): Runner {
       return limitsOf(
         settings.limits,
         settings.providers,
-        unusable.union(pauses.unrecorded),
+        unusable.union(pauses.unrecorded).union(hours.closed(clock.now())),
       );
     },
     globalLimits: globalLimitsOf(settings.providers),
+    taskLimits: taskLimitsOf(settings.providers),
+    hours,
     get claimedProviders() {
       return claimedProvidersOf(settings.providers, unusable);
     },

@@ -11,7 +11,7 @@ import { release } from "../task/transitions.ts";
 import type { Runner, RunSummary, StopSignals } from "./context.ts";
 import { logTransition } from "./log.ts";
 import { executeRun } from "./processing.ts";
-import { providerRoom } from "./providers.ts";
+import { providerRoom, sharesRoom } from "./providers.ts";
 import type { Run } from "./runs.ts";
 import { Change, Slots } from "./slots.ts";
 import type { Waiting } from "./waiting.ts";
@@ -57,6 +57,8 @@ const MOST_UNWRITTEN = 20_000;
 interface Found {
   /** When, by the store's clock. */
   readonly at: Date;
+  /** When a task may begin that a rate holds back. */
+  readonly nextAt?: Date | undefined;
   /** There may be more as soon as a run ends. */
   readonly isBlocked: boolean;
   /** Resolves then. */
@@ -143,13 +145,17 @@ export class Pass {
         if (waiting) {
           if (found.isBlocked) this.#wakeWith(found.freed);
           // Due since the look for abandoned ones: nobody has seen it.
-          await waiting.wait(min(found.at, this.#tidiedAt));
+          const nextMs = found.nextAt ? +found.nextAt - +found.at : Infinity;
+          await waiting.wait(
+            min(found.at, this.#tidiedAt),
+            Math.min(nextMs, this.#untilHours()),
+          );
         } else {
           const isUnchanged = () => found.freed === slots.changed;
           if (this.#sharesRoom && this.#unfinished > 0) {
             await Promise.race([found.freed, this.#finished.next]);
           } else if (!slots.isIdle || !isUnchanged()) await found.freed;
-          else if (!await this.#isRetryDue(found.at) && isUnchanged()) break;
+          else if (!await this.#isRetryDue(found) && isUnchanged()) break;
         }
       }
     }
@@ -159,14 +165,20 @@ export class Pass {
     return this.#counts;
   }
 
-  /** What others run, or is recorded, decides what may be claimed. */
   get #sharesRoom(): boolean {
-    const { globalLimits, pauses } = this.#runner;
-    return globalLimits.size > 0 || pauses.isAny;
+    return sharesRoom(this.#runner);
   }
 
-  /** Waits for the next attempt of a task, where that is soon. */
-  async #isRetryDue(since: Date): Promise<boolean> {
+  /** How long until a provider's hours begin. */
+  #untilHours(): number {
+    const { hours, clock } = this.#runner;
+    const now = clock.now();
+    const next = hours.nextOpening(now);
+    return next ? next.getTime() - now.getTime() : Infinity;
+  }
+
+  /** Waits for the next attempt of a task, or start of one, where that is soon. */
+  async #isRetryDue({ at: since, nextAt }: Found): Promise<boolean> {
     const { queue, clock, settings, claimedProviders } = this.#runner;
     const { stop, onError } = this.#options;
     while (this.#unfinished > 0 && !stop.aborted) await this.#finished.next;
@@ -175,7 +187,8 @@ export class Pass {
         isRetry: true,
         providers: claimedProviders,
       });
-      const dueMs = await orAborted(due, stop) ?? Infinity;
+      const nextMs = nextAt ? +nextAt - +since : Infinity;
+      const dueMs = Math.min(await orAborted(due, stop) ?? Infinity, nextMs);
       if (dueMs > settings.retryWaitMs) return false;
       await clock.sleep(dueMs, stop);
       return true;
@@ -197,7 +210,7 @@ export class Pass {
       await orAborted(this.#tidy(), stop);
       if (stop.aborted) return undefined;
       const started = await claim({ limit, ahead, signal: stop });
-      const { runs: claimed, waitsForIdle, hasMore, at } = started;
+      const { runs: claimed, waitsForIdle, hasMore, at, nextAt } = started;
       slots.add(claimed);
       this.#claimedAt = at;
       if (claimed.some(({ isAlone }) => isAlone)) {
@@ -212,7 +225,7 @@ export class Pass {
       if (claimed.length > 0 && isFull) return undefined;
       // What ran before is not held, and a provider without room may have more.
       const isBlocked = limit === 0 || hadFull || this.#hasFullProvider();
-      return { at, isBlocked, freed: changed };
+      return { at, nextAt, isBlocked, freed: changed };
     } catch (error) {
       if (!stop.aborted) onError(error);
       return { at: this.#claimedAt, isBlocked: false, freed: changed };

@@ -5,6 +5,7 @@
  */
 
 import type { ProviderSettings } from "../processors/processor.ts";
+import { isLimited, type TaskLimits } from "../task/limits.ts";
 import type { Runs } from "./runs.ts";
 import { OTHERS } from "../store/contract.ts";
 
@@ -77,12 +78,33 @@ export function globalLimitsOf(
   );
 }
 
+/** What may begin of each provider's tasks; empty where nothing is limited. */
+export function taskLimitsOf(
+  providers: ProviderMap = new Map(),
+): ReadonlyMap<string, TaskLimits> {
+  const all = [...providers].map(([name, { taskLimits = {} }]) =>
+    [name, taskLimits] as const
+  );
+  return new Map(all.some(([, it]) => isLimited(it)) ? all : []);
+}
+
 /** Empty where nothing is limited. */
 function finite(
   limits: readonly (readonly [name: string, limit: number])[],
 ): ReadonlyMap<string, number> {
   const all = new Map(limits);
   return [...all.values()].some(Number.isFinite) ? all : new Map();
+}
+
+/** What others run, or is recorded, decides what may be claimed. */
+export function sharesRoom(
+  { globalLimits, taskLimits, pauses }: {
+    readonly globalLimits: ReadonlyMap<string, number>;
+    readonly taskLimits: ReadonlyMap<string, TaskLimits>;
+    readonly pauses: { readonly isAny: boolean };
+  },
+): boolean {
+  return globalLimits.size > 0 || taskLimits.size > 0 || pauses.isAny;
 }
 
 /** How many more tasks may be claimed; undefined where nothing is limited. */

@@ -73,8 +73,9 @@ export class Waiting implements Disposable {
    * Resolves when there may be something to claim.
    *
    * @param since when the last claim was, by the store's clock
+   * @param nextMs when there is something in any case, from now
    */
-  async wait(since: Date): Promise<void> {
+  async wait(since: Date, nextMs = Infinity): Promise<void> {
     const { clock, intervalMs, stop } = this.#options;
     const end = this.#wake.signal;
     if (this.#hasFailed) {
@@ -87,7 +88,7 @@ export class Waiting implements Disposable {
     if (end.aborted) return;
     const dueMs = await orAborted(this.#untilDue(since), end) ?? Infinity;
     await clock.sleep(
-      Math.min(Math.max(dueMs, SHORTEST_MS), LONGEST_MS),
+      Math.min(Math.max(Math.min(dueMs, nextMs), SHORTEST_MS), LONGEST_MS),
       end,
     );
   }

@@ -149,10 +149,7 @@ Deno.test("renderTask() shows what a task used, what was not permitted, and why 
       {
         now: NOW,
         screen: PLAIN,
-        pause: {
-          ...{ provider: "claude", kind: "limit", reason: HOSTILE, tries: 0 },
-          ...{ batch: "", since: NOW, until: ago(-3_600) },
-        },
+        waits: `claude: limit until 01:00: ${HOSTILE}`,
       },
     )
   );

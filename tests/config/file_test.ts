@@ -131,8 +131,9 @@ for (const [text, mistake] of NOT_JSON) {
 
 const PROCESSORS = "expected one of simulate, agent, command, http, module";
 const FIELDS =
-  "processor, timeout, attempts, concurrency, globalConcurrency, fallback, " +
-  "budget, prices, backoff";
+  "processor, timeout, attempts, concurrency, globalConcurrency, " +
+  "concurrencyKey, keyConcurrency, rate, ratePer, fairBy, hours, zone, " +
+  "fallback, budget, prices, backoff";
 const WRONG: [text: string, ...mistakes: string[]][] = [
   ["null", "1:1: the file is null: expected an object."],
   ["[]", "1:1: the file is an empty list: expected an object."],
@@ -180,6 +181,39 @@ const WRONG: [text: string, ...mistakes: string[]][] = [
     '1:55: providers["my own"].tiemout is unknown. Did you mean "timeout"? ' +
     `There are ${FIELDS}.`,
   ],
+  ...([
+    [
+      "concurrencyKey",
+      "{repo}",
+      "expected a text with {repository}, {target}, {user}, {batch}, {key}, " +
+      "and no other {…}",
+    ],
+    [
+      "rate",
+      "20/8d",
+      'expected starts in a span, as in "20/1m": 1 to 10000, up to 7d',
+    ],
+    [
+      "hours",
+      "9-17",
+      'expected a time of the day, as in "22:00-07:00", ' +
+      '"mon-fri 18:00-24:00" or "not 09:00-17:00"',
+    ],
+    ["zone", "Mars/Olympus", "expected a time zone, as in Europe/Berlin"],
+  ].map(([field, value, expected]): [string, string] => [
+    `{ "providers": { "a": { "processor": "simulate",\n"${field}": "${value}" } } }`,
+    `2:${field!.length + 5}: providers.a.${field} is "${value}": ${expected}.`,
+  ])),
+  ...[
+    ["keyConcurrency", "2", "concurrencyKey"],
+    ["zone", '"UTC"', "hours"],
+    ["ratePer", '"key"', "concurrencyKey"],
+  ].map(([field, value, needed]): [string, string] => [
+    `{ "providers": { "a": { "processor": "simulate",\n"${field}": ${value} } } }`,
+    `2:${
+      field!.length + 5
+    }: providers.a.${field} is ${value}: expected ${needed} beside it.`,
+  ]),
   ...[-1, '"soon"', "null", "true", "1e400", "9e15"].map((
     value,
   ): [string, string] => [
