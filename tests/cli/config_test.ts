@@ -121,7 +121,7 @@ Deno.test("config check names every mistake, with exit code 2", async () => {
     `error: agent-runner.json:1:29: settings.interval is "soon": \
 expected a number of seconds, 0.01 or more, or a duration like 90s, 15m, 24h or 7d.
        agent-runner.json:2:55: providers.claude.timeot is unknown. \
-Did you mean "timeout"? There are processor, timeout, attempts, concurrency, globalConcurrency, fallback, budget, prices, backoff.
+Did you mean "timeout"? There are processor, timeout, attempts, concurrency, globalConcurrency, concurrencyKey, keyConcurrency, rate, ratePer, fairBy, hours, zone, fallback, budget, prices, backoff.
        LOG_LEVEL is "LOUD": expected one of DEBUG, INFO, WARNING, ERROR.
 `,
   );

@@ -199,11 +199,16 @@ const WRONG: [text: string, ...mistakes: string[]][] = [
       'expected a time of the day, as in "22:00-07:00", ' +
       '"mon-fri 18:00-24:00" or "not 09:00-17:00"',
     ],
-    ["zone", "Mars/Olympus", "expected a time zone, as in Europe/Berlin"],
   ].map(([field, value, expected]): [string, string] => [
     `{ "providers": { "a": { "processor": "simulate",\n"${field}": "${value}" } } }`,
     `2:${field!.length + 5}: providers.a.${field} is "${value}": ${expected}.`,
   ])),
+  [
+    '{ "providers": { "a": { "processor": "simulate", "hours": "01:00-02:00",\n' +
+    '"zone": "Mars/Olympus" } } }',
+    '2:9: providers.a.zone is "Mars/Olympus": ' +
+    "expected a time zone, as in Europe/Berlin.",
+  ],
   ...[
     ["keyConcurrency", "2", "concurrencyKey"],
     ["zone", '"UTC"', "hours"],
