@@ -149,6 +149,23 @@ export function testBatches(test: Test): void {
     assertEquals(await endsIn(store, [run.task.id]), [[0, "b: 1 failed"]]);
   });
 
+  test("a batch ends with what fails because what it waited for did", async ({ store }) => {
+    const first = await startOne(store);
+    const after = [first.task.id];
+    const ids = await create(store, [
+      { batch: "a", after },
+      { batch: "a", after, ifFailed: "run" },
+    ]);
+    await record(store, fail(first, "no"));
+    assertEquals(await endsIn(store, ids), []);
+    const { tasks: [last] } = await claim(store);
+    await record(store, complete(last!));
+    assertEquals((await endsIn(store, ids)).map(([index]) => index), [1]);
+    await createOne(store, { batch: "b", after });
+    const [late] = (await store.admin.page({ batch: "b", limit: 1 })).tasks;
+    assertEquals(await endsIn(store, [late?.id ?? ""]), [[0, "b: 1 failed"]]);
+  });
+
   test("a batch that waits for an answer, or for an attempt, has not ended", async ({ store }) => {
     const run = await startOne(store, { batch: "a" });
     const other = await startOne(store, { batch: "a" });
