@@ -19,6 +19,9 @@ Deno.test("POST /tasks creates a task with every field, GET has it", async () =>
     run_at: "2126-12-31T08:00:00Z",
     attempts: 4,
     timeout: 1.5,
+    batch: "nightly",
+    key: "flaky",
+    tags: ["small", "tests"],
   };
   const { status, headers, body } = await test.post(TASKS, given);
   assertEquals(status, 201);
@@ -44,6 +47,11 @@ Deno.test("POST /tasks creates a task with every field, GET has it", async () =>
     max_attempts: 4,
     timeout_seconds: 1.5,
     run_at: "2126-12-31T08:00:00.000Z",
+    batch: "nightly",
+    key: "flaky",
+    tags: ["small", "tests"],
+    if_failed: null,
+    blocked: false,
     lease_owner: null,
     lease_expires_at: null,
     cancel_requested_at: null,
