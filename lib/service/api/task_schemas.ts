@@ -302,7 +302,7 @@ export const eventSchema = z.object({
     description: "created, started, progress, completed, failed, " +
       "needs_input, retry_scheduled, released, limited, handed_over, " +
       "answered, noted, retried, " +
-      `batch_ended, cancel_requested, cancelled; in a run ${
+      `batch_ended, cancel_requested, cancelled, skipped; in a run ${
         RUN_NOTES.join(", ")
       }`,
   }),

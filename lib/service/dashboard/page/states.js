@@ -20,6 +20,8 @@ const NAMES = {
   completed: "Completed",
   failed: "Failed",
   cancelled: "Cancelled",
+  skipped: "Skipped",
+  blocked: "Waiting for a task",
   retrying: "Retrying",
   queued: "Waiting for a runner",
   simulated: "Completed (simulated)",
@@ -44,6 +46,8 @@ export function isState(text) {
 const LOOKS = {
   retrying: ["retry", "running"],
   queued: ["created", "created"],
+  blocked: ["created", "created"],
+  skipped: ["cancelled", "cancelled"],
   simulated: ["completed", "completed"],
   blocked: ["blocked", "created"],
   skipped: ["cancelled", "cancelled"],

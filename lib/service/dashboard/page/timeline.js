@@ -33,6 +33,7 @@ const KINDS = {
   noted: ["answer", "A person left a note"],
   cancel_requested: ["cancelled", "Cancellation requested"],
   cancelled: ["cancelled", "Cancelled"],
+  skipped: ["cancelled", "Skipped"],
   batch_ended: ["completed", "The last of its batch"],
 };
 
