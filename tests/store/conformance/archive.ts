@@ -128,6 +128,25 @@ export function testArchive(test: Test): void {
     assertEquals(idsOf(await claim(store, { limit: 50 })), ids);
   });
 
+  test("archive has what tasks wait for, both ways", async ({ store }) => {
+    await using file = await openDuckDbStore(":memory:");
+    const ids = await create(store, [
+      { key: "a" },
+      { key: "b" },
+      { after: ["b", "a"] },
+    ]);
+    await copyTo(store, file);
+    assertEquals(await contentOf(file.archive), await contentOf(store.archive));
+    const { tasks } = await claim(file);
+    assertEquals(tasks.length, 2);
+    await record(file, ...tasks.map((it) => complete(it)));
+    await copyTo(file, store);
+    const { tasks: [last] } = await claim(store);
+    assertEquals(last?.task.id, ids[2]);
+    const results = await store.queue.results(nth(ids, 2));
+    assertEquals(results.map(({ key }) => key), ["b", "a"]);
+  });
+
   test("archive reads texts in sets that fit into memory", async ({ store }) => {
     const ids = await createMany(store, 5, LARGE);
     const sizes: number[] = [];
