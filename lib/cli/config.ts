@@ -55,6 +55,10 @@ export const configCheck: Command = {
         ...[config.defaultProvider].flatMap((name) =>
           name === "" ? [] : warningFor(name, config) ?? []
         ),
+        ...[...config.schedules ?? []].flatMap(([name, { task }]) => {
+          const warning = task.provider && warningFor(task.provider, config);
+          return warning ? [`Schedule ${name}: ${warning}`] : [];
+        }),
       ],
       providers: await reportProviders(context),
       webhooks: await reportWebhooks(config),

@@ -6,42 +6,49 @@
  */
 
 import { z } from "zod";
+import { duration } from "../base/config.ts";
 import { IF_FAILED } from "../task/task.ts";
 import { CATCH_UP, OVERLAP, SCHEDULE_NAME } from "./definition.ts";
 
-const text = z.string().optional();
-const number = z.union([z.number(), z.string()]).optional();
-const names = z.union([z.array(z.string()), z.string()]).optional();
+const text = z.string();
+const span = duration({ min: 0.001 });
+const names = z.union([z.array(text), text]);
 
-/** The fields of a line in a JSON Lines file, but those that each slot has itself. */
+/** A field of a JSON Lines file, which is a flag of `create`. */
+function field<T extends z.ZodType>(schema: T, flag: string) {
+  return schema.optional().describe(`As --${flag} of create`);
+}
+
 const task = z.strictObject({
-  instruction: z.string().regex(/\S/, "expected what to do"),
-  provider: text,
-  user: text,
-  target: text,
-  target_type: z.enum(["issue", "pr"]).optional(),
-  trace: z.record(z.string(), z.json()).optional(),
-  priority: number,
-  attempts: number,
-  timeout: number,
-  after: names,
-  if_failed: z.enum(IF_FAILED).optional(),
-  batch: text,
-  key: text,
-  key_for: number,
-  replace: z.boolean().optional(),
-  tags: names,
+  instruction: z.string().regex(/\S/, "expected what to do").describe(
+    "What to do",
+  ),
+  provider: field(text, "provider"),
+  user: field(text, "user"),
+  target: field(text, "target"),
+  target_type: field(z.enum(["issue", "pr"]), "target-type"),
+  trace: field(z.record(z.string(), z.json()), "trace"),
+  priority: field(z.int(), "priority"),
+  attempts: field(z.int().min(1), "attempts"),
+  timeout: field(span, "timeout"),
+  after: field(names, "after"),
+  if_failed: field(z.enum(IF_FAILED), "if-failed"),
+  batch: field(text, "batch"),
+  key: field(text, "key"),
+  key_for: field(span, "key-for"),
+  replace: field(z.boolean(), "replace"),
+  tags: field(names, "tag"),
 });
 
 /** A schedule. */
 export const scheduleConfig = z.strictObject({
-  cron: text.describe(
+  cron: text.optional().describe(
     'Its times: minute, hour, day, month, weekday, as in "0 2 * * 1-5"',
   ),
-  every: text.describe(
+  every: text.optional().describe(
     'Or a span, as in "2h", of a minute or more, counted from 1970-01-01 UTC',
   ),
-  zone: text.describe(
+  zone: text.optional().describe(
     'The time zone, as in "Europe/Berlin". Default: the machine\'s when it is ' +
       "put into the database first",
   ),

@@ -164,8 +164,15 @@ for (const [name, text] of SCREENS) {
 Deno.test("programHelp() names the version and every command", () => {
   const text = programHelp();
   assert(text.startsWith(`agent-runner ${deno.version}: `));
-  for (const { name, summary } of SHOWN) {
-    assert(new RegExp(`^  ${name} .*`, "m").exec(text)?.[0].endsWith(summary));
+  const families = new Set(
+    SHOWN.filter(({ family }) => family).map(({ name }) => name.split(" ")[0]),
+  );
+  for (const { name, summary, family } of SHOWN) {
+    const [word, rest] = name.split(" ");
+    const line = new RegExp(`^  ${families.has(word) ? word : name} .*`, "m")
+      .exec(text)?.[0];
+    if (!families.has(word)) assert(line?.endsWith(summary), name);
+    else assert(line?.includes(rest!) && line.endsWith(family ?? ""), name);
   }
 });
 

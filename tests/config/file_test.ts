@@ -141,7 +141,7 @@ const WRONG: [text: string, ...mistakes: string[]][] = [
   [
     '{ "provider": {} }',
     '1:3: provider is unknown. Did you mean "providers"? ' +
-    "There are $schema, settings, providers, budget, webhooks.",
+    "There are $schema, settings, providers, budget, schedules, webhooks.",
   ],
   ['{ "providers": [1] }', "1:16: providers is a list: expected an object."],
   [
