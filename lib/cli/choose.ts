@@ -100,8 +100,13 @@ export async function chooseTasks(
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
-async function idsOf(
-  admin: Admin,
+/**
+ * The ids that begin with the prefixes, each once, in their order.
+ *
+ * @throws {UsageError} where there is no such task, or more than one.
+ */
+export async function idsOf(
+  admin: Pick<Admin, "find">,
   prefixes: readonly string[],
 ): Promise<string[]> {
   const ids = new Set<string>();

@@ -14,11 +14,13 @@ import { configCheck, configSchema } from "./config.ts";
 import { copy } from "./copy.ts";
 import { create } from "./create.ts";
 import { doctor } from "./doctor.ts";
+import { edit } from "./edit.ts";
 import { exportTasks } from "./export.ts";
 import { init } from "./init.ts";
 import { list } from "./list.ts";
 import { logs } from "./logs.ts";
 import { migrate } from "./migrate.ts";
+import { move } from "./move.ts";
 import { note } from "./note.ts";
 import { openTask } from "./open_task.ts";
 import { pause, pauses, resume } from "./pauses.ts";
@@ -60,6 +62,8 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
   answer,
   note,
   openTask,
+  edit,
+  move,
   wait,
   cancel,
   retry,

@@ -24,10 +24,9 @@ import {
   type CommandContext,
   JSON_FLAG,
 } from "./command.ts";
+import { createdText, summaryOf, writeIds } from "./created.ts";
 import { textFlag } from "./flags.ts";
-import { renderJson } from "./render.ts";
 import { TaskFile } from "./task_file.ts";
-import type { Terminal } from "./terminal.ts";
 import { openText } from "./text_source.ts";
 
 /** Creates a task, or one for each line of a file: all or none. */
@@ -148,8 +147,12 @@ async function createOne(context: CommandContext): Promise<number> {
   await using store = await openAdmin();
   const task = await newTaskOf(fields, store.defaultProvider);
   const ids = await store.admin.create(newTasks([task]));
-  const [id = null] = [...ids.sets()].flat();
-  terminal.write(flags.json ? renderJson({ id }) : `Created task ${id}\n`);
+  terminal.write(
+    await createdText(ids, task, {
+      admin: store.admin,
+      isJson: flags.json === true,
+    }),
+  );
   warn(context, store.warningFor?.(task.provider));
   return EXIT.ok;
 }
@@ -165,10 +168,7 @@ async function createFromFile(
   file.defaultProvider = store.defaultProvider;
   const ids = await createAll(store.admin, file);
   if (flags.json) writeIds(ids, terminal);
-  else {
-    const tasks = ids.length === 1 ? "task" : "tasks";
-    terminal.write(`Created ${ids.length} ${tasks}\n`);
-  }
+  else terminal.write(summaryOf(ids));
   for (const provider of [...file.providers].slice(0, MOST_WARNED)) {
     warn(context, store.warningFor?.(provider ?? store.defaultProvider));
   }
@@ -189,16 +189,6 @@ async function createAll(admin: Admin, file: TaskFile): Promise<IdList> {
       error instanceof DependencyError;
     throw isOfLine ? file.explain(error) : error;
   }
-}
-
-function writeIds(ids: IdList, terminal: Terminal): void {
-  let before = "[";
-  for (const set of ids.sets()) {
-    const list = renderJson(set.map((id) => ({ id }))).trimEnd();
-    terminal.write(before + list.slice(1, -1));
-    before = ",";
-  }
-  terminal.write("]\n");
 }
 
 /**
@@ -238,7 +228,7 @@ export async function readFields(
 }
 
 /** The flag of a field: its name, but that tags are given one by one. */
-function flagOf(field: keyof TaskFields): string {
+export function flagOf(field: keyof TaskFields): string {
   return field === "tags" ? "tag" : field.replaceAll("_", "-");
 }
 

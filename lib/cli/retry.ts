@@ -98,7 +98,7 @@ export const retry: Command = {
           "retry",
           refused.map(({ id, result }) => ({
             id,
-            why: result.kind === "refused" ? REFUSALS[result.why] : "",
+            why: result.kind === "refused" ? whyNot(result) : "",
           })),
         );
       }
@@ -116,9 +116,16 @@ const REFUSALS: Readonly<Record<RetryRefusal, string>> = {
     "it waits for a runner, and is not held up by anything. Start one.",
   needs_input: "it waits for an answer. Give it with agent-runner answer.",
   cancelling: "it is being cancelled. Wait until it has ended.",
+  "key taken": "another task has its key now",
   "unknown state": "another program gave it a state that agent-runner does " +
     "not know. agent-runner show says which.",
 };
+
+function whyNot(
+  { why, otherId }: RetryResult & { readonly kind: "refused" },
+): string {
+  return REFUSALS[why] + (otherId ? `, and has not ended: ${otherId}.` : "");
+}
 
 /** An id that was given, and what came of it. */
 interface Retried {
@@ -186,6 +193,11 @@ function taskToJson({ id, result }: Retried): JsonObject {
     case "due":
       return { id, result: "due" };
     default:
-      return { id, result: "refused", reason: result.why.replace(" ", "_") };
+      return {
+        id,
+        result: "refused",
+        reason: result.why.replace(" ", "_"),
+        ...result.otherId !== undefined && { other_id: result.otherId },
+      };
   }
 }

@@ -18,6 +18,7 @@ import type {
   JsonValue,
   Lease,
   NewTask,
+  TaskEdit,
   TaskEvent,
   TaskEventKind,
   TaskResult,
@@ -31,7 +32,7 @@ import type { ShownState } from "../task/shown_state.ts";
 import type { DatabaseError } from "../base/errors.ts";
 import type { IdList } from "./id_list.ts";
 
-export { IdList } from "./id_list.ts";
+export { IdList, type KeyResult } from "./id_list.ts";
 
 /** A store. Dispose of it when nothing of it is in use. */
 export interface Store extends AsyncDisposable {
@@ -427,7 +428,9 @@ export interface HeldCount {
 /** Makes tasks, looks at them, steps in. */
 export interface Admin {
   /**
-   * Adds tasks, all or none. Returns their ids in the same order.
+   * Adds tasks, all or none. Returns their ids in the same order; in place of one
+   * whose {@linkcode NewTask.key} is taken, the id of the task that has it, which
+   * {@linkcode IdList.known} names. Of two with one key, the second is the first.
    *
    * @throws {DuplicateIdError} where there is a task with one of the ids already.
    */
@@ -481,6 +484,16 @@ export interface Admin {
   dependents(ids: readonly string[]): Promise<string[]>;
   /** What a task waits for and what waits for it, and so on, the nearest first. */
   graph(id: string, options: { readonly limit: number }): Promise<TaskGraph>;
+  /** Changes a task that has not begun. What is left out stays as it is. */
+  edit(id: string, changes: TaskEdit): Promise<EditResult>;
+  /**
+   * Makes tasks the first, or the last, to run of those of their provider that have
+   * not begun, in the order of the ids, by their priorities. One transaction. No id
+   * may be there twice.
+   *
+   * @throws {UsageError} where no priority is left for that.
+   */
+  move(ids: readonly string[], to: MoveTarget): Promise<MoveResult[]>;
   /** What happened in a time, how long it took, and why tasks failed. */
   stats(options: StatsOptions): Promise<Stats>;
   /** What runs now and what ended last. */
@@ -717,6 +730,8 @@ export type RetryRefusal =
   | "needs_input"
   /** Its runner is to stop it. */
   | "cancelling"
+  /** Another task has its key, and has not ended. */
+  | "key taken"
   /** Another program gave it a state that nobody here knows. */
   | "unknown state";
 
@@ -731,7 +746,30 @@ export type RetryResult =
   }
   /** It waited for its next attempt, which is due now. */
   | { readonly kind: "due" }
-  | { readonly kind: "refused"; readonly why: RetryRefusal };
+  | {
+    readonly kind: "refused";
+    readonly why: RetryRefusal;
+    /** The task that has the key. */
+    readonly otherId?: string;
+  };
+
+/** What came of changing one task. */
+export type EditResult =
+  | "edited"
+  /** A runner has it, or had it. */
+  | "begun"
+  | "ended"
+  | "missing"
+  | "unknown state";
+
+/** Where a task can be moved to. */
+export const MOVE_TARGETS = ["first", "last"] as const;
+
+/** One of {@linkcode MOVE_TARGETS}. */
+export type MoveTarget = (typeof MOVE_TARGETS)[number];
+
+/** What came of moving one task: it is there now, or why not. */
+export type MoveResult = "moved" | Exclude<EditResult, "edited">;
 
 /** Some tasks, and which waits for which. */
 export interface TaskGraph {

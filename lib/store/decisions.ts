@@ -21,6 +21,7 @@ import {
 import {
   type AnswerResult,
   type CancelResult,
+  type EditResult,
   type NoteResult,
   OTHERS,
 } from "./contract.ts";
@@ -211,6 +212,16 @@ export function noteResultOf(held: Held | undefined): NoteResult {
   const { state } = held.task;
   if (!isKnownState(state)) return "unknown state";
   return isFinal(state) ? "ended" : "noted";
+}
+
+/** What changing a task before it begins comes to. */
+export function editResultOf(held: Held | undefined, at: Date): EditResult {
+  if (!held) return "missing";
+  const { state, leaseExpiresAt } = held.task;
+  if (!isKnownState(state)) return "unknown state";
+  if (isFinal(state)) return "ended";
+  const isHeld = leaseExpiresAt !== null && leaseExpiresAt > at;
+  return state === "created" && !isHeld ? "edited" : "begun";
 }
 
 /** What answering a task comes to. */

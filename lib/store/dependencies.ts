@@ -9,6 +9,7 @@ import { cut } from "../base/cut.ts";
 import { DependencyError } from "../base/errors.ts";
 import type { IfFailed, NewTask } from "../task/task.ts";
 import type { EndBehind } from "../task/transitions.ts";
+import type { Sorted } from "./keys.ts";
 
 /** One task waits for another; the position is that in the list that was given. */
 export interface Dependency {
@@ -41,15 +42,18 @@ export class NewDependencies {
   readonly #idOfKey = new Map<string, string>();
   #count = 0;
 
-  /** To be called with each set of new tasks, in their order, and their rows. */
+  /** To be called with each set of new tasks, in their order. */
   add(
     tasks: readonly NewTask[],
-    rows: readonly { readonly id: string; readonly key: string | null }[],
+    { ids, known }: Pick<Sorted, "ids" | "known">,
   ): void {
-    for (const [position, { after = [] }] of tasks.entries()) {
-      const { id = "", key = null } = rows[position] ?? {};
+    for (const [position, { after = [], ...task }] of tasks.entries()) {
+      const id = ids[position] ?? "";
+      const key = task.key?.toWellFormed();
       const index = this.#count++;
-      if (key !== null) this.#idOfKey.set(key, id);
+      // What is there already waits for what it waited for, and is looked up.
+      if (known.has(position)) continue;
+      if (key) this.#idOfKey.set(key, id);
       if (after.length === 0) continue;
       const names = after.map((it) => it.toWellFormed());
       this.#tasks.set(id, { id, name: key ?? id, index, after: names });

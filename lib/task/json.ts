@@ -5,15 +5,17 @@
  * @module
  */
 
-import type {
-  AgentTask,
-  JsonObject,
-  JsonValue,
-  NewTask,
-  TaskEvent,
-  TaskEventKind,
-  TaskResult,
-  TaskState,
+import {
+  type AgentTask,
+  type JsonObject,
+  type JsonValue,
+  type NewTask,
+  NOW,
+  type TaskEdit,
+  type TaskEvent,
+  type TaskEventKind,
+  type TaskResult,
+  type TaskState,
 } from "./task.ts";
 import { shownStateOf, wasSimulated } from "./shown_state.ts";
 import { parseTrace, stringifyJson } from "./trace.ts";
@@ -135,7 +137,7 @@ export function resultToJson(result: TaskResult): JsonObject {
 }
 
 /** A new task with the fields of {@linkcode TASK_FIELDS}; what is not set is left out. */
-export function newTaskToJson(task: NewTask): JsonObject {
+export function newTaskToJson(task: Partial<NewTask>): JsonObject {
   const fields: Readonly<Record<string, JsonValue | undefined>> = {
     id: task.id,
     instruction: task.instruction,
@@ -161,6 +163,11 @@ export function newTaskToJson(task: NewTask): JsonObject {
     if (value !== undefined && value !== null) json[name] = value;
   }
   return json;
+}
+
+/** What is to be changed of a task, with the fields of {@linkcode EDIT_FIELDS}. */
+export function editToJson(edit: TaskEdit): JsonObject {
+  return { ...newTaskToJson(edit), ...edit.runAt === null && { run_at: NOW } };
 }
 
 /** The text of a trace as an object; as the text that it is, where it is none. */

@@ -20,8 +20,10 @@ import {
   type JsonObject,
   type JsonValue,
   type NewTask,
+  NOW,
   parseTargetRef,
   type TargetType,
+  type TaskEdit,
 } from "./task.ts";
 import {
   isTooDeep,
@@ -63,7 +65,8 @@ const DEFAULT_USER = "local";
 /** RFC 9562, appendix A. HandsFree makes user ids in this namespace. */
 const NAMESPACE_DNS = "6ba7b810-9dad-11d1-80b4-00c04fd430c8";
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
-const MAX_INTEGER = 2_147_483_647;
+/** The most that the table has room for. */
+export const MAX_INTEGER = 2_147_483_647;
 /**
  * The most text of a task: half of what is read of a store at once, since as JSON
  * it may be twice as long.
@@ -162,6 +165,49 @@ export function checkedTask(
     replaces,
     tags: listOf(fields, "tags", MAX_TAGS),
   };
+}
+
+/** The fields that can be changed of a task that has not begun. */
+export const EDIT_FIELDS = [
+  "instruction",
+  "provider",
+  "target",
+  "target_type",
+  "priority",
+  "run_at",
+  "attempts",
+  "timeout",
+  "batch",
+  "tags",
+] as const satisfies readonly (keyof TaskFields)[];
+
+/**
+ * What is to be changed of a task that has not begun: {@linkcode EDIT_FIELDS}, as of
+ * a new task, but that its `run_at` may be {@linkcode NOW}.
+ *
+ * @throws {UsageError} that says which field is wrong and what it should be, or that
+ * there is none.
+ */
+export function checkedEdit({ run_at, ...fields }: TaskFields): TaskEdit {
+  const isNow = run_at === NOW;
+  const task = checkedTask({ ...fields, ...!isNow && { run_at } });
+  const edit: TaskEdit = {
+    instruction: task.instruction ?? undefined,
+    provider: task.provider,
+    targetType: task.targetType ?? undefined,
+    targetRef: task.targetRef ?? undefined,
+    priority: task.priority,
+    runAt: isNow ? null : task.runAt,
+    maxAttempts: task.maxAttempts ?? undefined,
+    timeoutMs: task.timeoutMs ?? undefined,
+    batch: task.batch ?? undefined,
+    tags: task.tags,
+  };
+  if (Object.values(edit).some((it) => it !== undefined)) return edit;
+  throw new UsageError(
+    "Cannot change a task: nothing is to be changed. " +
+      `Give one of ${EDIT_FIELDS.join(", ").replaceAll("_", " ")}.`,
+  );
 }
 
 /** One of two fields says nothing without the other. */

@@ -160,6 +160,28 @@ export interface NewTask {
   readonly tags?: readonly string[];
 }
 
+type EditedField =
+  | "instruction"
+  | "provider"
+  | "targetType"
+  | "targetRef"
+  | "priority"
+  | "runAt"
+  | "maxAttempts"
+  | "timeoutMs"
+  | "batch"
+  | "tags";
+
+/** What is to be changed of a task that has not begun; `runAt` null: at once. */
+export type TaskEdit = {
+  readonly [field in EditedField]?:
+    | NonNullable<AgentTask[field]>
+    | (field extends "runAt" ? null : never);
+};
+
+/** The `run_at` of a {@linkcode TaskEdit} in JSON: the task is not to wait. */
+export const NOW = "now";
+
 /**
  * The right to work on one task. `id` is new at every claim, and every write of
  * a run carries it, so an old run can never write over a newer one's work.

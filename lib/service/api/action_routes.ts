@@ -9,6 +9,7 @@ import type {
   AnswerResult,
   CancelResult,
   ChosenTask,
+  EditResult,
   RetryRefusal,
   RetryResult,
 } from "../../store/contract.ts";
@@ -21,6 +22,8 @@ import {
   changeSchema,
   chosenSchema,
   filterQuerySchema,
+  movedSchema,
+  moveSchema,
   notedSchema,
   noteSchema,
   retriedSchema,
@@ -139,10 +142,23 @@ const retryManyRoute = createRoute({
   },
 });
 
+const moveRoute = createRoute({
+  method: "post",
+  path: "/tasks/move",
+  summary: "Have tasks run before, or after, all others of their provider " +
+    "that have not begun",
+  request: { body: jsonRequest(moveSchema) },
+  responses: {
+    200: json(movedSchema, "What came of each"),
+    ...problems(400, 413, 415, 422),
+  },
+});
+
 /** Why nothing was changed. */
 const REFUSALS: {
-  readonly [result in CancelResult | AnswerResult]?: string;
+  readonly [result in CancelResult | AnswerResult | EditResult]?: string;
 } = {
+  begun: "has begun",
   ended: "has ended already",
   missing: "is not there",
   "not asked": "has asked nothing",
@@ -157,6 +173,7 @@ const RETRY_REFUSALS: Readonly<Record<RetryRefusal, string>> = {
   claimable: "waits for a runner, and is not held up by anything",
   needs_input: "waits for an answer",
   cancelling: "is being cancelled",
+  "key taken": "has a key that another task has now",
   "unknown state": "has a state that only another program knows",
 };
 
@@ -169,7 +186,7 @@ export function addActionRoutes(
   for (const route of [cancelRoute, retryRoute]) {
     api.use(route.getRoutingPath(), jsonBody(MAX_BODY_BYTES, { isOptional }));
   }
-  for (const route of [cancelManyRoute, retryManyRoute]) {
+  for (const route of [cancelManyRoute, retryManyRoute, moveRoute]) {
     api.use(route.getRoutingPath(), jsonBody(MAX_BODY_BYTES));
   }
   for (const route of [answerRoute, answerManyRoute, noteRoute]) {
@@ -194,12 +211,18 @@ export function addActionRoutes(
     return jsonResponse({ result: await admin.note(id, text) });
   });
 
+  api.openapi(moveRoute, async (c) => {
+    const { ids, to } = c.req.valid("json");
+    return jsonResponse({ results: await admin.move(distinct(ids), to) });
+  });
+
   api.openapi(retryRoute, async (c) => {
     const { id } = c.req.valid("param");
     const [result] = await admin.retry([id]);
     if (!result || result.kind === "refused") {
-      const why = result?.why ?? "missing";
-      throw refused(id, why, RETRY_REFUSALS[why]);
+      const { why = "missing", otherId } = result ?? {};
+      const other = otherId ? `: ${otherId}` : "";
+      throw refused(id, why, RETRY_REFUSALS[why] + other);
     }
     return result.kind === "due"
       ? jsonResponse({ id, result: "due", new_id: null })
@@ -238,7 +261,10 @@ export function addActionRoutes(
 }
 
 /** What was changed; a problem where it was not. */
-function changed(id: string, result: CancelResult | AnswerResult = "missing") {
+export function changed(
+  id: string,
+  result: CancelResult | AnswerResult | EditResult = "missing",
+) {
   const why = REFUSALS[result];
   if (why !== undefined) throw refused(id, result, why);
   return jsonResponse({ id, result }, {
@@ -278,6 +304,10 @@ function retriedToJson(result: RetryResult): JsonObject {
     case "due":
       return { result: "due" };
     default:
-      return { result: "refused", reason: result.why };
+      return {
+        result: "refused",
+        reason: result.why,
+        ...result.otherId !== undefined && { other_id: result.otherId },
+      };
   }
 }

@@ -5,6 +5,7 @@
  */
 
 import { z } from "@hono/zod-openapi";
+import { MOVE_TARGETS } from "../../store/contract.ts";
 import { MAX_ANSWER_CHARACTERS } from "../../task/task.ts";
 import { anyState, count, filterFields, uuid } from "./task_schemas.ts";
 
@@ -30,7 +31,7 @@ export const notedSchema = z.object({
 /** What came of changing a task. */
 export const changeSchema = z.object({
   id: uuid,
-  result: z.enum(["cancelled", "requested", "answered"]),
+  result: z.enum(["cancelled", "requested", "answered", "edited"]),
 }).openapi("Change");
 
 /** What came of retrying a task. */
@@ -65,6 +66,19 @@ export const retrySetSchema = z.strictObject({
     description: "With those that failed, or were skipped, because of them",
   }),
 }).openapi("RetryTasks");
+
+/** Tasks to move. */
+export const moveSchema = z.strictObject({
+  ...setSchema.shape,
+  to: z.enum(MOVE_TARGETS),
+}).openapi("Move");
+
+/** What came of moving them. */
+export const movedSchema = z.object({
+  results: z.array(
+    z.enum(["moved", "begun", "ended", "unknown state", "missing"]),
+  ).openapi({ description: "In the order of the ids" }),
+}).openapi("Moved");
 
 /** What came of cancelling many. */
 export const cancelledSchema = z.object({
@@ -105,8 +119,12 @@ export const retriedSchema = z.object({
         "claimable",
         "needs_input",
         "cancelling",
+        "key taken",
         "unknown state",
       ]),
+      other_id: uuid.optional().openapi({
+        description: "The task that has the key",
+      }),
     }),
   ])).openapi({ description: "In the order of the ids" }),
   ids: z.array(uuid).openapi({

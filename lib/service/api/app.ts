@@ -17,6 +17,7 @@ import { addDashboardRoutes, isDashboardPath } from "../dashboard/routes.ts";
 import { SESSION_COOKIE } from "./access.ts";
 import { addActionRoutes } from "./action_routes.ts";
 import { addCreateRoutes } from "./create_routes.ts";
+import { addEditRoutes } from "./edit_routes.ts";
 import { addEventRoutes } from "./event_stream.ts";
 import { addFileRoutes } from "./file_routes.ts";
 import {
@@ -97,6 +98,7 @@ export function createApp(service: Service, options: AppOptions): OpenAPIHono {
   addCreateRoutes(api, service);
   addGraphRoutes(api, service);
   addTaskRoutes(api, service);
+  addEditRoutes(api, service);
   addLogRoutes(api, service, options.stop);
   addStatsRoutes(api, service);
   addBatchRoutes(api, service);

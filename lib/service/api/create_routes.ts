@@ -9,7 +9,12 @@
 import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
 import { generate as uuidV5 } from "@std/uuid/v5";
 import { DuplicateIdError } from "../../base/errors.ts";
-import { newTasks } from "../../store/contract.ts";
+import {
+  type Admin,
+  IdList,
+  type KeyResult,
+  newTasks,
+} from "../../store/contract.ts";
 import { taskToJson } from "../../task/json.ts";
 import { newTaskOf } from "../../task/new_task.ts";
 import type { JsonValue, NewTask } from "../../task/task.ts";
@@ -50,6 +55,8 @@ const headers = z.object({
   }),
 });
 
+const BEFORE = "Created before with this Idempotency-Key";
+
 const createTaskRoute = createRoute({
   method: "post",
   path: "/tasks",
@@ -57,7 +64,7 @@ const createTaskRoute = createRoute({
   request: { headers, body: jsonRequest(newTaskSchema) },
   responses: {
     201: json(createdTaskSchema, "Created"),
-    200: json(createdTaskSchema, "Created before with this Idempotency-Key"),
+    200: json(createdTaskSchema, `${BEFORE}, or there with its key`),
     ...problems(409, 413, 415, 422),
   },
 });
@@ -69,7 +76,7 @@ const createBatchRoute = createRoute({
   request: { headers, body: jsonRequest(batchSchema) },
   responses: {
     201: json(createdSchema, "Created"),
-    200: json(createdSchema, "Created before with this Idempotency-Key"),
+    200: json(createdSchema, `${BEFORE}, or all there with their keys`),
     ...problems(409, 413, 415, 422),
   },
 });
@@ -87,13 +94,19 @@ export function addCreateRoutes(api: OpenAPIHono, service: Service): void {
   api.openapi(createTaskRoute, async (c) => {
     const body = c.req.valid("json");
     const task = await newTaskOf(body, served.defaultProvider);
-    const { isNew, ids: [id = ""] } = await createOnce(
+    const { isNew, list } = await createOnce(
       service,
       [task],
       { ...c.req.valid("header"), body: body as JsonValue },
     );
-    const json = taskToJson(await found(service, id));
-    return jsonResponse({ ...json, warnings: warningsOf([task]) }, {
+    const [id = ""] = [...list.sets()].flat();
+    const known = list.known.get(0);
+    const created = {
+      ...taskToJson(await found(service, id)),
+      ...known && { [known]: true },
+      warnings: warningsOf([task]),
+    };
+    return jsonResponse(created, {
       status: isNew ? 201 : 200,
       headers: { Location: `/api/v1/tasks/${id}` },
     });
@@ -105,13 +118,17 @@ export function addCreateRoutes(api: OpenAPIHono, service: Service): void {
     for (const task of body.tasks) {
       tasks.push(await newTaskOf(task, served.defaultProvider));
     }
-    const { isNew, ids } = await createOnce(service, tasks, {
+    const { isNew, list } = await createOnce(service, tasks, {
       ...c.req.valid("header"),
       body: body as JsonValue,
     });
+    const places = (result: KeyResult) =>
+      [...list.known].flatMap(([place, it]) => it === result ? place : []);
     const created = {
-      count: ids.length,
-      ids: [...ids],
+      count: list.length,
+      ids: [...list.sets()].flat(),
+      existing: places("existing"),
+      replaced: places("replaced"),
       warnings: warningsOf(tasks),
     };
     return jsonResponse(created, { status: isNew ? 201 : 200 });
@@ -128,7 +145,7 @@ async function createOnce(
   { store: { admin }, reads }: Service,
   given: readonly NewTask[],
   { "idempotency-key": key, traceparent, body }: CreateRequest,
-): Promise<{ readonly isNew: boolean; readonly ids: readonly string[] }> {
+): Promise<{ readonly isNew: boolean; readonly list: IdList }> {
   const seen = new Set<string>();
   const twin = given.find(({ id }) =>
     id !== undefined && seen.size === seen.add(id).size
@@ -144,10 +161,10 @@ async function createOnce(
     ? keyed
     : keyed.map((task) => ({ ...task, trace: { traceparent, ...task.trace } }));
   try {
-    const ids = await admin.create(newTasks(tasks));
+    const list = await admin.create(newTasks(tasks));
     // What was created is read in a moment, through it.
     reads.changed();
-    return { isNew: true, ids: [...ids.sets()].flat() };
+    return { isNew: list.known.size < list.length, list };
   } catch (error) {
     if (!(error instanceof DuplicateIdError)) throw error;
     const known = key === undefined ? undefined : await admin.get(error.id);
@@ -164,9 +181,45 @@ async function createOnce(
         "This Idempotency-Key was used before for something else.",
       );
     }
-    // All or none: where one of them is there, all are.
-    return { isNew: false, ids: tasks.map(({ id = "" }) => id) };
+    return { isNew: false, list: await createdBefore(admin, tasks) };
   }
+}
+
+/**
+ * All or none: where one of them is there, all are, but for those whose key another
+ * task had. Those are asked for again.
+ */
+async function createdBefore(
+  admin: Admin,
+  tasks: readonly NewTask[],
+): Promise<IdList> {
+  const there = await Promise.all(
+    tasks.map(async ({ id = "", key }) => !key || await admin.get(id)),
+  );
+  const idOfKey = new Map(
+    tasks.flatMap(({ id = "", key }, index) =>
+      key && there[index] ? [[key, id]] : []
+    ),
+  );
+  const isOther = ({ key }: NewTask, index: number) =>
+    !there[index] && !idOfKey.has(key ?? "");
+  const others = tasks.filter(isOther);
+  const found = others.length > 0
+    ? [...(await admin.create(newTasks(others))).sets()].flat()
+    : [];
+  const ids = tasks.map((task, index) => {
+    const { id = "", key } = task;
+    if (isOther(task, index)) return found.shift() ?? "";
+    return there[index] ? id : idOfKey.get(key ?? "") ?? "";
+  });
+  const list = new IdList();
+  list.add(
+    ids,
+    tasks.flatMap(({ id }, index) =>
+      id === ids[index] ? [] : [[index, "existing"] as const]
+    ),
+  );
+  return list;
 }
 
 /** The SHA-256 of a request's body, in hexadecimal digits. */

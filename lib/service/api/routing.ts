@@ -88,7 +88,7 @@ export function createApi(): OpenAPIHono {
 const MEDIA_TYPE = /^application\/json\s*(;|$)/i;
 
 /**
- * Lets a POST through only with JSON of at most so many bytes, or with nothing
+ * Lets a POST or a PATCH through only with JSON of at most so many bytes, or with nothing
  * where `isOptional`. Integers beyond 2^53 stay what they are: a trace may have them.
  */
 export function jsonBody(
@@ -96,7 +96,7 @@ export function jsonBody(
   { isOptional = false }: { readonly isOptional?: boolean } = {},
 ): MiddlewareHandler {
   return async (c, next) => {
-    if (c.req.method !== "POST") return await next();
+    if (!/^(POST|PATCH)$/.test(c.req.method)) return await next();
     const text = await readText(c, maxBytes);
     if (text === "" && isOptional) return await next();
     if (!MEDIA_TYPE.test(c.req.header("Content-Type") ?? "")) {

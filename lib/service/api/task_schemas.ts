@@ -17,6 +17,7 @@ import {
 import {
   IF_FAILED,
   type JsonValue,
+  NOW,
   RUN_NOTES,
   TASK_STATES,
 } from "../../task/task.ts";
@@ -125,6 +126,23 @@ export const newTaskSchema = z.strictObject({
   tags: z.array(shortName).max(MAX_TAGS).optional(),
 }).openapi("NewTask");
 
+/** What to change of a task. */
+export const editSchema = newTaskSchema.pick({
+  instruction: true,
+  provider: true,
+  target: true,
+  target_type: true,
+  priority: true,
+  attempts: true,
+  timeout: true,
+  batch: true,
+  tags: true,
+}).partial().extend({
+  run_at: z.union([time, z.literal(NOW)]).optional().openapi({
+    description: "Not before this time",
+  }),
+}).strict().openapi("TaskEdit");
+
 /** One of many tasks to create. */
 const batchTaskSchema = newTaskSchema.partial({ instruction: true })
   .openapi("BatchTask");
@@ -138,10 +156,18 @@ const warnings = z.array(z.string()).openapi({
   description: "Of providers whose tasks nobody works on",
 });
 
+const places = (what: string) =>
+  z.array(z.int()).openapi({
+    description: `Places in ids, from 0, of tasks that had the key ` +
+      `already${what}`,
+  });
+
 /** What creating many gives. */
 export const createdSchema = z.object({
   count: z.int(),
   ids: z.array(uuid).openapi({ description: "In the order of the tasks" }),
+  existing: places(", and stay as they are"),
+  replaced: places(" and had not begun: they are the new ones now"),
   warnings,
 }).openapi("CreatedTasks");
 
@@ -205,8 +231,17 @@ const taskFields = {
 export const taskSchema = z.object(taskFields).openapi("Task");
 
 /** A task that was just created. */
-export const createdTaskSchema = z.object({ ...taskFields, warnings })
-  .openapi("CreatedTask");
+export const createdTaskSchema = z.object({
+  ...taskFields,
+  existing: z.literal(true).optional().openapi({
+    description: "It had the key already, and stays as it is",
+  }),
+  replaced: z.literal(true).optional().openapi({
+    description: "It had the key already and had not begun: it is the new " +
+      "one now",
+  }),
+  warnings,
+}).openapi("CreatedTask");
 
 /** A task in a list. */
 export const listedTaskSchema = z.object({
@@ -301,7 +336,7 @@ export const eventSchema = z.object({
   kind: z.string().openapi({
     description: "created, started, progress, completed, failed, " +
       "needs_input, retry_scheduled, released, limited, handed_over, " +
-      "answered, noted, retried, " +
+      "answered, noted, edited, retried, " +
       `batch_ended, cancel_requested, cancelled, skipped; in a run ${
         RUN_NOTES.join(", ")
       }`,

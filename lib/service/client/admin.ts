@@ -16,12 +16,15 @@ import {
   type ChosenTask,
   type Counts,
   type DrainResult,
+  type EditResult,
   type Exported,
   type ExportOptions,
   type IdList,
   inSets,
   type LogPage,
   type LogsOptions,
+  type MoveResult,
+  type MoveTarget,
   type NewTasks,
   type NoteResult,
   type Overview,
@@ -44,17 +47,25 @@ import {
   type Times,
 } from "../../store/contract.ts";
 import {
+  editToJson,
   eventFromJson,
   taskFromJson,
   timeFromJson,
   traceFromJson,
 } from "../../task/json.ts";
-import type { AgentTask, TaskEvent, TaskState } from "../../task/task.ts";
+import type {
+  AgentTask,
+  TaskEdit,
+  TaskEvent,
+  TaskState,
+} from "../../task/task.ts";
 import {
   answeredSchema,
   cancelledSchema,
+  changeSchema,
   chosenSchema,
   MAX_SET_TASKS,
+  movedSchema,
   notedSchema,
   retriedSchema,
 } from "../api/action_schemas.ts";
@@ -247,7 +258,11 @@ class ServiceAdmin implements Admin, Disposable {
         ? { kind: "created", newId: it.new_id, earlierId: it.earlier_id }
         : it.result === "due"
         ? { kind: "due" }
-        : { kind: "refused", why: it.reason }
+        : {
+          kind: "refused",
+          why: it.reason,
+          ...it.other_id !== undefined && { otherId: it.other_id },
+        }
     );
   }
 
@@ -273,6 +288,26 @@ class ServiceAdmin implements Admin, Disposable {
     return found
       ? graphFromJson(found)
       : { nodes: [], edges: [], hasMore: false };
+  }
+
+  async edit(id: string, changes: TaskEdit): Promise<EditResult> {
+    const path = `api/v1/tasks/${encodeURIComponent(id)}`;
+    const body = editToJson(changes);
+    try {
+      await this.#api.json(path, changeSchema, { body, isPatch: true });
+      return "edited";
+    } catch (error) {
+      const refusal = NOT_EDITED.find((it) => hasReason(error, it));
+      if (refusal) return refusal;
+      throw error;
+    }
+  }
+
+  async move(ids: readonly string[], to: MoveTarget): Promise<MoveResult[]> {
+    if (ids.length === 0) return [];
+    const request = { body: { ids: [...ids], to } };
+    return (await this.#api.json("api/v1/tasks/move", movedSchema, request))
+      .results;
   }
 
   async stats(
@@ -430,6 +465,8 @@ class ServiceAdmin implements Admin, Disposable {
     return this.#api.json("api/v1/tasks/whole", wholePageSchema, { query });
   }
 }
+
+const NOT_EDITED = ["begun", "ended", "missing", "unknown state"] as const;
 
 /** What was found; undefined where the service says that there is no such task. */
 async function unlessMissing<T>(found: Promise<T>): Promise<T | undefined> {

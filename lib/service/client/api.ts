@@ -32,8 +32,10 @@ export interface ApiRequest {
   readonly query?: Readonly<
     Record<string, string | number | boolean | undefined>
   >;
-  /** Makes it a POST. */
+  /** Makes it a POST, */
   readonly body?: JsonValue;
+  /** or a PATCH. @default {false} */
+  readonly isPatch?: boolean;
   /** With it, a POST may be sent again. */
   readonly idempotencyKey?: string;
 }
@@ -154,7 +156,7 @@ export class Api implements Disposable {
 
   async #send(path: string, request: ApiRequest): Promise<Reply> {
     const { url, token } = this.#options;
-    const { query = {}, body, idempotencyKey } = request;
+    const { query = {}, body, isPatch, idempotencyKey } = request;
     const target = new URL(path, url);
     for (const [name, value] of Object.entries(query)) {
       if (value !== undefined) target.searchParams.set(name, String(value));
@@ -164,7 +166,7 @@ export class Api implements Disposable {
       this.#heard(work, { end, isChange: body !== undefined });
     const response = await heard(() =>
       fetch(target, {
-        method: body === undefined ? "GET" : "POST",
+        method: body === undefined ? "GET" : isPatch ? "PATCH" : "POST",
         // Another host must not be told the token.
         redirect: "manual",
         client: this.#client,

@@ -41,7 +41,10 @@ export async function createTasks(
         createdSchema,
         { body: { tasks: batch }, idempotencyKey: crypto.randomUUID() },
       );
-      ids.add(created.ids);
+      ids.add(created.ids, [
+        ...created.existing.map((place) => [place, "existing"] as const),
+        ...created.replaced.map((place) => [place, "replaced"] as const),
+      ]);
       for (const warning of created.warnings) {
         if (!warnings.has(warning)) onWarning(warning);
         warnings.add(warning);

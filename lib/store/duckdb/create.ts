@@ -8,12 +8,17 @@ import { DuplicateIdError, messageOf } from "../../base/errors.ts";
 import type { WrittenEvent } from "../changes.ts";
 import type { NewTasks } from "../contract.ts";
 import { NewDependencies } from "../dependencies.ts";
+import { replaceTasks } from "../edit_tasks.ts";
 import { IdList } from "../id_list.ts";
-import { lengthOf, type NewRow, newRowOf, oneAhead } from "../new_rows.ts";
+import { Keys } from "../keys.ts";
+import { lengthOf, type NewRow, oneAhead } from "../new_rows.ts";
 import { fittingSets } from "../sets.ts";
 import { type Connection, USE_MORE_MEMORY } from "./connection.ts";
 import type { Database } from "./database.ts";
 import { addNewDependencies, settlingOf } from "./dependencies.ts";
+import { editStoreOf } from "./edits.ts";
+import { findKeyHolders } from "./keys.ts";
+import { COLUMNS } from "./new_columns.ts";
 import { Values } from "./values.ts";
 import { settle, writeEvents } from "./write.ts";
 
@@ -42,13 +47,18 @@ export async function createTasks(
       await before(connection, at);
       const ids = new IdList();
       const dependencies = new NewDependencies();
+      const keys = new Keys();
       let length = 0;
       for await (const tasks of oneAhead(incoming.sets())) {
-        const rows = tasks.map(newRowOf);
-        dependencies.add(tasks, rows);
+        const { rows, ...sorted } = await keys.sort(tasks, {
+          find: (keys) => findKeyHolders(connection, keys, at),
+          replace: (tasks) => replaceTasks(editStoreOf(connection, at), tasks),
+        });
         for (const set of fittingSets(rows, lengthOf)) {
-          ids.add(await insert(connection, set, at));
+          await insert(connection, set, at);
         }
+        dependencies.add(tasks, sorted);
+        ids.add(sorted.ids, sorted.known);
         const before = length;
         for (const row of rows) length += lengthOf(row);
         if (before <= MUCH_TEXT && length > MUCH_TEXT) {
@@ -71,26 +81,6 @@ export async function createTasks(
   }
 }
 
-/** DuckDB's types of what a task's row is made of beside its id. */
-const COLUMNS: Readonly<Record<Exclude<keyof NewRow, "id">, string>> = {
-  user_id: "UUID",
-  provider: "TEXT",
-  repo_full_name: "TEXT",
-  issue_number: "INTEGER",
-  pr_number: "INTEGER",
-  instruction: "TEXT",
-  last_update: "TEXT",
-  priority: "INTEGER",
-  run_at: "TIMESTAMPTZ",
-  max_attempts: "INTEGER",
-  timeout_ms: "BIGINT",
-  batch: "TEXT",
-  key: "TEXT",
-  tags: "TEXT",
-  if_failed: "TEXT",
-  blocked: "BOOLEAN",
-};
-
 const NAMES = Object.keys(COLUMNS) as (keyof typeof COLUMNS)[];
 
 /** A temporary table of a set would keep its memory until the transaction ends. */
@@ -98,7 +88,7 @@ async function insert(
   connection: Connection,
   rows: readonly NewRow[],
   at: Date,
-): Promise<string[]> {
+): Promise<void> {
   const ids = rows.map(({ id }) => id);
   const columns = Object.fromEntries(
     NAMES.map((name) => [
@@ -119,5 +109,4 @@ async function insert(
     { id, kind: "created", attempt: 0 }
   ));
   await writeEvents(connection, events, at);
-  return ids;
 }

@@ -9,12 +9,14 @@ import { WAITED_FOR_KEY } from "../../task/transitions.ts";
 import type { WrittenEvent } from "../changes.ts";
 import type { RetryRefusal, RetryResult } from "../contract.ts";
 import { readAllRetries, retriedDependencies } from "../dependencies.ts";
+import { takenKeys } from "../keys.ts";
 import type { Connection } from "./connection.ts";
 import {
   addDependencies,
   readDependencies,
   settlingOf,
 } from "./dependencies.ts";
+import { findKeyHolders } from "./keys.ts";
 import { MAY_BE_RETRY, NEVER_RETRIED, RETRIED_ID } from "./retried.ts";
 import { settle, writeEvents } from "./write.ts";
 
@@ -38,6 +40,7 @@ interface FoundRow {
   readonly id: string;
   readonly way: "created again" | "due" | RetryRefusal;
   readonly attempt: number;
+  readonly key: string | null;
   readonly updatedAt: number;
 }
 
@@ -54,6 +57,7 @@ export async function retryTasks(
 ): Promise<RetryResult[]> {
   const rows = await connection.json<FoundRow[]>(
     `SELECT to_json(list({id: id, way: ${WAY}, attempt: coalesce(attempt, 0),
+       key: key,
        updatedAt: coalesce(epoch_ms(updated_at), 0)}))
      FROM agent_tasks WHERE id IN (SELECT unnest($2::JSON::UUID[]))`,
     [at.toISOString(), JSON.stringify(ids)],
@@ -65,7 +69,9 @@ export async function retryTasks(
   });
   const having = (way: FoundRow["way"]) =>
     found.flatMap((it) => it?.way === way ? it : []);
-  const again = having("created again");
+  const wanted = having("created again");
+  const taken = await readTaken(connection, wanted, at);
+  const again = wanted.filter(({ id }) => !taken.has(id));
   const earlier = await readEarlier(connection, again);
   await createAgain(connection, again, at);
   await waitAgain(connection, again, at);
@@ -74,10 +80,24 @@ export async function retryTasks(
     if (!it) return { kind: "refused", why: "missing" };
     const { id, way, newId } = it;
     if (way === "due") return { kind: "due" };
+    const otherId = taken.get(id);
+    if (otherId) return { kind: "refused", why: "key taken", otherId };
     return way === "created again"
       ? { kind: "created", newId, earlierId: earlier.get(id) ?? null }
       : { kind: "refused", why: way };
   });
+}
+
+/** The tasks that have the keys of others now, by the ids of those. */
+async function readTaken(
+  connection: Connection,
+  again: readonly Again[],
+  at: Date,
+): Promise<ReadonlyMap<string, string>> {
+  const keys = [...new Set(again.flatMap(({ key }) => key ?? []))];
+  if (keys.length === 0) return new Map();
+  const holders = await findKeyHolders(connection, keys, at);
+  return takenKeys(again, holders);
 }
 
 /** The last task that repeats each, by the id of the one that it repeats. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { AgentTask, TaskEvent } from "../../task/task.ts";
+import type { AgentTask, TaskEdit, TaskEvent } from "../../task/task.ts";
 import {
   type Admin,
   type AnswerResult,
@@ -14,12 +14,15 @@ import {
   type ChosenTask,
   type Counts,
   type DrainResult,
+  type EditResult,
   type Exported,
   type ExportOptions,
   type IdList,
   inSets,
   type LogPage,
   type LogsOptions,
+  type MoveResult,
+  type MoveTarget,
   type NewTasks,
   type NoteResult,
   type Overview,
@@ -38,12 +41,14 @@ import {
   type TaskGraph,
   type TaskPage,
 } from "../contract.ts";
+import { editTask, moveTasks } from "../edit_tasks.ts";
 import { RefusedRowsError } from "../refused.ts";
 import { SET_CHARACTERS } from "../sets.ts";
 import { readBatches } from "./batches.ts";
 import type { Connection } from "./connection.ts";
 import { createTasks } from "./create.ts";
 import type { Database } from "./database.ts";
+import { editStoreOf } from "./edits.ts";
 import { explainPostgresError } from "./explain.ts";
 import { exportTable } from "./export.ts";
 import { readGraph } from "./graph.ts";
@@ -189,6 +194,24 @@ export class PostgresAdmin implements Admin {
     { limit }: { readonly limit: number },
   ): Promise<TaskGraph> {
     return this.#read((connection) => readGraph(connection, id, limit));
+  }
+
+  async edit(id: string, changes: TaskEdit): Promise<EditResult> {
+    const [result = "missing"] = await this.#inSets(
+      [id],
+      async (connection, _set, at) => [
+        await editTask(editStoreOf(connection, at), id, changes),
+      ],
+    );
+    return result;
+  }
+
+  move(ids: readonly string[], to: MoveTarget): Promise<MoveResult[]> {
+    return this.#inSets(
+      ids,
+      (connection, set, at) => moveTasks(editStoreOf(connection, at), set, to),
+      { size: Infinity },
+    );
   }
 
   stats(options: StatsOptions): Promise<Stats> {

@@ -13,7 +13,7 @@ import type {
 } from "../contract.ts";
 import { SET_CHARACTERS } from "../sets.ts";
 import type { Connection } from "./connection.ts";
-import { retriedBy } from "./create.ts";
+import { retriedBy } from "./new_columns.ts";
 import { type Database, LONG_MS, type TransactionOptions } from "./database.ts";
 import { jsonOf } from "./rows.ts";
 

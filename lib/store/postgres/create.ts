@@ -5,17 +5,21 @@
  */
 
 import { DuplicateIdError } from "../../base/errors.ts";
-import { parseTrace } from "../../task/trace.ts";
 import type { WrittenEvent } from "../changes.ts";
 import type { NewTasks } from "../contract.ts";
 import { NewDependencies } from "../dependencies.ts";
+import { replaceTasks } from "../edit_tasks.ts";
 import { IdList } from "../id_list.ts";
-import { lengthOf, type NewRow, newRowOf, oneAhead } from "../new_rows.ts";
+import { Keys } from "../keys.ts";
+import { lengthOf, type NewRow, oneAhead } from "../new_rows.ts";
 import { fittingSets } from "../sets.ts";
 import type { Connection } from "./connection.ts";
 import { type Database, LONG_MS } from "./database.ts";
 import { addNewDependencies, settlingOf } from "./dependencies.ts";
 import { codeOf } from "./explain.ts";
+import { editStoreOf } from "./edits.ts";
+import { COLUMNS, retriedBy } from "./new_columns.ts";
+import { findKeyHolders, MOST_LOCKED } from "./keys.ts";
 import { jsonOf } from "./rows.ts";
 import { settle, writeEvents } from "./write.ts";
 
@@ -37,12 +41,18 @@ export async function createTasks(
       await before(connection, at);
       const ids = new IdList();
       const dependencies = new NewDependencies();
+      const keys = new Keys();
+      const isMany = incoming.count > MOST_LOCKED;
       for await (const tasks of oneAhead(incoming.sets())) {
-        const rows = tasks.map(newRowOf);
-        dependencies.add(tasks, rows);
+        const { rows, ...sorted } = await keys.sort(tasks, {
+          find: (keys) => findKeyHolders(connection, keys, { at, isMany }),
+          replace: (tasks) => replaceTasks(editStoreOf(connection, at), tasks),
+        });
         for (const set of fittingSets(rows, lengthOf)) {
-          ids.add(await insert(connection, set, at));
+          await insert(connection, set, at);
         }
+        dependencies.add(tasks, sorted);
+        ids.add(sorted.ids, sorted.known);
       }
       const { waiting } = dependencies;
       if (waiting.length > 0) {
@@ -62,26 +72,6 @@ export async function createTasks(
   }
 }
 
-/** What a task's row is made of beside its id. */
-const COLUMNS: Readonly<Record<Exclude<keyof NewRow, "id">, string>> = {
-  user_id: "uuid",
-  provider: "text",
-  repo_full_name: "text",
-  issue_number: "integer",
-  pr_number: "integer",
-  instruction: "text",
-  last_update: "text",
-  priority: "integer",
-  run_at: "timestamptz",
-  max_attempts: "integer",
-  timeout_ms: "bigint",
-  batch: "text",
-  key: "text",
-  tags: "text",
-  if_failed: "text",
-  blocked: "boolean",
-};
-
 const NAMES = Object.keys(COLUMNS).join(", ");
 const TYPES = Object.entries(COLUMNS).map((it) => it.join(" ")).join(", ");
 
@@ -89,7 +79,7 @@ async function insert(
   connection: Connection,
   rows: readonly NewRow[],
   at: Date,
-): Promise<string[]> {
+): Promise<void> {
   const ids = rows.map(({ id }) => id);
   await connection.run(
     `INSERT INTO agent_tasks
@@ -107,14 +97,4 @@ async function insert(
     { id, kind: "created", attempt: 0 }
   ));
   await writeEvents(connection, events, at);
-  return ids;
-}
-
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
-
-/** The id of the task that it repeats, as its trace names it. */
-export function retriedBy(trace: string | null): string | null {
-  if (!trace?.includes('"retry_of"')) return null;
-  const id = parseTrace(trace)?.retry_of;
-  return typeof id === "string" && UUID.test(id) ? id : null;
 }

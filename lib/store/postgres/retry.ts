@@ -9,6 +9,7 @@ import { WAITED_FOR_KEY } from "../../task/transitions.ts";
 import type { WrittenEvent } from "../changes.ts";
 import type { RetryRefusal, RetryResult } from "../contract.ts";
 import { readAllRetries, retriedDependencies } from "../dependencies.ts";
+import { takenKeys } from "../keys.ts";
 import type { Connection } from "./connection.ts";
 import {
   addDependencies,
@@ -16,6 +17,7 @@ import {
   readDependencies,
   settlingOf,
 } from "./dependencies.ts";
+import { findKeyHolders, MOST_LOCKED } from "./keys.ts";
 import { jsonOf, uuids, WAS_RETRIED } from "./rows.ts";
 import { changing, settle, writeEvents } from "./write.ts";
 
@@ -43,6 +45,7 @@ interface FoundRow {
   readonly id: string;
   readonly way: "created again" | "due" | RetryRefusal;
   readonly attempt: number;
+  readonly key: string | null;
 }
 
 /** A task, and the id of the one that repeats it. */
@@ -57,7 +60,7 @@ export async function retryTasks(
   at: Date,
 ): Promise<RetryResult[]> {
   const rows = await connection.rows<FoundRow>(
-    `SELECT id, ${WAY} AS way, attempt FROM agent_tasks
+    `SELECT id, ${WAY} AS way, attempt, key FROM agent_tasks
      WHERE id = ANY ($2::uuid[]) ORDER BY id FOR UPDATE`,
     [at, uuids(ids)],
   );
@@ -68,7 +71,9 @@ export async function retryTasks(
   });
   const having = (way: FoundRow["way"]) =>
     found.flatMap((it) => it?.way === way ? it : []);
-  const again = having("created again");
+  const wanted = having("created again");
+  const taken = await readTaken(connection, wanted, at);
+  const again = wanted.filter(({ id }) => !taken.has(id));
   const earlier = await readEarlier(connection, again.map(({ id }) => id));
   await createAgain(connection, again, at);
   await waitAgain(connection, again, at);
@@ -77,10 +82,27 @@ export async function retryTasks(
     if (!it) return { kind: "refused", why: "missing" };
     const { id, way, newId } = it;
     if (way === "due") return { kind: "due" };
+    const otherId = taken.get(id);
+    if (otherId) return { kind: "refused", why: "key taken", otherId };
     return way === "created again"
       ? { kind: "created", newId, earlierId: earlier.get(id) ?? null }
       : { kind: "refused", why: way };
   });
+}
+
+/** The tasks that have the keys of others now, by the ids of those. */
+async function readTaken(
+  connection: Connection,
+  again: readonly Again[],
+  at: Date,
+): Promise<ReadonlyMap<string, string>> {
+  const keys = [...new Set(again.flatMap(({ key }) => key ?? []))];
+  if (keys.length === 0) return new Map();
+  const holders = await findKeyHolders(connection, keys, {
+    at,
+    isMany: keys.length > MOST_LOCKED,
+  });
+  return takenKeys(again, holders);
 }
 
 /** The last task that repeats each, by the id of the one that it repeats. */

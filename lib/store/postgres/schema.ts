@@ -226,6 +226,8 @@ const PLAN = [
      WHERE ${IS_OPEN_IN_BATCH}`,
   `CREATE INDEX agent_tasks_key ON agent_tasks (key, created_at, seq)
      WHERE key IS NOT NULL`,
+  `CREATE INDEX agent_tasks_key_open ON agent_tasks (key)
+     WHERE key IS NOT NULL AND status NOT IN ('completed', 'failed')`,
   `CREATE TABLE agent_task_dependencies (
      task_id uuid NOT NULL,
      after_id uuid NOT NULL,

@@ -8,9 +8,11 @@
 import { testActions } from "./admin_actions.ts";
 import { testBatches } from "./admin_batches.ts";
 import { testCreate } from "./admin_create.ts";
+import { testEdit } from "./admin_edit.ts";
 import { testExport } from "./admin_export.ts";
 import { testFigures } from "./admin_figures.ts";
 import { testFilters } from "./admin_filters.ts";
+import { testKeys } from "./admin_keys.ts";
 import { testLogs } from "./admin_logs.ts";
 import { testPrune } from "./admin_prune.ts";
 import { testReads } from "./admin_reads.ts";
@@ -55,6 +57,8 @@ const SUITES = {
     testBatches,
     testActions,
     testRetry,
+    testKeys,
+    testEdit,
     testFigures,
     testExport,
     testPrune,

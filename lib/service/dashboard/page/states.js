@@ -20,8 +20,6 @@ const NAMES = {
   completed: "Completed",
   failed: "Failed",
   cancelled: "Cancelled",
-  skipped: "Skipped",
-  blocked: "Waiting for a task",
   retrying: "Retrying",
   queued: "Waiting for a runner",
   simulated: "Completed (simulated)",
@@ -46,8 +44,6 @@ export function isState(text) {
 const LOOKS = {
   retrying: ["retry", "running"],
   queued: ["created", "created"],
-  blocked: ["created", "created"],
-  skipped: ["cancelled", "cancelled"],
   simulated: ["completed", "completed"],
   blocked: ["blocked", "created"],
   skipped: ["cancelled", "cancelled"],

@@ -31,6 +31,7 @@ const KINDS = {
   check_failed: ["retry", "Check failed"],
   answered: ["answer", "Answered"],
   noted: ["answer", "A person left a note"],
+  edited: ["answer", "Changed before it began"],
   cancel_requested: ["cancelled", "Cancellation requested"],
   cancelled: ["cancelled", "Cancelled"],
   skipped: ["cancelled", "Skipped"],

@@ -1,0 +1,107 @@
+/**
+ * Changing tasks that have not begun: the same in every store, in one transaction.
+ *
+ * @module
+ */
+
+import type { AgentTask, NewTask, TaskEdit } from "../task/task.ts";
+import type { Held } from "../task/transitions.ts";
+import {
+  type EditResult,
+  inSets,
+  type MoveResult,
+  type MoveTarget,
+} from "./contract.ts";
+import { editResultOf } from "./decisions.ts";
+import { lengthOf } from "./new_rows.ts";
+import { fittingSets } from "./sets.ts";
+import { type Edit, editOf, prioritiesAt, replacementOf } from "./edits.ts";
+
+/** What a store does for it. */
+export interface EditStore {
+  readonly at: Date;
+  /** The tasks that there are, by their ids; nobody else changes them. */
+  held(ids: readonly string[]): Promise<ReadonlyMap<string, Held>>;
+  /** The first tasks to run of a provider that have not begun, or the last ones. */
+  end(
+    provider: string,
+    options: { readonly to: MoveTarget; readonly limit: number },
+  ): Promise<readonly Pick<AgentTask, "id" | "priority">[]>;
+  /** Writes what has changed, and says so in the history. */
+  write(edits: readonly Edit[]): Promise<void>;
+}
+
+/** Tasks whose texts, old and new, are mostly small enough to be read at once. */
+const SET_SIZE = 100;
+
+/** Changes a task. */
+export async function editTask(
+  store: EditStore,
+  id: string,
+  changes: TaskEdit,
+): Promise<EditResult> {
+  const held = (await store.held([id])).get(id.toLowerCase());
+  const result = editResultOf(held, store.at);
+  if (held && result === "edited") {
+    await write(store, [editOf(held.task, changes)]);
+  }
+  return result;
+}
+
+/** Changes tasks into new ones. Returns the ids of those that had not begun. */
+export async function replaceTasks(
+  store: EditStore,
+  tasks: ReadonlyMap<string, NewTask>,
+): Promise<ReadonlySet<string>> {
+  const replaced = await inSets([...tasks.keys()], SET_SIZE, async (ids) => {
+    const held = [...(await store.held(ids)).values()]
+      .filter((it) => editResultOf(it, store.at) === "edited");
+    const edits = held.map(({ task: before }) => {
+      const task = tasks.get(before.id);
+      return task && editOf(before, replacementOf(task));
+    });
+    await write(store, edits);
+    return held.map(({ task }) => task.id);
+  });
+  return new Set(replaced);
+}
+
+/** Moves tasks to the beginning, or the end, of what their providers are to run. */
+export async function moveTasks(
+  store: EditStore,
+  ids: readonly string[],
+  to: MoveTarget,
+): Promise<MoveResult[]> {
+  const held = await store.held(ids);
+  const results = ids.map((id): MoveResult => {
+    const result = editResultOf(held.get(id.toLowerCase()), store.at);
+    return result === "edited" ? "moved" : result;
+  });
+  const moved = ids.flatMap((id, index) => {
+    const it = held.get(id.toLowerCase());
+    return it && results[index] === "moved" ? it.task : [];
+  });
+  const byProvider = Map.groupBy(moved, ({ provider }) => provider);
+  for (const [provider, tasks] of byProvider) {
+    const limit = tasks.length + 1;
+    const priorities = prioritiesAt(
+      { to, tasks: await store.end(provider, { to, limit }) },
+      tasks.map(({ id }) => id),
+    );
+    const edits = tasks.map((task) =>
+      editOf(task, { priority: priorities.get(task.id) })
+    );
+    await write(store, edits);
+  }
+  return results;
+}
+
+async function write(
+  store: EditStore,
+  edits: readonly (Edit | undefined)[],
+): Promise<void> {
+  const changed = edits.filter((edit) => edit !== undefined);
+  for (const set of fittingSets(changed, ({ row }) => lengthOf(row))) {
+    await store.write(set);
+  }
+}
