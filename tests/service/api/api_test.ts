@@ -533,7 +533,7 @@ Deno.test("an unknown path is 404, an unknown method 405 with those that there a
   const options = await test.send("OPTIONS", `${TASKS}/${NO_ID}`);
   assertEquals([options.status, options.headers.get("Allow")], [
     405,
-    "GET, HEAD",
+    "GET, HEAD, PATCH",
   ]);
 });
 

@@ -155,6 +155,25 @@ function testOneCreation(test: Test): void {
     );
   });
 
+  test("create() behind a key waits for the task that has it", async ({ store }) => {
+    const running = await startOne(store, { key: "a" });
+    const { ids, known } = await createSets(
+      store,
+      [{ key: "a", after: ["b"] }, { key: "b", after: ["a"] }],
+      [{ key: "b" }, { after: ["b"], ifFailed: "run" }],
+    );
+    const [a = "", b = "", , last = ""] = ids;
+    assertEquals(ids, [running.task.id, b, b, last]);
+    assertEquals(known, [[0, "existing"], [2, "existing"]]);
+    assertEquals((await claim(store)).tasks, []);
+    await record(store, complete(running));
+    const next = await claimOne(store);
+    assertEquals(next.task.id, b);
+    await record(store, fail(next, "no"));
+    assertEquals((await claimOne(store)).task.id, last);
+    assertEquals((await taskOf(store, a)).state, "completed");
+  });
+
   test("create() with many keys at once, from several, makes each once", async ({ store }) => {
     const tasks = Array.from({ length: 700 }, (_, n) => ({ key: `key ${n}` }));
     const few = tasks.slice(0, 30).toReversed();
@@ -252,6 +271,18 @@ function testReplace(test: Test): void {
     await elapse(LEASE_MS + 1_000);
     assertEquals((await createSets(store, [task])).known, [[0, "replaced"]]);
     assertEquals((await taskOf(store, id)).instruction, "new");
+  });
+
+  test("create() with replaces leaves a task behind what it waits for", async ({ store }) => {
+    const running = await startOne(store);
+    const { id } = running.task;
+    const [waiting = ""] = await create(store, [{ key: "k", after: [id] }]);
+    const task = { key: "k", replaces: true, instruction: "new" };
+    assertEquals((await createSets(store, [task])).known, [[0, "replaced"]]);
+    assertEquals((await claim(store)).tasks, []);
+    await record(store, complete(running));
+    const next = await claimOne(store);
+    assertEquals([next.task.id, next.task.instruction], [waiting, "new"]);
   });
 
   test("create() replaces many in one call", async ({ store }) => {
