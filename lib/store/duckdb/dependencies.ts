@@ -120,22 +120,25 @@ export async function settlingBehind(
   connection: Connection,
   ended: readonly string[],
 ): Promise<Settling> {
-  const hasAny = ended.length > 0 && await connection.json<boolean>(
-    "SELECT to_json(EXISTS (FROM agent_task_dependencies))",
-  );
-  if (!hasAny) return NOTHING_SETTLED;
+  if (ended.length === 0 || !await hasAny(connection)) return NOTHING_SETTLED;
   const values = new Values();
   const which = `w.id IN (SELECT task_id FROM agent_task_dependencies
     WHERE after_id IN (SELECT ${values.ids(ended)}))`;
   return await findSettling(connection, which, values);
 }
 
-/**
- * What is to be written of all: another program ends tasks, too. Where none waits,
- * DuckDB knows that from its statistics.
- */
-export function settlingOfAll(connection: Connection): Promise<Settling> {
-  return findSettling(connection, "true", new Values());
+/** What is to be written of all: another program ends tasks, too. */
+export async function settlingOfAll(connection: Connection): Promise<Settling> {
+  return await hasAny(connection)
+    ? await findSettling(connection, "true", new Values())
+    : NOTHING_SETTLED;
+}
+
+/** Mostly there are none, which DuckDB knows without reading any task. */
+async function hasAny(connection: Connection): Promise<boolean> {
+  return await connection.json<boolean>(
+    "SELECT to_json(EXISTS (FROM agent_task_dependencies))",
+  ) ?? false;
 }
 
 interface Verdict {
@@ -151,16 +154,19 @@ async function findSettling(
   values: Values,
 ): Promise<Settling> {
   const verdicts = await connection.json<Verdict[]>(
-    `SELECT to_json(list({id: id, isEnding: is_ending})) FROM (
-       SELECT w.id AS id,
-         coalesce(bool_or(a.status NOT IN ('completed', 'failed')), false)
-           AS is_open,
-         coalesce(bool_or(a.status = 'failed' AND w.if_failed <> 'run'), false)
-           AS is_ending
-       FROM agent_tasks w
-       LEFT JOIN agent_task_dependencies d ON d.task_id = w.id
-       LEFT JOIN agent_tasks a ON a.id = d.after_id
-       WHERE ${IS_BLOCKED} AND ${which} GROUP BY w.id)
+    // Joined from the few that wait: DuckDB would make a table of all tasks.
+    `WITH waiting AS MATERIALIZED (
+       SELECT id, if_failed FROM agent_tasks w WHERE ${IS_BLOCKED} AND ${which}),
+     looked AS (
+       SELECT d.task_id,
+         bool_or(a.status NOT IN ('completed', 'failed')) AS is_open,
+         bool_or(a.status = 'failed') AS has_failed
+       FROM waiting JOIN agent_task_dependencies d ON d.task_id = waiting.id
+       JOIN agent_tasks a ON a.id = d.after_id GROUP BY d.task_id)
+     SELECT to_json(list({id: id, isEnding: is_ending})) FROM (
+       SELECT id, coalesce(is_open, false) AS is_open,
+         coalesce(has_failed AND if_failed <> 'run', false) AS is_ending
+       FROM waiting LEFT JOIN looked ON task_id = id)
      WHERE is_ending OR NOT is_open`,
     values.list,
   ) ?? [];
