@@ -22,6 +22,7 @@ import {
   SERVICE_SETTINGS,
 } from "./command.ts";
 import { listenForSignals } from "./signals.ts";
+import { heldBackReader } from "./held_back.ts";
 
 /** Serves the HTTP API until it is stopped. */
 export const serve: Command = {
@@ -105,6 +106,7 @@ export async function startService(
       runner && ((provider) => isUnusable(provider, runner)),
     ),
     version: manifest.version,
+    readHeld: heldBackReader(store, { ...config, clock }),
     runner: runner && { ...runner, drain: signals.drain },
   });
   log.info(`Listening on ${service.url}`, {

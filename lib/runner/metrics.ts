@@ -88,8 +88,14 @@ export const METRICS = {
   ),
   paused: gauge(
     "provider_paused",
-    "1 where the tasks of a provider wait, by why: person, limit or budget",
+    "1 where the tasks of a provider wait, by why: person, limit or budget; " +
+      "* of a batch or of everything",
     ...["provider", "kind"],
+  ),
+  heldBack: gauge(
+    "held_back",
+    "Tasks that a limit of their provider holds back: key, rate or hours",
+    ...["provider", "reason"],
   ),
   inFlight: gauge("tasks_in_flight", "Tasks that this runner has in hand"),
   oldestWaiting: gauge(

@@ -17,6 +17,11 @@ export class OpenHours {
     );
   }
 
+  /** A provider has some. */
+  get isAny(): boolean {
+    return this.#clocks.length > 0;
+  }
+
   /** The providers whose tasks wait; with `*`, those that are not named. */
   closed(now: Date): ReadonlySet<string> {
     const closed = this.#clocks.filter(([, clock]) => !clock.isOn(now));

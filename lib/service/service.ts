@@ -17,7 +17,7 @@ import { Access } from "./api/access.ts";
 import { createApp } from "./api/app.ts";
 import { readCounts } from "./api/counts.ts";
 import { EventHub } from "./api/event_hub.ts";
-import { Prometheus } from "./api/prometheus.ts";
+import { Prometheus, type PrometheusOptions } from "./api/prometheus.ts";
 import { ReadCache } from "./api/read_cache.ts";
 import { listen } from "./listen.ts";
 
@@ -41,6 +41,8 @@ export interface ServiceParts {
   readonly version: string;
   readonly settings: ServiceSettings;
   readonly served: Served;
+  /** What limits of providers hold back; undefined where there are none. */
+  readonly readHeld?: PrometheusOptions["readHeld"];
   /** Undefined where none is in this process. */
   readonly runner?: ServedRunner;
 }
@@ -77,6 +79,7 @@ export async function startService(
     version,
     readCounts: () => readCounts({ store, reads }),
     readPauses: () => store.admin.pauses(),
+    readHeld: parts.readHeld,
     inFlight: runner && (() => runner.runs.size),
   });
   const streams = new AbortController();

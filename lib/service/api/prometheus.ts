@@ -24,11 +24,19 @@ const OWN_METRICS: ReadonlySet<string> = new Set<MetricName>([
   "oldestWaiting",
   "queueDepth",
   "paused",
+  "heldBack",
   "databaseUp",
   "buildInfo",
   "memory",
   "startTime",
 ]);
+
+/** Tasks of a provider that one of its limits holds back. */
+export interface HeldBack {
+  readonly provider: string;
+  readonly reason: string;
+  readonly count: number;
+}
 
 /** Options for {@linkcode Prometheus}. */
 export interface PrometheusOptions {
@@ -36,6 +44,8 @@ export interface PrometheusOptions {
   readonly version: string;
   readonly readCounts: () => Promise<Counts>;
   readonly readPauses: () => Promise<readonly Pause[]>;
+  /** Undefined where no provider has a limit. */
+  readonly readHeld?: (() => Promise<readonly HeldBack[]>) | undefined;
   /** How many tasks the runner has in hand; undefined where there is none. */
   readonly inFlight: (() => number) | undefined;
 }
@@ -94,10 +104,10 @@ export class Prometheus implements Meter {
 
   /** What can't be read is left out: an old value would look like a new one. */
   async #readStore(): Promise<void> {
-    const { clock, readCounts, readPauses } = this.#options;
+    const { clock, readCounts, readPauses, readHeld } = this.#options;
     const done = new AbortController();
-    const reading = Promise.all([readCounts(), readPauses()]);
-    const [counts, pauses = []] = await Promise.race([
+    const reading = Promise.all([readCounts(), readPauses(), readHeld?.()]);
+    const [counts, pauses = [], held = []] = await Promise.race([
       reading.catch(() => undefined),
       clock.sleep(READ_MS, done.signal),
     ]) ?? [];
@@ -105,6 +115,7 @@ export class Prometheus implements Meter {
     this.#gauges.get("queueDepth")?.reset();
     this.#gauges.get("oldestWaiting")?.remove();
     this.#gauges.get("paused")?.reset();
+    this.#gauges.get("heldBack")?.reset();
     this.#set("databaseUp", counts ? 1 : 0);
     if (!counts) return;
     const { waitingSince: since, at } = counts;
@@ -115,6 +126,9 @@ export class Prometheus implements Meter {
     }
     for (const { provider, kind } of pauses) {
       this.#set("paused", 1, { provider, kind });
+    }
+    for (const { provider, reason, count } of held) {
+      this.#set("heldBack", count, { provider, reason });
     }
     const ageMs = since ? at.getTime() - since.getTime() : 0;
     this.#set("oldestWaiting", Math.max(0, ageMs / 1_000));

@@ -81,9 +81,31 @@ export async function findCandidates(
   rest: (values: Values) => readonly string[] = () => [],
 ): Promise<readonly Candidate[]> {
   const values = new Values();
-  const maxAttempts = `${values.bind(options.maxAttempts)}::INTEGER`;
   const rows = `FROM (${wantedRows(options, values, rest(values))})
     ORDER BY ${RUN_ORDER} LIMIT ${values.bind(options.limit)}`;
+  return await readCandidates(connection, rows, { ...options, values });
+}
+
+/** Those of these that are there; whoever asks knows that they may be claimed. */
+export async function findThese(
+  connection: Connection,
+  ids: readonly string[],
+  options: Pick<ClaimTasksOptions, "maxAttempts">,
+): Promise<readonly Candidate[]> {
+  const values = new Values();
+  const rows = `SELECT *, rowid FROM agent_tasks
+    WHERE id IN (SELECT ${values.ids(ids)})`;
+  return await readCandidates(connection, rows, { ...options, values });
+}
+
+async function readCandidates(
+  connection: Connection,
+  rows: string,
+  { values, ...options }: Pick<ClaimTasksOptions, "maxAttempts"> & {
+    readonly values: Values;
+  },
+): Promise<readonly Candidate[]> {
+  const maxAttempts = `${values.bind(options.maxAttempts)}::INTEGER`;
   return await connection.json<Candidate[]>(
     `SELECT to_json(list(struct_insert(${HELD_ROW},
        isSuspect := ${isSuspect(maxAttempts)}, found := rows_found,
@@ -121,6 +143,11 @@ export function wantedRows(
 /** Holds for a row of one of the providers, given as a JSON list. */
 export const isOneOf = (providers: string) =>
   `provider IN (SELECT unnest(${providers}::JSON::TEXT[]))`;
+
+/** The same for few names, by which less is read. */
+export function isNamed(providers: readonly string[], values: Values): string {
+  return `provider IN (${providers.map((it) => values.bind(it)).join(", ")})`;
+}
 
 /** The candidates; with limits of providers, those that there is room for. */
 function rowsWithin(

@@ -29,7 +29,7 @@ import {
   TURN_MS,
 } from "../limits.ts";
 import { roomOf } from "../decisions.ts";
-import { type ClaimTasksOptions, isOneOf, wantedRows } from "./candidates.ts";
+import { type ClaimTasksOptions, isNamed, wantedRows } from "./candidates.ts";
 import type { Connection } from "./connection.ts";
 import { dateOf, RUN_ORDER, TASK_FIELDS } from "./rows.ts";
 import { Values } from "./values.ts";
@@ -61,11 +61,9 @@ function keyIn(limits: TaskLimits, values: Values): string {
 
 /** Holds for the tasks of a group. */
 function isOf({ only, except }: LimitedGroup, values: Values): string {
-  const names = (list: readonly string[]) =>
-    isOneOf(values.bind(JSON.stringify(list)));
   return [
-    ...only ? [names(only)] : [],
-    ...except.length > 0 ? [`NOT ${names(except)}`] : [],
+    ...only ? [isNamed(only, values)] : [],
+    ...except.length > 0 ? [`NOT ${isNamed(except, values)}`] : [],
   ].join(" AND ") || "true";
 }
 
@@ -128,7 +126,7 @@ async function takeSample(
     : `ORDER BY ${RUN_ORDER} LIMIT ${values.bind(among)}`;
   const rows = `SELECT id, rowid, priority, created_at,
       ${keyIn(limits, values)} AS limit_key, ${turnSql(limits)} AS turn
-    FROM (${wantedRows(all, values, rest)}) ${first}`;
+    FROM (FROM (${wantedRows(all, values, rest)}) ${first})`;
   const order = `coalesce(priority, 0) DESC, ${
     limits.fairBy ? "nth, " : ""
   }created_at, rowid`;

@@ -52,11 +52,18 @@ Deno.test("Prometheus says by the store's time how long a task waits", async () 
         ...{ provider: "claude", kind: "limit", reason: "", tries: 0 } as const,
         ...{ batch: "", since: at, until: null },
       }]),
+    readHeld: () =>
+      Promise.resolve([{ provider: "claude", reason: "rate", count: 7 }]),
   });
   assertEquals(
     samplesOf(await metrics.text())
       .get('agent_runner_provider_paused{provider="claude",kind="limit"}'),
     1,
+  );
+  assertEquals(
+    samplesOf(await metrics.text())
+      .get('agent_runner_held_back{provider="claude",reason="rate"}'),
+    7,
   );
   const age = async () =>
     samplesOf(await metrics.text()).get("agent_runner_oldest_waiting_seconds");
