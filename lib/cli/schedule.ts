@@ -121,8 +121,11 @@ export const scheduleRun: Command = {
       isExtra: true,
     });
     const ids = await store.admin.create(newTasks([task]));
-    const [id = null] = [...ids.sets()].flat();
-    terminal.write(flags.json ? renderJson({ id }) : `Created task ${id}\n`);
+    const { createdText } = await import("./created.ts");
+    const isJson = flags.json === true;
+    terminal.write(
+      await createdText(ids, task, { admin: store.admin, isJson }),
+    );
     return EXIT.ok;
   },
 };

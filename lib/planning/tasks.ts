@@ -25,8 +25,6 @@ interface Planned {
   readonly slots: Slots;
 }
 
-type Task = NonNullable<TakenSlot["task"]>;
-
 /** See the module's description. */
 export class ScheduledTasks {
   readonly #options: ScheduledTasksOptions;
@@ -82,7 +80,7 @@ export class ScheduledTasks {
       const slot = due.last;
       const skipped = noteOf(lastTask, missed);
       const taken = await schedules.take({ name, slot, lastSlot, skipped });
-      if (taken === "taken") this.#missed(name, missed);
+      if (taken !== "lost") this.#missed(name, missed);
       return;
     }
     for (const slot of due.slots) {
@@ -96,10 +94,10 @@ export class ScheduledTasks {
         ...{ name, slot, lastSlot, ...why === undefined && plan },
         ...texts.length > 0 && { skipped: noteOf(lastTask, texts.join("; ")) },
       };
-      const made = why === undefined
+      const id = why === undefined
         ? await this.#make(taken, definition)
         : await schedules.take(taken);
-      if (made === "lost") return; // Somebody else is at it.
+      if (id === "lost") return; // Somebody else is at it.
       if (missed !== undefined) this.#missed(name, missed);
       if (why !== undefined) {
         this.#options.log.warning(`Schedule ${name}: ${why}`, {
@@ -108,11 +106,11 @@ export class ScheduledTasks {
           task: lastTask?.id,
         });
       }
-      if (typeof made === "object") {
-        lastTask = { id: made.id, state: "created" };
+      if (id !== null) {
+        lastTask = { id, state: "created" };
         this.#options.log.info(
-          `Schedule ${name}: task ${made.id} for its slot ${when}`,
-          { event: "slot_taken", schedule: name, task: made.id },
+          `Schedule ${name}: task ${id} for its slot ${when}`,
+          { event: "slot_taken", schedule: name, task: id },
         );
       }
       lastSlot = slot;
@@ -124,14 +122,12 @@ export class ScheduledTasks {
   async #make(
     taken: TakenSlot,
     definition: Definition,
-  ): Promise<Task | "taken" | "lost"> {
+  ): Promise<string | null | "lost"> {
     const { schedules } = this.#options;
     const { name, slot } = taken;
     try {
       const task = await taskForSlot(name, definition, { slot });
-      return await schedules.take({ ...taken, task }) === "lost"
-        ? "lost"
-        : task;
+      return await schedules.take({ ...taken, task });
     } catch (error) {
       if (!(error instanceof UsageError)) throw error;
       const { cancels: _, ...rest } = taken;

@@ -1162,9 +1162,10 @@ export interface Schedules {
   /**
    * Notes that a slot is seen to, with all that comes of it: all or nothing, and
    * once, whoever tries it at the same time. A task that is there already is not
-   * made again.
+   * made again. Returns the id of its task, which is that of another where the key
+   * is taken; null where it has none, and "lost" where it is not to be taken.
    */
-  take(slot: TakenSlot): Promise<"taken" | "lost">;
+  take(slot: TakenSlot): Promise<string | null | "lost">;
 }
 
 /** What people need of {@linkcode Schedules}; the API's client has it too. */

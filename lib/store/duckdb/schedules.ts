@@ -75,20 +75,38 @@ export class DuckDbSchedules implements Schedules {
     return count > 0;
   }
 
-  async take(taken: TakenSlot): Promise<"taken" | "lost"> {
-    const note = (connection: Connection, at: Date) =>
-      take(connection, taken, at);
+  async take(taken: TakenSlot): Promise<string | null | "lost"> {
     try {
-      if (taken.task) {
-        await createTasks(this.#database, newTasks([taken.task]), note);
-        this.#database.announce();
-      } else await this.#change(note);
-      return "taken";
+      return await this.#take(taken);
     } catch (error) {
       if (error instanceof LostSlotError) return "lost";
+      throw error;
+    }
+  }
+
+  async #take(taken: TakenSlot): Promise<string | null> {
+    const { task } = taken;
+    const noting = (slot: TakenSlot) => (connection: Connection, at: Date) =>
+      note(connection, slot, at);
+    if (!task) {
+      await this.#change(noting(taken));
+      return null;
+    }
+    try {
+      const ids = await createTasks(
+        this.#database,
+        newTasks([task]),
+        noting(taken),
+      );
+      this.#database.announce();
+      const [id = task.id] = [...ids.sets()].flat();
+      if (id !== task.id) await this.#change(naming(taken.name, task.id, id));
+      return id;
+    } catch (error) {
       if (!(error instanceof DuplicateIdError)) throw error;
-      const { task: _, cancels: __, ...rest } = taken;
-      return await this.take(rest);
+      const { cancels: _, ...rest } = taken;
+      await this.#change(noting(rest));
+      return task.id;
     }
   }
 
@@ -151,7 +169,7 @@ async function put(
 }
 
 /** @throws {LostSlotError} where it is not to be taken. */
-async function take(
+async function note(
   connection: Connection,
   { name, slot, lastSlot, task, cancels, skipped }: TakenSlot,
   at: Date,
@@ -179,4 +197,14 @@ async function take(
     [{ id: taskId, kind: "slot_skipped", attempt, detail }],
     at,
   );
+}
+
+/** Another task has the key of the one that was to be made last. */
+function naming(name: string, task: string, id: string) {
+  return (connection: Connection) =>
+    connection.run(
+      `UPDATE agent_schedules SET last_task_id = $3::UUID
+       WHERE name = $1 AND last_task_id = $2::UUID`,
+      [name, task, id],
+    );
 }

@@ -85,20 +85,38 @@ export class PostgresSchedules implements Schedules {
     return count > 0;
   }
 
-  async take(taken: TakenSlot): Promise<"taken" | "lost"> {
-    const note = (connection: Connection, at: Date) =>
-      take(connection, taken, at);
+  async take(taken: TakenSlot): Promise<string | null | "lost"> {
     try {
-      if (taken.task) {
-        await createTasks(this.#database, newTasks([taken.task]), note);
-        this.#database.announcements.tellQueue();
-      } else await this.#change(note);
-      return "taken";
+      return await this.#take(taken);
     } catch (error) {
       if (error instanceof LostSlotError) return "lost";
+      throw error;
+    }
+  }
+
+  async #take(taken: TakenSlot): Promise<string | null> {
+    const { task } = taken;
+    const noting = (slot: TakenSlot) => (connection: Connection, at: Date) =>
+      note(connection, slot, at);
+    if (!task) {
+      await this.#change(noting(taken));
+      return null;
+    }
+    try {
+      const ids = await createTasks(
+        this.#database,
+        newTasks([task]),
+        noting(taken),
+      );
+      this.#database.announcements.tellQueue();
+      const [id = task.id] = [...ids.sets()].flat();
+      if (id !== task.id) await this.#change(naming(taken.name, task.id, id));
+      return id;
+    } catch (error) {
       if (!(error instanceof DuplicateIdError)) throw error;
-      const { task: _, cancels: __, ...rest } = taken;
-      return await this.take(rest);
+      const { cancels: _, ...rest } = taken;
+      await this.#change(noting(rest));
+      return task.id;
     }
   }
 
@@ -131,7 +149,7 @@ async function readSchedules(connection: Connection): Promise<Schedule[]> {
 }
 
 /** @throws {LostSlotError} where it is not to be taken. */
-async function take(
+async function note(
   connection: Connection,
   { name, slot, lastSlot, task, cancels, skipped }: TakenSlot,
   at: Date,
@@ -157,4 +175,14 @@ async function take(
     [{ id: taskId, kind: "slot_skipped", attempt, detail }],
     at,
   );
+}
+
+/** Another task has the key of the one that was to be made last. */
+function naming(name: string, task: string, id: string) {
+  return (connection: Connection) =>
+    connection.run(
+      `UPDATE agent_schedules SET last_task_id = $3::uuid
+       WHERE name = $1 AND last_task_id = $2::uuid`,
+      [name, task, id],
+    );
 }

@@ -40,17 +40,19 @@ async function only({ schedules }: Store): Promise<Schedule> {
   return nth(found, 0);
 }
 
-function take(
+async function take(
   { schedules }: Store,
   fields: Partial<TakenSlot> = {},
 ): Promise<"taken" | "lost"> {
-  return schedules.take({
-    name: "nightly",
-    slot: SLOT,
-    lastSlot: null,
+  const slot: TakenSlot = {
+    ...{ name: "nightly", slot: SLOT, lastSlot: null },
     task: { ...newTask(), id: ID },
     ...fields,
-  });
+  };
+  const taken = await schedules.take(slot);
+  if (taken === "lost") return "lost";
+  assertEquals(taken, slot.task?.id ?? null);
+  return "taken";
 }
 
 export function testSchedules(test: Test): void {
@@ -176,9 +178,21 @@ export function testSchedules(test: Test): void {
     await store.schedules.put(NIGHTLY);
     const last = await startOne(store, { id: OTHER_ID });
     assertEquals(await take(store, { cancels: last.task.id }), "taken");
-    assertEquals((await only(store)).lastSlot, SLOT);
+    const { lastSlot, lastTask } = await only(store);
+    assertEquals([lastSlot, lastTask?.id], [SLOT, ID]);
     assertEquals((await taskOf(store, OTHER_ID)).cancelRequestedAt, null);
     assertEquals((await store.admin.count()).counts.length, 2);
+  });
+
+  test("take() gives the task that has the key of the slot's", async ({ store }) => {
+    const key = "k";
+    await createOne(store, { id: OTHER_ID, key });
+    await store.schedules.put(NIGHTLY);
+    const slot = { name: "nightly", slot: SLOT, lastSlot: null };
+    const task = { ...newTask({ key }), id: ID };
+    assertEquals(await store.schedules.take({ ...slot, task }), OTHER_ID);
+    assertEquals((await only(store)).lastTask?.id, OTHER_ID);
+    assertEquals(await statesOf(store), { created: 1 });
   });
 
   test("take() cancels a task before it makes the next", async ({ store }) => {
