@@ -84,9 +84,9 @@ export function testLimits(test: Test): void {
   });
 
   test("claim() has so many tasks of a key as its provider allows", async ({ store }) => {
-    const ids = await createMany(store, 5, { ...of("octo/a"), key: "k" });
+    const ids = await createMany(store, 5, { ...of("octo/a"), batch: "k" });
     const limits = {
-      key: parseKey("{key} in {repository}, by {user}"),
+      key: parseKey("{batch} in {repository}, by {user}"),
       keyConcurrency: 2,
     };
     const first = await claimWith(store, limits, { limit: 1 });
