@@ -178,7 +178,7 @@ Deno.test("config check finds what is wrong with a schedule, with its place", as
   "a": {"cron": "0 0 30 2 *", ${task}},
   "b": {"cron": "0 2 * * *", "zone": "Europe/Berln", ${task}},
   "c": {${task}},
-  "d": {"every": "2h", "task": {"instruction": "x", "priority": "high"}}
+  "d": {"every": "2h", "task": {"instruction": "x", "target": "no"}}
 } }`,
   );
   const lines = (await folder.fails(2, ["config", "check"])).split("\n");
@@ -188,7 +188,7 @@ Deno.test("config check finds what is wrong with a schedule, with its place", as
       '2:17: schedules\\.a\\.cron is "0 0 30 2 \\*": expected a time that',
       '3:38: schedules\\.b\\.zone is "Europe/Berln": expected a time zone',
       "4:8: schedules\\.c\\.cron is missing: expected one of cron and every",
-      '5:32: schedules\\.d\\.task: Cannot use the priority "high"',
+      '5:32: schedules\\.d\\.task: Cannot use the target "no"',
     ].entries()
   ) assertMatch(lines[index]!, new RegExp(`${name}:${pattern}`));
 });
