@@ -81,8 +81,10 @@ export async function findCandidates(
   rest: (values: Values) => readonly string[] = () => [],
 ): Promise<readonly Candidate[]> {
   const values = new Values();
-  const rows = `FROM (${wantedRows(options, values, rest(values))})
-    ORDER BY ${RUN_ORDER} LIMIT ${values.bind(options.limit)}`;
+  // Which they are, first: to sort all columns of a million rows takes twice as long.
+  const rows = `SELECT *, rowid FROM agent_tasks WHERE rowid IN (
+    SELECT rowid FROM (${wantedRows(options, values, rest(values))})
+    ORDER BY ${RUN_ORDER} LIMIT ${values.bind(options.limit)})`;
   return await readCandidates(connection, rows, { ...options, values });
 }
 
