@@ -66,15 +66,15 @@ export function isZone(zone: string): boolean {
 const MINUTE_MS = 60_000;
 /** Clocks are set by multiples of that, at one. */
 const STEP_MS = 15 * MINUTE_MS;
-/** A week has all there is, and clocks are set within it. */
-const LONGEST_MS = 8 * 86_400_000;
+/** A week has all there is, but for an hour that the clocks leave out. */
+const LONGEST_MS = 15 * 86_400_000;
 
 /** Says whether it is on, and until when. Asked often, it looks once for each change. */
 export class HoursClock {
   readonly #hours: Hours;
   readonly #format: Intl.DateTimeFormat;
   /** What holds from then to then, in milliseconds since 1970. */
-  #known = { from: Infinity, to: -Infinity, isOn: false };
+  #known = { from: Infinity, to: -Infinity, isOn: false, isChange: false };
 
   constructor(hours: Hours) {
     this.#hours = hours;
@@ -94,8 +94,8 @@ export class HoursClock {
 
   /** When that changes next; undefined: never. */
   nextChange(at: Date): Date | undefined {
-    const { to } = this.#at(at.getTime());
-    return to === Infinity ? undefined : new Date(to);
+    const { to, isChange } = this.#at(at.getTime());
+    return isChange ? new Date(to) : undefined;
   }
 
   #at(ms: number) {
@@ -115,10 +115,11 @@ export class HoursClock {
     const first = Math.floor(from / step) * step + step;
     for (let at = first; at <= from + LONGEST_MS; at += step) {
       if (this.#isOn(at) !== isOn) {
-        return { from, to: this.#changeIn(at - step, at), isOn };
+        const to = this.#changeIn(at - step, at);
+        return { from, to, isOn, isChange: true };
       }
     }
-    return { from, to: Infinity, isOn };
+    return { from, to: from + LONGEST_MS, isOn, isChange: false };
   }
 
   /** The minute in which it changes. */

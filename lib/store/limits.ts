@@ -341,13 +341,22 @@ export function limitedNames(
     .map(([name]) => name);
 }
 
-/** A provider with limits, by the name that its settings have; others together are `*`. */
-export interface LimitedGroup {
-  readonly name: string;
-  readonly limits: TaskLimits;
-  /** Only these providers' tasks; undefined: all but {@linkcode except}. */
+/** Some providers. */
+export interface ProviderSet {
+  /** Only these; undefined: all but {@linkcode except}. */
   readonly only: readonly string[] | undefined;
   readonly except: readonly string[];
+}
+
+/**
+ * A provider with limits, by the name that its settings have; others together are
+ * `*`. Its set has those of which tasks may be claimed.
+ */
+export interface LimitedGroup extends ProviderSet {
+  readonly name: string;
+  readonly limits: TaskLimits;
+  /** All whose tasks count, be there room for them or not. */
+  readonly counted: ProviderSet;
 }
 
 /** The providers with limits, and whose tasks they have, of those that there is room for. */
@@ -367,11 +376,15 @@ export function limitedGroups(
         return {
           ...{ name, limits, except: [] },
           only: isClaimed && rest > 0 ? [name] : [],
+          counted: { only: [name], except: [] },
         };
       }
       const { only, except } = fullProviders(providers, room);
       const others = only?.filter((it) => !named.includes(it));
-      return { name, limits, only: others, except: [...named, ...except] };
+      return {
+        ...{ name, limits, only: others, except: [...named, ...except] },
+        counted: { only: undefined, except: named },
+      };
     })
     .filter(({ only }) => only === undefined || only.length > 0);
 }

@@ -131,3 +131,21 @@ for (
     assertEquals(changesOf(clockOf(text, zone), { from, to }), [...changes]);
   });
 }
+
+Deno.test("HoursClock goes on after an hour that the clocks leave out", () => {
+  const clock = clockOf("sun 02:00-03:00", "Europe/Berlin");
+  const later = (day: string) => new Date(`${day}Z`);
+  assertEquals(clock.isOn(later("2026-03-22T02:30")), false);
+  assertEquals(
+    clock.nextChange(later("2026-03-22T02:30")),
+    later("2026-04-05T00:00"),
+  );
+  assertEquals(clock.isOn(later("2026-04-05T00:30")), true);
+  assertEquals(clock.isOn(later("2027-01-10T01:30")), true);
+});
+
+Deno.test("HoursClock has no next change where there is none", () => {
+  const clock = clockOf("not 00:00-24:00");
+  const at = new Date("2026-03-22T02:30Z");
+  assertEquals([clock.isOn(at), clock.nextChange(at)], [false, undefined]);
+});

@@ -20,6 +20,7 @@ import {
   NO_FACTS,
   type Placed,
   placedOf,
+  type ProviderSet,
   roomFor,
   type Sample,
   type Sampled,
@@ -60,7 +61,7 @@ function keyIn(limits: TaskLimits, values: Values): string {
 }
 
 /** Holds for the tasks of a group. */
-function isOf({ only, except }: LimitedGroup, values: Values): string {
+function isOf({ only, except }: ProviderSet, values: Values): string {
   return [
     ...only ? [isNamed(only, values)] : [],
     ...except.length > 0 ? [`NOT ${isNamed(except, values)}`] : [],
@@ -83,7 +84,7 @@ export async function readFacts(
       ${turnSql(group.limits)} AS turn, count(*) AS count
     FROM agent_tasks
     WHERE lease_id IS NOT NULL AND lease_expires_at > ${at}
-      AND ${isOf(group, values)} GROUP BY ALL)`;
+      AND ${isOf(group.counted, values)} GROUP BY ALL)`;
   const started = () =>
     `FROM agent_starts
     WHERE provider = ${values.bind(name)} AND until > ${at}`;

@@ -21,6 +21,7 @@ import {
   type LimitFacts,
   type Placed,
   placedOf,
+  type ProviderSet,
   roomFor,
   roomWithout,
   type Sample,
@@ -82,7 +83,7 @@ export class Values {
   }
 
   /** Holds for the tasks of a group. */
-  isOf({ only, except }: LimitedGroup): string {
+  isOf({ only, except }: ProviderSet): string {
     return [
       ...only ? [isOneOf(this.bind(jsonOf(only)))] : [],
       ...except.length > 0 ? [`NOT ${isOneOf(this.bind(jsonOf(except)))}`] : [],
@@ -111,7 +112,7 @@ export async function readFacts(
         ${turnSql(group.limits)} AS turn, count(*)::integer AS count
       FROM agent_tasks
       WHERE lease_id IS NOT NULL AND lease_expires_at > $1::timestamptz
-        AND ${values.isOf(group)} GROUP BY 1, 2`),
+        AND ${values.isOf(group.counted)} GROUP BY 1, 2`),
     starts: await rows(rate, (values) => `
       SELECT limit_key AS "limitKey", count(*)::integer AS count,
         ceil(${epochMs("min(until)")}) AS "untilMs"

@@ -99,6 +99,31 @@ export function testLimits(test: Test): void {
     ]);
   });
 
+  test("claim() counts the key of * with all providers, whoever claims which", async ({ store }) => {
+    const task = of("octo/a");
+    const [a, b] = await create(store, [
+      { ...task, provider: "a" },
+      { ...task, provider: "b" },
+    ]);
+    const taskLimits = new Map([["*", KEY]]);
+    const leaseMs = 9 * HOUR;
+    const first = await claim(store, { taskLimits, leaseMs, providers: ["a"] });
+    assertEquals(idsOf(first), [a]);
+    const owner = "runner-b";
+    for (
+      const options of [
+        { providers: ["b"] },
+        { globalLimits: new Map([["a", 1]]) },
+      ]
+    ) {
+      const other = { taskLimits, leaseMs, owner, ...options };
+      assertEquals(idsOf(await claim(store, other)), []);
+    }
+    await record(store, complete(nth(first.tasks, 0)));
+    const last = await claim(store, { taskLimits, leaseMs, providers: ["b"] });
+    assertEquals(idsOf(last), [b]);
+  });
+
   test("claim() finds the task of another key behind any number of one", async ({ store }) => {
     const many = await createMany(store, 2_500, of("octo/a"));
     const [b, c] = await create(store, [of("octo/b"), of("octo/c")]);
