@@ -44,7 +44,7 @@ export async function readBlockedBy(
 }
 
 /** How many tasks are read around one that is shown. */
-export const NEAR_TASKS = 1_000;
+export const NEAR_TASKS = 200;
 /** How many of them are shown, each way, and how far. */
 const MOST_LINES = 20;
 const MOST_LEVELS = 4;

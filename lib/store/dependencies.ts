@@ -243,8 +243,13 @@ export const NOTHING_SETTLED: Settling = { endings: new Map(), free: [] };
 /** What a store reads for {@linkcode endingsBehind}. */
 export interface EndingsOptions {
   readonly failures: readonly Failure[];
-  /** Those behind these tasks that have not ended. */
-  readonly findBehind: (ids: readonly string[]) => Promise<readonly Behind[]>;
+  /**
+   * Those behind these tasks, and behind those, however far, that have not ended; in
+   * the order of what each waits for. Others may be among them.
+   */
+  readonly findAllBehind: (
+    ids: readonly string[],
+  ) => Promise<readonly Behind[]>;
 }
 
 /**
@@ -253,8 +258,9 @@ export interface EndingsOptions {
  */
 export async function endingsBehind(
   first: readonly Behind[],
-  { failures, findBehind }: EndingsOptions,
+  { failures, findAllBehind }: EndingsOptions,
 ): Promise<Endings> {
+  let behind: Map<string, Placed[]> | undefined;
   const endings = new Map<string, EndBehind>();
   const causes = new Map(failures.map((it) => [it.id, causeOf(it)]));
   for (let level = first; level.length > 0;) {
@@ -273,9 +279,22 @@ export async function endingsBehind(
       const { isSkipped } = ending;
       causes.set(id, { isSkipped, root: cause.root, by: id });
     }
-    level = ended.size > 0 ? await findBehind([...ended.keys()]) : [];
+    if (ended.size === 0) break;
+    const ids = [...ended.keys()];
+    behind ??= byAfter(await findAllBehind(ids));
+    level = ids.flatMap((id) => behind?.get(id) ?? [])
+      .sort((one, other) => one.place - other.place);
   }
   return endings;
+}
+
+interface Placed extends Behind {
+  readonly place: number;
+}
+
+function byAfter(all: readonly Behind[]): Map<string, Placed[]> {
+  const placed = all.map((it, place): Placed => ({ ...it, place }));
+  return Map.groupBy(placed, ({ afterId }) => afterId);
 }
 
 /** Why what waits for a task ends. */

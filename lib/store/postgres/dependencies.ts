@@ -154,6 +154,25 @@ async function findBehind(
     ));
 }
 
+/** The same of those behind them too, however far. */
+async function findAllBehind(
+  connection: Connection,
+  ids: readonly string[],
+): Promise<Behind[]> {
+  const rows = await connection.rows<{ id: string }>(
+    `WITH RECURSIVE behind AS (
+       SELECT id FROM unnest($1::uuid[]) AS id
+       UNION
+       SELECT d.task_id FROM behind
+       JOIN agent_task_dependencies d ON d.after_id = behind.id
+       JOIN agent_tasks w ON w.id = d.task_id
+       WHERE ${IS_BLOCKED} AND w.if_failed <> 'run')
+     SELECT id FROM behind`,
+    [uuids(ids)],
+  );
+  return await findBehind(connection, rows.map(({ id }) => id));
+}
+
 /**
  * @param ids the tasks that are looked at
  * @param behind which of those wait for which that may have failed
@@ -200,6 +219,6 @@ async function findEndings(
   if (failures.length === 0) return NOTHING_SETTLED.endings;
   return await endingsBehind(behind, {
     failures,
-    findBehind: (ids) => findBehind(connection, ids),
+    findAllBehind: (ids) => findAllBehind(connection, ids),
   });
 }
