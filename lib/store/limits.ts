@@ -81,6 +81,8 @@ export const TURN_MS = 86_400_000;
 
 /** The most that is looked at in one query. */
 const SAMPLE = 1_000;
+/** Beside those that are wanted, for keys of which some tasks are in hand. */
+const SPARE = 50;
 /** Queries of one claim: what they miss, the next one finds. */
 const MOST_SAMPLES = 4;
 
@@ -88,6 +90,8 @@ const MOST_SAMPLES = 4;
 export interface SampleRequest {
   /** Tasks with these keys are left out. */
   readonly withoutKeys: readonly string[];
+  /** And those whose turn is one of these. */
+  readonly withoutTurns: readonly string[];
   /** How many at most, */
   readonly count: number;
   /** of the first so many that wait; undefined: of all that do. */
@@ -147,23 +151,29 @@ export async function chooseTasks(
   const rates = new Rates(options);
   const withoutKeys = new Set([...fullKeys(options), ...rates.fullKeys]);
   const isStopped = rates.isStopped;
+  const withoutTurns = new Set<string>();
   const { keyConcurrency = 1, fairBy } = limits;
+  // Others may take those with the same keys.
+  const perTurn = limits.key ? 2 * limit : limit;
   const seen = new Map<string, Sampled>();
   for (let samples = 1;; samples++) {
-    const among = isStopped ? 1 : fairBy ? undefined : SAMPLE + limit;
+    // Who is not among the first has a turn too: of those, all are looked at.
+    const isWhole = fairBy !== undefined && samples > 1;
+    const among = isStopped ? 1 : isWhole ? undefined : SAMPLE + limit;
     const { rows, scanned } = await takeSample({
       withoutKeys: [...withoutKeys],
-      count: isStopped ? 1 : SAMPLE + limit,
+      withoutTurns: [...withoutTurns],
+      count: isStopped ? 1 : fairBy ? SAMPLE + limit : 2 * limit + SPARE,
       among,
       perKey: Math.min(limit, keyConcurrency),
-      perTurn: limit,
+      perTurn,
     });
     for (const row of rows) seen.set(row.id, row);
     const sample = [...seen.values()].sort(inRunOrder);
     const choice = choose(sample, options);
     const isAll = among === undefined || scanned < among;
-    const isEnough = isAll || isStopped || choice.chosen.length >= limit ||
-      samples === MOST_SAMPLES;
+    const isEnough = isAll || isStopped || samples === MOST_SAMPLES ||
+      !fairBy && choice.chosen.length >= limit;
     if (isEnough) {
       const places = fairBy
         ? choose(sample.map((it) => ({ ...it, turn: "" })), options).chosen
@@ -171,6 +181,13 @@ export async function chooseTasks(
       const nextMs = earliest(choice.nextMs, rates.nextMsOfKeys);
       const hasMore = !isAll && choice.chosen.length < limit && !isStopped;
       return { chosen: choice.chosen, places, nextMs, hasMore };
+    }
+    if (fairBy) {
+      const byTurn = Map.groupBy(sample, ({ turn }) => turn);
+      for (const [turn, rows] of byTurn) {
+        if (rows.length >= perTurn) withoutTurns.add(turn);
+      }
+      continue;
     }
     // Of these keys, no more can be chosen.
     for (const { limitKey } of choice.chosen) {

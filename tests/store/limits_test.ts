@@ -31,8 +31,10 @@ function storeOf(given: readonly Row[]) {
   const requests: SampleRequest[] = [];
   const takeSample: TakeSample = (request) => {
     requests.push(request);
-    const { withoutKeys, among, count, perKey, perTurn } = request;
+    const { withoutKeys, withoutTurns, among, count } = request;
+    const { perKey, perTurn } = request;
     const seen = rows.filter((it) => !withoutKeys.includes(it.limitKey))
+      .filter((it) => !withoutTurns.includes(it.turn))
       .slice(0, among);
     const first = [...Map.groupBy(seen, (it) => `${it.limitKey} ${it.turn}`)]
       .flatMap(([, group]) =>

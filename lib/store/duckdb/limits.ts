@@ -112,15 +112,18 @@ async function takeSample(
     readonly options: ClaimTasksOptions;
   },
 ): Promise<Sample> {
-  const { withoutKeys, count, among, perKey, perTurn } = request;
+  const { withoutKeys, withoutTurns, count, among } = request;
+  const { perKey, perTurn } = request;
   const { limits } = group;
   const values = new Values();
   const rest = [isOf(group, values)];
-  if (withoutKeys.length > 0) {
-    const keys = values.bind(JSON.stringify(withoutKeys));
-    rest.push(`${keyIn(limits, values)} NOT IN (
-      SELECT unnest(${keys}::JSON::TEXT[]))`);
-  }
+  const leaveOut = (text: () => string, list: readonly string[]) => {
+    if (list.length === 0) return;
+    const names = values.bind(JSON.stringify(list));
+    rest.push(`${text()} NOT IN (SELECT unnest(${names}::JSON::TEXT[]))`);
+  };
+  leaveOut(() => keyIn(limits, values), withoutKeys);
+  leaveOut(() => turnSql(limits), withoutTurns);
   const all = { ...options, providerRoom: undefined, globalRoom: undefined };
   const first = among === undefined
     ? ""

@@ -136,23 +136,25 @@ async function takeSample(
     readonly options: CandidateOptions;
   },
 ): Promise<Sample> {
-  const { withoutKeys, count, among, perKey, perTurn } = request;
+  const { withoutKeys, withoutTurns, count, among } = request;
+  const { perKey, perTurn } = request;
   const { limits, only } = group;
   const { at, maxAttempts, except, pausedBatches = [] } = options;
   const values = new Values(at, maxAttempts, uuids(except));
   const key = values.key(limits);
+  const isNone = (text: string, list: readonly string[]) =>
+    list.length === 0 ? [] : [
+      `${text} NOT IN (SELECT json_array_elements_text(${
+        values.bind(jsonOf(list))
+      }::json))`,
+    ];
   const isWanted = [
     "id <> ALL ($3::uuid[])",
     ...pausedBatches.length > 0
       ? [isNotOf(values.bind(jsonOf(pausedBatches)))]
       : [],
-    ...withoutKeys.length > 0
-      ? [
-        `${key} NOT IN (SELECT json_array_elements_text(${
-          values.bind(jsonOf(withoutKeys))
-        }::json))`,
-      ]
-      : [],
+    ...isNone(key, withoutKeys),
+    ...isNone(turnSql(limits), withoutTurns),
   ].join(" AND ");
   const first = among === undefined
     ? ""
@@ -164,6 +166,11 @@ async function takeSample(
       values.bind(jsonOf(only))
     }::json) AS provider)`
     : READY_PROVIDERS;
+  // As bytes: to compare texts as a language does takes ten times as long.
+  const partition = [
+    ...limits.key ? ['limit_key COLLATE "C"'] : [],
+    ...limits.fairBy ? ['turn COLLATE "C"'] : [],
+  ].join(", ") || "true";
   const order = `priority DESC, ${limits.fairBy ? "nth, " : ""}created_at, seq`;
   const rows = await connection.rows<SampledRow>(
     `WITH RECURSIVE ${providers},
@@ -179,7 +186,7 @@ async function takeSample(
            AND ${values.isOf(group)} ${first}) abandoned),
      ranked AS (
        SELECT *, count(*) OVER ()::integer AS scanned, row_number() OVER (
-         PARTITION BY limit_key, turn ORDER BY ${RUN_ORDER}) AS nth
+         PARTITION BY ${partition} ORDER BY ${RUN_ORDER}) AS nth
        FROM (SELECT * FROM waiting ${first}) seen)
      SELECT id, limit_key AS "limitKey", turn, priority,
        floor(${epochMs("created_at")}) AS "createdMs", seq, scanned
