@@ -107,26 +107,7 @@ export class NewDependencies {
 
   /** What is there already waits for none of the new ones. */
   #assertNoCircle(dependencies: readonly Dependency[]): void {
-    const left = new Map<string, number>();
-    const behind = new Map<string, string[]>();
-    for (const { taskId, afterId } of dependencies) {
-      if (!this.#tasks.has(afterId)) continue;
-      left.set(taskId, (left.get(taskId) ?? 0) + 1);
-      const those = behind.get(afterId);
-      if (those) those.push(taskId);
-      else behind.set(afterId, [taskId]);
-    }
-    const free = this.waiting.filter((id) => !left.has(id));
-    for (let id = free.pop(); id !== undefined; id = free.pop()) {
-      for (const other of behind.get(id) ?? []) {
-        const rest = (left.get(other) ?? 0) - 1;
-        if (rest > 0) left.set(other, rest);
-        else {
-          left.delete(other);
-          free.push(other);
-        }
-      }
-    }
+    const left = circlesOf(dependencies);
     if (left.size > 0) this.#throwCircle(dependencies, left);
   }
 
@@ -161,6 +142,29 @@ export class NewDependencies {
   }
 }
 
+/** The tasks that wait in a circle, or for one that does. */
+function circlesOf(
+  dependencies: readonly Dependency[],
+): ReadonlyMap<string, number> {
+  const left = new Map<string, number>();
+  const behind = Map.groupBy(dependencies, ({ afterId }) => afterId);
+  for (const { taskId } of dependencies) {
+    left.set(taskId, (left.get(taskId) ?? 0) + 1);
+  }
+  const free = [...behind.keys()].filter((id) => !left.has(id));
+  for (let id = free.pop(); id !== undefined; id = free.pop()) {
+    for (const { taskId } of behind.get(id) ?? []) {
+      const rest = (left.get(taskId) ?? 0) - 1;
+      if (rest > 0) left.set(taskId, rest);
+      else {
+        left.delete(taskId);
+        free.push(taskId);
+      }
+    }
+  }
+  return left;
+}
+
 /** How many of a circle a message tells. */
 const MOST_TOLD = 10;
 
@@ -173,7 +177,8 @@ function circleText(names: readonly string[]): string {
 
 /**
  * What retries wait for: the retries of what the old tasks waited for, where there
- * are any.
+ * are any. Which task repeats which, traces say that anyone may send: where they lead
+ * into a circle, only the next retry of each counts.
  *
  * @param retries the newest task that repeats each
  */
@@ -181,22 +186,22 @@ export function retriedDependencies(
   old: readonly Dependency[],
   retries: ReadonlyMap<string, string>,
 ): Dependency[] {
+  const next = (id: string) => retries.get(id) ?? id;
   const latest = (id: string) => {
-    for (let next: string | undefined = id; next; next = retries.get(id)) {
-      id = next;
-    }
+    const seen = new Set<string>();
+    for (; !seen.has(id); id = next(id)) seen.add(id);
     return id;
   };
-  const known = new Set<string>();
-  return old.flatMap(({ taskId, afterId, position }) => {
-    const retried = {
-      taskId: retries.get(taskId) ?? taskId,
-      afterId: latest(afterId),
-      position,
-    };
-    const name = `${retried.taskId} ${retried.afterId}`;
-    return known.size === known.add(name).size ? [] : retried;
-  });
+  const retried = (afterOf: (id: string) => string) => {
+    const known = new Set<string>();
+    return old.flatMap(({ taskId, afterId, position }) => {
+      const it = { taskId: next(taskId), afterId: afterOf(afterId), position };
+      const name = `${it.taskId} ${it.afterId}`;
+      return known.size === known.add(name).size ? [] : it;
+    });
+  };
+  const wanted = retried(latest);
+  return circlesOf(wanted).size === 0 ? wanted : retried(next);
 }
 
 /** Tasks, and all that repeats them, that which repeats those included. */
@@ -205,10 +210,12 @@ export async function readAllRetries(
   read: (ids: readonly string[]) => Promise<ReadonlyMap<string, string>>,
 ): Promise<Map<string, string>> {
   const all = new Map<string, string>();
+  const seen = new Set(ids);
   for (let rest = ids; rest.length > 0;) {
     const found = await read(rest);
     for (const [id, retry] of found) all.set(id, retry);
-    rest = [...found.values()];
+    rest = [...found.values()].filter((id) => !seen.has(id));
+    for (const id of rest) seen.add(id);
   }
   return all;
 }

@@ -22,6 +22,7 @@ import {
   changeSchema,
   chosenSchema,
   filterQuerySchema,
+  MAX_SET_TASKS,
   movedSchema,
   moveSchema,
   notedSchema,
@@ -253,8 +254,16 @@ export function addActionRoutes(
 
   api.openapi(retryManyRoute, async (c) => {
     const { ids: given, dependents = false } = c.req.valid("json");
-    const ids = distinct(given);
-    if (dependents) ids.push(...await admin.dependents(ids));
+    const chosen = distinct(given);
+    const behind = dependents ? await admin.dependents(chosen) : [];
+    const ids = [...chosen, ...behind];
+    if (ids.length > MAX_SET_TASKS) {
+      throw new Problem(
+        422,
+        `Cannot retry ${ids.length} tasks at once: with their dependents, there ` +
+          `may be ${MAX_SET_TASKS}. Send fewer ids.`,
+      );
+    }
     const results = await admin.retry(ids);
     return jsonResponse({ ids, results: results.map(retriedToJson) });
   });

@@ -41,6 +41,7 @@ interface FoundRow {
   readonly way: "created again" | "due" | RetryRefusal;
   readonly attempt: number;
   readonly key: string | null;
+  readonly waits: boolean;
   readonly updatedAt: number;
 }
 
@@ -57,18 +58,19 @@ export async function retryTasks(
 ): Promise<RetryResult[]> {
   const rows = await connection.json<FoundRow[]>(
     `SELECT to_json(list({id: id, way: ${WAY}, attempt: coalesce(attempt, 0),
-       key: key,
+       key: key, waits: if_failed IS NOT NULL,
        updatedAt: coalesce(epoch_ms(updated_at), 0)}))
      FROM agent_tasks WHERE id IN (SELECT unnest($2::JSON::UUID[]))`,
     [at.toISOString(), JSON.stringify(ids)],
   ) ?? [];
-  const byId = new Map(rows.map((row) => [row.id, row]));
-  const found = ids.map((id) => {
-    const row = byId.get(id.toLowerCase());
-    return row && { ...row, newId: crypto.randomUUID() };
-  });
+  const byId = new Map(
+    rows.map((row) => [row.id, { ...row, newId: crypto.randomUUID() }]),
+  );
+  const found = ids.map((id) => byId.get(id.toLowerCase()));
+  // One that is named twice is made anew once.
+  const distinct = [...new Set(found)];
   const having = (way: FoundRow["way"]) =>
-    found.flatMap((it) => it?.way === way ? it : []);
+    distinct.flatMap((it) => it?.way === way ? it : []);
   const wanted = having("created again");
   const taken = await readTaken(connection, wanted, at);
   const again = wanted.filter(({ id }) => !taken.has(id));
@@ -122,15 +124,19 @@ async function readEarlier(
   return new Map(pairs);
 }
 
-/** Has the new tasks wait as the old ones did. */
+/**
+ * Has the new tasks wait as the old ones did. What they waited for may have been
+ * pruned: who has nothing to wait for any more is let go.
+ */
 async function waitAgain(
   connection: Connection,
   again: readonly Again[],
   at: Date,
 ): Promise<void> {
+  const waiting = again.filter(({ waits }) => waits);
+  if (waiting.length === 0) return;
   const newIds = new Map(again.map(({ id, newId }) => [id, newId]));
-  const old = await readDependencies(connection, [...newIds.keys()]);
-  if (old.length === 0) return;
+  const old = await readDependencies(connection, waiting.map(({ id }) => id));
   const after = [...new Set(old.map(({ afterId }) => afterId))]
     .filter((id) => !newIds.has(id));
   const others = await readAllRetries(
@@ -142,8 +148,11 @@ async function waitAgain(
     new Map([...others, ...newIds]),
   );
   await addDependencies(connection, dependencies);
-  const waiting = [...new Set(dependencies.map(({ taskId }) => taskId))];
-  await settle(connection, await settlingOf(connection, waiting), at);
+  const settling = await settlingOf(
+    connection,
+    waiting.map(({ newId }) => newId),
+  );
+  await settle(connection, settling, at);
 }
 
 /** The tasks that ended because of these, and those behind them. */

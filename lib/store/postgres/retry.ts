@@ -46,6 +46,7 @@ interface FoundRow {
   readonly way: "created again" | "due" | RetryRefusal;
   readonly attempt: number;
   readonly key: string | null;
+  readonly waits: boolean;
 }
 
 /** A task, and the id of the one that repeats it. */
@@ -60,17 +61,19 @@ export async function retryTasks(
   at: Date,
 ): Promise<RetryResult[]> {
   const rows = await connection.rows<FoundRow>(
-    `SELECT id, ${WAY} AS way, attempt, key FROM agent_tasks
+    `SELECT id, ${WAY} AS way, attempt, key,
+       if_failed IS NOT NULL AS waits FROM agent_tasks
      WHERE id = ANY ($2::uuid[]) ORDER BY id FOR UPDATE`,
     [at, uuids(ids)],
   );
-  const byId = new Map(rows.map((row) => [row.id, row]));
-  const found = ids.map((id) => {
-    const row = byId.get(id.toLowerCase());
-    return row && { ...row, newId: crypto.randomUUID() };
-  });
+  const byId = new Map(
+    rows.map((row) => [row.id, { ...row, newId: crypto.randomUUID() }]),
+  );
+  const found = ids.map((id) => byId.get(id.toLowerCase()));
+  // One that is named twice is made anew once.
+  const distinct = [...new Set(found)];
   const having = (way: FoundRow["way"]) =>
-    found.flatMap((it) => it?.way === way ? it : []);
+    distinct.flatMap((it) => it?.way === way ? it : []);
   const wanted = having("created again");
   const taken = await readTaken(connection, wanted, at);
   const again = wanted.filter(({ id }) => !taken.has(id));
@@ -119,15 +122,19 @@ async function readEarlier(
   return new Map(rows.map(({ of, id }) => [of, id]));
 }
 
-/** Has the new tasks wait as the old ones did. */
+/**
+ * Has the new tasks wait as the old ones did. What they waited for may have been
+ * pruned: who has nothing to wait for any more is let go.
+ */
 async function waitAgain(
   connection: Connection,
   again: readonly Again[],
   at: Date,
 ): Promise<void> {
+  const waiting = again.filter(({ waits }) => waits);
+  if (waiting.length === 0) return;
   const newIds = new Map(again.map(({ id, newId }) => [id, newId]));
-  const old = await readDependencies(connection, [...newIds.keys()]);
-  if (old.length === 0) return;
+  const old = await readDependencies(connection, waiting.map(({ id }) => id));
   const after = [...new Set(old.map(({ afterId }) => afterId))]
     .filter((id) => !newIds.has(id));
   const others = await readAllRetries(
@@ -140,8 +147,11 @@ async function waitAgain(
   );
   await lock(connection, dependencies.map(({ afterId }) => afterId));
   await addDependencies(connection, dependencies);
-  const waiting = [...new Set(dependencies.map(({ taskId }) => taskId))];
-  await settle(connection, await settlingOf(connection, waiting), at);
+  const settling = await settlingOf(
+    connection,
+    waiting.map(({ newId }) => newId),
+  );
+  await settle(connection, settling, at);
 }
 
 /** The tasks that ended because of these, and those behind them. */

@@ -341,6 +341,25 @@ export function testDependencies(test: Test): void {
     });
   });
 
+  test("retry() of one whose dependencies were pruned waits for nothing", async ({ store, elapse, now }) => {
+    const [root, other, behind] = await create3(store, [
+      { key: "root" },
+      { key: "other" },
+      { after: ["root", "other"], ifFailed: "run" },
+    ]);
+    const { tasks } = await claim(store);
+    await record(store, ...tasks.map((it) => complete(it)));
+    await elapse(HOUR);
+    const before = await now();
+    await elapse(HOUR);
+    await record(store, complete(await claimOne(store, { taskId: behind })));
+    await store.admin.prune(before);
+    assertEquals(await store.admin.get(root), undefined);
+    assertEquals(await store.admin.get(other), undefined);
+    const again = await retryAll(store, [behind]);
+    assertEquals(idsOf(await claim(store)), again);
+  });
+
   test("graph() has the nearest tasks both ways, and says that there are more", async ({ store }) => {
     const ids = await create(store, [
       { key: "a", instruction: "x".repeat(1_000) },

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { assert } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import {
   type Claim,
   type ClaimOptions,
@@ -24,6 +24,7 @@ import type {
   Transition,
 } from "../../../lib/task/task.ts";
 import { parseTrace } from "../../../lib/task/trace.ts";
+import { complete } from "../../../lib/task/transitions.ts";
 
 /** A store, its time, and what other programs could do to its tasks. */
 export interface StoreUnderTest extends AsyncDisposable {
@@ -228,4 +229,17 @@ export async function assertNow(
  */
 export function minutes(ms: number | null): number | null {
   return ms === null ? null : Math.round(ms / MINUTE);
+}
+
+/** Names a task twice, which the API refuses. */
+export async function assertRetriedOnce(store: Store): Promise<void> {
+  await createOne(store, { key: "a" });
+  const id = await createOne(store, { after: ["a"], ifFailed: "run" });
+  for (let n = 0; n < 2; n++) {
+    await record(store, complete(await claimOne(store)));
+  }
+  const [one, two] = await store.admin.retry([id, id.toUpperCase()]);
+  assert(one?.kind === "created");
+  assertEquals(two, one);
+  assertEquals(idsOf(await claim(store)), [one.newId]);
 }

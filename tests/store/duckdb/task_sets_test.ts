@@ -2,6 +2,8 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DatabaseError } from "../../../lib/base/errors.ts";
 import { connectDuckDb } from "../../../lib/store/duckdb/connection.ts";
 import { complete, fail } from "../../../lib/task/transitions.ts";
+import { assertRetriedOnce } from "../conformance/subject.ts";
+import { openInFolder } from "./subject.ts";
 import { TimedStore } from "./timed_store.ts";
 
 /** Creates tasks and has them fail. Returns their ids in their order. */
@@ -110,3 +112,8 @@ class TempFolder implements AsyncDisposable {
     await Deno.remove(this.path, { recursive: true });
   }
 }
+
+Deno.test("retry() makes one that is named twice anew once", async () => {
+  await using subject = await openInFolder({ exclusive: true });
+  await assertRetriedOnce(subject.store);
+});

@@ -3,6 +3,7 @@ import { openPostgresStore } from "../../../lib/store/postgres/store.ts";
 import { complete } from "../../../lib/task/transitions.ts";
 import { hasPostgres, sharedServer } from "../../support/postgres_server.ts";
 import {
+  assertRetriedOnce,
   claim,
   create,
   createOne,
@@ -73,4 +74,11 @@ Deno.test("whoever ends what others wait for wakes the runners elsewhere", {
   await record(subject.store, complete(nth(tasks, 0)));
   await changed.promise;
   assertEquals(idsOf(await claim(other)), [behind]);
+});
+
+Deno.test("retry() makes one that is named twice anew once", {
+  ignore,
+}, async () => {
+  await using subject = await openSubject();
+  await assertRetriedOnce(subject.store);
 });
