@@ -247,6 +247,17 @@ export interface Settling {
 /** Where nothing waits. */
 export const NOTHING_SETTLED: Settling = { endings: new Map(), free: [] };
 
+/** That part of it which is of these tasks. */
+export function settlingAmong(
+  { endings, free }: Settling,
+  isAmong: (id: string) => boolean,
+): Settling {
+  return {
+    endings: new Map([...endings].filter(([id]) => isAmong(id))),
+    free: free.filter(isAmong),
+  };
+}
+
 /** What a store reads for {@linkcode endingsBehind}. */
 export interface EndingsOptions {
   readonly failures: readonly Failure[];

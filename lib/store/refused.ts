@@ -32,9 +32,8 @@ export async function inParts<T, R>(
   } catch (error) {
     if (!(error instanceof RefusedRowsError)) throw error;
     const [first] = items;
-    if (items.length === 1 && first !== undefined) {
-      return [refused(first, error)];
-    }
+    if (first === undefined) throw error;
+    if (items.length === 1) return [refused(first, error)];
   }
   const middle = Math.ceil(items.length / 2);
   return [

@@ -25,6 +25,7 @@ import type {
   UsageSum,
 } from "../contract.ts";
 import { endOf } from "../decisions.ts";
+import { settlingAmong } from "../dependencies.ts";
 import { pausedBatches } from "../pauses.ts";
 import {
   claimSingly,
@@ -165,15 +166,22 @@ export class DuckDbQueue implements Queue {
     ) => {
       const transitions = found.map(({ transition }) => transition);
       const { results } = await writeTransitions(connection, transitions, now);
-      // Another program ends tasks, too.
-      await settle(connection, await settlingOfAll(connection), now);
       return found.filter(({ transition }, index) =>
         transition.to === "failed" && results[index] === "written"
       );
     };
+    // Another program ends tasks, too.
+    const findRest = async (connection: Connection) => {
+      const leftOut = new Set(this.#leftOut.ids);
+      const rest = await settlingOfAll(connection);
+      return settlingAmong(rest, (id) => !leftOut.has(id));
+    };
     try {
       return await this.#afterGrace(options, async (connection, now) => {
-        return await write(connection, await find(connection, now), now);
+        const found = await find(connection, now);
+        const ended = await write(connection, found, now);
+        await settle(connection, await findRest(connection), now);
+        return ended;
       }) ?? [];
     } catch (error) {
       if (!(error instanceof RefusedRowsError)) throw error;
@@ -191,6 +199,25 @@ export class DuckDbQueue implements Queue {
       ({ task }, error) => {
         this.#leftOut.add(task.id, error);
         return undefined;
+      },
+    );
+    const { endings, free } = await this.#transaction(findRest, options);
+    await inParts(
+      [...endings.keys(), ...free],
+      (part) =>
+        this.#transaction(async (connection, now) => {
+          const ids = new Set(part);
+          const rest = await findRest(connection);
+          await settle(
+            connection,
+            settlingAmong(rest, (id) => ids.has(id)),
+            now,
+          );
+          return part;
+        }, options),
+      (id, error) => {
+        this.#leftOut.add(id, error);
+        return id;
       },
     );
     return ended.filter((it) => it !== undefined);

@@ -141,6 +141,7 @@ export class PostgresQueue implements Queue {
 
   async endAbandoned(options: EndOptions): Promise<readonly EndedTask[]> {
     const { signal } = options;
+    let ids: readonly string[] = [];
     const end = (only?: ReadonlySet<string>) =>
       this.#database.transaction(async (connection, at) => {
         const leftOut = new Set(this.#leftOut.ids);
@@ -148,6 +149,7 @@ export class PostgresQueue implements Queue {
           ({ task: { id } }) =>
             !leftOut.has(id) && (only === undefined || only.has(id)),
         );
+        ids = found.map(({ task }) => task.id);
         const { results } = await writeTransitions(
           connection,
           found.map(({ transition }) => transition),
@@ -162,7 +164,8 @@ export class PostgresQueue implements Queue {
     } catch (error) {
       if (!(error instanceof RefusedRowsError)) throw error;
       const ended = await inParts(
-        error.ids,
+        // Not those of the error, which may be of what waits for them.
+        ids,
         // Again: their runners may have renewed their leases since.
         (part) => end(new Set(part)),
         (id, refusal) => {

@@ -243,3 +243,17 @@ export async function assertRetriedOnce(store: Store): Promise<void> {
   assertEquals(two, one);
   assertEquals(idsOf(await claim(store)), [one.newId]);
 }
+
+/** One task's row can't be written, and what it waits for is dead as others are. */
+export async function assertOthersEnd(subject: StoreUnderTest): Promise<void> {
+  const { store, elapse, refuseWrites } = subject;
+  await createMany(store, 2, { maxAttempts: 1 });
+  const root = await createOne(store, { key: "root", maxAttempts: 1 });
+  await claim(store);
+  const bad = await createOne(store, { after: ["root"] });
+  await refuseWrites(bad);
+  await elapse(LEASE_MS);
+  assertEquals((await endAbandoned(store)).length, 2);
+  assertEquals(await statesOf(store), { failed: 2, running: 1, created: 1 });
+  assertEquals((await taskOf(store, root)).state, "running");
+}

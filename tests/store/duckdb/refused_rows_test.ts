@@ -9,7 +9,9 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { DatabaseError } from "../../../lib/base/errors.ts";
 import { complete } from "../../../lib/task/transitions.ts";
 import {
+  assertOthersEnd,
   claim,
+  create,
   createMany,
   createOne,
   endAbandoned,
@@ -170,4 +172,24 @@ test("record() says what DuckDB says of a row, with what to do", async (subject)
       }: .*Drop the index or the foreign key\\.$`,
     ),
   );
+});
+
+test(
+  "endAbandoned() ends the others where a row behind one is refused",
+  assertOthersEnd,
+);
+
+test("endAbandoned() ends where the row is refused of what another program lets go", async (subject) => {
+  const { store, changeTask, refuseWrites, problems } = subject;
+  const [root = "", bad = "", good = ""] = await create(store, [
+    { key: "root" },
+    { after: ["root"] },
+    { after: ["root"] },
+  ]);
+  await refuseWrites(bad);
+  await changeTask(root, { state: "failed" });
+  for (let n = 0; n < 2; n++) assertEquals(await endAbandoned(store), []);
+  assertEquals((await taskOf(store, good)).state, "failed");
+  assertEquals((await taskOf(store, bad)).state, "created");
+  assertEquals(problems.length, 1, problems.join("\n"));
 });

@@ -3,6 +3,7 @@ import { openPostgresStore } from "../../../lib/store/postgres/store.ts";
 import { hasPostgres, sharedServer } from "../../support/postgres_server.ts";
 import { until, within } from "../../support/until.ts";
 import {
+  assertOthersEnd,
   claim,
   createMany,
   endAbandoned,
@@ -32,6 +33,15 @@ const GATED = [
   "ALTER TABLE agent_tasks ENABLE ROW LEVEL SECURITY",
   "CREATE POLICY gate ON agent_tasks USING (gate()) WITH CHECK (true)",
 ];
+
+Deno.test({
+  name: "endAbandoned() ends the others where a row behind one is refused",
+  ignore: !hasPostgres,
+  async fn() {
+    await using subject = await openSubject();
+    await assertOthersEnd(subject);
+  },
+});
 
 Deno.test({
   name:
