@@ -1208,7 +1208,7 @@ export interface TakenSlot {
   readonly lastSlot: Date | null;
   /** The slot's task, with its id. */
   readonly task?: NewTask & { readonly id: string };
-  /** A task that is cancelled before. */
+  /** A task that is cancelled in favour of that one, once that is there. */
   readonly cancels?: string;
   /** A task in whose history it is noted that slots got none. */
   readonly skipped?: { readonly taskId: string; readonly detail: string };

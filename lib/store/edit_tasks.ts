@@ -20,6 +20,8 @@ import { type Edit, editOf, prioritiesAt, replacementOf } from "./edits.ts";
 /** What a store does for it. */
 export interface EditStore {
   readonly at: Date;
+  /** The batches that tasks were taken out of. */
+  readonly left: Set<string>;
   /** The tasks that there are, by their ids; nobody else changes them. */
   held(ids: readonly string[]): Promise<ReadonlyMap<string, Held>>;
   /** The first tasks to run of a provider that have not begun, or the last ones. */
@@ -29,6 +31,8 @@ export interface EditStore {
   ): Promise<readonly Pick<AgentTask, "id" | "priority">[]>;
   /** Writes what has changed, and says so in the history. */
   write(edits: readonly Edit[]): Promise<void>;
+  /** Says in the history which of those that were left have ended by it. At the end. */
+  tellLeft(): Promise<void>;
 }
 
 /** Tasks whose texts, old and new, are mostly small enough to be read at once. */
@@ -44,11 +48,15 @@ export async function editTask(
   const result = editResultOf(held, store.at);
   if (held && result === "edited") {
     await write(store, [editOf(held.task, changes)]);
+    await store.tellLeft();
   }
   return result;
 }
 
-/** Changes tasks into new ones. Returns the ids of those that had not begun. */
+/**
+ * Changes tasks into new ones. Returns the ids of those that had not begun. Which
+ * batches have ended by it is to be told when all that is new is there.
+ */
 export async function replaceTasks(
   store: EditStore,
   tasks: ReadonlyMap<string, NewTask>,
@@ -103,5 +111,8 @@ async function write(
   const changed = edits.filter((edit) => edit !== undefined);
   for (const set of fittingSets(changed, ({ row }) => lengthOf(row))) {
     await store.write(set);
+    for (const { leftBatch } of set) {
+      if (leftBatch !== undefined) store.left.add(leftBatch);
+    }
   }
 }

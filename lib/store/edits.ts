@@ -20,6 +20,8 @@ export interface Edit {
   readonly row: NewRow;
   readonly columns: readonly EditedColumn[];
   readonly event: WrittenEvent;
+  /** The batch that it was in, where it is in that no more. */
+  readonly leftBatch: string | undefined;
 }
 
 /** What can be changed, its trace included. */
@@ -98,6 +100,9 @@ export function editOf(
       attempt: before.attempt,
       detail: told.join(", "),
     },
+    leftBatch: before.batch === after.batch
+      ? undefined
+      : before.batch ?? undefined,
   };
 }
 

@@ -108,6 +108,21 @@ export async function endedBatches(
   return batchEvents(await readCounts(connection, [...lastOf.keys()]), lastOf);
 }
 
+/** Of each of these batches, the task that ended last. */
+export async function lastEnded(
+  connection: Connection,
+  names: readonly string[],
+): Promise<EndedRow[]> {
+  return await connection.json(
+    `SELECT to_json(list({id: id, batch: batch})) FROM (
+       SELECT id, batch FROM agent_tasks
+       WHERE ${IS_NAMED} AND status IN (${FINAL_STATES})
+       QUALIFY row_number() OVER (
+         PARTITION BY batch ORDER BY updated_at DESC, rowid DESC) = 1)`,
+    [JSON.stringify(names)],
+  ) ?? [];
+}
+
 /** Reads of those tasks in which batch they are of which that is not known. */
 async function withBatches(
   connection: Connection,

@@ -10,14 +10,16 @@ import type { Connection } from "./connection.ts";
 import { COLUMNS } from "./new_columns.ts";
 import { RUN_ORDER } from "./rows.ts";
 import { type Column, Values } from "./values.ts";
-import { changeRows, readHeld, writeEvents } from "./write.ts";
+import { changeRows, noteLeftBatches, readHeld, writeEvents } from "./write.ts";
 
 const LAST_FIRST = "coalesce(priority, 0), created_at DESC, rowid DESC";
 
 /** Edits in the transaction that is open on the connection. */
 export function editStoreOf(connection: Connection, at: Date): EditStore {
+  const left = new Set<string>();
   return {
     at,
+    left,
     held: (ids) => readHeld(connection, ids),
     end: async (provider, { to, limit }) => {
       const order = to === "first" ? RUN_ORDER : LAST_FIRST;
@@ -31,6 +33,7 @@ export function editStoreOf(connection: Connection, at: Date): EditStore {
       ) ?? [];
     },
     write: (edits) => writeEdits(connection, edits, at),
+    tellLeft: () => noteLeftBatches(connection, [...left], at),
   };
 }
 

@@ -86,26 +86,29 @@ export class DuckDbSchedules implements Schedules {
 
   async #take(taken: TakenSlot): Promise<string | null> {
     const { task } = taken;
-    const noting = (slot: TakenSlot) => (connection: Connection, at: Date) =>
-      note(connection, slot, at);
+    const noting = (connection: Connection, at: Date) =>
+      note(connection, taken, at);
     if (!task) {
-      await this.#change(noting(taken));
+      await this.#change(noting);
       return null;
     }
     try {
-      const ids = await createTasks(
-        this.#database,
-        newTasks([task]),
-        noting(taken),
-      );
+      const ids = await createTasks(this.#database, newTasks([task]), {
+        before: noting,
+        after: async (connection, at) => {
+          const { cancels } = taken;
+          if (cancels !== undefined) {
+            await cancelTasks(connection, [cancels], at);
+          }
+        },
+      });
       this.#database.announce();
       const [id = task.id] = [...ids.sets()].flat();
       if (id !== task.id) await this.#change(naming(taken.name, task.id, id));
       return id;
     } catch (error) {
       if (!(error instanceof DuplicateIdError)) throw error;
-      const { cancels: _, ...rest } = taken;
-      await this.#change(noting(rest));
+      await this.#change(noting);
       return task.id;
     }
   }
@@ -171,7 +174,7 @@ async function put(
 /** @throws {LostSlotError} where it is not to be taken. */
 async function note(
   connection: Connection,
-  { name, slot, lastSlot, task, cancels, skipped }: TakenSlot,
+  { name, slot, lastSlot, task, skipped }: TakenSlot,
   at: Date,
 ): Promise<void> {
   const changed = await connection.run(
@@ -186,7 +189,6 @@ async function note(
     ],
   );
   if (changed === 0) throw new LostSlotError();
-  if (cancels !== undefined) await cancelTasks(connection, [cancels], at);
   if (!skipped) return;
   const { taskId, detail } = skipped;
   const held = (await readHeld(connection, [taskId])).get(taskId);

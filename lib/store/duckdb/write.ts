@@ -17,7 +17,7 @@ import {
 import type { Settling } from "../dependencies.ts";
 import { RefusedRowsError } from "../refused.ts";
 import { fittingSets } from "../sets.ts";
-import { endedBatches } from "./batches.ts";
+import { endedBatches, lastEnded } from "./batches.ts";
 import type { Connection, SqlValue } from "./connection.ts";
 import { settlingBehind } from "./dependencies.ts";
 import { explanationOf } from "./explain.ts";
@@ -264,6 +264,16 @@ async function noteEndedBatches(
 ): Promise<void> {
   const events = await endedBatches(connection, ended);
   if (events.length > 0) await writeEvents(connection, events, at);
+}
+
+/** The same of batches that tasks were taken out of, at the task that ended last. */
+export async function noteLeftBatches(
+  connection: Connection,
+  names: readonly string[],
+  at: Date,
+): Promise<void> {
+  if (names.length === 0) return;
+  await noteEndedBatches(connection, await lastEnded(connection, names), at);
 }
 
 /**

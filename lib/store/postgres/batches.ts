@@ -82,14 +82,7 @@ export async function endedBatches(
     if (batch !== null) last.set(batch, id);
   }
   if (last.size === 0) return [];
-  const names = jsonOf([...last.keys()]);
-  // In the order of the locks, so that two do not wait for each other.
-  await connection.rows(
-    `SELECT pg_advisory_xact_lock(${BATCH_LOCK}, hash) FROM (
-       SELECT DISTINCT hashtext(current_schema() || '/' || name) AS hash
-       FROM json_array_elements_text($1::json) AS name ORDER BY hash) hashes`,
-    [names],
-  );
+  await lockBatches(connection, [...last.keys()]);
   const over = await connection.rows<
     { id: string; name: string; attempt: number }
   >(
@@ -102,6 +95,36 @@ export async function endedBatches(
   if (over.length === 0) return [];
   const lastOf = new Map(over.map(({ name, ...row }) => [name, row]));
   return batchEvents(await readCounts(connection, [...lastOf.keys()]), lastOf);
+}
+
+/**
+ * Of each of these batches, the task that ended last. Who is ending one of them
+ * meanwhile is waited for.
+ */
+export async function lastEnded(
+  connection: Connection,
+  names: readonly string[],
+): Promise<EndedRow[]> {
+  await lockBatches(connection, names);
+  return await connection.rows(
+    `SELECT DISTINCT ON (batch) id, batch FROM agent_tasks
+     WHERE ${IS_NAMED} AND status IN (${FINAL_STATES})
+     ORDER BY batch, updated_at DESC, seq DESC`,
+    [jsonOf(names)],
+  );
+}
+
+async function lockBatches(
+  connection: Connection,
+  names: readonly string[],
+): Promise<void> {
+  // In the order of the locks, so that two do not wait for each other.
+  await connection.rows(
+    `SELECT pg_advisory_xact_lock(${BATCH_LOCK}, hash) FROM (
+       SELECT DISTINCT hashtext(current_schema() || '/' || name) AS hash
+       FROM json_array_elements_text($1::json) AS name ORDER BY hash) hashes`,
+    [jsonOf(names)],
+  );
 }
 
 /** Reads of those tasks in which batch they are of which that is not known. */

@@ -23,22 +23,30 @@ import { findKeyHolders, MOST_LOCKED } from "./keys.ts";
 import { jsonOf } from "./rows.ts";
 import { settle, writeEvents } from "./write.ts";
 
+/** What else is done in the transaction of a creation. */
+export interface Beside {
+  /** Where it throws, nothing is added. */
+  readonly before?: (connection: Connection, at: Date) => Promise<void>;
+  /** What ends tasks: a batch that gets another one has not ended. */
+  readonly after?: (connection: Connection, at: Date) => Promise<void>;
+}
+
 /**
  * Adds tasks in one transaction, and returns their ids in the same order.
  *
- * @param before Done in it first; where that throws, nothing is added
  * @throws {DuplicateIdError} where there is a task with one of the ids already.
  * @throws {DependencyError} where what one is to wait for is not there, or in a circle.
  */
 export async function createTasks(
   database: Database,
   incoming: NewTasks,
-  before: (connection: Connection, at: Date) => Promise<void> = async () => {},
+  { before, after }: Beside = {},
 ): Promise<IdList> {
   if (incoming.count === 0) return new IdList();
   try {
     return await database.transaction(async (connection, at) => {
-      await before(connection, at);
+      await before?.(connection, at);
+      const edits = editStoreOf(connection, at);
       const ids = new IdList();
       const dependencies = new NewDependencies();
       const keys = new Keys();
@@ -46,7 +54,7 @@ export async function createTasks(
       for await (const tasks of oneAhead(incoming.sets())) {
         const { rows, ...sorted } = await keys.sort(tasks, {
           find: (keys) => findKeyHolders(connection, keys, { at, isMany }),
-          replace: (tasks) => replaceTasks(editStoreOf(connection, at), tasks),
+          replace: (tasks) => replaceTasks(edits, tasks),
         });
         for (const set of fittingSets(rows, lengthOf)) {
           await insert(connection, set, at);
@@ -54,11 +62,13 @@ export async function createTasks(
         dependencies.add(tasks, sorted);
         ids.add(sorted.ids, sorted.known);
       }
+      await after?.(connection, at);
       const { waiting } = dependencies;
       if (waiting.length > 0) {
         await addNewDependencies(connection, dependencies);
         await settle(connection, await settlingOf(connection, waiting), at);
       }
+      await edits.tellLeft();
       return ids;
     }, { wakes: "tasks", timeoutMs: LONG_MS });
   } catch (error) {

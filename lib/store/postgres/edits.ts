@@ -9,14 +9,16 @@ import type { Edit } from "../edits.ts";
 import type { Connection } from "./connection.ts";
 import { COLUMNS, retriedBy } from "./new_columns.ts";
 import { jsonOf, RUN_ORDER } from "./rows.ts";
-import { changing, readHeld, writeEvents } from "./write.ts";
+import { changing, noteLeftBatches, readHeld, writeEvents } from "./write.ts";
 
 const LAST_FIRST = "priority, created_at DESC, seq DESC";
 
 /** Edits in the transaction that is open on the connection. */
 export function editStoreOf(connection: Connection, at: Date): EditStore {
+  const left = new Set<string>();
   return {
     at,
+    left,
     held: (ids) => readHeld(connection, ids),
     end: (provider, { to, limit }) =>
       connection.rows(
@@ -26,6 +28,7 @@ export function editStoreOf(connection: Connection, at: Date): EditStore {
         [provider, limit],
       ),
     write: (edits) => writeEdits(connection, edits, at),
+    tellLeft: () => noteLeftBatches(connection, [...left], at),
   };
 }
 

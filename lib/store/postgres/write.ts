@@ -16,7 +16,7 @@ import {
 import type { Settling } from "../dependencies.ts";
 import { RefusedRowsError } from "../refused.ts";
 import { fittingSets } from "../sets.ts";
-import { endedBatches } from "./batches.ts";
+import { endedBatches, lastEnded } from "./batches.ts";
 import type { Connection } from "./connection.ts";
 import { settlingBehind } from "./dependencies.ts";
 import { explanationOf, isRefusal } from "./explain.ts";
@@ -184,6 +184,16 @@ async function noteEndedBatches(
 ): Promise<void> {
   const events = await endedBatches(connection, ended);
   if (events.length > 0) await writeEvents(connection, events, at);
+}
+
+/** The same of batches that tasks were taken out of, at the task that ended last. */
+export async function noteLeftBatches(
+  connection: Connection,
+  names: readonly string[],
+  at: Date,
+): Promise<void> {
+  if (names.length === 0) return;
+  await noteEndedBatches(connection, await lastEnded(connection, names), at);
 }
 
 /**

@@ -136,6 +136,43 @@ export function testBatches(test: Test): void {
     assertEquals(kinds, ["created", "started", "failed", "batch_ended"]);
   });
 
+  test("a batch ends where an edit takes the last open task out of it, at what ended last", async ({ store, elapse }) => {
+    const ids = await createMany(store, 5, { batch: "a" });
+    const { tasks } = await claim(store, { limit: 3 });
+    const runs = ids.flatMap((id) =>
+      tasks.find(({ task }) => task.id === id) ?? []
+    );
+    const open = ids.filter((id) => !tasks.some(({ task }) => task.id === id));
+    for (const index of [0, 2, 1]) {
+      await elapse(1_000);
+      await record(store, complete(runs[index]!));
+    }
+    await store.admin.edit(open[0]!, { batch: "b" });
+    assertEquals(await endsIn(store, ids), []);
+    await store.admin.edit(open[1]!, { batch: "a", priority: 1 });
+    assertEquals(await endsIn(store, ids), []);
+    await store.admin.edit(open[1]!, { batch: "b" });
+    const last = ids.indexOf(runs[1]!.task.id);
+    assertEquals(await endsIn(store, ids), [[last, "a: 3 completed"]]);
+    await store.admin.edit(open[0]!, { batch: "c" });
+    await store.admin.edit(open[1]!, { batch: "c" });
+    assertEquals(await endsIn(store, ids), [[last, "a: 3 completed"]]);
+  });
+
+  test("a batch ends where a task is replaced by one of another, unless it gets more", async ({ store }) => {
+    const replace = async (batch: string, key: string, more: string) => {
+      const done = await startOne(store, { batch });
+      await createOne(store, { batch, key });
+      await record(store, complete(done));
+      await create(store, [{ batch: "new", key, replaces: true }, {
+        batch: more,
+      }]);
+      return await endsIn(store, [done.task.id]);
+    };
+    assertEquals(await replace("a", "k", "a"), []);
+    assertEquals(await replace("b", "l", "new"), [[0, "b: 1 completed"]]);
+  });
+
   test("a batch ends with what is cancelled, and with what is ended without a run", async ({ store, elapse }) => {
     const cancelled = await createMany(store, 3, { batch: "a" });
     await store.admin.cancel(cancelled);

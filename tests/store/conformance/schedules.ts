@@ -195,7 +195,18 @@ export function testSchedules(test: Test): void {
     assertEquals(await statesOf(store), { created: 1 });
   });
 
-  test("take() cancels a task before it makes the next", async ({ store }) => {
+  test("take() never empties the batch of what it cancels", async ({ store }) => {
+    await store.schedules.put(NIGHTLY);
+    const batch = "nightly";
+    await take(store, { task: { ...newTask({ batch }), id: ID } });
+    const task = { ...newTask({ batch }), id: OTHER_ID };
+    const slot = later(SLOT, HOUR);
+    await take(store, { slot, lastSlot: SLOT, task, cancels: ID });
+    const kinds = (await historyOf(store, ID)).map(([kind]) => kind);
+    assertEquals(kinds, ["created", "cancelled"]);
+  });
+
+  test("take() cancels a task in favour of the next", async ({ store }) => {
     await store.schedules.put(NIGHTLY);
     await take(store);
     const slot = later(SLOT, HOUR);
