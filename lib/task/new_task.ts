@@ -145,6 +145,12 @@ export function checkedTask(
   needs("key_for", fields.key_for, "key", key);
   const replaces = yesOf(fields, "replace");
   needs("replace", replaces, "key", key);
+  if (replaces && after) {
+    throw new UsageError(
+      "Cannot replace a task and what it waits for: it goes on to wait for what " +
+        "it waited for. Leave out after or replace.",
+    );
+  }
   return {
     id: id?.toLowerCase(),
     userId: textOf(fields, "user") ?? DEFAULT_USER,

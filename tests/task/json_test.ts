@@ -121,10 +121,11 @@ Deno.test("newTaskToJson() writes what newTaskOf() reads, and leaves out the res
     batch: "nightly",
     key: "k",
     key_for: 60,
-    replace: true,
     tags: ["night"],
   });
   assertEquals(await newTaskOf(newTaskToJson(task)), task);
+  const replacing = await newTaskOf({ key: "k", replace: true });
+  assertEquals(await newTaskOf(newTaskToJson(replacing)), replacing);
   assertEquals(newTaskToJson({ userId: "u", provider: "p", runAt: null }), {
     user: "u",
     provider: "p",

@@ -80,7 +80,6 @@ Deno.test("newTaskOf() takes every field", async () => {
     batch: "nightly",
     key: "deploy",
     key_for: "24h",
-    replace: true,
     tags: "a, b",
   });
   assertEquals(task, {
@@ -100,9 +99,11 @@ Deno.test("newTaskOf() takes every field", async () => {
     batch: "nightly",
     key: "deploy",
     keyForMs: 86_400_000,
-    replaces: true,
+    replaces: undefined,
     tags: ["a", "b"],
   });
+  const { replaces } = await newTaskOf({ key: "deploy", replace: true });
+  assertEquals(replaces, true);
 });
 
 Deno.test("newTaskOf() takes a timeout with a unit", async () => {
@@ -267,6 +268,12 @@ const WRONG: [name: string, fields: object, message: string][] = [
     "time",
     { run_at: "0000-01-01T00:00:00+05:00" },
     `Cannot use the run at "0000-01-01T00:00:00+05:00": ${TIME}`,
+  ],
+  [
+    "dependency",
+    { key: "k", replace: true, after: "a", if_failed: "run" },
+    "Cannot replace a task and what it waits for: it goes on to wait for what " +
+    "it waited for. Leave out after or replace.",
   ],
   ["field", { targt: "#1" }, 'Unknown field "targt". Did you mean "target"?'],
 ];
