@@ -48,6 +48,16 @@ export interface GivenDefinition {
   readonly overlap?: unknown;
 }
 
+/** The fields of {@linkcode GivenDefinition}. */
+export const DEFINITION_FIELDS: readonly string[] = [
+  "cron",
+  "every",
+  "zone",
+  "task",
+  "catchUp",
+  "overlap",
+] satisfies readonly (keyof GivenDefinition)[];
+
 /** What a name may be: it is an argument, and stands in tables. */
 export const SCHEDULE_NAME = /^[\w.-]{1,100}$/;
 

@@ -56,10 +56,15 @@ export async function putFileSchedules(
     if (before?.definition === text && before.source === source) continue;
     const keepsSlots = old !== undefined && hasSameSlots(old, definition);
     await schedules.put({ name, definition: text, source, keepsSlots });
-    log.info(`Schedule ${name} is now as in ${path}`, {
-      event: "schedule_put",
-      schedule: name,
-    });
+    const told = { event: "schedule_put", schedule: name };
+    if (!before || fileIn(before.source)) {
+      log.info(`Schedule ${name} is now as in ${path}`, told);
+    } else {
+      log.warning(
+        `Schedule ${name} was added by command, and is now as in ${path}`,
+        told,
+      );
+    }
   }
   for (const { name, source } of all) {
     const from = fileIn(source);

@@ -12,6 +12,7 @@ import { parseObject, stringifyJson } from "../task/trace.ts";
 import {
   CATCH_UP,
   type Definition,
+  DEFINITION_FIELDS,
   type GivenDefinition,
   OVERLAP,
   OWN_FIELDS,
@@ -41,6 +42,13 @@ export function definitionOf(
   { provider = DEFAULT_PROVIDER, zone = machineZone() }: Defaults = {},
 ): Definition {
   const { cron, every, task } = given;
+  const other = Object.keys(given).find((it) =>
+    !DEFINITION_FIELDS.includes(it)
+  );
+  if (other !== undefined) {
+    const all = DEFINITION_FIELDS.join(", ");
+    throw new FieldError("field", other, `one of ${all}`);
+  }
   const both = cron !== undefined && every !== undefined;
   if (both || (cron === undefined && every === undefined)) {
     throw new FieldError("cron", cron, "one of cron and every");
@@ -58,6 +66,10 @@ export function definitionOf(
       given.overlap ?? (catchUp === "all" ? "queue" : "skip"),
     ),
   };
+  if (definition.overlap === "replace" && definition.task.key !== undefined) {
+    // A cancelled task that still runs has the key, so the next could not be made.
+    throw new FieldError("overlap", "replace", "skip or queue with a key");
+  }
   new Slots(definition);
   checkedTask(filled(definition.task, { slot: SAMPLE, zone: "UTC" }));
   return definition;

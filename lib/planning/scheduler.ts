@@ -28,6 +28,8 @@ export interface SchedulerOptions {
 const LONGEST_MS = 60_000;
 /** The shortest: how often the store is asked where it changes all the time. */
 const LEAST_MS = 1_000;
+/** The same where no slot is waited for. */
+const IDLE_MS = 10_000;
 /** The store's clock may be late by a moment. */
 const SHORTEST_MS = 10;
 /** Before it is tried again where the store could not be used. */
@@ -84,7 +86,8 @@ export class Scheduler implements AsyncDisposable {
     while (!signal.aborted) {
       const dueMs = await this.makeDue();
       const waitMs = Math.min(Math.max(dueMs, SHORTEST_MS), LONGEST_MS);
-      const firstMs = Math.min(waitMs, LEAST_MS);
+      const leastMs = dueMs === Infinity ? IDLE_MS : LEAST_MS;
+      const firstMs = Math.min(waitMs, leastMs);
       await clock.sleep(firstMs, signal);
       if (waitMs > firstMs) await this.#change.wait(clock, waitMs - firstMs);
     }

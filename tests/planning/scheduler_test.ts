@@ -1,8 +1,12 @@
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { createLog } from "../../lib/base/log.ts";
 import type { GivenDefinition } from "../../lib/planning/definition.ts";
 import type { FileSchedules } from "../../lib/planning/file_schedules.ts";
-import { definitionOf, textOfDefinition } from "../../lib/planning/schedule.ts";
+import {
+  definitionOf,
+  FieldError,
+  textOfDefinition,
+} from "../../lib/planning/schedule.ts";
 import { Scheduler } from "../../lib/planning/scheduler.ts";
 import type { Schedules, Store } from "../../lib/store/contract.ts";
 import { openDuckDbStore } from "../../lib/store/duckdb/store.ts";
@@ -312,12 +316,47 @@ Deno.test("Scheduler puts a file's schedules into the store, and stops those tha
   assertEquals(await it.state(), both);
   await it.begin({ given: given({ b: GIVEN }) }).makeDue();
   assertEquals(await it.state(), both.slice(1));
+  const takesOver = () => it.logged().filter((line) => /by command/.test(line));
+  assertEquals(takesOver(), []);
   // The same file, in another container.
   await it.begin({ host: "other", given: given({ a: GIVEN }) }).makeDue();
   const other = `file other ${FILE.path}`;
   assertEquals(await it.state(), [["a", other], ["mine", "command"]]);
   await it.begin({ host: "other" }).makeDue();
   assertEquals(await it.state(), [["mine", "command"]]);
+  for (let run = 0; run < 2; run++) {
+    await it.begin({ given: given({ mine: GIVEN }) }).makeDue();
+    assertEquals(takesOver(), [
+      `Schedule mine was added by command, and is now as in ${FILE.path}`,
+    ]);
+  }
+});
+
+Deno.test("Scheduler.start() looks less often where there is no schedule", async () => {
+  let looks = 0;
+  await using it = await setUp({ fails: () => looks++ < 0 });
+  await using scheduler = it.begin();
+  scheduler.start();
+  for (let second = 0; second < 20; second++) {
+    await it.store.schedules.pause("none");
+    await it.clock.advance(1_000);
+  }
+  assert(looks > 0 && looks <= 3, `${looks} looks`);
+});
+
+Deno.test("definitionOf() refuses to replace tasks with a key, and unknown fields", () => {
+  const task = { instruction: "x", key: "k" };
+  const wrong: [GivenDefinition, string][] = [
+    [{ every: "1h", task, overlap: "replace" }, "skip or queue with a key"],
+    [
+      { ...GIVEN, timezone: "UTC" } as GivenDefinition,
+      "one of cron, every, zone, task, catchUp, overlap",
+    ],
+  ];
+  for (const [it, expected] of wrong) {
+    const error = assertThrows(() => definitionOf(it), FieldError);
+    assertEquals(error.expected, expected);
+  }
 });
 
 Deno.test("Scheduler takes over what changed in a file, and keeps how far a schedule is", async () => {

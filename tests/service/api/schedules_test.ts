@@ -68,6 +68,7 @@ Deno.test("POST /schedules refuses what is no schedule, and one that is a file's
       { name: "a", definition: { ...definition, cron: "0 0 30 2 *" } },
       { name: "a", definition: { ...definition, zone: "Mars" } },
       { name: "a", definition: { ...definition, overlap: "no" } },
+      { name: "a", definition: { ...definition, catchup: "all" } },
       { name: "a", definition: { ...definition, task: {} } },
       { name: "a", definition: { ...definition, task: { ...TASK, id: "x" } } },
       { name: "a", definition, source: "file" },
