@@ -227,9 +227,9 @@ sed -e 's/"session_id":"[^"]*/"session_id":"'"$id"'/' \\
 `;
 
 function commandsOf(text: string): string[] {
-  return [...text.matchAll(/^```sh\n([^]*?)^```$/gm)].flatMap(([, block]) =>
-    block!.split("\n").filter((line) => line.trim() !== "")
-  );
+  return [...text.matchAll(/^```sh\n([^]*?)^```$/gm)].flatMap((
+    [, block],
+  ) => (block!.match(/^.*<<'EOF'\n[^]*?^EOF$|^.*\S.*$/gm) ?? []));
 }
 
 /** The same command, for this Deno and this project, from any folder. */
