@@ -66,7 +66,8 @@ export const wait: Command = {
     const options = { clock, log, events, timeoutMs, stopped };
     const progress = await untilEnded(awaited, options);
     const outcome = outcomeOf(progress, stopped);
-    const failures = outcome === "failed"
+    const hasFailed = progress.ended > progress.completed;
+    const failures = hasFailed
       ? await awaited.failures(SHOWN_FAILURES)
       : { count: 0, first: [] };
     report(context, { progress, outcome, failures });

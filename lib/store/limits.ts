@@ -172,14 +172,19 @@ export async function chooseTasks(
     const sample = [...seen.values()].sort(inRunOrder);
     const choice = choose(sample, options);
     const isAll = among === undefined || scanned < among;
+    const keys = choice.chosen.map(({ limitKey }) => limitKey)
+      .filter((key) => key !== "" && !withoutKeys.has(key));
+    // Without any, a rate holds back all that could follow.
+    const isOver = keys.length === 0 || choice.chosen.length >= limit;
     const isEnough = isAll || isStopped || samples === MOST_SAMPLES ||
-      !fairBy && choice.chosen.length >= limit;
+      !fairBy && isOver;
     if (isEnough) {
       const places = fairBy
         ? choose(sample.map((it) => ({ ...it, turn: "" })), options).chosen
         : choice.chosen;
       const nextMs = earliest(choice.nextMs, rates.nextMsOfKeys);
-      const hasMore = !isAll && choice.chosen.length < limit && !isStopped;
+      const hasMore = !isAll && choice.chosen.length < limit && !isStopped &&
+        !isOver;
       return { chosen: choice.chosen, places, nextMs, hasMore };
     }
     if (fairBy) {
@@ -190,9 +195,7 @@ export async function chooseTasks(
       continue;
     }
     // Of these keys, no more can be chosen.
-    for (const { limitKey } of choice.chosen) {
-      if (limitKey !== "") withoutKeys.add(limitKey);
-    }
+    for (const key of keys) withoutKeys.add(key);
   }
 }
 

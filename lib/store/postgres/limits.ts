@@ -291,14 +291,21 @@ export async function noteStarts(
     const { rate, fairBy } = limits;
     const turn = turnSql(limits);
     // Whoever runs one task that is named may do the same beside.
-    await connection.run(
-      `DELETE FROM agent_starts WHERE ctid = ANY (ARRAY(
-         SELECT ctid FROM agent_starts WHERE provider = $2
-           AND (until <= $1::timestamptz OR $3::boolean AND turn IN (
-             SELECT ${turn} FROM agent_tasks WHERE id = ANY ($4::uuid[])))
-         FOR UPDATE SKIP LOCKED))`,
-      [at, name, fairBy !== undefined, uuids(ids)],
-    );
+    const forget = (condition: string, values: readonly SqlValue[]) =>
+      connection.run(
+        `DELETE FROM agent_starts WHERE ctid = ANY (ARRAY(
+           SELECT ctid FROM agent_starts WHERE ${condition}
+           FOR UPDATE SKIP LOCKED))`,
+        values,
+      );
+    await forget("until <= $1::timestamptz", [at]);
+    if (fairBy) {
+      await forget(
+        `provider = $1 AND turn IN (
+           SELECT ${turn} FROM agent_tasks WHERE id = ANY ($2::uuid[]))`,
+        [name, uuids(ids)],
+      );
+    }
     const values = new Values(at, name, uuids(ids));
     const key = rate?.per === "key" ? values.key(limits) : "''";
     const start = (limitKey: string, turn: string, spanMs: number) =>

@@ -118,7 +118,9 @@ export class PostgresQueue implements Queue {
             const isContended = isWanting && !isLimited &&
               tries <= CONTENDED.tries && !options.taskLimits &&
               await hasCandidates(connection, wanted);
-            return { claim, isContended, isLimited };
+            // Who has got something looks at the rest at once.
+            const hasMore = claim.hasMore || global.isContended;
+            return { claim: { ...claim, hasMore }, isContended, isLimited };
           },
           { signal, isFirst: true },
         );
