@@ -56,13 +56,15 @@ export async function putFileSchedules(
     if (before?.definition === text && before.source === source) continue;
     const keepsSlots = old !== undefined && hasSameSlots(old, definition);
     await schedules.put({ name, definition: text, source, keepsSlots });
-    const told = { event: "schedule_put", schedule: name };
     if (!before || fileIn(before.source)) {
-      log.info(`Schedule ${name} is now as in ${path}`, told);
+      log.info(`Schedule ${name} is now as in ${path}`, {
+        event: "schedule_put",
+        schedule: name,
+      });
     } else {
       log.warning(
         `Schedule ${name} was added by command, and is now as in ${path}`,
-        told,
+        { event: "schedule_put", schedule: name },
       );
     }
   }
