@@ -39,7 +39,7 @@ const MISTAKES: [config: object, path: string, message: RegExp][] = [
   [
     { command: ["a", "{prompt}"] },
     "command.1",
-    /^expected one of \{id\}, \{instruction\}, \{target\}, \{answers\}, \{configDir\} in place of \{prompt\}\. \{\{prompt\}\} is the text/,
+    /^expected one of \{id\}, \{instruction\}, \{target\}, \{answers\}, \{results\}, \{configDir\} in place of \{prompt\}\. \{\{prompt\}\} is the text/,
   ],
   [{ command: ["a", "b\0"] }, "command.1", /without NUL/],
   ...[
