@@ -153,7 +153,7 @@ for (const { name } of OTHERS) {
       "http://127.0.0.1:1",
     ]);
     assertStringIncludes(stderr, `Cannot use --server with "${name}"`);
-    assertStringIncludes(stderr, "create, list, show");
+    assertStringIncludes(stderr, "create, list, batches, show");
     assertEquals(folder.names(), []);
   });
 }

@@ -91,7 +91,7 @@ const VIEW_COLUMNS: Readonly<Record<keyof PrintedTask, string>> = {
   run_at: "run_at",
   batch: "batch",
   key: "key",
-  tags: "coalesce(TRY_CAST(tags AS JSON), '[]'::JSON)",
+  tags: "CASE WHEN json_valid(tags) THEN tags::JSON ELSE '[]'::JSON END",
   if_failed: "if_failed",
   blocked: TASK_FIELDS.isBlocked,
   lease_owner: "lease_owner",

@@ -205,12 +205,14 @@ Deno.test("what changes nothing is asked again where the database is busy", asyn
   assertEquals(count, 2);
 });
 
+const CREATED = { count: 1, warnings: [], existing: [], replaced: [] };
+
 Deno.test("what changes tasks is asked once; create again, with the same key", async () => {
   const keys: (string | null)[] = [];
   await using server = afterSession((request) => {
     keys.push(request.headers.get("Idempotency-Key"));
     return keys.length === 2
-      ? json({ count: 1, ids: [NO_ID], warnings: [] }, 201)
+      ? json({ ...CREATED, ids: [NO_ID] }, 201)
       : problem(503, "Try again.");
   });
   const admin = await adminAt(server.url);
