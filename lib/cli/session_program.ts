@@ -16,7 +16,7 @@ import { folderProblem } from "../processors/command/folder.ts";
 import { pathOf } from "../processors/command/input.ts";
 import type { AgentTask } from "../task/task.ts";
 import { parseTrace } from "../task/trace.ts";
-import { leaveSignalsTo } from "./signals.ts";
+import { leaveSignals } from "./signals.ts";
 
 /** A program to be started in a folder, with variables beside the user's own. */
 export interface OpenProgram {
@@ -98,6 +98,7 @@ export async function start(
   task: AgentTask,
   { path, args, folder, variables }: OpenProgram,
 ): Promise<number> {
+  const leaveTo = leaveSignals();
   let child: Deno.ChildProcess;
   try {
     child = new Deno.Command(path, {
@@ -111,7 +112,7 @@ export async function start(
   } catch (error) {
     throw cannotOpen(task, `${path} can't be started: ${messageOf(error)}`);
   }
-  leaveSignalsTo(child);
+  leaveTo(child);
   return (await child.status).code;
 }
 

@@ -65,22 +65,32 @@ export function listenForSignals(log: Log, messages: StopMessages): Stopping {
 
 /**
  * Leaves the terminal's signals to a program in its foreground, which gets them too,
- * and passes SIGTERM on to it. It stays so: the signal that ended the program may be
- * dispatched here after its end, and would kill this process.
+ * and passes SIGTERM on to it. To be called before the program is started, which may
+ * be interrupted at once; what is returned takes the program. It stays so: the signal
+ * that ended the program may be dispatched here after its end, and would kill this
+ * process.
  */
-export function leaveSignalsTo(child: Deno.ChildProcess): void {
+export function leaveSignals(): (program: Deno.ChildProcess) => void {
+  let child: Deno.ChildProcess | undefined;
+  let isTold = false;
+  const pass = () => {
+    isTold = true;
+    try {
+      child?.kill(TERMINATE);
+    } catch {
+      // It has just ended by itself.
+    }
+  };
   const isPassed = (signal: Deno.Signal) => signal === TERMINATE;
   listen(
     [...STOP_SIGNALS, ...HANG_UP].filter((it) => !isPassed(it)),
     () => {},
   );
-  listen(STOP_SIGNALS.filter(isPassed), () => {
-    try {
-      child.kill(TERMINATE);
-    } catch {
-      // It has just ended by itself.
-    }
-  });
+  listen(STOP_SIGNALS.filter(isPassed), pass);
+  return (program) => {
+    child = program;
+    if (isTold) pass();
+  };
 }
 
 /** Says when somebody wants a view to end, until it is disposed of. */
