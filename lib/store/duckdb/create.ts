@@ -13,6 +13,7 @@ import { IdList } from "../id_list.ts";
 import { Keys } from "../keys.ts";
 import { lengthOf, type NewRow, oneAhead } from "../new_rows.ts";
 import { fittingSets } from "../sets.ts";
+import { settle } from "../settle.ts";
 import { type Connection, USE_MORE_MEMORY } from "./connection.ts";
 import type { Database } from "./database.ts";
 import { addNewDependencies, settlingOf } from "./dependencies.ts";
@@ -20,7 +21,7 @@ import { editStoreOf } from "./edits.ts";
 import { findKeyHolders } from "./keys.ts";
 import { COLUMNS } from "./new_columns.ts";
 import { Values } from "./values.ts";
-import { settle, writeEvents } from "./write.ts";
+import { settleStoreOf, writeEvents } from "./write.ts";
 
 /**
  * In characters. DuckDB has it in memory until the commit, and needs as much again
@@ -77,7 +78,10 @@ export async function createTasks(
       const { waiting } = dependencies;
       if (waiting.length > 0) {
         await addNewDependencies(connection, dependencies);
-        await settle(connection, await settlingOf(connection, waiting), at);
+        await settle(
+          settleStoreOf(connection, at),
+          await settlingOf(connection, waiting),
+        );
       }
       await edits.tellLeft();
       return ids;

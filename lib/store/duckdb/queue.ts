@@ -34,6 +34,7 @@ import {
   RecordParts,
   RefusedRowsError,
 } from "../refused.ts";
+import { settle } from "../settle.ts";
 import { isDead, isOneOf } from "./candidates.ts";
 import { claimTasks, readGlobalRoom } from "./claim.ts";
 import type { Connection } from "./connection.ts";
@@ -53,7 +54,7 @@ import {
   changeRows,
   NO_LEASE,
   refusalOf,
-  settle,
+  settleStoreOf,
   writeTransitions,
 } from "./write.ts";
 
@@ -180,7 +181,10 @@ export class DuckDbQueue implements Queue {
       return await this.#afterGrace(options, async (connection, now) => {
         const found = await find(connection, now);
         const ended = await write(connection, found, now);
-        await settle(connection, await findRest(connection), now);
+        await settle(
+          settleStoreOf(connection, now),
+          await findRest(connection),
+        );
         return ended;
       }) ?? [];
     } catch (error) {
@@ -209,9 +213,8 @@ export class DuckDbQueue implements Queue {
           const ids = new Set(part);
           const rest = await findRest(connection);
           await settle(
-            connection,
+            settleStoreOf(connection, now),
             settlingAmong(rest, (id) => ids.has(id)),
-            now,
           );
           return part;
         }, options),

@@ -10,6 +10,7 @@ import type { WrittenEvent } from "../changes.ts";
 import type { RetryRefusal, RetryResult } from "../contract.ts";
 import { readAllRetries, retriedDependencies } from "../dependencies.ts";
 import { takenKeys } from "../keys.ts";
+import { settle } from "../settle.ts";
 import type { Connection } from "./connection.ts";
 import {
   addDependencies,
@@ -18,7 +19,7 @@ import {
 } from "./dependencies.ts";
 import { findKeyHolders } from "./keys.ts";
 import { MAY_BE_RETRY, NEVER_RETRIED, RETRIED_ID } from "./retried.ts";
-import { settle, writeEvents } from "./write.ts";
+import { settleStoreOf, writeEvents } from "./write.ts";
 
 /** Holds for a task that waits for its next attempt. */
 export const awaitsAttempt = (now: string) => `
@@ -152,7 +153,7 @@ async function waitAgain(
     connection,
     waiting.map(({ newId }) => newId),
   );
-  await settle(connection, settling, at);
+  await settle(settleStoreOf(connection, at), settling);
 }
 
 /** The tasks that ended because of these, and those behind them. */

@@ -7,16 +7,11 @@
 
 import { messageOf } from "../../base/errors.ts";
 import type { Transition } from "../../task/task.ts";
-import { endBehind, type Held, type TaskRow } from "../../task/transitions.ts";
-import {
-  type Change,
-  Changes,
-  type EndedRow,
-  type WrittenEvent,
-} from "../changes.ts";
-import type { Settling } from "../dependencies.ts";
+import type { Held, TaskRow } from "../../task/transitions.ts";
+import { type Change, Changes, type WrittenEvent } from "../changes.ts";
 import { RefusedRowsError } from "../refused.ts";
 import { fittingSets } from "../sets.ts";
+import { settleBehind, type SettleStore, tellBatches } from "../settle.ts";
 import { endedBatches, lastEnded } from "./batches.ts";
 import type { Connection, SqlValue } from "./connection.ts";
 import { settlingBehind } from "./dependencies.ts";
@@ -211,13 +206,9 @@ export async function writeChanges(
   changes: Changes<TaskRow>,
   options: WriteOptions,
 ): Promise<boolean> {
-  const ended: EndedRow[] = [];
-  const isAny = await writeAndSettle(connection, changes, {
-    ...options,
-    ended,
-  });
-  await noteEndedBatches(connection, ended, options.at);
-  return isAny;
+  await writeAll(connection, changes, options);
+  const { ended } = changes;
+  return await settleBehind(settleStoreOf(connection, options.at), ended);
 }
 
 /** Options for {@linkcode writeChanges}. */
@@ -226,17 +217,12 @@ interface WriteOptions {
   readonly range?: Range | undefined;
 }
 
-/** Takes what has ended with a write, and with those that it leads to. */
-interface WhileEnding {
-  readonly at: Date;
-  readonly ended: EndedRow[];
-}
-
-async function writeAndSettle(
+/** Writes rows and their history, but not what follows. */
+async function writeAll(
   connection: Connection,
   changes: Changes<TaskRow>,
-  { at, range, ended }: WriteOptions & WhileEnding,
-): Promise<boolean> {
+  { at, range }: WriteOptions,
+): Promise<void> {
   const lengthOf = ({ after }: Change<TaskRow>) => after.traceText?.length ?? 0;
   for (const set of fittingSets(changes.rows, lengthOf)) {
     await writeRows(connection, set, { at, range });
@@ -249,69 +235,38 @@ async function writeAndSettle(
     }
     await writeNotifications(connection, events, at);
   }
-  const now = changes.ended;
-  for (const row of now) ended.push(row);
-  const ids = now.map(({ id }) => id);
-  const settling = await settlingBehind(connection, ids);
-  return await writeSettling(connection, settling, { at, ended });
 }
 
-/** What the history says of the batches of which the last tasks have ended. */
-async function noteEndedBatches(
-  connection: Connection,
-  ended: readonly EndedRow[],
-  at: Date,
-): Promise<void> {
-  const events = await endedBatches(connection, ended);
-  if (events.length > 0) await writeEvents(connection, events, at);
-}
-
-/** The same of batches that tasks were taken out of, at the task that ended last. */
+/** Tells of batches that tasks were taken out of, at the task that ended last. */
 export async function noteLeftBatches(
   connection: Connection,
   names: readonly string[],
   at: Date,
 ): Promise<void> {
   if (names.length === 0) return;
-  await noteEndedBatches(connection, await lastEnded(connection, names), at);
+  const ended = await lastEnded(connection, names);
+  await tellBatches(settleStoreOf(connection, at), ended);
 }
 
-/**
- * Ends what waits for tasks that failed, and lets the others be claimed. Says whether
- * there are any.
- */
-export async function settle(
-  connection: Connection,
-  settling: Settling,
-  at: Date,
-): Promise<boolean> {
-  const ended: EndedRow[] = [];
-  const isAny = await writeSettling(connection, settling, { at, ended });
-  await noteEndedBatches(connection, ended, at);
-  return isAny;
-}
-
-async function writeSettling(
-  connection: Connection,
-  { endings, free }: Settling,
-  { at, ended }: WhileEnding,
-): Promise<boolean> {
-  if (free.length > 0) {
-    const values = new Values();
-    const sql = `UPDATE agent_tasks SET blocked = false,
+/** What {@linkcode settleBehind} works with. */
+export function settleStoreOf(connection: Connection, at: Date): SettleStore {
+  return {
+    apply: async (transitions) => {
+      const { changes, range } = await applyTo(connection, transitions, at);
+      await writeAll(connection, changes, { at, range });
+      return changes.ended;
+    },
+    behind: (ids) => settlingBehind(connection, ids),
+    free: async (free) => {
+      const values = new Values();
+      const sql = `UPDATE agent_tasks SET blocked = false,
         updated_at = ${values.time(at)}
       WHERE id IN (SELECT ${values.ids(free)})`;
-    await changeRows(connection, free, { sql, values });
-  }
-  if (endings.size === 0) return free.length > 0;
-  const ends = [...endings].map(([id, ending]) => endBehind(id, ending));
-  // What runs though these failed is settled with them.
-  const { changes, range } = await applyTo(connection, ends, at);
-  const hasUnblocked = await writeAndSettle(connection, changes, {
-    ...{ at, ended },
-    range,
-  });
-  return hasUnblocked || free.length > 0;
+      await changeRows(connection, free, { sql, values });
+    },
+    endedBatches: (ended) => endedBatches(connection, ended),
+    tell: (events) => writeEvents(connection, events, at),
+  };
 }
 
 async function writeRows(

@@ -13,6 +13,7 @@ import { IdList } from "../id_list.ts";
 import { Keys } from "../keys.ts";
 import { lengthOf, type NewRow, oneAhead } from "../new_rows.ts";
 import { fittingSets } from "../sets.ts";
+import { settle } from "../settle.ts";
 import type { Connection } from "./connection.ts";
 import { type Database, LONG_MS } from "./database.ts";
 import { addNewDependencies, settlingOf } from "./dependencies.ts";
@@ -21,7 +22,7 @@ import { editStoreOf } from "./edits.ts";
 import { COLUMNS, retriedBy } from "./new_columns.ts";
 import { findKeyHolders, MOST_LOCKED } from "./keys.ts";
 import { jsonOf } from "./rows.ts";
-import { settle, writeEvents } from "./write.ts";
+import { settleStoreOf, writeEvents } from "./write.ts";
 
 /** What else is done in the transaction of a creation. */
 export interface Beside {
@@ -66,7 +67,10 @@ export async function createTasks(
       const { waiting } = dependencies;
       if (waiting.length > 0) {
         await addNewDependencies(connection, dependencies);
-        await settle(connection, await settlingOf(connection, waiting), at);
+        await settle(
+          settleStoreOf(connection, at),
+          await settlingOf(connection, waiting),
+        );
       }
       await edits.tellLeft();
       return ids;

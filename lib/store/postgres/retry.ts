@@ -10,6 +10,7 @@ import type { WrittenEvent } from "../changes.ts";
 import type { RetryRefusal, RetryResult } from "../contract.ts";
 import { readAllRetries, retriedDependencies } from "../dependencies.ts";
 import { takenKeys } from "../keys.ts";
+import { settle } from "../settle.ts";
 import type { Connection } from "./connection.ts";
 import {
   addDependencies,
@@ -19,7 +20,7 @@ import {
 } from "./dependencies.ts";
 import { findKeyHolders, MOST_LOCKED } from "./keys.ts";
 import { jsonOf, uuids, WAS_RETRIED } from "./rows.ts";
-import { changing, settle, writeEvents } from "./write.ts";
+import { changing, settleStoreOf, writeEvents } from "./write.ts";
 
 /** Holds for a task that has ended and that no other repeats. */
 export const NEVER_RETRIED = `
@@ -151,7 +152,7 @@ async function waitAgain(
     connection,
     waiting.map(({ newId }) => newId),
   );
-  await settle(connection, settling, at);
+  await settle(settleStoreOf(connection, at), settling);
 }
 
 /** The tasks that ended because of these, and those behind them. */

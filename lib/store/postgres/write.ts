@@ -6,16 +6,11 @@
  */
 
 import type { Transition } from "../../task/task.ts";
-import { endBehind, type Held, type TaskRow } from "../../task/transitions.ts";
-import {
-  type Change,
-  Changes,
-  type EndedRow,
-  type WrittenEvent,
-} from "../changes.ts";
-import type { Settling } from "../dependencies.ts";
+import type { Held, TaskRow } from "../../task/transitions.ts";
+import { type Change, Changes, type WrittenEvent } from "../changes.ts";
 import { RefusedRowsError } from "../refused.ts";
 import { fittingSets } from "../sets.ts";
+import { settleBehind, type SettleStore, tellBatches } from "../settle.ts";
 import { endedBatches, lastEnded } from "./batches.ts";
 import type { Connection } from "./connection.ts";
 import { settlingBehind } from "./dependencies.ts";
@@ -138,26 +133,17 @@ export async function writeChanges(
   changes: Changes<TaskRow>,
   options: WriteOptions,
 ): Promise<boolean> {
-  const ended: EndedRow[] = [];
-  const isAny = await writeAndSettle(connection, changes, {
-    ...options,
-    ended,
-  });
-  await noteEndedBatches(connection, ended, options.at);
-  return isAny;
+  await writeAll(connection, changes, options);
+  const { ended } = changes;
+  return await settleBehind(settleStoreOf(connection, options.at), ended);
 }
 
-/** Takes what has ended with a write, and with those that it leads to. */
-interface WhileEnding {
-  readonly at: Date;
-  readonly ended: EndedRow[];
-}
-
-async function writeAndSettle(
+/** Writes rows and their history, but not what follows. */
+async function writeAll(
   connection: Connection,
   changes: Changes<TaskRow>,
-  { at, lease, ended }: WriteOptions & WhileEnding,
-): Promise<boolean> {
+  { at, lease }: WriteOptions,
+): Promise<void> {
   const lengthOf = ({ after }: Change<TaskRow>) => after.traceText?.length ?? 0;
   for (const set of fittingSets(changes.rows, lengthOf)) {
     const ids = set.map(({ id }) => id);
@@ -169,69 +155,39 @@ async function writeAndSettle(
       () => writeEvents(connection, events, at),
     );
   }
-  const now = changes.ended;
-  for (const row of now) ended.push(row);
-  const ids = now.map(({ id }) => id);
-  const settling = await settlingBehind(connection, ids);
-  return await writeSettling(connection, settling, { at, ended });
 }
 
-/** What the history says of the batches of which the last tasks have ended. */
-async function noteEndedBatches(
-  connection: Connection,
-  ended: readonly EndedRow[],
-  at: Date,
-): Promise<void> {
-  const events = await endedBatches(connection, ended);
-  if (events.length > 0) await writeEvents(connection, events, at);
-}
-
-/** The same of batches that tasks were taken out of, at the task that ended last. */
+/** Tells of batches that tasks were taken out of, at the task that ended last. */
 export async function noteLeftBatches(
   connection: Connection,
   names: readonly string[],
   at: Date,
 ): Promise<void> {
   if (names.length === 0) return;
-  await noteEndedBatches(connection, await lastEnded(connection, names), at);
+  const ended = await lastEnded(connection, names);
+  await tellBatches(settleStoreOf(connection, at), ended);
 }
 
-/**
- * Ends what waits for tasks that failed, and lets the others be claimed. Says whether
- * there are any.
- */
-export async function settle(
-  connection: Connection,
-  settling: Settling,
-  at: Date,
-): Promise<boolean> {
-  const ended: EndedRow[] = [];
-  const isAny = await writeSettling(connection, settling, { at, ended });
-  await noteEndedBatches(connection, ended, at);
-  return isAny;
-}
-
-async function writeSettling(
-  connection: Connection,
-  { endings, free }: Settling,
-  { at, ended }: WhileEnding,
-): Promise<boolean> {
-  if (free.length > 0) {
-    await changing(free, () =>
-      connection.run(
-        `UPDATE agent_tasks SET blocked = false, updated_at = $2
+/** What {@linkcode settleBehind} works with. */
+export function settleStoreOf(connection: Connection, at: Date): SettleStore {
+  return {
+    apply: async (transitions) => {
+      const { changes } = await applyTo(connection, transitions, at);
+      await writeAll(connection, changes, { at });
+      return changes.ended;
+    },
+    behind: (ids) => settlingBehind(connection, ids),
+    free: async (free) => {
+      await changing(free, () =>
+        connection.run(
+          `UPDATE agent_tasks SET blocked = false, updated_at = $2
          WHERE id = ANY ($1::uuid[])`,
-        [uuids(free), at],
-      ));
-  }
-  if (endings.size === 0) return free.length > 0;
-  const ends = [...endings].map(([id, ending]) => endBehind(id, ending));
-  // What runs though these failed is settled with them.
-  const { changes } = await applyTo(connection, ends, at);
-  const hasUnblocked = await writeAndSettle(connection, changes, {
-    ...{ at, ended },
-  });
-  return hasUnblocked || free.length > 0;
+          [uuids(free), at],
+        ));
+    },
+    endedBatches: (ended) => endedBatches(connection, ended),
+    tell: (events) => writeEvents(connection, events, at),
+  };
 }
 
 /** A trace that stays as it is need not be sent, and not be written. */
