@@ -11,14 +11,8 @@ import {
   type ProviderMap,
   taskLimitsOf,
 } from "../runner/providers.ts";
+import type { HeldBack } from "../service/api/prometheus.ts";
 import { OTHERS, type Store } from "../store/contract.ts";
-
-/** How many tasks of a provider wait for a limit. */
-export interface HeldBack {
-  readonly provider: string;
-  readonly reason: "key" | "rate" | "hours";
-  readonly count: number;
-}
 
 /** Counts them when it is called; undefined where no provider has such a limit. */
 export function heldBackReader(

@@ -34,7 +34,7 @@ const OWN_METRICS: ReadonlySet<string> = new Set<MetricName>([
 /** Tasks of a provider that one of its limits holds back. */
 export interface HeldBack {
   readonly provider: string;
-  readonly reason: string;
+  readonly reason: "key" | "rate" | "hours";
   readonly count: number;
 }
 

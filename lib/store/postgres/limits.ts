@@ -46,6 +46,7 @@ import {
 } from "./candidates.ts";
 import type { Connection, SqlValue } from "./connection.ts";
 import { isOneOf, jsonOf, RUN_ORDER, TASK_FIELDS, uuids } from "./rows.ts";
+import { Values } from "./values.ts";
 
 /** What a key is made of. */
 const KEY_FIELDS = {
@@ -64,18 +65,8 @@ const TURN_FIELDS = {
 
 const turnSql = ({ fairBy }: TaskLimits) => fairBy ? TURN_FIELDS[fairBy] : "''";
 
-/** The values of a statement; each becomes a `$n` in its text. */
-export class Values {
-  readonly list: SqlValue[];
-
-  constructor(...first: SqlValue[]) {
-    this.list = first;
-  }
-
-  bind(value: SqlValue): string {
-    return `$${this.list.push(value)}`;
-  }
-
+/** The values of a statement about tasks with limits. */
+export class LimitValues extends Values {
   /** The SQL of the key of a task. */
   key(limits: TaskLimits): string {
     const bind = (text: string) => `${this.bind(text)}::text`;
@@ -98,12 +89,15 @@ export async function readFacts(
   at: Date,
 ): Promise<LimitFacts> {
   const { name, limits: { key, rate, fairBy } } = group;
-  const rows = async <T>(isRead: unknown, sql: (values: Values) => string) => {
+  const rows = async <T>(
+    isRead: unknown,
+    sql: (values: LimitValues) => string,
+  ) => {
     if (!isRead) return [];
-    const values = new Values(at);
+    const values = new LimitValues(at);
     return await connection.rows<T>(sql(values), values.list);
   };
-  const started = (values: Values) =>
+  const started = (values: LimitValues) =>
     `FROM agent_starts WHERE provider = ${values.bind(name)}
        AND until > $1::timestamptz`;
   return {
@@ -140,7 +134,7 @@ async function takeSample(
   const { perKey, perTurn } = request;
   const { limits, only } = group;
   const { at, maxAttempts, except, pausedBatches = [] } = options;
-  const values = new Values(at, maxAttempts, uuids(except));
+  const values = new LimitValues(at, maxAttempts, uuids(except));
   const key = values.key(limits);
   const isNone = (text: string, list: readonly string[]) =>
     list.length === 0 ? [] : [
@@ -258,7 +252,7 @@ export async function readHolds(
     CandidateOptions,
     "at" | "taskLimits" | "providers"
   >,
-  values: Values,
+  values: LimitValues,
 ): Promise<HeldRows> {
   const groups = limitedGroups({ taskLimits, providers });
   const holds: Holds[] = [];
@@ -306,7 +300,7 @@ export async function noteStarts(
         [name, uuids(ids)],
       );
     }
-    const values = new Values(at, name, uuids(ids));
+    const values = new LimitValues(at, name, uuids(ids));
     const key = rate?.per === "key" ? values.key(limits) : "''";
     const start = (limitKey: string, turn: string, spanMs: number) =>
       `$2::text AS provider, ${limitKey} AS limit_key, ${turn} AS turn,

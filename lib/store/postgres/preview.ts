@@ -13,7 +13,7 @@ import { IS_CLAIMABLE, isNotOf } from "./candidates.ts";
 import { countInHand } from "./claim.ts";
 import type { Connection } from "./connection.ts";
 import { readBlockedBy } from "./graph.ts";
-import { readHolds, Values } from "./limits.ts";
+import { LimitValues, readHolds } from "./limits.ts";
 import { readPauses } from "./pauses.ts";
 import { isOneOf, jsonOf, RUN_ORDER, TASK } from "./rows.ts";
 
@@ -36,7 +36,7 @@ export async function previewClaim(
   const pauses = await readPauses(connection, at);
   const { only, except } = fullProviders(providers, globalRoom);
   const paused = providersIn(pauses, "paused", at);
-  const values = new Values(
+  const values = new LimitValues(
     ...[at, maxAttempts, only ? jsonOf(only) : null],
     ...[jsonOf([...except, ...paused]), jsonOf(pausedBatches(pauses, at))],
     ...[isAllPaused(pauses, at), taskId ?? null],
