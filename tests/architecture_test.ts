@@ -6,14 +6,15 @@ const HOUSE: Readonly<Record<string, RegExp>> = {
   base: /^$/,
   task: /^base\//,
   store: /^(task|base)\//,
-  processors: /^(task|base)\//,
+  workspaces: /^(task|base)\//,
+  processors: /^(workspaces|task|base)\//,
   runner: /^(store\/contract\.ts|processors\/processor\.ts|(task|base)\/)/,
   planning: /^(store\/contract\.ts|(task|base)\/)/,
   webhooks: /^(store\/contract\.ts|(task|base)\/)/,
   config:
-    /^(processors\/(processor|\w+\/config)\.ts|planning\/(config|schedule)\.ts|webhooks\/config\.ts|(task|base)\/)/,
+    /^(processors\/(processor|\w+\/config)\.ts|(planning|workspaces|webhooks)\/config\.ts|planning\/schedule\.ts|(task|base)\/)/,
   service:
-    /^(store\/contract\.ts|runner\/(events|metrics)\.ts|(planning|webhooks|config|task|base)\/)/,
+    /^(store\/contract\.ts|runner\/(events|metrics)\.ts|(planning|workspaces|webhooks|config|task|base)\/)/,
   cli: /./,
 };
 

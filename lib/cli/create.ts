@@ -119,6 +119,31 @@ export const create: Command = {
       summary: "What to find it by (may be given more than once)",
     },
     {
+      name: "repo",
+      placeholder: "PATH",
+      summary: "The repository it works on, where its provider uses git",
+    },
+    {
+      name: "base",
+      placeholder: "REF",
+      summary: "What its branch begins at, and is merged into",
+    },
+    {
+      name: "branch",
+      placeholder: "NAME",
+      summary: "The name of its branch",
+    },
+    {
+      name: "touches",
+      placeholder: "GLOB",
+      isRepeated: true,
+      summary: "What it changes: such tasks run one by one (may be repeated)",
+    },
+    {
+      name: "needs-approval",
+      summary: "Not before a person has approved it: agent-runner approve",
+    },
+    {
       name: "file",
       placeholder: "PATH",
       summary: "Create one task per line of a JSON Lines file (- for stdin)",

@@ -38,6 +38,11 @@ const task = z.strictObject({
   key_for: field(span, "key-for"),
   replace: field(z.boolean(), "replace"),
   tags: field(names, "tag"),
+  repo: field(text, "repo"),
+  base: field(text, "base"),
+  branch: field(text, "branch"),
+  touches: field(names, "touches"),
+  needs_approval: field(z.boolean(), "needs-approval"),
 });
 
 /** A schedule. */

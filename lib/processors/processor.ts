@@ -9,6 +9,7 @@ import type { TaskLimits } from "../task/limits.ts";
 import type { OutputKind } from "../task/run_log.ts";
 import type { AgentSession } from "../task/session.ts";
 import type { Budget, Price } from "../task/usage.ts";
+import type { TaskWorkspace } from "../task/workspace.ts";
 import type {
   AgentTask,
   Answer,
@@ -40,10 +41,10 @@ export interface ProcessorContext {
    */
   progress(message: string, fraction?: number): void;
   /**
-   * Puts what happens into the task's history. A session is kept with the task
-   * too, for its next run. Written soon; never fails.
+   * Puts what happens into the task's history. What is given beside it is kept with
+   * the task, for its next run. Written soon; never fails.
    */
-  note(kind: RunNoteKind, detail: string, session?: AgentSession): void;
+  note(kind: RunNoteKind, detail: string, kept?: KeptWithTask): void;
   /**
    * A line that the work prints: to the log of its run, and to the runner's log at
    * DEBUG or to who watches.
@@ -51,6 +52,12 @@ export interface ProcessorContext {
    * @param kind where it comes from. Default: "stdout"
    */
   output(line: string, kind?: OutputKind): void;
+}
+
+/** What a run keeps with its task, in place of what it kept before. */
+export interface KeptWithTask {
+  readonly session?: AgentSession;
+  readonly workspace?: TaskWorkspace;
 }
 
 /** Does the work of the tasks of one provider. */

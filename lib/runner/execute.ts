@@ -6,6 +6,7 @@
  */
 
 import type { Clock } from "../base/clock.ts";
+import { cut } from "../base/cut.ts";
 import { messageOf } from "../base/errors.ts";
 import { checkedOutcome } from "../task/outcome.ts";
 import type {
@@ -20,7 +21,9 @@ import type {
   StopReason,
   TaskResult,
 } from "../task/task.ts";
+import { MAX_PROGRESS_CHARACTERS } from "../task/progress.ts";
 import { answersOf, parseTrace } from "../task/trace.ts";
+import { approvalOf } from "../task/workspace.ts";
 
 /**
  * Tells one run to stop. Its abort signal is made when somebody looks at it: making
@@ -99,6 +102,9 @@ export function execute(
       retryable: false,
     });
   }
+  if (task.needsApproval && !isStartApproved(task)) {
+    return Promise.resolve(asksForStart(task));
+  }
   return new Promise((resolve) => {
     let timers: AbortController | undefined;
     const after = (ms: number, act: () => void) => {
@@ -156,6 +162,22 @@ export function execute(
         }),
     );
   });
+}
+
+function isStartApproved({ traceText }: AgentTask): boolean {
+  return approvalOf(parseTrace(traceText) ?? {}) !== undefined;
+}
+
+/** The processor is not called before a person has approved it. */
+function asksForStart({ instruction }: AgentTask): Outcome {
+  const [what = ""] = (instruction ?? "").trim().split("\n", 1);
+  return {
+    kind: "needs_input",
+    question: what === ""
+      ? "May it begin?"
+      : `May it begin? ${cut(what, MAX_PROGRESS_CHARACTERS)}`,
+    approval: { of: "start" },
+  };
 }
 
 function stoppedBy({ reason }: StopSwitch, timeoutMs: number): Outcome {

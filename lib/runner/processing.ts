@@ -67,11 +67,11 @@ export async function executeRun(
     timeoutMs: task.timeoutMs ?? own?.timeoutMs ?? settings.timeoutMs,
     onProgress: (message, fraction) =>
       updateProgress(runner, run, progressOf(message, fraction)),
-    onNote: (kind, detail, session) =>
+    onNote: (kind, detail, kept) =>
       noteInHistory(runner, run, {
         kind,
         detail: cut(detail, MAX_TEXT_CHARACTERS),
-        ...session && { session },
+        ...kept,
       }),
     onOutput: outputOf(run, runner),
     loadResults: () => runner.queue.results(task.id),

@@ -77,6 +77,9 @@ export const ARCHIVE: Readonly<Record<ArchiveTable, TableOf>> = {
       tags: "text",
       if_failed: "text",
       blocked: "boolean",
+      workspace: "text",
+      touches: "text",
+      needs_approval: "boolean",
     },
   },
   dependencies: {

@@ -29,6 +29,7 @@ import type { Rate, TaskLimits } from "../task/limits.ts";
 import type { LogLine } from "../task/run_log.ts";
 import type { StateCounts } from "../task/batch.ts";
 import type { ShownState } from "../task/shown_state.ts";
+import type { Amendment } from "../task/workspace.ts";
 import type { DatabaseError } from "../base/errors.ts";
 import type { IdList } from "./id_list.ts";
 
@@ -466,6 +467,10 @@ export interface Admin {
   cancel(ids: readonly string[]): Promise<CancelResult[]>;
   /** Gives the same answer to tasks that wait for one. */
   answer(ids: readonly string[], text: string): Promise<AnswerResult[]>;
+  /** Approves what tasks ask to have approved: their start, or their changes. */
+  approve(ids: readonly string[]): Promise<ApproveResult[]>;
+  /** Notes what came of a task's changes, where no runner works on it. */
+  amend(id: string, amendment: Amendment): Promise<AmendResult>;
   /**
    * Leaves a person's note with a task that has not ended, for its next attempt:
    * a run that is under way does not see it.
@@ -704,6 +709,18 @@ export type CancelResult =
   | "unknown state"
   /** There is no such task. */
   | "missing";
+
+/** What came of approving what one task asks for. */
+export type ApproveResult =
+  /** It goes on at its next claim. */
+  | "approved"
+  /** It does not ask to be approved. */
+  | "not asked"
+  | "ended"
+  | "missing";
+
+/** What came of amending a task; `running`: a runner works on it. */
+export type AmendResult = "amended" | "running" | "missing" | "unknown state";
 
 /** What came of answering one task's question. */
 export type AnswerResult =

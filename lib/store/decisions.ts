@@ -18,8 +18,12 @@ import {
   type Held,
   isAnsweredElsewhere,
 } from "../task/transitions.ts";
+import { parseTrace } from "../task/trace.ts";
+import { askedApprovalOf } from "../task/workspace.ts";
 import {
+  type AmendResult,
   type AnswerResult,
+  type ApproveResult,
   type CancelResult,
   type EditResult,
   type NoteResult,
@@ -222,6 +226,24 @@ export function editResultOf(held: Held | undefined, at: Date): EditResult {
   if (isFinal(state)) return "ended";
   const isHeld = leaseExpiresAt !== null && leaseExpiresAt > at;
   return state === "created" && !isHeld ? "edited" : "begun";
+}
+
+/** What approving a task comes to. */
+export function approveResultOf(held: Held | undefined): ApproveResult {
+  const result = answerResultOf(held);
+  if (!held || result !== "answered") {
+    return result === "answered" ? "missing" : result;
+  }
+  const trace = parseTrace(held.task.traceText) ?? {};
+  return askedApprovalOf(trace) ? "approved" : "not asked";
+}
+
+/** What amending a task comes to. */
+export function amendResultOf(held: Held | undefined, at: Date): AmendResult {
+  if (!held) return "missing";
+  const { state, leaseExpiresAt } = held.task;
+  if (!isKnownState(state)) return "unknown state";
+  return leaseExpiresAt !== null && leaseExpiresAt > at ? "running" : "amended";
 }
 
 /** What answering a task comes to. */

@@ -25,7 +25,10 @@ export interface Edit {
 }
 
 /** What can be changed, its trace included. */
-type Fields = Pick<AgentTask, keyof TaskEdit | "traceText">;
+type Fields = Pick<
+  AgentTask,
+  keyof TaskEdit | "traceText" | "workspace" | "touches" | "needsApproval"
+>;
 
 interface Field {
   readonly columns: readonly EditedColumn[];
@@ -67,6 +70,18 @@ const FIELDS: Readonly<Record<string, Field>> = {
   },
   batch: { columns: ["batch"], of: ({ batch }) => batch },
   tags: { columns: ["tags"], of: ({ tags }) => tags.join() || null },
+  workspace: {
+    columns: ["workspace"],
+    of: ({ workspace }) => Object.values(workspace ?? {}).join() || null,
+  },
+  touches: {
+    columns: ["touches"],
+    of: ({ touches }) => touches.join() || null,
+  },
+  "needs approval": {
+    columns: ["needs_approval"],
+    of: ({ needsApproval }) => `${needsApproval}`,
+  },
 };
 
 /** What these changes are of a task; undefined where it is so already. */
@@ -120,6 +135,9 @@ export function replacementOf(task: NewTask): Fields {
     timeoutMs: task.timeoutMs ?? null,
     batch: task.batch ?? null,
     tags: task.tags ?? [],
+    workspace: task.workspace ?? null,
+    touches: task.touches ?? [],
+    needsApproval: task.needsApproval ?? false,
   };
 }
 

@@ -53,6 +53,11 @@ export interface NewRow {
   /** Null: it waits for none. */
   readonly if_failed: IfFailed | null;
   readonly blocked: boolean;
+  /** An object as JSON, or null: as its provider says. */
+  readonly workspace: string | null;
+  /** A list as JSON, or null for none. */
+  readonly touches: string | null;
+  readonly needs_approval: boolean;
 }
 
 /** How many characters a row's texts have. */
@@ -89,13 +94,18 @@ export function newRowOf(task: NewTask): NewRow {
     timeout_ms: task.timeoutMs ?? null,
     batch: task.batch?.toWellFormed() ?? null,
     key: task.key?.toWellFormed() ?? null,
-    tags: task.tags && task.tags.length > 0
-      ? stringifyJson([...task.tags])
-      : null,
+    tags: listText(task.tags),
     if_failed: waits ? task.ifFailed ?? "fail" : null,
     // Until what it waits for was looked at, in the same transaction.
     blocked: waits,
+    workspace: task.workspace ? stringifyJson({ ...task.workspace }) : null,
+    touches: listText(task.touches),
+    needs_approval: task.needsApproval ?? false,
   };
+}
+
+function listText(list: readonly string[] = []): string | null {
+  return list.length > 0 ? stringifyJson([...list]) : null;
 }
 
 function targetColumnsOf({ targetType, targetRef }: NewTask) {

@@ -16,6 +16,7 @@ import {
   type TaskEventKind,
   type TaskResult,
   type TaskState,
+  type WorkspaceChoice,
 } from "./task.ts";
 import { shownStateOf, wasSimulated } from "./shown_state.ts";
 import { parseTrace, stringifyJson } from "./trace.ts";
@@ -50,6 +51,11 @@ export function taskToJson(task: AgentTask) {
     tags: [...task.tags],
     if_failed: task.ifFailed,
     blocked: task.isBlocked,
+    repo: task.workspace?.repo ?? null,
+    base: task.workspace?.base ?? null,
+    branch: task.workspace?.branch ?? null,
+    touches: [...task.touches],
+    needs_approval: task.needsApproval,
     lease_owner: task.leaseOwner,
     lease_expires_at: timeToJson(task.leaseExpiresAt),
     cancel_requested_at: timeToJson(task.cancelRequestedAt),
@@ -82,11 +88,25 @@ export function taskFromJson(json: TaskJson): AgentTask {
     tags: json.tags,
     ifFailed: json.if_failed,
     isBlocked: json.blocked,
+    workspace: workspaceFromJson(json),
+    touches: json.touches,
+    needsApproval: json.needs_approval,
     leaseOwner: json.lease_owner,
     leaseExpiresAt: timeFromJson(json.lease_expires_at),
     cancelRequestedAt: timeFromJson(json.cancel_requested_at),
     createdAt: new Date(json.created_at),
     updatedAt: new Date(json.updated_at),
+  };
+}
+
+function workspaceFromJson(
+  { repo, base, branch }: Pick<TaskJson, "repo" | "base" | "branch">,
+): WorkspaceChoice | null {
+  if ((repo ?? base ?? branch) === null) return null;
+  return {
+    ...repo !== null && { repo },
+    ...base !== null && { base },
+    ...branch !== null && { branch },
   };
 }
 
@@ -157,6 +177,9 @@ export function newTaskToJson(task: Partial<NewTask>): JsonObject {
     key_for: task.keyForMs && task.keyForMs / 1_000,
     replace: task.replaces,
     tags: task.tags && [...task.tags],
+    ...task.workspace,
+    touches: task.touches && [...task.touches],
+    needs_approval: task.needsApproval,
   };
   const json: JsonObject = {};
   for (const [name, value] of Object.entries(fields)) {

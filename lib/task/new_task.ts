@@ -24,6 +24,7 @@ import {
   parseTargetRef,
   type TargetType,
   type TaskEdit,
+  type WorkspaceChoice,
 } from "./task.ts";
 import {
   isTooDeep,
@@ -52,6 +53,11 @@ export const TASK_FIELDS = [
   "key_for",
   "replace",
   "tags",
+  "repo",
+  "base",
+  "branch",
+  "touches",
+  "needs_approval",
 ] as const;
 
 /** A task as given: every field a text, or what JSON has for it. */
@@ -76,6 +82,8 @@ export const MAX_TASK_BYTES = 8 * 1024 ** 2;
 export const MAX_NAME_CHARACTERS = 200;
 /** The most tags of a task, and the most tasks that one waits for. */
 export const MAX_TAGS = 50;
+/** The most globs of a task. */
+export const MAX_TOUCHES = 50;
 export const MAX_AFTER = 100_000;
 /** How much of a wrong value a message tells. */
 const TOLD_CHARACTERS = 200;
@@ -170,6 +178,9 @@ export function checkedTask(
     keyForMs: durationOf(fields, "key_for"),
     replaces,
     tags: listOf(fields, "tags", MAX_TAGS),
+    workspace: workspaceOf(fields),
+    touches: listOf(fields, "touches", MAX_TOUCHES),
+    needsApproval: yesOf(fields, "needs_approval"),
   };
 }
 
@@ -254,7 +265,7 @@ function isName(value: unknown): value is string {
 /** A list of names, or their text with commas between; each once. */
 function listOf(
   fields: TaskFields,
-  field: "after" | "tags",
+  field: "after" | "tags" | "touches",
   most: number,
 ): readonly string[] | undefined {
   const value = fields[field];
@@ -280,7 +291,53 @@ function ifFailedOf({ if_failed: value }: TaskFields): IfFailed | undefined {
   throw wrong("if_failed", value, "fail, skip or run");
 }
 
-function yesOf(fields: TaskFields, field: "replace"): true | undefined {
+/** What of a workspace a task may say itself; undefined where it says nothing. */
+function workspaceOf(fields: TaskFields): WorkspaceChoice | undefined {
+  const repo = lineOf(fields, "repo");
+  const base = refOf(fields, "base");
+  const branch = refOf(fields, "branch");
+  if ((repo ?? base ?? branch) === undefined) return undefined;
+  return {
+    ...repo !== undefined && { repo },
+    ...base !== undefined && { base },
+    ...branch !== undefined && { branch },
+  };
+}
+
+/** What git would take for an option, or for several names, is no name there. */
+function lineOf(
+  fields: TaskFields,
+  field: "repo" | "base" | "branch",
+): string | undefined {
+  const value = textOf(fields, field);
+  if (value === undefined || /^(?!-)[^\p{Cc}]{1,4096}$/u.test(value)) {
+    return value;
+  }
+  throw wrong(field, value, "a text of one line that does not begin with -");
+}
+
+/** Git's own rules, as far as they keep a name from being read as another thing. */
+function refOf(
+  fields: TaskFields,
+  field: "base" | "branch",
+): string | undefined {
+  const value = lineOf(fields, field);
+  if (value === undefined || /^(?!.*\.\.)[^\s~^:?*[\\]+$/u.test(value)) {
+    return value;
+  }
+  throw wrong(
+    field,
+    value,
+    `the name of a ${
+      field === "base" ? "branch, a tag or a commit" : "branch"
+    }`,
+  );
+}
+
+function yesOf(
+  fields: TaskFields,
+  field: "replace" | "needs_approval",
+): true | undefined {
   const value = fields[field];
   if (isAbsent(value) || value === false || value === "false") return undefined;
   if (value === true || value === "true") return true;

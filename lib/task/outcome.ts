@@ -104,6 +104,7 @@ function check(outcome: Outcome): Outcome {
         kind: "needs_input",
         question: cut(question, MAX_TEXT_CHARACTERS),
         ...(answerWithinMs === undefined ? {} : { answerWithinMs }),
+        ...checkedApproval(outcome.approval),
       };
     }
     case "limited": {
@@ -124,6 +125,16 @@ function check(outcome: Outcome): Outcome {
 
 function nonsense(error: string): Outcome {
   return { kind: "failed", error, retryable: false };
+}
+
+function checkedApproval(
+  approval: Extract<Outcome, { kind: "needs_input" }>["approval"],
+) {
+  if (approval?.of !== "start" && approval?.of !== "merge") return {};
+  const { of, head } = approval;
+  return {
+    approval: { of, ...typeof head === "string" && { head } },
+  };
 }
 
 /** Undefined where it is no time to wait. */

@@ -123,6 +123,12 @@ export interface AgentTask {
   readonly ifFailed: IfFailed | null;
   /** A task that it waits for has not ended yet. */
   readonly isBlocked: boolean;
+  /** Where it works, as far as that is not as its provider says. */
+  readonly workspace: WorkspaceChoice | null;
+  /** Globs of what it changes: tasks of which they overlap run one by one. */
+  readonly touches: readonly string[];
+  /** It does not begin before a person has approved it. */
+  readonly needsApproval: boolean;
   readonly leaseOwner: string | null;
   readonly leaseExpiresAt: Date | null;
   readonly cancelRequestedAt: Date | null;
@@ -158,6 +164,20 @@ export interface NewTask {
   /** A task with the key that has not begun becomes this one. @default {false} */
   readonly replaces?: boolean;
   readonly tags?: readonly string[];
+  readonly workspace?: WorkspaceChoice | null;
+  readonly touches?: readonly string[];
+  /** @default {false} */
+  readonly needsApproval?: boolean;
+}
+
+/** What a task says of its own of the repository that it works on. */
+export interface WorkspaceChoice {
+  /** A folder, or an address to clone. */
+  readonly repo?: string;
+  /** What its branch begins at. */
+  readonly base?: string;
+  /** The name of its branch. */
+  readonly branch?: string;
 }
 
 type EditedField =
@@ -218,6 +238,16 @@ export interface Printed {
   readonly stderr?: string;
 }
 
+/** What a person approved. */
+export type Approval = {
+  /** That the task begins, or that its changes are merged. */
+  readonly of: "start" | "merge";
+  /** ISO 8601. */
+  readonly at: string;
+  /** The last commit that was looked at; of a start, there is none. */
+  readonly head?: string;
+};
+
 /** What came of executing a task once. */
 export type Outcome = Ending & {
   /** Kept in the history, and in the trace of a task that failed. */
@@ -260,6 +290,8 @@ type Ending =
   | {
     readonly kind: "needs_input";
     readonly question: string;
+    /** It asks to be approved, rather than for words. */
+    readonly approval?: Omit<Approval, "at">;
     /** The task fails where nobody answers within this time. Default: never. */
     readonly answerWithinMs?: number;
   }
@@ -325,6 +357,16 @@ export const RUN_NOTES = [
   "checked",
   /** or failed, which it was told. */
   "check_failed",
+  /** It has a worktree, or a clone, and a branch of its own there. */
+  "workspace",
+  /** What it left uncommitted, was committed for it. */
+  "committed",
+  /** Its branch is in the base. */
+  "merged",
+  /** Its branch conflicts with the base. */
+  "conflicted",
+  /** There is a pull request of its branch. */
+  "pull_request",
 ] as const;
 
 /** One of {@linkcode RUN_NOTES}. */
@@ -344,7 +386,11 @@ export type TaskEventKind =
   | "limited"
   | "handed_over"
   | "answered"
+  /** A person has approved it: its start, or its changes. */
+  | "approved"
   | "noted"
+  /** What came of it was told where it came from. */
+  | "commented"
   /** Somebody changed it before it began. */
   | "edited"
   /** A task that it waited for failed, and it is not to run then. */

@@ -11,6 +11,7 @@ import { fractionAfter, progressText } from "./progress.ts";
 import type { AgentSession } from "./session.ts";
 import {
   type AgentTask,
+  type Approval,
   canTransition,
   type JsonObject,
   type JsonValue,
@@ -32,6 +33,15 @@ import {
 } from "./shown_state.ts";
 import { addUsage, type Usage, usageOf } from "./usage.ts";
 import { mergeTrace, parseTrace } from "./trace.ts";
+import {
+  type Amendment,
+  APPROVED_KEY,
+  askedApprovalOf,
+  ASKS_KEY,
+  type TaskWorkspace,
+  taskWorkspaceOf,
+  WORKSPACE_KEY,
+} from "./workspace.ts";
 
 /** Who the trace says did it: HandsFree's own name for its runner. */
 export const RUNNER_ACTOR = "runner_loop";
@@ -339,7 +349,10 @@ export const WAITED_FOR_KEY = "waited_for";
 export function askInput(
   claimed: Held,
   question: string,
-  { answerWithinMs }: { answerWithinMs?: number } = {},
+  { answerWithinMs, approval }: {
+    readonly answerWithinMs?: number;
+    readonly approval?: Omit<Approval, "at">;
+  } = {},
 ): Transition {
   return transition(claimed, {
     from: "running",
@@ -349,15 +362,75 @@ export function askInput(
     isQuestion: true,
     delayMs: answerWithinMs,
     // Not HandsFree's: it has no runner that asks.
-    patch: (at) => ({
+    patch: (at, traceText) => ({
       question,
       question_asked_at: traceTime(at),
+      ...asksPatch(approval, traceText),
       ...markOf(claimed),
       ...answerWithinMs === undefined ? {} : {
         answer_by: traceTime(new Date(at.getTime() + answerWithinMs)),
       },
     }),
   });
+}
+
+/** What it asks to have approved, in place of what it asked before. */
+function asksPatch(
+  approval: Omit<Approval, "at"> | undefined,
+  traceText: string | null,
+): JsonObject {
+  if (approval) return { [ASKS_KEY]: { ...approval } };
+  return hasAsked(traceText) ? { [ASKS_KEY]: null } : NOTHING;
+}
+
+function hasAsked(traceText: string | null): boolean {
+  return askedApprovalOf(parseTrace(traceText) ?? {}) !== undefined;
+}
+
+/**
+ * needs_input → running, without a lease: a person has approved what it asked for,
+ * and the next claim goes on with that.
+ */
+export function approve(held: Held): Transition {
+  const asked = askedApprovalOf(parseTrace(held.task.traceText) ?? {});
+  if (!asked) throw new TypeError("Cannot approve what was not asked for");
+  return transition(held, {
+    from: "needs_input",
+    to: "running",
+    event: "approved",
+    detail: asked.of === "start" ? "its start" : `its changes, ${asked.head}`,
+    // Not HandsFree's.
+    patch: (at, traceText) => ({
+      [APPROVED_KEY]: { ...asked, at: traceTime(at) },
+      [ASKS_KEY]: null,
+      question: null,
+      ...parseTrace(traceText)?.answer_by === undefined
+        ? {}
+        : { answer_by: null },
+    }),
+  });
+}
+
+/** Notes what came of a task's changes after its run: its state stays as it is. */
+export function amend(
+  held: Held,
+  { kind, detail, workspace }: Amendment,
+): Transition {
+  const { task, lease } = held;
+  const change = transition({ task, lease }, {
+    to: task.state,
+    event: kind,
+    keepsLease: lease.id !== null,
+    detail,
+    // Not HandsFree's.
+    patch: (_at, traceText) => {
+      const before = taskWorkspaceOf(parseTrace(traceText) ?? {});
+      return before && workspace
+        ? { [WORKSPACE_KEY]: { ...before, ...workspace } }
+        : NOTHING;
+    },
+  });
+  return { ...change, keepsRunAt: true };
 }
 
 /** needs_input → running, without a lease: the next claim has the answer. */
@@ -381,6 +454,7 @@ export function answer(held: Held, text: string): Transition {
           },
         ],
         question: null,
+        ...(askedApprovalOf(trace) ? { [ASKS_KEY]: null } : {}),
         ...(trace.answer_by === undefined ? {} : { answer_by: null }),
       };
     },
@@ -568,10 +642,11 @@ export function spentIn(traceText: string | null): Usage | undefined {
 /** Notes what happened in a run, and its session; the run goes on. */
 export function noteInRun(
   claimed: Held,
-  { kind, detail, session }: {
+  { kind, detail, session, workspace }: {
     readonly kind: RunNoteKind;
     readonly detail: string;
     readonly session?: AgentSession;
+    readonly workspace?: TaskWorkspace;
   },
 ): Transition {
   return transition(claimed, {
@@ -581,19 +656,21 @@ export function noteInRun(
     keepsLease: true,
     detail,
     // Not HandsFree's.
-    ...session && {
-      patch: () => {
-        const { used, told, ...rest } = session;
-        return {
-          session: {
-            ...rest,
-            ...used && { used: { ...used } },
-            ...told && { told: { ...told } },
-          },
-        };
-      },
+    ...(session || workspace) && {
+      patch: () => ({
+        ...session && { session: sessionJson(session) },
+        ...workspace && { [WORKSPACE_KEY]: { ...workspace } },
+      }),
     },
   });
+}
+
+function sessionJson({ used, told, ...rest }: AgentSession): JsonObject {
+  return {
+    ...rest,
+    ...used && { used: { ...used } },
+    ...told && { told: { ...told } },
+  };
 }
 
 /** Notes how far a run is; the run goes on. */

@@ -54,6 +54,9 @@ Deno.test("newTaskOf() fills in what is not given", async () => {
     keyForMs: undefined,
     replaces: undefined,
     tags: undefined,
+    workspace: undefined,
+    touches: undefined,
+    needsApproval: undefined,
   });
 });
 
@@ -81,6 +84,11 @@ Deno.test("newTaskOf() takes every field", async () => {
     key: "deploy",
     key_for: "24h",
     tags: "a, b",
+    repo: "../app",
+    base: "main",
+    branch: "agent/x",
+    touches: ["src/**", "docs/*.md"],
+    needs_approval: true,
   });
   assertEquals(task, {
     id: ID,
@@ -101,6 +109,9 @@ Deno.test("newTaskOf() takes every field", async () => {
     keyForMs: 86_400_000,
     replaces: undefined,
     tags: ["a", "b"],
+    workspace: { repo: "../app", base: "main", branch: "agent/x" },
+    touches: ["src/**", "docs/*.md"],
+    needsApproval: true,
   });
   const { replaces } = await newTaskOf({ key: "deploy", replace: true });
   assertEquals(replaces, true);

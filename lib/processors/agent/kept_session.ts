@@ -72,6 +72,8 @@ export class KeptSession {
     this.#current = { ...session, ...told && { told } };
     this.#isKept = true;
     const { agent, id } = session;
-    this.#parts.context.note("session", `${agent} ${id}`, this.#current);
+    this.#parts.context.note("session", `${agent} ${id}`, {
+      session: this.#current,
+    });
   }
 }

@@ -15,9 +15,12 @@ import type {
 } from "../../store/contract.ts";
 import { type JsonObject, MAX_ANSWER_CHARACTERS } from "../../task/task.ts";
 import {
+  amendedSchema,
+  amendmentSchema,
   answeredSchema,
   answerSchema,
   answerSetSchema,
+  approvedSchema,
   cancelledSchema,
   changeSchema,
   chosenSchema,
@@ -132,6 +135,28 @@ const answerManyRoute = createRoute({
   },
 });
 
+const approveRoute = createRoute({
+  method: "post",
+  path: "/tasks/approve",
+  summary: "Approve what tasks ask for: their start, or their changes",
+  request: { body: jsonRequest(setSchema) },
+  responses: {
+    200: json(approvedSchema, "What came of each"),
+    ...problems(400, 413, 415, 422),
+  },
+});
+
+const amendRoute = createRoute({
+  method: "post",
+  path: "/tasks/amend",
+  summary: "Note what came of a task's changes when no runner works on it",
+  request: { body: jsonRequest(amendmentSchema) },
+  responses: {
+    200: json(amendedSchema, "What came of it"),
+    ...problems(400, 413, 415, 422),
+  },
+});
+
 const retryManyRoute = createRoute({
   method: "post",
   path: "/tasks/retry",
@@ -187,7 +212,15 @@ export function addActionRoutes(
   for (const route of [cancelRoute, retryRoute]) {
     api.use(route.getRoutingPath(), jsonBody(MAX_BODY_BYTES, { isOptional }));
   }
-  for (const route of [cancelManyRoute, retryManyRoute, moveRoute]) {
+  for (
+    const route of [
+      cancelManyRoute,
+      retryManyRoute,
+      approveRoute,
+      amendRoute,
+      moveRoute,
+    ]
+  ) {
     api.use(route.getRoutingPath(), jsonBody(MAX_BODY_BYTES));
   }
   for (const route of [answerRoute, answerManyRoute, noteRoute]) {
@@ -210,6 +243,16 @@ export function addActionRoutes(
   api.openapi(noteRoute, async (c) => {
     const { id, text } = c.req.valid("json");
     return jsonResponse({ result: await admin.note(id, text) });
+  });
+
+  api.openapi(approveRoute, async (c) => {
+    const { ids } = c.req.valid("json");
+    return jsonResponse({ results: await admin.approve(ids) });
+  });
+
+  api.openapi(amendRoute, async (c) => {
+    const { id, ...amendment } = c.req.valid("json");
+    return jsonResponse({ result: await admin.amend(id, amendment) });
   });
 
   api.openapi(moveRoute, async (c) => {

@@ -6,8 +6,12 @@
 
 import { z } from "@hono/zod-openapi";
 import { MOVE_TARGETS } from "../../store/contract.ts";
+import { MAX_TEXT_CHARACTERS } from "../../task/outcome.ts";
 import { MAX_ANSWER_CHARACTERS } from "../../task/task.ts";
+import { AMENDMENTS } from "../../task/workspace.ts";
 import { anyState, count, filterFields, uuid } from "./task_schemas.ts";
+
+const shortText = z.string().min(1).max(MAX_TEXT_CHARACTERS);
 
 /** The most tasks that are changed by one request. */
 export const MAX_SET_TASKS = 10_000;
@@ -92,6 +96,30 @@ export const answerSetSchema = z.strictObject({
   ...setSchema.shape,
   ...answerSchema.shape,
 }).openapi("AnswerToMany");
+
+/** What came of approving many. */
+export const approvedSchema = z.object({
+  results: z.array(z.enum(["approved", "not asked", "ended", "missing"]))
+    .openapi({ description: "In the order of the ids" }),
+}).openapi("Approved");
+
+/** What came of a task's changes when no run is under way. */
+export const amendmentSchema = z.strictObject({
+  id: uuid,
+  kind: z.enum(AMENDMENTS),
+  detail: z.string().max(MAX_TEXT_CHARACTERS),
+  workspace: z.strictObject({
+    path: shortText,
+    head: shortText,
+    merged: shortText,
+    pullRequest: shortText,
+  }).partial().optional(),
+}).openapi("Amendment");
+
+/** What came of noting it. */
+export const amendedSchema = z.object({
+  result: z.enum(["amended", "running", "missing", "unknown state"]),
+}).openapi("Amended");
 
 /** What came of answering many. */
 export const answeredSchema = z.object({

@@ -13,6 +13,7 @@ import {
   MAX_AFTER,
   MAX_NAME_CHARACTERS,
   MAX_TAGS,
+  MAX_TOUCHES,
 } from "../../task/new_task.ts";
 import {
   IF_FAILED,
@@ -124,6 +125,25 @@ export const newTaskSchema = z.strictObject({
       "A task with the key that has not begun becomes this one. Default: false",
   }),
   tags: z.array(shortName).max(MAX_TAGS).optional(),
+  repo: z.string().min(1).max(4_096).optional().openapi({
+    description: "The repository it works on, where its provider uses git: a " +
+      "folder on the runner's machine, or an address",
+  }),
+  base: z.string().min(1).max(4_096).optional().openapi({
+    description: "What its branch begins at, and is merged into",
+    example: "main",
+  }),
+  branch: z.string().min(1).max(4_096).optional(),
+  touches: z.array(shortName).max(MAX_TOUCHES).optional().openapi({
+    description:
+      "Globs of what it changes: tasks of which they overlap do not " +
+      "run at the same time",
+    example: ["src/api/**"],
+  }),
+  needs_approval: z.boolean().optional().openapi({
+    description: "It does not begin before a person has approved it. " +
+      "Default: false",
+  }),
 }).openapi("NewTask");
 
 /** What to change of a task. */
@@ -211,6 +231,11 @@ const commonTaskFields = {
   blocked: z.boolean().openapi({
     description: "A task that it waits for has not ended yet",
   }),
+  repo: z.string().nullable(),
+  base: z.string().nullable(),
+  branch: z.string().nullable(),
+  touches: z.array(z.string()),
+  needs_approval: z.boolean(),
   lease_owner: z.string().nullable().openapi({
     description: "The runner that works on it, or did last",
   }),

@@ -8,7 +8,9 @@ import type { z } from "@hono/zod-openapi";
 import { DatabaseError, UsageError } from "../../base/errors.ts";
 import {
   type Admin,
+  type AmendResult,
   type AnswerResult,
+  type ApproveResult,
   type Batch,
   type BatchOptions,
   type Bucket,
@@ -53,6 +55,7 @@ import {
   timeFromJson,
   traceFromJson,
 } from "../../task/json.ts";
+import type { Amendment } from "../../task/workspace.ts";
 import type {
   AgentTask,
   TaskEdit,
@@ -60,7 +63,9 @@ import type {
   TaskState,
 } from "../../task/task.ts";
 import {
+  amendedSchema,
   answeredSchema,
+  approvedSchema,
   cancelledSchema,
   changeSchema,
   chosenSchema,
@@ -242,6 +247,16 @@ class ServiceAdmin implements Admin, Disposable {
 
   answer(ids: readonly string[], answer: string): Promise<AnswerResult[]> {
     return this.#change("api/v1/tasks/answer", answeredSchema, { ids, answer });
+  }
+
+  approve(ids: readonly string[]): Promise<ApproveResult[]> {
+    return this.#change("api/v1/tasks/approve", approvedSchema, { ids });
+  }
+
+  async amend(id: string, amendment: Amendment): Promise<AmendResult> {
+    const request = { body: { id, ...amendment } };
+    return (await this.#api.json("api/v1/tasks/amend", amendedSchema, request))
+      .result;
   }
 
   async note(id: string, text: string): Promise<NoteResult> {

@@ -7,7 +7,9 @@
 import type { AgentTask, TaskEdit, TaskEvent } from "../../task/task.ts";
 import {
   type Admin,
+  type AmendResult,
   type AnswerResult,
+  type ApproveResult,
   type Batch,
   type BatchOptions,
   type CancelResult,
@@ -41,6 +43,7 @@ import {
   type TaskGraph,
   type TaskPage,
 } from "../contract.ts";
+import type { Amendment } from "../../task/workspace.ts";
 import { editTask, moveTasks } from "../edit_tasks.ts";
 import { RefusedRowsError } from "../refused.ts";
 import { SET_CHARACTERS } from "../sets.ts";
@@ -57,7 +60,9 @@ import { readOverview } from "./overview.ts";
 import { countOld, deleteOldEvents, prune } from "./prune.ts";
 import { chooseTasks, countTasks, readPage, readTasks } from "./read_tasks.ts";
 import {
+  amendTask,
   answerTasks,
+  approveTasks,
   cancelTasks,
   IS_CANCELLABLE,
   noteTask,
@@ -165,6 +170,20 @@ export class DuckDbAdmin implements Admin {
       (connection, set, at) => answerTasks(connection, set, { text, at }),
       { size: Math.min(Math.max(fitting, 1), SET_SIZE) },
     );
+  }
+
+  approve(ids: readonly string[]): Promise<ApproveResult[]> {
+    return this.#inSets(ids, approveTasks);
+  }
+
+  async amend(id: string, amendment: Amendment): Promise<AmendResult> {
+    const [result = "missing"] = await this.#inSets(
+      [id],
+      async (connection, _set, at) => [
+        await amendTask(connection, id, { amendment, at }),
+      ],
+    );
+    return result;
   }
 
   async note(id: string, text: string): Promise<NoteResult> {

@@ -26,4 +26,7 @@ export const COLUMNS: Readonly<
   tags: "TEXT",
   if_failed: "TEXT",
   blocked: "BOOLEAN",
+  workspace: "TEXT",
+  touches: "TEXT",
+  needs_approval: "BOOLEAN",
 };

@@ -6,14 +6,25 @@
 
 import { isFinal, TASK_STATES } from "../../task/task.ts";
 import {
+  amend,
   answer,
+  approve,
   cancel,
   type Held,
   leaveNote,
 } from "../../task/transitions.ts";
-import type { AnswerResult, CancelResult, NoteResult } from "../contract.ts";
+import type { Amendment } from "../../task/workspace.ts";
+import type {
+  AmendResult,
+  AnswerResult,
+  ApproveResult,
+  CancelResult,
+  NoteResult,
+} from "../contract.ts";
 import {
+  amendResultOf,
   answerResultOf,
+  approveResultOf,
   byPerson,
   cancelResultOf,
   noteResultOf,
@@ -78,6 +89,33 @@ export async function answerTasks(
     .map((it) => answer(it, text));
   await writeTransitions(connection, answered, at);
   return ids.map((id) => answerResultOf(held.get(id.toLowerCase())));
+}
+
+/** Approves tasks, in the transaction that is open on the connection. */
+export async function approveTasks(
+  connection: Connection,
+  ids: readonly string[],
+  at: Date,
+): Promise<ApproveResult[]> {
+  const held = await readHeld(connection, ids);
+  const approved = [...held.values()]
+    .filter((it) => approveResultOf(it) === "approved").map(approve);
+  await writeTransitions(connection, approved, at);
+  return ids.map((id) => approveResultOf(held.get(id.toLowerCase())));
+}
+
+/** Amends a task, in the transaction that is open on the connection. */
+export async function amendTask(
+  connection: Connection,
+  id: string,
+  { amendment, at }: { readonly amendment: Amendment; readonly at: Date },
+): Promise<AmendResult> {
+  const held = (await readHeld(connection, [id])).get(id.toLowerCase());
+  const result = amendResultOf(held, at);
+  if (held && result === "amended") {
+    await writeTransitions(connection, [amend(byPerson(held), amendment)], at);
+  }
+  return result;
 }
 
 /** Leaves a note with a task, in the transaction that is open on the connection. */

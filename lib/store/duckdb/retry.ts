@@ -198,12 +198,12 @@ async function createAgain(
        (id, user_id, provider, repo_full_name, issue_number, pr_number,
         instruction, status, last_update, created_at, updated_at,
         priority, attempt, max_attempts, timeout_ms, batch, key, tags, if_failed,
-        blocked)
+        blocked, workspace, touches, needs_approval)
      SELECT a.new_id, t.user_id, t.provider, t.repo_full_name, t.issue_number,
        t.pr_number, t.instruction, 'created', to_json({retry_of: t.id})::TEXT,
        $2::TIMESTAMPTZ, $2::TIMESTAMPTZ, t.priority, 0, t.max_attempts,
        t.timeout_ms, t.batch, t.key, t.tags, t.if_failed,
-       t.if_failed IS NOT NULL
+       t.if_failed IS NOT NULL, t.workspace, t.touches, t.needs_approval
      FROM (SELECT unnest(from_json($1, '[{"position": "INTEGER",
          "old_id": "UUID", "new_id": "UUID"}]'), recursive := true)) a
      JOIN agent_tasks t ON t.id = a.old_id

@@ -15,6 +15,7 @@ import type {
   TaskEventKind,
 } from "../../task/task.ts";
 import { parseJson, parseTrace } from "../../task/trace.ts";
+import { choiceOf } from "../../task/workspace.ts";
 import type { Held } from "../../task/transitions.ts";
 import { SET_CHARACTERS } from "../sets.ts";
 import { partConditions, shownState, wasSimulated } from "../state_parts.ts";
@@ -46,6 +47,9 @@ export const TASK_FIELDS = {
   tags: "tags",
   ifFailed: "if_failed",
   isBlocked: "coalesce(blocked AND status = 'created', false)",
+  workspace: "workspace",
+  touches: "touches",
+  needsApproval: "coalesce(needs_approval, false)",
   // An infinite time has no epoch; it must not stop a whole pass.
   createdAt: "coalesce(epoch_ms(created_at), 0)",
   updatedAt: "coalesce(epoch_ms(updated_at), 0)",
@@ -94,6 +98,12 @@ const VIEW_COLUMNS: Readonly<Record<keyof PrintedTask, string>> = {
   tags: "CASE WHEN json_valid(tags) THEN tags::JSON ELSE '[]'::JSON END",
   if_failed: "if_failed",
   blocked: TASK_FIELDS.isBlocked,
+  repo: "TRY(json_extract_string(workspace, '$.repo'))",
+  base: "TRY(json_extract_string(workspace, '$.base'))",
+  branch: "TRY(json_extract_string(workspace, '$.branch'))",
+  touches:
+    "CASE WHEN json_valid(touches) THEN touches::JSON ELSE '[]'::JSON END",
+  needs_approval: TASK_FIELDS.needsApproval,
   lease_owner: "lease_owner",
   lease_expires_at: "lease_expires_at",
   cancel_requested_at: "cancel_requested_at",
@@ -114,10 +124,12 @@ export type TaskField = keyof typeof TASK_FIELDS;
 type TimeField = "createdAt" | "updatedAt";
 type OptionalTimeField = "runAt" | "leaseExpiresAt" | "cancelRequestedAt";
 
-/** A task as JSON has it; its tags as the text of a list, or null for none. */
+type TextField = "tags" | "workspace" | "touches";
+
+/** A task as JSON has it; its lists and its workspace as texts, or null for none. */
 export type TaskJson =
-  & Omit<AgentTask, TimeField | OptionalTimeField | "tags">
-  & { readonly tags: string | null }
+  & Omit<AgentTask, TimeField | OptionalTimeField | TextField>
+  & { readonly [field in TextField]: string | null }
   & { readonly [field in TimeField]: number }
   & { readonly [field in OptionalTimeField]: number | null };
 
@@ -178,19 +190,21 @@ export function taskOf({ task }: TaskRow): AgentTask {
     runAt: dateOf(task.runAt),
     leaseExpiresAt: dateOf(task.leaseExpiresAt),
     cancelRequestedAt: dateOf(task.cancelRequestedAt),
-    tags: tagsOf(task.tags),
+    tags: listOf(task.tags),
+    workspace: choiceOf(task.workspace),
+    touches: listOf(task.touches),
     createdAt: new Date(task.createdAt),
     updatedAt: new Date(task.updatedAt),
   });
 }
 
-const NO_TAGS: readonly string[] = [];
+const NOTHING: readonly string[] = [];
 
-/** The tags of a row; another program may have put anything there. */
-export function tagsOf(text: string | null): readonly string[] {
-  if (text === null) return NO_TAGS;
-  const tags = parseJson(text);
-  return Array.isArray(tags) ? tags.map(String) : NO_TAGS;
+/** A list of a row; another program may have put anything there. */
+export function listOf(text: string | null): readonly string[] {
+  if (text === null) return NOTHING;
+  const list = parseJson(text);
+  return Array.isArray(list) ? list.map(String) : NOTHING;
 }
 
 /** A task and the lease that its row has, or that it has none. */
@@ -265,6 +279,9 @@ const HELD_FIELDS = [
   "key",
   "tags",
   "ifFailed",
+  "workspace",
+  "touches",
+  "needsApproval",
   "createdAt",
 ] as const satisfies readonly TaskField[];
 
@@ -320,9 +337,12 @@ export async function readHeldTasks(
       timeoutMs: at(columns?.timeoutMs),
       batch: at(columns?.batch),
       key: at(columns?.key),
-      tags: tagsOf(at(columns?.tags)),
+      tags: listOf(at(columns?.tags)),
       ifFailed: at(columns?.ifFailed),
       isBlocked: false,
+      workspace: choiceOf(at(columns?.workspace)),
+      touches: listOf(at(columns?.touches)),
+      needsApproval: at(columns?.needsApproval),
       leaseOwner: null,
       leaseExpiresAt: null,
       cancelRequestedAt: null,

@@ -48,6 +48,11 @@ const RUNNER_COLUMNS = {
   tags: "TEXT",
   // Null: it waits for none.
   if_failed: "TEXT",
+  // What the task says of its repository, an object as JSON; and a list.
+  workspace: "TEXT",
+  touches: "TEXT",
+  needs_approval: "BOOLEAN",
+  // The last: DuckDB 1.5 can't commit another ALTER after a truth with a default.
   blocked: "BOOLEAN DEFAULT false",
 };
 

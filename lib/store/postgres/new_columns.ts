@@ -27,6 +27,9 @@ export const COLUMNS: Readonly<
   tags: "text",
   if_failed: "text",
   blocked: "boolean",
+  workspace: "text",
+  touches: "text",
+  needs_approval: "boolean",
 };
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;

@@ -91,7 +91,7 @@ const SHORTENED = `
     CASE WHEN octet_length(last_update) <= ${MAX_LISTED_TRACE}
       THEN last_update ELSE ${LISTED_TRACE} END AS last_update,
     priority, run_at, attempt, questions, max_attempts, timeout_ms, batch, key,
-    tags, if_failed, blocked, lease_owner, lease_expires_at, cancel_requested_at, created_at, updated_at`;
+    tags, if_failed, blocked, workspace, touches, needs_approval, lease_owner, lease_expires_at, cancel_requested_at, created_at, updated_at`;
 
 /**
  * Holds for what comes after a place. Tasks of one moment are in the order in which

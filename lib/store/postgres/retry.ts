@@ -196,12 +196,13 @@ async function createAgain(
     `INSERT INTO agent_tasks
        (id, retry_of, user_id, provider, repo_full_name, issue_number, pr_number,
         instruction, status, last_update, created_at, updated_at, priority,
-        max_attempts, timeout_ms, batch, key, tags, if_failed, blocked)
+        max_attempts, timeout_ms, batch, key, tags, if_failed,
+        blocked, workspace, touches, needs_approval)
      SELECT a.new_id, t.id, t.user_id, t.provider, t.repo_full_name,
        t.issue_number, t.pr_number, t.instruction, 'created',
        '{"retry_of":"' || t.id || '"}', $2, $2, t.priority, t.max_attempts,
        t.timeout_ms, t.batch, t.key, t.tags, t.if_failed,
-       t.if_failed IS NOT NULL
+       t.if_failed IS NOT NULL, t.workspace, t.touches, t.needs_approval
      FROM json_to_recordset($1::json)
        AS a (position integer, old_id uuid, new_id uuid)
      JOIN agent_tasks t ON t.id = a.old_id

@@ -48,11 +48,22 @@ const PLAN_COLUMNS = {
   blocked: "boolean NOT NULL DEFAULT false",
 };
 
+/** What tasks say of the repository that they work on. */
+const WORKSPACE_COLUMNS = {
+  workspace: "text",
+  touches: "text",
+  needs_approval: "boolean NOT NULL DEFAULT false",
+};
+
 /**
  * The columns of HandsFree's table, as in a DuckDB file, and those that the runner
  * adds. What one asks of the one database can be asked of the other.
  */
-export const TASK_COLUMNS = { ...FIRST_COLUMNS, ...PLAN_COLUMNS };
+export const TASK_COLUMNS = {
+  ...FIRST_COLUMNS,
+  ...PLAN_COLUMNS,
+  ...WORKSPACE_COLUMNS,
+};
 
 /**
  * What is only here: the order of one batch, what a task repeats, and which
@@ -256,6 +267,10 @@ const PLAN = [
   "ALTER TABLE agent_pauses ADD PRIMARY KEY (provider, batch, kind)",
 ];
 
+const WORKSPACES = columnsOf(WORKSPACE_COLUMNS).map((column) =>
+  `ALTER TABLE agent_tasks ADD COLUMN ${column}`
+);
+
 /** What a trace, which may be any text, can be refused for. */
 const UNREADABLE = "data_exception OR statement_too_complex";
 
@@ -290,10 +305,16 @@ const TRACE_SCALAR = ofTrace(
 );
 
 type PlanField = "batch" | "key" | "tags" | "if_failed" | "blocked";
+type WorkspaceField =
+  | "repo"
+  | "base"
+  | "branch"
+  | "touches"
+  | "needs_approval";
 
 /** What `sql` called the columns first: as JSON does, but that times are times. */
 const VIEW_COLUMNS: Readonly<
-  Record<Exclude<keyof TaskJson, PlanField>, string>
+  Record<Exclude<keyof TaskJson, PlanField | WorkspaceField>, string>
 > = {
   id: "id",
   state: TASK_FIELDS.state,
@@ -337,6 +358,14 @@ const PLAN_VIEW_COLUMNS: Readonly<Record<PlanField, string>> = {
   blocked: TASK_FIELDS.isBlocked,
 };
 
+const WORKSPACE_VIEW_COLUMNS: Readonly<Record<WorkspaceField, string>> = {
+  repo: "workspace::json ->> 'repo'",
+  base: "workspace::json ->> 'base'",
+  branch: "workspace::json ->> 'branch'",
+  touches: TASK_FIELDS.touches,
+  needs_approval: "needs_approval",
+};
+
 const viewOf = (columns: Readonly<Record<string, string>>) =>
   `VIEW tasks AS SELECT ${
     Object.entries(columns).map((it) => it.toReversed().join(" AS "))
@@ -344,7 +373,11 @@ const viewOf = (columns: Readonly<Record<string, string>>) =>
   } FROM agent_tasks`;
 /** For databases of all versions: what it has depends on columns that came last. */
 const VIEW = `CREATE OR REPLACE ${
-  viewOf({ ...VIEW_COLUMNS, ...PLAN_VIEW_COLUMNS })
+  viewOf({
+    ...VIEW_COLUMNS,
+    ...PLAN_VIEW_COLUMNS,
+    ...WORKSPACE_VIEW_COLUMNS,
+  })
 }`;
 
 /** What leads from each version to the next; the first from nothing. */
@@ -360,7 +393,8 @@ const STEPS: readonly (readonly string[])[] = [
     RUNNERS,
   ],
   [...USAGE, PAUSES, ...LOGS],
-  [...PLAN, VIEW],
+  PLAN,
+  [...WORKSPACES, VIEW],
 ];
 
 /** The version that this program works with. */

@@ -115,15 +115,11 @@ export class AgentRun implements AsyncDisposable {
       answers: answersOf(this.trace),
       results: this.#options.results ?? [],
       progress: (message) => this.progress.push(message),
-      note: (kind, detail, session) => {
+      note: (kind, detail, kept = {}) => {
         this.notes.push([kind, detail]);
-        if (!session) return;
-        this.sessions.push(session);
+        if (kept.session) this.sessions.push(kept.session);
         // As it is kept.
-        this.trace = {
-          ...this.trace,
-          session: JSON.parse(JSON.stringify(session)),
-        };
+        this.trace = { ...this.trace, ...JSON.parse(JSON.stringify(kept)) };
       },
       output: (line, kind = "stdout") => {
         this.lines.push([kind, line]);

@@ -63,6 +63,9 @@ function testStored(test: Test): void {
       batch: "nightly",
       key: "issue 12",
       tags: ["night", 'a "b"'],
+      workspace: { repo: "/srv/app ü", base: "main", branch: "agent/x" },
+      touches: ["src/**"],
+      needsApproval: true,
     } as const;
     await assertNow(subject, async () => {
       await create(store, [{ ...fields, trace: { key: [1, "two"] } }]);
@@ -111,6 +114,9 @@ function testStored(test: Test): void {
       tags: [],
       ifFailed: null,
       isBlocked: false,
+      workspace: null,
+      touches: [],
+      needsApproval: false,
       leaseOwner: null,
       leaseExpiresAt: null,
       cancelRequestedAt: null,

@@ -153,7 +153,8 @@ Deno.test("openDuckDbStore() adds what is missing to an earlier version's databa
     ].map((name) => `agent_task_logs.${name}`),
     "agent_tasks.questions",
     "agent_tasks.rescues",
-    ...["batch", "key", "tags", "if_failed", "blocked"]
+    ...["batch", "key", "tags", "if_failed", "workspace", "touches"]
+      .concat("needs_approval", "blocked")
       .map((name) => `agent_tasks.${name}`),
   ]);
   const [tasks = [], events = [], ...others] = after;
@@ -164,11 +165,13 @@ Deno.test("openDuckDbStore() adds what is missing to an earlier version's databa
   );
   for (const [index, old] of before[0]?.entries() ?? []) {
     const { questions, rescues, attempt, ...others } = tasks[index] ?? {};
-    const { batch, key, tags, if_failed, blocked, ...rest } = others;
+    const { batch, key, tags, if_failed, blocked, ...later } = others;
+    const { workspace, touches, needs_approval, ...rest } = later;
     assertEquals(
       [batch, key, tags, if_failed, blocked],
       [null, null, null, null, false],
     );
+    assertEquals([workspace, touches, needs_approval], [null, null, null]);
     const { attempt: attemptBefore, ...restBefore } = old;
     assertEquals(rest, restBefore);
     assertEquals(rescues, 0);

@@ -65,7 +65,7 @@ test("ten stores that are opened at once make the tables once", async () => {
     tasks.map(({ task }) => task.id)
   );
   assertEquals(claimed.sort(), ids.sort());
-  assertEquals(await versionsIn(backdoor), [1, 2, 3]);
+  assertEquals(await versionsIn(backdoor), [1, 2, 3, 4]);
   for (const store of stores) await store[Symbol.asyncDispose]();
 });
 
@@ -86,7 +86,8 @@ test("openPostgresStore() brings the tables of the first version up to date, and
     const sql of [
       "DROP VIEW tasks",
       "CREATE VIEW tasks AS SELECT id FROM agent_tasks",
-      ...["batch", "key", "tags", "if_failed", "blocked"]
+      ...["batch", "key", "tags", "if_failed", "blocked", "workspace"]
+        .concat("touches", "needs_approval")
         .map((name) => `ALTER TABLE agent_tasks DROP COLUMN ${name}`),
       "CREATE INDEX agent_tasks_ready ON agent_tasks (provider)",
       "DROP TABLE agent_task_dependencies, agent_starts, agent_schedules",
@@ -96,7 +97,7 @@ test("openPostgresStore() brings the tables of the first version up to date, and
     ]
   ) await backdoor.ask(sql);
   await using store = await open();
-  assertEquals(await versionsIn(backdoor), [1, 2, 3]);
+  assertEquals(await versionsIn(backdoor), [1, 2, 3, 4]);
   assertEquals((await store.admin.history(id)).length, 1);
   const { tasks: [run], pauses } = await claim(store, { limit: 3 });
   assertEquals([run?.task.id, pauses], [id, []]);

@@ -1,0 +1,162 @@
+/**
+ * Runs git, without a word to anybody and without what the runner's own surroundings
+ * would tell it.
+ *
+ * @module
+ */
+
+import { messageOf } from "../base/errors.ts";
+
+/** How a call of git ended. */
+export interface GitEnd {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Where git runs, and with what. */
+export interface GitOptions {
+  /** A folder in the repository, or in one of its worktrees. */
+  readonly cwd: string;
+  /** What its stdin gives. Default: nothing */
+  readonly input?: string;
+  /**
+   * Whether the repository's hooks run. Only a commit's have a say; a checkout by us
+   * is none by the user. @default {false}
+   */
+  readonly hasHooks?: boolean;
+  /** Variables beside the runner's own. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly signal?: AbortSignal;
+}
+
+/** What git said where it failed. The message is in words for people. */
+export class GitError extends Error {
+  override readonly name = "GitError";
+  readonly end: GitEnd;
+
+  constructor(args: readonly string[], end: GitEnd) {
+    const said = (end.stderr.trim() || end.stdout.trim()).slice(0, MAX_SAID);
+    super(
+      `git ${args[0] ?? ""} failed: ${said || `exit code ${end.code}`}`,
+    );
+    this.end = end;
+  }
+}
+
+/** There is no git. */
+export class NoGitError extends Error {
+  override readonly name = "NoGitError";
+}
+
+const MAX_SAID = 2_000;
+
+/**
+ * What git's own variables say is of another repository: a runner may be started
+ * from a hook. Of the user's settings, all hold but what would wait for a person.
+ */
+const UNSET =
+  /^GIT_(DIR|WORK_TREE|INDEX_FILE|COMMON_DIR|OBJECT_DIRECTORY|ALTERNATE_OBJECT_DIRECTORIES|NAMESPACE|PREFIX|QUARANTINE_PATH|EDITOR|SEQUENCE_EDITOR|LITERAL_PATHSPECS|GLOB_PATHSPECS|ICASE_PATHSPECS|NOGLOB_PATHSPECS|TRACE.*|REFLOG_ACTION|INTERNAL_.*|CEILING_DIRECTORIES|EXTERNAL_DIFF|DIFF_OPTS)$/;
+
+const SET = {
+  GIT_TERMINAL_PROMPT: "0",
+  // What is read takes no lock from whoever works there.
+  GIT_OPTIONAL_LOCKS: "0",
+  // Its messages are read.
+  LC_ALL: "C.UTF-8",
+  GIT_EDITOR: "true",
+  GIT_SEQUENCE_EDITOR: "true",
+  GIT_PAGER: "cat",
+};
+
+/** No background work of ours in a repository of the user's. */
+const CONFIG = [
+  "-c",
+  "gc.auto=0",
+  "-c",
+  "maintenance.auto=false",
+  "-c",
+  "advice.detachedHead=false",
+];
+const NO_HOOKS = ["-c", "core.hooksPath=/dev/null"];
+
+/**
+ * Runs git. Never asks anybody anything.
+ *
+ * @throws {NoGitError} where there is no git, or no such folder.
+ */
+export async function runGit(
+  args: readonly string[],
+  { cwd, input, hasHooks = false, env = {}, signal }: GitOptions,
+): Promise<GitEnd> {
+  let child: Deno.ChildProcess;
+  try {
+    child = new Deno.Command("git", {
+      args: [...CONFIG, ...hasHooks ? [] : NO_HOOKS, ...args],
+      cwd,
+      clearEnv: true,
+      env: { ...surroundings(), ...SET, ...env },
+      stdin: input === undefined ? "null" : "piped",
+      stdout: "piped",
+      stderr: "piped",
+      ...signal && { signal },
+    }).spawn();
+  } catch (error) {
+    throw new NoGitError(
+      `Cannot run git in ${cwd}: ${
+        error instanceof Deno.errors.NotFound
+          ? "there is no git on PATH, or no such folder. Install git."
+          : messageOf(error)
+      }`,
+      { cause: error },
+    );
+  }
+  const writing = input === undefined ? undefined : write(child, input);
+  const { code, stdout, stderr } = await child.output();
+  await writing;
+  const text = new TextDecoder();
+  return { code, stdout: text.decode(stdout), stderr: text.decode(stderr) };
+}
+
+/**
+ * What git prints where it succeeds, without the end of its last line.
+ *
+ * @throws {GitError} where it fails.
+ */
+export async function git(
+  args: readonly string[],
+  options: GitOptions,
+): Promise<string> {
+  const end = await runGit(args, options);
+  if (end.code !== 0) throw new GitError(args, end);
+  return end.stdout.replace(/\n$/, "");
+}
+
+/** The commit that a name stands for; undefined where there is none. */
+export async function commitOf(
+  ref: string,
+  options: GitOptions,
+): Promise<string | undefined> {
+  const { code, stdout } = await runGit(
+    ["rev-parse", "--verify", "--quiet", "--end-of-options", `${ref}^{commit}`],
+    options,
+  );
+  return code === 0 ? stdout.trim() : undefined;
+}
+
+function surroundings(): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(Deno.env.toObject()).filter(([name]) => !UNSET.test(name)),
+  );
+}
+
+async function write(child: Deno.ChildProcess, text: string): Promise<void> {
+  const writer = child.stdin.getWriter();
+  try {
+    await writer.write(new TextEncoder().encode(text));
+    await writer.close();
+  } catch (error) {
+    // It has ended before it read all; its exit code says why.
+    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+  }
+}
