@@ -150,7 +150,11 @@ function surroundings(): Record<string, string> {
   );
 }
 
-async function write(child: Deno.ChildProcess, text: string): Promise<void> {
+/** Writes all that a program's stdin is to give. */
+export async function write(
+  child: Deno.ChildProcess,
+  text: string,
+): Promise<void> {
   const writer = child.stdin.getWriter();
   try {
     await writer.write(new TextEncoder().encode(text));
