@@ -6,6 +6,7 @@
 
 import { dirname, resolve } from "node:path";
 import { agentFolder } from "./agent/workspace.ts";
+import { stateFolder } from "../workspaces/state_folder.ts";
 import type { FolderConfig } from "./command/config.ts";
 import type { ProcessorOptions, ProcessorsConfig } from "./open.ts";
 
@@ -43,9 +44,12 @@ function workspacesOf(
   return new Set(
     [...providers.values()].flatMap(({ options }) => {
       const { workspace } = folderOf(options);
-      return workspace === undefined
+      const folder = typeof workspace === "object"
+        ? workspace.folder ?? stateFolder((name) => Deno.env.get(name))
+        : workspace;
+      return folder === undefined
         ? []
-        : resolve(dirname(configPath ?? ""), workspace);
+        : resolve(dirname(configPath ?? ""), folder);
     }),
   );
 }

@@ -6,6 +6,7 @@
  */
 
 import { messageOf } from "../base/errors.ts";
+import { withGivenUmask } from "../base/private.ts";
 
 /** How a call of git ended. */
 export interface GitEnd {
@@ -27,6 +28,11 @@ export interface GitOptions {
   readonly hasHooks?: boolean;
   /** Variables beside the runner's own. */
   readonly env?: Readonly<Record<string, string>>;
+  /**
+   * Variables in place of the runner's own, which hooks and filters that an agent
+   * may have written must not see.
+   */
+  readonly surroundings?: Readonly<Record<string, string>> | undefined;
   readonly signal?: AbortSignal;
 }
 
@@ -58,6 +64,10 @@ const MAX_SAID = 2_000;
 const UNSET =
   /^GIT_(DIR|WORK_TREE|INDEX_FILE|COMMON_DIR|OBJECT_DIRECTORY|ALTERNATE_OBJECT_DIRECTORIES|NAMESPACE|PREFIX|QUARANTINE_PATH|EDITOR|SEQUENCE_EDITOR|LITERAL_PATHSPECS|GLOB_PATHSPECS|ICASE_PATHSPECS|NOGLOB_PATHSPECS|TRACE.*|REFLOG_ACTION|INTERNAL_.*|CEILING_DIRECTORIES|EXTERNAL_DIFF|DIFF_OPTS)$/;
 
+/** Who the user is, and where their settings are. */
+const OF_USER =
+  /^(GIT_(AUTHOR|COMMITTER)_(NAME|EMAIL)|GIT_CONFIG_(GLOBAL|SYSTEM|NOSYSTEM)|XDG_CONFIG_HOME|EMAIL)$/;
+
 const SET = {
   GIT_TERMINAL_PROMPT: "0",
   // What is read takes no lock from whoever works there.
@@ -77,6 +87,9 @@ const CONFIG = [
   "maintenance.auto=false",
   "-c",
   "advice.detachedHead=false",
+  // It is a program, and the configuration of a clone may be an agent's.
+  "-c",
+  "core.fsmonitor=false",
 ];
 const NO_HOOKS = ["-c", "core.hooksPath=/dev/null"];
 
@@ -87,20 +100,22 @@ const NO_HOOKS = ["-c", "core.hooksPath=/dev/null"];
  */
 export async function runGit(
   args: readonly string[],
-  { cwd, input, hasHooks = false, env = {}, signal }: GitOptions,
+  { cwd, input, hasHooks = false, env, surroundings, signal }: GitOptions,
 ): Promise<GitEnd> {
   let child: Deno.ChildProcess;
   try {
-    child = new Deno.Command("git", {
-      args: [...CONFIG, ...hasHooks ? [] : NO_HOOKS, ...args],
-      cwd,
-      clearEnv: true,
-      env: { ...surroundings(), ...SET, ...env },
-      stdin: input === undefined ? "null" : "piped",
-      stdout: "piped",
-      stderr: "piped",
-      ...signal && { signal },
-    }).spawn();
+    child = withGivenUmask(() =>
+      new Deno.Command("git", {
+        args: [...CONFIG, ...hasHooks ? [] : NO_HOOKS, ...args],
+        cwd,
+        clearEnv: true,
+        env: { ...withoutGits(surroundings), ...SET, ...env },
+        stdin: input === undefined ? "null" : "piped",
+        stdout: "piped",
+        stderr: "piped",
+        ...signal && { signal },
+      }).spawn()
+    );
   } catch (error) {
     throw new NoGitError(
       `Cannot run git in ${cwd}: ${
@@ -144,10 +159,14 @@ export async function commitOf(
   return code === 0 ? stdout.trim() : undefined;
 }
 
-function surroundings(): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(Deno.env.toObject()).filter(([name]) => !UNSET.test(name)),
-  );
+function withoutGits(
+  given: Readonly<Record<string, string>> | undefined,
+): Record<string, string> {
+  const own = Object.entries(Deno.env.toObject());
+  const entries = given
+    ? [...own.filter(([name]) => OF_USER.test(name)), ...Object.entries(given)]
+    : own;
+  return Object.fromEntries(entries.filter(([name]) => !UNSET.test(name)));
 }
 
 /** Writes all that a program's stdin is to give. */

@@ -9,9 +9,12 @@ import { messageOf } from "../../base/errors.ts";
 import type { AgentTask, Outcome } from "../../task/task.ts";
 import { parseTrace } from "../../task/trace.ts";
 import { checkProgram } from "../command/check.ts";
-import { type FolderEnd, openFolder } from "../command/folder.ts";
+import type { FolderEnd } from "../command/folder.ts";
 import { type ProgramParts, Programs } from "../command/programs.ts";
 import { writeResults } from "../command/results_file.ts";
+import { openRunFolder } from "../command/run_folder.ts";
+import { checkProblem, shownCheck } from "../command/verify.ts";
+import { NO_FOLDER } from "../../workspaces/state_folder.ts";
 import type {
   Processor,
   ProcessorContext,
@@ -25,9 +28,8 @@ import type { Dialect } from "./dialect.ts";
 import { loadDialect } from "./load_dialect.ts";
 import { nextPrompt, storyOf, wholePrompt } from "./prompt.ts";
 import { usableSession } from "./sessions.ts";
-import { checkProblem, shownCheck } from "./verify.ts";
 import { versionOf } from "./version.ts";
-import { agentFolder, NO_FOLDER } from "./workspace.ts";
+import { agentFolder } from "./workspace.ts";
 
 /** What {@linkcode createAgentProcessor} needs beside the configuration. */
 export interface AgentParts extends ProgramParts {
@@ -70,7 +72,9 @@ class AgentProcessor implements Processor {
   constructor(config: AgentConfig, made: Made) {
     const { variable } = made.programs.parts;
     const { cwd, workspace, keepWorkspace, ...rest } = config;
+    const { verify } = typeof workspace === "object" ? workspace : {};
     this.#config = {
+      ...verify && { verify },
       ...rest,
       ...agentFolder({ cwd, workspace, keepWorkspace }, variable),
     };
@@ -151,7 +155,15 @@ class AgentProcessor implements Processor {
     if (unchecked) {
       throw new RunError(unchecked, { retryable: false, isUnbegun: true });
     }
-    const folder = await openFolder(task.id, config, programs.parts);
+    const { idleTimeout } = config;
+    const folder = await openRunFolder(config, {
+      task,
+      context,
+      programs,
+      surroundings,
+      stop,
+      idleTimeout,
+    });
     let outcome = STOPPED;
     try {
       await using file = await writeResults(context.results, {
@@ -170,7 +182,7 @@ class AgentProcessor implements Processor {
         folder,
         surroundings: {
           ...surroundings,
-          env: { ...surroundings.env, ...file?.env },
+          env: { ...surroundings.env, ...folder.git?.env, ...file?.env },
         },
         spending,
         resultsPath: file?.path,

@@ -10,7 +10,10 @@ import type { JsonValue, Outcome } from "../../task/task.ts";
 import { spentIn } from "../../task/transitions.ts";
 import { addUsage, priced, type Usage } from "../../task/usage.ts";
 import { printedOf } from "../../task/outcome.ts";
+import type { Reviewed } from "../../workspaces/workspace.ts";
 import { warnOfMistake } from "../command/message.ts";
+import { settle, settleApproved } from "../command/run_folder.ts";
+import { runCheck, type RunParts, shownCheck } from "../command/verify.ts";
 import { RunError, STOPPED, withAnswerTime } from "../task_runs.ts";
 import {
   type AttemptParts,
@@ -30,7 +33,6 @@ import {
 import { KeptSession } from "./kept_session.ts";
 import { whatCameBefore } from "./results.ts";
 import { whyAnew } from "./sessions.ts";
-import { runCheck, shownCheck } from "./verify.ts";
 
 /** A session that can't be found though it was just begun: once more is enough. */
 const MAX_ANEW = 2;
@@ -78,6 +80,7 @@ class Attempt {
       return await this.#work();
     } catch (error) {
       if (!this.#last) throw error;
+      if (this.#parts.stop.aborted) return STOPPED;
       // It has begun, so it costs an attempt.
       const retryable = !(error instanceof RunError) || error.retryable ||
         error.isUnbegun;
@@ -86,9 +89,13 @@ class Attempt {
   }
 
   async #work(): Promise<Outcome> {
-    const { config, context } = this.#parts;
-    let step = await this.#firstStep();
-    let because: string | undefined;
+    const { config, folder } = this.#parts;
+    const { verify } = config;
+    const settled = folder.git &&
+      await settleApproved(folder.git, { ...this.#runParts, verify });
+    if (settled && "outcome" in settled) return settled.outcome;
+    let because = settled?.because;
+    let step = await this.#firstStep(because);
     let lost = 0;
     let rounds = 0;
     for (;;) {
@@ -106,35 +113,57 @@ class Attempt {
         continue;
       }
       const over = this.#warned(this.#outcomeOf(end));
-      if (over.kind !== "completed" || !config.verify) return over;
-      const name = shownCheck(config.verify);
-      context.progress(`Checks the work: ${name}`);
-      const check = await this.#check(config.verify);
-      if (!("hasPassed" in check)) return check;
-      if (check.isStopped) return STOPPED;
-      if (check.hasPassed) {
-        context.note("checked", `\`${name}\` passed`);
-        return { ...over, message: `\`${name}\` passed` };
-      }
-      context.note("check_failed", `\`${name}\` failed: ${check.output}`);
+      if (over.kind !== "completed") return over;
+      const checked = await this.#checked(over);
+      if ("outcome" in checked) return checked.outcome;
       if (rounds++ >= config.verifyRounds) {
-        return failed(`\`${name}\` failed: ${check.output}`);
+        return failed(checked.error ?? checked.because);
       }
-      because = failedCheck(name, check.output);
+      because = checked.because;
       step = this.#goOn(because) ?? await this.#anew({ because });
     }
   }
 
-  async #firstStep(): Promise<Step> {
+  /** What follows for work that the agent takes for done. */
+  async #checked(
+    over: Extract<Outcome, { kind: "completed" }>,
+  ): Promise<Reviewed & { readonly error?: string }> {
+    const { config: { verify }, context, folder } = this.#parts;
+    let outcome: Outcome = over;
+    if (verify) {
+      const name = shownCheck(verify);
+      context.progress(`Checks the work: ${name}`);
+      const check = await this.#check(verify);
+      if (!("hasPassed" in check)) return { outcome: check };
+      if (check.isStopped) return { outcome: STOPPED };
+      if (!check.hasPassed) {
+        const error = `\`${name}\` failed: ${check.output}`;
+        context.note("check_failed", error);
+        return { because: failedCheck(name, check.output), error };
+      }
+      context.note("checked", `\`${name}\` passed`);
+      outcome = { ...over, message: `\`${name}\` passed` };
+    }
+    return folder.git
+      ? await settle(folder.git, outcome, { ...this.#runParts, verify })
+      : { outcome };
+  }
+
+  get #runParts(): RunParts {
+    const { config: { idleTimeout }, ...parts } = this.#parts;
+    return { ...parts, idleTimeout };
+  }
+
+  async #firstStep(because: string | undefined): Promise<Step> {
     const { dialect, config, folder } = this.#parts;
     const session = this.#session.current;
-    if (!session) return await this.#anew();
+    if (!session) return await this.#anew({ because });
     const why = whyAnew(session, { dialect, resume: config.resume, folder });
     if (why === undefined) {
-      return this.#goOn(nextPrompt(this.#story, session.told))!;
+      return this.#goOn(because ?? nextPrompt(this.#story, session.told))!;
     }
     if (why !== "") this.#lost(why);
-    return await this.#anew();
+    return await this.#anew({ because });
   }
 
   /** Goes on in the session, where it may; undefined where not. */
@@ -260,7 +289,7 @@ class Attempt {
 
   async #check(verify: readonly string[]) {
     try {
-      return await runCheck(verify, this.#parts);
+      return await runCheck(verify, this.#parts.folder.path, this.#runParts);
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
       return failed(`The work can't be checked. ${messageOf(error)}`);

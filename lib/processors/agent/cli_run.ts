@@ -10,7 +10,9 @@ import {
   pathOf,
   type Program,
   shownWords,
+  withConfigDir,
 } from "../command/input.ts";
+import { IdleWatch } from "../command/idle_watch.ts";
 import type { Programs, Surroundings } from "../command/programs.ts";
 import type { ProcessorContext } from "../processor.ts";
 import { RunError } from "../task_runs.ts";
@@ -23,7 +25,7 @@ import {
 } from "../../task/usage.ts";
 import type { AgentConfig } from "./config.ts";
 import type { AgentEnd, AgentStart, Dialect } from "./dialect.ts";
-import { IdleWatch } from "./idle_watch.ts";
+
 import { AgentOutput } from "./output.ts";
 
 /** What all runs of an attempt have in common. */
@@ -35,7 +37,7 @@ export interface AttemptParts {
   readonly config: AgentConfig;
   readonly dialect: Dialect;
   readonly programs: Programs;
-  readonly folder: Pick<RunFolder, "path" | "isNew">;
+  readonly folder: Pick<RunFolder, "path" | "isNew" | "git">;
   readonly surroundings: Surroundings;
   readonly spending: Spending;
   /** The file with the results of what came before; undefined without such. */
@@ -181,9 +183,4 @@ function programOf(start: AgentStart, parts: Configured): Program {
 export function shownStep(step: Step, parts: Configured): string {
   const { program = parts.dialect.program } = parts.config;
   return shownWords([program, ...parts.dialect.args(startOf(step, parts))]);
-}
-
-/** The text with the folder of the configuration file in it. */
-export function withConfigDir(text: string, baseFolder: string): string {
-  return text.replaceAll("{configDir}", () => baseFolder);
 }

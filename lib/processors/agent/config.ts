@@ -74,7 +74,8 @@ export const agentConfig = z.strictObject({
   ),
   workspace: workspace.describe(
     "A folder below which each task has its own, named by its id, which its " +
-      "next attempts and answers find again. Default: workspaces, in " +
+      "next attempts and answers find again; or the repository of which each has " +
+      "a worktree and a branch. Default: workspaces, in " +
       "agent-runner's folder of $STATE_DIRECTORY, $XDG_STATE_HOME or ~/.local/state",
   ),
   keepWorkspace: keepWorkspace.describe(

@@ -4,13 +4,9 @@
  * @module
  */
 
-import { join } from "node:path";
 import type { FolderConfig } from "../command/config.ts";
+import { stateFolder } from "../../workspaces/state_folder.ts";
 import type { VariableLookup } from "../task_runs.ts";
-
-/** The program's own folder within one that others use too. */
-const OWN = "agent-runner";
-const WORKSPACES = "workspaces";
 
 /**
  * The folders of an agent's tasks. Without `cwd` or `workspace` they are below the
@@ -24,21 +20,6 @@ export function agentFolder(
   variable: VariableLookup,
 ): FolderConfig {
   if (cwd !== undefined) return { cwd };
+  if (typeof workspace === "object") return { workspace };
   return { workspace: workspace ?? stateFolder(variable), keepWorkspace };
 }
-
-function stateFolder(variable: VariableLookup): string | undefined {
-  // What systemd gives a service is its own already; of several, the first.
-  const [given] = variable("STATE_DIRECTORY")?.split(":") ?? [];
-  if (given) return join(given, WORKSPACES);
-  const home = variable("HOME");
-  const state = variable("XDG_STATE_HOME") ||
-    (Deno.build.os === "windows"
-      ? variable("LOCALAPPDATA")
-      : home && join(home, ".local", "state"));
-  return state ? join(state, OWN, WORKSPACES) : undefined;
-}
-
-/** What is wrong where an agent's tasks can have no folder. */
-export const NO_FOLDER = "There is no folder for its tasks: HOME is not set. " +
-  "Give one as workspace, or cwd.";

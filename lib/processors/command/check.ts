@@ -6,6 +6,7 @@
 
 import { delimiter, dirname, join, resolve } from "node:path";
 import { messageOf } from "../../base/errors.ts";
+import { stateFolder } from "../../workspaces/state_folder.ts";
 import type { VariableLookup } from "../task_runs.ts";
 import {
   type CommandConfig,
@@ -44,13 +45,16 @@ export async function checkProgram(
   { variable, baseFolder }: CheckParts,
 ): Promise<readonly string[]> {
   const { cwd, workspace } = config;
+  const folder = typeof workspace === "object"
+    ? workspace.folder ?? stateFolder(variable)
+    : workspace;
   const passed = passedVariables(config, variable);
   const problems = [
     await programProblem(program, { path: passed.PATH ?? "", baseFolder }),
     cwd === undefined ? undefined : await cannotUse(resolve(baseFolder, cwd)),
-    workspace === undefined
+    folder === undefined
       ? undefined
-      : await writableProblem(await parentOf(resolve(baseFolder, workspace))),
+      : await writableProblem(await parentOf(resolve(baseFolder, folder))),
     ...variableProblems(config, passed),
   ];
   return problems.filter((it) => it !== undefined);

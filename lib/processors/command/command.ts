@@ -6,17 +6,20 @@
 
 import { printedOf } from "../../task/outcome.ts";
 import type { AgentTask, Outcome } from "../../task/task.ts";
+import type { Workspace } from "../../workspaces/workspace.ts";
 import type { Processor, ProcessorContext } from "../processor.ts";
 import { STOPPED, TaskRuns, withAnswerTime } from "../task_runs.ts";
 import { checkCommand } from "./check.ts";
 import type { CommandConfig } from "./config.ts";
-import { type FolderEnd, openFolder } from "./folder.ts";
+import type { FolderEnd, RunFolder } from "./folder.ts";
 import { commandFor, programOf, SHELL, shownWords, stdinOf } from "./input.ts";
 import { limitOutcome, warnOfMistake } from "./message.ts";
 import { CommandOutput } from "./output.ts";
 import { quoted } from "./printed_text.ts";
 import { type ProgramParts, Programs } from "./programs.ts";
 import { writeResults } from "./results_file.ts";
+import { openRunFolder, settle, settleApproved } from "./run_folder.ts";
+import { runCheck, type RunParts, shownCheck } from "./verify.ts";
 
 /** Makes the processor. Dispose of it to stop its programs. */
 export function createCommandProcessor(
@@ -65,29 +68,64 @@ class CommandProcessor implements Processor {
     context: ProcessorContext,
     stop: AbortSignal,
   ): Promise<Outcome> {
-    const { parts } = this.#programs;
-    const folder = await openFolder(task.id, this.#config, parts);
+    const programs = this.#programs;
+    const parts: RunParts = {
+      task,
+      context,
+      programs,
+      surroundings: programs.surroundings(task, context),
+      stop,
+      idleTimeout: 0,
+    };
+    const folder = await openRunFolder(this.#config, parts);
     let outcome = STOPPED;
     try {
-      outcome = await this.#runIn(folder.path, { task, context, stop });
+      outcome = folder.git
+        ? await this.#runOn(folder, folder.git, parts)
+        : await this.#runIn(folder, parts);
       return outcome;
     } finally {
       await folder.close(folderEnd(outcome, stop));
     }
   }
 
+  /** Work in a repository is checked, and comes to its branch. */
+  async #runOn(
+    folder: RunFolder,
+    git: Workspace,
+    parts: RunParts,
+  ): Promise<Outcome> {
+    const { verify } = git.config;
+    const settled = await settleApproved(git, { ...parts, verify });
+    if (settled && "outcome" in settled) return settled.outcome;
+    const outcome = await this.#runIn(folder, parts);
+    if (outcome.kind !== "completed") return outcome;
+    const name = shownCheck(verify ?? []);
+    if (verify) {
+      parts.context.progress(`Checks the work: ${name}`);
+      const check = await runCheck(verify, folder.path, parts);
+      if (check.isStopped) return STOPPED;
+      if (!check.hasPassed) {
+        const error = `\`${name}\` failed: ${check.output}`;
+        parts.context.note("check_failed", error);
+        return { kind: "failed", error, retryable: true };
+      }
+      parts.context.note("checked", `\`${name}\` passed`);
+    }
+    const done = await settle(git, outcome, { ...parts, verify });
+    return "outcome" in done
+      ? done.outcome
+      : { kind: "failed", error: done.because, retryable: true };
+  }
+
   async #runIn(
-    cwd: string,
-    { task, context, stop }: {
-      readonly task: AgentTask;
-      readonly context: ProcessorContext;
-      readonly stop: AbortSignal;
-    },
+    { path: cwd, git }: RunFolder,
+    { task, context, stop, surroundings }: RunParts,
   ): Promise<Outcome> {
     const config = this.#config;
     const { baseFolder, clock, log } = this.#programs.parts;
     const { results } = context;
-    const { env, secrets } = this.#programs.surroundings(task, context);
+    const { env, secrets } = surroundings;
     const program = programOf(config, task, { baseFolder, results });
     const input = stdinOf(config, task, context);
     await using file = await writeResults(results, { task, log, stop });
@@ -101,7 +139,7 @@ class CommandProcessor implements Processor {
     });
     const { status, isStopped } = await this.#programs.run(program, {
       cwd,
-      env: { ...env, ...file?.env },
+      env: { ...env, ...git?.env, ...file?.env },
       input,
       task,
       context,

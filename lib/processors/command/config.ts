@@ -6,6 +6,7 @@
 
 import { z } from "zod";
 import { duration } from "../../base/config.ts";
+import { workspaceField } from "../../workspaces/config.ts";
 import { scriptsIn } from "./scripts.ts";
 
 /** What each placeholder of an argument, as `{instruction}`, stands for. */
@@ -105,9 +106,10 @@ export const PROGRAM_FIELDS = {
     "The folder in which it runs, from the configuration's folder. Default: " +
       "an empty one for each run",
   ),
-  workspace: someText.optional().describe(
+  workspace: workspaceField.optional().describe(
     "A folder below which each task has its own, named by its id, which its " +
-      "next attempts and answers find again. Default: a temporary one a run",
+      "next attempts and answers find again; or the repository of which each has " +
+      "a worktree and a branch. Default: a temporary folder a run",
   ),
   keepWorkspace: z.enum(["never", "failed", "always"]).optional().describe(
     "Whether a task's own folder is kept when the task is completed or failed. " +
@@ -159,6 +161,13 @@ export function checkFolder(
   }
   if (cwd !== undefined && keepWorkspace !== undefined) {
     mistake("keepWorkspace", "expected none with cwd, which is always kept");
+  }
+  if (typeof workspace === "object" && keepWorkspace !== undefined) {
+    mistake(
+      "keepWorkspace",
+      "expected none with a repository: agent-runner workspaces removes what is " +
+        "merged",
+    );
   }
 }
 

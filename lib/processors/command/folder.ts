@@ -7,6 +7,7 @@
 import { join, resolve } from "node:path";
 import { messageOf, UserError } from "../../base/errors.ts";
 import type { Log } from "../../base/log.ts";
+import type { Workspace } from "../../workspaces/workspace.ts";
 import type { FolderConfig } from "./config.ts";
 
 /** What comes after a run, as far as its folder is concerned. */
@@ -24,9 +25,14 @@ export interface RunFolder {
   readonly path: string;
   /** It was not there before. */
   readonly isNew: boolean;
+  /** What it is of a repository; undefined where it is of none. */
+  readonly git?: Workspace;
   /** Removes it, or not, as configured. */
   close(end: FolderEnd): Promise<void>;
 }
+
+/** Without a repository. */
+export type PlainFolderConfig = FolderConfig & { readonly workspace?: string };
 
 /** What folders are made with. */
 export interface FolderParts {
@@ -35,13 +41,13 @@ export interface FolderParts {
 }
 
 /**
- * Opens the folder of a run.
+ * Opens the folder of a run that is of no repository.
  *
  * @throws {UserError} where there is none, or none can be made.
  */
 export async function openFolder(
   taskId: string,
-  { cwd, workspace, keepWorkspace = "never" }: FolderConfig,
+  { cwd, workspace, keepWorkspace = "never" }: PlainFolderConfig,
   { baseFolder, log }: FolderParts,
 ): Promise<RunFolder> {
   if (cwd !== undefined) {

@@ -139,6 +139,11 @@ function shownWord(word: string): string {
   return /^[\w@%+=:,./{}-]+$/.test(shown) ? shown : JSON.stringify(shown);
 }
 
+/** The text with the folder of the configuration file in it. */
+export function withConfigDir(text: string, baseFolder: string): string {
+  return text.replaceAll("{configDir}", () => baseFolder);
+}
+
 /** What keeps a text from being an argument or a variable. */
 export function argumentProblem(text: string): string | undefined {
   if (text.includes("\0")) return "has a NUL character";

@@ -30,6 +30,8 @@ export interface ProgramParts {
   readonly log: Log;
   /** Finds a variable of the runner's environment. @default {Deno.env.get} */
   readonly variable?: VariableLookup;
+  /** The name of this machine. @default {Deno.hostname} */
+  readonly host?: () => string;
 }
 
 /** What a program of a task is given of its surroundings. */
@@ -52,7 +54,11 @@ export class Programs implements AsyncDisposable {
 
   constructor(config: ProgramConfig, parts: ProgramParts) {
     this.#config = config;
-    this.parts = { variable: (name) => Deno.env.get(name), ...parts };
+    this.parts = {
+      variable: (name) => Deno.env.get(name),
+      host: () => Deno.hostname(),
+      ...parts,
+    };
     this.killGraceMs = config.killGrace * 1_000;
     this.#guard = new ProcessGuard({
       graceMs: this.killGraceMs,

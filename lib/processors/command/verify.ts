@@ -1,31 +1,38 @@
 /**
- * The user's check of an agent's work, run in the task's folder.
+ * The user's own programs beside the work: its check, and what sets up its folder.
  *
  * @module
  */
 
-import { programProblem } from "../command/check.ts";
+import type { AgentTask } from "../../task/task.ts";
+import type { ProgramEnd } from "../../workspaces/workspace.ts";
+import type { ProcessorContext } from "../processor.ts";
+import { programProblem } from "./check.ts";
+import { IdleWatch } from "./idle_watch.ts";
 import {
   hasSlash,
   pathOf,
   type Program,
   shownWords,
-} from "../command/input.ts";
-import { Excerpt, readLines } from "../command/printed_text.ts";
-import type { ProgramOutput } from "../command/run.ts";
-import { type AttemptParts, withConfigDir } from "./cli_run.ts";
-import type { AgentConfig } from "./config.ts";
-import { IdleWatch } from "./idle_watch.ts";
+  withConfigDir,
+} from "./input.ts";
+import { Excerpt, readLines } from "./printed_text.ts";
+import type { Programs, Surroundings } from "./programs.ts";
+import type { ProgramOutput } from "./run.ts";
 
 /** As much of a check's output as the agent is told, in characters. */
 const MAX_TOLD_CHARACTERS = 8_000;
 
-/** What a check said of the work. */
-export interface CheckEnd {
-  readonly hasPassed: boolean;
-  readonly isStopped: boolean;
-  /** The beginning and the end of what it printed, and how it ended. */
-  readonly output: string;
+/** What the programs of a run are run with. */
+export interface RunParts {
+  readonly task: AgentTask;
+  readonly context: ProcessorContext;
+  readonly programs: Programs;
+  readonly surroundings: Surroundings;
+  /** Ends it. */
+  readonly stop: AbortSignal;
+  /** How long it may print nothing, in seconds; 0: for ever. */
+  readonly idleTimeout: number;
 }
 
 /** The check as people write it. */
@@ -38,7 +45,7 @@ export function shownCheck(verify: readonly string[]): string {
  * the task's folder nobody knows before the agent has been at work there.
  */
 export async function checkProblem(
-  { verify }: Pick<AgentConfig, "verify">,
+  { verify }: { readonly verify?: readonly string[] | undefined },
   { path, baseFolder }: { path: string; baseFolder: string },
 ): Promise<string | undefined> {
   const [name = ""] = verify ?? [];
@@ -49,23 +56,23 @@ export async function checkProblem(
 }
 
 /**
- * Checks the work. Resolves when nothing is left of the check.
+ * Runs such a program in a folder. Resolves when nothing is left of it.
  *
  * @throws {UserError} where it can't be started.
  */
 export async function runCheck(
   verify: readonly string[],
-  parts: AttemptParts,
-): Promise<CheckEnd> {
-  const { task, context, config, programs, folder, stop } = parts;
-  const { env, secrets } = parts.surroundings;
+  folder: string,
+  { task, context, programs, surroundings, stop, idleTimeout }: RunParts,
+): Promise<ProgramEnd> {
+  const { env, secrets } = surroundings;
   const { clock, baseFolder } = programs.parts;
-  using watch = new IdleWatch(config.idleTimeout * 1_000, clock);
+  using watch = new IdleWatch(idleTimeout * 1_000, clock);
   const printed = new Excerpt(MAX_TOLD_CHARACTERS);
   const { status } = await programs.run(
-    programOf(verify, { folder: folder.path, baseFolder }),
+    programOf(verify, { folder, baseFolder }),
     {
-      cwd: folder.path,
+      cwd: folder,
       env,
       input: undefined,
       task,

@@ -1,0 +1,253 @@
+/**
+ * Brings a task's work to its branch: what was left uncommitted is committed or not,
+ * as configured, and what came of the branch is counted.
+ *
+ * @module
+ */
+
+import { join } from "node:path";
+import { countOf } from "../base/figures.ts";
+import type { AgentTask, Outcome } from "../task/task.ts";
+import type { TaskWorkspace } from "../task/workspace.ts";
+import { WorkspaceError } from "./error.ts";
+import { GitError } from "./git.ts";
+import { isThere } from "./record.ts";
+import type { Finished, NoteTaker, Workspace } from "./workspace.ts";
+
+const MAX_NAMED = 20;
+const MAX_SUBJECT_CHARACTERS = 72;
+
+/** What it is done with. */
+export interface FinishParts {
+  readonly task: AgentTask;
+  readonly note: NoteTaker;
+  /** What was copied there, and is no part of the work. */
+  readonly copied: readonly string[];
+}
+
+/**
+ * Brings the work to its branch.
+ *
+ * @throws {WorkspaceError} where that needs a person.
+ */
+export async function finish(
+  workspace: Workspace,
+  outcome: Outcome,
+  parts: FinishParts,
+): Promise<Finished> {
+  const { config, facts } = workspace;
+  const unfinished = await unfinishedIn(workspace);
+  if (unfinished) return { because: unfinished, facts };
+  const warnings: string[] = [];
+  const left = await leftIn(workspace, parts.copied);
+  if (left.length > 0) {
+    const named = namesOf(left);
+    if (config.uncommitted === "fail") {
+      return {
+        because: `It is not done yet: this is not committed: ${named}. ` +
+          "Commit it, or remove it.",
+        facts,
+      };
+    }
+    if (config.uncommitted === "leave") {
+      warnings.push(`Left uncommitted: ${named}`);
+    } else {
+      const refused = await commit(workspace, parts);
+      if (refused) return { because: refused, facts };
+      parts.note("committed", `What was left: ${named}`);
+    }
+  }
+  const strayed = await returnToBranch(workspace);
+  if (strayed && "because" in strayed) return { ...strayed, facts };
+  if (strayed) warnings.push(strayed.warning);
+  const counted = await count(workspace);
+  parts.note("workspace", shownFacts(counted), { workspace: counted });
+  return { outcome: warned(outcome, warnings), facts: counted };
+}
+
+function warned(outcome: Outcome, warnings: readonly string[]): Outcome {
+  if (outcome.kind !== "completed" || warnings.length === 0) return outcome;
+  const all = [...outcome.warning ? [outcome.warning] : [], ...warnings];
+  return { ...outcome, warning: all.join(". ") };
+}
+
+/** What git has begun there and not ended: committing now would keep its marks. */
+async function unfinishedIn(
+  { gitDir, git }: Workspace,
+): Promise<string | undefined> {
+  for (const name of ["rebase-merge", "rebase-apply"]) {
+    if (!await isThere(join(gitDir, name))) continue;
+    return "It is not done yet: a rebase is under way. End it with " +
+      "git rebase --continue, or --abort.";
+  }
+  const unmerged = await git(["diff", "--name-only", "-z", "--diff-filter=U"]);
+  if (unmerged === "") return undefined;
+  return `It is not done yet: there are conflicts in ${
+    namesOf(unmerged.split("\0").filter((it) => it !== ""))
+  }. Resolve and commit them.`;
+}
+
+function namesOf(names: readonly string[]): string {
+  const shown = names.slice(0, MAX_NAMED).join(", ");
+  const more = names.length - MAX_NAMED;
+  return more > 0 ? `${shown}, and ${more} more` : shown;
+}
+
+/** All that belongs to the work. */
+function pathsOf(copied: readonly string[]): string[] {
+  return [":/", ...copied.map((it) => `:(top,exclude,literal)${it}`)];
+}
+
+/** The files that are not committed. */
+async function leftIn(
+  { git }: Workspace,
+  copied: readonly string[],
+): Promise<string[]> {
+  const text = await git([
+    "status",
+    "--porcelain",
+    "-z",
+    "--no-renames",
+    "--untracked-files=all",
+    "--",
+    ...pathsOf(copied),
+  ]);
+  return text.split("\0").filter((it) => it !== "").map((it) => it.slice(3));
+}
+
+/** @returns why it was refused; undefined where it was not. */
+async function commit(
+  { git, config, facts }: Workspace,
+  { task, copied }: FinishParts,
+): Promise<string | undefined> {
+  try {
+    await git(["add", "--all", "--", ...pathsOf(copied)]);
+    await git([
+      "commit",
+      "--quiet",
+      "--allow-empty-message",
+      "--file=-",
+      ...config.noVerify ? ["--no-verify"] : [],
+    ], { input: messageFor(task), hasHooks: !config.noVerify });
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof GitError)) throw error;
+    if (/tell me who you are|empty ident/i.test(error.end.stderr)) {
+      throw noIdentity(facts.repo, error);
+    }
+    return `It can't be committed: ${error.message}`;
+  }
+}
+
+/** Who commits is not known. */
+export function noIdentity(repo: string, cause?: unknown): WorkspaceError {
+  return new WorkspaceError(
+    `Cannot commit in ${repo}: git does not know who you are. Run: ` +
+      'git config --global user.name "…", and the same of user.email.',
+    { isUnbegun: true, cause },
+  );
+}
+
+/** The first line of the instruction, and the task's id. */
+function messageFor({ id, instruction }: AgentTask): string {
+  const [line = ""] = (instruction ?? "").trim().split(/\r?\n/, 1);
+  const subject = line.length > MAX_SUBJECT_CHARACTERS
+    ? `${line.slice(0, MAX_SUBJECT_CHARACTERS - 1).trimEnd()}…`
+    : line;
+  return `${subject || "Work of an agent"}\n\nAgent-Runner-Task: ${id}\n`;
+}
+
+/**
+ * The work may end on another branch, or on none. Where that has all that the task's
+ * own has, this is moved there; else nobody knows what is meant.
+ */
+async function returnToBranch(
+  { git, facts: { branch } }: Workspace,
+): Promise<
+  { readonly because: string } | { readonly warning: string } | undefined
+> {
+  const ref = `refs/heads/${branch}`;
+  const head = await git(["rev-parse", "--symbolic-full-name", "HEAD"]);
+  if (head === ref) return undefined;
+  const there = head === "HEAD"
+    ? "no branch"
+    : `the branch ${head.replace("refs/heads/", "")}`;
+  const [tip, own] = await Promise.all([
+    git(["rev-parse", "HEAD"]),
+    git(["rev-parse", "--verify", ref]).catch(orUndefined),
+  ]);
+  const isAhead = own === undefined ||
+    await git(["merge-base", "--is-ancestor", own, tip]).then(
+      () => true,
+      orUndefined,
+    );
+  if (!isAhead) {
+    return {
+      because: `It is not done yet: ${there} is checked out, and has not all ` +
+        `that ${branch} has. Bring the work to ${branch}: git switch ${branch}`,
+    };
+  }
+  await git([
+    "update-ref",
+    "-m",
+    "agent-runner: as HEAD was left",
+    ref,
+    tip,
+    own ?? "",
+  ]);
+  await git(["symbolic-ref", "-m", "agent-runner: back", "HEAD", ref]);
+  return { warning: `Its work ended on ${there}; ${branch} has it now` };
+}
+
+function orUndefined(error: unknown): undefined {
+  if (!(error instanceof GitError)) throw error;
+}
+
+/** What the branch has that its base has not. */
+async function count({ git, facts }: Workspace): Promise<TaskWorkspace> {
+  const head = await git(["rev-parse", `refs/heads/${facts.branch}`]);
+  const baseCommit = await beginOf(facts, head, git);
+  const [commits, stat] = await Promise.all([
+    git(["rev-list", "--count", `${baseCommit}..${head}`]),
+    git(["diff", "--shortstat", "--no-ext-diff", baseCommit, head]),
+  ]);
+  const numberOf = (pattern: RegExp) => Number(pattern.exec(stat)?.[1] ?? 0);
+  return {
+    ...facts,
+    baseCommit,
+    head,
+    commits: Number(commits),
+    files: numberOf(/(\d+) files? changed/),
+    insertions: numberOf(/(\d+) insertion/),
+    deletions: numberOf(/(\d+) deletion/),
+  };
+}
+
+/** Where a base that was merged, or rebased onto, is newer: there. */
+async function beginOf(
+  { base, baseCommit }: TaskWorkspace,
+  head: string,
+  git: Workspace["git"],
+): Promise<string> {
+  const merged = await git(["merge-base", "--end-of-options", base, head])
+    .catch(orUndefined);
+  if (merged === undefined || merged === head) return baseCommit;
+  const isNewer = await git([
+    "merge-base",
+    "--is-ancestor",
+    baseCommit,
+    merged,
+  ]).then(() => true, orUndefined);
+  return isNewer ? merged : baseCommit;
+}
+
+/** `agent/mend-it-550e8400: 3 commits, 2 files, +10 −2` */
+export function shownFacts(
+  { branch, base, commits = 0, files = 0, insertions, deletions }:
+    TaskWorkspace,
+): string {
+  if (commits === 0) return `${branch} has nothing that ${base} has not`;
+  return `${branch}: ${countOf(commits, "commit")}, ${
+    countOf(files, "file")
+  }, +${insertions} −${deletions}`;
+}

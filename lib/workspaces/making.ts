@@ -1,0 +1,333 @@
+/**
+ * Makes a task's worktree, or its clone, and its branch; what was half made by a run
+ * that was killed, is made again.
+ *
+ * @module
+ */
+
+import { basename, dirname, join } from "node:path";
+import type { AgentTask } from "../task/task.ts";
+import type { TaskWorkspace } from "../task/workspace.ts";
+import type { WorkspaceConfig } from "./config.ts";
+import { unbegun, WorkspaceError } from "./error.ts";
+import { commitOf, git, GitError, type GitOptions, runGit } from "./git.ts";
+import { filled } from "./names.ts";
+import {
+  isThere,
+  recordPath,
+  removeIfThere,
+  type WorkspaceRecord,
+  writeRecord,
+} from "./record.ts";
+import {
+  type Base,
+  findBase,
+  findRepository,
+  isAddress,
+  type Repository,
+} from "./repository.ts";
+
+/** What a folder is made with. */
+export interface MakingParts {
+  /** Paths of the configuration start here. */
+  readonly baseFolder: string;
+  readonly config: WorkspaceConfig;
+  readonly task: AgentTask;
+  /** What the trace knows of it: a retry goes on with the branch of before. */
+  readonly known: TaskWorkspace | undefined;
+  /** What an earlier run has begun. */
+  readonly record: WorkspaceRecord | undefined;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Makes it. Its record says that it is made when it is whole.
+ *
+ * @throws {WorkspaceError} where that can't be.
+ */
+export async function make(
+  folder: string,
+  parts: MakingParts,
+): Promise<WorkspaceRecord> {
+  const { config, task, record, signal } = parts;
+  const repo = filled(task.workspace?.repo ?? config.git, task);
+  if (record) await clear(folder, record);
+  else if (await isThere(folder)) {
+    throw unbegun(
+      `Cannot make a worktree at ${folder}: something else is there. Move it ` +
+        "away.",
+    );
+  }
+  try {
+    await Deno.mkdir(dirname(folder), { recursive: true, mode: 0o700 });
+    return isAddress(repo)
+      ? await makeClone(folder, repo, parts)
+      : await makeOf(await findRepository(repo, parts.baseFolder));
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof GitError)) throw error;
+    throw unbegun(
+      `Cannot make a worktree at ${folder}: ${error.message}`,
+      error,
+    );
+  }
+
+  function makeOf(repository: Repository): Promise<WorkspaceRecord> {
+    return config.mode === "clone"
+      ? makeClone(folder, repository.path, { ...parts, repository })
+      : makeWorktree(folder, repository, parts);
+  }
+}
+
+/** Removes what was half made. Nobody has been at work there. */
+async function clear(
+  folder: string,
+  { isClone, commonDir, gitDir }: WorkspaceRecord,
+): Promise<void> {
+  await removeIfThere(folder);
+  if (!isClone) await removeAdmin(folder, commonDir, gitDir);
+}
+
+/**
+ * Removes what git keeps of a worktree that is gone: of this one only, for others
+ * may be on a disk that is not there just now.
+ */
+export async function removeAdmin(
+  folder: string,
+  commonDir: string,
+  gitDir: string,
+): Promise<void> {
+  const worktrees = join(commonDir, "worktrees");
+  const ours = gitDir === "" ? join(worktrees, basename(folder)) : gitDir;
+  let names: string | undefined;
+  try {
+    names = (await Deno.readTextFile(join(ours, "gitdir"))).trim();
+  } catch (error) {
+    // It was killed before it wrote that.
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  if (names !== undefined && names !== join(folder, ".git")) return;
+  await removeIfThere(ours);
+}
+
+async function makeWorktree(
+  folder: string,
+  repository: Repository,
+  parts: MakingParts,
+): Promise<WorkspaceRecord> {
+  const { config, task, signal } = parts;
+  const { commonDir, path: repo } = repository;
+  const options = { cwd: commonDir, signal };
+  const base = await findBase(repository, {
+    ...config,
+    base: task.workspace?.base ?? config.base,
+    taskId: task.id,
+    signal,
+  });
+  const branch = await branchOf(parts, repo, options);
+  const began = { ...recordOf(parts, { repo, base, branch }), commonDir };
+  const isOurs = await ensureBranch(branch, began, { folder, parts, options });
+  const baseCommit = isOurs
+    ? await beginOf(branch, { parts, base, options })
+    : base.commit;
+  await git(
+    ["worktree", "add", "--quiet", "--end-of-options", folder, branch],
+    options,
+  );
+  const gitDir = await git(
+    ["rev-parse", "--absolute-git-dir"],
+    { ...options, cwd: folder },
+  );
+  return { ...began, baseCommit, gitDir };
+}
+
+async function makeClone(
+  folder: string,
+  repo: string,
+  { repository, ...parts }: MakingParts & { readonly repository?: Repository },
+): Promise<WorkspaceRecord> {
+  const { config, task, baseFolder, signal } = parts;
+  const { remote } = config;
+  const gitDir = join(folder, ".git");
+  const branch = await branchOf(parts, repo, { cwd: baseFolder, signal });
+  const base = task.workspace?.base ?? config.base;
+  const began = {
+    ...recordOf(parts, { repo, base: { name: "", commit: "" }, branch }),
+    commonDir: gitDir,
+    gitDir,
+    isClone: true,
+  };
+  await writeRecord(folder, began);
+  await git([
+    "clone",
+    "--quiet",
+    "--no-checkout",
+    `--origin=${remote}`,
+    "--end-of-options",
+    repo,
+    folder,
+  ], { cwd: baseFolder, signal });
+  const options = { cwd: folder, signal };
+  const found = await cloneBase(base, { repo, remote, options });
+  for (const name of repository ? ["user.name", "user.email"] : []) {
+    // Of the repository's own configuration a clone gets nothing.
+    const { code, stdout } = await runGit(
+      ["config", "--local", "--get", name],
+      { cwd: repo, signal },
+    );
+    if (code === 0) await git(["config", name, stdout.trim()], options);
+  }
+  const pushed = await commitOf(`refs/remotes/${remote}/${branch}`, options);
+  if (pushed && parts.known?.branch !== branch) throw isTaken(branch, repo);
+  await git([
+    "checkout",
+    "--quiet",
+    "--no-track",
+    "-B",
+    branch,
+    pushed ?? found.commit,
+  ], options);
+  return { ...began, base: found.name, baseCommit: found.commit };
+}
+
+async function cloneBase(
+  base: string | undefined,
+  { repo, remote, options }: {
+    readonly repo: string;
+    readonly remote: string;
+    readonly options: GitOptions;
+  },
+): Promise<Base> {
+  const prefix = `${remote}/`;
+  const { stdout } = await runGit(
+    ["symbolic-ref", "--quiet", "--short", `refs/remotes/${remote}/HEAD`],
+    options,
+  );
+  const head = stdout.trim().replace(prefix, "");
+  const name = base?.replace(prefix, "") ?? (head || undefined) ??
+    await commitOf("HEAD", options);
+  const commit = name === undefined ? undefined : (
+    await commitOf(`refs/remotes/${remote}/${name}`, options) ??
+      await commitOf(name, options)
+  );
+  if (name !== undefined && commit) return { name, commit };
+  throw unbegun(
+    name === undefined || name === head
+      ? `Cannot begin a branch in ${repo}: it has no commits yet. Commit something.`
+      : `Cannot begin a branch in ${repo}: ${name} is no branch, tag or commit ` +
+        "there. Give another base.",
+  );
+}
+
+function recordOf(
+  { task }: MakingParts,
+  { repo, base, branch }: {
+    readonly repo: string;
+    readonly base: Base;
+    readonly branch: string;
+  },
+): WorkspaceRecord {
+  return {
+    task: task.id,
+    repo,
+    gitDir: "",
+    commonDir: "",
+    isClone: false,
+    branch,
+    base: base.name,
+    baseCommit: base.commit,
+    copied: [],
+    isMade: false,
+    isSetUp: false,
+  };
+}
+
+/** @throws {WorkspaceError} where git takes no such name. */
+async function branchOf(
+  { config, task, known, record }: MakingParts,
+  repo: string,
+  options: GitOptions,
+): Promise<string> {
+  const earlier = [record, known].find((it) => it?.repo === repo);
+  const name = earlier?.branch ??
+    filled(task.workspace?.branch ?? config.branch, task);
+  const { code } = await runGit(
+    ["check-ref-format", `refs/heads/${name}`],
+    options,
+  );
+  if (code === 0 && name !== "HEAD") return name;
+  throw new WorkspaceError(
+    `Cannot make the branch ${name}: git takes no such name. Give another.`,
+  );
+}
+
+/**
+ * Makes the branch, where there is none. The record is there before it: so a branch
+ * of this name is ours only where that says so, or the trace.
+ *
+ * @returns whether it was there before.
+ */
+async function ensureBranch(
+  branch: string,
+  began: WorkspaceRecord,
+  { folder, parts: { record, known }, options }: {
+    readonly folder: string;
+    readonly parts: MakingParts;
+    readonly options: GitOptions;
+  },
+): Promise<boolean> {
+  const ref = `refs/heads/${branch}`;
+  const exists = await commitOf(ref, options) !== undefined;
+  const isOurs = [record, known].some((it) =>
+    it?.branch === branch && it.repo === began.repo
+  );
+  if (exists && !isOurs) throw isTaken(branch, began.repo);
+  await writeRecord(folder, began);
+  if (exists) return true;
+  try {
+    await git([
+      "update-ref",
+      "-m",
+      `agent-runner: task ${began.task}`,
+      "--create-reflog",
+      ref,
+      began.baseCommit,
+      "0".repeat(began.baseCommit.length),
+    ], options);
+    return false;
+  } catch (error) {
+    // Somebody has made one of this name meanwhile.
+    if (!record) await removeIfThere(recordPath(folder));
+    throw error;
+  }
+}
+
+function isTaken(branch: string, repo: string): WorkspaceError {
+  return new WorkspaceError(
+    `Cannot make the branch ${branch} in ${repo}: there is one of this name ` +
+      "already. Give the task another, or delete that: " +
+      `git branch -d ${branch}`,
+  );
+}
+
+/** Where a branch of an earlier run began. */
+async function beginOf(
+  branch: string,
+  { parts: { known, record }, base, options }: {
+    readonly parts: MakingParts;
+    readonly base: Base;
+    readonly options: GitOptions;
+  },
+): Promise<string> {
+  const noted = known?.branch === branch
+    ? known.baseCommit
+    : record?.branch === branch
+    ? record.baseCommit
+    : "";
+  if (noted && await commitOf(noted, options)) return noted;
+  const { stdout } = await runGit(
+    ["merge-base", base.commit, `refs/heads/${branch}`],
+    options,
+  );
+  return stdout.trim() || base.commit;
+}

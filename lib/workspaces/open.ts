@@ -1,0 +1,322 @@
+/**
+ * Opens the repository's folder of a task, whatever an earlier run has left of it.
+ *
+ * @module
+ */
+
+import { join, resolve } from "node:path";
+import type { Log } from "../base/log.ts";
+import type {
+  AgentTask,
+  JsonObject,
+  Outcome,
+  RunNoteKind,
+} from "../task/task.ts";
+import { type TaskWorkspace, taskWorkspaceOf } from "../task/workspace.ts";
+import type { WorkspaceConfig } from "./config.ts";
+import { unbegun, WorkspaceError } from "./error.ts";
+import { finish, noIdentity } from "./finish.ts";
+import { copyInto } from "./copied.ts";
+import { git, GitError, runGit } from "./git.ts";
+import { make } from "./making.ts";
+import {
+  isThere,
+  readRecord,
+  type WorkspaceRecord,
+  writeRecord,
+} from "./record.ts";
+import type {
+  Finished,
+  NoteTaker,
+  ProgramEnd,
+  Workspace,
+} from "./workspace.ts";
+
+/** What a workspace is opened with. */
+export interface WorkspaceParts {
+  /** Paths of the configuration start here. */
+  readonly baseFolder: string;
+  /** Below this, each task has its folder. */
+  readonly folder: string;
+  /** The name of this machine. */
+  readonly host: string;
+  /** The task's trace. */
+  readonly trace: JsonObject;
+  readonly note: NoteTaker;
+  readonly progress: (message: string) => void;
+  /** Runs a program of the user's in a folder, as the task's own are run. */
+  readonly run: (
+    words: readonly string[],
+    folder: string,
+    env: Readonly<Record<string, string>>,
+  ) => Promise<ProgramEnd>;
+  /** What the task's programs are given: git's hooks and filters get the same. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Aborts when the run must stop. */
+  readonly stop: AbortSignal;
+  readonly log: Log;
+}
+
+/**
+ * Opens the workspace of a task; makes it, where there is none yet.
+ *
+ * @throws {WorkspaceError} where that can't be.
+ */
+export async function openWorkspace(
+  task: AgentTask,
+  config: WorkspaceConfig,
+  parts: WorkspaceParts,
+): Promise<Workspace> {
+  const known = taskWorkspaceOf(parts.trace);
+  const path = await folderFor(task, known, parts);
+  const record = await readRecord(path);
+  const isNew = !record?.isMade;
+  if (!isNew) await assertWhole(path, record);
+  const made = isNew
+    ? await make(path, {
+      ...parts,
+      config,
+      task,
+      known,
+      record,
+      signal: parts.stop,
+    })
+    : record;
+  const opened = new OpenedWorkspace(path, {
+    task,
+    config,
+    parts,
+    known,
+    isNew,
+  }, made);
+  await opened.begin();
+  return opened;
+}
+
+/** A retry, and a task that goes on for another, find the folder of before. */
+async function folderFor(
+  { id }: AgentTask,
+  known: TaskWorkspace | undefined,
+  { folder, host }: Pick<WorkspaceParts, "folder" | "host">,
+): Promise<string> {
+  const own = resolve(folder, id);
+  if (!known) return own;
+  const path = resolve(known.path);
+  if (await readRecord(path)) return path;
+  if (known.host === host) return own;
+  throw unbegun(
+    `Cannot go on with ${known.branch}: its worktree is on the machine ` +
+      `${known.host}, at ${known.path}. Start a runner there, or push the branch ` +
+      "and create another task with it as its base.",
+  );
+}
+
+/** What was made must not be made again: work may be in it. */
+async function assertWhole(
+  path: string,
+  { gitDir, isClone }: WorkspaceRecord,
+): Promise<void> {
+  for (const folder of [path, gitDir]) {
+    if (await isThere(folder)) continue;
+    throw unbegun(
+      `Cannot go on in the worktree ${path}: ${folder} is gone. Bring it back; ` +
+        "or give that up, and what is left of its work with it: " +
+        `agent-runner workspaces --remove --force`,
+    );
+  }
+  if (isClone) return;
+  const link = join(path, ".git");
+  if ((await Deno.lstat(link).catch(orUndefined))?.isDirectory) {
+    throw unbegun(
+      `Cannot go on in the worktree ${path}: it has a repository of its own ` +
+        `now, ${link}. Move that away.`,
+    );
+  }
+  // An agent may have written there what leads elsewhere.
+  await Deno.writeTextFile(link, `gitdir: ${gitDir}\n`);
+}
+
+function orUndefined(error: unknown): undefined {
+  if (!(error instanceof Deno.errors.NotFound)) throw error;
+}
+
+/** How it was opened. */
+interface Opening {
+  readonly task: AgentTask;
+  readonly config: WorkspaceConfig;
+  readonly parts: WorkspaceParts;
+  readonly known: TaskWorkspace | undefined;
+  readonly isNew: boolean;
+}
+
+class OpenedWorkspace implements Workspace {
+  readonly path: string;
+  readonly isNew: boolean;
+  readonly config: WorkspaceConfig;
+  readonly #opening: Opening;
+  #record: WorkspaceRecord;
+  #facts: TaskWorkspace;
+
+  constructor(path: string, opening: Opening, record: WorkspaceRecord) {
+    const { known, isNew, config, parts: { host } } = opening;
+    this.path = path;
+    this.isNew = isNew;
+    this.config = config;
+    this.#opening = opening;
+    this.#record = record;
+    const { repo, branch, base, baseCommit } = record;
+    const isSame = known?.branch === branch && known.repo === repo;
+    this.#facts = {
+      ...isSame ? known : { baseCommit },
+      repo,
+      host,
+      path,
+      branch,
+      base,
+    };
+  }
+
+  get isClone(): boolean {
+    return this.#record.isClone;
+  }
+
+  get facts(): TaskWorkspace {
+    return this.#facts;
+  }
+
+  get gitDir(): string {
+    return this.#record.gitDir;
+  }
+
+  get commonDir(): string {
+    return this.#record.commonDir;
+  }
+
+  get env(): Readonly<Record<string, string>> {
+    const { repo, branch, base } = this.#facts;
+    return {
+      AGENT_TASK_REPO: repo,
+      AGENT_TASK_BRANCH: branch,
+      AGENT_TASK_BASE: base,
+    };
+  }
+
+  /** Gives it what it needs, and says that it is there. */
+  async begin(): Promise<void> {
+    const { config, isNew, parts: { baseFolder, note } } = this.#opening;
+    if (config.uncommitted === "commit") await this.#assertIdentity();
+    if (isNew) {
+      const copied = await copyInto(this.path, config.copy, {
+        from: await this.#checkout() ?? baseFolder,
+      });
+      await this.#keep({ ...this.#record, copied, isMade: true });
+    }
+    if (isNew || !this.#opening.known) {
+      const { branch, base, baseCommit } = this.#facts;
+      note(
+        "workspace",
+        `${branch}, from ${base} at ${baseCommit.slice(0, 7)}, in ${this.path}`,
+        { workspace: this.#facts },
+      );
+    }
+    if (this.#record.isSetUp) return;
+    await this.#setUp(this.path);
+    await this.#keep({ ...this.#record, isSetUp: true });
+  }
+
+  readonly git: Workspace["git"] = async (args, options = {}) => {
+    const { parts: { stop, env } } = this.#opening;
+    stop.throwIfAborted();
+    try {
+      return await git(args, {
+        ...options,
+        cwd: this.path,
+        surroundings: env,
+        env: {
+          ...options.env,
+          GIT_DIR: this.gitDir,
+          GIT_WORK_TREE: this.path,
+        },
+        signal: stop,
+      });
+    } catch (error) {
+      if (error instanceof GitError) stop.throwIfAborted();
+      throw error;
+    }
+  };
+
+  async finish(outcome: Outcome): Promise<Finished> {
+    const { task, parts: { note } } = this.#opening;
+    const { copied } = this.#record;
+    const finished = await finish(this, outcome, { task, note, copied });
+    this.#facts = finished.facts;
+    return finished;
+  }
+
+  note(kind: RunNoteKind, detail: string, facts: TaskWorkspace): void {
+    this.#facts = facts;
+    this.#opening.parts.note(kind, detail, { workspace: facts });
+  }
+
+  async prepare(folder: string): Promise<void> {
+    await copyInto(folder, this.#record.copied, { from: this.path });
+    await this.#setUp(folder);
+  }
+
+  async close(): Promise<void> {
+    const { config: { cleanup }, parts } = this.#opening;
+    if (!cleanup || parts.stop.aborted) return;
+    await this.#keep({ ...this.#record, isSetUp: false });
+    const { hasPassed, output } = await parts.run(cleanup, this.path, this.env);
+    if (hasPassed) return;
+    const { id } = this.#opening.task;
+    parts.log.warning(
+      `Task ${id}: its folder could not be cleaned up: ${output}`,
+      {
+        event: "cleanup_failed",
+        task: id,
+        path: this.path,
+      },
+    );
+  }
+
+  async #setUp(folder: string): Promise<void> {
+    const { config: { setup }, parts } = this.#opening;
+    if (!setup) return;
+    parts.progress(`Sets up the folder: ${setup.join(" ")}`);
+    const end = await parts.run(setup, folder, this.env);
+    parts.stop.throwIfAborted();
+    if (end.hasPassed) return;
+    throw new WorkspaceError(
+      `Cannot set up ${folder}: ${setup.join(" ")} failed: ${end.output}`,
+      { retryable: true },
+    );
+  }
+
+  async #assertIdentity(): Promise<void> {
+    try {
+      await this.git(["var", "GIT_COMMITTER_IDENT"]);
+    } catch (error) {
+      if (!(error instanceof GitError)) throw error;
+      throw noIdentity(this.#facts.repo, error);
+    }
+  }
+
+  /** The user's, from which files are copied; undefined where there is none. */
+  async #checkout(): Promise<string | undefined> {
+    const { repo, isClone, commonDir } = this.#record;
+    if (!isClone) return repo === commonDir ? undefined : repo;
+    const isFolder = await isThere(repo);
+    if (!isFolder) return undefined;
+    const { stdout } = await runGit(
+      ["rev-parse", "--is-bare-repository"],
+      { cwd: repo },
+    );
+    return stdout.trim() === "false" ? repo : undefined;
+  }
+
+  async #keep(record: WorkspaceRecord): Promise<void> {
+    this.#record = record;
+    await writeRecord(this.path, record);
+  }
+}

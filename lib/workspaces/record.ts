@@ -1,0 +1,83 @@
+/**
+ * What is known on this machine of a task's folder: written beside it before it is
+ * made, where nothing that works in the folder changes it.
+ *
+ * @module
+ */
+
+import { basename, dirname, join } from "node:path";
+
+/** See above. */
+export interface WorkspaceRecord {
+  /** The task that it was made for. */
+  readonly task: string;
+  /** The repository: a folder, or the address that was cloned. */
+  readonly repo: string;
+  /** The git folder of its worktree, or of its clone. */
+  readonly gitDir: string;
+  /** The same of the repository; of a clone, its own. */
+  readonly commonDir: string;
+  readonly isClone: boolean;
+  readonly branch: string;
+  readonly base: string;
+  readonly baseCommit: string;
+  /** What was copied there, which is not committed. */
+  readonly copied: readonly string[];
+  /** It has all its files. Until then it is half made, and is made again. */
+  readonly isMade: boolean;
+  /** What is to be done before the work is done. */
+  readonly isSetUp: boolean;
+}
+
+/** Where a folder has it. */
+export function recordPath(folder: string): string {
+  return join(dirname(folder), `${basename(folder)}.json`);
+}
+
+/** Undefined where there is none. */
+export async function readRecord(
+  folder: string,
+): Promise<WorkspaceRecord | undefined> {
+  try {
+    return JSON.parse(await Deno.readTextFile(recordPath(folder)));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+/** Whole or not at all. */
+export async function writeRecord(
+  folder: string,
+  record: WorkspaceRecord,
+): Promise<void> {
+  const path = recordPath(folder);
+  const half = `${path}.${crypto.randomUUID()}`;
+  try {
+    await Deno.writeTextFile(half, JSON.stringify(record, null, 2));
+    await Deno.rename(half, path);
+  } catch (error) {
+    await removeIfThere(half);
+    throw error;
+  }
+}
+
+/** What is not there, is removed. */
+export async function removeIfThere(path: string): Promise<void> {
+  try {
+    await Deno.remove(path, { recursive: true });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+/** Whether there is such a file or folder. */
+export async function isThere(path: string): Promise<boolean> {
+  try {
+    await Deno.lstat(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
