@@ -22,6 +22,7 @@ import {
   filterFlagsFor,
   JSON_FLAG,
 } from "./command.ts";
+import { readWords, textFlag } from "./flags.ts";
 import { renderJson } from "./render.ts";
 
 const DEED: Deed = {
@@ -55,6 +56,11 @@ export const retry: Command = {
       name: "dependents",
       summary: "With those that failed or were skipped because of them",
     },
+    {
+      name: "note",
+      placeholder: "TEXT",
+      summary: "A note for the agent, from its start (- for stdin)",
+    },
     YES_FLAG,
     JSON_FLAG,
   ],
@@ -63,16 +69,21 @@ export const retry: Command = {
     "retry 550e8400",
     "retry --state failed --provider claude --yes",
     "retry 550e8400 --dependents",
+    'retry 550e8400 --note "Keep the old name, too"',
   ],
   run: async (context) => {
     const { args, flags, terminal, openAdmin } = context;
     const choice = choiceOf(context, DEED);
+    const given = textFlag(flags, "note");
+    const note = given === undefined
+      ? undefined
+      : await readWords("note", given, terminal);
     await using store = await openAdmin();
     const { admin } = store;
     const chosen = await chooseTasks(context, admin, { choice, deed: DEED });
     const behind = flags.dependents ? await admin.dependents(chosen) : [];
     const ids = [...chosen, ...behind];
-    const results = await admin.retry(ids);
+    const results = await admin.retry(ids, { note });
     const retried = ids.map((id, index): Retried => ({
       id,
       result: results[index] ?? { kind: "refused", why: "missing" },

@@ -479,9 +479,13 @@ export interface Admin {
   /**
    * Runs tasks again: what ended as a new task, what waits for its next attempt at
    * once. No id may be there twice. A new task waits for what the old one waited for,
-   * or for what has been made of that since.
+   * or for what has been made of that since, and goes on with its branch, if it had
+   * one. All of them get the note.
    */
-  retry(ids: readonly string[]): Promise<RetryResult[]>;
+  retry(
+    ids: readonly string[],
+    options?: { readonly note?: string | undefined },
+  ): Promise<RetryResult[]>;
   /**
    * The tasks that failed, or were skipped, because of these, and those behind them:
    * to be retried with them. Without what was retried already.

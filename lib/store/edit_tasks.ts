@@ -47,7 +47,13 @@ export async function editTask(
   const held = (await store.held([id])).get(id.toLowerCase());
   const result = editResultOf(held, store.at);
   if (held && result === "edited") {
-    await write(store, [editOf(held.task, changes)]);
+    const { task } = held;
+    const { workspace } = changes;
+    const edit = editOf(task, {
+      ...changes,
+      ...workspace && { workspace: { ...task.workspace, ...workspace } },
+    });
+    await write(store, [edit]);
     await store.tellLeft();
   }
   return result;

@@ -25,10 +25,7 @@ export interface Edit {
 }
 
 /** What can be changed, its trace included. */
-type Fields = Pick<
-  AgentTask,
-  keyof TaskEdit | "traceText" | "workspace" | "touches" | "needsApproval"
->;
+type Fields = Pick<AgentTask, keyof TaskEdit | "traceText">;
 
 interface Field {
   readonly columns: readonly EditedColumn[];

@@ -196,6 +196,11 @@ export const EDIT_FIELDS = [
   "timeout",
   "batch",
   "tags",
+  "repo",
+  "base",
+  "branch",
+  "touches",
+  "needs_approval",
 ] as const satisfies readonly (keyof TaskFields)[];
 
 /**
@@ -219,6 +224,11 @@ export function checkedEdit({ run_at, ...fields }: TaskFields): TaskEdit {
     timeoutMs: task.timeoutMs ?? undefined,
     batch: task.batch ?? undefined,
     tags: task.tags,
+    workspace: task.workspace ?? undefined,
+    touches: task.touches,
+    needsApproval: isAbsent(fields.needs_approval)
+      ? undefined
+      : task.needsApproval ?? false,
   };
   if (Object.values(edit).some((it) => it !== undefined)) return edit;
   throw new UsageError(

@@ -190,9 +190,15 @@ type EditedField =
   | "maxAttempts"
   | "timeoutMs"
   | "batch"
-  | "tags";
+  | "tags"
+  | "workspace"
+  | "touches"
+  | "needsApproval";
 
-/** What is to be changed of a task that has not begun; `runAt` null: at once. */
+/**
+ * What is to be changed of a task that has not begun; `runAt` null: at once. What a
+ * workspace does not say stays as it is.
+ */
 export type TaskEdit = {
   readonly [field in EditedField]?:
     | NonNullable<AgentTask[field]>

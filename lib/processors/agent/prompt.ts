@@ -49,7 +49,10 @@ function notesOf({ notes }: JsonObject): string[] {
   });
 }
 
-/** The latest of what the trace tells; progress after that was cut off. */
+/**
+ * The latest of what the trace tells; progress after that was cut off. What repeats
+ * another task may go on with what that one completed.
+ */
 function endOf(trace: JsonObject): string {
   const ends = [
     { at: timeOf(trace.last_failed_at), text: failure(trace.last_error) },
@@ -59,7 +62,8 @@ function endOf(trace: JsonObject): string {
     { at: timeOf(trace.last_progress_at), text: CUT_OFF },
   ].filter(({ at }) => at > 0);
   // Of the same time, the progress is what the failed attempt noted last.
-  return ends.sort((a, b) => b.at - a.at)[0]?.text ?? CUT_OFF;
+  return ends.sort((a, b) => b.at - a.at)[0]?.text ??
+    (trace.retry_of === undefined ? CUT_OFF : "");
 }
 
 function failure(text: JsonValue | undefined): string {

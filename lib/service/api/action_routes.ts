@@ -31,6 +31,7 @@ import {
   notedSchema,
   noteSchema,
   retriedSchema,
+  retryRequestSchema,
   retrySchema,
   retrySetSchema,
   setSchema,
@@ -67,7 +68,10 @@ const retryRoute = createRoute({
   path: "/tasks/{id}/retry",
   summary:
     "Run a task again: an ended one as a new task, a waiting one at once",
-  request: { params: idParamSchema },
+  request: {
+    params: idParamSchema,
+    body: { ...jsonRequest(retryRequestSchema), required: false },
+  },
   responses: {
     200: json(retrySchema, "Due now"),
     201: json(retrySchema, "A new task with the same content"),
@@ -210,12 +214,12 @@ export function addActionRoutes(
 ): void {
   const isOptional = true;
   for (const route of [cancelRoute, retryRoute]) {
-    api.use(route.getRoutingPath(), jsonBody(MAX_BODY_BYTES, { isOptional }));
+    const bytes = MAX_BODY_BYTES + MAX_ANSWER_BYTES;
+    api.use(route.getRoutingPath(), jsonBody(bytes, { isOptional }));
   }
   for (
     const route of [
       cancelManyRoute,
-      retryManyRoute,
       approveRoute,
       amendRoute,
       moveRoute,
@@ -223,7 +227,9 @@ export function addActionRoutes(
   ) {
     api.use(route.getRoutingPath(), jsonBody(MAX_BODY_BYTES));
   }
-  for (const route of [answerRoute, answerManyRoute, noteRoute]) {
+  for (
+    const route of [answerRoute, answerManyRoute, retryManyRoute, noteRoute]
+  ) {
     const bytes = MAX_BODY_BYTES + MAX_ANSWER_BYTES;
     api.use(route.getRoutingPath(), jsonBody(bytes));
   }
@@ -262,7 +268,9 @@ export function addActionRoutes(
 
   api.openapi(retryRoute, async (c) => {
     const { id } = c.req.valid("param");
-    const [result] = await admin.retry([id]);
+    // Nothing where there is no body.
+    const { note } = c.req.valid("json");
+    const [result] = await admin.retry([id], { note });
     if (!result || result.kind === "refused") {
       const { why = "missing", otherId } = result ?? {};
       const other = otherId ? `: ${otherId}` : "";
@@ -296,7 +304,7 @@ export function addActionRoutes(
   });
 
   api.openapi(retryManyRoute, async (c) => {
-    const { ids: given, dependents = false } = c.req.valid("json");
+    const { ids: given, dependents = false, note } = c.req.valid("json");
     const chosen = distinct(given);
     const behind = dependents ? await admin.dependents(chosen) : [];
     const ids = [...chosen, ...behind];
@@ -307,7 +315,7 @@ export function addActionRoutes(
           `may be ${MAX_SET_TASKS}. Send fewer ids.`,
       );
     }
-    const results = await admin.retry(ids);
+    const results = await admin.retry(ids, { note });
     return jsonResponse({ ids, results: results.map(retriedToJson) });
   });
 }

@@ -16,16 +16,24 @@ const shortText = z.string().min(1).max(MAX_TEXT_CHARACTERS);
 /** The most tasks that are changed by one request. */
 export const MAX_SET_TASKS = 10_000;
 
+const words = z.string().regex(/\S/, "Expected a text")
+  .max(MAX_ANSWER_CHARACTERS);
+
 /** The answer to a task's question. */
 export const answerSchema = z.strictObject({
-  answer: z.string().regex(/\S/, "Expected a text").max(MAX_ANSWER_CHARACTERS),
+  answer: words,
 }).openapi("Answer");
 
 /** A note for the next attempt of a task. */
-export const noteSchema = z.strictObject({
-  id: uuid,
-  text: z.string().regex(/\S/, "Expected a text").max(MAX_ANSWER_CHARACTERS),
-}).openapi("Note");
+export const noteSchema = z.strictObject({ id: uuid, text: words })
+  .openapi("Note");
+
+/** What a retry is given. */
+export const retryRequestSchema = z.strictObject({
+  note: words.optional().openapi({
+    description: "For the agent, from its start",
+  }),
+}).openapi("RetryTask");
 
 /** What came of leaving it. */
 export const notedSchema = z.object({
@@ -66,6 +74,7 @@ export const setSchema = z.strictObject({
 /** Tasks to run again. */
 export const retrySetSchema = z.strictObject({
   ...setSchema.shape,
+  ...retryRequestSchema.shape,
   dependents: z.boolean().optional().openapi({
     description: "With those that failed, or were skipped, because of them",
   }),

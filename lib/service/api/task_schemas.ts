@@ -157,6 +157,11 @@ export const editSchema = newTaskSchema.pick({
   timeout: true,
   batch: true,
   tags: true,
+  repo: true,
+  base: true,
+  branch: true,
+  touches: true,
+  needs_approval: true,
 }).partial().extend({
   run_at: z.union([time, z.literal(NOW)]).optional().openapi({
     description: "Not before this time",

@@ -265,9 +265,12 @@ class ServiceAdmin implements Admin, Disposable {
       .result;
   }
 
-  async retry(ids: readonly string[]): Promise<RetryResult[]> {
+  async retry(
+    ids: readonly string[],
+    { note }: { readonly note?: string | undefined } = {},
+  ): Promise<RetryResult[]> {
     const path = "api/v1/tasks/retry";
-    const results = await this.#change(path, retriedSchema, { ids });
+    const results = await this.#change(path, retriedSchema, { ids, note });
     return results.map((it): RetryResult =>
       it.result === "created"
         ? { kind: "created", newId: it.new_id, earlierId: it.earlier_id }
@@ -460,6 +463,7 @@ class ServiceAdmin implements Admin, Disposable {
     { ids, ...rest }: {
       readonly ids: readonly string[];
       readonly answer?: string;
+      readonly note?: string | undefined;
     },
   ): Promise<T[]> {
     return inSets(ids, MAX_SET_TASKS, async (set) => {

@@ -78,6 +78,12 @@ import { readStats } from "./stats.ts";
 /** Tasks of one transaction. They take well under a second; then others may write. */
 const SET_SIZE = 10_000;
 
+/** So many tasks of which each gets the text. */
+function sizeWith(text = ""): number {
+  const fitting = Math.floor(SET_CHARACTERS / Math.max(text.length, 1));
+  return Math.min(Math.max(fitting, 1), SET_SIZE);
+}
+
 type WorkOnSet<T> = (
   connection: Connection,
   set: string[],
@@ -164,11 +170,10 @@ export class DuckDbAdmin implements Admin {
   }
 
   answer(ids: readonly string[], text: string): Promise<AnswerResult[]> {
-    const fitting = Math.floor(SET_CHARACTERS / Math.max(text.length, 1));
     return this.#inSets(
       ids,
       (connection, set, at) => answerTasks(connection, set, { text, at }),
-      { size: Math.min(Math.max(fitting, 1), SET_SIZE) },
+      { size: sizeWith(text) },
     );
   }
 
@@ -196,8 +201,15 @@ export class DuckDbAdmin implements Admin {
     return result;
   }
 
-  retry(ids: readonly string[]): Promise<RetryResult[]> {
-    return this.#inSets(ids, retryTasks);
+  retry(
+    ids: readonly string[],
+    { note }: { readonly note?: string | undefined } = {},
+  ): Promise<RetryResult[]> {
+    return this.#inSets(
+      ids,
+      (connection, set, at) => retryTasks(connection, set, { text: note, at }),
+      { size: sizeWith(note) },
+    );
   }
 
   dependents(ids: readonly string[]): Promise<string[]> {

@@ -10,12 +10,16 @@ export const MAY_BE_RETRY = `contains(last_update, '"retry_of"')`;
 /** `\\\\` or half a character, which JavaScript writes and DuckDB can't read. */
 const HALF = String.raw`(\\\\)|\\u[dD][89a-fA-F][0-9a-fA-F]{2}`;
 
+/** A value in a trace, which may be any text; null where there is none. */
+export const inTrace = (key: string) =>
+  String.raw`TRY(json_extract_string(
+  regexp_replace(last_update, '${HALF}', '\1', 'g'), '$.${key}'))`;
+
 /**
  * The id of the task that another repeats, as that one's trace names it; null where
- * it does not. A trace may be any text.
+ * it does not.
  */
-export const RETRIED_ID = String.raw`TRY_CAST(TRY(json_extract_string(
-  regexp_replace(last_update, '${HALF}', '\1', 'g'), '$.retry_of')) AS UUID)`;
+export const RETRIED_ID = `TRY_CAST(${inTrace("retry_of")} AS UUID)`;
 
 /** The ids of tasks that others repeat, of which the condition holds. */
 export const retriedIds = (condition: string) => `

@@ -5,11 +5,19 @@
  */
 
 import { TASK_STATES } from "../../task/task.ts";
-import { WAITED_FOR_KEY } from "../../task/transitions.ts";
+import { leaveNote, WAITED_FOR_KEY } from "../../task/transitions.ts";
+import { WORKSPACE_KEY } from "../../task/workspace.ts";
 import type { WrittenEvent } from "../changes.ts";
 import type { RetryRefusal, RetryResult } from "../contract.ts";
+import { byPerson } from "../decisions.ts";
 import { readAllRetries, retriedDependencies } from "../dependencies.ts";
 import { takenKeys } from "../keys.ts";
+import {
+  type Carried,
+  CARRIED_KEYS,
+  type FirstNote,
+  retriedTrace,
+} from "../retried_trace.ts";
 import { settle } from "../settle.ts";
 import type { Connection } from "./connection.ts";
 import {
@@ -18,8 +26,13 @@ import {
   settlingOf,
 } from "./dependencies.ts";
 import { findKeyHolders } from "./keys.ts";
-import { MAY_BE_RETRY, NEVER_RETRIED, RETRIED_ID } from "./retried.ts";
-import { settleStoreOf, writeEvents } from "./write.ts";
+import { inTrace, MAY_BE_RETRY, NEVER_RETRIED, RETRIED_ID } from "./retried.ts";
+import {
+  readHeld,
+  settleStoreOf,
+  writeEvents,
+  writeTransitions,
+} from "./write.ts";
 
 /** Holds for a task that waits for its next attempt. */
 export const awaitsAttempt = (now: string) => `
@@ -37,7 +50,13 @@ const WAY = `
     WHEN run_at > $1::TIMESTAMPTZ THEN 'due'
     ELSE 'claimable' END`;
 
-interface FoundRow {
+/** Most traces have no branch, and are not read. */
+const CARRIED = CARRIED_KEYS.map((key) =>
+  `${key}: CASE WHEN contains(last_update, '"${WORKSPACE_KEY}"')
+     THEN ${inTrace(key)} END`
+).join(", ");
+
+interface FoundRow extends Carried {
   readonly id: string;
   readonly way: "created again" | "due" | RetryRefusal;
   readonly attempt: number;
@@ -55,11 +74,12 @@ interface Again extends FoundRow {
 export async function retryTasks(
   connection: Connection,
   ids: readonly string[],
-  at: Date,
+  note: FirstNote,
 ): Promise<RetryResult[]> {
+  const { at } = note;
   const rows = await connection.json<FoundRow[]>(
     `SELECT to_json(list({id: id, way: ${WAY}, attempt: coalesce(attempt, 0),
-       key: key, waits: if_failed IS NOT NULL,
+       key: key, waits: if_failed IS NOT NULL, ${CARRIED},
        updatedAt: coalesce(epoch_ms(updated_at), 0)}))
      FROM agent_tasks WHERE id IN (SELECT unnest($2::JSON::UUID[]))`,
     [at.toISOString(), JSON.stringify(ids)],
@@ -76,9 +96,9 @@ export async function retryTasks(
   const taken = await readTaken(connection, wanted, at);
   const again = wanted.filter(({ id }) => !taken.has(id));
   const earlier = await readEarlier(connection, again);
-  await createAgain(connection, again, at);
+  await createAgain(connection, again, note);
   await waitAgain(connection, again, at);
-  await makeDue(connection, having("due"), at);
+  await makeDue(connection, having("due"), note);
   return found.map((it): RetryResult => {
     if (!it) return { kind: "refused", why: "missing" };
     const { id, way, newId } = it;
@@ -187,12 +207,16 @@ export async function findDependents(
 async function createAgain(
   connection: Connection,
   again: readonly Again[],
-  at: Date,
+  note: FirstNote,
 ): Promise<void> {
   if (again.length === 0) return;
-  const rows = again.map(({ id, newId }, position) => (
-    { position, old_id: id, new_id: newId }
-  ));
+  const { text, at } = note;
+  const rows = again.map((it, position) => ({
+    position,
+    old_id: it.id,
+    new_id: it.newId,
+    trace: retriedTrace(it, note),
+  }));
   await connection.run(
     `INSERT INTO agent_tasks
        (id, user_id, provider, repo_full_name, issue_number, pr_number,
@@ -200,12 +224,13 @@ async function createAgain(
         priority, attempt, max_attempts, timeout_ms, batch, key, tags, if_failed,
         blocked, workspace, touches, needs_approval)
      SELECT a.new_id, t.user_id, t.provider, t.repo_full_name, t.issue_number,
-       t.pr_number, t.instruction, 'created', to_json({retry_of: t.id})::TEXT,
+       t.pr_number, t.instruction, 'created', a.trace,
        $2::TIMESTAMPTZ, $2::TIMESTAMPTZ, t.priority, 0, t.max_attempts,
        t.timeout_ms, t.batch, t.key, t.tags, t.if_failed,
        t.if_failed IS NOT NULL, t.workspace, t.touches, t.needs_approval
      FROM (SELECT unnest(from_json($1, '[{"position": "INTEGER",
-         "old_id": "UUID", "new_id": "UUID"}]'), recursive := true)) a
+         "old_id": "UUID", "new_id": "UUID", "trace": "VARCHAR"}]'),
+       recursive := true)) a
      JOIN agent_tasks t ON t.id = a.old_id
      ORDER BY a.position`,
     [JSON.stringify(rows), at.toISOString()],
@@ -213,6 +238,9 @@ async function createAgain(
   const events = again.flatMap(({ id, newId, attempt }): WrittenEvent[] => [
     { id, kind: "retried", attempt, detail: `as task ${newId}` },
     { id: newId, kind: "created", attempt: 0, detail: `retry of ${id}` },
+    ...text === undefined
+      ? []
+      : [{ id: newId, kind: "noted", attempt: 0, detail: text } as const],
   ]);
   await writeEvents(connection, events, at);
 }
@@ -220,13 +248,19 @@ async function createAgain(
 async function makeDue(
   connection: Connection,
   due: readonly FoundRow[],
-  at: Date,
+  { text, at }: FirstNote,
 ): Promise<void> {
   if (due.length === 0) return;
+  const ids = due.map(({ id }) => id);
+  if (text !== undefined) {
+    const held = [...(await readHeld(connection, ids)).values()];
+    const noted = held.map((it) => leaveNote(byPerson(it), text));
+    await writeTransitions(connection, noted, at);
+  }
   await connection.run(
     `UPDATE agent_tasks SET run_at = NULL, updated_at = $2::TIMESTAMPTZ
      WHERE id IN (SELECT unnest($1::JSON::UUID[]))`,
-    [JSON.stringify(due.map(({ id }) => id)), at.toISOString()],
+    [JSON.stringify(ids), at.toISOString()],
   );
   const events = due.map(({ id, attempt }): WrittenEvent => (
     { id, kind: "retried", attempt, detail: "at once" }

@@ -83,6 +83,12 @@ const SET_SIZE = 10_000;
 /** A table of many millions of rows is read for a page or a figure. */
 const READ_MS = 300_000;
 
+/** So many tasks of which each gets the text. */
+function sizeWith(text = ""): number {
+  const fitting = Math.floor(SET_CHARACTERS / Math.max(text.length, 1));
+  return Math.min(Math.max(fitting, 1), SET_SIZE);
+}
+
 type WorkOnSet<T> = (
   connection: Connection,
   set: string[],
@@ -168,11 +174,10 @@ export class PostgresAdmin implements Admin {
   }
 
   answer(ids: readonly string[], text: string): Promise<AnswerResult[]> {
-    const fitting = Math.floor(SET_CHARACTERS / Math.max(text.length, 1));
     return this.#inSets(
       ids,
       (connection, set, at) => answerTasks(connection, set, { text, at }),
-      { size: Math.min(Math.max(fitting, 1), SET_SIZE) },
+      { size: sizeWith(text) },
     );
   }
 
@@ -200,8 +205,15 @@ export class PostgresAdmin implements Admin {
     return result;
   }
 
-  retry(ids: readonly string[]): Promise<RetryResult[]> {
-    return this.#inSets(ids, retryTasks);
+  retry(
+    ids: readonly string[],
+    { note }: { readonly note?: string | undefined } = {},
+  ): Promise<RetryResult[]> {
+    return this.#inSets(
+      ids,
+      (connection, set, at) => retryTasks(connection, set, { text: note, at }),
+      { size: sizeWith(note) },
+    );
   }
 
   dependents(ids: readonly string[]): Promise<string[]> {

@@ -5,11 +5,19 @@
  */
 
 import { TASK_STATES } from "../../task/task.ts";
-import { WAITED_FOR_KEY } from "../../task/transitions.ts";
+import { leaveNote, WAITED_FOR_KEY } from "../../task/transitions.ts";
+import { WORKSPACE_KEY } from "../../task/workspace.ts";
 import type { WrittenEvent } from "../changes.ts";
 import type { RetryRefusal, RetryResult } from "../contract.ts";
+import { byPerson } from "../decisions.ts";
 import { readAllRetries, retriedDependencies } from "../dependencies.ts";
 import { takenKeys } from "../keys.ts";
+import {
+  type Carried,
+  CARRIED_KEYS,
+  type FirstNote,
+  retriedTrace,
+} from "../retried_trace.ts";
 import { settle } from "../settle.ts";
 import type { Connection } from "./connection.ts";
 import {
@@ -20,7 +28,13 @@ import {
 } from "./dependencies.ts";
 import { findKeyHolders, MOST_LOCKED } from "./keys.ts";
 import { jsonOf, uuids, WAS_RETRIED } from "./rows.ts";
-import { changing, settleStoreOf, writeEvents } from "./write.ts";
+import {
+  changing,
+  readHeld,
+  settleStoreOf,
+  writeEvents,
+  writeTransitions,
+} from "./write.ts";
 
 /** Holds for a task that has ended and that no other repeats. */
 export const NEVER_RETRIED = `
@@ -42,7 +56,13 @@ const WAY = `
     WHEN run_at > $1::timestamptz THEN 'due'
     ELSE 'claimable' END`;
 
-interface FoundRow {
+/** Most traces have no branch, and are not read. */
+const CARRIED = CARRIED_KEYS.map((key) =>
+  `CASE WHEN strpos(last_update, '"${WORKSPACE_KEY}"') > 0
+     THEN trace_value(last_update, '${key}') END AS ${key}`
+).join(", ");
+
+interface FoundRow extends Carried {
   readonly id: string;
   readonly way: "created again" | "due" | RetryRefusal;
   readonly attempt: number;
@@ -59,11 +79,12 @@ interface Again extends FoundRow {
 export async function retryTasks(
   connection: Connection,
   ids: readonly string[],
-  at: Date,
+  note: FirstNote,
 ): Promise<RetryResult[]> {
+  const { at } = note;
   const rows = await connection.rows<FoundRow>(
     `SELECT id, ${WAY} AS way, attempt, key,
-       if_failed IS NOT NULL AS waits FROM agent_tasks
+       if_failed IS NOT NULL AS waits, ${CARRIED} FROM agent_tasks
      WHERE id = ANY ($2::uuid[]) ORDER BY id FOR UPDATE`,
     [at, uuids(ids)],
   );
@@ -79,9 +100,9 @@ export async function retryTasks(
   const taken = await readTaken(connection, wanted, at);
   const again = wanted.filter(({ id }) => !taken.has(id));
   const earlier = await readEarlier(connection, again.map(({ id }) => id));
-  await createAgain(connection, again, at);
+  await createAgain(connection, again, note);
   await waitAgain(connection, again, at);
-  await makeDue(connection, having("due"), at);
+  await makeDue(connection, having("due"), note);
   return found.map((it): RetryResult => {
     if (!it) return { kind: "refused", why: "missing" };
     const { id, way, newId } = it;
@@ -186,12 +207,16 @@ export async function findDependents(
 async function createAgain(
   connection: Connection,
   again: readonly Again[],
-  at: Date,
+  note: FirstNote,
 ): Promise<void> {
   if (again.length === 0) return;
-  const rows = again.map(({ id, newId }, position) => (
-    { position, old_id: id, new_id: newId }
-  ));
+  const { text, at } = note;
+  const rows = again.map((it, position) => ({
+    position,
+    old_id: it.id,
+    new_id: it.newId,
+    trace: retriedTrace(it, note),
+  }));
   await connection.run(
     `INSERT INTO agent_tasks
        (id, retry_of, user_id, provider, repo_full_name, issue_number, pr_number,
@@ -200,11 +225,11 @@ async function createAgain(
         blocked, workspace, touches, needs_approval)
      SELECT a.new_id, t.id, t.user_id, t.provider, t.repo_full_name,
        t.issue_number, t.pr_number, t.instruction, 'created',
-       '{"retry_of":"' || t.id || '"}', $2, $2, t.priority, t.max_attempts,
+       a.trace, $2, $2, t.priority, t.max_attempts,
        t.timeout_ms, t.batch, t.key, t.tags, t.if_failed,
        t.if_failed IS NOT NULL, t.workspace, t.touches, t.needs_approval
      FROM json_to_recordset($1::json)
-       AS a (position integer, old_id uuid, new_id uuid)
+       AS a (position integer, old_id uuid, new_id uuid, trace text)
      JOIN agent_tasks t ON t.id = a.old_id
      ORDER BY a.position`,
     [jsonOf(rows), at],
@@ -212,6 +237,9 @@ async function createAgain(
   const events = again.flatMap(({ id, newId, attempt }): WrittenEvent[] => [
     { id, kind: "retried", attempt, detail: `as task ${newId}` },
     { id: newId, kind: "created", attempt: 0, detail: `retry of ${id}` },
+    ...text === undefined
+      ? []
+      : [{ id: newId, kind: "noted", attempt: 0, detail: text } as const],
   ]);
   await writeEvents(connection, events, at);
 }
@@ -219,10 +247,15 @@ async function createAgain(
 async function makeDue(
   connection: Connection,
   due: readonly FoundRow[],
-  at: Date,
+  { text, at }: FirstNote,
 ): Promise<void> {
   if (due.length === 0) return;
   const ids = due.map(({ id }) => id);
+  if (text !== undefined) {
+    const held = [...(await readHeld(connection, ids)).values()];
+    const noted = held.map((it) => leaveNote(byPerson(it), text));
+    await writeTransitions(connection, noted, at);
+  }
   await changing(ids, () =>
     connection.run(
       `UPDATE agent_tasks SET run_at = NULL, updated_at = $2

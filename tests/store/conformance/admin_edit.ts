@@ -47,6 +47,7 @@ function testEdited(test: Test): void {
       targetRef: "a/b#1",
       key: "k",
       tags: ["a"],
+      workspace: { repo: "/srv/app", base: "main" },
     });
     const before = await taskOf(store, id);
     const changes = {
@@ -60,12 +61,17 @@ function testEdited(test: Test): void {
       timeoutMs: 90_500,
       batch: "night",
       tags: ["b", "c"],
+      workspace: { base: "dev", branch: "mine" },
+      touches: ["src/**"],
+      needsApproval: true,
     } as const satisfies TaskEdit;
     await assertNow(subject, async () => {
       assertEquals(await store.admin.edit(id, changes), "edited");
       const task = await taskOf(store, id);
       const { updatedAt } = task;
-      assertEquals(task, { ...before, ...changes, updatedAt });
+      // What it said of its repository, and is not changed, stays.
+      const workspace = { repo: "/srv/app", base: "dev", branch: "mine" };
+      assertEquals(task, { ...before, ...changes, workspace, updatedAt });
       return [updatedAt, await lastEventAt(store, id)];
     });
     assertEquals((await historyOf(store, id)).slice(1), [[
@@ -75,7 +81,9 @@ function testEdited(test: Test): void {
       "instruction changed, provider simulate → claude, " +
       "target issue a/b#1 → pr #2, priority 0 → -5, " +
       `run at none → ${changes.runAt.toISOString()}, attempts none → 2, ` +
-      "timeout none → 90.5s, batch none → night, tags a → b,c",
+      "timeout none → 90.5s, batch none → night, tags a → b,c, " +
+      "workspace /srv/app,main → /srv/app,dev,mine, touches none → src/**, " +
+      "needs approval false → true",
     ]]);
   });
 

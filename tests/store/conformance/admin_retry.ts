@@ -4,22 +4,30 @@
  * @module
  */
 
-import { assert, assertEquals } from "@std/assert";
-import type { AgentTask } from "../../../lib/task/task.ts";
-import { complete, fail } from "../../../lib/task/transitions.ts";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import type { AgentTask, JsonObject } from "../../../lib/task/task.ts";
+import {
+  complete,
+  fail,
+  noteInRun,
+  traceTime,
+} from "../../../lib/task/transitions.ts";
 import { createEach } from "./admin_actions.ts";
 import {
   assertNow,
   claim,
   claimOne,
+  createMany,
   createOne,
   historyOf,
   HOUR,
   idsOf,
+  nth,
   record,
   startOne,
   taskOf,
   type Test,
+  traceOf,
 } from "./subject.ts";
 
 export function testRetry(test: Test): void {
@@ -82,6 +90,109 @@ export function testRetry(test: Test): void {
     assertEquals([kind, detail], ["retried", "at once"]);
     const run = await claimOne(store, { limit: 1 });
     assertEquals([run.task.id, run.lease.attempt], [waiting, 2]);
+  });
+
+  test("retry() goes on with the branch and the session of the old task", async ({ store, storedTextOf }) => {
+    const workspace = {
+      repo: "/srv/é\ud800",
+      host: "here",
+      path: "/state/1",
+      branch: "agent/mend",
+      base: "main",
+      baseCommit: "abc",
+      head: "def",
+      commits: 3,
+    };
+    const session = { agent: "claude", id: "s1", folder: "/state/1" };
+    const end = async (done: "completed" | "failed", of = workspace) => {
+      const run = await startOne(store);
+      const kept = { session: { ...session, told: { answers: 1, notes: 2 } } };
+      const noted = noteInRun(run, {
+        kind: "workspace",
+        detail: "agent/mend",
+        workspace: { ...of, merged: "123", pullRequest: "https://x" },
+        ...kept,
+      });
+      await record(store, noted);
+      await record(
+        store,
+        done === "completed" ? complete(run) : fail(run, "no 漢"),
+      );
+      return run.task.id;
+    };
+    const ids = [await end("completed"), await end("failed")];
+    const results = await store.admin.retry(ids);
+    const traces = await Promise.all(results.map(async (it) => {
+      assert(it.kind === "created");
+      return await traceOf(store, it.newId);
+    }));
+    const kept = { ...workspace, repo: "/srv/é\ufffd" };
+    const failed = await traceOf(store, nth(ids, 1));
+    assertEquals(traces, [
+      { retry_of: nth(ids, 0), workspace: kept, session },
+      {
+        retry_of: nth(ids, 1),
+        workspace: kept,
+        session,
+        last_error: "no 漢",
+        last_failed_at: String(failed.failed_at),
+      },
+    ]);
+    assertStringIncludes(await storedTextOf(nth(ids, 0)), "pullRequest");
+  });
+
+  test("retry() goes on in no session where there was no branch, or what is none", async ({ store }) => {
+    const session = { agent: "claude", id: "s1", folder: "/tmp/1" };
+    for (const workspace of [undefined, "text", { repo: 1 }]) {
+      const trace = { session, ...workspace && { workspace } };
+      const run = await startOne(store, { trace });
+      await record(store, fail(run, "no"));
+      const { id } = run.task;
+      const [result] = await store.admin.retry([id]);
+      assert(result?.kind === "created");
+      assertEquals(await traceOf(store, result.newId), { retry_of: id });
+    }
+  });
+
+  test("retry() leaves its note with the new task from its start, or with the one that waits", async (subject) => {
+    const { store } = subject;
+    const { failed, waiting, running } = await createEach(store);
+    const note = "Use é 🦆";
+    const [again, due, refused] = await store.admin.retry(
+      [failed, waiting, running],
+      { note },
+    );
+    assert(again?.kind === "created");
+    assertEquals([due?.kind, refused?.kind], ["due", "refused"]);
+    for (const id of [again.newId, waiting]) {
+      const [kept, ...others] = (await traceOf(store, id))
+        .notes as JsonObject[];
+      assertEquals([kept?.text, others], [note, []]);
+      const { updatedAt, runAt } = await taskOf(store, id);
+      assertEquals([kept?.at, runAt], [traceTime(updatedAt), null]);
+      const noted = (await historyOf(store, id))
+        .filter(([kind]) => kind === "noted");
+      assertEquals(noted.map(([, , who, detail]) => [who, detail]), [
+        [null, note],
+      ]);
+    }
+    assertEquals((await traceOf(store, again.newId)).retry_of, failed);
+    assertEquals((await traceOf(store, running)).notes, undefined);
+    assertEquals((await traceOf(store, failed)).notes, undefined);
+    const { tasks } = await claim(store);
+    assert(tasks.some(({ task }) => task.id === waiting));
+  });
+
+  test("retry() takes more notes than one transaction does", async ({ store }) => {
+    const ids = await createMany(store, 20);
+    await store.admin.cancel(ids);
+    const note = "x".repeat(1_000_000);
+    const results = await store.admin.retry(ids, { note });
+    for (const result of results) {
+      assert(result.kind === "created");
+      const { notes } = await traceOf(store, result.newId);
+      assertEquals((notes as JsonObject[])[0]?.text, note);
+    }
   });
 
   test("retry() refuses what need not or can't be retried, and changes nothing", async ({ store, storedTextOf }) => {
