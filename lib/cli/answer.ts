@@ -8,6 +8,7 @@ import { countOf } from "../base/figures.ts";
 import { EXIT, UsageError, UserError } from "../base/errors.ts";
 import type { Admin, AnswerResult } from "../store/contract.ts";
 import type { JsonObject } from "../task/task.ts";
+import { asksApproval } from "../task/workspace.ts";
 import {
   choiceOf,
   chooseTasks,
@@ -90,12 +91,18 @@ async function answerOne(
 ): Promise<number> {
   const text = await readWords("answer", given, terminal);
   await using store = await openAdmin();
-  const { id, state } = await findTask(store.admin, prefix);
+  const task = await findTask(store.admin, prefix);
+  const { id, state } = task;
   const [result = "missing"] = await store.admin.answer([id], text);
   if (flags.json) {
     terminal.write(renderJson({ id, result }));
   } else if (result === "answered") {
-    terminal.write(`Task ${id} goes on with your answer\n`);
+    terminal.write(
+      asksApproval(task)
+        ? `Task ${id} is told your answer, and is not approved by it. It asks ` +
+          `again; agent-runner approve ${id.slice(0, 8)} approves it.\n`
+        : `Task ${id} goes on with your answer\n`,
+    );
   } else {
     throw new UserError(`Cannot answer task ${id}: ${whyNot(result, state)}`);
   }

@@ -6,6 +6,7 @@
  */
 
 import { answer } from "./answer.ts";
+import { approve } from "./approve.ts";
 import { batches } from "./batches.ts";
 import { cancel } from "./cancel.ts";
 import type { Command } from "./command.ts";
@@ -60,6 +61,7 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
   logs,
   result,
   answer,
+  approve,
   note,
   openTask,
   edit,

@@ -14,7 +14,7 @@ import type { Terminal } from "./terminal.ts";
 /** Says what came of one task. */
 export async function createdText(
   ids: IdList,
-  { key }: Pick<NewTask, "key">,
+  { key, needsApproval }: Pick<NewTask, "key" | "needsApproval">,
   { admin, isJson }: { readonly admin: Admin; readonly isJson: boolean },
 ): Promise<string> {
   const [id = ""] = [...ids.sets()].flat();
@@ -25,10 +25,17 @@ export async function createdText(
       return `Task ${id} has the key "${key}" already` +
         `${stateIn(await admin.get(id))}\n`;
     case "replaced":
-      return `Changed task ${id}, which had the key "${key}" and had not begun\n`;
+      return `Changed task ${id}, which had the key "${key}" and had not begun\n` +
+        approveLine(id, needsApproval);
     default:
-      return `Created task ${id}\n`;
+      return `Created task ${id}\n` + approveLine(id, needsApproval);
   }
+}
+
+function approveLine(id: string, needsApproval = false): string {
+  return needsApproval
+    ? `It begins when you approve it: agent-runner approve ${id.slice(0, 8)}\n`
+    : "";
 }
 
 function createdJson(id: string, known: KeyResult | undefined) {

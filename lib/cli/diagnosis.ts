@@ -75,7 +75,7 @@ export function checkTasks(
     checkOf("questions", warnWhere(asking.oldestMs > LONG_QUESTION_MS), {
       message: aged(asking, (tasks, s) => `${tasks} wait${s} for an answer`),
       advice: "agent-runner list --state needs_input has them, " +
-        "agent-runner answer answers.",
+        "agent-runner answer answers, and approve approves.",
     }),
     checkOf("cancelled", warnWhere(uncancelled.oldestMs > deadMs), {
       message: aged(

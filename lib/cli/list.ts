@@ -16,6 +16,7 @@ import {
 } from "../task/shown_state.ts";
 import type { AgentTask } from "../task/task.ts";
 import { parseTrace } from "../task/trace.ts";
+import { asksApproval } from "../task/workspace.ts";
 import {
   CLIENT_SETTINGS,
   type Command,
@@ -63,15 +64,7 @@ export const list: Command = {
     } else {
       const now = clock.now();
       terminal.write(renderTable(tasks, now, terminal.screen));
-      const asking = tasks.filter(({ state }) =>
-        state === "needs_input"
-      ).length;
-      if (asking > 0) {
-        terminal.write(
-          `${asking} ${asking === 1 ? "waits" : "wait"} for an answer; ` +
-            "agent-runner show ID has the question.\n",
-        );
-      }
+      terminal.write(waitingLines(tasks));
       terminal.write(await pauseLines(store.admin, now));
       if (total > tasks.length) {
         terminal.write(`… and older ones; --limit ${limit * 10} shows more.\n`);
@@ -99,6 +92,23 @@ async function readAll(
       return { tasks, total: page.total };
     }
   }
+}
+
+/** How many wait for a person, and for what. */
+function waitingLines(tasks: readonly AgentTask[]): string {
+  const waiting = tasks.filter(({ state }) => state === "needs_input");
+  const toApprove = waiting.filter(asksApproval).length;
+  const line = (count: number, rest: string) =>
+    count === 0
+      ? ""
+      : `${count} ${count === 1 ? "waits" : "wait"} for ${rest}\n`;
+  return line(
+    waiting.length - toApprove,
+    "an answer; agent-runner show ID has the question.",
+  ) + line(
+    toApprove,
+    "your approval; agent-runner show ID says of what, approve ID gives it.",
+  );
 }
 
 /** A table of tasks. */

@@ -6,6 +6,7 @@
 
 import { EXIT } from "../base/errors.ts";
 import { type AgentTask, isFinal } from "../task/task.ts";
+import { sayWith } from "./asked.ts";
 import { findTask, prefixOf } from "./choose.ts";
 import {
   CLIENT_SETTINGS,
@@ -57,7 +58,7 @@ export const openTask: Command = {
     const code = await start(task, program);
     if (!isFinal(state)) {
       const next = state === "needs_input"
-        ? `agent-runner answer ${short} "…"`
+        ? sayWith(task)
         : `agent-runner note ${short} "…", or cancel ${short}`;
       log.info(`Task ${id} is still ${state}: ${next}`, {
         event: "hint",

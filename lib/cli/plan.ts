@@ -22,6 +22,8 @@ import { type AgentTask, isKnownState, type JsonObject } from "../task/task.ts";
 import { parseTrace } from "../task/trace.ts";
 import { questionOf } from "../task/transitions.ts";
 import { simulationWarning } from "../config/served.ts";
+import { needsStart } from "../task/workspace.ts";
+import { awaitedText } from "./asked.ts";
 import { blockedText } from "./blocked.ts";
 import type { CommandContext } from "./command.ts";
 import { alignRows, renderJson, type Screen } from "./render.ts";
@@ -127,7 +129,9 @@ export function planOf(preview: Preview, options: PlanOptions): Plan {
     running.push({
       task,
       processor: processor.name,
-      description: describe(processor, task),
+      description: needsStart(task)
+        ? `asks for your approval before: ${describe(processor, task)}`
+        : describe(processor, task),
       limit: Number.isFinite(limit) ? limit : undefined,
     });
   }
@@ -187,7 +191,7 @@ function whyNot(
     const question = questionOf(parseTrace(task.traceText)) ?? "";
     return runAt && runAt <= now
       ? `fails: nobody answered in time: ${question}`
-      : `waits for an answer: ${question}`;
+      : `waits for ${awaitedText(task)}: ${question}`;
   }
   const problem = problemOf(provider, options);
   if (problem) return problem;

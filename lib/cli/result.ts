@@ -8,6 +8,7 @@ import { EXIT, UserError } from "../base/errors.ts";
 import { printedOf } from "../task/outcome.ts";
 import type { AgentTask, JsonValue } from "../task/task.ts";
 import { parseTrace } from "../task/trace.ts";
+import { awaitedText } from "./asked.ts";
 import { findTask, prefixOf } from "./choose.ts";
 import { CLIENT_SETTINGS, type Command } from "./command.ts";
 import { printableOn, renderJson } from "./render.ts";
@@ -55,10 +56,8 @@ export const result: Command = {
   },
 };
 
-function whyNone(
-  { id, state }: AgentTask,
-  error: JsonValue | undefined,
-): string {
+function whyNone(task: AgentTask, error: JsonValue | undefined): string {
+  const { id, state } = task;
   const short = id.slice(0, 8);
   switch (state) {
     case "created":
@@ -68,7 +67,7 @@ function whyNone(
       return "it has not ended yet. " +
         `See how far it is: agent-runner show ${short}`;
     case "needs_input":
-      return "it waits for an answer. " +
+      return `it waits for ${awaitedText(task)}. ` +
         `See its question: agent-runner show ${short}`;
     case "completed":
       return "it completed without one. " +

@@ -125,7 +125,8 @@ const REFUSALS: Readonly<Record<RetryRefusal, string>> = {
   running: "it is running. Cancel it first, or wait.",
   claimable:
     "it waits for a runner, and is not held up by anything. Start one.",
-  needs_input: "it waits for an answer. Give it with agent-runner answer.",
+  needs_input: "it waits for a person. Go on with agent-runner answer, or " +
+    "approve.",
   cancelling: "it is being cancelled. Wait until it has ended.",
   "key taken": "another task has its key now",
   "unknown state": "another program gave it a state that agent-runner does " +

@@ -14,6 +14,8 @@ import { progressText } from "../task/progress.ts";
 import { type AgentTask, isFinal, isKnownState } from "../task/task.ts";
 import { parseTrace } from "../task/trace.ts";
 import { questionOf } from "../task/transitions.ts";
+import { asksApproval } from "../task/workspace.ts";
+import { awaitedText, sayWith } from "./asked.ts";
 import { blockedText, readBlockedBy } from "./blocked.ts";
 import { findTask, prefixOf } from "./choose.ts";
 import { type Command, type CommandContext, runnerName } from "./command.ts";
@@ -113,7 +115,8 @@ export async function runNow(
   if (signals.drain.aborted) run.stop("shutdown");
   const result = await processRunningTask(runner, run);
   if (result === "needs_input") {
-    log.info(howToAnswer(task), { event: "hint", task: task.id });
+    const asking = await store.admin.get(task.id) ?? task;
+    log.info(howToGoOn(asking), { event: "hint", task: task.id });
   }
   return result === "completed" ? EXIT.ok : EXIT.failed;
 }
@@ -166,8 +169,8 @@ async function assertRunnable(
   if (state === "needs_input") {
     throw cannotRun(
       task,
-      `it waits for an answer: ${questionOf(trace) ?? ""}\n${
-        howToAnswer(task)
+      `it waits for ${awaitedText(task)}: ${questionOf(trace) ?? ""}\n${
+        howToGoOn(task)
       }`,
     );
   }
@@ -185,8 +188,8 @@ function cannotRun({ id }: AgentTask, why: string): UserError {
   return new UserError(`Cannot run task ${id}: ${why}`);
 }
 
-function howToAnswer({ id }: AgentTask): string {
-  return `Answer it: agent-runner answer ${id.slice(0, 8)} "…"`;
+function howToGoOn(task: AgentTask): string {
+  return `${asksApproval(task) ? "Approve" : "Answer"} it: ${sayWith(task)}`;
 }
 
 function watcherOf(

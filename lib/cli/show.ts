@@ -22,6 +22,8 @@ import { waitText } from "../runner/hold_texts.ts";
 import { taskLimitsOf } from "../runner/providers.ts";
 import { parseTrace, stringifyJson } from "../task/trace.ts";
 import { questionOf } from "../task/transitions.ts";
+import { asksApproval, needsStart } from "../task/workspace.ts";
+import { awaitedText, sayWith } from "./asked.ts";
 import { blockedByIn, blockedText, graphLines, NEAR_TASKS } from "./blocked.ts";
 import { findTask, prefixOf } from "./choose.ts";
 import {
@@ -162,7 +164,7 @@ export function renderTask(
     ["Updated", when(task.updatedAt)],
     ...(task.state === "needs_input"
       ? questionFacts(task, trace, when(task.runAt))
-      : [["Not before", when(task.runAt)] as const]),
+      : [startFact(task), ["Not before", when(task.runAt)] as const]),
     [
       "Lease",
       task.leaseOwner &&
@@ -187,14 +189,28 @@ function renderGraph(graph: TaskGraph, taskId: string): string {
 
 /** What a task wants to know, and how to say it. */
 function questionFacts(
-  { id }: AgentTask,
+  task: AgentTask,
   trace: JsonObject | undefined,
   answerBy: string | null,
 ): (readonly [string, string | null])[] {
+  const isApproval = asksApproval(task) !== undefined;
   return [
+    ["Waits for", awaitedText(task)],
     ["Question", indented(questionOf(trace) ?? "")],
     ["Answer by", answerBy],
-    ["Answer with", `agent-runner answer ${id.slice(0, 8)} "…"`],
+    [isApproval ? "Approve with" : "Answer with", sayWith(task)],
+  ];
+}
+
+/** Of one that has not asked yet. */
+function startFact(
+  task: AgentTask,
+): readonly [string, string | null] {
+  return [
+    "Begins",
+    task.state === "created" && needsStart(task)
+      ? `when you approve it: agent-runner approve ${task.id.slice(0, 8)}`
+      : null,
   ];
 }
 

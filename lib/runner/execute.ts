@@ -23,7 +23,7 @@ import type {
 } from "../task/task.ts";
 import { MAX_PROGRESS_CHARACTERS } from "../task/progress.ts";
 import { answersOf, parseTrace } from "../task/trace.ts";
-import { approvalOf } from "../task/workspace.ts";
+import { needsStart } from "../task/workspace.ts";
 
 /**
  * Tells one run to stop. Its abort signal is made when somebody looks at it: making
@@ -102,9 +102,7 @@ export function execute(
       retryable: false,
     });
   }
-  if (task.needsApproval && !isStartApproved(task)) {
-    return Promise.resolve(asksForStart(task));
-  }
+  if (needsStart(task)) return Promise.resolve(asksForStart(task));
   return new Promise((resolve) => {
     let timers: AbortController | undefined;
     const after = (ms: number, act: () => void) => {
@@ -162,10 +160,6 @@ export function execute(
         }),
     );
   });
-}
-
-function isStartApproved({ traceText }: AgentTask): boolean {
-  return approvalOf(parseTrace(traceText) ?? {}) !== undefined;
 }
 
 /** The processor is not called before a person has approved it. */

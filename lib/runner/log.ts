@@ -84,7 +84,7 @@ export interface RunFacts {
 /** Says what was recorded of a run, or of a task that nobody ran any more. */
 export function logTransition(
   log: Log,
-  { lease, event, detail, delayMs, warning }: Transition,
+  { lease, event, detail, delayMs, warning, approval }: Transition,
   { at, provider, runMs }: RunFacts,
 ): void {
   const id = lease.taskId;
@@ -113,10 +113,14 @@ export function logTransition(
       log.error(`Task ${id} failed: ${detail}`, { ...fields, error: detail });
       break;
     case "needs_input":
-      log.warning(`Task ${id} needs input: ${detail}`, {
-        ...fields,
-        question: detail,
-      });
+      log.warning(
+        `Task ${id} needs ${approval ? "to be approved" : "input"}: ${detail}`,
+        {
+          ...fields,
+          question: detail,
+          ...approval && { approval: approval.of },
+        },
+      );
       break;
     case "retry_scheduled": {
       const retryAt = new Date(at.getTime() + (delayMs ?? 0)).toISOString();

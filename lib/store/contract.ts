@@ -13,6 +13,7 @@
 
 import type {
   AgentTask,
+  Approval,
   ClaimedTask,
   IfFailed,
   JsonValue,
@@ -467,7 +468,10 @@ export interface Admin {
   cancel(ids: readonly string[]): Promise<CancelResult[]>;
   /** Gives the same answer to tasks that wait for one. */
   answer(ids: readonly string[], text: string): Promise<AnswerResult[]>;
-  /** Approves what tasks ask to have approved: their start, or their changes. */
+  /**
+   * Approves what tasks ask to have approved: their start, or their changes. What
+   * was created to be approved first need not have asked.
+   */
   approve(ids: readonly string[]): Promise<ApproveResult[]>;
   /** Notes what came of a task's changes, where no runner works on it. */
   amend(id: string, amendment: Amendment): Promise<AmendResult>;
@@ -1103,6 +1107,8 @@ export type DeliveredTask =
   & {
     /** What came of it was simulated: nothing was done. */
     readonly isSimulated: boolean;
+    /** What it asks to have approved now. */
+    readonly approval: Approval["of"] | null;
   };
 
 /** What came of a delivery. */

@@ -18,8 +18,7 @@ import {
   type Held,
   isAnsweredElsewhere,
 } from "../task/transitions.ts";
-import { parseTrace } from "../task/trace.ts";
-import { askedApprovalOf } from "../task/workspace.ts";
+import { asksApproval, needsStart } from "../task/workspace.ts";
 import {
   type AmendResult,
   type AnswerResult,
@@ -229,13 +228,19 @@ export function editResultOf(held: Held | undefined, at: Date): EditResult {
 }
 
 /** What approving a task comes to. */
-export function approveResultOf(held: Held | undefined): ApproveResult {
-  const result = answerResultOf(held);
-  if (!held || result !== "answered") {
-    return result === "answered" ? "missing" : result;
-  }
-  const trace = parseTrace(held.task.traceText) ?? {};
-  return askedApprovalOf(trace) ? "approved" : "not asked";
+export function approveResultOf(
+  held: Held | undefined,
+  at: Date,
+): ApproveResult {
+  if (!held) return "missing";
+  const { task } = held;
+  const { state, leaseExpiresAt } = task;
+  if (isFinal(state)) return "ended";
+  if (asksApproval(task)) return "approved";
+  // A runner that has it just now would not know, and is about to ask.
+  const isHeld = leaseExpiresAt !== null && leaseExpiresAt > at;
+  const isEarly = state === "created" || state === "running";
+  return isEarly && !isHeld && needsStart(task) ? "approved" : "not asked";
 }
 
 /** What amending a task comes to. */

@@ -5,7 +5,9 @@
  */
 
 import type { AgentTask, NewTask, TaskEdit } from "../task/task.ts";
+import { mergeTrace, parseTrace } from "../task/trace.ts";
 import type { Held } from "../task/transitions.ts";
+import { approvalOf, APPROVED_KEY } from "../task/workspace.ts";
 import {
   type EditResult,
   inSets,
@@ -49,14 +51,26 @@ export async function editTask(
   if (held && result === "edited") {
     const { task } = held;
     const { workspace } = changes;
-    const edit = editOf(task, {
+    const fields = {
       ...changes,
       ...workspace && { workspace: { ...task.workspace, ...workspace } },
-    });
-    await write(store, [edit]);
+    };
+    await write(store, [
+      editOf(task, fields) && editOf(task, {
+        ...fields,
+        traceText: withoutApproval(task.traceText),
+      }),
+    ]);
     await store.tellLeft();
   }
   return result;
+}
+
+/** A person approved what it was, not what it is changed into. */
+function withoutApproval(text: string | null): string | null {
+  return approvalOf(parseTrace(text) ?? {})
+    ? mergeTrace(text, { [APPROVED_KEY]: null })
+    : text;
 }
 
 /**

@@ -463,6 +463,8 @@ export interface Transition {
   readonly usage?: Usage & { readonly provider: string };
   /** The limit that the run met, in its task's provider. */
   readonly limit?: ProviderLimit;
+  /** What the run asks to have approved. */
+  readonly approval?: Omit<Approval, "at">;
 }
 
 /** A limit of a provider that a run met. */

@@ -354,7 +354,7 @@ export function askInput(
     readonly approval?: Omit<Approval, "at">;
   } = {},
 ): Transition {
-  return transition(claimed, {
+  const asked = transition(claimed, {
     from: "running",
     to: "needs_input",
     event: "needs_input",
@@ -372,6 +372,7 @@ export function askInput(
       },
     }),
   });
+  return approval ? { ...asked, approval } : asked;
 }
 
 /** What it asks to have approved, in place of what it asked before. */
@@ -389,16 +390,37 @@ function hasAsked(traceText: string | null): boolean {
 
 /**
  * needs_input → running, without a lease: a person has approved what it asked for,
- * and the next claim goes on with that.
+ * and the next claim goes on with that. What may not begin without it, and does not
+ * ask just now, waits as before.
  */
 export function approve(held: Held): Transition {
-  const asked = askedApprovalOf(parseTrace(held.task.traceText) ?? {});
+  const { task, lease } = held;
+  const isEarly = task.state !== "needs_input";
+  const asked: Omit<Approval, "at"> | undefined = isEarly
+    ? { of: "start" }
+    : askedApprovalOf(parseTrace(task.traceText) ?? {});
   if (!asked) throw new TypeError("Cannot approve what was not asked for");
+  const { of, head } = asked;
+  const changes = head === undefined ? "its changes" : `its changes, ${head}`;
+  const rest = {
+    event: "approved",
+    detail: of === "start" ? "its start" : changes,
+  } as const;
+  if (isEarly) {
+    const patch = (at: Date) => ({ [APPROVED_KEY]: { of, at: traceTime(at) } });
+    const keepsLease = lease.id !== null;
+    const change = transition(held, {
+      ...rest,
+      to: task.state,
+      keepsLease,
+      patch,
+    });
+    return { ...change, keepsRunAt: true };
+  }
   return transition(held, {
+    ...rest,
     from: "needs_input",
     to: "running",
-    event: "approved",
-    detail: asked.of === "start" ? "its start" : `its changes, ${asked.head}`,
     // Not HandsFree's.
     patch: (at, traceText) => ({
       [APPROVED_KEY]: { ...asked, at: traceTime(at) },

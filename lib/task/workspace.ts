@@ -6,12 +6,13 @@
  */
 
 import type {
+  AgentTask,
   Approval,
   JsonObject,
   JsonValue,
   WorkspaceChoice,
 } from "./task.ts";
-import { parseJson } from "./trace.ts";
+import { parseJson, parseTrace } from "./trace.ts";
 
 /** Where the trace has it. */
 export const WORKSPACE_KEY = "workspace";
@@ -104,6 +105,28 @@ export function askedApprovalOf(
   trace: JsonObject,
 ): Omit<Approval, "at"> | undefined {
   return askedOf(trace[ASKS_KEY]);
+}
+
+/** The same, of the text of that key alone. */
+export function approvalIn(text: string | null): Approval["of"] | null {
+  const value = text === null ? undefined : parseJson(text);
+  return askedOf(value)?.of ?? null;
+}
+
+/** What a task waits for a person to approve; undefined for nothing. */
+export function asksApproval(
+  { state, traceText }: Pick<AgentTask, "state" | "traceText">,
+): Omit<Approval, "at"> | undefined {
+  return state === "needs_input"
+    ? askedApprovalOf(parseTrace(traceText) ?? {})
+    : undefined;
+}
+
+/** Whether a task may not begin before a person has approved it. */
+export function needsStart(
+  { needsApproval, traceText }: Pick<AgentTask, "needsApproval" | "traceText">,
+): boolean {
+  return needsApproval && approvalOf(parseTrace(traceText) ?? {}) === undefined;
 }
 
 function askedOf(

@@ -52,6 +52,8 @@ export async function messageOf(
           target_ref: task.targetRef,
           instruction: task.instruction,
           created_at: task.createdAt.toISOString(),
+          ...event === "needs_input" && task.approval &&
+            { approval: task.approval },
         },
       },
       runner,

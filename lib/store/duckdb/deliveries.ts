@@ -10,7 +10,9 @@ import type {
   ExchangeOptions,
   Subscription,
 } from "../contract.ts";
+import { approvalIn, ASKS_KEY } from "../../task/workspace.ts";
 import type { Connection } from "./connection.ts";
+import { inTrace } from "./retried.ts";
 import { IS_SIMULATED, taskStruct } from "./rows.ts";
 
 /** Events that are taken out of the history before others are delivered. */
@@ -117,7 +119,10 @@ export async function findDue(
 interface DeliveryRow extends Omit<Delivery, "occurredAt" | "task"> {
   readonly occurredAt: number;
   readonly task:
-    | Omit<DeliveredTask, "createdAt"> & { createdAt: number }
+    | Omit<DeliveredTask, "createdAt" | "approval"> & {
+      readonly createdAt: number;
+      readonly approval: string | null;
+    }
     | null;
 }
 
@@ -129,7 +134,8 @@ const FIELDS = taskStruct([
   "instruction",
   "createdAt",
 ]);
-const TASK = `struct_insert(${FIELDS}, isSimulated := ${IS_SIMULATED})`;
+const TASK = `struct_insert(${FIELDS}, isSimulated := ${IS_SIMULATED},
+  approval := ${inTrace(ASKS_KEY)})`;
 
 /** Leases what is due, and reads it. */
 export async function leaseDue(
@@ -168,6 +174,10 @@ export async function leaseDue(
   return rows.map(({ occurredAt, task, ...rest }) => ({
     ...rest,
     occurredAt: new Date(occurredAt),
-    task: task && { ...task, createdAt: new Date(task.createdAt) },
+    task: task && {
+      ...task,
+      createdAt: new Date(task.createdAt),
+      approval: approvalIn(task.approval),
+    },
   }));
 }

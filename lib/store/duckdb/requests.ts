@@ -99,9 +99,10 @@ export async function approveTasks(
 ): Promise<ApproveResult[]> {
   const held = await readHeld(connection, ids);
   const approved = [...held.values()]
-    .filter((it) => approveResultOf(it) === "approved").map(approve);
+    .filter((it) => approveResultOf(it, at) === "approved")
+    .map((it) => approve(byPerson(it)));
   await writeTransitions(connection, approved, at);
-  return ids.map((id) => approveResultOf(held.get(id.toLowerCase())));
+  return ids.map((id) => approveResultOf(held.get(id.toLowerCase()), at));
 }
 
 /** Amends a task, in the transaction that is open on the connection. */

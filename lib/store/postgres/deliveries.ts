@@ -10,6 +10,7 @@ import type {
   ExchangeOptions,
   Subscription,
 } from "../contract.ts";
+import { approvalIn, ASKS_KEY } from "../../task/workspace.ts";
 import type { Connection } from "./connection.ts";
 import { IS_SETTLED, readLast } from "./events.ts";
 import { fieldsOf, IS_SIMULATED, jsonOf } from "./rows.ts";
@@ -145,8 +146,9 @@ export async function findDue(
   return { ids: due.map(({ id }) => id), nextAt: next?.at ?? null };
 }
 
-type DeliveryRow = Omit<Delivery, "task"> & DeliveredTask & {
+type DeliveryRow = Omit<Delivery, "task"> & Omit<DeliveredTask, "approval"> & {
   readonly hasTask: boolean;
+  readonly approval: string | null;
 };
 
 const FIELDS = fieldsOf([
@@ -174,12 +176,13 @@ export async function leaseDue(
        e.attempt, e.runner, left(e.detail, ${MAX_TEXT}) AS detail,
        e.task_id AS "taskId", d.tries, t.id IS NOT NULL AS "hasTask",
        t."userId", t.provider, t."targetType", t."targetRef", t.instruction,
-       t."createdAt", t."isSimulated"
+       t."createdAt", t."isSimulated", t.approval
      FROM agent_webhook_deliveries d
      JOIN agent_task_events e ON e.id = d.event_id AND e.xid = d.event_xid
      LEFT JOIN LATERAL (
        SELECT id, ${FIELDS}, left(instruction, ${MAX_TEXT}) AS instruction,
-         ${IS_SIMULATED} AS "isSimulated"
+         ${IS_SIMULATED} AS "isSimulated",
+         trace_value(last_update, '${ASKS_KEY}') AS approval
        FROM agent_tasks WHERE id = e.task_id) t ON true
      WHERE d.endpoint = $1 AND d.event_id = ANY ($2::bigint[]) ORDER BY e.id`,
     [endpoint, ids],
@@ -205,6 +208,7 @@ function deliveryOf(
     instruction,
     createdAt,
     isSimulated,
+    approval,
     ...rest
   }: DeliveryRow,
 ): Delivery {
@@ -216,6 +220,7 @@ function deliveryOf(
     instruction,
     createdAt,
     isSimulated,
+    approval: approvalIn(approval),
   };
   return { ...rest, task: hasTask ? task : null };
 }

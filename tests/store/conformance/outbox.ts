@@ -204,6 +204,7 @@ function testDeliveries(test: Test): void {
         targetRef: "a/b#5",
         instruction: "do it",
         isSimulated: false,
+        approval: null,
         createdAt: task.createdAt,
       },
     }]);

@@ -6,6 +6,7 @@
  */
 
 import { testActions } from "./admin_actions.ts";
+import { testApprove } from "./admin_approve.ts";
 import { testBatches } from "./admin_batches.ts";
 import { testCreate } from "./admin_create.ts";
 import { testEdit } from "./admin_edit.ts";
@@ -56,6 +57,7 @@ const SUITES = {
     testFilters,
     testBatches,
     testActions,
+    testApprove,
     testRetry,
     testKeys,
     testEdit,
