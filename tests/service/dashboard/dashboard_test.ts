@@ -147,6 +147,37 @@ async function ask(service: TestService): Promise<void> {
   );
 }
 
+/** A task asks to have its changes approved. */
+async function askApproval(service: TestService): Promise<void> {
+  const claimed = await service.claim(1);
+  const approval = { of: "merge", head: "abc" } as const;
+  await service.store.queue.record(
+    claimed.map((it) => askInput(it, "Which branch?", { approval })),
+  );
+}
+
+browserTest("approves what a task asks for, with one click or key", {
+  tasks: THREE.slice(0, 1),
+  prepare: askApproval,
+}, async ({ page, service }) => {
+  await titles(page, 1);
+  await page.click("#rows .row-link");
+  await shows(page, "#question-kind", "Needs your approval");
+  await page.waitForFunction(() => document.activeElement?.id === "answer");
+  assertEquals(await violations(page), []);
+  await page.keyboard.press("Tab");
+  assertEquals(
+    await page.evaluate(() => document.activeElement?.textContent),
+    "Approve its changes",
+  );
+  await page.keyboard.press("Enter");
+  await shows(page, "#timeline", "Approved");
+  const { tasks: [{ id, state }] } = await service.ok("/api/v1/tasks");
+  assertEquals(state, "running");
+  const { trace } = await service.ok(`/api/v1/tasks/${id}`);
+  assertEquals([trace.approved.of, trace.answers], ["merge", undefined]);
+});
+
 browserTest("shows a question and sends the answer", {
   tasks: THREE.slice(0, 1),
   prepare: ask,
@@ -168,7 +199,7 @@ browserTest("shows a question and sends the answer", {
 
 browserTest("goes to the question though its task is read anew meanwhile", {
   tasks: THREE.slice(0, 1),
-  prepare: ask,
+  prepare: askApproval,
 }, async ({ page, service }) => {
   await titles(page, 1);
   await shows(page, "#status", "Live");
@@ -476,6 +507,7 @@ browserTest("offers nothing that would be refused to who may only read", {
     "new-task",
     "panel-cancel",
     "answer",
+    "panel-approve",
     "Send answer",
     "create",
     "drain-runner-a",

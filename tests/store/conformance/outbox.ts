@@ -14,7 +14,12 @@ import type {
   Store,
   Subscription,
 } from "../../../lib/store/contract.ts";
-import { complete, fail, retryLater } from "../../../lib/task/transitions.ts";
+import {
+  askInput,
+  complete,
+  fail,
+  retryLater,
+} from "../../../lib/task/transitions.ts";
 import {
   assertNow,
   claimOne,
@@ -208,6 +213,18 @@ function testDeliveries(test: Test): void {
         createdAt: task.createdAt,
       },
     }]);
+  });
+
+  test("exchange() says of a task what it asks to have approved", async ({ store }) => {
+    const all = { ...ALL, events: ["needs_input"] } as const;
+    await store.outbox.register([all]);
+    const run = await startOne(store);
+    const approval = { of: "merge", head: "abc" } as const;
+    await record(store, askInput(run, "Merge it?", { approval }));
+    const { deliveries } = await exchange(store, {}, all);
+    assertEquals(deliveries.map(({ event, task }) => [event, task?.approval]), [
+      ["needs_input", "merge"],
+    ]);
   });
 
   test("exchange() cuts long texts", async ({ store }) => {

@@ -264,6 +264,20 @@ export function act(id, action, body = {}) {
 }
 
 /**
+ * Approves what a task asks for: its start, or its changes.
+ *
+ * @param {string} id
+ * @returns {Promise<{ result: string }>}
+ */
+export async function approve(id) {
+  const body = { ids: [id] };
+  const { results: [result] } = await request(`${BASE}/tasks/approve`, {
+    body,
+  });
+  return { result };
+}
+
+/**
  * @param {Record<string, unknown>} body
  * @param {string} key the same for the same task, however often it is sent.
  * @returns {Promise<WholeTask & { warnings: string[] }>}

@@ -1,7 +1,7 @@
 // @ts-check
 /** One task, with all that is known of it and what one can do. */
 
-import { act, ApiError, canRetry, getEvents, getTask } from "./api.js";
+import { act, ApiError, approve, canRetry, getEvents, getTask } from "./api.js";
 import { byId, fill, throttled } from "./dom.js";
 import { factElements } from "./facts.js";
 import { GraphView } from "./graph.js";
@@ -39,6 +39,7 @@ export class Panel extends EventTarget {
     byId("panel-close").addEventListener("click", () => this.close());
     byId("panel-cancel").addEventListener("click", () => this.#cancel());
     byId("panel-retry").addEventListener("click", () => this.#act("retry"));
+    byId("panel-approve").addEventListener("click", () => this.#approve());
     byId("panel-copy").addEventListener("click", () => this.#copy());
     byId("panel-copy").hidden = !navigator.clipboard;
     byId("answer-form").addEventListener("submit", (event) => {
@@ -180,6 +181,13 @@ export class Panel extends EventTarget {
 
     byId("question").hidden = task.state !== "needs_input";
     fill(byId("question-text"), listed.question ?? "The task asked nothing.");
+    const approval = APPROVALS[Object(trace.asks_approval).of];
+    fill(
+      byId("question-kind"),
+      approval ? "Needs your approval" : "Needs your input",
+    );
+    byId("panel-approve").hidden = !approval;
+    fill(byId("panel-approve"), approval ?? "");
     byId("error").hidden = task.state !== "failed";
     fill(byId("error-text"), listed.error ?? "No reason was given.");
     const output = task.state === "completed" ? trace.output : undefined;
@@ -235,8 +243,12 @@ export class Panel extends EventTarget {
     byId("panel-title").focus();
   }
 
+  async #approve() {
+    if (await this.#act("approve")) byId("panel-title").focus();
+  }
+
   /**
-   * @param {"cancel" | "retry" | "answer"} action
+   * @param {"cancel" | "retry" | "answer" | "approve"} action
    * @param {Record<string, unknown>} [body]
    */
   async #act(action, body) {
@@ -244,7 +256,9 @@ export class Panel extends EventTarget {
     if (id === undefined) return false;
     this.#setBusy(true);
     try {
-      const { result } = await act(id, action, body);
+      const { result } = action === "approve"
+        ? await approve(id)
+        : await act(id, action, body);
       notify(DONE[result] ?? "Done");
       return true;
     } catch (error) {
@@ -273,11 +287,19 @@ export class Panel extends EventTarget {
   }
 }
 
+/** What a task can ask to have approved. @type {Readonly<Record<string, string>>} */
+const APPROVALS = {
+  start: "Approve its start",
+  merge: "Approve its changes",
+};
+
 /** @type {Readonly<Record<string, string>>} */
 const DONE = {
   cancelled: "Task cancelled",
   requested: "The runner stops the task within seconds",
   answered: "Answer sent; the task goes on",
+  approved: "Approved; the task goes on",
+  "not asked": "It does not ask to be approved any more",
   retried: "A new task does it again",
   due: "The task is tried again at once",
 };
