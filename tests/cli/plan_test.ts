@@ -105,6 +105,30 @@ Deno.test("planOf() bears a processor that can't describe, or fails to", () => {
   assertStringIncludes(failing ?? "", "mine");
 });
 
+Deno.test("planOf() says of a task that it asks for approval before it begins", () => {
+  const approved = { of: "start", at: "2026-01-19T18:00:00.000+00:00" };
+  const { running, waiting } = plan({
+    claimable: [
+      taskWith({ needsApproval: true }),
+      taskWith({
+        needsApproval: true,
+        traceText: JSON.stringify({ approved }),
+      }),
+    ],
+    others: [taskWith({
+      state: "needs_input",
+      traceText: '{"question": "Merge?", "asks_approval": {"of": "merge"}}',
+    })],
+  });
+  assertEquals(running.map(({ description }) => description), [
+    'asks for your approval before: runs claude -p "Fix it"',
+    'runs claude -p "Fix it"',
+  ]);
+  assertEquals(waiting.map(({ reason }) => reason), [
+    "waits for your approval of its changes: Merge?",
+  ]);
+});
+
 const REASONS: [task: Partial<AgentTask>, reason: RegExp][] = [
   [{ runAt: LATER }, /^not before 20\d\d-/],
   [{ provider: "other" }, /^no processor is configured for its provider$/],

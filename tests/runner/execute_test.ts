@@ -90,6 +90,41 @@ Deno.test("execute() fails a task of an unknown provider for good", async () => 
   });
 });
 
+const APPROVAL = { of: "start", at: "2026-11-22T14:29:55.730+00:00" };
+
+const UNAPPROVED: [name: string, trace: string | null][] = [
+  ["has no trace", null],
+  ["has an unreadable trace", "[1]"],
+  ["was answered", '{"answers": [{"question": "", "answer": "Yes"}]}'],
+  ["asks", '{"asks_approval": {"of": "start"}}'],
+  ["was set going by another program", '{"question": null, "approved": true}'],
+  ["has what is no approval", '{"approved": {"of": "all", "at": "now"}}'],
+];
+
+for (const [name, traceText] of UNAPPROVED) {
+  Deno.test(`execute() asks before it begins what needs approval and ${name}`, async () => {
+    const begun: unknown[] = [];
+    const { outcome } = run((task) => {
+      begun.push(task);
+      return Promise.resolve(DONE);
+    }, { needsApproval: true, traceText, instruction: "\nMend it\nNow" });
+    assertEquals(await outcome, {
+      kind: "needs_input",
+      question: "May it begin? Mend it",
+      approval: { of: "start" },
+    });
+    assertEquals(begun, []);
+  });
+}
+
+Deno.test("execute() begins what was approved, and what needs no approval", async () => {
+  const traceText = JSON.stringify({ approved: APPROVAL });
+  const tasks = [{ needsApproval: true, traceText }, { needsApproval: false }];
+  for (const task of tasks) {
+    assertEquals(await run(() => Promise.resolve(DONE), task).outcome, DONE);
+  }
+});
+
 const REJECTIONS: [thrown: unknown, error: string][] = [
   [new Error("no network"), "no network"],
   [new TypeError(""), "TypeError"],

@@ -40,6 +40,7 @@ import type {
 import {
   answer,
   apply,
+  approve,
   begin,
   cancel,
   expire,
@@ -215,6 +216,13 @@ export class StubQueue implements Queue {
   /** Somebody wants a task cancelled. */
   cancel(id: string): void {
     this.change(id, { cancelRequestedAt: this.#clock.now() });
+    this.announce();
+  }
+
+  /** Somebody approves what a task asks for. */
+  approve(id: string): void {
+    const task = this.row(id);
+    this.#apply(approve({ task, lease: noLease(task) }));
     this.announce();
   }
 

@@ -14,9 +14,11 @@ import type {
   Transition,
 } from "../../lib/task/task.ts";
 import {
+  amend,
   answer,
   answeredElsewhere,
   apply,
+  approve,
   askInput,
   begin,
   cancel,
@@ -412,6 +414,91 @@ Deno.test("answer() makes a task claimable again, and keeps the answer", () => {
     answers: [{ question: "Which?", ...ANSWERED }],
     question: null,
   });
+});
+
+const OF_MERGE = { of: "merge", head: "abc" } as const;
+
+Deno.test("askInput() keeps what is to be approved, and forgets what was asked before", () => {
+  const asked = askInput(claimed(), "Merge it?", { approval: OF_MERGE });
+  assertEquals(asked.approval, OF_MERGE);
+  assertEquals(patchOf(asked).asks_approval, OF_MERGE);
+  const before = JSON.stringify({ asks_approval: OF_MERGE });
+  const question = askInput(claimed(), "Which?");
+  assertEquals(question.approval, undefined);
+  assertEquals(patchOf(question, before).asks_approval, null);
+  assertEquals("asks_approval" in patchOf(question), false);
+});
+
+Deno.test("approve() makes a task claimable again, and keeps what was approved", () => {
+  const trace = { question: "Q", asks_approval: OF_MERGE, answer_by: "then" };
+  const approved = approve(asking(trace, LATER));
+  assertObjectMatch({ ...approved }, {
+    lease: NO_LEASE,
+    from: "needs_input",
+    to: "running",
+    event: "approved",
+    detail: "its changes, abc",
+    attempts: 0,
+    isQuestion: false,
+    delayMs: null,
+  });
+  assertEquals(patchOf(approved, JSON.stringify(trace)), {
+    approved: { ...OF_MERGE, at: AT_TEXT },
+    asks_approval: null,
+    question: null,
+    answer_by: null,
+  });
+});
+
+Deno.test("approve() of what has not asked yet keeps its state, lease and time", () => {
+  for (const state of ["created", "running"] as const) {
+    const approved = approve(claimed({ state, runAt: LATER }));
+    assertObjectMatch({ ...approved }, {
+      from: state,
+      to: state,
+      detail: "its start",
+      keepsLease: true,
+      keepsRunAt: true,
+    });
+    assertEquals(patchOf(approved), { approved: { of: "start", at: AT_TEXT } });
+  }
+});
+
+Deno.test("approve() refuses what waits for an answer", () => {
+  assertThrows(() => approve(asking({ question: "Which?" })), TypeError);
+});
+
+Deno.test("answer() to what asks for approval approves nothing", () => {
+  const patch = answerPatch({ question: "Q", asks_approval: OF_MERGE });
+  assertEquals(patch, {
+    answers: [{ question: "Q", ...ANSWERED }],
+    question: null,
+    asks_approval: null,
+  });
+});
+
+Deno.test("amend() changes nothing but the trace's workspace", () => {
+  const workspace = {
+    ...{ repo: "r", host: "h", path: "p", branch: "b", base: "m" },
+    baseCommit: "c",
+  };
+  const amended = amend(claimed({ state: "completed" }), {
+    kind: "merged",
+    detail: "into m",
+    workspace: { merged: "d" },
+  });
+  assertObjectMatch({ ...amended }, {
+    from: "completed",
+    to: "completed",
+    event: "merged",
+    detail: "into m",
+    keepsLease: true,
+    keepsRunAt: true,
+  });
+  assertEquals(patchOf(amended, JSON.stringify({ workspace })), {
+    workspace: { ...workspace, merged: "d" },
+  });
+  assertEquals(patchOf(amended), {});
 });
 
 const ANSWERS_BEFORE: [name: string, before: JsonObject, after: JsonValue[]][] =
