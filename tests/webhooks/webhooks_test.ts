@@ -9,6 +9,7 @@ import { UsageError } from "../../lib/base/errors.ts";
 import { createLog } from "../../lib/base/log.ts";
 import type { Transition } from "../../lib/task/task.ts";
 import {
+  askInput,
   complete,
   fail,
   type Held,
@@ -170,6 +171,23 @@ Deno.test("startWebhooks() delivers a task's events in their order, signed, afte
   assert(!webhooks.said().includes("s3cret"), "the URL's token is in the log");
   const status = await statusOf(store, settings(receiver.url));
   assertEquals([status?.pending, status?.lastError], [0, "HTTP 500"]);
+});
+
+Deno.test("startWebhooks() says what a task asks to have approved", async () => {
+  await using store = await openStore();
+  await using receiver = new Receiver();
+  const on = ["needs_input"] as const;
+  await using webhooks = await start(store, [settings(receiver.url, { on })]);
+  const approval = { of: "start" } as const;
+  await runTask(store, [(held) => askInput(held, "Begin?", { approval })]);
+  await receiver.has(1);
+  await webhooks.finish();
+  const { type, data } = JSON.parse(receiver.received[0]?.body ?? "");
+  assertEquals([type, data.detail, data.task.approval], [
+    "task.needs_input",
+    "Begin?",
+    "start",
+  ]);
 });
 
 Deno.test("startWebhooks() names the batch that has ended, and its counts", async () => {

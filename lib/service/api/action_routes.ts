@@ -268,7 +268,6 @@ export function addActionRoutes(
 
   api.openapi(retryRoute, async (c) => {
     const { id } = c.req.valid("param");
-    // Nothing where there is no body.
     const { note } = c.req.valid("json");
     const [result] = await admin.retry([id], { note });
     if (!result || result.kind === "refused") {

@@ -98,7 +98,12 @@ export function jsonBody(
   return async (c, next) => {
     if (!/^(POST|PATCH)$/.test(c.req.method)) return await next();
     const text = await readText(c, maxBytes);
-    if (text === "" && isOptional) return await next();
+    if (text === "" && isOptional) {
+      // Who asks for it again is told that it is empty, not that it was read.
+      c.req.json = <T>() => Promise.resolve({} as T);
+      c.req.arrayBuffer = () => Promise.resolve(new ArrayBuffer(0));
+      return await next();
+    }
     if (!MEDIA_TYPE.test(c.req.header("Content-Type") ?? "")) {
       throw new Problem(
         415,

@@ -407,6 +407,13 @@ Deno.test("POST /tasks/{id}/retry makes a new task of one that ended", async () 
   const again = await test.ok(`${TASKS}/${body.new_id}`);
   assertEquals([again.state, again.trace], ["created", { retry_of: id }]);
   assertEquals((await retry(NO_ID)).status, 404);
+  const noted = { note: "Look at é first" };
+  const other = await test.post(`${TASKS}/${id}/retry`, noted);
+  const { trace } = await test.ok(`${TASKS}/${other.body.new_id}`);
+  assertEquals(trace.notes[0].text, noted.note);
+  for (const body of [{ note: " " }, { notes: "x" }]) {
+    assertEquals((await test.post(`${TASKS}/${id}/retry`, body)).status, 422);
+  }
 });
 
 Deno.test("POST /tasks/{id}/cancel cancels at once, or asks the runner to", async () => {
@@ -590,7 +597,9 @@ Deno.test("the document names every route and is closed", async () => {
       "post /api/v1/schedules/resume",
       "post /api/v1/session",
       "post /api/v1/tasks",
+      "post /api/v1/tasks/amend",
       "post /api/v1/tasks/answer",
+      "post /api/v1/tasks/approve",
       "post /api/v1/tasks/batch",
       "post /api/v1/tasks/cancel",
       "post /api/v1/tasks/dependents",
