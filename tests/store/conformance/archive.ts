@@ -42,7 +42,12 @@ async function fill(store: Store): Promise<void> {
   await create(store, [
     { instruction: 'a "quoted"\n\\ 🦆', trace: { n: 12345678901234567890n } },
     { priority: 3, maxAttempts: 2, timeoutMs: 1_500, targetRef: "a/b#7" },
-    { runAt: new Date("2099-01-02T03:04:05.678Z") },
+    {
+      runAt: new Date("2099-01-02T03:04:05.678Z"),
+      workspace: { repo: "/srv/é", branch: "mine" },
+      touches: ["src/**", "docs/*"],
+      needsApproval: true,
+    },
     {},
   ]);
   const { tasks } = await claim(store, { limit: 2 });
@@ -83,6 +88,12 @@ export function testArchive(test: Test): void {
     await using file = await openDuckDbStore(":memory:");
     const counts = await copyTo(store, file);
     assertEquals(counts.tasks, { from: 6, to: 6 });
+    const { tasks } = await file.admin.page({ limit: 9 });
+    assertEquals(
+      tasks.filter(({ needsApproval }) => needsApproval)
+        .map(({ workspace, touches }) => [workspace, touches]),
+      [[{ repo: "/srv/é", branch: "mine" }, ["src/**", "docs/*"]]],
+    );
     assertEquals(await contentOf(file.archive), await contentOf(store.archive));
     assertEquals(await statesOf(file), await statesOf(store));
     // What comes next has a number after all that was copied.
