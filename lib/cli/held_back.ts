@@ -44,8 +44,11 @@ export function heldBackReader(
       ...waiting.map(({ provider, count }) => (
         { provider, reason: "hours", count } as const
       )),
-      ...held.filter(({ provider }) => !isClosed(provider))
-        .map(({ kind, ...it }) => ({ ...it, reason: kind })),
+      ...held.flatMap(({ kind, ...it }) =>
+        kind === "touches" || isClosed(it.provider)
+          ? []
+          : [{ ...it, reason: kind }]
+      ),
     ];
   };
 }

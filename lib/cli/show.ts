@@ -154,7 +154,7 @@ export function renderTask(
     ["Blocked", blocked ? blockedText(blocked) : null],
     [
       "Waits",
-      waits === undefined ? null : oneLine(waits.replace(/^waits: /, "")),
+      waits === undefined ? null : oneLine(waits.replace(/^waits:? /, "")),
     ],
     ["Warning", trace?.warning ? oneLine(String(trace.warning)) : null],
     ["Used", used ? usageText(used) : null],

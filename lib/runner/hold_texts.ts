@@ -12,7 +12,10 @@ import type { HoldReason, Pause, Preview } from "../store/contract.ts";
 import { isPauseOf, pauseName, pauseText, shortTime } from "./pauses.ts";
 import { type ProviderMap, settingsFor } from "./providers.ts";
 
-/** `1 of 1 with key octo/app is in hand`, `rate 20/1m of claude, again at 14:03` */
+/**
+ * `1 of 1 with key octo/app is in hand`, `rate 20/1m of claude, again at 14:03`,
+ * `waits for task 550e8400, which touches src/api`
+ */
 function holdText(reason: HoldReason, provider: string, now: Date): string {
   if (reason.kind === "key") {
     const { key, inHand, most } = reason;
@@ -20,6 +23,10 @@ function holdText(reason: HoldReason, provider: string, now: Date): string {
     return `waits: ${inHand} of ${most} with key ${
       printable(key)
     } ${is} in hand`;
+  }
+  if (reason.kind === "touches") {
+    const { id, glob } = reason;
+    return `waits for task ${id.slice(0, 8)}, which touches ${printable(glob)}`;
   }
   const { key, rate, nextAt } = reason;
   const of = key === "" ? provider : `key ${key}`;

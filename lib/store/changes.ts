@@ -103,6 +103,13 @@ export class Changes<Row extends TaskRow> {
       .map(({ id, after: { batch } }) => ({ id, batch }));
   }
 
+  /** What touched files is in nobody's hand any more. */
+  get hasLetGo(): boolean {
+    return this.rows.some(({ before, after }) =>
+      before.hasTouches && before.leaseId !== null && after.leaseId === null
+    );
+  }
+
   /** The history of it, in rounds of which none has two events of one task. */
   get events(): readonly (readonly WrittenEvent[])[] {
     return this.#rounds.map((round) => round.map(eventOf));

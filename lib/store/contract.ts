@@ -63,8 +63,12 @@ export interface Queue {
    * rest, up to {@linkcode ClaimOptions.ahead}, are held only: a lease, and
    * nothing else of the row changes.
    *
-   * Of what is paused, or held back by {@linkcode ClaimOptions.taskLimits}, there is
-   * none, unless {@linkcode ClaimOptions.taskId} names it.
+   * Of tasks whose `touches` may mean the same file of one repository, one at most has
+   * a live lease: another one is not claimed then, and those behind it are. None of
+   * them is held.
+   *
+   * Of what is paused, or held back by {@linkcode ClaimOptions.taskLimits} or
+   * by what is in hand, there is none, unless {@linkcode ClaimOptions.taskId} names it.
    *
    * A task that a runner died with and that begins its last attempt is taken by
    * itself, by a runner with nothing in hand that claims no other until it is over:
@@ -311,7 +315,11 @@ export interface Recorded {
    * state by now, the error where the store refuses the row itself.
    */
   readonly results: readonly ("written" | "lost" | DatabaseError)[];
-  /** What waited for those that have ended may be claimed now. @default {false} */
+  /**
+   * What waited for those that have ended, or was held back by those that nobody has
+   * in hand any more, may be claimed now.
+   * @default {false}
+   */
   readonly hasUnblocked?: boolean;
 }
 
@@ -387,7 +395,10 @@ export interface Preview {
   readonly pauses: readonly Pause[];
   /** What those of {@linkcode others} wait for that wait for other tasks. */
   readonly blockedBy: ReadonlyMap<string, BlockedBy>;
-  /** Which {@linkcode ClaimOptions.taskLimits} hold tasks back, by the tasks of {@linkcode others}. */
+  /**
+   * Which {@linkcode ClaimOptions.taskLimits}, and which tasks in hand, hold tasks back:
+   * by the tasks of {@linkcode others}.
+   */
   readonly heldBy: ReadonlyMap<string, HoldReason>;
   /** How many tasks each of them holds back. */
   readonly held: readonly HeldCount[];
@@ -400,7 +411,7 @@ export interface BlockedBy {
   readonly count: number;
 }
 
-/** A limit that a task waits for. */
+/** A limit, or another task, that a task waits for. */
 export type HoldReason =
   /** So many tasks with its key are in hand. */
   | {
@@ -416,6 +427,14 @@ export type HoldReason =
     readonly rate: Rate;
     /** When the next one may. */
     readonly nextAt: Date;
+  }
+  /** A task in hand touches what it touches. */
+  | {
+    readonly kind: "touches";
+    /** That task, */
+    readonly id: string;
+    /** and which of its globs. */
+    readonly glob: string;
   };
 
 /** Tasks of a provider that wait for a limit. */

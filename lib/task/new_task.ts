@@ -14,6 +14,7 @@ import {
   formatBytes,
   parseDuration,
 } from "../base/figures.ts";
+import { GLOB_FORM, isGlob } from "./globs.ts";
 import {
   IF_FAILED,
   type IfFailed,
@@ -179,7 +180,7 @@ export function checkedTask(
     replaces,
     tags: listOf(fields, "tags", MAX_TAGS),
     workspace: workspaceOf(fields),
-    touches: listOf(fields, "touches", MAX_TOUCHES),
+    touches: globsOf(fields),
     needsApproval: yesOf(fields, "needs_approval"),
   };
 }
@@ -292,6 +293,13 @@ function listOf(
     throw wrong(field, `${names.length} texts`, `at most ${most}`);
   }
   return names.length === 0 ? undefined : names;
+}
+
+function globsOf(fields: TaskFields): readonly string[] | undefined {
+  const globs = listOf(fields, "touches", MAX_TOUCHES);
+  const other = globs?.find((it) => !isGlob(it));
+  if (other !== undefined) throw wrong("touches", other, GLOB_FORM);
+  return globs;
 }
 
 function ifFailedOf({ if_failed: value }: TaskFields): IfFailed | undefined {

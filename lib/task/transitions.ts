@@ -78,6 +78,8 @@ export interface TaskRow {
   readonly runAt: Date | null;
   /** Undefined where it was not read: no transition needs it. */
   readonly batch?: string | null;
+  /** As the batch. */
+  readonly hasTouches?: boolean;
 }
 
 /**

@@ -14,6 +14,7 @@ import {
   type HeldRow,
   isFree,
   RUN_ORDER,
+  TOUCH,
 } from "./rows.ts";
 import { Values } from "./values.ts";
 
@@ -46,8 +47,11 @@ const isSuspect = (maxAttempts: string) => `
   status = 'running' AND (lease_id IS NOT NULL OR coalesce(rescues, 0) > 0)
   AND ${SPENT} + 1 >= ${limitOf(maxAttempts)}`;
 
-/** Holds for a claimable row that may be held without being begun: it never was. */
-export const MAY_BE_HELD = "status = 'created'";
+/**
+ * Holds for a claimable row that may be held without being begun: it never was, and
+ * keeps no other from running.
+ */
+export const MAY_BE_HELD = "status = 'created' AND touches IS NULL";
 
 /** Options for {@linkcode claimTasks}. */
 export interface ClaimTasksOptions extends ClaimOptions {
@@ -58,6 +62,8 @@ export interface ClaimTasksOptions extends ClaimOptions {
   readonly globalRoom?: Room | undefined;
   /** What is paused. */
   readonly pausedBatches?: readonly string[];
+  /** What may not be touched, of what waits. */
+  readonly heldTouches?: readonly string[];
   /** Where the last hold ended. */
   readonly frontier: {
     next(count: number): Range | undefined;
@@ -68,6 +74,8 @@ export interface ClaimTasksOptions extends ClaimOptions {
 /** A task that may be claimed. */
 export interface Candidate extends HeldRow {
   readonly isSuspect: boolean;
+  /** What it touches; null where it says nothing. */
+  readonly touch: string | null;
   /** The place of its row. */
   readonly seq: number;
   /** How many there were, those whose texts did not fit included. */
@@ -111,7 +119,7 @@ async function readCandidates(
   return await connection.json<Candidate[]>(
     `SELECT to_json(list(struct_insert(${HELD_ROW},
        isSuspect := ${isSuspect(maxAttempts)}, found := rows_found,
-       seq := rowid)
+       seq := rowid, touch := ${TOUCH})
        ORDER BY ${RUN_ORDER}))
      FROM (${fittingRows(rows, RUN_ORDER)})`,
     values.list,
@@ -124,7 +132,8 @@ export function wantedRows(
   values: Values,
   rest: readonly string[] = [],
 ): string {
-  const { now, except, taskId, providers, pausedBatches = [] } = options;
+  const { now, except, taskId, providers } = options;
+  const { pausedBatches = [], heldTouches = [] } = options;
   const at = values.time(now);
   const maxAttempts = `${values.bind(options.maxAttempts)}::INTEGER`;
   const due = taskId === undefined ? at : "'infinity'::TIMESTAMPTZ";
@@ -139,7 +148,16 @@ export function wantedRows(
     wanted.push(`coalesce(batch NOT IN (
       SELECT unnest(${paused}::JSON::TEXT[])), true)`);
   }
+  if (heldTouches.length > 0) {
+    wanted.push(`(touches IS NULL OR NOT ${isTouching(heldTouches, values)})`);
+  }
   return rowsWithin(roomOf(options), wanted.join(" AND "), values);
+}
+
+/** Holds for a row of a task that touches one of these. */
+export function isTouching(touches: readonly string[], values: Values): string {
+  const list = values.bind(JSON.stringify(touches));
+  return `${TOUCH} IN (SELECT unnest(${list}::JSON::TEXT[]))`;
 }
 
 /** Holds for a row of one of the providers, given as a JSON list. */

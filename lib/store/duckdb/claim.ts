@@ -18,6 +18,7 @@ import {
 } from "../decisions.ts";
 import { byPlace, roomWithout } from "../limits.ts";
 import { roomBeside } from "../pauses.ts";
+import type { Touched } from "../touches.ts";
 import {
   type Candidate,
   type ClaimTasksOptions,
@@ -32,6 +33,7 @@ import { chooseLimited, noteStarts } from "./limits.ts";
 import { readPauses } from "./pauses.ts";
 import { heldOf, readHeldTasks, RUN_ORDER } from "./rows.ts";
 import { isIn, PlacedLease, type Range } from "./places.ts";
+import { readTouched, readWaitingTouches } from "./touches.ts";
 import { Values } from "./values.ts";
 import { changeRows, NO_LEASE, writeChanges } from "./write.ts";
 
@@ -82,7 +84,7 @@ async function beginTasks(
   options: LeaseOptions,
 ): Promise<Omit<Claim, "at" | "pauses">> {
   const { now, isIdle = false, leaseId, owner, expiresAt } = options;
-  const { found, nextAt, isCut } = await findAll(connection, options);
+  const { found, nextAt, isCut, touched } = await findFree(connection, options);
   const rest = nextAt && { nextAt };
   const candidates = withinRoom(
     found,
@@ -95,9 +97,10 @@ async function beginTasks(
     return { tasks: [], waitsForIdle: true, hasMore: false, ...rest };
   }
   // By itself: whatever becomes of the runner, no other task falls with it.
-  const chosen = first && isAlone
+  const sure = first && isAlone
     ? [first]
     : candidates.filter(({ isSuspect }) => !isSuspect);
+  const chosen = touched?.take(sure, touchedRowOf) ?? sure;
   if (!first || chosen.length === 0) {
     return { tasks: [], waitsForIdle: false, hasMore: false, ...rest };
   }
@@ -118,8 +121,9 @@ async function beginTasks(
     return { task: begun, lease, isAlone };
   });
   await writeChanges(connection, changes, { at: now });
-  const waitsForIdle = !isAlone && chosen.length < candidates.length;
-  const hasMore = isCut ?? first.found > found.length;
+  const waitsForIdle = !isAlone && sure.length < candidates.length;
+  const hasMore = (isCut ?? first.found > found.length) ||
+    chosen.length < sure.length;
   return { tasks, waitsForIdle, hasMore, ...rest };
 }
 
@@ -130,7 +134,29 @@ interface Found {
   readonly nextAt?: Date | undefined;
   /** There are more, as far as that is known. */
   readonly isCut?: boolean;
+  /** What is in hand, where one of these touches something. */
+  readonly touched?: Touched;
 }
+
+/** What is not held back by what others touch. */
+async function findFree(
+  connection: Connection,
+  options: ClaimTasksOptions,
+): Promise<Found> {
+  const first = await findAll(connection, options);
+  const isNone = first.found.every(({ touch }) => touch === null);
+  if (isNone || options.taskId !== undefined) return first;
+  const touched = await readTouched(connection, options.now);
+  if (touched.isEmpty) return { ...first, touched };
+  const waiting = await readWaitingTouches(connection, options.now);
+  const heldTouches = [...touched.holds(waiting).byKey.keys()];
+  const found = heldTouches.length > 0
+    ? await findAll(connection, { ...options, heldTouches })
+    : first;
+  return { ...found, touched };
+}
+
+const touchedRowOf = ({ task, touch }: Candidate) => ({ id: task.id, touch });
 
 /** Those of providers with limits are chosen apart, and put where they belong. */
 async function findAll(

@@ -30,9 +30,15 @@ import {
   TURN_MS,
 } from "../limits.ts";
 import { roomOf } from "../decisions.ts";
-import { type ClaimTasksOptions, isNamed, wantedRows } from "./candidates.ts";
+import {
+  type ClaimTasksOptions,
+  isNamed,
+  isTouching,
+  wantedRows,
+} from "./candidates.ts";
 import type { Connection } from "./connection.ts";
-import { dateOf, RUN_ORDER, TASK_FIELDS } from "./rows.ts";
+import { dateOf, RUN_ORDER, TASK_FIELDS, TOUCH } from "./rows.ts";
+import { readTouched, readWaitingTouches } from "./touches.ts";
 import { Values } from "./values.ts";
 
 /** What a key is made of. */
@@ -191,7 +197,7 @@ export async function chooseLimited(
   };
 }
 
-/** What limits hold back. */
+/** What limits, and tasks in hand, hold back. */
 export async function readHolds(
   connection: Connection,
   { now, taskLimits, providers }: Pick<
@@ -218,6 +224,18 @@ export async function readHolds(
       key: `WHEN ${isOne} THEN ${key}`,
     }];
   });
+  const touched = await readTouched(connection, now);
+  const waiting = touched.isEmpty
+    ? []
+    : await readWaitingTouches(connection, now);
+  const byTouch = touched.holds(waiting);
+  if (byTouch.byKey.size > 0) {
+    const isOne = isTouching([...byTouch.byKey.keys()], values);
+    held.push({
+      group: `WHEN ${isOne} THEN ${holds.push(byTouch) - 1}`,
+      key: `WHEN ${isOne} THEN ${TOUCH}`,
+    });
+  }
   return heldRows(holds, held);
 }
 

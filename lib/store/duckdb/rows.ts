@@ -158,6 +158,11 @@ export interface HeldRow extends TaskRow {
 /** A struct with a task and its lease. */
 export const HELD_ROW = `{task: ${TASK}, leaseId: lease_id}`;
 
+/** What a task touches, as `lib/store/touches.ts` has it; null where it says nothing. */
+export const TOUCH = `CASE WHEN touches IS NOT NULL THEN coalesce(
+  TRY(json_extract_string(workspace, '$.repo')), repo_full_name, '')
+  || chr(10) || touches END`;
+
 /** Holds for a row whose lease, if it has one, is over. */
 export const isFree = (now: string) =>
   `coalesce(lease_expires_at <= ${now}, true)`;

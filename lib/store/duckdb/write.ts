@@ -171,7 +171,7 @@ async function readAlike(
        SELECT count(*) AS count, CASE WHEN ${isFew} THEN list(id) END AS ids,
          status AS state, lease_id AS leaseId, last_update AS traceText,
          coalesce(attempt, 0) AS attempt, coalesce(questions, 0) AS questions,
-         epoch_ms(run_at) AS runAt, batch
+         epoch_ms(run_at) AS runAt, batch, touches IS NOT NULL AS hasTouches
        FROM agent_tasks WHERE id IN (SELECT ${values.ids(ids)})
          AND ${isIn(range, "rowid", values)}
        GROUP BY ALL) t`,
@@ -208,7 +208,8 @@ export async function writeChanges(
 ): Promise<boolean> {
   await writeAll(connection, changes, options);
   const { ended } = changes;
-  return await settleBehind(settleStoreOf(connection, options.at), ended);
+  const store = settleStoreOf(connection, options.at);
+  return await settleBehind(store, ended) || changes.hasLetGo;
 }
 
 /** Options for {@linkcode writeChanges}. */

@@ -9,7 +9,8 @@ import { OTHERS } from "../contract.ts";
 import { type Room, roomOf, withinRoom } from "../decisions.ts";
 import { SET_CHARACTERS } from "../sets.ts";
 import type { Connection } from "./connection.ts";
-import { isOneOf, jsonOf, RUN_ORDER, TEXT_SIZE, uuids } from "./rows.ts";
+import { isOneOf, jsonOf, RUN_ORDER, TEXT_SIZE, TOUCH, uuids } from "./rows.ts";
+import { Values } from "./values.ts";
 
 /** The attempts that count, of those that its runner's death allows it. */
 const SPENT = "attempt - questions";
@@ -45,11 +46,14 @@ const IS_SUSPECT = `status = 'running' AND (lease_id IS NOT NULL OR rescues > 0)
   AND ${SPENT} + 1 >= ${LIMIT}`;
 
 const SHOWN = `id, provider, priority, created_at AS "createdAt", seq,
-  ${TEXT_SIZE}::integer AS size, (${IS_SUSPECT}) AS "isSuspect"`;
+  ${TEXT_SIZE}::integer AS size, ${TOUCH} AS touch, (${IS_SUSPECT}) AS "isSuspect"`;
 
-/** What is asked for: providers, but those without room, and all but some ids. */
+/**
+ * What is asked for: providers, but those without room, and all but some ids. What is
+ * only held keeps no other from running.
+ */
 const IS_WANTED = `id <> ALL ($5::uuid[])
-  AND (NOT $6::boolean OR status = 'created')`;
+  AND (NOT $6::boolean OR status = 'created' AND touches IS NULL)`;
 const HAS_ROOM = `${isOneOf("$4")} AND coalesce((
   SELECT room > 0 FROM rooms WHERE name = provider),
   (SELECT room > 0 FROM rooms WHERE name = '${OTHERS}'), true)`;
@@ -96,6 +100,24 @@ export function isNotOf(batches: string): string {
     SELECT json_array_elements_text(${batches}::json)), true)`;
 }
 
+/** What may not be touched: nothing at all, or not this. */
+export type HeldTouches = "anything" | readonly string[];
+
+/** Holds for a row of a task that touches one of these, given as a JSON list. */
+export function isTouching(touches: string): string {
+  return `${TOUCH} IN (SELECT json_array_elements_text(${touches}::json))`;
+}
+
+/** Conditions of the rows that do not touch what may not be touched. */
+export function isNotTouching(
+  touches: HeldTouches,
+  bind: (value: string) => string,
+): string[] {
+  if (touches === "anything") return ["touches IS NULL"];
+  if (touches.length === 0) return [];
+  return [`(touches IS NULL OR NOT ${isTouching(bind(jsonOf(touches)))})`];
+}
+
 /** The providers of what is ready, by a look into the index for each. */
 export const READY_PROVIDERS = `providers AS (
     (SELECT provider FROM agent_tasks WHERE ${IS_READY}
@@ -111,7 +133,7 @@ export const READY_PROVIDERS = `providers AS (
  * first few; then what the dead have left, which is little. What another runner is
  * about to take is passed over.
  */
-const candidatesSql = (lock: string, isWanted = IS_WANTED) => `
+const candidatesSql = (lock: string, isWanted: string) => `
   WITH RECURSIVE rooms AS (
     SELECT name, room FROM json_to_recordset($7::json)
       AS r (name text, room bigint)),
@@ -129,11 +151,6 @@ const candidatesSql = (lock: string, isWanted = IS_WANTED) => `
     ORDER BY ${RUN_ORDER} LIMIT $3 ${lock}) abandoned`;
 
 const LOCK = "FOR UPDATE SKIP LOCKED";
-const LOCKING = candidatesSql(LOCK);
-const LOOKING = candidatesSql("");
-const WITH_BATCHES = `${IS_WANTED} AND ${isNotOf("$8")}`;
-const LOCKING_BESIDE = candidatesSql(LOCK, WITH_BATCHES);
-const LOOKING_BESIDE = candidatesSql("", WITH_BATCHES);
 
 /** Even before its time, and whatever room its provider has. */
 const ONE = `SELECT ${SHOWN} FROM agent_tasks
@@ -148,6 +165,8 @@ export interface Candidate {
   readonly seq: number;
   readonly size: number;
   readonly isSuspect: boolean;
+  /** What it touches; null where it says nothing. */
+  readonly touch: string | null;
 }
 
 /** Options for {@linkcode findCandidates}. */
@@ -159,6 +178,8 @@ export interface CandidateOptions extends ClaimOptions {
   readonly globalRoom?: Room | undefined;
   /** What is paused. */
   readonly pausedBatches?: readonly string[];
+  /** @default {all may be touched} */
+  readonly heldTouches?: HeldTouches;
   /** Only what was never begun. @default {false} */
   readonly isHeldOnly?: boolean;
 }
@@ -190,8 +211,7 @@ export function lockFirst(
   connection: Connection,
   options: CandidateOptions,
 ): Promise<Candidate[]> {
-  const sql = options.pausedBatches?.length ? LOCKING_BESIDE : LOCKING;
-  return connection.rows<Candidate>(sql, valuesOf(options));
+  return firstOf(connection, options, LOCK);
 }
 
 /** Locks those of these that may still be claimed. */
@@ -228,18 +248,20 @@ export async function hasCandidates(
   options: CandidateOptions,
 ): Promise<boolean> {
   if (options.taskId !== undefined) return false;
-  const values = valuesOf({ ...options, limit: 1 });
-  const sql = options.pausedBatches?.length ? LOOKING_BESIDE : LOOKING;
-  return (await connection.rows(sql, values)).length > 0;
+  return (await firstOf(connection, { ...options, limit: 1 }, "")).length > 0;
 }
 
-function valuesOf(options: CandidateOptions) {
+function firstOf(
+  connection: Connection,
+  options: CandidateOptions,
+  lock: string,
+): Promise<Candidate[]> {
   const { at, maxAttempts, limit, providers, except } = options;
-  const { pausedBatches = [] } = options;
+  const { pausedBatches = [], heldTouches = [] } = options;
   // JSON has no Infinity.
   const rooms = [...roomOf(options) ?? []]
     .map(([name, room]) => ({ name, room: Math.min(room, limit) }));
-  return [
+  const values = new Values(
     at,
     maxAttempts,
     limit,
@@ -247,8 +269,18 @@ function valuesOf(options: CandidateOptions) {
     uuids(except),
     options.isHeldOnly ?? false,
     jsonOf(rooms),
-    ...pausedBatches.length > 0 ? [jsonOf(pausedBatches)] : [],
-  ];
+  );
+  const isWanted = [
+    IS_WANTED,
+    ...pausedBatches.length > 0
+      ? [isNotOf(values.bind(jsonOf(pausedBatches)))]
+      : [],
+    ...isNotTouching(heldTouches, (it) => values.bind(it)),
+  ].join(" AND ");
+  return connection.rows<Candidate>(
+    candidatesSql(lock, isWanted),
+    values.list,
+  );
 }
 
 function inRunOrder(one: Candidate, other: Candidate): number {

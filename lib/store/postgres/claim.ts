@@ -11,15 +11,19 @@ import type { Claim, ClaimOptions, Pause } from "../contract.ts";
 import { globalRoomOf, type Room, roomAfter } from "../decisions.ts";
 import { limitedNames, roomWithout } from "../limits.ts";
 import { providersIn, roomBeside } from "../pauses.ts";
+import type { Touched } from "../touches.ts";
 import {
   type CandidateOptions,
+  type Candidates,
   findCandidates,
+  type HeldTouches,
   noteDue,
 } from "./candidates.ts";
 import type { Connection } from "./connection.ts";
 import { findLimited, noteStarts } from "./limits.ts";
 import { readPauses } from "./pauses.ts";
 import { HELD, heldOf, type HeldRow, jsonOf, uuids } from "./rows.ts";
+import { lockTouches, readTouched, readWaitingTouches } from "./touches.ts";
 import { changing, writeChanges } from "./write.ts";
 
 /** Any number, the same in all runners; beside it that of a provider's name. */
@@ -89,6 +93,12 @@ interface LeaseOptions extends CandidateOptions {
 
 const NOTHING = { tasks: [], waitsForIdle: false, hasMore: false };
 
+/** What a claim took, and what it was held back by. */
+export interface Claimed extends Omit<Claim, "pauses"> {
+  /** What it could not take. */
+  readonly heldTouches?: HeldTouches;
+}
+
 /**
  * Claims in the transaction that is open on the connection.
  *
@@ -98,7 +108,7 @@ const NOTHING = { tasks: [], waitsForIdle: false, hasMore: false };
 export async function claimTasks(
   connection: Connection,
   given: CandidateOptions,
-): Promise<Omit<Claim, "pauses">> {
+): Promise<Claimed> {
   const { at, limit, ahead = 0 } = given;
   const options = {
     ...given,
@@ -133,20 +143,19 @@ export async function claimTasks(
 async function beginTasks(
   connection: Connection,
   options: LeaseOptions,
-): Promise<Omit<Claim, "at" | "pauses">> {
+): Promise<Omit<Claimed, "at">> {
   const { at, isIdle = false, leaseId, owner, expiresAt } = options;
-  const { chosen: found, hasMore, nextAt } = options.taskLimits &&
-      options.taskId === undefined
-    ? await findLimited(connection, options)
-    : await findCandidates(connection, options);
-  const rest = nextAt && { nextAt };
+  const { touched, heldTouches, ...free } = await findFree(connection, options);
+  const { chosen: found, nextAt } = free;
+  const rest = { ...nextAt && { nextAt }, ...heldTouches && { heldTouches } };
   const [first] = found;
   const isAlone = first?.isSuspect ?? false;
   if (isAlone && !isIdle) return { ...NOTHING, waitsForIdle: true, ...rest };
   // By itself: whatever becomes of the runner, no other task falls with it.
-  const chosen = first && isAlone
+  const sure = first && isAlone
     ? [first]
     : found.filter(({ isSuspect }) => !isSuspect);
+  const chosen = touched?.take(sure, (it) => it) ?? sure;
   if (chosen.length === 0) return { ...NOTHING, ...rest };
   const rows = (await readInOrder(connection, chosen)).map((row) => ({
     ...row,
@@ -167,8 +176,43 @@ async function beginTasks(
     at,
     lease: { leaseId, owner, expiresAt },
   });
-  const waitsForIdle = !isAlone && chosen.length < found.length;
+  const waitsForIdle = !isAlone && sure.length < found.length;
+  const hasMore = free.hasMore || chosen.length < sure.length;
   return { tasks, waitsForIdle, hasMore, ...rest };
+}
+
+/** What may be claimed, beside what others touch. */
+interface Free extends Candidates {
+  readonly heldTouches?: HeldTouches;
+  /** What is in hand, where one of these touches something. */
+  readonly touched?: Touched;
+}
+
+/** What is not held back by what others touch. */
+async function findFree(
+  connection: Connection,
+  options: CandidateOptions,
+): Promise<Free> {
+  const { at, taskId, taskLimits } = options;
+  const find = (heldTouches: HeldTouches) => {
+    const all = { ...options, heldTouches };
+    return taskLimits && taskId === undefined
+      ? findLimited(connection, all)
+      : findCandidates(connection, all);
+  };
+  const first = await find([]);
+  const isNone = first.chosen.every(({ touch }) => touch === null);
+  if (isNone || taskId !== undefined) return first;
+  // Who has the lock sees what those who had it before have taken.
+  if (!await lockTouches(connection)) {
+    return { ...await find("anything"), heldTouches: "anything" };
+  }
+  const touched = await readTouched(connection, at);
+  if (touched.isEmpty) return { ...first, touched };
+  const waiting = await readWaitingTouches(connection, at);
+  const heldTouches = [...touched.holds(waiting).byKey.keys()];
+  const found = heldTouches.length > 0 ? await find(heldTouches) : first;
+  return { ...found, heldTouches, touched };
 }
 
 interface Id {

@@ -40,12 +40,22 @@ import {
   IS_OPEN,
   IS_READY,
   isNotOf,
+  isNotTouching,
+  isTouching,
   lockFirst,
   lockThese,
   READY_PROVIDERS,
 } from "./candidates.ts";
 import type { Connection, SqlValue } from "./connection.ts";
-import { isOneOf, jsonOf, RUN_ORDER, TASK_FIELDS, uuids } from "./rows.ts";
+import {
+  isOneOf,
+  jsonOf,
+  RUN_ORDER,
+  TASK_FIELDS,
+  TOUCH,
+  uuids,
+} from "./rows.ts";
+import { readTouched, readWaitingTouches } from "./touches.ts";
 import { Values } from "./values.ts";
 
 /** What a key is made of. */
@@ -134,6 +144,7 @@ async function takeSample(
   const { perKey, perTurn } = request;
   const { limits, only } = group;
   const { at, maxAttempts, except, pausedBatches = [] } = options;
+  const { heldTouches = [] } = options;
   const values = new LimitValues(at, maxAttempts, uuids(except));
   const key = values.key(limits);
   const isNone = (text: string, list: readonly string[]) =>
@@ -147,6 +158,7 @@ async function takeSample(
     ...pausedBatches.length > 0
       ? [isNotOf(values.bind(jsonOf(pausedBatches)))]
       : [],
+    ...isNotTouching(heldTouches, (it) => values.bind(it)),
     ...isNone(key, withoutKeys),
     ...isNone(turnSql(limits), withoutTurns),
   ].join(" AND ");
@@ -245,7 +257,7 @@ export async function findLimited(
   };
 }
 
-/** What limits hold back. */
+/** What limits, and tasks in hand, hold back. */
 export async function readHolds(
   connection: Connection,
   { at, taskLimits, providers }: Pick<
@@ -272,6 +284,18 @@ export async function readHolds(
       key: `WHEN ${isOne} THEN ${key}`,
     }];
   });
+  const touched = await readTouched(connection, at);
+  const waiting = touched.isEmpty
+    ? []
+    : await readWaitingTouches(connection, at);
+  const byTouch = touched.holds(waiting);
+  if (byTouch.byKey.size > 0) {
+    const isOne = isTouching(values.bind(jsonOf([...byTouch.byKey.keys()])));
+    held.push({
+      group: `WHEN ${isOne} THEN ${holds.push(byTouch) - 1}`,
+      key: `WHEN ${isOne} THEN ${TOUCH}`,
+    });
+  }
   return heldRows(holds, held);
 }
 

@@ -98,7 +98,7 @@ export class PostgresQueue implements Queue {
     const except = this.#leftOut.ids;
     const { announcements } = this.#database;
     for (let tries = 1;; tries++) {
-      const { claim, isContended, isLimited } = await this.#database
+      const { claim, isContended, isLimited, isHeld } = await this.#database
         .transaction(
           async (connection, at) => {
             const global = await readGlobalRoom(connection, options, at);
@@ -107,27 +107,31 @@ export class PostgresQueue implements Queue {
               ...{ ...options, at, except, globalRoom: global.room },
               pausedBatches: pausedBatches(pauses, at),
             };
-            const claim = {
-              ...await claimTasks(connection, wanted),
-              pauses,
-            };
+            const { heldTouches, ...claim } = await claimTasks(
+              connection,
+              wanted,
+            );
             await noteTrials(connection, claim.tasks, { pauses, at });
             const isEmpty = claim.tasks.length === 0 && !claim.waitsForIdle;
             const isWanting = isEmpty && options.limit > 0;
-            const isLimited = isWanting && global.isContended;
+            const isShared = global.isContended || heldTouches === "anything";
+            const isLimited = isWanting && isShared;
             const isContended = isWanting && !isLimited &&
               tries <= CONTENDED.tries && !options.taskLimits &&
-              await hasCandidates(connection, wanted);
+              await hasCandidates(connection, { ...wanted, heldTouches });
             // Who has got something looks at the rest at once.
-            const hasMore = claim.hasMore || global.isContended;
-            return { claim: { ...claim, hasMore }, isContended, isLimited };
+            const hasMore = claim.hasMore || isShared;
+            return {
+              claim: { ...claim, hasMore, pauses },
+              ...{ isContended, isLimited, isHeld: !!heldTouches?.length },
+            };
           },
           { signal, isFirst: true },
         );
       this.#pauses = claim.pauses;
       announcements.sharesRoom = options.globalLimits !== undefined ||
         options.taskLimits !== undefined ||
-        claim.pauses.length > 0;
+        claim.pauses.length > 0 || isHeld;
       const isAgain = isContended || isLimited && tries <= LIMITED_TRIES;
       if (isLimited && !isAgain) this.#lookAgainSoon();
       if (!isAgain || signal?.aborted) return claim;

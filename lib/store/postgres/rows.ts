@@ -151,6 +151,11 @@ export function eventOf(
   };
 }
 
+/** What a task touches, as `lib/store/touches.ts` has it; null where it says nothing. */
+export const TOUCH = `CASE WHEN touches IS NOT NULL THEN
+  coalesce(workspace::json ->> 'repo', repo_full_name, '')
+  || chr(10) || touches END`;
+
 /** UUIDs as one value: for `ANY ($1::uuid[])`. */
 export function uuids(ids: readonly string[]): string {
   return `{${ids.join(",")}}`;

@@ -12,6 +12,7 @@ import { type Database, LONG_MS } from "./database.ts";
 import { HAS_COME, IS_COMING, IS_FREE_TO_RUN, IS_READY } from "./candidates.ts";
 import { shownState } from "../state_parts.ts";
 import { IS_SIMULATED, STATE_PART, TASK_FIELDS } from "./rows.ts";
+import { IS_TOUCHING } from "./touches.ts";
 
 /** The columns that the table had first. */
 const FIRST_COLUMNS = {
@@ -267,9 +268,13 @@ const PLAN = [
   "ALTER TABLE agent_pauses ADD PRIMARY KEY (provider, batch, kind)",
 ];
 
-const WORKSPACES = columnsOf(WORKSPACE_COLUMNS).map((column) =>
-  `ALTER TABLE agent_tasks ADD COLUMN ${column}`
-);
+const WORKSPACES = [
+  ...columnsOf(WORKSPACE_COLUMNS).map((column) =>
+    `ALTER TABLE agent_tasks ADD COLUMN ${column}`
+  ),
+  `CREATE INDEX agent_tasks_touching ON agent_tasks (seq)
+     WHERE ${IS_TOUCHING}`,
+];
 
 /** What a trace, which may be any text, can be refused for. */
 const UNREADABLE = "data_exception OR statement_too_complex";

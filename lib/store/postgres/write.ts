@@ -91,7 +91,8 @@ async function applyTo(
   const ids = [...new Set(transitions.map(({ lease }) => lease.taskId))];
   const rows = await connection.rows<TaskRow & { readonly id: string }>(
     `SELECT id, status AS state, lease_id AS "leaseId", attempt, questions,
-       last_update AS "traceText", run_at AS "runAt", batch
+       last_update AS "traceText", run_at AS "runAt", batch,
+       touches IS NOT NULL AS "hasTouches"
      FROM agent_tasks WHERE id = ANY ($1::uuid[]) ORDER BY id FOR UPDATE`,
     [uuids(ids)],
   );
@@ -135,7 +136,8 @@ export async function writeChanges(
 ): Promise<boolean> {
   await writeAll(connection, changes, options);
   const { ended } = changes;
-  return await settleBehind(settleStoreOf(connection, options.at), ended);
+  const store = settleStoreOf(connection, options.at);
+  return await settleBehind(store, ended) || changes.hasLetGo;
 }
 
 /** Writes rows and their history, but not what follows. */

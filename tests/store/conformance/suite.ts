@@ -33,6 +33,7 @@ import { testHeartbeat } from "./queue_heartbeat.ts";
 import { testRecord } from "./queue_record.ts";
 import { testRescue } from "./queue_rescue.ts";
 import { testLimits } from "./queue_limits.ts";
+import { testTouches } from "./queue_touches.ts";
 import { testTraces } from "./queue_traces.ts";
 import { testSchedules } from "./schedules.ts";
 import type { StoreUnderTest, Test } from "./subject.ts";
@@ -50,6 +51,7 @@ const SUITES = {
     testDue,
     testPauses,
     testLimits,
+    testTouches,
   ],
   admin: [
     testCreate,
