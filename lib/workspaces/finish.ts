@@ -135,6 +135,12 @@ async function commit(
     if (/tell me who you are|empty ident/i.test(error.end.stderr)) {
       throw noIdentity(facts.repo, error);
     }
+    if (error.lock || error.isFull) {
+      throw new WorkspaceError(error.message, {
+        isUnbegun: true,
+        cause: error,
+      });
+    }
     return `It can't be committed: ${error.message}`;
   }
 }
@@ -204,9 +210,10 @@ function orUndefined(error: unknown): undefined {
 }
 
 /** What the branch has that its base has not. */
-async function count({ git, facts }: Workspace): Promise<TaskWorkspace> {
+async function count(workspace: Workspace): Promise<TaskWorkspace> {
+  const { git, facts } = workspace;
   const head = await git(["rev-parse", `refs/heads/${facts.branch}`]);
-  const baseCommit = await beginOf(facts, head, git);
+  const baseCommit = await beginOf(workspace, head);
   const [commits, stat] = await Promise.all([
     git(["rev-list", "--count", `${baseCommit}..${head}`]),
     git(["diff", "--shortstat", "--no-ext-diff", baseCommit, head]),
@@ -225,12 +232,17 @@ async function count({ git, facts }: Workspace): Promise<TaskWorkspace> {
 
 /** Where a base that was merged, or rebased onto, is newer: there. */
 async function beginOf(
-  { base, baseCommit }: TaskWorkspace,
+  { git, config, isClone, facts: { base, baseCommit } }: Workspace,
   head: string,
-  git: Workspace["git"],
 ): Promise<string> {
-  const merged = await git(["merge-base", "--end-of-options", base, head])
-    .catch(orUndefined);
+  const names = isClone
+    ? [`refs/remotes/${config.remote}/${base}`, base]
+    : [base];
+  let merged: string | undefined;
+  for (const name of names) {
+    merged ??= await git(["merge-base", "--end-of-options", name, head])
+      .catch(orUndefined);
+  }
   if (merged === undefined || merged === head) return baseCommit;
   const isNewer = await git([
     "merge-base",

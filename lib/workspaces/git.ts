@@ -5,6 +5,7 @@
  * @module
  */
 
+import { systemClock } from "../base/clock.ts";
 import { messageOf } from "../base/errors.ts";
 import { withGivenUmask } from "../base/private.ts";
 
@@ -40,14 +41,34 @@ export interface GitOptions {
 export class GitError extends Error {
   override readonly name = "GitError";
   readonly end: GitEnd;
+  /** The file of a lock that was in its way all the time. */
+  readonly lock: string | undefined;
 
   constructor(args: readonly string[], end: GitEnd) {
     const said = (end.stderr.trim() || end.stdout.trim()).slice(0, MAX_SAID);
+    const lock = lockIn(end);
+    const hint = lock
+      ? `. Another git is at work, or left ${lock} behind. Remove it if none is.`
+      : "";
     super(
-      `git ${args[0] ?? ""} failed: ${said || `exit code ${end.code}`}`,
+      `git ${args[0] ?? ""} failed: ${
+        lock ? `it is locked${hint}` : said || `exit code ${end.code}`
+      }`,
     );
     this.end = end;
+    this.lock = lock;
   }
+
+  /** The disk is full: no fault of what it was to do. */
+  get isFull(): boolean {
+    return /No space left on device|Disk quota exceeded/i.test(this.end.stderr);
+  }
+}
+
+/** The file of a lock that is another git's; undefined where it failed otherwise. */
+function lockIn({ stderr }: GitEnd): string | undefined {
+  return /(?:Unable to create|could not lock config file) '?([^'\n]+)'?: File exists/
+    .exec(stderr)?.[1];
 }
 
 /** There is no git. */
@@ -133,8 +154,12 @@ export async function runGit(
   return { code, stdout: text.decode(stdout), stderr: text.decode(stderr) };
 }
 
+/** Another git has a lock for a moment only, unless it was killed. */
+const LOCK_WAITS_MS = [50, 100, 200, 400, 800];
+
 /**
- * What git prints where it succeeds, without the end of its last line.
+ * What git prints where it succeeds, without the end of its last line. Where another
+ * git is at work there, it is tried again for a while.
  *
  * @throws {GitError} where it fails.
  */
@@ -142,9 +167,15 @@ export async function git(
   args: readonly string[],
   options: GitOptions,
 ): Promise<string> {
-  const end = await runGit(args, options);
-  if (end.code !== 0) throw new GitError(args, end);
-  return end.stdout.replace(/\n$/, "");
+  const { signal } = options;
+  for (let tries = 0;; tries++) {
+    const end = await runGit(args, options);
+    if (end.code === 0) return end.stdout.replace(/\n$/, "");
+    const error = new GitError(args, end);
+    const waitMs = LOCK_WAITS_MS[tries];
+    if (!error.lock || waitMs === undefined || signal?.aborted) throw error;
+    await systemClock.sleep(waitMs, signal);
+  }
 }
 
 /** The commit that a name stands for; undefined where there is none. */

@@ -6,11 +6,14 @@
  */
 
 import { basename, dirname, join } from "node:path";
+import { messageOf } from "../base/errors.ts";
+import type { Log } from "../base/log.ts";
 import type { AgentTask } from "../task/task.ts";
 import type { TaskWorkspace } from "../task/workspace.ts";
 import type { WorkspaceConfig } from "./config.ts";
+import { assertRoom } from "./room.ts";
 import { unbegun, WorkspaceError } from "./error.ts";
-import { commitOf, git, GitError, type GitOptions, runGit } from "./git.ts";
+import { commitOf, git, type GitOptions, runGit } from "./git.ts";
 import { filled } from "./names.ts";
 import {
   isThere,
@@ -38,6 +41,7 @@ export interface MakingParts {
   /** What an earlier run has begun. */
   readonly record: WorkspaceRecord | undefined;
   readonly signal: AbortSignal;
+  readonly log: Log;
 }
 
 /**
@@ -49,7 +53,7 @@ export async function make(
   folder: string,
   parts: MakingParts,
 ): Promise<WorkspaceRecord> {
-  const { config, task, record, signal } = parts;
+  const { config, task, record, signal, log } = parts;
   const repo = filled(task.workspace?.repo ?? config.git, task);
   if (record) await clear(folder, record);
   else if (await isThere(folder)) {
@@ -60,14 +64,15 @@ export async function make(
   }
   try {
     await Deno.mkdir(dirname(folder), { recursive: true, mode: 0o700 });
+    if (!record) await assertRoom(dirname(folder), config, log);
     return isAddress(repo)
       ? await makeClone(folder, repo, parts)
       : await makeOf(await findRepository(repo, parts.baseFolder));
   } catch (error) {
     signal.throwIfAborted();
-    if (!(error instanceof GitError)) throw error;
+    if (error instanceof WorkspaceError) throw error;
     throw unbegun(
-      `Cannot make a worktree at ${folder}: ${error.message}`,
+      `Cannot make a worktree at ${folder}: ${messageOf(error)}`,
       error,
     );
   }

@@ -5,6 +5,7 @@
  */
 
 import { join, resolve } from "node:path";
+import { systemClock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
 import type {
   AgentTask,
@@ -71,7 +72,10 @@ export async function openWorkspace(
   const path = await folderFor(task, known, parts);
   const record = await readRecord(path);
   const isNew = !record?.isMade;
-  if (!isNew) await assertWhole(path, record);
+  if (!isNew) {
+    await assertWhole(path, record);
+    await removeLocks(record, parts.stop);
+  }
   const made = isNew
     ? await make(path, {
       ...parts,
@@ -133,11 +137,43 @@ async function assertWhole(
     );
   }
   // An agent may have written there what leads elsewhere.
-  await Deno.writeTextFile(link, `gitdir: ${gitDir}\n`);
+  const whole = `gitdir: ${gitDir}\n`;
+  if (await Deno.readTextFile(link).catch(orUndefined) === whole) return;
+  await Deno.remove(link).catch(orUndefined);
+  await Deno.writeTextFile(link, whole);
+}
+
+/** A lock that is so old was left by a git that was killed with its run. */
+const LOCK_AGE_MS = 5_000;
+
+/**
+ * Removes the locks of the task's own worktree and branch that a killed run has left.
+ * Whoever works there holds one for a moment only.
+ */
+async function removeLocks(
+  { gitDir, commonDir, branch }: WorkspaceRecord,
+  stop: AbortSignal,
+): Promise<void> {
+  const locks = [
+    ...["index", "HEAD", "ORIG_HEAD"].map((it) => join(gitDir, `${it}.lock`)),
+    join(commonDir, "refs/heads", `${branch}.lock`),
+  ];
+  for (const lock of locks) {
+    const { mtime } = await Deno.lstat(lock).catch(orUndefined) ?? {};
+    if (!mtime) continue;
+    const ageMs = Date.now() - mtime.getTime();
+    await systemClock.sleep(LOCK_AGE_MS - ageMs, stop);
+    stop.throwIfAborted();
+    const now = await Deno.lstat(lock).catch(orUndefined);
+    if (now?.mtime?.getTime() !== mtime.getTime()) continue;
+    await Deno.remove(lock).catch(orUndefined);
+  }
 }
 
 function orUndefined(error: unknown): undefined {
-  if (!(error instanceof Deno.errors.NotFound)) throw error;
+  const isNone = error instanceof Deno.errors.NotFound ||
+    error instanceof Deno.errors.NotADirectory;
+  if (!isNone) throw error;
 }
 
 /** How it was opened. */
@@ -218,6 +254,9 @@ class OpenedWorkspace implements Workspace {
         `${branch}, from ${base} at ${baseCommit.slice(0, 7)}, in ${this.path}`,
         { workspace: this.#facts },
       );
+    }
+    if (this.#record.task !== this.#opening.task.id) {
+      await this.#keep({ ...this.#record, task: this.#opening.task.id });
     }
     if (this.#record.isSetUp) return;
     await this.#setUp(this.path);

@@ -62,6 +62,23 @@ export async function writeRecord(
   }
 }
 
+const RECORD = /^([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.json$/;
+
+/** The folders in a folder that have a record, whether they are there or not. */
+export async function foldersIn(folder: string): Promise<string[]> {
+  const found: string[] = [];
+  try {
+    for await (const { name } of Deno.readDir(folder)) {
+      const [, id] = RECORD.exec(name) ?? [];
+      if (id) found.push(join(folder, id));
+    }
+  } catch (error) {
+    // Made with the first task's.
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  return found;
+}
+
 /** What is not there, is removed. */
 export async function removeIfThere(path: string): Promise<void> {
   try {

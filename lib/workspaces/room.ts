@@ -1,0 +1,78 @@
+/**
+ * How much room tasks' folders take, and how much they may.
+ *
+ * @module
+ */
+
+import { statfs } from "node:fs/promises";
+import { join } from "node:path";
+import { countOf, formatBytes } from "../base/figures.ts";
+import type { Log } from "../base/log.ts";
+import type { WorkspaceConfig } from "./config.ts";
+import { unbegun } from "./error.ts";
+import { foldersIn } from "./record.ts";
+
+/** Of a disk with less than this left, or less than a twentieth, it is said. */
+const LITTLE_BYTES = 1e9;
+const LITTLE_PART = 0.05;
+
+/**
+ * Says where the disk is nearly full.
+ *
+ * @throws {WorkspaceError} where there is no room for one more.
+ */
+export async function assertRoom(
+  folder: string,
+  { maxWorkspaces = Infinity, maxBytes = Infinity }: WorkspaceConfig,
+  log: Log,
+): Promise<void> {
+  const { free, all } = await spaceOf(folder);
+  if (free < Math.min(LITTLE_BYTES, all / 2) || free < all * LITTLE_PART) {
+    log.warning(
+      `Only ${formatBytes(free)} are free for tasks' folders in ${folder}. ` +
+        "What is merged goes with: agent-runner workspaces --remove",
+      { event: "disk_nearly_full", path: folder, free_bytes: free },
+    );
+  }
+  if (maxWorkspaces === Infinity && maxBytes === Infinity) return;
+  const folders = await foldersIn(folder);
+  if (folders.length >= maxWorkspaces) {
+    throw noRoom(`there are ${countOf(folders.length, "folder")}`, folder);
+  }
+  if (maxBytes === Infinity) return;
+  let bytes = 0;
+  for (const path of folders) bytes += await sizeOf(path);
+  if (bytes >= maxBytes) {
+    throw noRoom(`they have ${formatBytes(bytes)}`, folder);
+  }
+}
+
+function noRoom(why: string, folder: string) {
+  return unbegun(
+    `Cannot make one more folder in ${folder}: ${why}, as many as are configured. ` +
+      "Remove what is merged: agent-runner workspaces --remove",
+  );
+}
+
+/** How large the disk of a folder is, and how much of it is free, in bytes. */
+async function spaceOf(
+  folder: string,
+): Promise<{ readonly free: number; readonly all: number }> {
+  const { bavail, blocks, bsize } = await statfs(folder);
+  return { free: bavail * bsize, all: blocks * bsize };
+}
+
+/** What a folder's files have together, in bytes. */
+export async function sizeOf(folder: string): Promise<number> {
+  let bytes = 0;
+  try {
+    for await (const { name, isDirectory } of Deno.readDir(folder)) {
+      const path = join(folder, name);
+      bytes += isDirectory ? await sizeOf(path) : (await Deno.lstat(path)).size;
+    }
+  } catch (error) {
+    // Somebody is at work there.
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  return bytes;
+}
