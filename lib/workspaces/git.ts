@@ -5,6 +5,7 @@
  * @module
  */
 
+import { normalize } from "node:path";
 import { systemClock } from "../base/clock.ts";
 import { messageOf } from "../base/errors.ts";
 import { withGivenUmask } from "../base/private.ts";
@@ -67,8 +68,10 @@ export class GitError extends Error {
 
 /** The file of a lock that is another git's; undefined where it failed otherwise. */
 function lockIn({ stderr }: GitEnd): string | undefined {
-  return /(?:Unable to create|could not lock config file) '?([^'\n]+)'?: File exists/
-    .exec(stderr)?.[1];
+  const [, path] =
+    /(?:Unable to create|could not lock config file) '?([^'\n]+)'?: File exists/
+      .exec(stderr) ?? [];
+  return path && normalize(path);
 }
 
 /** There is no git. */

@@ -37,19 +37,19 @@ export async function assertRoom(
   if (maxWorkspaces === Infinity && maxBytes === Infinity) return;
   const folders = await foldersIn(folder);
   if (folders.length >= maxWorkspaces) {
-    throw noRoom(`there are ${countOf(folders.length, "folder")}`, folder);
+    throw noRoom(`it has ${countOf(folders.length, "folder")}`, folder);
   }
   if (maxBytes === Infinity) return;
   let bytes = 0;
   for (const path of folders) bytes += await sizeOf(path);
   if (bytes >= maxBytes) {
-    throw noRoom(`they have ${formatBytes(bytes)}`, folder);
+    throw noRoom(`it has ${formatBytes(bytes)}`, folder);
   }
 }
 
 function noRoom(why: string, folder: string) {
   return unbegun(
-    `Cannot make one more folder in ${folder}: ${why}, as many as are configured. ` +
+    `Cannot make one more folder in ${folder}: ${why}, and is to have no more. ` +
       "Remove what is merged: agent-runner workspaces --remove",
   );
 }

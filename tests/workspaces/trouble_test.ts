@@ -1,0 +1,268 @@
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
+import { join } from "node:path";
+import { WorkspaceError } from "../../lib/workspaces/error.ts";
+import { type OpenOptions, TestRepository } from "./repository.ts";
+
+const DONE = { kind: "completed" } as const;
+const ID = "550e8400-e29b-41d4-a716-446655440000";
+const BRANCH = "agent/mend-it-550e8400";
+
+/** The message of an error that costs no attempt. */
+async function refusal(
+  repo: TestRepository,
+  options: OpenOptions = {},
+): Promise<string> {
+  const error = await assertRejects(() => repo.open(options), WorkspaceError);
+  assert(error.isUnbegun, error.message);
+  return error.message;
+}
+
+/** Opens it, works there, and brings that to its branch. */
+async function assertWorks(
+  repo: TestRepository,
+  options: OpenOptions = {},
+): Promise<void> {
+  const before = await repo.snapshot();
+  const { workspace, write } = await repo.open(options);
+  await write("new.txt", "new\n");
+  const { facts } = await workspace.finish(DONE);
+  assertEquals(facts.commits, 1);
+  assertEquals(await repo.git("show", `${facts.branch}:new.txt`), "new");
+  assertEquals(await repo.snapshot(), before);
+}
+
+Deno.test("a detached HEAD is what a branch begins at", async () => {
+  await using repo = await TestRepository.make();
+  await repo.commit("More");
+  await repo.git("checkout", "-q", "--detach", "HEAD~1");
+  const head = await repo.git("rev-parse", "HEAD");
+  const { workspace } = await repo.open();
+  assertEquals(workspace.facts.base, head);
+  assertEquals(workspace.facts.baseCommit, head);
+});
+
+Deno.test("a bare repository has worktrees too", async () => {
+  await using source = await TestRepository.make();
+  await using repo = await TestRepository.make({
+    isBare: true,
+    name: "app.git",
+  });
+  await source.git("push", "-q", repo.path, "main");
+  await assertWorks(repo);
+  assertStringIncludes(
+    await refusal(repo, {
+      task: { id: crypto.randomUUID() },
+      config: { copy: [".env"] },
+    }),
+    `Cannot copy ${repo.base}/.env`,
+  );
+});
+
+Deno.test("a path may have spaces, quotes and all of Unicode", async () => {
+  await using repo = await TestRepository.make({
+    name: "Größe 'x' \"y\" 日本 🎉",
+  });
+  await assertWorks(repo, {
+    config: { folder: "Wörk ing" },
+    task: { instruction: "修正 the Größe!" },
+  });
+});
+
+Deno.test("a repository without commits is refused", async () => {
+  await using repo = await TestRepository.make({ hasCommits: false });
+  const before = await repo.snapshot();
+  assertEquals(
+    await refusal(repo),
+    `Cannot begin a branch in ${repo.path}: it has no commits yet. ` +
+      "Commit something.",
+  );
+  assertStringIncludes(
+    await refusal(repo, { config: { mode: "clone" } }),
+    "it has no commits yet",
+  );
+  assertEquals(await repo.snapshot(), before);
+});
+
+Deno.test("what is no repository, or has no such base, is refused", async () => {
+  await using repo = await TestRepository.make();
+  const empty = join(repo.base, "empty");
+  await Deno.mkdir(empty);
+  assertEquals(
+    await refusal(repo, { config: { git: "empty" } }),
+    `Cannot use the repository ${empty}: it is none. Run: git init "${empty}"`,
+  );
+  assertStringIncludes(
+    await refusal(repo, { config: { base: "develop" } }),
+    "develop is no branch, tag or commit there. Give another base.",
+  );
+});
+
+Deno.test("a worktree has submodules where its setup brings them", async () => {
+  await using inner = await TestRepository.make({ name: "inner" });
+  await using repo = await TestRepository.make();
+  const allow = ["-c", "protocol.file.allow=always"];
+  await repo.git(...allow, "submodule", "--quiet", "add", inner.path, "inner");
+  await repo.commit("Add inner");
+  await assertWorks(repo, {
+    config: {
+      setup: ["git", ...allow, "submodule", "--quiet", "update", "--init"],
+    },
+  });
+  const path = join(repo.base, "work", ID, "inner", "README.md");
+  assertEquals(await Deno.readTextFile(path), "# App\n");
+});
+
+Deno.test("pointers of LFS stay pointers where there is no git-lfs", async () => {
+  await using repo = await TestRepository.make();
+  const pointer = "version https://git-lfs.github.com/spec/v1\n" +
+    `oid sha256:${"0".repeat(64)}\nsize 12\n`;
+  await repo.write(
+    ".gitattributes",
+    "*.bin filter=lfs diff=lfs merge=lfs -text\n",
+  );
+  await repo.write("large.bin", pointer);
+  await repo.commit("Large");
+  await assertWorks(repo);
+  const path = join(repo.base, "work", ID, "large.bin");
+  assertEquals(await Deno.readTextFile(path), pointer);
+});
+
+Deno.test("a lock of another git is waited for, and named where it stays", async () => {
+  await using repo = await TestRepository.make();
+  const lock = join(repo.path, ".git/refs/heads", `${BRANCH}.lock`);
+  await Deno.mkdir(join(lock, ".."), { recursive: true });
+  await Deno.writeTextFile(lock, "");
+  assertEquals(
+    await refusal(repo),
+    `Cannot make a worktree at ${join(repo.base, "work", ID)}: ` +
+      "git update-ref failed: it is locked. Another git is at work, or left " +
+      `${lock} behind. Remove it if none is.`,
+  );
+  const opening = repo.open();
+  await Deno.remove(lock);
+  await opening;
+});
+
+Deno.test("locks that a killed run left in its worktree are no matter", async () => {
+  await using repo = await TestRepository.make();
+  const first = await repo.open();
+  const { gitDir, commonDir } = first.workspace;
+  for (
+    const lock of [
+      join(gitDir, "index.lock"),
+      join(commonDir, "refs/heads", `${BRANCH}.lock`),
+    ]
+  ) {
+    await Deno.writeTextFile(lock, "");
+    await Deno.utime(lock, 1_000_000_000, 1_000_000_000);
+  }
+  await first.write("new.txt", "new\n");
+  const { workspace } = await repo.open(first);
+  assertEquals((await workspace.finish(DONE)).facts.commits, 1);
+});
+
+Deno.test("a branch that is the user's is not taken", async () => {
+  await using repo = await TestRepository.make();
+  await repo.git("branch", BRANCH);
+  const before = await repo.git("show-ref");
+  for (const mode of ["worktree", "clone"]) {
+    const error = await assertRejects(
+      () => repo.open({ config: { mode } }),
+      WorkspaceError,
+      `Cannot make the branch ${BRANCH} in ${repo.path}: there is one of this name`,
+    );
+    assert(!error.retryable);
+    // Also not at the second look.
+    await assertRejects(
+      () => repo.open({ config: { mode } }),
+      WorkspaceError,
+      BRANCH,
+    );
+  }
+  assertEquals(await repo.git("show-ref"), before);
+});
+
+Deno.test("a name that git does not take is refused", async () => {
+  await using repo = await TestRepository.make();
+  await assertRejects(
+    () => repo.open({ config: { branch: "agent/{slug}.lock" } }),
+    WorkspaceError,
+    "Cannot make the branch agent/mend-it.lock: git takes no such name.",
+  );
+  await assertRejects(
+    () => repo.open({ config: { branch: "agent/{number}" } }),
+    WorkspaceError,
+    "Cannot fill {number} into agent/{number}: the task has no such target.",
+  );
+});
+
+Deno.test("what something else has put where the worktree is to be, stays", async () => {
+  await using repo = await TestRepository.make();
+  const path = join(repo.base, "work", ID);
+  await Deno.mkdir(path, { recursive: true });
+  await Deno.writeTextFile(join(path, "precious"), "");
+  assertStringIncludes(await refusal(repo), "something else is there");
+  await Deno.stat(join(path, "precious"));
+});
+
+Deno.test("work on a machine that is gone is not begun anew", async () => {
+  await using repo = await TestRepository.make();
+  const { workspace: { facts } } = await repo.open();
+  const workspace = { ...facts, host: "other", path: "/gone/x" };
+  assertStringIncludes(
+    await refusal(repo, { trace: { workspace } }),
+    `Cannot go on with ${BRANCH}: its worktree is on the machine other, at /gone/x.`,
+  );
+});
+
+Deno.test("a worktree that somebody has removed is not made anew over its work", async () => {
+  await using repo = await TestRepository.make();
+  const first = await repo.open();
+  await Deno.rename(first.workspace.path, join(repo.base, "away"));
+  assertStringIncludes(await refusal(repo, first), "is gone");
+  await Deno.rename(join(repo.base, "away"), first.workspace.path);
+  await repo.open(first);
+});
+
+Deno.test("many tasks begin in one repository at the same time", async () => {
+  await using repo = await TestRepository.make();
+  const before = await repo.snapshot();
+  const ids = Array.from({ length: 8 }, () => crypto.randomUUID());
+  const commits = await Promise.all(ids.map(async (id) => {
+    const { workspace, write } = await repo.open({ task: { id } });
+    await write(`${id}.txt`, "new\n");
+    return (await workspace.finish(DONE)).facts.commits;
+  }));
+  assertEquals(commits, ids.map(() => 1));
+  assertEquals(await repo.snapshot(), before);
+});
+
+Deno.test("an identity is asked for before the work", async () => {
+  await using repo = await TestRepository.make({ hasIdentity: false });
+  assertStringIncludes(
+    await refusal(repo),
+    `Cannot commit in ${repo.path}: git does not know who you are. Run: git config`,
+  );
+  await repo.open({ config: { uncommitted: "leave" } });
+});
+
+Deno.test("no more folders are made than may be", async () => {
+  await using repo = await TestRepository.make();
+  const config = { maxWorkspaces: 1 };
+  const first = await repo.open({ config });
+  const other = { id: crypto.randomUUID() };
+  assertStringIncludes(
+    await refusal(repo, { config, task: other }),
+    "it has 1 folder, and is to have no more",
+  );
+  assertStringIncludes(
+    await refusal(repo, { config: { maxBytes: "1B" }, task: other }),
+    "and is to have no more",
+  );
+  await repo.open({ ...first, config });
+});
