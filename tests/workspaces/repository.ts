@@ -60,25 +60,7 @@ export class TestRepository implements AsyncDisposable {
 
   /** What git prints in the checkout, or in another folder. */
   async git(...args: readonly string[]): Promise<string> {
-    return await this.gitIn(this.path, ...args);
-  }
-
-  async gitIn(cwd: string, ...args: readonly string[]): Promise<string> {
-    const { success, stdout, stderr } = await new Deno.Command("git", {
-      args: [...args],
-      cwd,
-      clearEnv: true,
-      env: {
-        PATH: Deno.env.get("PATH") ?? "",
-        HOME: join(this.base, "home"),
-        LC_ALL: "C.UTF-8",
-      },
-    }).output();
-    const text = new TextDecoder();
-    if (!success) {
-      throw new Error(`git ${args.join(" ")}: ${text.decode(stderr)}`);
-    }
-    return text.decode(stdout).trimEnd();
+    return await gitIn(this.path, { args, base: this.base });
   }
 
   /** Writes a file of the checkout. */
@@ -133,6 +115,28 @@ export class TestRepository implements AsyncDisposable {
   }
 }
 
+/** What git prints in a folder, to the user. */
+async function gitIn(
+  cwd: string,
+  { args, base }: { readonly args: readonly string[]; readonly base: string },
+): Promise<string> {
+  const { success, stdout, stderr } = await new Deno.Command("git", {
+    args: [...args],
+    cwd,
+    clearEnv: true,
+    env: {
+      PATH: Deno.env.get("PATH") ?? "",
+      HOME: join(base, "home"),
+      LC_ALL: "C.UTF-8",
+    },
+  }).output();
+  const text = new TextDecoder();
+  if (!success) {
+    throw new Error(`git ${args.join(" ")}: ${text.decode(stderr)}`);
+  }
+  return text.decode(stdout).trimEnd();
+}
+
 /** Of `.git`, or of a bare repository. */
 const NOT_THE_USERS =
   /^(\.git\/)?(objects|worktrees|(logs\/)?refs\/(heads\/agent|agent-runner))(\/|$)/;
@@ -157,11 +161,11 @@ export interface OpenedForTest {
   git(...args: readonly string[]): Promise<string>;
 }
 
-async function openForTest(
-  repository: TestRepository,
-  { config, task, trace, parts }: OpenOptions,
+/** Opens the workspace of a task of a repository. */
+export async function openForTest(
+  { path, base }: Pick<TestRepository, "path" | "base">,
+  { config, task, trace, parts }: OpenOptions = {},
 ): Promise<OpenedForTest> {
-  const { base } = repository;
   const notes: (readonly [string, string])[] = [];
   let kept: JsonObject = { ...trace };
   const env = {
@@ -170,7 +174,7 @@ async function openForTest(
   };
   const workspace = await openWorkspace(
     sampleTask({ instruction: "Mend it", ...task }),
-    workspaceConfig.parse({ git: repository.path, ...config }),
+    workspaceConfig.parse({ git: path, ...config }),
     {
       baseFolder: base,
       folder: join(base, "work"),
@@ -204,6 +208,6 @@ async function openForTest(
       return kept;
     },
     write: (path, text) => Deno.writeTextFile(join(workspace.path, path), text),
-    git: (...args) => repository.gitIn(workspace.path, ...args),
+    git: (...args) => gitIn(workspace.path, { args, base }),
   };
 }
