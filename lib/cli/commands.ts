@@ -46,6 +46,7 @@ import { sql } from "./sql.ts";
 import { stats } from "./stats.ts";
 import { wait } from "./wait.ts";
 import { watch } from "./watch.ts";
+import { workspaces } from "./workspaces.ts";
 import { webhooksList, webhooksTest } from "./webhooks.ts";
 
 /** Every command. The first is what runs when none is named. */
@@ -85,6 +86,7 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
   stats,
   exportTasks,
   prune,
+  workspaces,
   sql,
   doctor,
   migrate,

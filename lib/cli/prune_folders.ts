@@ -7,8 +7,19 @@
 import { messageOf } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import type { Config } from "../config/config.ts";
-import { foldersOf, type TaskFolder } from "../processors/workspaces.ts";
+import {
+  foldersOf,
+  repositoryFolders,
+  type TaskFolder,
+} from "../processors/workspaces.ts";
 import type { Admin, Pruned } from "../store/contract.ts";
+import { readRecord } from "../workspaces/record.ts";
+import {
+  keptIn,
+  type KeptWorkspace,
+  look,
+  remove,
+} from "../workspaces/removal.ts";
 
 /** Options for {@linkcode pruneTasks}. */
 export interface PruneTasksOptions {
@@ -34,10 +45,34 @@ export async function pruneTasks(
       return task !== undefined && task.updatedAt < before;
     }));
   }
+  const worktrees: KeptWorkspace[] = [];
+  for (const folder of repositoryFolders(config)) {
+    for (const kept of await keptIn(folder)) {
+      const task = await admin.get(kept.task);
+      if (task && task.updatedAt < before) worktrees.push(kept);
+    }
+  }
   const pruned = await admin.prune(before);
   let folders = 0;
+  for (const kept of worktrees) {
+    const { task, path } = kept;
+    if (await admin.get(task)) continue;
+    const found = await look(kept);
+    if (found.safe !== undefined) {
+      await remove(kept, found);
+      folders++;
+      continue;
+    }
+    log.warning(
+      `The worktree of task ${task} was kept: ${
+        found.lost.join("; ")
+      }. To give ` +
+        `that up: agent-runner workspaces ${task.slice(0, 8)} --remove --force`,
+      { event: "worktree_kept", task, path },
+    );
+  }
   for (const { taskId, path } of old) {
-    if (await admin.get(taskId)) continue;
+    if (await admin.get(taskId) || await readRecord(path)) continue;
     try {
       await Deno.remove(path, { recursive: true });
       folders++;

@@ -22,7 +22,13 @@ import { waitText } from "../runner/hold_texts.ts";
 import { taskLimitsOf } from "../runner/providers.ts";
 import { parseTrace, stringifyJson } from "../task/trace.ts";
 import { questionOf } from "../task/transitions.ts";
-import { asksApproval, needsStart } from "../task/workspace.ts";
+import {
+  asksApproval,
+  needsStart,
+  type TaskWorkspace,
+  taskWorkspaceOf,
+} from "../task/workspace.ts";
+import { shownFacts } from "../workspaces/shown_facts.ts";
 import { awaitedText, sayWith } from "./asked.ts";
 import { blockedByIn, blockedText, graphLines, NEAR_TASKS } from "./blocked.ts";
 import { findTask, prefixOf } from "./choose.ts";
@@ -62,7 +68,7 @@ export const show: Command = {
     } else {
       const { screen } = terminal;
       // Behind a service, folders are on its machine.
-      const folder = store.events && await folderOf(task.id, config);
+      const folder = store.events && await folderOf(task, config);
       const now = clock.now();
       const { attempts } = await store.admin.logs({
         taskId: task.id,
@@ -101,11 +107,21 @@ async function waitOf(
 
 /** Most commands need nothing of it, so that is loaded here. */
 async function folderOf(
-  taskId: string,
+  task: AgentTask,
   config: Config,
 ): Promise<string | undefined> {
   const { workspaceOf } = await import("../processors/workspaces.ts");
-  return await workspaceOf(taskId, config);
+  return await workspaceOf(task, config);
+}
+
+/** What its branch has, and what became of that. */
+function branchText(workspace: TaskWorkspace): string {
+  const { merged, pullRequest } = workspace;
+  return [
+    shownFacts(workspace),
+    ...merged ? [`merged as ${merged.slice(0, 7)}`] : [],
+    ...pullRequest ? [pullRequest] : [],
+  ].join(", ");
 }
 
 /** Everything about one task. */
@@ -132,6 +148,7 @@ export function renderTask(
     })`;
   const trace = parseTrace(task.traceText);
   const used = usageOf(trace?.usage);
+  const workspace = trace && taskWorkspaceOf(trace);
   const blocked = task.isBlocked && graph
     ? blockedByIn(graph, task.id)
     : undefined;
@@ -158,6 +175,8 @@ export function renderTask(
     ],
     ["Warning", trace?.warning ? oneLine(String(trace.warning)) : null],
     ["Used", used ? usageText(used) : null],
+    ["Repository", workspace ? oneLine(workspace.repo) : null],
+    ["Branch", workspace ? oneLine(branchText(workspace)) : null],
     ["Folder", folder ? oneLine(folder) : null],
     ["Log", hasLog ? `agent-runner logs ${task.id.slice(0, 8)}` : null],
     ["Created", when(task.createdAt)],

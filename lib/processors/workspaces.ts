@@ -5,6 +5,9 @@
  */
 
 import { dirname, resolve } from "node:path";
+import type { AgentTask } from "../task/task.ts";
+import { parseTrace } from "../task/trace.ts";
+import { taskWorkspaceOf } from "../task/workspace.ts";
 import { agentFolder } from "./agent/workspace.ts";
 import { stateFolder } from "../workspaces/state_folder.ts";
 import type { FolderConfig } from "./command/config.ts";
@@ -40,10 +43,13 @@ export async function* foldersOf(
 /** The folders below which tasks have their own, named by their ids. */
 function workspacesOf(
   { configPath, providers = new Map() }: WorkspacesConfig,
+  isMeant = (_: FolderConfig) => true,
 ): ReadonlySet<string> {
   return new Set(
     [...providers.values()].flatMap(({ options }) => {
-      const { workspace } = folderOf(options);
+      const config = folderOf(options);
+      const { workspace } = config;
+      if (!isMeant(config)) return [];
       const folder = typeof workspace === "object"
         ? workspace.folder ?? stateFolder((name) => Deno.env.get(name))
         : workspace;
@@ -52,6 +58,13 @@ function workspacesOf(
         : resolve(dirname(configPath ?? ""), folder);
     }),
   );
+}
+
+/** The same, of those that are of repositories. */
+export function repositoryFolders(config: WorkspacesConfig): readonly string[] {
+  return [
+    ...workspacesOf(config, ({ workspace }) => typeof workspace === "object"),
+  ];
 }
 
 /** Where the tasks of a provider run, as far as that is configured. */
@@ -68,11 +81,12 @@ function folderOf(options: ProcessorOptions): FolderConfig {
 
 /** Where a task has its own folder; undefined where none is there. */
 export async function workspaceOf(
-  taskId: string,
+  { id, traceText }: Pick<AgentTask, "id" | "traceText">,
   config: WorkspacesConfig,
 ): Promise<string | undefined> {
-  for (const workspace of workspacesOf(config)) {
-    const path = resolve(workspace, taskId);
+  const { path: known } = taskWorkspaceOf(parseTrace(traceText) ?? {}) ?? {};
+  const paths = [...workspacesOf(config)].map((it) => resolve(it, id));
+  for (const path of [...known ? [known] : [], ...paths]) {
     try {
       if ((await Deno.lstat(path)).isDirectory) return path;
     } catch (error) {

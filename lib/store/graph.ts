@@ -7,6 +7,7 @@
 
 import { isCancelled } from "../task/shown_state.ts";
 import type { JsonValue, TaskResult } from "../task/task.ts";
+import { taskWorkspaceOf } from "../task/workspace.ts";
 import { parseTrace, stringifyJson } from "../task/trace.ts";
 import {
   type GraphTask,
@@ -105,12 +106,15 @@ export async function resultsOf(
 function textsOf(
   { state }: Pick<TaskResult, "state">,
   traceText: string | null,
-): Pick<TaskResult, "output" | "error"> {
-  const trace = parseTrace(traceText);
-  if (state !== "failed") return { output: trace?.output };
-  const error = isCancelled(traceText) ? "Cancelled" : trace?.error;
+): Pick<TaskResult, "output" | "error" | "workspace"> {
+  const trace = parseTrace(traceText) ?? {};
+  const workspace = taskWorkspaceOf(trace);
+  const branch = workspace && { workspace };
+  if (state !== "failed") return { output: trace.output, ...branch };
+  const error = isCancelled(traceText) ? "Cancelled" : trace.error;
   return {
     output: undefined,
+    ...branch,
     ...error !== undefined && { error: textOf(error) },
   };
 }

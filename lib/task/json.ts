@@ -152,6 +152,7 @@ export function resultToJson(result: TaskResult): JsonObject {
     state,
     output: output ?? null,
     ...error !== undefined && { error },
+    ...result.workspace && { workspace: result.workspace },
     ...result.isTruncated && { truncated: true },
   };
 }

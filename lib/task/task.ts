@@ -326,6 +326,8 @@ export interface TaskResult {
   readonly output: JsonValue | undefined;
   /** Why it failed. */
   readonly error?: string;
+  /** What came of its branch, as its trace has it; undefined where it had none. */
+  readonly workspace?: JsonObject;
   /** Its texts are left out, for those of all are too long. @default {false} */
   readonly isTruncated?: boolean;
 }

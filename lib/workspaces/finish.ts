@@ -6,12 +6,12 @@
  */
 
 import { join } from "node:path";
-import { countOf } from "../base/figures.ts";
 import type { AgentTask, Outcome } from "../task/task.ts";
 import type { TaskWorkspace } from "../task/workspace.ts";
 import { WorkspaceError } from "./error.ts";
 import { GitError } from "./git.ts";
 import { isThere } from "./record.ts";
+import { shownFacts } from "./shown_facts.ts";
 import type { Finished, NoteTaker, Workspace } from "./workspace.ts";
 
 const MAX_NAMED = 20;
@@ -39,7 +39,7 @@ export async function finish(
   const unfinished = await unfinishedIn(workspace);
   if (unfinished) return { because: unfinished, facts };
   const warnings: string[] = [];
-  const left = await leftIn(workspace, parts.copied);
+  const left = await leftIn(workspace.git, parts.copied);
   if (left.length > 0) {
     const named = namesOf(left);
     if (config.uncommitted === "fail") {
@@ -99,8 +99,8 @@ function pathsOf(copied: readonly string[]): string[] {
 }
 
 /** The files that are not committed. */
-async function leftIn(
-  { git }: Workspace,
+export async function leftIn(
+  git: (args: readonly string[]) => Promise<string>,
   copied: readonly string[],
 ): Promise<string[]> {
   const text = await git([
@@ -251,15 +251,4 @@ async function beginOf(
     merged,
   ]).then(() => true, orUndefined);
   return isNewer ? merged : baseCommit;
-}
-
-/** `agent/mend-it-550e8400: 3 commits, 2 files, +10 −2` */
-export function shownFacts(
-  { branch, base, commits = 0, files = 0, insertions, deletions }:
-    TaskWorkspace,
-): string {
-  if (commits === 0) return `${branch} has nothing that ${base} has not`;
-  return `${branch}: ${countOf(commits, "commit")}, ${
-    countOf(files, "file")
-  }, +${insertions} −${deletions}`;
 }

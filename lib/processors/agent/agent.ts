@@ -16,6 +16,7 @@ import { openRunFolder } from "../command/run_folder.ts";
 import { checkProblem, shownCheck } from "../command/verify.ts";
 import { NO_FOLDER } from "../../workspaces/state_folder.ts";
 import type {
+  CheckOptions,
   Processor,
   ProcessorContext,
   ProgramVersion,
@@ -95,7 +96,7 @@ class AgentProcessor implements Processor {
     return `runs ${runs}${verify ? `, then ${shownCheck(verify)}` : ""}`;
   }
 
-  async check(): Promise<readonly string[]> {
+  async check({ isQuiet }: CheckOptions = {}): Promise<readonly string[]> {
     const { dialect, problem, programs } = this.#made;
     if (!dialect) return [problem ?? ""];
     const { parts } = programs;
@@ -103,7 +104,7 @@ class AgentProcessor implements Processor {
     const path = parts.variable("PATH") ?? "";
     const { baseFolder } = parts;
     return [
-      ...await checkProgram(program, this.#config, parts),
+      ...await checkProgram(program, this.#config, { ...parts, isQuiet }),
       ...this.#hasFolder ? [] : [NO_FOLDER],
       ...[await checkProblem(this.#config, { path, baseFolder })]
         .filter((it) => it !== undefined),

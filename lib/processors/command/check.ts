@@ -6,6 +6,7 @@
 
 import { delimiter, dirname, join, resolve } from "node:path";
 import { messageOf } from "../../base/errors.ts";
+import { workspaceProblems } from "../../workspaces/check.ts";
 import { stateFolder } from "../../workspaces/state_folder.ts";
 import type { VariableLookup } from "../task_runs.ts";
 import {
@@ -21,6 +22,8 @@ import { passedVariables, variableProblems } from "./variables.ts";
 export interface CheckParts {
   readonly variable: VariableLookup;
   readonly baseFolder: string;
+  /** Nothing is started for it. @default {false} */
+  readonly isQuiet?: boolean | undefined;
 }
 
 /** What is wrong with a command, a sentence each. */
@@ -42,7 +45,7 @@ export async function checkCommand(
 export async function checkProgram(
   program: string,
   config: ProgramConfig,
-  { variable, baseFolder }: CheckParts,
+  { variable, baseFolder, isQuiet }: CheckParts,
 ): Promise<readonly string[]> {
   const { cwd, workspace } = config;
   const folder = typeof workspace === "object"
@@ -55,6 +58,9 @@ export async function checkProgram(
     folder === undefined
       ? undefined
       : await writableProblem(await parentOf(resolve(baseFolder, folder))),
+    ...typeof workspace === "object" && !isQuiet
+      ? await workspaceProblems(workspace, baseFolder)
+      : [],
     ...variableProblems(config, passed),
   ];
   return problems.filter((it) => it !== undefined);

@@ -7,7 +7,11 @@
 import { printedOf } from "../../task/outcome.ts";
 import type { AgentTask, Outcome } from "../../task/task.ts";
 import type { Workspace } from "../../workspaces/workspace.ts";
-import type { Processor, ProcessorContext } from "../processor.ts";
+import type {
+  CheckOptions,
+  Processor,
+  ProcessorContext,
+} from "../processor.ts";
 import { STOPPED, TaskRuns, withAnswerTime } from "../task_runs.ts";
 import { checkCommand } from "./check.ts";
 import type { CommandConfig } from "./config.ts";
@@ -50,8 +54,8 @@ class CommandProcessor implements Processor {
     return `runs ${shownWords(words)}`;
   }
 
-  check(): Promise<readonly string[]> {
-    return checkCommand(this.#config, this.#programs.parts);
+  check({ isQuiet }: CheckOptions = {}): Promise<readonly string[]> {
+    return checkCommand(this.#config, { ...this.#programs.parts, isQuiet });
   }
 
   process(task: AgentTask, context: ProcessorContext): Promise<Outcome> {

@@ -1,0 +1,240 @@
+/**
+ * Which folders of tasks may be removed without a loss, and removes them.
+ *
+ * @module
+ */
+
+import { basename, dirname, join } from "node:path";
+import { messageOf } from "../base/errors.ts";
+import { countOf } from "../base/figures.ts";
+import { leftIn } from "./finish.ts";
+import { commitOf, git, GitError, type GitOptions, runGit } from "./git.ts";
+import { removeAdmin } from "./making.ts";
+import {
+  foldersIn,
+  isThere,
+  readRecord,
+  recordPath,
+  removeIfThere,
+  type WorkspaceRecord,
+} from "./record.ts";
+
+/** A task's folder that is there. */
+export interface KeptWorkspace extends WorkspaceRecord {
+  readonly path: string;
+  readonly madeAt: Date;
+}
+
+/** What would be lost with a folder. */
+export interface Removability {
+  /** Why nothing would, in a few words; undefined where something would. */
+  readonly safe?: string;
+  /** What would, in a few words each. */
+  readonly lost: readonly string[];
+  /** All that its branch has is elsewhere too. */
+  readonly isBranchElsewhere: boolean;
+}
+
+/** Where folders stand that are about to be gone. */
+const REMOVING = ".removing-";
+
+/** The tasks' folders in a folder, the oldest first. */
+export async function keptIn(folder: string): Promise<KeptWorkspace[]> {
+  const kept: KeptWorkspace[] = [];
+  for (const path of await foldersIn(folder)) {
+    const record = await readRecord(path);
+    if (!record) continue; // Removed meanwhile.
+    const { mtime, birthtime } = await Deno.stat(recordPath(path));
+    kept.push({ ...record, path, madeAt: birthtime ?? mtime ?? new Date(0) });
+  }
+  return kept.sort((a, b) => a.madeAt.getTime() - b.madeAt.getTime());
+}
+
+/** Looks at what is in a folder. */
+export async function look(kept: KeptWorkspace): Promise<Removability> {
+  const { path, gitDir, commonDir, repo, isMade } = kept;
+  if (!isMade) {
+    return { safe: "half made", lost: [], isBranchElsewhere: false };
+  }
+  if (!await isThere(path)) {
+    return { safe: "its folder is gone", lost: [], isBranchElsewhere: false };
+  }
+  try {
+    if (!await isThere(commonDir) || !await isThere(gitDir)) {
+      throw new Error(`the repository ${repo} is gone`);
+    }
+    return await lookInto(kept);
+  } catch (error) {
+    return {
+      lost: [`all that is in it: ${messageOf(error)}`],
+      isBranchElsewhere: false,
+    };
+  }
+}
+
+async function lookInto(kept: KeptWorkspace): Promise<Removability> {
+  const { path, gitDir, isClone, branch, copied, base } = kept;
+  const env = { GIT_DIR: gitDir, GIT_WORK_TREE: path };
+  const options: GitOptions = { cwd: path, env };
+  const run = (args: readonly string[]) => git(args, options);
+  const left = await leftIn(run, copied);
+  const stashes = isClone ? linesOf(await run(["stash", "list"])) : [];
+  const own = `refs/heads/${branch}`;
+  const refs = isClone
+    ? linesOf(
+      await run(["for-each-ref", "--format=%(refname)", "refs/heads"]),
+    )
+    : [own];
+  const only: string[] = [];
+  let isBranchElsewhere = true;
+  let why = "";
+  for (const ref of new Set([own, "HEAD", ...refs])) {
+    const tip = await commitOf(ref, options);
+    if (!tip) continue;
+    const found = await elsewhere(tip, ref, { kept, options });
+    if (ref === own) {
+      isBranchElsewhere = found !== undefined;
+      why = found ?? "";
+    } else if (ref === "HEAD" && tip === await commitOf(own, options)) continue;
+    if (found !== undefined) continue;
+    const commits = await countOnly(ref, { kept, options });
+    only.push(
+      `${countOf(commits, "commit")} only on ${
+        ref === "HEAD" ? "no branch" : ref.replace("refs/heads/", "")
+      }, not in ${base} and not pushed`,
+    );
+  }
+  const lost = [
+    ...left.length > 0
+      ? [
+        `${countOf(left.length, "file")} not committed: ${left[0]}${
+          left.length > 1 ? ", …" : ""
+        }`,
+      ]
+      : [],
+    ...stashes.length > 0 ? [countOf(stashes.length, "stashed change")] : [],
+    ...only,
+  ];
+  return lost.length === 0
+    ? { safe: why, lost, isBranchElsewhere }
+    : { lost, isBranchElsewhere };
+}
+
+function linesOf(text: string): string[] {
+  return text.split("\n").filter((line) => line !== "");
+}
+
+/** Where a commit is that is to be removed here; undefined where it is nowhere. */
+async function elsewhere(
+  tip: string,
+  ref: string,
+  { kept: { base, baseCommit, isClone, repo, branch }, options }: {
+    readonly kept: KeptWorkspace;
+    readonly options: GitOptions;
+  },
+): Promise<string | undefined> {
+  if (tip === baseCommit) return "without a commit of its own";
+  if (!isClone) {
+    const { code } = await runGit(
+      ["merge-base", "--is-ancestor", "--end-of-options", tip, base],
+      options,
+    );
+    if (code === 0) return `merged into ${base}`;
+    // On no branch, but what the task's own has.
+    if (ref === "HEAD") {
+      const own = `refs/heads/${branch}`;
+      const { code } = await runGit(
+        ["merge-base", "--is-ancestor", tip, own],
+        options,
+      );
+      if (code === 0) return `on ${branch}`;
+    }
+  }
+  const [pushed] = linesOf(
+    await git([
+      "for-each-ref",
+      "--count=1",
+      "--format=%(refname:short)",
+      `--contains=${tip}`,
+      "refs/remotes",
+    ], options),
+  );
+  if (pushed) return `pushed to ${pushed}`;
+  if (!isClone || !await isThere(repo)) return undefined;
+  // What it was cloned from may have got it by other ways.
+  const { code, stdout } = await runGit([
+    "for-each-ref",
+    "--count=1",
+    "--format=%(refname:short)",
+    `--contains=${tip}`,
+    "refs/heads",
+  ], { cwd: repo });
+  return code === 0 && stdout.trim()
+    ? `on ${stdout.trim()} of ${repo}`
+    : undefined;
+}
+
+/** How many commits are nowhere else. */
+async function countOnly(
+  ref: string,
+  { kept: { base, baseCommit }, options }: {
+    readonly kept: KeptWorkspace;
+    readonly options: GitOptions;
+  },
+): Promise<number> {
+  const isBase = await commitOf(base, options) !== undefined;
+  return Number(
+    await git([
+      "rev-list",
+      "--count",
+      ref,
+      "--not",
+      isBase ? base : baseCommit,
+      "--remotes",
+    ], options),
+  );
+}
+
+/**
+ * Removes a folder with what git keeps of it; its branch too, where all of that is
+ * elsewhere. What is cut off in the middle, is ended by the next call.
+ */
+export async function remove(
+  kept: KeptWorkspace,
+  { isBranchElsewhere }: Pick<Removability, "isBranchElsewhere">,
+): Promise<void> {
+  const { path, isClone, commonDir, gitDir, task } = kept;
+  const away = join(dirname(path), `${REMOVING}${basename(path)}`);
+  await removeIfThere(away);
+  if (await isThere(path)) await Deno.rename(path, away);
+  if (!isClone && await isThere(commonDir)) {
+    await removeAdmin(path, commonDir, gitDir);
+    if (isBranchElsewhere) await removeBranch(kept);
+    const merge = `refs/agent-runner/merges/${task}`;
+    await git(["update-ref", "-d", merge], { cwd: commonDir });
+  }
+  await removeIfThere(recordPath(path));
+  // Also those of a removal that was cut off here.
+  for await (const { name } of Deno.readDir(dirname(path))) {
+    if (name.startsWith(REMOVING)) {
+      await removeIfThere(join(dirname(path), name));
+    }
+  }
+}
+
+/** Not where somebody has it checked out. */
+async function removeBranch(
+  { branch, commonDir }: KeptWorkspace,
+): Promise<void> {
+  const options = { cwd: commonDir };
+  const ref = `refs/heads/${branch}`;
+  const tip = await commitOf(ref, options);
+  const worktrees = await git(["worktree", "list", "--porcelain"], options);
+  if (!tip || worktrees.split("\n").includes(`branch ${ref}`)) return;
+  try {
+    await git(["update-ref", "-d", ref, tip], options);
+  } catch (error) {
+    // Somebody has moved it just now, so it is wanted.
+    if (!(error instanceof GitError)) throw error;
+  }
+}

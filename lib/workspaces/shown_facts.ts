@@ -1,0 +1,19 @@
+/**
+ * What came of a task's branch, for people.
+ *
+ * @module
+ */
+
+import { countOf } from "../base/figures.ts";
+import type { TaskWorkspace } from "../task/workspace.ts";
+
+/** `agent/mend-it-550e8400: 3 commits, 2 files, +10 −2` */
+export function shownFacts(
+  { branch, base, commits, files = 0, insertions, deletions }: TaskWorkspace,
+): string {
+  if (commits === undefined) return `${branch}, from ${base}`;
+  if (commits === 0) return `${branch} has nothing that ${base} has not`;
+  return `${branch}: ${countOf(commits, "commit")}, ${
+    countOf(files, "file")
+  }, +${insertions} −${deletions}`;
+}

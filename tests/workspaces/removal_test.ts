@@ -1,0 +1,121 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import { join } from "node:path";
+import { keptIn, look, remove } from "../../lib/workspaces/removal.ts";
+import { type OpenedForTest, TestRepository } from "./repository.ts";
+
+const DONE = { kind: "completed" } as const;
+const BRANCH = "agent/mend-it-550e8400";
+
+/** What would be lost with the only folder, or why nothing. */
+async function lookAt(repo: TestRepository) {
+  const [kept] = await keptIn(join(repo.base, "work"));
+  const found = await look(kept!);
+  return { kept: kept!, found, said: found.safe ?? found.lost.join("; ") };
+}
+
+async function withWork(
+  repo: TestRepository,
+  config = {},
+): Promise<OpenedForTest> {
+  const opened = await repo.open({ config });
+  await opened.write("new.txt", "new\n");
+  await opened.workspace.finish(DONE);
+  return opened;
+}
+
+Deno.test("what is merged goes, with its branch, and leaves nothing behind", async () => {
+  await using repo = await TestRepository.make();
+  await withWork(repo);
+  assertEquals(
+    (await lookAt(repo)).said,
+    `1 commit only on ${BRANCH}, not in main and not pushed`,
+  );
+  await repo.git("merge", "-q", BRANCH);
+  const before = await repo.snapshot();
+  const { kept, found, said } = await lookAt(repo);
+  assertEquals(said, "merged into main");
+  await remove(kept, found);
+  assertEquals(await repo.snapshot(), before);
+  assertEquals(await repo.git("branch", "--list"), "* main");
+  assertEquals(await repo.git("worktree", "prune", "--dry-run"), "");
+  assertEquals([...Deno.readDirSync(join(repo.base, "work"))], []);
+});
+
+Deno.test("what is not committed, or on no branch, is lost with a folder", async () => {
+  await using repo = await TestRepository.make();
+  const { write, git } = await repo.open();
+  assertEquals((await lookAt(repo)).said, "without a commit of its own");
+  await write("draft.txt", "x");
+  await write("other.txt", "x");
+  assertEquals(
+    (await lookAt(repo)).said,
+    "2 files not committed: draft.txt, …",
+  );
+  await git("checkout", "-q", "--detach");
+  await git("add", "--all");
+  await git("commit", "-q", "-m", "Adrift");
+  assertEquals(
+    (await lookAt(repo)).said,
+    "1 commit only on no branch, not in main and not pushed",
+  );
+});
+
+Deno.test("what is clean and pushed goes; by force all goes but commits of the branch", async () => {
+  await using remote = await TestRepository.make({ isBare: true });
+  await using repo = await TestRepository.make();
+  await repo.git("remote", "add", "origin", remote.path);
+  const { git } = await withWork(repo);
+  await git("push", "-q", "origin", BRANCH);
+  assertEquals((await lookAt(repo)).said, `pushed to origin/${BRANCH}`);
+  await git("commit", "-q", "--allow-empty", "-m", "More");
+  const { kept, found } = await lookAt(repo);
+  assertEquals(found.safe, undefined);
+  await remove(kept, found);
+  assertEquals(await repo.git("log", "-1", "--format=%s", BRANCH), "More");
+});
+
+Deno.test("a branch that is checked out elsewhere stays", async () => {
+  await using repo = await TestRepository.make();
+  const { git } = await withWork(repo);
+  await git("checkout", "-q", "--detach");
+  await repo.git("checkout", "-q", BRANCH);
+  await repo.git("branch", "-f", "main", BRANCH);
+  const { kept, found } = await lookAt(repo);
+  await remove(kept, found);
+  assertEquals(await repo.git("branch", "--show-current"), BRANCH);
+});
+
+Deno.test("of a clone, all branches and stashes count", async () => {
+  await using repo = await TestRepository.make();
+  const { git, write } = await withWork(repo, { mode: "clone" });
+  const only = `1 commit only on ${BRANCH}, not in main and not pushed`;
+  assertEquals((await lookAt(repo)).said, only);
+  await write("new.txt", "changed\n");
+  await git("stash", "-q");
+  assertEquals((await lookAt(repo)).said, `1 stashed change; ${only}`);
+  await git("stash", "drop", "-q");
+  // As a merge by others brings it there.
+  await repo.git(
+    "fetch",
+    "-q",
+    join(repo.base, "work", (await lookAt(repo)).kept.task),
+    BRANCH,
+  );
+  await repo.git("merge", "-q", "FETCH_HEAD");
+  const { kept, found, said } = await lookAt(repo);
+  assertEquals(said, `on main of ${repo.path}`);
+  await remove(kept, found);
+  await assertRejects(() => Deno.stat(kept.path), Deno.errors.NotFound);
+});
+
+Deno.test("a folder of which the repository is gone is not removed unasked", async () => {
+  await using repo = await TestRepository.make();
+  await repo.open();
+  await Deno.rename(repo.path, `${repo.path}-away`);
+  const { found, kept } = await lookAt(repo);
+  assertEquals(found.lost, [
+    `all that is in it: the repository ${repo.path} is gone`,
+  ]);
+  await remove(kept, found);
+  assertEquals(await keptIn(join(repo.base, "work")), []);
+});
