@@ -44,6 +44,7 @@ export function heldBackReader(
       ...waiting.map(({ provider, count }) => (
         { provider, reason: "hours", count } as const
       )),
+      // What other tasks hold back is no limit's doing.
       ...held.flatMap(({ kind, ...it }) =>
         kind === "touches" || isClosed(it.provider)
           ? []

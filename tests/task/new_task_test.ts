@@ -202,6 +202,13 @@ const WRONG: [name: string, fields: object, message: string][] = [
   ],
   ["user", { user: 5 }, 'Cannot use the user "5": expected a text.'],
   [
+    "glob",
+    { touches: "src/{a,b}" },
+    'Cannot use the touches "src/{a": expected a glob that begins in the ' +
+    "repository, as src/api/** does, without .., \\ and braces (give two " +
+    "globs), and with no / or ! before it.",
+  ],
+  [
     "target",
     { target: "octo/app" },
     'Cannot use the target "octo/app": expected owner/repo#12 or #12.',

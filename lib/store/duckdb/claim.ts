@@ -33,7 +33,7 @@ import { chooseLimited, noteStarts } from "./limits.ts";
 import { readPauses } from "./pauses.ts";
 import { heldOf, readHeldTasks, RUN_ORDER } from "./rows.ts";
 import { isIn, PlacedLease, type Range } from "./places.ts";
-import { readTouched, readWaitingTouches } from "./touches.ts";
+import { readTouchHolds } from "./touches.ts";
 import { Values } from "./values.ts";
 import { changeRows, NO_LEASE, writeChanges } from "./write.ts";
 
@@ -146,10 +146,8 @@ async function findFree(
   const first = await findAll(connection, options);
   const isNone = first.found.every(({ touch }) => touch === null);
   if (isNone || options.taskId !== undefined) return first;
-  const touched = await readTouched(connection, options.now);
-  if (touched.isEmpty) return { ...first, touched };
-  const waiting = await readWaitingTouches(connection, options.now);
-  const heldTouches = [...touched.holds(waiting).byKey.keys()];
+  const { touched, holds } = await readTouchHolds(connection, options.now);
+  const heldTouches = [...holds.byKey.keys()];
   const found = heldTouches.length > 0
     ? await findAll(connection, { ...options, heldTouches })
     : first;

@@ -38,7 +38,7 @@ import {
 } from "./candidates.ts";
 import type { Connection } from "./connection.ts";
 import { dateOf, RUN_ORDER, TASK_FIELDS, TOUCH } from "./rows.ts";
-import { readTouched, readWaitingTouches } from "./touches.ts";
+import { readTouchHolds } from "./touches.ts";
 import { Values } from "./values.ts";
 
 /** What a key is made of. */
@@ -224,11 +224,7 @@ export async function readHolds(
       key: `WHEN ${isOne} THEN ${key}`,
     }];
   });
-  const touched = await readTouched(connection, now);
-  const waiting = touched.isEmpty
-    ? []
-    : await readWaitingTouches(connection, now);
-  const byTouch = touched.holds(waiting);
+  const { holds: byTouch } = await readTouchHolds(connection, now);
   if (byTouch.byKey.size > 0) {
     const isOne = isTouching([...byTouch.byKey.keys()], values);
     held.push({

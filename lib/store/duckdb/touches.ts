@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Holds } from "../limits.ts";
 import { Touched, type TouchedRow } from "../touches.ts";
 import type { Connection } from "./connection.ts";
 import { TOUCH } from "./rows.ts";
@@ -12,8 +13,18 @@ import { Values } from "./values.ts";
 const isLive = (at: string) =>
   `(lease_id IS NOT NULL AND coalesce(lease_expires_at > ${at}, false))`;
 
+/** What is in hand, and which of what waits that holds back. */
+export async function readTouchHolds(
+  connection: Connection,
+  now: Date,
+): Promise<{ readonly touched: Touched; readonly holds: Holds }> {
+  const touched = await readTouched(connection, now);
+  const waiting = touched.isEmpty ? [] : await readWaiting(connection, now);
+  return { touched, holds: touched.holds(waiting) };
+}
+
 /** The tasks in hand that touch something. */
-export async function readTouched(
+async function readTouched(
   connection: Connection,
   now: Date,
 ): Promise<Touched> {
@@ -28,7 +39,7 @@ export async function readTouched(
 }
 
 /** All that tasks touch that nobody has in hand, each once. */
-export async function readWaitingTouches(
+async function readWaiting(
   connection: Connection,
   now: Date,
 ): Promise<string[]> {

@@ -23,7 +23,7 @@ import type { Connection } from "./connection.ts";
 import { findLimited, noteStarts } from "./limits.ts";
 import { readPauses } from "./pauses.ts";
 import { HELD, heldOf, type HeldRow, jsonOf, uuids } from "./rows.ts";
-import { lockTouches, readTouched, readWaitingTouches } from "./touches.ts";
+import { lockTouches, readTouchHolds } from "./touches.ts";
 import { changing, writeChanges } from "./write.ts";
 
 /** Any number, the same in all runners; beside it that of a provider's name. */
@@ -207,10 +207,8 @@ async function findFree(
   if (!await lockTouches(connection)) {
     return { ...await find("anything"), heldTouches: "anything" };
   }
-  const touched = await readTouched(connection, at);
-  if (touched.isEmpty) return { ...first, touched };
-  const waiting = await readWaitingTouches(connection, at);
-  const heldTouches = [...touched.holds(waiting).byKey.keys()];
+  const { touched, holds } = await readTouchHolds(connection, at);
+  const heldTouches = [...holds.byKey.keys()];
   const found = heldTouches.length > 0 ? await find(heldTouches) : first;
   return { ...found, heldTouches, touched };
 }

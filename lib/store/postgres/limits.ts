@@ -55,7 +55,7 @@ import {
   TOUCH,
   uuids,
 } from "./rows.ts";
-import { readTouched, readWaitingTouches } from "./touches.ts";
+import { readTouchHolds } from "./touches.ts";
 import { Values } from "./values.ts";
 
 /** What a key is made of. */
@@ -284,11 +284,7 @@ export async function readHolds(
       key: `WHEN ${isOne} THEN ${key}`,
     }];
   });
-  const touched = await readTouched(connection, at);
-  const waiting = touched.isEmpty
-    ? []
-    : await readWaitingTouches(connection, at);
-  const byTouch = touched.holds(waiting);
+  const { holds: byTouch } = await readTouchHolds(connection, at);
   if (byTouch.byKey.size > 0) {
     const isOne = isTouching(values.bind(jsonOf([...byTouch.byKey.keys()])));
     held.push({

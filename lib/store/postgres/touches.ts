@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Holds } from "../limits.ts";
 import { Touched, type TouchedRow } from "../touches.ts";
 import type { Connection } from "./connection.ts";
 import { TOUCH } from "./rows.ts";
@@ -30,8 +31,18 @@ export async function lockTouches(connection: Connection): Promise<boolean> {
   return row?.has ?? false;
 }
 
+/** What is in hand, and which of what waits that holds back. */
+export async function readTouchHolds(
+  connection: Connection,
+  at: Date,
+): Promise<{ readonly touched: Touched; readonly holds: Holds }> {
+  const touched = await readTouched(connection, at);
+  const waiting = touched.isEmpty ? [] : await readWaiting(connection, at);
+  return { touched, holds: touched.holds(waiting) };
+}
+
 /** The tasks in hand that touch something. */
-export async function readTouched(
+async function readTouched(
   connection: Connection,
   at: Date,
 ): Promise<Touched> {
@@ -44,7 +55,7 @@ export async function readTouched(
 }
 
 /** All that tasks touch that nobody has in hand, each once. */
-export async function readWaitingTouches(
+async function readWaiting(
   connection: Connection,
   at: Date,
 ): Promise<string[]> {
