@@ -67,6 +67,8 @@ export interface Command {
   readonly onlyReads?: true;
   /** It has to do with the processors of providers: runs them, or looks at them. */
   readonly usesProviders?: true;
+  /** It runs git, where the workspace of a provider is a repository. */
+  readonly usesRepositories?: true;
   /** It starts programs, whatever providers there are. */
   readonly startsPrograms?: true;
   /** It uses the network, though no setting names an address. */

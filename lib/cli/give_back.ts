@@ -32,16 +32,24 @@ export function isNeeded(
   config: Config,
 ): boolean {
   const { usesProviders = false, usesNetwork = false, settings } = command;
-  const { startsPrograms = false } = command;
+  const { startsPrograms = false, usesRepositories = false } = command;
   const providers = usesProviders ? [...config.providers?.values() ?? []] : [];
   if (providers.some(({ options }) => isForTasks(right, options))) return true;
-  if (right === "run") return startsPrograms;
+  if (right === "run") {
+    return startsPrograms || usesRepositories && hasRepository(config);
+  }
   if (isPostgresAddress(config.database)) return true;
   const hasAddress = (["listen", "server"] as const).some((name) =>
     settings?.includes(name) && config[name] !== ""
   );
   const tellsOthers = config.webhooks !== undefined || config.telemetry;
   return usesNetwork || hasAddress || usesProviders && tellsOthers;
+}
+
+function hasRepository({ providers = new Map() }: Config): boolean {
+  return [...providers.values()].some(({ options }) =>
+    "workspace" in options && typeof options.workspace === "object"
+  );
 }
 
 function isForTasks(right: Right, options: ProviderOptions): boolean {

@@ -28,6 +28,7 @@ export const prune: Command = {
     JSON_FLAG,
   ],
   settings: CLIENT_SETTINGS,
+  usesRepositories: true,
   examples: ["prune --older-than 30d --dry-run", "prune --older-than 30d"],
   run: async (context) => {
     const { flags, clock, terminal, openAdmin } = context;

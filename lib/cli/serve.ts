@@ -31,6 +31,7 @@ export const serve: Command = {
   settings: [...SERVICE_SETTINGS, "drainMs"],
   makesDatabase: true,
   usesNetwork: true,
+  usesRepositories: true,
   examples: ["serve", "serve --listen 0.0.0.0:8080 --token-file token"],
   run: async (context) => {
     const { config, log } = context;

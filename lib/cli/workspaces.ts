@@ -30,7 +30,7 @@ export const workspaces: Command = {
     JSON_FLAG,
   ],
   settings: CLIENT_SETTINGS,
-  usesProviders: true,
+  usesRepositories: true,
   onlyReads: true,
   examples: [
     "workspaces",

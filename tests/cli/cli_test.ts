@@ -597,6 +597,7 @@ const NO_MAKERS: Readonly<Record<string, string[]>> = {
   export: ["-"],
   prune: ["--older-than=1d", "--yes"],
   "run-task": [ID],
+  workspaces: [],
 };
 
 Deno.test("a database that is not there is made by create, run and serve only", async (t) => {

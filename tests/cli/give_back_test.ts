@@ -5,6 +5,7 @@ import { Folder } from "./cli.ts";
 const PRELOAD = `${ROOT}tests/support/fixtures/preload_rights.ts`;
 
 const COMMAND = { processor: "command", command: ["true"] };
+const WITH_REPOSITORY = { ...COMMAND, workspace: { git: "." } };
 const HTTP = { processor: "http", url: "https://example.com" };
 const moduleWith = (permissions: object) => ({
   processor: "module",
@@ -37,6 +38,10 @@ const CASES: readonly [words: string, file: object, rights: string][] = [
   ["serve --listen 0.0.0.0:1", providing(COMMAND), "net"],
   ["serve --token-file none", {}, "net"],
   ["init --config x.json", {}, "run"],
+  ["workspaces", providing(COMMAND), ""],
+  ["workspaces", providing(WITH_REPOSITORY), "run"],
+  ["prune --older-than 1d", providing(WITH_REPOSITORY), "run"],
+  ["serve --listen 0.0.0.0:1", providing(WITH_REPOSITORY), "run net"],
   ["open x", {}, "run"],
   ["open x", { settings: { server: "http://127.0.0.1:1" } }, "run net"],
   ["webhooks test", {}, "net"],

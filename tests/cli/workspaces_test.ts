@@ -1,0 +1,148 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { TestRepository } from "../workspaces/repository.ts";
+import { AT_ONCE, Folder } from "./cli.ts";
+
+/** Where tasks of `shell` have worktrees of a repository. */
+class Site implements AsyncDisposable {
+  readonly folder = new Folder();
+  readonly repo: TestRepository;
+
+  private constructor(repo: TestRepository) {
+    this.repo = repo;
+  }
+
+  static async make(workspace: object = {}): Promise<Site> {
+    const repo = await TestRepository.make();
+    const site = new Site(repo);
+    site.folder.write(
+      "agent-runner.json",
+      JSON.stringify({
+        providers: {
+          shell: {
+            processor: "command",
+            shell: 'echo "$AGENT_TASK_INSTRUCTION" > "$AGENT_TASK_ID.txt"',
+            workspace: { git: repo.path, folder: "work", ...workspace },
+          },
+        },
+      }),
+    );
+    return site;
+  }
+
+  /** Makes a task, and runs it. */
+  async done(instruction: string): Promise<string> {
+    await this.folder.ok(["create", instruction, "--provider", "shell"]);
+    await this.folder.ok(["run", "--once"], { env: AT_ONCE });
+    const tasks = JSON.parse(await this.folder.ok(["list", "--json"]));
+    return tasks.find((it: Record<string, string>) =>
+      it.instruction === instruction
+    ).id;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.folder[Symbol.dispose]();
+    await this.repo[Symbol.asyncDispose]();
+  }
+}
+
+Deno.test("workspaces lists what tasks have, and removes what is merged", async () => {
+  await using site = await Site.make();
+  const { folder, repo } = site;
+
+  const first = await site.done("Mend it");
+  const second = await site.done("Write it");
+  const branch = `agent/mend-it-${first.slice(0, 8)}`;
+
+  const { trace } = JSON.parse(await folder.ok(["show", first, "--json"]));
+  const { branch: noted, commits, insertions } = trace.workspace;
+  assertEquals([noted, commits, insertions], [branch, 1, 1]);
+  const shown = await folder.ok(["show", first]);
+  assertMatch(
+    shown,
+    new RegExp(`^ {2}Branch +${branch}: 1 commit, 1 file, \\+1 −0$`, "m"),
+  );
+  assertMatch(shown, new RegExp(`^ {2}Folder +.*/work/${first}$`, "m"));
+
+  await repo.git("merge", "-q", branch);
+  const listed = JSON.parse(await folder.ok(["workspaces", "--json"]));
+  const [one, other] = [first, second].map((id) =>
+    listed.find(({ task }: { task: string }) => task === id)
+  );
+  assertEquals([one.state, one.removable, one.why], [
+    "completed",
+    true,
+    "merged into main",
+  ]);
+  assertEquals([other.removable, other.lost.length], [false, 1]);
+  assertMatch(
+    await folder.ok(["workspaces"]),
+    /completed +agent\/mend-it-.* merged into main/,
+  );
+
+  assertMatch(
+    await folder.fails(2, ["workspaces", "--remove"]),
+    /Give --yes\./,
+  );
+  assertMatch(
+    await folder.ok(["workspaces", "--remove", "--yes"]),
+    /^Removed 1 folder \(.*\)\nKept .*: 1 commit only on agent\/write-it-.*--force gives that up\.\n$/,
+  );
+  assertMatch(
+    await folder.fails(1, [
+      "workspaces",
+      second.slice(0, 8),
+      "--remove",
+      "--yes",
+    ]),
+    /^error: Cannot remove the folder of task .*: 1 commit only on/,
+  );
+  await folder.ok(["workspaces", second, "--remove", "--force", "--yes"]);
+  assertEquals(await folder.ok(["workspaces", "--json"]), "[]\n");
+  assertEquals(
+    await repo.git("branch", "--format=%(refname:short)"),
+    `agent/write-it-${second.slice(0, 8)}\nmain`,
+  );
+  assertMatch(
+    await folder.fails(2, ["workspaces", second, "--remove"]),
+    /There is no worktree of a task/,
+  );
+  assertMatch(
+    await folder.fails(2, ["workspaces", "--force"]),
+    /Give --remove too\./,
+  );
+});
+
+Deno.test("prune removes worktrees that are merged, and keeps what would be lost", async () => {
+  await using site = await Site.make();
+  const { folder, repo } = site;
+  const merged = await site.done("Mend it");
+  await repo.git("merge", "-q", `agent/mend-it-${merged.slice(0, 8)}`);
+  const unmerged = await site.done("Write it");
+  await folder.rows("UPDATE agent_tasks SET updated_at = '2020-01-01'");
+  const { code, stdout, stderr } = await folder.run(
+    ["prune", "--older-than", "30d", "--yes"],
+  );
+  assertEquals(code, 0);
+  assertMatch(stdout, /^Deleted 2 tasks with \d+ events, 1 folder\n/);
+  assertMatch(
+    stderr,
+    new RegExp(`The worktree of task ${unmerged} was kept: 1 commit only on`),
+  );
+  assertEquals(
+    [...Deno.readDirSync(`${folder.path}/work`)].map(({ name }) => name).sort(),
+    [unmerged, `${unmerged}.json`],
+  );
+  // What is named goes, though its task is gone.
+  await folder.ok(["workspaces", unmerged, "--remove", "--force", "--yes"]);
+});
+
+Deno.test("doctor says what keeps tasks from a repository", async () => {
+  await using site = await Site.make({ base: "develop" });
+  const { stdout } = await site.folder.run(["doctor"], { env: AT_ONCE });
+  assert(
+    stdout.includes(
+      `Cannot begin a branch in ${site.repo.path}: develop is no branch, tag or commit there.`,
+    ),
+    stdout,
+  );
+});
