@@ -1,0 +1,104 @@
+/**
+ * Pushes a branch and opens its pull request, by the forge's own program: once, also
+ * where an earlier run was killed while it did.
+ *
+ * @module
+ */
+
+import { git } from "../git.ts";
+import { type Forge, ForgeError, runForge } from "./program.ts";
+
+/** What a pull request is opened with. */
+export interface PullRequestOptions {
+  readonly forge: Forge;
+  /** A folder of a repository that has the commit, and the remote. */
+  readonly repo: string;
+  readonly remote: string;
+  readonly branch: string;
+  /** The branch's commit that is pushed. */
+  readonly head: string;
+  readonly base: string;
+  readonly title: string;
+  readonly body: string;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Opens it; one that is there already gets what is new of the branch.
+ *
+ * @returns its address
+ * @throws {GitError} where the branch can't be pushed.
+ * @throws {ForgeError} where the forge's program fails.
+ */
+export async function openPullRequest(
+  options: PullRequestOptions,
+): Promise<string> {
+  const { repo, remote, branch, head, signal } = options;
+  const push = ["push", "--quiet", remote, `${head}:refs/heads/${branch}`];
+  await git(push, { cwd: repo, ...signal && { signal } });
+  signal?.throwIfAborted();
+  return await find(options) ?? await open(options);
+}
+
+/** One that was closed is one too: a person did not want another. */
+async function find(
+  { forge, ...options }: PullRequestOptions,
+): Promise<string | undefined> {
+  const { branch } = options;
+  const found = await run(
+    forge,
+    forge === "gh"
+      ? ["pr", "list", "--head", branch, "--state", "all", ...GH_FIELDS]
+      : ["mr", "list", "--source-branch", branch, "--all", ...GLAB_FIELDS],
+    options,
+  );
+  try {
+    const [first] = JSON.parse(found || "[]");
+    return first?.url ?? first?.web_url;
+  } catch (error) {
+    throw new ForgeError(
+      `Cannot read what ${forge} lists: ${found.slice(0, 200)}`,
+      { cause: error, needsPerson: true },
+    );
+  }
+}
+
+const GH_FIELDS = ["--json", "number,url"];
+const GLAB_FIELDS = ["--output", "json"];
+
+async function open(
+  { forge, ...options }: PullRequestOptions,
+): Promise<string> {
+  const { branch, base, title, body } = options;
+  const printed = await run(
+    forge,
+    forge === "gh"
+      ? ["pr", "create", "--head", branch, "--base", base].concat(
+        ["--title", title, "--body-file", "-"],
+      )
+      : ["mr", "create", "--source-branch", branch, "--target-branch", base]
+        .concat(["--title", title, "--description", body, "--yes"]),
+    forge === "gh" ? { ...options, input: body } : options,
+  );
+  const address = printed.match(/https?:\/\/\S+/g)?.at(-1);
+  if (address) return address;
+  throw new ForgeError(
+    `Cannot read the address of the pull request in what ${forge} prints: ` +
+      printed.slice(0, 200),
+    { needsPerson: true },
+  );
+}
+
+function run(
+  forge: Forge,
+  args: readonly string[],
+  { repo, signal, input }:
+    & Pick<PullRequestOptions, "repo" | "signal">
+    & { readonly input?: string },
+): Promise<string> {
+  return runForge(forge, args, {
+    cwd: repo,
+    ...input !== undefined && { input },
+    ...signal && { signal },
+  });
+}
