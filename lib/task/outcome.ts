@@ -104,7 +104,7 @@ function check(outcome: Outcome): Outcome {
         kind: "needs_input",
         question: cut(question, MAX_TEXT_CHARACTERS),
         ...(answerWithinMs === undefined ? {} : { answerWithinMs }),
-        ...checkedApproval(outcome.approval),
+        ...checkedApproval(outcome),
       };
     }
     case "limited": {
@@ -128,12 +128,13 @@ function nonsense(error: string): Outcome {
 }
 
 function checkedApproval(
-  approval: Extract<Outcome, { kind: "needs_input" }>["approval"],
+  { approval, result }: Extract<Outcome, { kind: "needs_input" }>,
 ) {
   if (approval?.of !== "start" && approval?.of !== "merge") return {};
   const { of, head } = approval;
   return {
     approval: { of, ...typeof head === "string" && { head } },
+    ...result !== undefined && { result: checkedResult(result).value },
   };
 }
 

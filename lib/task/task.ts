@@ -298,6 +298,8 @@ type Ending =
     readonly question: string;
     /** It asks to be approved, rather than for words. */
     readonly approval?: Omit<Approval, "at">;
+    /** What the work came to, of which that is asked. */
+    readonly result?: JsonValue;
     /** The task fails where nobody answers within this time. Default: never. */
     readonly answerWithinMs?: number;
   }

@@ -236,6 +236,9 @@ interface Completion {
   readonly warning?: string;
 }
 
+/** Where the trace has what the work came to. */
+export const OUTPUT_KEY = "output";
+
 /** running → completed. */
 export function complete(
   claimed: Held,
@@ -256,7 +259,7 @@ export function complete(
       // Not HandsFree's, as the next.
       ...warning === undefined ? {} : { warning },
       // Not HandsFree's: `result` says there that the task succeeded.
-      ...result === undefined ? {} : { output: result },
+      ...result === undefined ? {} : { [OUTPUT_KEY]: result },
     }),
   });
   return warning === undefined ? done : { ...done, warning };
@@ -351,9 +354,10 @@ export const WAITED_FOR_KEY = "waited_for";
 export function askInput(
   claimed: Held,
   question: string,
-  { answerWithinMs, approval }: {
+  { answerWithinMs, approval, result }: {
     readonly answerWithinMs?: number;
     readonly approval?: Omit<Approval, "at">;
+    readonly result?: JsonValue;
   } = {},
 ): Transition {
   const asked = transition(claimed, {
@@ -368,6 +372,7 @@ export function askInput(
       question,
       question_asked_at: traceTime(at),
       ...asksPatch(approval, traceText),
+      ...result === undefined ? {} : { [OUTPUT_KEY]: result },
       ...markOf(claimed),
       ...answerWithinMs === undefined ? {} : {
         answer_by: traceTime(new Date(at.getTime() + answerWithinMs)),
@@ -478,7 +483,10 @@ export function answer(held: Held, text: string): Transition {
           },
         ],
         question: null,
-        ...(askedApprovalOf(trace) ? { [ASKS_KEY]: null } : {}),
+        // The work goes on, and comes to something else.
+        ...(askedApprovalOf(trace)
+          ? { [ASKS_KEY]: null, [OUTPUT_KEY]: null }
+          : {}),
         ...(trace.answer_by === undefined ? {} : { answer_by: null }),
       };
     },

@@ -29,6 +29,12 @@ Deno.test("checkedOutcome() takes what is right as it is", () => {
     { kind: "failed", error: "no", retryable: true, retryAfterMs: 1_500 },
     { kind: "needs_input", question: "Which?" },
     { kind: "needs_input", question: "Which?", answerWithinMs: 60_000 },
+    {
+      kind: "needs_input",
+      question: "Merge it?",
+      approval: { of: "merge", head: "abc" },
+      result: { files: 2 },
+    },
   ];
   for (const outcome of outcomes) assertEquals(checked(outcome), outcome);
 });

@@ -201,6 +201,25 @@ const MADE: readonly (readonly [
     },
   ],
   [
+    "askInput() keeps what the work came to, where that is to be approved",
+    askInput(claimed(), "Merge it?", {
+      approval: { of: "merge", head: "abc" },
+      result: "done",
+    }),
+    {
+      to: "needs_input",
+      event: "needs_input",
+      detail: "Merge it?",
+      isQuestion: true,
+      patch: {
+        question: "Merge it?",
+        question_asked_at: AT_TEXT,
+        asks_approval: { of: "merge", head: "abc" },
+        output: "done",
+      },
+    },
+  ],
+  [
     "askInput() says until when it waits",
     askInput(claimed(), "Which?", { answerWithinMs: DELAY_MS }),
     {
@@ -523,6 +542,15 @@ Deno.test("answer() takes a task that another program made wait, without a quest
 Deno.test("answer() takes back until when it was waited for", () => {
   assertEquals(answerPatch({ answer_by: "then" }).answer_by, null);
   assertEquals(answer(asking({}, LATER), "main").delayMs, null);
+});
+
+Deno.test("answer() lets go of what was to be approved", () => {
+  const asked = { asks_approval: { of: "merge", head: "a" }, output: "done" };
+  const { asks_approval, output } = answerPatch(asked);
+  assertEquals({ asks_approval, output }, {
+    asks_approval: null,
+    output: null,
+  });
 });
 
 Deno.test("answer() begins again, with nothing done", () => {
