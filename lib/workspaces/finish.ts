@@ -121,7 +121,12 @@ async function commit(
   { task, copied }: FinishParts,
 ): Promise<string | undefined> {
   try {
-    await git(["add", "--all", "--", ...pathsOf(copied)]);
+    await git(["add", "--all", "--", ":/"]);
+    if (copied.length > 0) {
+      // As a path that is not to be added, one that is ignored would be an error.
+      const paths = copied.map((it) => `:(top,literal)${it}`);
+      await git(["reset", "--quiet", "--", ...paths]);
+    }
     await git([
       "commit",
       "--quiet",

@@ -4,45 +4,227 @@
  * @module
  */
 
-import type { AgentTask, JsonObject, Outcome } from "../task/task.ts";
-import type {
-  NoteTaker,
-  ProgramEnd,
-  Reviewed,
-  Workspace,
-} from "./workspace.ts";
+import { countOf } from "../base/figures.ts";
+import type { JsonObject, Outcome } from "../task/task.ts";
+import { answersOf } from "../task/trace.ts";
+import { OUTPUT_KEY } from "../task/transitions.ts";
+import { approvalOf, type TaskWorkspace } from "../task/workspace.ts";
+import type { WorkspaceConfig } from "./config.ts";
+import { WorkspaceError } from "./error.ts";
+import { ForgeError } from "./forge/program.ts";
+import { GitError } from "./git.ts";
+import {
+  mergeWorkspace,
+  type MergingOptions,
+  requestPull,
+  short,
+} from "./merging.ts";
+import type { Reviewed, Workspace } from "./workspace.ts";
 
 /** What a {@linkcode review} is made with. */
-export interface ReviewOptions {
-  readonly task: AgentTask;
+export interface ReviewOptions extends Omit<MergingOptions, "into"> {
   /** The task's trace, as it was when the run began. */
   readonly trace: JsonObject;
-  /** The user's check of the work, in any folder; undefined where there is none. */
-  readonly verify: ((folder: string) => Promise<ProgramEnd>) | undefined;
-  readonly note: NoteTaker;
-  /** Aborts when the run must stop. */
-  readonly stop: AbortSignal;
 }
+
+type Completed = Extract<Outcome, { kind: "completed" }>;
 
 /**
  * Decides what follows for work that is done, is committed, and has passed its
- * check.
+ * check: a person is asked, or it is merged, or a pull request opened; or nothing.
  */
-export function review(
-  _workspace: Workspace,
+export async function review(
+  workspace: Workspace,
   outcome: Outcome,
-  _options: ReviewOptions,
+  options: ReviewOptions,
 ): Promise<Reviewed> {
-  return Promise.resolve({ outcome });
+  const { config, facts } = workspace;
+  const { head, commits = 0 } = facts;
+  if (outcome.kind !== "completed" || head === undefined || commits === 0) {
+    return { outcome };
+  }
+  if (asksFirst(config) && !isApproved(head, options.trace)) {
+    return { outcome: asking(questionOf(config, facts), facts, outcome) };
+  }
+  return await bring(workspace, outcome, options);
 }
 
 /**
  * What follows for a task that was approved since its last run: nothing of its work
  * is done again. Undefined where the work is to be done.
  */
-export function reviewApproved(
-  _workspace: Workspace,
-  _options: ReviewOptions,
+export async function reviewApproved(
+  workspace: Workspace,
+  options: ReviewOptions,
 ): Promise<Reviewed | undefined> {
-  return Promise.resolve(undefined);
+  const { trace } = options;
+  const { branch, head } = workspace.facts;
+  const tip = await workspace.git(["rev-parse", `refs/heads/${branch}`]);
+  if (tip !== head || !isApproved(tip, trace)) return undefined;
+  const result = trace[OUTPUT_KEY] ?? undefined;
+  return await bring(
+    workspace,
+    { kind: "completed", ...result !== undefined && { result } },
+    options,
+  );
+}
+
+/** Whether a person is asked before anything is done with the branch. */
+export function asksFirst(
+  { approval, onApproved }: Pick<WorkspaceConfig, "approval" | "onApproved">,
+): boolean {
+  return approval === undefined
+    ? onApproved !== "none"
+    : approval === "before-merge";
+}
+
+/** What was said since is more than a yes. */
+function isApproved(head: string, trace: JsonObject): boolean {
+  const approval = approvalOf(trace);
+  if (approval?.of !== "merge" || approval.head !== head) return false;
+  const { answered_at: answeredAt = "" } = answersOf(trace).at(-1) ?? {};
+  return !(Date.parse(answeredAt) > Date.parse(approval.at));
+}
+
+/** Does with the branch as configured. */
+async function bring(
+  workspace: Workspace,
+  outcome: Completed,
+  options: ReviewOptions,
+): Promise<Reviewed> {
+  switch (workspace.config.onApproved) {
+    case "none":
+      return { outcome };
+    case "merge":
+      return await merge(workspace, outcome, options);
+    case "pr":
+      return { outcome: await request(workspace, outcome, options) };
+  }
+}
+
+async function merge(
+  workspace: Workspace,
+  outcome: Completed,
+  options: ReviewOptions,
+): Promise<Reviewed> {
+  const { facts } = workspace;
+  const { branch, base, path } = facts;
+  const end = await mergeWorkspace(workspace, options);
+  const ask = (why: string) =>
+    asking(`Cannot merge ${branch} into ${base}: ${why}`, facts, outcome);
+  switch (end.kind) {
+    case "merged":
+    case "up to date": {
+      const { commit, warning } = { warning: undefined, ...end };
+      const done = withMessage(
+        outcome,
+        `Merged into ${base} as ${short(commit)}`,
+      );
+      const warnings = [done.warning, warning].filter((it) => it !== undefined);
+      return {
+        outcome: warnings.length === 0
+          ? done
+          : { ...done, warning: warnings.join(". ") },
+      };
+    }
+    case "conflict": {
+      const files = end.files.join(", ");
+      return {
+        because: `It is not done yet: ${branch} conflicts with ${base} in ` +
+          `${files}. git says:\n${end.said}\n\n` +
+          `${howToJoin(workspace)} Resolve that so that both changes hold, ` +
+          "commit it, and go on until all is well.",
+        orElse: ask(
+          `they conflict in ${files}. Answer what is to be done; or resolve ` +
+            `it in ${path}, commit, and approve it.`,
+        ),
+      };
+    }
+    case "unverified":
+      return {
+        because: `It is not done yet: joined with what ${base} has by now, ` +
+          `the check of the work fails. What it printed:\n${end.output}\n\n` +
+          `${howToJoin(workspace)} Mend it, commit that, and go on until the ` +
+          "check passes.",
+        orElse: ask(
+          `joined with what ${base} has by now, the check fails: ${end.output}`,
+        ),
+      };
+    case "refused":
+      return { outcome: ask(`${end.why} Then approve it again.`) };
+  }
+}
+
+function howToJoin({ config, facts, isClone }: Workspace): string {
+  const base = isClone ? `${config.remote}/${facts.base}` : facts.base;
+  const join = config.mergeBy === "rebase" ? "rebase" : "merge";
+  const command = `git ${join} ${base}`;
+  return isClone
+    ? `Run git fetch ${config.remote}, and ${command} in this folder.`
+    : `Run ${command} in this folder.`;
+}
+
+async function request(
+  workspace: Workspace,
+  outcome: Completed,
+  { task, stop }: ReviewOptions,
+): Promise<Outcome> {
+  const { facts } = workspace;
+  try {
+    const { result } = outcome;
+    const address = await requestPull(workspace, { task, result, stop });
+    return withMessage(outcome, `Pull request: ${address}`);
+  } catch (error) {
+    stop.throwIfAborted();
+    const isForge = error instanceof ForgeError;
+    if (!isForge && !(error instanceof GitError)) throw error;
+    const why =
+      `Cannot open a pull request of ${facts.branch}: ${error.message}`;
+    const isLasting = isForge
+      ? error.needsPerson
+      : !/could not (resolve|read)|timed out|unable to access|connection/i.test(
+        error.message,
+      );
+    if (!isLasting) throw new WorkspaceError(why, { retryable: true });
+    return asking(`${why} Then approve it again.`, facts, outcome);
+  }
+}
+
+function withMessage(outcome: Completed, more: string): Completed {
+  const message = [outcome.message, more].filter((it) => it !== undefined)
+    .join(". ");
+  return { ...outcome, message };
+}
+
+/** What was found so far is kept for when it is approved. */
+function asking(
+  question: string,
+  { head }: TaskWorkspace,
+  { result, usage, printed, warning }: Completed,
+): Outcome {
+  return {
+    kind: "needs_input",
+    question: warning ? `${question}. ${warning}` : question,
+    approval: { of: "merge", ...head !== undefined && { head } },
+    ...result !== undefined && { result },
+    ...usage && { usage },
+    ...printed && { printed },
+  };
+}
+
+const QUESTIONS = {
+  none: (branch: string) => `Take ${branch} as it is?`,
+  merge: (branch: string, base: string) => `Merge ${branch} into ${base}?`,
+  pr: (branch: string, base: string) =>
+    `Open a pull request of ${branch} to ${base}?`,
+} as const;
+
+function questionOf(
+  { onApproved }: WorkspaceConfig,
+  { branch, base, commits = 0, files = 0, insertions = 0, deletions = 0 }:
+    TaskWorkspace,
+): string {
+  return `${QUESTIONS[onApproved](branch, base)} ${
+    countOf(commits, "commit")
+  }, ${countOf(files, "file")}, +${insertions} −${deletions}`;
 }

@@ -29,8 +29,12 @@ export interface ProgramEnd {
 export type Reviewed =
   /** The run ends with this. */
   | { readonly outcome: Outcome }
-  /** The work is not done, for what is said: for the agent, or for people. */
-  | { readonly because: string };
+  | {
+    /** The work is not done, for what is said: for the agent, or for people. */
+    readonly because: string;
+    /** How the run ends where no agent is there, or it was told so before. */
+    readonly orElse?: Outcome;
+  };
 
 /** What came of the branch, and of the outcome; or why the work is not done. */
 export type Finished = Reviewed & { readonly facts: TaskWorkspace };

@@ -95,6 +95,8 @@ class Attempt {
       await settleApproved(folder.git, { ...this.#runParts, verify });
     if (settled && "outcome" in settled) return settled.outcome;
     let because = settled?.because;
+    // What can't be merged goes back to it once.
+    let isReturned = settled?.orElse !== undefined;
     let step = await this.#firstStep(because);
     let lost = 0;
     let rounds = 0;
@@ -116,7 +118,9 @@ class Attempt {
       if (over.kind !== "completed") return over;
       const checked = await this.#checked(over);
       if ("outcome" in checked) return checked.outcome;
-      if (rounds++ >= config.verifyRounds) {
+      if (checked.orElse && isReturned) return checked.orElse;
+      isReturned ||= checked.orElse !== undefined;
+      if (!checked.orElse && rounds++ >= config.verifyRounds) {
         return failed(checked.error ?? checked.because);
       }
       because = checked.because;

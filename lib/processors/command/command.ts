@@ -6,7 +6,7 @@
 
 import { printedOf } from "../../task/outcome.ts";
 import type { AgentTask, Outcome } from "../../task/task.ts";
-import type { Workspace } from "../../workspaces/workspace.ts";
+import type { Reviewed, Workspace } from "../../workspaces/workspace.ts";
 import type {
   CheckOptions,
   Processor,
@@ -101,7 +101,7 @@ class CommandProcessor implements Processor {
   ): Promise<Outcome> {
     const { verify } = git.config;
     const settled = await settleApproved(git, { ...parts, verify });
-    if (settled && "outcome" in settled) return settled.outcome;
+    if (settled) return outcomeOfReview(settled);
     const outcome = await this.#runIn(folder, parts);
     if (outcome.kind !== "completed") return outcome;
     const name = shownCheck(verify ?? []);
@@ -116,10 +116,7 @@ class CommandProcessor implements Processor {
       }
       parts.context.note("checked", `\`${name}\` passed`);
     }
-    const done = await settle(git, outcome, { ...parts, verify });
-    return "outcome" in done
-      ? done.outcome
-      : { kind: "failed", error: done.because, retryable: true };
+    return outcomeOfReview(await settle(git, outcome, { ...parts, verify }));
   }
 
   async #runIn(
@@ -161,6 +158,13 @@ class CommandProcessor implements Processor {
     const printed = printedOf({ stdout: isResult ? "" : stdout, stderr });
     return printed ? { ...outcome, printed } : outcome;
   }
+}
+
+/** There is nobody who could be told what is not done. */
+function outcomeOfReview(reviewed: Reviewed): Outcome {
+  if ("outcome" in reviewed) return reviewed.outcome;
+  const { because, orElse } = reviewed;
+  return orElse ?? { kind: "failed", error: because, retryable: true };
 }
 
 function folderEnd(outcome: Outcome, stop: AbortSignal): FolderEnd {

@@ -107,7 +107,6 @@ function optionsOf({ verify, ...parts }: SettleParts): ReviewOptions {
     task,
     trace: context.trace,
     verify: verify && ((folder) => runCheck(verify, folder, parts)),
-    note: (kind, detail, kept) => context.note(kind, detail, kept),
     stop,
   };
 }

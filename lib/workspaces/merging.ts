@@ -1,0 +1,142 @@
+/**
+ * Merges the branch of a task's workspace, or opens its pull request, as configured.
+ *
+ * @module
+ */
+
+import { dirname } from "node:path";
+import { headOf } from "../base/cut.ts";
+import { stringifyJson } from "../task/trace.ts";
+import type { AgentTask, JsonValue } from "../task/task.ts";
+import { openPullRequest } from "./forge/pull_request.ts";
+import { git } from "./git.ts";
+import { mergeBranch, type MergeEnd } from "./merge.ts";
+import { isAddress } from "./repository.ts";
+import type { ProgramEnd, Workspace } from "./workspace.ts";
+
+/** What is merged with. */
+export interface MergingOptions {
+  readonly task: AgentTask;
+  /** The user's check of the work, in any folder; undefined where there is none. */
+  readonly verify: ((folder: string) => Promise<ProgramEnd>) | undefined;
+  readonly stop: AbortSignal;
+  /** @default {the base of the workspace} */
+  readonly into?: string | undefined;
+}
+
+/**
+ * Merges the branch as it was when its work ended, and notes that.
+ *
+ * @throws the reason of `stop`, where it aborts.
+ */
+export async function mergeWorkspace(
+  workspace: Workspace,
+  { task, verify, stop, into }: MergingOptions,
+): Promise<MergeEnd> {
+  const { config, facts } = workspace;
+  const { branch, head = "", base: usual } = facts;
+  const base = into ?? usual;
+  const end = await mergeBranch({
+    taskId: task.id,
+    ...placeOf(workspace),
+    branch,
+    head,
+    base,
+    mergeBy: config.mergeBy,
+    folder: dirname(workspace.path),
+    verify: verify && (async (folder) => {
+      await workspace.prepare(folder);
+      return await verify(folder);
+    }),
+    signal: stop,
+  });
+  if (end.kind === "merged" || end.kind === "up to date") {
+    const merged = end.commit;
+    workspace.note("merged", `${branch} into ${base}, as ${short(merged)}`, {
+      ...facts,
+      merged,
+    });
+  } else if (end.kind === "conflict") {
+    const detail = `${branch} with ${base} in ${end.files.join(", ")}`;
+    workspace.note("conflicted", detail, facts);
+  }
+  return end;
+}
+
+/** As people write a commit. */
+export function short(commit: string): string {
+  return commit.slice(0, 7);
+}
+
+/** Where the base is, and the commits of the branch. */
+function placeOf({ facts, isClone, path, config }: Workspace) {
+  const { repo } = facts;
+  if (!isClone) return { repo };
+  return isAddress(repo)
+    ? { repo: path, remote: config.remote }
+    : { repo, headIn: path };
+}
+
+const MAX_TITLE_CHARACTERS = 200;
+/** Forges take no more than 65,536. */
+const MAX_BODY_CHARACTERS = 60_000;
+
+/**
+ * Pushes the branch, opens its pull request where there is none, and notes that.
+ *
+ * @returns its address
+ * @throws {GitError} where it can't be pushed.
+ * @throws {ForgeError} where the forge's program fails.
+ */
+export async function requestPull(
+  workspace: Workspace,
+  { task, result, stop, into }:
+    & Omit<MergingOptions, "verify">
+    & { readonly result: JsonValue | undefined },
+): Promise<string> {
+  const { config, facts } = workspace;
+  const { branch, head = "", base } = facts;
+  const { repo, headIn } = { headIn: undefined, ...placeOf(workspace) };
+  if (headIn !== undefined) {
+    // What is pushed must be where it is pushed from.
+    await git(
+      ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", headIn, head],
+      { cwd: repo, signal: stop },
+    );
+  }
+  const pullRequest = await openPullRequest({
+    forge: config.forge,
+    repo,
+    remote: config.remote,
+    branch,
+    head,
+    base: into ?? base,
+    title: titleOf(task, branch),
+    body: bodyOf(task, result),
+    signal: stop,
+  });
+  workspace.note("pull_request", pullRequest, { ...facts, pullRequest });
+  return pullRequest;
+}
+
+function titleOf({ instruction }: AgentTask, branch: string): string {
+  const [line = ""] = (instruction ?? "").trim().split(/\r?\n/, 1);
+  return headOf(line, MAX_TITLE_CHARACTERS).trim() || branch;
+}
+
+/** An issue is named, so that the forge links to it. */
+const IS_ISSUE = /^[\w.-]+\/[\w.-]+[#!]\d+$|^https?:\/\/\S+$/;
+
+function bodyOf(
+  { id, targetRef }: AgentTask,
+  result: JsonValue | undefined,
+): string {
+  const text = result === undefined || typeof result === "string"
+    ? result ?? ""
+    : `\`\`\`json\n${stringifyJson(result)}\n\`\`\``;
+  return [
+    headOf(text.trim(), MAX_BODY_CHARACTERS),
+    targetRef && IS_ISSUE.test(targetRef) ? `Refs ${targetRef}` : "",
+    `Agent-Runner-Task: ${id}`,
+  ].filter((it) => it !== "").join("\n\n");
+}

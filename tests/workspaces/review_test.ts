@@ -1,0 +1,320 @@
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertObjectMatch,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
+import { join } from "node:path";
+import type { JsonObject, Outcome } from "../../lib/task/task.ts";
+import { WorkspaceError } from "../../lib/workspaces/error.ts";
+import { review, reviewApproved } from "../../lib/workspaces/review.ts";
+import type { Reviewed } from "../../lib/workspaces/workspace.ts";
+import { sampleTask } from "../support/sample_task.ts";
+import { StandInForge } from "../support/forge.ts";
+import { type OpenedForTest, TestRepository } from "./repository.ts";
+
+const DONE: Outcome = { kind: "completed", result: "It is mended." };
+const MERGES = { onApproved: "merge" };
+const TASK = sampleTask({ instruction: "Mend it\nall", targetRef: "o/a#12" });
+
+/** A task's workspace whose work is done. */
+async function worked(
+  repository: TestRepository,
+  config: object,
+  text = "one\ntwo\n",
+): Promise<OpenedForTest> {
+  const opened = await repository.open({ config });
+  await opened.write("new.txt", text);
+  const finished = await opened.workspace.finish(DONE);
+  assert("outcome" in finished, JSON.stringify(finished));
+  return opened;
+}
+
+/** What follows for it. */
+async function reviewed(
+  { workspace, trace }: OpenedForTest,
+  { approved, ...more }: {
+    /** The task was approved, and is claimed again. */
+    readonly approved?: JsonObject;
+    readonly verify?: (
+      folder: string,
+    ) => Promise<{ hasPassed: boolean; isStopped: boolean; output: string }>;
+    readonly more?: JsonObject;
+  } = {},
+): Promise<Reviewed | undefined> {
+  const options = {
+    task: TASK,
+    trace: {
+      ...trace,
+      ...approved && { approved, output: "It is mended." },
+      ...more.more,
+    },
+    verify: more.verify,
+    stop: new AbortController().signal,
+  };
+  return approved
+    ? await reviewApproved(workspace, options)
+    : await review(workspace, DONE, options);
+}
+
+function outcomeOf(reviewed: Reviewed | undefined): Outcome {
+  assert(reviewed && "outcome" in reviewed, JSON.stringify(reviewed));
+  return reviewed.outcome;
+}
+
+function approvalOf(head: string | undefined, at = "2026-11-29T10:00:00Z") {
+  return { of: "merge", head: head ?? "", at };
+}
+
+Deno.test("review() does nothing with a branch unless that is configured", async () => {
+  await using repository = await TestRepository.make();
+  const opened = await worked(repository, {});
+  assertEquals(await reviewed(opened), { outcome: DONE });
+  assertEquals(await repository.git("log", "--format=%s", "main"), "Begin");
+});
+
+Deno.test("review() asks first, and what is approved is merged without more work", async () => {
+  await using repository = await TestRepository.make();
+  const opened = await worked(repository, MERGES);
+  const { head } = opened.workspace.facts;
+  assertEquals(outcomeOf(await reviewed(opened)), {
+    kind: "needs_input",
+    question: "Merge agent/mend-it-550e8400 into main? 1 commit, 1 file, +2 −0",
+    approval: { of: "merge", head },
+    result: "It is mended.",
+  });
+  assertEquals(await repository.git("log", "--format=%s", "main"), "Begin");
+  const outcome = outcomeOf(
+    await reviewed(opened, { approved: approvalOf(head) }),
+  );
+  assertEquals(outcome, {
+    kind: "completed",
+    result: "It is mended.",
+    message: `Merged into main as ${head?.slice(0, 7)}`,
+  });
+  assertEquals(await repository.git("rev-parse", "main"), head);
+  assertEquals(await repository.git("status", "--porcelain"), "");
+  assertObjectMatch(opened.trace, { workspace: { merged: head } });
+  assertEquals(opened.notes.at(-1), [
+    "merged",
+    `agent/mend-it-550e8400 into main, as ${head?.slice(0, 7)}`,
+  ]);
+});
+
+Deno.test("review() takes an approval for what was looked at, and for nothing later", async () => {
+  await using repository = await TestRepository.make();
+  const opened = await worked(repository, MERGES);
+  const { head } = opened.workspace.facts;
+  const approved = approvalOf(head);
+  // Words that were said since are for the agent.
+  const answers = [{
+    question: "Merge?",
+    answer: "Not yet",
+    answered_at: "2026-11-29T11:00:00Z",
+  }];
+  assertEquals(
+    await reviewed(opened, { approved, more: { answers } }),
+    undefined,
+  );
+  assertEquals(
+    await reviewed(opened, { approved: { ...approved, of: "start" } }),
+    undefined,
+  );
+  await opened.write("more.txt", "three\n");
+  await opened.workspace.finish(DONE);
+  assertEquals(await reviewed(opened, { approved }), undefined);
+  assertMatch(
+    JSON.stringify(await reviewed(opened, { more: { approved } })),
+    /Merge agent\/mend-it-550e8400 into main\? 2 commits, 2 files, \+3 −0/,
+  );
+  assertEquals(await repository.git("log", "--format=%s", "main"), "Begin");
+});
+
+Deno.test("review() merges at once where nobody is to be asked, and checks that with its copies and its setup", async () => {
+  await using repository = await TestRepository.make();
+  await repository.write(".gitignore", ".env\nset-up\n");
+  await repository.commit("Ignore");
+  await repository.write(".env", "x\n");
+  const opened = await worked(repository, {
+    ...MERGES,
+    approval: "none",
+    copy: [".env"],
+    setup: ["touch", "set-up"],
+  });
+  const seen: string[] = [];
+  const outcome = outcomeOf(
+    await reviewed(opened, {
+      verify: async (folder) => {
+        for await (const { name } of Deno.readDir(folder)) seen.push(name);
+        return { hasPassed: true, isStopped: false, output: "" };
+      },
+    }),
+  );
+  assertEquals(outcome.kind, "completed");
+  assertEquals(seen.filter((it) => it !== ".git").sort(), [
+    ".env",
+    ".gitignore",
+    "README.md",
+    "new.txt",
+    "set-up",
+  ]);
+});
+
+Deno.test("review() tells the agent of a conflict, and then a person", async () => {
+  await using repository = await TestRepository.make();
+  const opened = await worked(repository, { ...MERGES, approval: "none" });
+  await repository.write("new.txt", "theirs\n");
+  await repository.commit("Theirs");
+  const before = await repository.snapshot();
+  const end = await reviewed(opened);
+  assert(end && "because" in end);
+  assertMatch(
+    end.because,
+    /^It is not done yet: agent\/mend-it-550e8400 conflicts with main in new\.txt\. git says:\n[^]*CONFLICT[^]*Run git merge main in this folder\./,
+  );
+  const { head, path } = opened.workspace.facts;
+  assertEquals(end.orElse, {
+    kind: "needs_input",
+    question:
+      "Cannot merge agent/mend-it-550e8400 into main: they conflict in " +
+      "new.txt. Answer what is to be done; or resolve it in " +
+      `${path}, commit, and approve it.`,
+    approval: { of: "merge", head },
+    result: "It is mended.",
+  });
+  assertEquals(opened.notes.at(-1), [
+    "conflicted",
+    "agent/mend-it-550e8400 with main in new.txt",
+  ]);
+  assertEquals(await repository.snapshot(), before);
+});
+
+Deno.test("review() tells the agent that the check fails on what is merged", async () => {
+  await using repository = await TestRepository.make();
+  const opened = await worked(repository, {
+    ...MERGES,
+    approval: "none",
+    mergeBy: "rebase",
+  });
+  const end = await reviewed(opened, {
+    verify: () =>
+      Promise.resolve({
+        hasPassed: false,
+        isStopped: false,
+        output: "1 failed",
+      }),
+  });
+  assert(end && "because" in end);
+  assertStringIncludes(end.because, "the check of the work fails");
+  assertStringIncludes(end.because, "1 failed\n\nRun git rebase main in this");
+  assertEquals(await repository.git("log", "--format=%s", "main"), "Begin");
+});
+
+Deno.test("review() asks a person to make way for a merge", async () => {
+  await using repository = await TestRepository.make();
+  const opened = await worked(repository, { ...MERGES, approval: "none" });
+  await repository.write("new.txt", "not committed\n");
+  const outcome = outcomeOf(await reviewed(opened));
+  assert(outcome.kind === "needs_input");
+  assertMatch(
+    outcome.question,
+    /main is checked out in .* with changes of its own .* approve it again/s,
+  );
+  assertEquals(outcome.approval?.head, opened.workspace.facts.head);
+});
+
+/** A bare repository that is its `origin`. */
+async function originOf(repository: TestRepository): Promise<string> {
+  const path = join(repository.base, "origin.git");
+  await repository.git("clone", "-q", "--bare", repository.path, path);
+  await repository.git("remote", "add", "origin", path);
+  return path;
+}
+
+for (const isAddress of [false, true]) {
+  Deno.test(
+    `review() merges what a clone of ${
+      isAddress ? "an address" : "a folder"
+    } has into where it came from`,
+    async () => {
+      await using repository = await TestRepository.make();
+      const bare = await originOf(repository);
+      const home = ["config", "--global"];
+      await repository.git(...home, "user.name", "A User");
+      await repository.git(...home, "user.email", "u@example.com");
+      const opened = await worked(repository, {
+        ...MERGES,
+        approval: "none",
+        git: isAddress ? `file://${bare}` : bare,
+        mode: "clone",
+      });
+      const { head } = opened.workspace.facts;
+      const outcome = outcomeOf(await reviewed(opened));
+      assertEquals(outcome.kind, "completed");
+      assertEquals(await repository.gitIn(bare, "rev-parse", "main"), head);
+    },
+  );
+}
+
+/** With the stand-in for `gh` on PATH. */
+async function withForge(
+  run: (forge: StandInForge) => Promise<void>,
+): Promise<void> {
+  using forge = new StandInForge();
+  const path = Deno.env.get("PATH")!;
+  Deno.env.set("PATH", forge.path);
+  try {
+    await run(forge);
+  } finally {
+    Deno.env.set("PATH", path);
+  }
+}
+
+for (const mode of ["worktree", "clone"]) {
+  Deno.test(`review() opens a pull request of a ${mode} with what came of the work, once`, async () => {
+    await using repository = await TestRepository.make();
+    const bare = await originOf(repository);
+    const config = { onApproved: "pr", approval: "none", mode };
+    const opened = await worked(repository, config);
+    const { branch, head } = opened.workspace.facts;
+    await withForge(async (forge) => {
+      for (let run = 1; run <= 2; run++) {
+        assertEquals(outcomeOf(await reviewed(opened)), {
+          ...DONE,
+          message: `Pull request: ${StandInForge.address}`,
+        });
+      }
+      assertEquals(forge.opened, [{
+        head: branch,
+        base: "main",
+        title: "Mend it",
+        body: "It is mended.\n\nRefs o/a#12\n\n" +
+          `Agent-Runner-Task: ${TASK.id}`,
+      }]);
+    });
+    assertEquals(await repository.gitIn(bare, "rev-parse", branch), head);
+    assertObjectMatch(opened.trace, {
+      workspace: { pullRequest: StandInForge.address },
+    });
+  });
+}
+
+Deno.test("review() asks a person where no pull request can be opened, and tries again what may pass", async () => {
+  await using repository = await TestRepository.make();
+  await originOf(repository);
+  const opened = await worked(repository, {
+    onApproved: "pr",
+    approval: "none",
+  });
+  await withForge(async (forge) => {
+    forge.fails("gh auth login", 4);
+    const outcome = outcomeOf(await reviewed(opened));
+    assert(outcome.kind === "needs_input");
+    assertMatch(outcome.question, /nobody is logged in.*approve it again/);
+    forge.fails("HTTP 502");
+    const error = await assertRejects(() => reviewed(opened), WorkspaceError);
+    assert(error.retryable);
+  });
+});
