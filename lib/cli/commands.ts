@@ -20,6 +20,7 @@ import { exportTasks } from "./export.ts";
 import { init } from "./init.ts";
 import { list } from "./list.ts";
 import { logs } from "./logs.ts";
+import { merge } from "./merge.ts";
 import { migrate } from "./migrate.ts";
 import { move } from "./move.ts";
 import { note } from "./note.ts";
@@ -65,6 +66,7 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
   approve,
   note,
   openTask,
+  merge,
   edit,
   move,
   wait,

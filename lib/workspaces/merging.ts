@@ -54,7 +54,7 @@ export async function mergeWorkspace(
     const merged = end.commit;
     workspace.note("merged", `${branch} into ${base}, as ${short(merged)}`, {
       ...facts,
-      merged,
+      ...base === usual && { merged },
     });
   } else if (end.kind === "conflict") {
     const detail = `${branch} with ${base} in ${end.files.join(", ")}`;

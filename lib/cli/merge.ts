@@ -1,0 +1,245 @@
+/**
+ * `agent-runner merge`
+ *
+ * @module
+ */
+
+import { EXIT, UserError } from "../base/errors.ts";
+import type { AgentTask } from "../task/task.ts";
+import { parseTrace } from "../task/trace.ts";
+import { OUTPUT_KEY } from "../task/transitions.ts";
+import {
+  askedApprovalOf,
+  type TaskWorkspace,
+  taskWorkspaceOf,
+} from "../task/workspace.ts";
+import type { MergeEnd } from "../workspaces/merge.ts";
+import { findTask, prefixOf } from "./choose.ts";
+import {
+  CLIENT_SETTINGS,
+  type Command,
+  type CommandContext,
+  JSON_FLAG,
+} from "./command.ts";
+import type { MergeHere } from "./merge_here.ts";
+import { already, type Merged, shown } from "./merge_text.ts";
+import { renderJson } from "./render.ts";
+import { untilStopped } from "./signals.ts";
+
+/** Merges what a task has done. Exit code 1 where that can't be. */
+export const merge: Command = {
+  name: "merge",
+  args: "ID",
+  maxArgs: 1,
+  summary: "Merge the branch of a task into its base, checked as it will be",
+  flags: [
+    {
+      name: "into",
+      placeholder: "BRANCH",
+      summary: "Into this branch. Default: what it began at",
+    },
+    { name: "pr", summary: "Push it, and open a pull request instead" },
+    JSON_FLAG,
+  ],
+  settings: CLIENT_SETTINGS,
+  startsPrograms: true,
+  examples: [
+    "merge 550e8400",
+    "merge 550e8400 --into next",
+    "merge 550e8400 --pr",
+  ],
+  run: async (context) => {
+    const { args, flags, log, terminal, openAdmin } = context;
+    const prefix = prefixOf(args, "merge a branch without its task's id");
+    // Let go of at once: a check may take long.
+    const task = await (async () => {
+      await using store = await openAdmin();
+      return await findTask(store.admin, prefix);
+    })();
+    const done = await mergeTask(task, context);
+    const { isRight, warning, text, json } = done;
+    if (warning !== undefined) log.warning(warning, { event: "hint" });
+    if (flags.json) terminal.write(renderJson({ id: task.id, ...json }));
+    else if (isRight) terminal.write(`${text}\n`);
+    else throw cannotMerge(task, text);
+    return isRight ? EXIT.ok : EXIT.failed;
+  },
+};
+
+async function mergeTask(
+  task: AgentTask,
+  context: CommandContext,
+): Promise<Merged> {
+  const { flags, config, log } = context;
+  const { providerOf, tipOf, withWorkspace } = await import("./merge_here.ts");
+  const facts = workspaceHere(task, context);
+  const head = await tipOf(facts);
+  const base = typeof flags.into === "string" ? flags.into : facts.base;
+  const { branch, merged } = facts;
+  if (
+    merged !== undefined && !flags.pr && base === facts.base &&
+    (head === undefined || head === facts.head)
+  ) {
+    return already({ branch, base, commit: merged });
+  }
+  if (head === undefined) {
+    throw cannotMerge(task, `there is no branch ${branch} any more.`);
+  }
+  const asked = askedApprovalOf(parseTrace(task.traceText) ?? {});
+  const isWaiting = task.state === "needs_input";
+  if (isWaiting && asked?.of === "merge") {
+    const { onApproved = "none" } = providerOf(task, config)?.workspace ?? {};
+    if (head !== asked.head) {
+      throw cannotMerge(
+        task,
+        `${branch} has changed since it asked for your approval. Let it ask ` +
+          `again: agent-runner answer ${shortId(task)} "Ask again"`,
+      );
+    }
+    if (onApproved !== "none") {
+      return await approve(task, context, {
+        branch,
+        base: facts.base,
+        onApproved,
+      });
+    }
+  }
+  using stopping = untilStopped();
+  const stop = stopping.signal;
+  return await withWorkspace(task, { ...context, stop }, async (here) => {
+    const { workspace, amendments } = here;
+    workspace.note("workspace", branch, { ...workspace.facts, head });
+    const done = flags.pr
+      ? await request(task, here, { base })
+      : shown(await mergeNow(here, base), { facts, base, id: shortId(task) });
+    await using store = await context.openAdmin();
+    for (
+      const amendment of amendments.filter((it) => it.kind !== "workspace")
+    ) {
+      const result = await store.admin.amend(task.id, amendment);
+      if (result === "amended") continue;
+      log.warning(`It is not noted with task ${task.id}: ${result}`, {
+        event: "hint",
+        task: task.id,
+      });
+    }
+    if (!isWaiting || !done.isRight) return done;
+    await store.admin.approve([task.id]);
+    return { ...done, text: `${done.text}. The next run completes the task` };
+  });
+}
+
+async function mergeNow(
+  { workspace, options }: MergeHere,
+  into: string,
+): Promise<MergeEnd> {
+  const { mergeWorkspace } = await import("../workspaces/merging.ts");
+  return await mergeWorkspace(workspace, { ...options, into });
+}
+
+/** @throws {UserError} where its branch is not here, or is not to be merged now. */
+function workspaceHere(
+  task: AgentTask,
+  { clock }: CommandContext,
+): TaskWorkspace {
+  const { state, leaseExpiresAt, leaseOwner } = task;
+  const trace = parseTrace(task.traceText) ?? {};
+  const facts = taskWorkspaceOf(trace);
+  if (!facts) {
+    throw cannotMerge(
+      task,
+      state === "created"
+        ? "it has not begun yet."
+        : "it has no branch: its provider works on no repository.",
+    );
+  }
+  if (leaseExpiresAt && leaseExpiresAt > clock.now()) {
+    throw cannotMerge(
+      task,
+      `${leaseOwner} works on it just now. Wait for its end: agent-runner wait ` +
+        shortId(task),
+    );
+  }
+  const isAsking = state === "needs_input" &&
+    askedApprovalOf(trace)?.of === "merge";
+  if (state !== "completed" && !isAsking) {
+    throw cannotMerge(
+      task,
+      `it is ${state}, and its work is not done. See why: agent-runner show ` +
+        shortId(task),
+    );
+  }
+  if (facts.host !== Deno.hostname()) {
+    throw cannotMerge(
+      task,
+      `its branch is on the machine ${facts.host}, in ${facts.path}. Do it there.`,
+    );
+  }
+  return facts;
+}
+
+async function approve(
+  task: AgentTask,
+  { flags, openAdmin }: CommandContext,
+  { branch, base, onApproved }: {
+    readonly branch: string;
+    readonly base: string;
+    readonly onApproved: "merge" | "pr";
+  },
+): Promise<Merged> {
+  if (flags.into !== undefined || flags.pr) {
+    throw cannotMerge(
+      task,
+      `its provider has onApproved "${onApproved}", which is done when you ` +
+        `approve it: agent-runner approve ${shortId(task)}`,
+    );
+  }
+  await using store = await openAdmin();
+  const [result = "missing"] = await store.admin.approve([task.id]);
+  if (result !== "approved") {
+    throw cannotMerge(task, `somebody has just changed it (${result}).`);
+  }
+  const next = onApproved === "merge"
+    ? `merges ${branch} into ${base}`
+    : `opens a pull request of ${branch} to ${base}`;
+  return {
+    isRight: true,
+    json: { result: "approved", branch, base },
+    text: `Task ${task.id} is approved: its next run ${next}`,
+  };
+}
+
+async function request(
+  task: AgentTask,
+  { workspace, options }: MergeHere,
+  { base }: { readonly base: string },
+): Promise<Merged> {
+  const { requestPull } = await import("../workspaces/merging.ts");
+  const { GitError } = await import("../workspaces/git.ts");
+  const { branch } = workspace.facts;
+  const result = (parseTrace(task.traceText) ?? {})[OUTPUT_KEY] ?? undefined;
+  try {
+    const address = await requestPull(workspace, {
+      ...options,
+      result,
+      into: base,
+    });
+    return {
+      isRight: true,
+      json: { result: "pull_request", branch, base, pull_request: address },
+      text: `Pull request of ${branch} to ${base}: ${address}`,
+    };
+  } catch (error) {
+    // What its program says is a UserError already.
+    if (error instanceof GitError) throw cannotMerge(task, error.message);
+    throw error;
+  }
+}
+
+function shortId({ id }: AgentTask): string {
+  return id.slice(0, 8);
+}
+
+function cannotMerge({ id }: AgentTask, why: string): UserError {
+  return new UserError(`Cannot merge task ${id}: ${why}`);
+}

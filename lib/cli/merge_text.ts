@@ -1,0 +1,81 @@
+/**
+ * What came of merging a task's branch, in words and as JSON.
+ *
+ * @module
+ */
+
+import type { JsonObject } from "../task/task.ts";
+import type { TaskWorkspace } from "../task/workspace.ts";
+import type { MergeEnd } from "../workspaces/merge.ts";
+
+/** What came of it. */
+export interface Merged {
+  /** It is as it was meant. */
+  readonly isRight: boolean;
+  readonly text: string;
+  readonly json: JsonObject;
+  /** What is left to be done by hand. */
+  readonly warning?: string | undefined;
+}
+
+/** What a merge came to. */
+export function shown(
+  end: MergeEnd,
+  { facts: { branch, path }, base, id }: {
+    readonly facts: TaskWorkspace;
+    readonly base: string;
+    readonly id: string;
+  },
+): Merged {
+  const what = { branch, base };
+  switch (end.kind) {
+    case "merged": {
+      const { commit, warning } = end;
+      const text = `Merged ${branch} into ${base} as ${commit.slice(0, 7)}`;
+      const json = { result: "merged", ...what, commit };
+      return { isRight: true, json, warning, text };
+    }
+    case "up to date":
+      return already({ ...what, commit: end.commit });
+    case "conflict": {
+      const files = [...end.files];
+      return {
+        isRight: false,
+        json: { result: "conflict", ...what, files, said: end.said },
+        text: `${branch} conflicts with ${base} in ${files.join(", ")}. ` +
+          `Resolve that in its folder, commit, and merge again: cd ${path} && ` +
+          `git merge ${base}; agent-runner merge ${id}\n${end.said}`,
+      };
+    }
+    case "unverified":
+      return {
+        isRight: false,
+        json: { result: "unverified", ...what, said: end.output },
+        text: `joined with what ${base} has, the check fails. Mend it in ` +
+          `${path}, commit, and merge again.\n${end.output}`,
+      };
+    case "refused":
+      return {
+        isRight: false,
+        json: { result: "refused", ...what, said: end.why },
+        text: end.why,
+      };
+  }
+}
+
+/** There was nothing to merge. */
+export function already(
+  { branch, base, commit }: {
+    readonly branch: string;
+    readonly base: string;
+    readonly commit: string;
+  },
+): Merged {
+  return {
+    isRight: true,
+    json: { result: "already_merged", branch, base, commit },
+    text: `${branch} is merged already: ${base} has it at ${
+      commit.slice(0, 7)
+    }`,
+  };
+}
