@@ -17,6 +17,7 @@ import { create } from "./create.ts";
 import { doctor } from "./doctor.ts";
 import { edit } from "./edit.ts";
 import { exportTasks } from "./export.ts";
+import { importGithub } from "./import.ts";
 import { init } from "./init.ts";
 import { list } from "./list.ts";
 import { logs } from "./logs.ts";
@@ -57,6 +58,7 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
   runTask,
   init,
   create,
+  importGithub,
   list,
   batches,
   show,

@@ -243,13 +243,15 @@ export async function readFields(
       "Cannot create a task: the instruction is empty. Say what to do.",
     );
   }
-  return {
-    instruction,
-    ...Object.fromEntries(
-      TASK_FIELDS.filter((name) => name !== "id" && name !== "instruction")
-        .map((name) => [name, flagFor(flags, name)]),
-    ),
-  };
+  return { instruction, ...flagFields(flags) };
+}
+
+/** What the flags alone say of a task. */
+export function flagFields(flags: FlagValues): TaskFields {
+  return Object.fromEntries(
+    TASK_FIELDS.filter((name) => name !== "id" && name !== "instruction")
+      .map((name) => [name, flagFor(flags, name)]),
+  );
 }
 
 /** The flag of a field: its name, but that tags are given one by one. */

@@ -1,0 +1,182 @@
+/**
+ * Stands in for GitHub's `gh`: knows the calls that are made of it, and refuses all
+ * others.
+ *
+ * @module
+ */
+
+import { denoArgs } from "./project.ts";
+
+/** An issue, as `gh` prints it. */
+export interface GhIssue {
+  readonly number: number;
+  readonly title: string;
+  readonly body: string;
+  readonly author?: { readonly login: string } | null;
+  readonly labels?: readonly string[];
+  readonly comments?: readonly {
+    readonly author: { readonly login: string };
+    readonly body: string;
+    readonly viewerDidAuthor: boolean;
+  }[];
+}
+
+/** A pull request that was made. */
+export interface GhPull {
+  readonly title: string;
+  readonly body: string;
+  readonly head: string;
+  readonly base: string;
+  readonly url: string;
+}
+
+/** What it keeps. */
+interface GhState {
+  readonly issues: GhIssue[];
+  readonly pulls: GhPull[];
+  readonly calls: string[][];
+  /** What it says where it fails; it does as long as this is there. */
+  readonly fails?: string;
+  /** After it has done this, it kills the program that called it. */
+  readonly killsAfter?: string;
+}
+
+const EMPTY: GhState = { issues: [], pulls: [], calls: [] };
+
+/** The program, and what it keeps, in a folder. */
+export class Gh {
+  /** To be put in front of PATH. */
+  readonly bin: string;
+  readonly #file: string;
+
+  constructor(folder: string) {
+    this.bin = `${folder}/gh-bin`;
+    this.#file = `${folder}/gh.json`;
+    Deno.mkdirSync(this.bin);
+    const words = [
+      Deno.execPath(),
+      ...denoArgs("tests/support/gh.ts"),
+      this.#file,
+    ].map((word) => `'${word}'`).join(" ");
+    Deno.writeTextFileSync(
+      `${this.bin}/gh`,
+      `#!/bin/sh\nexec ${words} "$@"\n`,
+      { mode: 0o755 },
+    );
+    this.change(EMPTY);
+  }
+
+  get state(): GhState {
+    return JSON.parse(Deno.readTextFileSync(this.#file));
+  }
+
+  change(changes: Partial<GhState>): void {
+    const state = changes === EMPTY ? EMPTY : { ...this.state, ...changes };
+    Deno.writeTextFileSync(this.#file, JSON.stringify(state));
+  }
+}
+
+/** The values of flags; every one must be one of these. */
+function flagsOf(
+  words: readonly string[],
+  known: readonly string[],
+): Record<string, string[]> {
+  const flags: Record<string, string[]> = {};
+  for (let index = 0; index < words.length; index += 2) {
+    const [flag = "", value] = words.slice(index, index + 2);
+    if (!known.includes(flag) || value === undefined) {
+      refuse(`unknown flag: ${flag}`);
+    }
+    (flags[flag] ??= []).push(value);
+  }
+  return flags;
+}
+
+function refuse(message: string): never {
+  console.error(message);
+  Deno.exit(1);
+}
+
+const FIELDS = "number,title,body,url,author,comments";
+
+async function main(
+  [file = "", ...args]: readonly string[],
+): Promise<void> {
+  const state: GhState = JSON.parse(Deno.readTextFileSync(file));
+  const save = (changes: Partial<GhState>) =>
+    Deno.writeTextFileSync(file, JSON.stringify({ ...state, ...changes }));
+  state.calls.push([...args]);
+  save({});
+  if (state.fails !== undefined) refuse(state.fails);
+  const what = args.slice(0, 2).join(" ");
+  switch (what) {
+    case "issue list": {
+      const flags = flagsOf(args.slice(2), [
+        "--repo",
+        "--label",
+        "--state",
+        "--limit",
+        "--json",
+      ]);
+      const [[repo], [fields], [limit]] = [
+        flags["--repo"]!,
+        flags["--json"]!,
+        flags["--limit"]!,
+      ];
+      if (fields !== FIELDS) refuse(`Unknown JSON field: ${fields}`);
+      const issues = state.issues.filter(({ labels = [] }) =>
+        (flags["--label"] ?? []).every((it) => labels.includes(it))
+      ).toReversed().slice(0, Number(limit));
+      console.log(JSON.stringify(issues.map(
+        ({ number, title, body, author = { login: "ada" }, comments = [] }) => (
+          {
+            number,
+            title,
+            body,
+            author,
+            comments,
+            url: `https://github.com/${repo}/issues/${number}`,
+          }
+        ),
+      )));
+      break;
+    }
+    case "issue view": {
+      const { "--json": [fields] = [] } = flagsOf(args.slice(3), [
+        "--repo",
+        "--json",
+      ]);
+      if (fields !== "comments") refuse(`Unknown JSON field: ${fields}`);
+      const comments = issueOf(args[2], state).comments ?? [];
+      console.log(JSON.stringify({ comments }));
+      break;
+    }
+    case "issue comment": {
+      const { "--body-file": [from] = [] } = flagsOf(args.slice(3), [
+        "--repo",
+        "--body-file",
+      ]);
+      if (from !== "-") refuse("no body");
+      const body = await new Response(Deno.stdin.readable).text();
+      const issue = issueOf(args[2], state);
+      const own = { author: { login: "me" }, body, viewerDidAuthor: true };
+      const comments = [...issue.comments ?? [], own];
+      save({
+        issues: state.issues.map((it) =>
+          it === issue ? { ...it, comments } : it
+        ),
+      });
+      break;
+    }
+    default:
+      refuse(`unknown command ${args.join(" ")}`);
+  }
+  if (state.killsAfter === what) Deno.kill(Deno.ppid, "SIGKILL");
+}
+
+function issueOf(number: string | undefined, { issues }: GhState): GhIssue {
+  return issues.find((it) => it.number === Number(number)) ??
+    refuse(`no issue ${number}`);
+}
+
+if (import.meta.main) await main(Deno.args);
