@@ -4,6 +4,7 @@ import {
   assertMatch,
   assertStringIncludes,
 } from "@std/assert";
+import { Gh } from "./support/gh.ts";
 import { denoArgs } from "./support/project.ts";
 import { readPages, withTables } from "../tools/readme.ts";
 
@@ -109,7 +110,7 @@ class Place implements AsyncDisposable {
       LOG_FORMAT: "text",
       DENO_INSTALL_ROOT: folder,
       XDG_STATE_HOME: `${folder}/state`,
-      PATH: `${folder}/bin:${Deno.env.get("PATH")}`,
+      PATH: `${folder}/bin:${folder}/gh-bin:${Deno.env.get("PATH")}`,
     };
   }
 
@@ -124,6 +125,7 @@ class Place implements AsyncDisposable {
     );
     await place.run("agent-runner create --file example.jsonl");
     await Deno.writeTextFile(`${folder}/bin/claude`, CLAUDE, { mode: 0o755 });
+    new Gh(folder).change({ issues: [ISSUE] });
     return place;
   }
 
@@ -141,7 +143,7 @@ class Place implements AsyncDisposable {
   }
 
   async #runHere(command: string): Promise<string> {
-    const isLoop = command.includes("--loop");
+    const isLoop = /--(loop|watch)/.test(command);
     const isNight = command === "agent-runner run --loop";
     const child = new Deno.Command("bash", {
       args: ["-c", `${isLoop ? "exec env " : ""}${asProcess(command)}`],
@@ -157,7 +159,7 @@ class Place implements AsyncDisposable {
         child.stderr,
         isNight
           ? /completed in[^]*needs input|needs input[^]*completed in/
-          : /Running until stopped/,
+          : /until stopped/,
         () => {
           if (isLoop) child.kill("SIGTERM");
         },
@@ -206,6 +208,13 @@ class Place implements AsyncDisposable {
     return command.replace(" ID", ` ${task.id.slice(0, 8)}`);
   }
 }
+
+const ISSUE = {
+  number: 12,
+  title: "It breaks",
+  body: "Target Repository: octo/tool",
+  labels: ["agent", "agent-task"],
+};
 
 const RECORDINGS =
   new URL("./processors/agent/recordings/claude-2.1.197", import.meta.url)

@@ -6,7 +6,7 @@
 
 import { backoffMs } from "../base/backoff.ts";
 import { DatabaseError, EXIT, UsageError } from "../base/errors.ts";
-import { countOf } from "../base/figures.ts";
+import { countOf, formatSpan } from "../base/figures.ts";
 import { printable } from "../base/log.ts";
 import { ForgeError } from "../workspaces/forge/program.ts";
 import {
@@ -201,6 +201,9 @@ async function untilTold(
   const intervalMs = durationFlag(flags, "interval") ?? DEFAULT_INTERVAL_MS;
   const maxMs = Math.max(intervalMs, MAX_BACKOFF_MS);
   let failures = 0;
+  log.info(`Looks each ${formatSpan(intervalMs)} until stopped`, {
+    event: "importing",
+  });
   while (!stop.aborted) {
     let waitMs = intervalMs;
     try {
