@@ -185,6 +185,31 @@ Deno.test("agent tells a person's new notes, whatever else is in their list", as
   );
 });
 
+Deno.test("agent goes on in the session of the task that its own repeats", async () => {
+  const again = { retry_of: TASK_ID, notes: [{ text: "Keep the name" }] };
+  const failed = {
+    last_error: "No luck",
+    last_failed_at: "2026-11-22T14:29:55.730+00:00",
+  };
+  for (
+    const [trace, end] of [
+      [again, "Go on."],
+      [{ ...again, ...failed }, "The last attempt ended with: No luck. Go on."],
+    ] as const
+  ) {
+    await using run = await AgentRun.make({ cli: [say(result("Done"))] });
+    const folder = run.path("work", TASK_ID);
+    await Deno.mkdir(folder, { recursive: true });
+    const session = { agent: "plain", id: "abc", folder };
+    await run.run({ trace: { ...trace, session, notes: [...trace.notes] } });
+    assertEquals(await run.starts(), ["--resume=abc"]);
+    assertEquals(
+      (await run.prompts())[0],
+      `A person left this note for you: Keep the name\n\n${end}`,
+    );
+  }
+});
+
 Deno.test("agent begins anew where its session is lost, with the whole story", async () => {
   await using run = await AgentRun.make({
     cli: [
