@@ -1,5 +1,6 @@
 import { assertEquals, assertGreater } from "@std/assert";
 import { runFullLoad } from "./full_load.ts";
+import { killAtMerges } from "./merges.ts";
 import { runMixed } from "./mixed.ts";
 import { hasPostgres, sharedServer } from "../support/postgres_server.ts";
 import { Random } from "./random.ts";
@@ -33,6 +34,14 @@ Deno.test({
     const server = sharedServer();
     assertRight(await runMixed({ random, seconds: 7, runners: 3, server }));
   },
+});
+
+Deno.test("runners that are killed between claim and merge lose no commit, and merge none twice", async () => {
+  const options = { random: new Random(seed), kills: 10, runners: 2 };
+  const { problems, ...counts } = await killAtMerges(options);
+  assertEquals(problems, [], `Seed ${seed}: ${problems.join("\n\n")}`);
+  assertEquals(counts.kills, options.kills, `Seed ${seed}`);
+  assertGreater(counts.moves, 0, `Seed ${seed}`);
 });
 
 for (const isExclusive of [true, false]) {

@@ -6,12 +6,16 @@
  * the program side by side, and counts the calls that end by a signal; FOLDER is
  * another version of the project.
  *
+ * `deno task chaos --merges [--kills 200] [--runners 3] [--seed 1]`: kills runners on
+ * one repository between the claim of a task and its merge.
+ *
  * @module
  */
 
 import { parseArgs } from "@std/cli/parse-args";
 import { callSideBySide } from "./crash.ts";
 import { runFullLoad } from "./full_load.ts";
+import { killAtMerges } from "./merges.ts";
 import { runMixed } from "./mixed.ts";
 import { PostgresServer } from "../support/postgres_server.ts";
 import { Random } from "./random.ts";
@@ -36,7 +40,7 @@ const SESSIONS: Readonly<
 };
 
 const flags = parseArgs(Deno.args, {
-  boolean: ["crash", "postgres"],
+  boolean: ["crash", "merges", "postgres"],
   string: [
     "seed",
     "seconds",
@@ -45,11 +49,22 @@ const flags = parseArgs(Deno.args, {
     "creates",
     "others",
     "program",
+    "kills",
   ],
-  default: { seconds: "300", runners: "3", creates: "2000", others: "500" },
+  default: {
+    kills: "200",
+    seconds: "300",
+    runners: "3",
+    creates: "2000",
+    others: "500",
+  },
 });
 const seed = Number(flags.seed ?? Math.floor(Math.random() * 2 ** 32));
-const problems = flags.crash ? await crash() : await torment();
+const problems = flags.crash
+  ? await crash()
+  : flags.merges
+  ? await merges()
+  : await torment();
 for (const problem of problems.slice(0, MAX_PROBLEMS_SHOWN)) {
   console.error(`\n${problem}`);
 }
@@ -96,6 +111,21 @@ async function torment(): Promise<readonly string[]> {
       ? "\nNothing was lost, nothing was done twice."
       : `\n${problems.length} problems. Repeat with --seed ${seed}`,
   );
+  return problems;
+}
+
+async function merges(): Promise<readonly string[]> {
+  const kills = Number(flags.kills);
+  console.log(`Seed ${seed}, ${kills} kills, ${flags.runners} runners`);
+  const { problems, ...counts } = await killAtMerges({
+    random: new Random(seed),
+    kills,
+    runners: Number(flags.runners),
+    onKill: (count) => {
+      if (count % 10 === 0) console.error(`  ${count} kills`);
+    },
+  });
+  console.log(counts);
   return problems;
 }
 
