@@ -253,7 +253,7 @@ for (const isAddress of [false, true]) {
       const { head } = opened.workspace.facts;
       const outcome = outcomeOf(await reviewed(opened));
       assertEquals(outcome.kind, "completed");
-      assertEquals(await repository.gitIn(bare, "rev-parse", "main"), head);
+      assertEquals(await repository.git("-C", bare, "rev-parse", "main"), head);
     },
   );
 }
@@ -294,7 +294,7 @@ for (const mode of ["worktree", "clone"]) {
           `Agent-Runner-Task: ${TASK.id}`,
       }]);
     });
-    assertEquals(await repository.gitIn(bare, "rev-parse", branch), head);
+    assertEquals(await repository.git("-C", bare, "rev-parse", branch), head);
     assertObjectMatch(opened.trace, {
       workspace: { pullRequest: StandInForge.address },
     });
