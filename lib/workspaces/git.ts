@@ -60,11 +60,19 @@ export class GitError extends Error {
     this.lock = lock;
   }
 
+  /** Another git was in its way, perhaps for a moment only. */
+  get mayPass(): boolean {
+    return this.lock !== undefined || HALF_MADE.test(this.end.stderr);
+  }
+
   /** The disk is full: no fault of what it was to do. */
   get isFull(): boolean {
     return /No space left on device|Disk quota exceeded/i.test(this.end.stderr);
   }
 }
+
+/** It looks at all worktrees, and another git has just begun one. */
+const HALF_MADE = /failed to read [^\n]*worktrees\//;
 
 /** The file of a lock that is another git's; undefined where it failed otherwise. */
 function lockIn({ stderr }: GitEnd): string | undefined {
@@ -176,7 +184,7 @@ export async function git(
     if (end.code === 0) return end.stdout.replace(/\n$/, "");
     const error = new GitError(args, end);
     const waitMs = LOCK_WAITS_MS[tries];
-    if (!error.lock || waitMs === undefined || signal?.aborted) throw error;
+    if (!error.mayPass || waitMs === undefined || signal?.aborted) throw error;
     await systemClock.sleep(waitMs, signal);
   }
 }

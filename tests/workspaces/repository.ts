@@ -60,7 +60,11 @@ export class TestRepository implements AsyncDisposable {
 
   /** What git prints in the checkout, or in another folder. */
   async git(...args: readonly string[]): Promise<string> {
-    return await gitIn(this.path, { args, base: this.base });
+    return await this.gitIn(this.path, ...args);
+  }
+
+  async gitIn(cwd: string, ...args: readonly string[]): Promise<string> {
+    return await gitIn(cwd, { args, base: this.base });
   }
 
   /** Writes a file of the checkout. */
