@@ -86,6 +86,7 @@ const TABLES: Readonly<Record<string, () => string>> = {
   provider: () => fieldTable("simulate"),
   command: () => fieldTable("command"),
   agent: () => fieldTable("agent"),
+  patch: () => fieldTable("patch"),
   http: () => fieldTable("http"),
   module: () => fieldTable("module"),
 };

@@ -58,6 +58,7 @@ function isForTasks(right: Right, options: ProviderOptions): boolean {
       return false;
     case "agent":
     case "command":
+    case "patch":
       return right === "run";
     // Its process is started with what it may do, and that must be had here too.
     case "module":

@@ -13,6 +13,7 @@ import { agentConfig } from "../processors/agent/config.ts";
 import { commandConfig } from "../processors/command/config.ts";
 import { httpConfig, secretEnv } from "../processors/http/config.ts";
 import { moduleConfig } from "../processors/module/config.ts";
+import { patchConfig } from "../processors/patch/config.ts";
 import { schedulesConfig } from "../planning/config.ts";
 import { parseHosts, parseListenAddress } from "./listen_address.ts";
 import type { ProviderSettings } from "../processors/processor.ts";
@@ -157,6 +158,7 @@ const provider = z.discriminatedUnion("processor", [
   z.strictObject(fieldsOf("simulate")),
   agentConfig.safeExtend(fieldsOf("agent")),
   commandConfig.safeExtend(fieldsOf("command")),
+  z.strictObject({ ...fieldsOf("patch"), ...patchConfig.shape }),
   z.strictObject({ ...fieldsOf("http"), ...httpConfig.shape }),
   z.strictObject({ ...fieldsOf("module"), ...moduleConfig.shape }),
 ]);

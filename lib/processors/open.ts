@@ -11,6 +11,7 @@ import type { AgentConfig } from "./agent/config.ts";
 import type { CommandConfig } from "./command/config.ts";
 import type { HttpConfig } from "./http/config.ts";
 import type { ModuleConfig } from "./module/config.ts";
+import type { PatchConfig } from "./patch/config.ts";
 import type {
   Processor,
   ProcessorLookup,
@@ -29,6 +30,7 @@ export type ProcessorOptions =
   | { readonly processor: "simulate" }
   | { readonly processor: "command" } & CommandConfig
   | { readonly processor: "agent" } & AgentConfig
+  | { readonly processor: "patch" } & PatchConfig
   | { readonly processor: "http" } & HttpConfig
   | { readonly processor: "module" } & ModuleConfig;
 
@@ -107,6 +109,10 @@ async function createProcessor(
         spending,
         ...parts,
       });
+    }
+    case "patch": {
+      const { createPatchProcessor } = await import("./patch/patch.ts");
+      return createPatchProcessor(options, { baseFolder, ...parts });
     }
     case "http": {
       const { createHttpProcessor } = await import("./http/http.ts");

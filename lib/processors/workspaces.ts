@@ -73,6 +73,7 @@ function folderOf(options: ProcessorOptions): FolderConfig {
     case "agent":
       return agentFolder(options, (name) => Deno.env.get(name));
     case "command":
+    case "patch":
       return options;
     default:
       return {};

@@ -129,7 +129,8 @@ for (const [text, mistake] of NOT_JSON) {
 
 // JSON that is no configuration
 
-const PROCESSORS = "expected one of simulate, agent, command, http, module";
+const PROCESSORS =
+  "expected one of simulate, agent, command, patch, http, module";
 const FIELDS =
   "processor, timeout, attempts, concurrency, globalConcurrency, " +
   "concurrencyKey, keyConcurrency, rate, ratePer, fairBy, hours, zone, " +

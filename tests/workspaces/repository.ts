@@ -58,11 +58,12 @@ export class TestRepository implements AsyncDisposable {
     return made;
   }
 
-  /** What git prints in the checkout, or in another folder. */
+  /** What git prints in the checkout. */
   async git(...args: readonly string[]): Promise<string> {
     return await this.gitIn(this.path, ...args);
   }
 
+  /** What git prints in another folder. */
   async gitIn(cwd: string, ...args: readonly string[]): Promise<string> {
     return await gitIn(cwd, { args, base: this.base });
   }

@@ -6,7 +6,6 @@
 
 import { printedOf } from "../../task/outcome.ts";
 import type { AgentTask, Outcome } from "../../task/task.ts";
-import type { Reviewed, Workspace } from "../../workspaces/workspace.ts";
 import type {
   CheckOptions,
   Processor,
@@ -15,15 +14,15 @@ import type {
 import { STOPPED, TaskRuns, withAnswerTime } from "../task_runs.ts";
 import { checkCommand } from "./check.ts";
 import type { CommandConfig } from "./config.ts";
-import type { FolderEnd, RunFolder } from "./folder.ts";
+import type { RunFolder } from "./folder.ts";
 import { commandFor, programOf, SHELL, shownWords, stdinOf } from "./input.ts";
 import { limitOutcome, warnOfMistake } from "./message.ts";
 import { CommandOutput } from "./output.ts";
 import { quoted } from "./printed_text.ts";
 import { type ProgramParts, Programs } from "./programs.ts";
 import { writeResults } from "./results_file.ts";
-import { openRunFolder, settle, settleApproved } from "./run_folder.ts";
-import { runCheck, type RunParts, shownCheck } from "./verify.ts";
+import type { RunParts } from "./verify.ts";
+import { workIn } from "./work.ts";
 
 /** Makes the processor. Dispose of it to stop its programs. */
 export function createCommandProcessor(
@@ -81,42 +80,11 @@ class CommandProcessor implements Processor {
       stop,
       idleTimeout: 0,
     };
-    const folder = await openRunFolder(this.#config, parts);
-    let outcome = STOPPED;
-    try {
-      outcome = folder.git
-        ? await this.#runOn(folder, folder.git, parts)
-        : await this.#runIn(folder, parts);
-      return outcome;
-    } finally {
-      await folder.close(folderEnd(outcome, stop));
-    }
-  }
-
-  /** Work in a repository is checked, and comes to its branch. */
-  async #runOn(
-    folder: RunFolder,
-    git: Workspace,
-    parts: RunParts,
-  ): Promise<Outcome> {
-    const { verify } = git.config;
-    const settled = await settleApproved(git, { ...parts, verify });
-    if (settled) return outcomeOfReview(settled);
-    const outcome = await this.#runIn(folder, parts);
-    if (outcome.kind !== "completed") return outcome;
-    const name = shownCheck(verify ?? []);
-    if (verify) {
-      parts.context.progress(`Checks the work: ${name}`);
-      const check = await runCheck(verify, folder.path, parts);
-      if (check.isStopped) return STOPPED;
-      if (!check.hasPassed) {
-        const error = `\`${name}\` failed: ${check.output}`;
-        parts.context.note("check_failed", error);
-        return { kind: "failed", error, retryable: true };
-      }
-      parts.context.note("checked", `\`${name}\` passed`);
-    }
-    return outcomeOfReview(await settle(git, outcome, { ...parts, verify }));
+    return await workIn(
+      this.#config,
+      parts,
+      (folder) => this.#runIn(folder, parts),
+    );
   }
 
   async #runIn(
@@ -158,22 +126,6 @@ class CommandProcessor implements Processor {
     const printed = printedOf({ stdout: isResult ? "" : stdout, stderr });
     return printed ? { ...outcome, printed } : outcome;
   }
-}
-
-/** There is nobody who could be told what is not done. */
-function outcomeOfReview(reviewed: Reviewed): Outcome {
-  if ("outcome" in reviewed) return reviewed.outcome;
-  const { because, orElse } = reviewed;
-  return orElse ?? { kind: "failed", error: because, retryable: true };
-}
-
-function folderEnd(outcome: Outcome, stop: AbortSignal): FolderEnd {
-  if (stop.reason === "lease lost") return "lost";
-  if (outcome.kind === "completed") return "completed";
-  return outcome.kind === "needs_input" || outcome.kind === "limited" ||
-      stop.reason === "shutdown"
-    ? "goes on"
-    : "failed";
 }
 
 /** The outcome of a program that ended by itself. */

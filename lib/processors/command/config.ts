@@ -144,9 +144,10 @@ export const PROGRAM_FIELDS = {
   ),
 };
 
-/** A program of a task, as configured. Times are in seconds. */
-export type ProgramConfig = z.infer<
-  z.ZodObject<typeof PROGRAM_FIELDS>
+/** What programs of a task are run with, as configured. Times are in seconds. */
+export type ProgramConfig = Omit<
+  z.infer<z.ZodObject<typeof PROGRAM_FIELDS>>,
+  "outputLimit"
 >;
 
 /** Says where a task's folder is given in two ways. */

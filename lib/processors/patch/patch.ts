@@ -1,0 +1,103 @@
+/**
+ * Applies the patches of a task's instruction to a repository: no agent, and no
+ * cost.
+ *
+ * @module
+ */
+
+import type { AgentTask, Outcome } from "../../task/task.ts";
+import { GitError } from "../../workspaces/git.ts";
+import type { Workspace } from "../../workspaces/workspace.ts";
+import { checkProgram } from "../command/check.ts";
+import { type ProgramParts, Programs } from "../command/programs.ts";
+import type { RunParts } from "../command/verify.ts";
+import { workIn } from "../command/work.ts";
+import type {
+  CheckOptions,
+  Processor,
+  ProcessorContext,
+} from "../processor.ts";
+import { TaskRuns } from "../task_runs.ts";
+import { patchIn, refused } from "./blocks.ts";
+import type { PatchConfig } from "./config.ts";
+
+/** Makes the processor. Dispose of it to stop what it has started. */
+export function createPatchProcessor(
+  config: PatchConfig,
+  parts: ProgramParts,
+): Processor {
+  return new PatchProcessor(config, parts);
+}
+
+class PatchProcessor implements Processor {
+  readonly name = "patch";
+  readonly stopGraceMs: number;
+  readonly #config: PatchConfig;
+  readonly #programs: Programs;
+  readonly #runs = new TaskRuns();
+
+  constructor(config: PatchConfig, parts: ProgramParts) {
+    this.#config = config;
+    this.#programs = new Programs(config, parts);
+    this.stopGraceMs = this.#programs.stopGraceMs;
+  }
+
+  describe(): string {
+    return `applies its patch to ${this.#config.workspace.git}`;
+  }
+
+  check({ isQuiet }: CheckOptions = {}): Promise<readonly string[]> {
+    const { parts } = this.#programs;
+    return checkProgram("git", this.#config, { ...parts, isQuiet });
+  }
+
+  process(task: AgentTask, context: ProcessorContext): Promise<Outcome> {
+    return this.#runs.run(context, async (stop) => {
+      const patch = patchIn(task.instruction ?? "");
+      const programs = this.#programs;
+      const parts: RunParts = {
+        task,
+        context,
+        programs,
+        surroundings: programs.surroundings(task, context),
+        stop,
+        idleTimeout: 0,
+      };
+      const { workspace } = this.#config;
+      return await workIn(
+        { workspace },
+        parts,
+        ({ git }) => apply(patch, git!),
+      );
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#runs[Symbol.asyncDispose]();
+    await this.#programs[Symbol.asyncDispose]();
+  }
+}
+
+/**
+ * Applies a patch, whole or not at all. git refuses what is outside of the
+ * repository, in `.git`, or behind a symbolic link.
+ */
+async function apply(
+  patch: string,
+  { git, facts: { baseCommit } }: Workspace,
+): Promise<Outcome> {
+  const head = await git(["rev-parse", "HEAD"]);
+  // A run that ended before it could say so has committed it.
+  if (head !== baseCommit) return { kind: "completed" };
+  // One that was killed may have left a part of it.
+  await git(["reset", "--hard", "--quiet"]);
+  try {
+    await git(["apply", "--index", "--whitespace=nowarn", "-"], {
+      input: patch,
+    });
+  } catch (error) {
+    if (!(error instanceof GitError)) throw error;
+    throw refused(error.message);
+  }
+  return { kind: "completed" };
+}
