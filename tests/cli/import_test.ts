@@ -83,10 +83,9 @@ Deno.test("import --comment tells an issue once, also where it is killed before 
     await folder.ok([...args, "--dry-run"], options),
     /Would comment on octo\/app#12/,
   );
-  gh.change({ killsAfter: "issue comment" });
+  gh.killAfter("issue comment");
   const killed = await folder.run(args, options);
   assert(killed.code !== 0);
-  gh.change({ killsAfter: "" });
   await folder.ok(args, options);
   await folder.ok(args, options);
   const comments = gh.state.issues[1]!.comments!;

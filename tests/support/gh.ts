@@ -21,35 +21,40 @@ export interface GhIssue {
   }[];
 }
 
-/** A pull request that was made. */
-export interface GhPull {
-  readonly title: string;
-  readonly body: string;
-  readonly head: string;
-  readonly base: string;
-  readonly url: string;
-}
-
 /** What it keeps. */
 interface GhState {
   readonly issues: GhIssue[];
-  readonly pulls: GhPull[];
   readonly calls: string[][];
   /** What it says where it fails; it does as long as this is there. */
   readonly fails?: string;
-  /** After it has done this, it kills the program that called it. */
-  readonly killsAfter?: string;
 }
 
-const EMPTY: GhState = { issues: [], pulls: [], calls: [] };
+const EMPTY: GhState = { issues: [], calls: [] };
+
+/** Knows of issues only; all else is done by `others`, where there is one. */
+const SCRIPT = `#!/bin/sh
+case "$1" in
+  issue) ISSUES "$@" ;;
+  *) OTHERS "$@" ;;
+esac
+code=$?
+if [ "$(cat KILLS 2> /dev/null)" = "$1 $2" ]; then
+  rm KILLS
+  kill -9 $PPID
+fi
+exit $code
+`;
 
 /** The program, and what it keeps, in a folder. */
 export class Gh {
   /** To be put in front of PATH. */
   readonly bin: string;
   readonly #file: string;
+  readonly #kills: string;
 
-  constructor(folder: string) {
+  /** @param others Another stand-in, for what is not of issues. Default: none */
+  constructor(folder: string, others = "false") {
+    this.#kills = `${folder}/gh-kills`;
     this.bin = `${folder}/gh-bin`;
     this.#file = `${folder}/gh.json`;
     Deno.mkdirSync(this.bin);
@@ -58,12 +63,15 @@ export class Gh {
       ...denoArgs("tests/support/gh.ts"),
       this.#file,
     ].map((word) => `'${word}'`).join(" ");
-    Deno.writeTextFileSync(
-      `${this.bin}/gh`,
-      `#!/bin/sh\nexec ${words} "$@"\n`,
-      { mode: 0o755 },
-    );
+    const script = SCRIPT.replace("ISSUES", words).replace("OTHERS", others)
+      .replaceAll("KILLS", this.#kills);
+    Deno.writeTextFileSync(`${this.bin}/gh`, script, { mode: 0o755 });
     this.change(EMPTY);
+  }
+
+  /** After it has done this once, as `issue comment`, it kills who called it. */
+  killAfter(command: string): void {
+    Deno.writeTextFileSync(this.#kills, `${command}\n`);
   }
 
   get state(): GhState {
@@ -171,7 +179,6 @@ async function main(
     default:
       refuse(`unknown command ${args.join(" ")}`);
   }
-  if (state.killsAfter === what) Deno.kill(Deno.ppid, "SIGKILL");
 }
 
 function issueOf(number: string | undefined, { issues }: GhState): GhIssue {

@@ -5,6 +5,7 @@
  */
 
 import { headOf } from "../../base/cut.ts";
+import { countOf } from "../../base/figures.ts";
 import { shownStateOf } from "../../task/shown_state.ts";
 import type { AgentTask } from "../../task/task.ts";
 import { parseTrace, stringifyJson } from "../../task/trace.ts";
@@ -103,9 +104,8 @@ function linesOf(task: AgentTask, dashboard: string | undefined): string[] {
   const { branch, commits, files, insertions, deletions, pullRequest, merged } =
     taskWorkspaceOf(parseTrace(task.traceText) ?? {}) ?? {};
   const changes = commits
-    ? ` (${commits} commits, ${files ?? 0} files, +${insertions ?? 0} −${
-      deletions ?? 0
-    })`
+    ? ` (${countOf(commits, "commit")}, ${countOf(files ?? 0, "file")}, ` +
+      `+${insertions ?? 0} −${deletions ?? 0})`
     : "";
   return [
     branch === undefined ? "" : `Branch: \`${branch}\`${changes}`,
