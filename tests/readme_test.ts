@@ -101,15 +101,22 @@ class Place implements AsyncDisposable {
   output = "";
   readonly folder: string;
   readonly #environment: Readonly<Record<string, string>>;
+  /** Where the page's reader is. */
+  #current: string;
 
   private constructor(folder: string) {
     this.folder = folder;
+    this.#current = folder;
     this.#environment = {
       HANDSFREE_DB_PATH: `${folder}/handsfree.duckdb`,
       HANDSFREE_AGENT_TASK_COMPLETION_DELAY: "0",
       LOG_FORMAT: "text",
       DENO_INSTALL_ROOT: folder,
       XDG_STATE_HOME: `${folder}/state`,
+      GIT_AUTHOR_NAME: "A Reader",
+      GIT_AUTHOR_EMAIL: "reader@example.com",
+      GIT_COMMITTER_NAME: "A Reader",
+      GIT_COMMITTER_EMAIL: "reader@example.com",
       PATH: `${folder}/bin:${folder}/gh-bin:${Deno.env.get("PATH")}`,
     };
   }
@@ -135,6 +142,11 @@ class Place implements AsyncDisposable {
 
   /** Runs a command of the page, and returns what it prints. */
   async run(text: string): Promise<string> {
+    const [, folder] = /^cd (\S+)$/.exec(text) ?? [];
+    if (folder !== undefined) {
+      this.#current = `${this.#current}/${folder}`;
+      return "";
+    }
     return text.includes("--server")
       ? await this.#runThroughService(text)
       : await this.#runHere(
@@ -147,7 +159,7 @@ class Place implements AsyncDisposable {
     const isNight = command === "agent-runner run --loop";
     const child = new Deno.Command("bash", {
       args: ["-c", `${isLoop ? "exec env " : ""}${asProcess(command)}`],
-      cwd: this.folder,
+      cwd: this.#current,
       env: this.#environment,
       stdout: "piped",
       stderr: "piped",
@@ -201,9 +213,7 @@ class Place implements AsyncDisposable {
   async #withId(command: string): Promise<string> {
     const state = command.includes("result") ? "completed" : "needs_input";
     const [task] = JSON.parse(
-      await this.run(
-        `agent-runner list --provider claude --state ${state} --json`,
-      ),
+      await this.run(`agent-runner list --state ${state} --json`),
     );
     return command.replace(" ID", ` ${task.id.slice(0, 8)}`);
   }
