@@ -23,6 +23,7 @@ import type {
 } from "../store/contract.ts";
 import { SHOWN_STATES, type ShownState } from "../task/shown_state.ts";
 import { TASK_STATES } from "../task/task.ts";
+import type { Changes } from "../workspaces/diff.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** A flag of one command. */
@@ -251,6 +252,8 @@ export interface OpenAdmin extends AsyncDisposable {
   /** The same. */
   readonly queue?: Pick<Queue, "preview">;
   readonly defaultProvider: Served["defaultProvider"];
+  /** Only where they are behind a service: what a task changed on its machine. */
+  readonly changes?: (id: string) => Promise<Changes>;
   /** Not where they are behind a service, which says so itself. */
   readonly warningFor?: Served["warningFor"];
 }

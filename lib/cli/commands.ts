@@ -14,6 +14,7 @@ import { complete, completions } from "./completions.ts";
 import { configCheck, configSchema } from "./config.ts";
 import { copy } from "./copy.ts";
 import { create } from "./create.ts";
+import { diff } from "./diff.ts";
 import { doctor } from "./doctor.ts";
 import { edit } from "./edit.ts";
 import { exportTasks } from "./export.ts";
@@ -63,6 +64,7 @@ export const COMMANDS: readonly [Command, ...Command[]] = [
   show,
   logs,
   result,
+  diff,
   answer,
   approve,
   note,

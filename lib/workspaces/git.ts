@@ -15,6 +15,8 @@ export interface GitEnd {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
+  /** It printed more than it was to, and was stopped: the exit code says nothing. */
+  readonly isCut?: true;
 }
 
 /** Where git runs, and with what. */
@@ -36,6 +38,8 @@ export interface GitOptions {
    */
   readonly surroundings?: Readonly<Record<string, string>> | undefined;
   readonly signal?: AbortSignal;
+  /** It is stopped where it prints more. Default: it prints what it likes */
+  readonly maxBytes?: number;
 }
 
 /** What git said where it failed. The message is in words for people. */
@@ -132,7 +136,8 @@ const NO_HOOKS = ["-c", "core.hooksPath=/dev/null"];
  */
 export async function runGit(
   args: readonly string[],
-  { cwd, input, hasHooks = false, env, surroundings, signal }: GitOptions,
+  { cwd, input, hasHooks = false, env, surroundings, signal, maxBytes }:
+    GitOptions,
 ): Promise<GitEnd> {
   let child: Deno.ChildProcess;
   try {
@@ -159,10 +164,13 @@ export async function runGit(
     );
   }
   const writing = input === undefined ? undefined : write(child, input);
-  const { code, stdout, stderr } = await child.output();
-  await writing;
-  const text = new TextDecoder();
-  return { code, stdout: text.decode(stdout), stderr: text.decode(stderr) };
+  const [{ code }, printed, stderr] = await Promise.all([
+    child.status,
+    firstOf(child, maxBytes),
+    new Response(child.stderr).text(),
+    writing,
+  ]);
+  return { code, ...printed, stderr };
 }
 
 /** Another git has a lock for a moment only, unless it was killed. */
@@ -209,6 +217,21 @@ function withoutGits(
     ? [...own.filter(([name]) => OF_USER.test(name)), ...Object.entries(given)]
     : own;
   return Object.fromEntries(entries.filter(([name]) => !UNSET.test(name)));
+}
+
+async function firstOf(
+  child: Deno.ChildProcess,
+  maxBytes = Infinity,
+): Promise<Pick<GitEnd, "stdout" | "isCut">> {
+  const chunks: Uint8Array<ArrayBuffer>[] = [];
+  let size = 0;
+  for await (const chunk of child.stdout) {
+    chunks.push(chunk);
+    size += chunk.length;
+    if (size > maxBytes) break;
+  }
+  const stdout = new TextDecoder().decode(await new Blob(chunks).arrayBuffer());
+  return { stdout, ...size > maxBytes && { isCut: true } };
 }
 
 /** Writes all that a program's stdin is to give. */

@@ -37,6 +37,12 @@ const CASES: readonly [words: string, file: object, rights: string][] = [
   ["config check", providing(COMMAND), "run"],
   ["serve --listen 0.0.0.0:1", providing(COMMAND), "net"],
   ["serve --token-file none", {}, "net"],
+  [
+    "serve --listen 0.0.0.0:1",
+    providing({ ...COMMAND, workspace: { git: "." } }),
+    "run net",
+  ],
+  ["diff x", {}, "run"],
   ["init --config x.json", {}, "run"],
   ["workspaces", providing(COMMAND), ""],
   ["workspaces", providing(WITH_REPOSITORY), "run"],

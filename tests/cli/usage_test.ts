@@ -95,7 +95,7 @@ const WRONG: [argv: string[], message: string][] = [
   [["--lop"], 'Unknown flag --lop for "run". Did you mean --loop?'],
   [
     ["list", "--stat", "failed"],
-    'Unknown flag --stat for "list". Did you mean --state?',
+    'Unknown flag --stae for "list". Did you mean --state?',
   ],
   [
     ["list", "--lmit=5"],

@@ -17,6 +17,7 @@ import { addDashboardRoutes, isDashboardPath } from "../dashboard/routes.ts";
 import { SESSION_COOKIE } from "./access.ts";
 import { addActionRoutes } from "./action_routes.ts";
 import { addCreateRoutes } from "./create_routes.ts";
+import { addDiffRoutes } from "./diff_routes.ts";
 import { addEditRoutes } from "./edit_routes.ts";
 import { addEventRoutes } from "./event_stream.ts";
 import { addFileRoutes } from "./file_routes.ts";
@@ -99,6 +100,7 @@ export function createApp(service: Service, options: AppOptions): OpenAPIHono {
   addGraphRoutes(api, service);
   addTaskRoutes(api, service);
   addEditRoutes(api, service);
+  addDiffRoutes(api, service);
   addLogRoutes(api, service, options.stop);
   addStatsRoutes(api, service);
   addBatchRoutes(api, service);

@@ -75,6 +75,7 @@ import {
   retriedSchema,
 } from "../api/action_schemas.ts";
 import { batchesSchema, MAX_BATCHES } from "../api/batch_schemas.ts";
+import { changesSchema } from "../api/diff_routes.ts";
 import { queryOf } from "../api/filter.ts";
 import { dependentsSchema, graphSchema } from "../api/graph_schemas.ts";
 import { logPageSchema, MAX_PAGE_LINES } from "../api/log_schemas.ts";
@@ -101,10 +102,12 @@ import {
 } from "../api/task_schemas.ts";
 import { pausesSchema, resumedSchema } from "../api/pause_schemas.ts";
 import { batchFromJson } from "../batch_json.ts";
+import { changesFromJson } from "../diff_json.ts";
 import { graphFromJson } from "../graph_json.ts";
 import { pauseFromJson, targetToJson } from "../pause_json.ts";
 import { logPageFromJson } from "../log_json.ts";
 import { runnerFromJson } from "../runner_json.ts";
+import type { Changes } from "../../workspaces/diff.ts";
 import { Api, type ApiOptions, Refusal } from "./api.ts";
 import { createTasks } from "./create.ts";
 import { ServiceSchedules } from "./schedules.ts";
@@ -122,6 +125,7 @@ export async function openServiceAdmin(
     readonly admin: Admin & Disposable;
     readonly schedules: ScheduleAdmin;
     readonly defaultProvider: string;
+    readonly changes: (id: string) => Promise<Changes>;
   }
 > {
   using opening = new DisposableStack();
@@ -133,6 +137,10 @@ export async function openServiceAdmin(
     admin: new ServiceAdmin(api, options),
     schedules: new ServiceSchedules(api),
     defaultProvider: session.default_provider,
+    changes: async (id) => {
+      const path = `api/v1/tasks/${encodeURIComponent(id)}/diff`;
+      return changesFromJson(await api.json(path, changesSchema));
+    },
   };
 }
 

@@ -579,6 +579,7 @@ Deno.test("the document names every route and is closed", async () => {
       "get /api/v1/tasks/retryable",
       "get /api/v1/tasks/whole",
       "get /api/v1/tasks/{id}",
+      "get /api/v1/tasks/{id}/diff",
       "get /api/v1/tasks/{id}/events",
       "get /api/v1/tasks/{id}/graph",
       "get /api/v1/tasks/{id}/logs",
