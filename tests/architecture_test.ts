@@ -28,6 +28,7 @@ const LIBRARIES: Readonly<Record<string, RegExp>> = {
   hono: /^lib\/service\//,
   "@hono": /^lib\/service\//,
   "prom-client": /^lib\/service\//,
+  diff: /^lib\/service\/dashboard\//,
   "@dagrejs": /^lib\/service\/dashboard\//,
   uplot: /^lib\/service\/dashboard\//,
   croner: /^lib\/planning\/slots\.ts$/,
@@ -217,7 +218,7 @@ Deno.test("the program starts without what only some commands need", async () =>
   }
   assert(loaded.has("lib/cli/list.ts"));
   const LATER =
-    /^(duckdb|postgres|zod|jsonc-parser|hono|@hono|prom-client|croner|@opentelemetry|standardwebhooks|uplot|@dagrejs)(\/|$)|^node:|^lib\/(store\/(duckdb|postgres)|service|runner\.ts)/;
+    /^(duckdb|postgres|zod|jsonc-parser|hono|@hono|prom-client|croner|@opentelemetry|standardwebhooks|uplot|@dagrejs|diff)(\/|$)|^node:|^lib\/(store\/(duckdb|postgres)|service|runner\.ts)/;
   assertEquals([...loaded].filter((it) => LATER.test(it)), []);
 });
 

@@ -6,6 +6,7 @@ import {
 } from "@std/assert";
 import { Gh } from "./support/gh.ts";
 import { denoArgs } from "./support/project.ts";
+import { TaskRepository } from "./support/task_repository.ts";
 import { readPages, withTables } from "../tools/readme.ts";
 
 const pages = await readPages();
@@ -100,6 +101,8 @@ class Place implements AsyncDisposable {
   /** All that was printed so far. */
   output = "";
   readonly folder: string;
+  /** Of the task that the pages call 550e8400. */
+  readonly #repository = new TaskRepository({ "README.md": "# Example\n" });
   readonly #environment: Readonly<Record<string, string>>;
   /** Where the page's reader is. */
   #current: string;
@@ -125,7 +128,11 @@ class Place implements AsyncDisposable {
     const place = new Place(await Deno.makeTempDir());
     const { folder } = place;
     await place.run("deno task install");
-    const example = { id: "550e8400-e29b-41d4-a716-446655440000" };
+    place.#repository.write({ "README.md": "# Changed\n" });
+    const example = {
+      id: "550e8400-e29b-41d4-a716-446655440000",
+      trace: { workspace: place.#repository.workspace() },
+    };
     await Deno.writeTextFile(
       `${folder}/example.jsonl`,
       JSON.stringify(example),
@@ -137,6 +144,7 @@ class Place implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#repository[Symbol.dispose]();
     await Deno.remove(this.folder, { recursive: true });
   }
 

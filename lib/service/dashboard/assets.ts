@@ -6,6 +6,7 @@
 
 import { createHash } from "node:crypto";
 import dagre from "@dagrejs/dagre" with { type: "text" };
+import patch from "diff/lib/patch/parse.js" with { type: "text" };
 import uplotScript from "uplot/dist/uPlot.esm.js" with { type: "text" };
 import uplotStyle from "uplot/dist/uPlot.min.css" with { type: "text" };
 import index from "./page/index.html" with { type: "text" };
@@ -15,6 +16,7 @@ import layoutStyle from "./page/layout.css" with { type: "text" };
 import tableStyle from "./page/table.css" with { type: "text" };
 import plotsStyle from "./page/plots.css" with { type: "text" };
 import dialogsStyle from "./page/dialogs.css" with { type: "text" };
+import diffStyle from "./page/diff.css" with { type: "text" };
 import emptyStyle from "./page/empty.css" with { type: "text" };
 import graphStyle from "./page/graph.css" with { type: "text" };
 import logStyle from "./page/log.css" with { type: "text" };
@@ -22,7 +24,12 @@ import pausesStyle from "./page/pauses.css" with { type: "text" };
 import usageStyle from "./page/usage.css" with { type: "text" };
 import panelStyle from "./page/panel.css" with { type: "text" };
 import api from "./page/api.js" with { type: "text" };
+import changes from "./page/changes.js" with { type: "text" };
 import create from "./page/create.js" with { type: "text" };
+import diff from "./page/diff.js" with { type: "text" };
+import diffBoxes from "./page/diff_boxes.js" with { type: "text" };
+import diffComments from "./page/diff_comments.js" with { type: "text" };
+import diffFile from "./page/diff_file.js" with { type: "text" };
 import dom from "./page/dom.js" with { type: "text" };
 import graph from "./page/graph.js" with { type: "text" };
 import graphPicture from "./page/graph_picture.js" with { type: "text" };
@@ -76,6 +83,7 @@ export const page: Asset = asset(index, "html");
 
 const STYLES = {
   base: baseStyle,
+  diff: diffStyle,
   graph: graphStyle,
   layout: layoutStyle,
   log: logStyle,
@@ -91,7 +99,12 @@ const STYLES = {
 
 const SCRIPTS = {
   api,
+  changes,
   create,
+  diff,
+  diff_boxes: diffBoxes,
+  diff_comments: diffComments,
+  diff_file: diffFile,
   dom,
   dagre,
   facts,
@@ -108,6 +121,7 @@ const SCRIPTS = {
   notice,
   overview,
   panel,
+  patch,
   pauses,
   plots,
   providers,

@@ -78,6 +78,23 @@
  * @property {{ task: string, after: string }[]} edges
  * @property {boolean} has_more
  *
+ * @typedef {object} ChangedFile
+ * @property {string} path
+ * @property {string | null} old_path
+ * @property {string} status
+ * @property {number} insertions
+ * @property {number} deletions
+ * @property {boolean} binary
+ * @property {string | null} patch null where it is too large
+ *
+ * @typedef {object} Changes
+ * @property {string} base
+ * @property {string} head
+ * @property {string} branch
+ * @property {boolean} uncommitted
+ * @property {ChangedFile[]} files
+ * @property {boolean} truncated
+ *
  * @typedef {object} LogEntry
  * @property {string} at
  * @property {string} kind
@@ -243,24 +260,11 @@ export function getGraph(id, { limit, signal }) {
 }
 
 /**
- * @param {string} span
- * @param {number} buckets
- * @returns {Promise<Stats>}
- */
-export function getStats(span, buckets) {
-  return request(`${BASE}/stats?window=${span}&buckets=${buckets}`);
-}
-
-/**
- * Cancels, retries or answers a task.
- *
  * @param {string} id
- * @param {"cancel" | "retry" | "answer"} action
- * @param {Record<string, unknown>} [body]
- * @returns {Promise<{ result: string }>}
+ * @returns {Promise<Changes>}
  */
-export function act(id, action, body = {}) {
-  return request(`${BASE}/tasks/${encodeURIComponent(id)}/${action}`, { body });
+export function getChanges(id) {
+  return request(`${BASE}/tasks/${encodeURIComponent(id)}/diff`);
 }
 
 /**
@@ -275,6 +279,36 @@ export async function approve(id) {
     body,
   });
   return { result };
+}
+
+/**
+ * @param {string} id
+ * @param {string} text
+ * @returns {Promise<{ result: string }>}
+ */
+export function noteTask(id, text) {
+  return request(`${BASE}/tasks/note`, { body: { id, text } });
+}
+
+/**
+ * @param {string} span
+ * @param {number} buckets
+ * @returns {Promise<Stats>}
+ */
+export function getStats(span, buckets) {
+  return request(`${BASE}/stats?window=${span}&buckets=${buckets}`);
+}
+
+/**
+ * Cancels, retries or answers a task.
+ *
+ * @param {string} id
+ * @param {"cancel" | "retry" | "answer"} action
+ * @param {Record<string, unknown>} [body]
+ * @returns {Promise<{ result: string, new_id?: string | null }>}
+ */
+export function act(id, action, body = {}) {
+  return request(`${BASE}/tasks/${encodeURIComponent(id)}/${action}`, { body });
 }
 
 /**

@@ -2,6 +2,7 @@
 /** One task, with all that is known of it and what one can do. */
 
 import { act, ApiError, approve, canRetry, getEvents, getTask } from "./api.js";
+import { ChangesBox } from "./changes.js";
 import { byId, fill, throttled } from "./dom.js";
 import { factElements } from "./facts.js";
 import { GraphView } from "./graph.js";
@@ -31,6 +32,7 @@ export class Panel extends EventTarget {
   #abort = new AbortController();
   #log = new LogView();
   #graph = new GraphView();
+  #changes = new ChangesBox();
   /** Reads the task again, soon. */
   refresh = throttled(() => this.#read(), REFRESH_MS);
 
@@ -52,6 +54,7 @@ export class Panel extends EventTarget {
         this.#sendAnswer();
       }
     });
+    this.#changes.addEventListener("acted", () => this.#read());
     matchMedia(NARROW).addEventListener("change", () => this.#cover());
     pauses.addEventListener("change", () => this.#showWait());
   }
@@ -119,6 +122,7 @@ export class Panel extends EventTarget {
     this.#abort.abort();
     this.#log.close();
     this.#graph.close();
+    this.#changes.close();
     this.#panel.hidden = true;
     this.#cover();
   }
@@ -172,6 +176,7 @@ export class Panel extends EventTarget {
     showText("panel-instruction", whole === titleOf(task) ? "" : whole);
     showTaskUsage(trace);
     this.#showWait();
+    this.#changes.show(task);
     fill(byId("facts"), ...factElements(task));
     byId("panel-cancel").hidden = isFinal(task.state);
     byId("panel-cancel", HTMLButtonElement).disabled = isStopping;
