@@ -1,7 +1,12 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { TaskWorkspace } from "../../lib/task/workspace.ts";
 import { compare, NoChangesError } from "../../lib/workspaces/compare.ts";
-import { type ChangedFile, readChanges } from "../../lib/workspaces/diff.ts";
+import {
+  type ChangedFile,
+  parse,
+  readChanges,
+} from "../../lib/workspaces/diff.ts";
+import { runGit } from "../../lib/workspaces/git.ts";
 import { BRANCH, TaskRepository } from "../support/task_repository.ts";
 
 const ID = "00000000-0000-4000-8000-000000000001";
@@ -240,5 +245,23 @@ Deno.test("readChanges() leaves out a patch that is too large, and says so", asy
   assertEquals(
     files.map(({ path, insertions, patch }) => [path, insertions, !patch]),
     [["b.lock", 200_000, true], ["c.ts", 1, false]],
+  );
+});
+
+Deno.test("runGit() stops git where it prints too much, and parse() leaves the rest out", async () => {
+  const text = "line\n".repeat(400_000);
+  using repository = new TaskRepository({ "a.txt": "1\n", "b.txt": "1\n" });
+  repository.write({ "a.txt": "2\n", "b.txt": text });
+  const end = await runGit(
+    ["diff-index", "--raw", "--numstat", "--patch", "HEAD", "--"],
+    { cwd: repository.path, maxBytes: 10_000 },
+  );
+  assertEquals(end.isCut, true);
+  assert(end.stdout.length < text.length);
+  const { files, isTruncated } = parse(end.stdout, true);
+  assertEquals(isTruncated, true);
+  assertEquals(
+    files.map(({ path, insertions, patch }) => [path, insertions, !patch]),
+    [["a.txt", 1, false], ["b.txt", 400_000, true]],
   );
 });
