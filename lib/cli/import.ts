@@ -8,7 +8,6 @@ import { backoffMs } from "../base/backoff.ts";
 import { DatabaseError, EXIT, UsageError } from "../base/errors.ts";
 import { countOf, formatSpan } from "../base/figures.ts";
 import { printable } from "../base/log.ts";
-import { ForgeError } from "../workspaces/forge/program.ts";
 import {
   CLIENT_SETTINGS,
   type Command,
@@ -201,6 +200,7 @@ async function untilTold(
   const intervalMs = durationFlag(flags, "interval") ?? DEFAULT_INTERVAL_MS;
   const maxMs = Math.max(intervalMs, MAX_BACKOFF_MS);
   let failures = 0;
+  const { ForgeError } = await import("../workspaces/forge/program.ts");
   log.info(`Looks each ${formatSpan(intervalMs)} until stopped`, {
     event: "importing",
   });
