@@ -79,17 +79,18 @@ export class LocalBase implements Base {
       cwd,
       input: `update ${kept} ${to}\nupdate ${this.#followed} ${from}\n`,
     });
-    const end = await runGit(
-      ["update-ref", "-m", `agent-runner: ${why}`, this.#ref, to, from],
-      { cwd },
-    );
-    if (end.code === 0) {
-      return { kind: "moved", warning: await this.#follow({ from, to }) };
+    try {
+      await git(
+        ["update-ref", "-m", `agent-runner: ${why}`, this.#ref, to, from],
+        { cwd },
+      );
+    } catch (error) {
+      await git(["update-ref", "-d", this.#followed], { cwd });
+      const isOurs = await commitOf(this.#ref, { cwd }) === from;
+      if (!(error instanceof GitError) || isOurs) throw error;
+      return { kind: "moved by others" };
     }
-    await git(["update-ref", "-d", this.#followed], { cwd });
-    return await commitOf(this.#ref, { cwd }) === from
-      ? { kind: "refused", why: new GitError(["update-ref"], end).message }
-      : { kind: "moved by others" };
+    return { kind: "moved", warning: await this.#follow({ from, to }) };
   }
 
   get #ref(): string {

@@ -6,7 +6,7 @@
  */
 
 import { join } from "node:path";
-import { git, type GitEnd, runGit } from "./git.ts";
+import { git, GitError, runGit } from "./git.ts";
 
 /** A move of a branch, from one commit to a later one. */
 export interface Move {
@@ -18,10 +18,6 @@ export interface Move {
   readonly to: string;
 }
 
-/** How often it is tried where another git is at work in a worktree. */
-const TRIES = 50;
-const TRY_AGAIN_MS = 100;
-
 /** Why the worktrees can't follow; undefined where they can. */
 export async function followProblem(move: Move): Promise<string | undefined> {
   for (const { path, isRebasing } of await checkoutsOf(move)) {
@@ -31,10 +27,10 @@ export async function followProblem(move: Move): Promise<string | undefined> {
       return `${name} is checked out in ${path}, which is not there now. If it ` +
         "is gone for good: git worktree prune.";
     }
-    const { code, ...said } = await readTree(move, { path, isDryRun: true });
-    if (code === 0) continue;
+    const said = await readTree(move, { path, isDryRun: true });
+    if (said === undefined) continue;
     return `${name} is checked out in ${path} with changes of its own that ` +
-      `would be lost. Commit or stash them. git says: ${wordsOf(said)}`;
+      `would be lost. Commit or stash them. git says: ${said}`;
   }
   return undefined;
 }
@@ -48,34 +44,37 @@ export async function follow(move: Move): Promise<string | undefined> {
   const left: string[] = [];
   for (const { path, isRebasing } of await checkoutsOf(move)) {
     if (isRebasing || !await isThere(path)) continue;
-    const { code, ...said } = await readTree(move, { path });
-    if (code === 0) continue;
+    const said = await readTree(move, { path });
+    if (said === undefined) continue;
     left.push(
       `${path} could not follow. When nothing is at work there: cd ${path} && ` +
         `git read-tree -m -u ${move.from} ${move.to}. git says: ` +
-        wordsOf(said),
+        said,
     );
   }
   return left.length === 0 ? undefined : left.join(" ");
 }
 
+/** @returns what git says against it; undefined where it is done. */
 async function readTree(
   { from, to }: Move,
   { path, isDryRun = false }: {
     readonly path: string;
     readonly isDryRun?: boolean;
   },
-): Promise<GitEnd> {
-  for (let tries = 1;; tries++) {
-    // What was only touched is no change.
-    await runGit(["update-index", "-q", "--refresh"], { cwd: path });
-    const end = await runGit(
+): Promise<string | undefined> {
+  // What was only touched is no change.
+  await runGit(["update-index", "-q", "--refresh"], { cwd: path });
+  try {
+    await git(
       ["read-tree", "-m", "-u", ...isDryRun ? ["-n"] : [], from, to],
       { cwd: path },
     );
-    const isLocked = end.code !== 0 && /index\.lock/.test(end.stderr);
-    if (!isLocked || tries >= TRIES) return end;
-    await new Promise((resolve) => setTimeout(resolve, TRY_AGAIN_MS));
+    return undefined;
+  } catch (error) {
+    const isKnown = error instanceof GitError && !(error.lock && isDryRun);
+    if (!isKnown) throw error;
+    return error.lock ? error.message : error.end.stderr.trim();
   }
 }
 
@@ -127,8 +126,4 @@ async function isThere(path: string): Promise<boolean> {
     if (error instanceof Deno.errors.NotFound) return false;
     throw error;
   }
-}
-
-function wordsOf({ stdout, stderr }: Omit<GitEnd, "code">): string {
-  return (stderr.trim() || stdout.trim()).replace(/^(error|fatal): /, "");
 }

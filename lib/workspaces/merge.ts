@@ -139,6 +139,17 @@ export function keptRefs(taskId: string): string {
   return `refs/agent-runner/merges/${taskId}`;
 }
 
+/** When nobody asks any more whether a task's branch is merged. */
+export async function forgetMerges(taskId: string, cwd: string): Promise<void> {
+  const refs = await git(
+    ["for-each-ref", "--format=delete %(refname)", `${keptRefs(taskId)}/`],
+    { cwd },
+  );
+  if (refs !== "") {
+    await git(["update-ref", "--stdin"], { cwd, input: `${refs}\n` });
+  }
+}
+
 /** The commit that the base is to move to, or why there is none. */
 async function make(
   { head, branch, mergeBy, signal }: MergeOptions,

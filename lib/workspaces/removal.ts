@@ -10,6 +10,7 @@ import { countOf } from "../base/figures.ts";
 import { leftIn } from "./finish.ts";
 import { commitOf, git, GitError, type GitOptions, runGit } from "./git.ts";
 import { removeAdmin } from "./making.ts";
+import { forgetMerges, keptRefs } from "./merge.ts";
 import {
   foldersIn,
   isThere,
@@ -128,18 +129,22 @@ function linesOf(text: string): string[] {
 async function elsewhere(
   tip: string,
   ref: string,
-  { kept: { base, baseCommit, isClone, repo, branch }, options }: {
+  { kept: { base, baseCommit, isClone, repo, branch, task }, options }: {
     readonly kept: KeptWorkspace;
     readonly options: GitOptions;
   },
 ): Promise<string | undefined> {
   if (tip === baseCommit) return "without a commit of its own";
   if (!isClone) {
-    const { code } = await runGit(
-      ["merge-base", "--is-ancestor", "--end-of-options", tip, base],
-      options,
-    );
-    if (code === 0) return `merged into ${base}`;
+    // By a rebase, the base has it as another commit.
+    const rebased = await commitOf(`${keptRefs(task)}/${tip}`, options);
+    for (const commit of rebased ? [tip, rebased] : [tip]) {
+      const { code } = await runGit(
+        ["merge-base", "--is-ancestor", "--end-of-options", commit, base],
+        options,
+      );
+      if (code === 0) return `merged into ${base}`;
+    }
     // On no branch, but what the task's own has.
     if (ref === "HEAD") {
       const own = `refs/heads/${branch}`;
@@ -203,16 +208,16 @@ export async function remove(
   kept: KeptWorkspace,
   { isBranchElsewhere }: Pick<Removability, "isBranchElsewhere">,
 ): Promise<void> {
-  const { path, isClone, commonDir, gitDir, task } = kept;
+  const { path, isClone, commonDir, gitDir, repo, task } = kept;
   const away = join(dirname(path), `${REMOVING}${basename(path)}`);
   await removeIfThere(away);
   if (await isThere(path)) await Deno.rename(path, away);
   if (!isClone && await isThere(commonDir)) {
     await removeAdmin(path, commonDir, gitDir);
     if (isBranchElsewhere) await removeBranch(kept);
-    const merge = `refs/agent-runner/merges/${task}`;
-    await git(["update-ref", "-d", merge], { cwd: commonDir });
   }
+  const merged = isClone ? repo : commonDir;
+  if (await isThere(merged)) await forgetMerges(task, merged);
   await removeIfThere(recordPath(path));
   // Also those of a removal that was cut off here.
   for await (const { name } of Deno.readDir(dirname(path))) {

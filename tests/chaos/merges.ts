@@ -33,7 +33,9 @@ export interface MergesReport {
 /** A busy machine renews late; what is lost then is begun again. */
 const LEASE_SECONDS = 5;
 /** As many as are merged while runners are killed, and some more. */
-const TASKS_A_KILL = 1.5;
+const TASKS_A_KILL = 1.2;
+/** What is left at the end is one merge after the other. */
+const PATIENCE_MS = 900_000;
 const MAX_ONCE = 60;
 
 /** Each task commits a file of its own, once, and says so. */
@@ -119,7 +121,7 @@ function start(folder: Folder, mode: "--loop" | "--once"): CliProcess {
     "--max-attempts=100",
     "--concurrency=3",
     "--db-wait=20",
-  ], { env: ENABLED });
+  ], { env: ENABLED, patienceMs: PATIENCE_MS });
 }
 
 /** How many have not ended. */

@@ -4,7 +4,11 @@ import {
   assertNotEquals,
   assertRejects,
 } from "@std/assert";
-import { keptRefs, mergeBranch } from "../../lib/workspaces/merge.ts";
+import {
+  forgetMerges,
+  keptRefs,
+  mergeBranch,
+} from "../../lib/workspaces/merge.ts";
 import type { MergeEnd, MergeOptions } from "../../lib/workspaces/merge.ts";
 import { lockMerges } from "../../lib/workspaces/merge_lock.ts";
 import { gitIn, ScratchRepository } from "./scratch_repository.ts";
@@ -89,7 +93,7 @@ for (const mergeBy of ["merge", "rebase"] as const) {
       { kind: "merged", commit: commitOf(end) },
     );
     // And without a trace of it, there is nothing left to merge.
-    repository.git("update-ref", "-d", `${keptRefs("2")}/${two}`);
+    await forgetMerges("2", repository.path);
     assertEquals(
       await merge(repository, two, { verify, mergeBy, taskId: "2" }),
       { kind: "up to date", commit: commitOf(end) },

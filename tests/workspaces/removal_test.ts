@@ -1,6 +1,8 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { join } from "node:path";
+import { mergeWorkspace } from "../../lib/workspaces/merging.ts";
 import { keptIn, look, remove } from "../../lib/workspaces/removal.ts";
+import { sampleTask } from "../support/sample_task.ts";
 import { type OpenedForTest, TestRepository } from "./repository.ts";
 
 const DONE = { kind: "completed" } as const;
@@ -39,6 +41,29 @@ Deno.test("what is merged goes, with its branch, and leaves nothing behind", asy
   assertEquals(await repo.git("branch", "--list"), "* main");
   assertEquals(await repo.git("worktree", "prune", "--dry-run"), "");
   assertEquals([...Deno.readDirSync(join(repo.base, "work"))], []);
+});
+
+Deno.test("what was rebased onto its base goes as what was merged, and what git kept of that", async () => {
+  await using repo = await TestRepository.make();
+  const { workspace } = await withWork(repo, { mergeBy: "rebase" });
+  await repo.write("other.txt", "theirs\n");
+  await repo.commit("Theirs");
+  await mergeWorkspace(workspace, {
+    task: sampleTask(),
+    verify: undefined,
+    stop: new AbortController().signal,
+  });
+  assertEquals(
+    await repo.git("log", "--format=%s", "main"),
+    "Mend it\nTheirs\nBegin",
+  );
+  const { kept, found, said } = await lookAt(repo);
+  assertEquals(said, "merged into main");
+  await remove(kept, found);
+  assertEquals(
+    await repo.git("for-each-ref", "--format=%(refname)"),
+    "refs/heads/main",
+  );
 });
 
 Deno.test("what is not committed, or on no branch, is lost with a folder", async () => {
