@@ -122,10 +122,13 @@ interface Listed {
 }
 
 const RAW =
-  /^:\d+ \d+ [0-9a-f]+ [0-9a-f]+ ([ACDMRTU])\d*\t([^\t]+)(?:\t(.+))?$/;
-const COUNTED = /^(\d+|-)\t(\d+|-)\t(.+)$/;
-/** A line of a file has a mark before it, so that this can only be git's own. */
-const SECTION = /^(?=diff --git )/m;
+  /^:\d+ \d+ [0-9a-f]+ [0-9a-f]+ ([ACDMRTU])\d*\t([^\t]+)(?:\t(.+))?$/s;
+const COUNTED = /^(\d+|-)\t(\d+|-)\t(.+)$/s;
+/**
+ * A line of a file has a mark before it, so that this can only be git's own. Only git's
+ * lines count: within one, there may be what else ends a line.
+ */
+const SECTION = /(?<![^\n])(?=diff --git )/;
 
 /** Reads what `--raw --numstat --patch` prints: each file in each part, in one order. */
 export function parse(
@@ -154,8 +157,9 @@ export function parse(
     // One that became a link was deleted and added.
     while (sections[at] && isOf(file, sections[at]!)) at++;
     const patch = sections.slice(begin, at).join("");
-    const isKept = patch.length <= Math.min(left, MAX_PATCH) &&
-      (at > begin || !isCut);
+    // One that was only touched has none.
+    const isWhole = at > begin || (!isCut && count === undefined);
+    const isKept = isWhole && patch.length <= Math.min(left, MAX_PATCH);
     if (isKept) left -= patch.length;
     else isTruncated = true;
     return {

@@ -95,6 +95,30 @@ Deno.test("readChanges() says of each kind of change what it is", async () => {
   repository.git(["apply", "--check", "../changes.patch"], repository.repo);
 });
 
+Deno.test("readChanges() hides nothing behind what else ends a line", async () => {
+  using repository = new TaskRepository({ "a.txt": "1\n" });
+  const tricks = ["\r", "\u2028", "\u2029"].map((it) =>
+    `2${it}diff --git a/x b/x${it}@@ -1 +1 @@\n`
+  );
+  repository.write({
+    "a.txt": tricks.join(""),
+    "b\u2028.txt": "evil\n",
+    "c.txt": "evil\n",
+  });
+  repository.commit("With tricks");
+  const { files } = await readChanges(taskWith(repository.workspace()));
+  assertEquals(briefly(files), [
+    file("a.txt", { insertions: 3, deletions: 1 }),
+    file("b\u2028.txt", { status: "added", insertions: 1 }),
+    file("c.txt", { status: "added", insertions: 1 }),
+  ]);
+  assertEquals(files.map(changedLines), [
+    ["-1", ...tricks.map((it) => `+${it.trimEnd()}`)],
+    ["+evil"],
+    ["+evil"],
+  ]);
+});
+
 Deno.test("readChanges() runs nothing of the repository's, and heeds no setting", async () => {
   using repository = new TaskRepository({ "a.txt": "1\n\n2\n" });
   const ran = `${repository.folder}/ran`;

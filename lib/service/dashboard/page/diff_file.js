@@ -24,6 +24,9 @@ const ROW_PX = 20;
 /** More of a line says nothing. */
 const MAX_CHARACTERS = 2_000;
 
+/** Only git's own lines count: within one, there may be what else ends a line. */
+const HUNK = /(?<![^\n])@@ .*/g;
+
 const COLUMNS = ["diff-narrow", "diff-narrow", "diff-wide"];
 const SPLIT_COLUMNS = ["diff-narrow", "diff-wide", "diff-narrow", "diff-wide"];
 
@@ -203,7 +206,7 @@ function linesOf({ patch, binary, path }) {
       note(`Too large to be shown here: agent-runner diff ID -- ${path}`),
     ];
   }
-  const begin = patch.search(/^@@ /m);
+  const begin = patch.search(HUNK);
   const head = begin < 0 ? patch : patch.slice(0, begin);
   const notes = [
     ...head.match(/^(old mode|new mode|new file mode 1[26]|Submodule).*$/gm) ??
@@ -221,7 +224,7 @@ function linesOf({ patch, binary, path }) {
 function hunkLines(text) {
   /** @type {Line[]} */
   const lines = [];
-  const heads = text.match(/^@@ .*/gm) ?? [];
+  const heads = text.match(HUNK) ?? [];
   // Where a file became a link, there are two patches.
   const hunks = parsePatch(text).flatMap(({ hunks }) => hunks);
   for (const [index, hunk] of hunks.entries()) {
