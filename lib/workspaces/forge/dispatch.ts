@@ -24,7 +24,7 @@ const REPOSITORY = new RegExp(
 );
 /** With what Markdown may have around it. */
 const LINE = new RegExp(
-  String.raw`^[\s>*_-]*target[ _]repository[\s*_]*:[\s*_\`\[<]*` +
+  String.raw`^[ \t>*_-]*target[ _]repository[ \t*_]*:[\s*_\`\[<]*` +
     String.raw`((?:https?:\/\/[^\s\/]+\/)?${NAME})`,
   "im",
 );

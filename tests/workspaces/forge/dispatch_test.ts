@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { UserError } from "../../../lib/base/errors.ts";
 import {
   type Dispatch,
@@ -67,3 +67,12 @@ for (const [body, error] of REFUSED) {
     assertThrows(() => dispatchOf(body), UserError, error);
   });
 }
+
+Deno.test("dispatchOf() takes no long time with what is written to take it", () => {
+  const began = performance.now();
+  for (const line of ["\n", " \n", "> \n", "Target Repository\n"]) {
+    assertThrows(() => dispatchOf(line.repeat(60_000 / line.length)));
+  }
+  const tookMs = performance.now() - began;
+  assert(tookMs < 2_000, `${tookMs} ms`);
+});
