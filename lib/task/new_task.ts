@@ -14,6 +14,7 @@ import {
   formatBytes,
   parseDuration,
 } from "../base/figures.ts";
+import { hasPassword, WITHOUT_PASSWORD } from "./address.ts";
 import { GLOB_FORM, isGlob } from "./globs.ts";
 import {
   IF_FAILED,
@@ -312,6 +313,9 @@ function ifFailedOf({ if_failed: value }: TaskFields): IfFailed | undefined {
 /** What of a workspace a task may say itself; undefined where it says nothing. */
 function workspaceOf(fields: TaskFields): WorkspaceChoice | undefined {
   const repo = lineOf(fields, "repo");
+  if (repo !== undefined && hasPassword(repo)) {
+    throw new UsageError(`Cannot use the repo: ${WITHOUT_PASSWORD}.`);
+  }
   const base = refOf(fields, "base");
   const branch = refOf(fields, "branch");
   if ((repo ?? base ?? branch) === undefined) return undefined;

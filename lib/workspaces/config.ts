@@ -6,6 +6,7 @@
  */
 
 import { z } from "zod";
+import { hasPassword, WITHOUT_PASSWORD } from "../task/address.ts";
 
 /** What `{…}` in the address of a repository, or the name of a branch, stands for. */
 export const WORKSPACE_PLACEHOLDERS = [
@@ -63,7 +64,7 @@ const inside = z.string().regex(
 
 /** The fields of a repository. */
 export const workspaceConfig = z.strictObject({
-  git: template.describe(
+  git: template.refine((it) => !hasPassword(it), WITHOUT_PASSWORD).describe(
     "The repository: a folder, from the configuration's folder, or an address, " +
       `which is cloned. With ${shownPlaceholders}`,
   ),

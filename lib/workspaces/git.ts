@@ -50,7 +50,8 @@ export class GitError extends Error {
   readonly lock: string | undefined;
 
   constructor(args: readonly string[], end: GitEnd) {
-    const said = (end.stderr.trim() || end.stdout.trim()).slice(0, MAX_SAID);
+    const said = (end.stderr.trim() || end.stdout.trim())
+      .replace(LOGIN, "$1").slice(0, MAX_SAID);
     const lock = lockIn(end);
     const hint = lock
       ? `. Another git is at work, or left ${lock} behind. Remove it if none is.`
@@ -93,6 +94,9 @@ export class NoGitError extends Error {
 
 const MAX_SAID = 2_000;
 
+/** Who one is at an address, which git says in some messages. */
+const LOGIN = /(\b(?:https?|ssh|git):\/\/)[^\s\/@]+@/gi;
+
 /**
  * What git's own variables say is of another repository: a runner may be started
  * from a hook. Of the user's settings, all hold but what would wait for a person.
@@ -126,6 +130,8 @@ const CONFIG = [
   // It is a program, and the configuration of a clone may be an agent's.
   "-c",
   "core.fsmonitor=false",
+  "-c",
+  "protocol.ext.allow=never",
 ];
 const NO_HOOKS = ["-c", "core.hooksPath=/dev/null"];
 

@@ -208,6 +208,14 @@ const WRONG: [name: string, fields: object, message: string][] = [
     "repository, as src/api/** does, without .., \\ and braces (give two " +
     "globs), and with no / or ! before it.",
   ],
+  ...["https://ada:pw@x.org/a", `https://${"t0k3n".repeat(8)}@x.org/a`].map(
+    (repo): [string, object, string] => [
+      "repo",
+      { repo },
+      "Cannot use the repo: expected an address without a password or a token: " +
+      "git's credential helper is for that.",
+    ],
+  ),
   [
     "target",
     { target: "octo/app" },
