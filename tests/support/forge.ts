@@ -31,7 +31,7 @@ while [ $# -gt 0 ]; do
     --body-file) [ "$2" = - ] || fail "not from stdin"; body="$(cat)"; shift 2;;
     --description) body="$2"; shift 2;;
     --state) [ "$2" = all ] || fail "not all"; shift 2;;
-    --json) [ "$2" = number,url ] || fail "fields $2"; json=url; shift 2;;
+    --json) [ "$2" = url,state,headRefOid,isCrossRepository ] || fail "fields $2"; json=url; shift 2;;
     --output) [ "$2" = json ] || fail "not json"; json=web_url; shift 2;;
     --all|--yes) shift;;
     *) fail "unknown flag $1";;
@@ -43,7 +43,8 @@ address=https://forge.example/octo/app/pull/1
 case "$name" in
   "pr list"|"mr list")
     [ -n "$json" ] || fail "not as JSON"
-    if [ -e "$kept" ]; then echo "[{\\"number\\":1,\\"$json\\":\\"$address\\"}]"
+    if [ -e "$state/listed" ]; then cat "$state/listed"
+    elif [ -e "$kept" ]; then echo "[{\\"number\\":1,\\"$json\\":\\"$address\\"}]"
     else echo "[]"; fi;;
   "pr create"|"mr create")
     [ -n "$base" ] && [ -n "$title" ] || fail "no base or title"
@@ -89,6 +90,11 @@ export class StandInForge implements Disposable {
 
   works(): void {
     Deno.removeSync(`${this.#state}/fails`);
+  }
+
+  /** From now on it says that there are these. */
+  lists(requests: readonly object[]): void {
+    Deno.writeTextFileSync(`${this.#state}/listed`, JSON.stringify(requests));
   }
 
   /** From now on it opens a pull request, and ends before it says so. */

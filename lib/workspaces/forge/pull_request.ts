@@ -40,11 +40,14 @@ export async function openPullRequest(
   return await find(options) ?? await open(options);
 }
 
-/** One that was closed is one too: a person did not want another. */
+/**
+ * One that was closed is one too: a person did not want another. What was merged is
+ * none of what has come since, and of a fork's branches one may have the same name.
+ */
 async function find(
   { forge, ...options }: PullRequestOptions,
 ): Promise<string | undefined> {
-  const { branch } = options;
+  const { branch, head } = options;
   const found = await run(
     forge,
     forge === "gh"
@@ -53,7 +56,12 @@ async function find(
     options,
   );
   try {
-    const [first] = JSON.parse(found || "[]");
+    const all: readonly ListedRequest[] = JSON.parse(found || "[]");
+    const own = all.filter((it) =>
+      it.isCrossRepository !== true && (!/^merged$/i.test(it.state ?? "") ||
+        (it.headRefOid ?? it.sha) === head)
+    );
+    const first = own.find(({ state }) => /^open/i.test(state ?? "")) ?? own[0];
     return first?.url ?? first?.web_url;
   } catch (error) {
     throw new ForgeError(
@@ -63,7 +71,17 @@ async function find(
   }
 }
 
-const GH_FIELDS = ["--json", "number,url"];
+/** As `gh` and `glab` print it. */
+interface ListedRequest {
+  readonly url?: string;
+  readonly web_url?: string;
+  readonly state?: string;
+  readonly headRefOid?: string;
+  readonly sha?: string;
+  readonly isCrossRepository?: boolean;
+}
+
+const GH_FIELDS = ["--json", "url,state,headRefOid,isCrossRepository"];
 const GLAB_FIELDS = ["--output", "json"];
 
 async function open(

@@ -108,3 +108,27 @@ Deno.test("openPullRequest() says what a person has to do", async () => {
   );
   assertEquals(forge.opened, []);
 });
+
+Deno.test("openPullRequest() takes one of this branch, but none that was merged before", async () => {
+  using repository = new ScratchRepository();
+  using forge = new StandInForge();
+  repository.origin();
+  const head = repository.branch("agent/fix", "b.txt", "two\n");
+  const old = { url: "https://x/1", state: "MERGED", headRefOid: "0123" };
+  const closed = { url: "https://x/2", state: "CLOSED", headRefOid: "0123" };
+  const merged = { url: "https://x/3", state: "MERGED", headRefOid: head };
+  const forks = { url: "https://x/4", state: "OPEN", isCrossRepository: true };
+  const own = { url: "https://x/5", state: "OPEN", isCrossRepository: false };
+  for (
+    const [listed, expected] of [
+      [[forks, old], StandInForge.address],
+      [[old, closed], closed.url],
+      [[merged], merged.url],
+      [[forks, closed, own], own.url],
+    ] as const
+  ) {
+    forge.lists(listed);
+    assertEquals(await open(repository, forge, { head }), expected);
+  }
+  assertEquals(forge.opened.length, 1);
+});
