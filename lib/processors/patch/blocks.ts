@@ -8,6 +8,8 @@ import { RunError } from "../task_runs.ts";
 
 /** A line that may begin a block, or end one. */
 const FENCE = /^( {0,3})(`{3,}|~{3,})[ \t]*([^`]*)$/;
+/** Nobody sees what is in a comment, and so nobody has looked at it. */
+const COMMENT = /^ {0,3}<!--/;
 /** What is a patch. */
 const LANGUAGE = /^(diff|patch)\b/i;
 /** A header whose path git would take for one in the repository. */
@@ -40,7 +42,12 @@ export function refused(why: string): RunError {
 function blocksIn(text: string): string[] {
   const blocks: string[] = [];
   let open: { indent: number; fence: string; lines?: string[] } | undefined;
+  let isHidden = false;
   for (const line of text.split(/\r?\n/)) {
+    if (isHidden || (!open && COMMENT.test(line))) {
+      isHidden = !line.includes("-->");
+      continue;
+    }
     const [, blanks = "", fence = "", info = ""] = FENCE.exec(line) ?? [];
     if (!open) {
       if (fence === "") continue;

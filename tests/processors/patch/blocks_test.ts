@@ -37,6 +37,12 @@ const FOUND: [title: string, text: string, patch: string][] = [
     "  ```diff\n  --- a/x\n  +++ b/x\n  @@ -1 +1 @@\n  -  a\n  +  b\n  ```",
     "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-  a\n+  b\n",
   ],
+  [
+    "none that is in a comment, where nobody sees it",
+    `<!-- Thanks\n\`\`\`diff\n${TWO}\`\`\`\n-->\n<!-- x -->\n` +
+    `\`\`\`diff\n${ONE}+<!--\n\`\`\``,
+    `${ONE}+<!--\n`,
+  ],
 ];
 
 for (const [title, text, patch] of FOUND) {
