@@ -25,6 +25,7 @@ import {
   type Issue,
   listIssues,
 } from "../workspaces/forge/issues.ts";
+import { ForgeError } from "../workspaces/forge/program.ts";
 import type { OpenAdmin } from "./command.ts";
 import { flagFields } from "./create.ts";
 
@@ -131,7 +132,7 @@ export class IssueImport {
 
   /** Comments, once, on the issues whose tasks have ended. */
   async tellOutcomes(found: ImportedIssues): Promise<void> {
-    const { repository, isDryRun, dashboard } = this.#options;
+    const { repository, isDryRun, dashboard, log } = this.#options;
     const { admin } = this.#store;
     for (const { id, number } of await this.#untold()) {
       const imported = { id, target: this.#targetOf(number) };
@@ -141,13 +142,22 @@ export class IssueImport {
       }
       const task = await admin.get(id);
       if (!task) continue;
-      // It may have been posted by one that was killed before it could note that.
-      const comments = await commentsOf(repository, number, this.#signal);
-      const isTold = comments.some((it) => taskIdIn(it) === id);
-      if (!isTold) {
-        const body = commentTextOf(task, { dashboard });
-        await comment(repository, number, { body, ...this.#signal });
-        found.commented.push(imported);
+      try {
+        // It may have been posted by one that was killed before it could note that.
+        const comments = await commentsOf(repository, number, this.#signal);
+        const isTold = comments.some((it) => taskIdIn(it) === id);
+        if (!isTold) {
+          const body = commentTextOf(task, { dashboard });
+          await comment(repository, number, { body, ...this.#signal });
+          found.commented.push(imported);
+        }
+      } catch (error) {
+        // One that is locked or gone is not in the way of the others.
+        if (!(error instanceof ForgeError) || error.needsPerson) throw error;
+        const told = `Cannot comment on ${imported.target}: ${error.message}`;
+        if (!this.#isNews(told)) continue;
+        log.warning(told, { event: "comment_failed", error: error.message });
+        continue;
       }
       await admin.amend(id, { kind: "commented", detail: imported.target });
       this.#told.add(id);

@@ -110,6 +110,25 @@ Deno.test("import --comment tells an issue once, also where it is killed before 
   assertEquals(await folder.ok(args, options), "1 issue had a task already\n");
 });
 
+Deno.test("import --comment goes on where one issue takes none", async () => {
+  const { folder, gh, options } = withGh();
+  using _ = folder;
+  gh.change({ issues: [ISSUE, SECOND] });
+  await folder.ok(IMPORT, options);
+  for (const { id } of await tasks(folder, options)) {
+    await folder.ok(["cancel", id], options);
+  }
+  // It was removed.
+  gh.change({ issues: [SECOND] });
+  const { code, stdout, stderr } = await folder.run(
+    [...IMPORT, "--comment"],
+    options,
+  );
+  assertEquals(code, 0);
+  assertMatch(stderr, /Cannot comment on octo\/app#12: .*no issue 12/);
+  assertMatch(stdout, /^Commented on octo\/app#13, task /m);
+});
+
 Deno.test("import --watch goes on where gh fails, and ends with a signal", async () => {
   const { folder, gh, options } = withGh();
   using _ = folder;

@@ -18,6 +18,8 @@ export interface ForgeOptions {
   /** What its stdin gives. Default: nothing */
   readonly input?: string;
   readonly signal?: AbortSignal;
+  /** It is stopped then. @default {two minutes} */
+  readonly timeMs?: number;
 }
 
 /** What kept a forge's program from doing it. The message is in words for people. */
@@ -41,6 +43,8 @@ export class ForgeError extends UserError {
 const NOT_LOGGED_IN = /auth login|not logged in|401 Unauthorized/i;
 const GH_LOGIN_CODE = 4;
 const MAX_SAID = 2_000;
+/** No call of theirs takes so long, but one whose network hangs. */
+const TIME_MS = 120_000;
 
 /** Neither asks, colours, or looks for a newer one of itself. */
 const SET = {
@@ -61,8 +65,10 @@ const SET = {
 export async function runForge(
   forge: Forge,
   args: readonly string[],
-  { cwd, input, signal }: ForgeOptions = {},
+  { cwd, input, signal, timeMs = TIME_MS }: ForgeOptions = {},
 ): Promise<string> {
+  const tooLong = new AbortController();
+  const timer = setTimeout(() => tooLong.abort(), timeMs);
   let child: Deno.ChildProcess;
   try {
     child = new Deno.Command(forge, {
@@ -72,9 +78,12 @@ export async function runForge(
       stdin: input === undefined ? "null" : "piped",
       stdout: "piped",
       stderr: "piped",
-      ...signal && { signal },
+      signal: signal
+        ? AbortSignal.any([signal, tooLong.signal])
+        : tooLong.signal,
     }).spawn();
   } catch (error) {
+    clearTimeout(timer);
     throw new ForgeError(
       `Cannot run ${forge}: ${
         error instanceof Deno.errors.NotFound
@@ -87,7 +96,15 @@ export async function runForge(
   const writing = input === undefined ? undefined : write(child, input);
   const { code, ...output } = await child.output();
   await writing;
+  clearTimeout(timer);
   signal?.throwIfAborted();
+  if (tooLong.signal.aborted) {
+    throw new ForgeError(
+      `${forge} ${args.slice(0, 2).join(" ")} did not end within ` +
+        `${Math.ceil(timeMs / 1_000)} s, and was stopped.`,
+      { needsPerson: false },
+    );
+  }
   const [stdout, stderr] = [output.stdout, output.stderr]
     .map((it) => new TextDecoder().decode(it)) as [string, string];
   if (code === 0) return stdout;

@@ -85,3 +85,14 @@ Deno.test("runForge() ends with its signal", async () => {
     await assertRejects(() => running, Error, "stopped");
   });
 });
+
+Deno.test("runForge() stops what hangs", async () => {
+  await withGh("exec sleep 60", async () => {
+    const error = await assertRejects(
+      () => runForge("gh", ["issue", "list"], { timeMs: 50 }),
+      ForgeError,
+      "gh issue list did not end within 1 s",
+    );
+    assert(!error.needsPerson);
+  });
+});
