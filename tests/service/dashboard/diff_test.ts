@@ -39,7 +39,7 @@ function small(): TaskRepository {
     "src/a.ts": lines(30).replace("line 12\n", `changed\n${HOSTILE}\n`),
     [HOSTILE_NAME]: `${HOSTILE}\n`,
     "binary": Uint8Array.of(0, 1, 3),
-    "end": "no newline",
+    "end": "no newline\u202e",
   });
   return repository;
 }
@@ -157,7 +157,7 @@ for (const [scheme, width] of [["light", 1400], ["dark", 500]] as const) {
         ],
     );
     const [, end = ""] = await rows(page, "end");
-    assert(end.endsWith("1|no newlineno newline at the end"), end);
+    assert(end.endsWith("1|no newline⟨U+202e⟩no newline at the end"), end);
     assertEquals(await rows(page, "binary"), ["Binary file"]);
     assertEquals(await rows(page, "src/new.ts"), ["No line was changed"]);
     assertEquals(await page.$$("#diff img, #diff script"), []);
@@ -224,6 +224,20 @@ reviewTest("approves changes where a task asks for that", {
   await shows(page, "#toasts", "Approved; the task goes on");
   const { trace } = await service.ok(`/api/v1/tasks/${ID}`);
   assertEquals(trace.approved.of, "merge");
+});
+
+reviewTest("approves nothing that is not what is shown", {
+  prepare: (service) =>
+    service.run((claimed) =>
+      askInput(claimed, "Merge it?", {
+        approval: { of: "merge", head: "0".repeat(40) },
+      })
+    ),
+}, async ({ page, service }) => {
+  await page.click("#diff-approve");
+  await shows(page, "#toasts", "There are other changes by now");
+  const { state, trace } = await service.ok(`/api/v1/tasks/${ID}`);
+  assertEquals([state, trace.approved], ["needs_input", undefined]);
 });
 
 reviewTest("goes on with the comments where a task has ended", {

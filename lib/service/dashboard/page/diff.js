@@ -195,6 +195,12 @@ export class DiffView {
   async #approve() {
     const task = this.#task;
     if (!task) return;
+    const { head } = traceOf(traceOf(task.trace).asks_approval);
+    if (head !== undefined && head !== this.#changes?.head) {
+      await this.#read();
+      notify("There are other changes by now. Look at them, and approve again");
+      return;
+    }
     const left = this.#comments.all.length;
     const isSure = left === 0 || await confirmed({
       title: "Approve without the comments?",
@@ -274,7 +280,7 @@ function link(file, section) {
   const button = el(
     "button.diff-link",
     { type: "button", title: file.path },
-    el("bdi", null, file.path),
+    el("span.diff-name", null, el("bdi", null, file.path)),
     el("span.diff-sum", null, ...countsOf(file)),
   );
   button.addEventListener("click", () => {

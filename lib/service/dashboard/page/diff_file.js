@@ -181,8 +181,15 @@ function numberButton(line, side) {
   }, number);
 }
 
+/** What turns the text around: a line would not be what it seems to be. */
+const TURNS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+
 /** @param {Line} line */
-function code({ kind, text, hasNoEnd = false }) {
+function code({ kind, text: raw, hasNoEnd = false }) {
+  const text = raw.replace(
+    TURNS,
+    (it) => `⟨U+${it.charCodeAt(0).toString(16).padStart(4, "0")}⟩`,
+  );
   const shown = text.length <= MAX_CHARACTERS
     ? text
     : `${text.slice(0, MAX_CHARACTERS)} … and ${
