@@ -113,9 +113,7 @@ async function mergeTask(
       ? await request(task, here, { base })
       : shown(await mergeNow(here, base), { facts, base, id: shortId(task) });
     await using store = await context.openAdmin();
-    for (
-      const amendment of amendments.filter((it) => it.kind !== "workspace")
-    ) {
+    for (const amendment of amendments) {
       const result = await store.admin.amend(task.id, amendment);
       if (result === "amended") continue;
       log.warning(`It is not noted with task ${task.id}: ${result}`, {

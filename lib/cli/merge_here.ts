@@ -13,6 +13,7 @@ import { runCheck, type RunParts } from "../processors/command/verify.ts";
 import type { AgentTask } from "../task/task.ts";
 import { answersOf, parseTrace } from "../task/trace.ts";
 import {
+  amendedFacts,
   type Amendment,
   AMENDMENTS,
   type TaskWorkspace,
@@ -72,7 +73,9 @@ export async function withWorkspace<T>(
     output: (line) => log.debug(line, { event: "output" }),
     note(noted, detail, { workspace } = {}) {
       const kind = AMENDMENTS.find((it) => it === noted);
-      if (kind) amendments.push({ kind, detail, workspace });
+      if (!kind) return;
+      const changed = workspace && { workspace: amendedFacts(workspace) };
+      amendments.push({ kind, detail, ...changed });
     },
   };
   const baseFolder = resolve(dirname(config.configPath ?? ""));

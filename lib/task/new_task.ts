@@ -34,6 +34,7 @@ import {
   parseObject,
   stringifyJson,
 } from "./trace.ts";
+import { ownKeyIn } from "./workspace.ts";
 
 /** The fields of a line in a JSON Lines file; `create`'s flags are the same. */
 export const TASK_FIELDS = [
@@ -438,6 +439,13 @@ function traceOf(trace: unknown): JsonObject | undefined {
     throw new UsageError(
       `Cannot use the trace: it is nested more than ${MAX_JSON_DEPTH} times. ` +
         "Make it flatter.",
+    );
+  }
+  const own = ownKeyIn(object);
+  if (own !== undefined) {
+    throw new UsageError(
+      `Cannot use the trace: its "${own}" is what only agent-runner says of a ` +
+        "task. Leave that out.",
     );
   }
   return object;

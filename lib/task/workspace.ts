@@ -53,16 +53,34 @@ export interface Amendment {
   readonly kind: (typeof AMENDMENTS)[number];
   readonly detail: string;
   /** What is to be changed of its workspace, where it has one. */
-  readonly workspace?: Partial<TaskWorkspace>;
+  readonly workspace?: AmendedFacts;
 }
 
 /** What an {@linkcode Amendment} may say. */
-export const AMENDMENTS = [
-  "merged",
-  "pull_request",
-  "commented",
-  "workspace",
-] as const;
+export const AMENDMENTS = ["merged", "pull_request", "commented"] as const;
+
+/** What came of a branch. Where a task works is not to be amended. */
+export type AmendedFacts = Partial<
+  Pick<
+    TaskWorkspace,
+    (typeof OPTIONAL_TEXTS)[number] | (typeof COUNTS)[number]
+  >
+>;
+
+/** That of a workspace that an {@linkcode Amendment} may change. */
+export function amendedFacts(workspace: TaskWorkspace): AmendedFacts {
+  return Object.fromEntries(
+    [...OPTIONAL_TEXTS, ...COUNTS].filter((name) => name in workspace)
+      .map((name) => [name, workspace[name]]),
+  );
+}
+
+/** What only a run, or a person, puts into a trace; whoever creates a task can't. */
+export function ownKeyIn(trace: JsonObject): string | undefined {
+  if (taskWorkspaceOf(trace)) return WORKSPACE_KEY;
+  if (approvalOf(trace)) return APPROVED_KEY;
+  return askedApprovalOf(trace) && ASKS_KEY;
+}
 
 /** A text or a number each, so that a wrong one is left out and nothing throws. */
 const TEXTS = [

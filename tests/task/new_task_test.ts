@@ -333,6 +333,25 @@ Deno.test("newTaskOf() takes a trace that is nested 100 times, and refuses one t
   }
 });
 
+Deno.test("newTaskOf() takes no approval and no folder from whoever creates a task", async () => {
+  const names = ["repo", "host", "path", "branch", "base", "baseCommit"];
+  const own = {
+    approved: { of: "start", at: "2026-01-01T00:00:00Z" },
+    asks_approval: { of: "merge", head: "abc" },
+    workspace: Object.fromEntries(names.map((name) => [name, "x"])),
+  };
+  for (const [key, value] of Object.entries(own)) {
+    await assertRejects(
+      () => newTaskOf({ trace: { [key]: value } }),
+      UsageError,
+      `Cannot use the trace: its "${key}" is what only agent-runner says`,
+    );
+    // Of others, it says nothing here.
+    const trace = { [key]: "mine" };
+    assertEquals((await newTaskOf({ trace })).trace, trace);
+  }
+});
+
 Deno.test("newTaskOf() takes 8 MiB of text, and refuses more", async () => {
   const all = "é".repeat(MAX_TASK_BYTES / 2);
   assertEquals((await newTaskOf({ instruction: all })).instruction, all);

@@ -118,11 +118,16 @@ export const amendmentSchema = z.strictObject({
   kind: z.enum(AMENDMENTS),
   detail: z.string().max(MAX_TEXT_CHARACTERS),
   workspace: z.strictObject({
-    path: shortText,
     head: shortText,
+    commits: count,
+    files: count,
+    insertions: count,
+    deletions: count,
     merged: shortText,
     pullRequest: shortText,
-  }).partial().optional(),
+  }).partial().optional().openapi({
+    description: "What is to be changed of what came of its branch",
+  }),
 }).openapi("Amendment");
 
 /** What came of noting it. */

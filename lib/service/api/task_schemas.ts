@@ -84,7 +84,8 @@ export const newTaskSchema = z.strictObject({
     description: 'Only with a target. Default: "issue"',
   }),
   trace: z.record(z.string(), json).optional().openapi({
-    description: "What the task's trace begins with",
+    description: "What the task's trace begins with. What was approved, and " +
+      "where a task works, it can't say",
   }),
   priority: z.int().min(-MAX_INTEGER).max(MAX_INTEGER).optional().openapi({
     description: "Higher runs first. Default: 0",

@@ -289,12 +289,14 @@ export async function readPlace(
          SELECT coalesce(bool_or(mayBeClaimed), false) OR count(*) = ${MOST_READ}
          FROM (
            SELECT $4::boolean AND kind IN ('completed', 'failed', 'cancelled',
-               'needs_input', 'retry_scheduled', 'released')
+               'needs_input', 'retry_scheduled', 'limited', 'handed_over',
+               'released')
              OR kind IN ('completed', 'failed', 'cancelled', 'skipped')
              AND EXISTS (SELECT FROM agent_task_dependencies d
                WHERE d.after_id = e.task_id)
              OR runner IS NULL
-             AND kind IN ('created', 'answered', 'retried', 'released')
+             AND kind IN ('created', 'answered', 'approved', 'retried',
+               'released')
              AS mayBeClaimed
            FROM agent_task_events e
            WHERE (e.xid, e.id) > ($2::xid8, $3::bigint)

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { connectDuckDb } from "../../../lib/store/duckdb/connection.ts";
+import type { JsonObject } from "../../../lib/task/task.ts";
 import { askInput, complete } from "../../../lib/task/transitions.ts";
 import { NO_ID, TestService } from "../service.ts";
 
@@ -453,6 +454,17 @@ Deno.test("POST /tasks/{id}/answer answers the question of a task", async () => 
   const { trace } = await test.ok(`${TASKS}/${id}`);
   assertEquals(trace.answers[0].answer, "main");
   assertEquals((await answer({ answer: "x" }, NO_ID)).status, 404);
+});
+
+Deno.test("POST /tasks/amend moves no task to another folder", async () => {
+  await using test = await TestService.start();
+  const { body: { id } } = await test.post(TASKS, { instruction: "x" });
+  const amend = (workspace: JsonObject) =>
+    test.post(`${TASKS}/amend`, { id, kind: "merged", detail: "x", workspace });
+  assertEquals((await amend({ merged: "1" })).body, { result: "amended" });
+  for (const name of ["path", "repo", "host", "branch", "base"]) {
+    assertEquals((await amend({ [name]: "/etc" })).status, 422, name);
+  }
 });
 
 Deno.test("GET /stats counts by state and provider, and over time", async () => {

@@ -13,6 +13,7 @@ import {
   noteInRun,
   traceTime,
 } from "../../../lib/task/transitions.ts";
+import { amendedFacts } from "../../../lib/task/workspace.ts";
 import { createEach } from "./admin_actions.ts";
 import {
   assertNow,
@@ -232,11 +233,15 @@ function testAmend(test: Test): void {
     await record(store, noteInRun(run, { kind: "workspace", ...kept }));
     await record(store, complete(run));
     const before = await taskOf(store, id);
+    const after = {
+      ...{ ...WORKSPACE, merged: "123", head: "fed", pullRequest: "https:" },
+      ...{ commits: 2, files: 1, insertions: 3, deletions: 0 },
+    };
     await assertNow(subject, async () => {
       const amendment = {
         kind: "merged",
         detail: "into main é",
-        workspace: { merged: "123", head: "fed" },
+        workspace: amendedFacts(after),
       } as const;
       assertEquals(await store.admin.amend(id, amendment), "amended");
       return [
@@ -250,11 +255,7 @@ function testAmend(test: Test): void {
       traceText,
       updatedAt,
     });
-    assertEquals((await traceOf(store, id)).workspace, {
-      ...WORKSPACE,
-      merged: "123",
-      head: "fed",
-    });
+    assertEquals((await traceOf(store, id)).workspace, after);
     assertEquals((await historyOf(store, id)).at(-1), [
       "merged",
       1,

@@ -16,7 +16,7 @@ import {
   migratePostgres,
   openPostgresStore,
 } from "../../../lib/store/postgres/store.ts";
-import { complete } from "../../../lib/task/transitions.ts";
+import { askInput, complete } from "../../../lib/task/transitions.ts";
 import { HalfOpenProxy } from "../../support/half_open.ts";
 import { hasPostgres, sharedServer } from "../../support/postgres_server.ts";
 import { until, within } from "../../support/until.ts";
@@ -26,6 +26,7 @@ import {
   createMany,
   createOne,
   HOUR,
+  idsOf,
   nth,
   record,
   statesOf,
@@ -335,6 +336,29 @@ test("to look whether anything has changed reads no more for a long history", as
     );
   });
   assertEquals(scans, [{ count: 0 }]);
+});
+
+test("who can't LISTEN sees by a look what people have made claimable", async () => {
+  await using subject = await openSubject();
+  const { store } = subject;
+  await using database = new Database(
+    parsePostgresAddress(sharedServer().address()),
+    { clock: systemClock, onProblem: () => {} },
+  );
+  let place = await database.read((it) => readPlace(it, undefined, false));
+  const isSeen = async (done: Promise<unknown>) => {
+    await done;
+    place = await database.read((it) => readPlace(it, place, false));
+    return place.isClaimable;
+  };
+  const asks = { approval: { of: "start" } } as const;
+  assert(await isSeen(createMany(store, 2)));
+  const claimed = await claim(store);
+  const asked = claimed.tasks.map((it) => askInput(it, "Shall I?", asks));
+  assert(!await isSeen(record(store, ...asked)));
+  const [one = "", two = ""] = idsOf(claimed);
+  assert(await isSeen(store.admin.approve([one])));
+  assert(await isSeen(store.admin.answer([two], "Yes")));
 });
 
 test("a LISTEN that hangs is given up, and tried again", async () => {
