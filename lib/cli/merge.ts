@@ -98,6 +98,7 @@ async function mergeTask(
     }
     if (onApproved !== "none") {
       return await approve(task, context, {
+        head,
         branch,
         base: facts.base,
         onApproved,
@@ -122,7 +123,7 @@ async function mergeTask(
       });
     }
     if (!isWaiting || !done.isRight) return done;
-    await store.admin.approve([task.id]);
+    await store.admin.approve([task.id], { head });
     return { ...done, text: `${done.text}. The next run completes the task` };
   });
 }
@@ -179,7 +180,8 @@ function workspaceHere(
 async function approve(
   task: AgentTask,
   { flags, openAdmin }: CommandContext,
-  { branch, base, onApproved }: {
+  { head, branch, base, onApproved }: {
+    readonly head: string;
     readonly branch: string;
     readonly base: string;
     readonly onApproved: "merge" | "pr";
@@ -193,7 +195,7 @@ async function approve(
     );
   }
   await using store = await openAdmin();
-  const [result = "missing"] = await store.admin.approve([task.id]);
+  const [result = "missing"] = await store.admin.approve([task.id], { head });
   if (result !== "approved") {
     throw cannotMerge(task, `somebody has just changed it (${result}).`);
   }

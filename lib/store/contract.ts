@@ -489,9 +489,13 @@ export interface Admin {
   answer(ids: readonly string[], text: string): Promise<AnswerResult[]>;
   /**
    * Approves what tasks ask to have approved: their start, or their changes. What
-   * was created to be approved first need not have asked.
+   * was created to be approved first need not have asked. With a head, only changes
+   * of which that is the last commit.
    */
-  approve(ids: readonly string[]): Promise<ApproveResult[]>;
+  approve(
+    ids: readonly string[],
+    options?: ApproveOptions,
+  ): Promise<ApproveResult[]>;
   /** Notes what came of a task's changes, where no runner works on it. */
   amend(id: string, amendment: Amendment): Promise<AmendResult>;
   /**
@@ -737,11 +741,17 @@ export type CancelResult =
   /** There is no such task. */
   | "missing";
 
+/** Options for {@linkcode Admin.approve}. */
+export interface ApproveOptions {
+  /** The last commit that the person has seen. */
+  readonly head?: string | undefined;
+}
+
 /** What came of approving what one task asks for. */
 export type ApproveResult =
   /** It goes on at its next claim. */
   | "approved"
-  /** It does not ask to be approved. */
+  /** It does not ask to be approved, or not for this. */
   | "not asked"
   | "ended"
   | "missing";

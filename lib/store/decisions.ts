@@ -22,6 +22,7 @@ import { asksApproval, needsStart } from "../task/workspace.ts";
 import {
   type AmendResult,
   type AnswerResult,
+  type ApproveOptions,
   type ApproveResult,
   type CancelResult,
   type EditResult,
@@ -230,13 +231,16 @@ export function editResultOf(held: Held | undefined, at: Date): EditResult {
 /** What approving a task comes to. */
 export function approveResultOf(
   held: Held | undefined,
-  at: Date,
+  { at, head }: ApproveOptions & { readonly at: Date },
 ): ApproveResult {
   if (!held) return "missing";
   const { task } = held;
   const { state, leaseExpiresAt } = task;
   if (isFinal(state)) return "ended";
-  if (asksApproval(task)) return "approved";
+  const asked = asksApproval(task);
+  // It may have worked on since somebody looked.
+  if (head !== undefined && asked?.head !== head) return "not asked";
+  if (asked) return "approved";
   // A runner that has it just now would not know, and is about to ask.
   const isHeld = leaseExpiresAt !== null && leaseExpiresAt > at;
   const isEarly = state === "created" || state === "running";

@@ -29,3 +29,9 @@ export function* fittingSets<T>(
   }
   if (set.length > 0) yield set;
 }
+
+/** How many items, at most so many, fit where each of them gets a text. */
+export function sizeWith(text: string | undefined, most: number): number {
+  const fitting = Math.floor(SET_CHARACTERS / Math.max(text?.length ?? 0, 1));
+  return Math.min(Math.max(fitting, 1), most);
+}

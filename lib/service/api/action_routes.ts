@@ -20,6 +20,7 @@ import {
   answeredSchema,
   answerSchema,
   answerSetSchema,
+  approvalSchema,
   approvedSchema,
   cancelledSchema,
   changeSchema,
@@ -143,7 +144,7 @@ const approveRoute = createRoute({
   method: "post",
   path: "/tasks/approve",
   summary: "Approve what tasks ask for: their start, or their changes",
-  request: { body: jsonRequest(setSchema) },
+  request: { body: jsonRequest(approvalSchema) },
   responses: {
     200: json(approvedSchema, "What came of each"),
     ...problems(400, 413, 415, 422),
@@ -252,8 +253,8 @@ export function addActionRoutes(
   });
 
   api.openapi(approveRoute, async (c) => {
-    const { ids } = c.req.valid("json");
-    return jsonResponse({ results: await admin.approve(ids) });
+    const { ids, head } = c.req.valid("json");
+    return jsonResponse({ results: await admin.approve(ids, { head }) });
   });
 
   api.openapi(amendRoute, async (c) => {

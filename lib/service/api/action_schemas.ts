@@ -106,6 +106,15 @@ export const answerSetSchema = z.strictObject({
   ...answerSchema.shape,
 }).openapi("AnswerToMany");
 
+/** Tasks to approve. */
+export const approvalSchema = z.strictObject({
+  ...setSchema.shape,
+  head: shortText.optional().openapi({
+    description: "Only changes of which this is the last commit: what a " +
+      "person has seen",
+  }),
+}).openapi("Approval");
+
 /** What came of approving many. */
 export const approvedSchema = z.object({
   results: z.array(z.enum(["approved", "not asked", "ended", "missing"]))

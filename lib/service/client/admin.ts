@@ -10,6 +10,7 @@ import {
   type Admin,
   type AmendResult,
   type AnswerResult,
+  type ApproveOptions,
   type ApproveResult,
   type Batch,
   type BatchOptions,
@@ -257,8 +258,12 @@ class ServiceAdmin implements Admin, Disposable {
     return this.#change("api/v1/tasks/answer", answeredSchema, { ids, answer });
   }
 
-  approve(ids: readonly string[]): Promise<ApproveResult[]> {
-    return this.#change("api/v1/tasks/approve", approvedSchema, { ids });
+  approve(
+    ids: readonly string[],
+    { head }: ApproveOptions = {},
+  ): Promise<ApproveResult[]> {
+    const path = "api/v1/tasks/approve";
+    return this.#change(path, approvedSchema, { ids, head });
   }
 
   async amend(id: string, amendment: Amendment): Promise<AmendResult> {
@@ -472,6 +477,7 @@ class ServiceAdmin implements Admin, Disposable {
       readonly ids: readonly string[];
       readonly answer?: string;
       readonly note?: string | undefined;
+      readonly head?: string | undefined;
     },
   ): Promise<T[]> {
     return inSets(ids, MAX_SET_TASKS, async (set) => {

@@ -9,6 +9,7 @@ import {
   type Admin,
   type AmendResult,
   type AnswerResult,
+  type ApproveOptions,
   type ApproveResult,
   type Batch,
   type BatchOptions,
@@ -46,7 +47,7 @@ import {
 import type { Amendment } from "../../task/workspace.ts";
 import { editTask, moveTasks } from "../edit_tasks.ts";
 import { RefusedRowsError } from "../refused.ts";
-import { SET_CHARACTERS } from "../sets.ts";
+import { sizeWith } from "../sets.ts";
 import { readBatches } from "./batches.ts";
 import type { Connection } from "./connection.ts";
 import { createTasks } from "./create.ts";
@@ -77,12 +78,6 @@ import { readStats } from "./stats.ts";
 
 /** Tasks of one transaction. They take well under a second; then others may write. */
 const SET_SIZE = 10_000;
-
-/** So many tasks of which each gets the text. */
-function sizeWith(text = ""): number {
-  const fitting = Math.floor(SET_CHARACTERS / Math.max(text.length, 1));
-  return Math.min(Math.max(fitting, 1), SET_SIZE);
-}
 
 type WorkOnSet<T> = (
   connection: Connection,
@@ -173,12 +168,18 @@ export class DuckDbAdmin implements Admin {
     return this.#inSets(
       ids,
       (connection, set, at) => answerTasks(connection, set, { text, at }),
-      { size: sizeWith(text) },
+      { size: sizeWith(text, SET_SIZE) },
     );
   }
 
-  approve(ids: readonly string[]): Promise<ApproveResult[]> {
-    return this.#inSets(ids, approveTasks);
+  approve(
+    ids: readonly string[],
+    { head }: ApproveOptions = {},
+  ): Promise<ApproveResult[]> {
+    return this.#inSets(
+      ids,
+      (connection, set, at) => approveTasks(connection, set, { head, at }),
+    );
   }
 
   async amend(id: string, amendment: Amendment): Promise<AmendResult> {
@@ -208,7 +209,7 @@ export class DuckDbAdmin implements Admin {
     return this.#inSets(
       ids,
       (connection, set, at) => retryTasks(connection, set, { text: note, at }),
-      { size: sizeWith(note) },
+      { size: sizeWith(note, SET_SIZE) },
     );
   }
 

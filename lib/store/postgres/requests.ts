@@ -18,6 +18,7 @@ import type { Amendment } from "../../task/workspace.ts";
 import type {
   AmendResult,
   AnswerResult,
+  ApproveOptions,
   ApproveResult,
   CancelResult,
   NoteResult,
@@ -98,14 +99,14 @@ export async function answerTasks(
 export async function approveTasks(
   connection: Connection,
   ids: readonly string[],
-  at: Date,
+  options: ApproveOptions & { readonly at: Date },
 ): Promise<ApproveResult[]> {
   const held = await readHeld(connection, ids);
   const approved = [...held.values()]
-    .filter((it) => approveResultOf(it, at) === "approved")
+    .filter((it) => approveResultOf(it, options) === "approved")
     .map((it) => approve(byPerson(it)));
-  await writeTransitions(connection, approved, at);
-  return ids.map((id) => approveResultOf(held.get(id.toLowerCase()), at));
+  await writeTransitions(connection, approved, options.at);
+  return ids.map((id) => approveResultOf(held.get(id.toLowerCase()), options));
 }
 
 /** Amends a task, in the transaction that is open on the connection. */

@@ -10,7 +10,7 @@ import type { Connection } from "./connection.ts";
 import { TOUCH } from "./rows.ts";
 
 /** Any number, the same in all runners. */
-const TOUCHES_LOCK = 7_311_651;
+const TOUCHES_LOCK = 7_311_659;
 
 /** Holds for a row that may touch what others touch: there is an index of these. */
 export const IS_TOUCHING =

@@ -119,6 +119,17 @@ function testApproved(test: Test): void {
     assertEquals(await store.admin.approve([]), []);
   });
 
+  test("approve() of a head approves no other changes, and no start", async ({ store, storedTextOf }) => {
+    const id = await askMerge(store);
+    const start = await createOne(store, { needsApproval: true });
+    const before = await storedTextOf(id);
+    const approve = (head: string) =>
+      store.admin.approve([id, start], { head });
+    assertEquals(await approve("abc"), ["not asked", "not asked"]);
+    assertEquals(await storedTextOf(id), before);
+    assertEquals(await approve("def"), ["approved", "not asked"]);
+  });
+
   test("approve() counts once where two approve", async ({ store }) => {
     const id = await askMerge(store);
     const results = await Promise.all(

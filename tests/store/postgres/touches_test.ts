@@ -60,7 +60,7 @@ Deno.test({
     const [held, plain] = await create(store, [{ touches: ["src"] }, {}]);
     await backdoor.ask("BEGIN");
     await backdoor.ask(
-      "SELECT pg_advisory_xact_lock(7311651, hashtext('agent_runner'))",
+      "SELECT pg_advisory_xact_lock(7311659, hashtext('agent_runner'))",
     );
     const beside = await claim(store);
     assertEquals(idsOf(beside), [plain]);

@@ -271,10 +271,11 @@ export function getChanges(id) {
  * Approves what a task asks for: its start, or its changes.
  *
  * @param {string} id
+ * @param {string} [head] only changes with this last commit, which was shown
  * @returns {Promise<{ result: string }>}
  */
-export async function approve(id) {
-  const body = { ids: [id] };
+export async function approve(id, head) {
+  const body = { ids: [id], head };
   const { results: [result] } = await request(`${BASE}/tasks/approve`, {
     body,
   });

@@ -59,8 +59,11 @@ export class DiffView {
    */
   show(task) {
     if (task.id !== this.#task?.id) this.#comments.open(task.id);
+    const isSame = askedHead(task) === askedHead(this.#task);
     this.#task = task;
     this.#showActions();
+    // What is approved is what is shown.
+    if (!isSame && this.#dialog.open) this.#read();
   }
 
   close() {
@@ -209,7 +212,7 @@ export class DiffView {
     });
     if (!isSure) return;
     await this.#act(async () => {
-      const { result } = await approve(task.id);
+      const { result } = await approve(task.id, askedHead(task));
       if (result !== "approved") throw new Error("It asks for that no more.");
       this.#comments.clear();
       notify("Approved; the task goes on");
@@ -255,6 +258,16 @@ const SENT = {
   retry: "A new task goes on with the comments",
   note: "The agent gets the comments with its next attempt",
 };
+
+/**
+ * The commit of which it is asked whether the changes are approved.
+ *
+ * @param {WholeTask | undefined} task
+ */
+function askedHead(task) {
+  const { head } = traceOf(traceOf(task?.trace).asks_approval);
+  return typeof head === "string" ? head : undefined;
+}
 
 /**
  * How a note gets to the agent.
