@@ -146,6 +146,8 @@ export async function runGit(
     GitOptions,
 ): Promise<GitEnd> {
   let child: Deno.ChildProcess;
+  // Its hooks are ended with it.
+  const isGroup = signal !== undefined && Deno.build.os !== "windows";
   try {
     child = withGivenUmask(() =>
       new Deno.Command("git", {
@@ -156,7 +158,7 @@ export async function runGit(
         stdin: input === undefined ? "null" : "piped",
         stdout: "piped",
         stderr: "piped",
-        ...signal && { signal },
+        detached: isGroup,
       }).spawn()
     );
   } catch (error) {
@@ -170,13 +172,41 @@ export async function runGit(
     );
   }
   const writing = input === undefined ? undefined : write(child, input);
-  const [{ code }, printed, stderr] = await Promise.all([
-    child.status,
-    firstOf(child, maxBytes),
-    new Response(child.stderr).text(),
-    writing,
-  ]);
-  return { code, ...printed, stderr };
+  const ended = new AbortController();
+  const stop = () => end(isGroup ? -child.pid : child.pid, ended.signal);
+  if (signal?.aborted) stop();
+  signal?.addEventListener("abort", stop);
+  try {
+    const [{ code }, printed, stderr] = await Promise.all([
+      child.status,
+      firstOf(child, maxBytes),
+      new Response(child.stderr).text(),
+      writing,
+    ]);
+    return { code, ...printed, stderr };
+  } finally {
+    ended.abort();
+    signal?.removeEventListener("abort", stop);
+  }
+}
+
+/** How long it may take to let go of its locks. */
+const GRACE_MS = 2_000;
+
+/** Ends a program, and for certain where it does not end soon. */
+async function end(pid: number, ended: AbortSignal): Promise<void> {
+  for (const name of ["SIGTERM", "SIGKILL"] as const) {
+    if (ended.aborted) return;
+    try {
+      Deno.kill(pid, name);
+    } catch (error) {
+      // It has just ended; macOS says that in another way.
+      const isGone = error instanceof Deno.errors.NotFound ||
+        error instanceof Deno.errors.PermissionDenied;
+      if (!isGone) throw error;
+    }
+    await systemClock.sleep(GRACE_MS, ended);
+  }
 }
 
 /** Another git has a lock for a moment only, unless it was killed. */
