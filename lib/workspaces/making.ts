@@ -63,7 +63,6 @@ export async function make(
     );
   }
   try {
-    await Deno.mkdir(dirname(folder), { recursive: true, mode: 0o700 });
     if (!record) await assertRoom(dirname(folder), config, log);
     return isAddress(repo)
       ? await makeClone(folder, repo, parts)

@@ -9,7 +9,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { type Base, LocalBase, NoBaseError, RemoteBase } from "./base.ts";
 import { commitOf, git, GitError, NoGitError, runGit } from "./git.ts";
-import { lockMerges } from "./merge_lock.ts";
+import { lock } from "./lock.ts";
 
 /** How a branch comes into its base. */
 export const MERGES = ["merge", "rebase"] as const;
@@ -92,7 +92,7 @@ async function lockAndMerge(options: MergeOptions): Promise<MergeEnd> {
     : new RemoteBase(repo, { remote, name });
   const key = await keyOf(options, name);
   const folder = join(options.folder, "merges");
-  using _lock = await lockMerges(key, { folder, signal });
+  using _lock = await lock(join(folder, `${key}.lock`), signal);
   await removeLeft(folder, { key, repo });
   await bringHead(options);
   for (;;) {

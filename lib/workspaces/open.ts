@@ -6,6 +6,7 @@
 
 import { join, resolve } from "node:path";
 import { systemClock } from "../base/clock.ts";
+import { messageOf } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import type {
   AgentTask,
@@ -19,10 +20,15 @@ import { unbegun, WorkspaceError } from "./error.ts";
 import { finish, noIdentity } from "./finish.ts";
 import { copyInto } from "./copied.ts";
 import { git, GitError, runGit } from "./git.ts";
+import { tryLock } from "./lock.ts";
 import { make } from "./making.ts";
 import {
+  isFolderIn,
   isThere,
+  lockPath,
   readRecord,
+  recordPath,
+  removeIfThere,
   type WorkspaceRecord,
   writeRecord,
 } from "./record.ts";
@@ -68,46 +74,57 @@ export async function openWorkspace(
   config: WorkspaceConfig,
   parts: WorkspaceParts,
 ): Promise<Workspace> {
-  const known = taskWorkspaceOf(parts.trace);
-  const path = await folderFor(task, known, parts);
-  const record = await readRecord(path);
-  const isNew = !record?.isMade;
-  if (!isNew) {
-    await assertWhole(path, record);
-    await removeLocks(record, parts.stop);
+  const taken = await takeFolder(task, parts);
+  const { path, known, lock } = taken;
+  try {
+    const record = await readRecord(path);
+    const isNew = !record?.isMade;
+    const opening = { task, config, parts, known, isNew, lock };
+    if (!isNew) {
+      await assertWhole(path, record);
+      await removeLocks(record, parts.stop);
+    }
+    const made = isNew
+      ? await make(path, { ...parts, ...opening, record, signal: parts.stop })
+      : record;
+    const opened = new OpenedWorkspace(path, opening, made);
+    await opened.begin();
+    return opened;
+  } catch (error) {
+    if (!await isThere(recordPath(path))) await removeIfThere(lockPath(path));
+    lock[Symbol.dispose]();
+    throw error;
   }
-  const made = isNew
-    ? await make(path, {
-      ...parts,
-      config,
-      task,
-      known,
-      record,
-      signal: parts.stop,
-    })
-    : record;
-  const opened = new OpenedWorkspace(path, {
-    task,
-    config,
-    parts,
-    known,
-    isNew,
-  }, made);
-  await opened.begin();
-  return opened;
 }
 
-/** A retry, and a task that goes on for another, find the folder of before. */
-async function folderFor(
+/** A task's folder, in which nobody else works until the lock is let go of. */
+interface TakenFolder {
+  readonly path: string;
+  /** What is known of its branch. */
+  readonly known: TaskWorkspace | undefined;
+  readonly lock: Disposable;
+}
+
+/**
+ * A retry finds the folder of the task before, unless another has gone on there
+ * meanwhile: that branch is its own now.
+ */
+async function takeFolder(
   { id }: AgentTask,
-  known: TaskWorkspace | undefined,
-  { folder, host }: Pick<WorkspaceParts, "folder" | "host">,
-): Promise<string> {
+  { folder, host, trace }: Pick<WorkspaceParts, "folder" | "host" | "trace">,
+): Promise<TakenFolder> {
   const own = resolve(folder, id);
-  if (!known) return own;
-  const path = resolve(known.path);
-  if (await readRecord(path)) return path;
-  if (known.host === host) return own;
+  const known = taskWorkspaceOf(trace);
+  const path = known ? resolve(known.path) : own;
+  if (!known || path === own) return { path, known, lock: await lockOf(path) };
+  if (isFolderIn(folder, path) && await readRecord(path)) {
+    const lock = await lockOf(path);
+    const task = (await readRecord(path))?.task;
+    if (task === id || task === trace.retry_of) return { path, known, lock };
+    lock[Symbol.dispose]();
+    return { path: own, known: undefined, lock: await lockOf(own) };
+  }
+  if (known.host === host) return { path: own, known, lock: await lockOf(own) };
   throw unbegun(
     `Cannot go on with ${known.branch}: its worktree is on the machine ` +
       `${known.host}, at ${known.path}. Start a runner there, or push the branch ` +
@@ -115,17 +132,34 @@ async function folderFor(
   );
 }
 
+async function lockOf(path: string): Promise<Disposable> {
+  let lock: Disposable | undefined;
+  try {
+    lock = await tryLock(lockPath(path));
+  } catch (error) {
+    throw unbegun(
+      `Cannot make a worktree at ${path}: ${messageOf(error)}`,
+      error,
+    );
+  }
+  if (lock) return lock;
+  throw unbegun(
+    `Cannot begin: another task, or another run of this one, works in ${path} ` +
+      "just now.",
+  );
+}
+
 /** What was made must not be made again: work may be in it. */
 async function assertWhole(
   path: string,
-  { gitDir, isClone }: WorkspaceRecord,
+  { task, gitDir, isClone }: WorkspaceRecord,
 ): Promise<void> {
   for (const folder of [path, gitDir]) {
     if (await isThere(folder)) continue;
     throw unbegun(
       `Cannot go on in the worktree ${path}: ${folder} is gone. Bring it back; ` +
         "or give that up, and what is left of its work with it: " +
-        `agent-runner workspaces --remove --force`,
+        `agent-runner workspaces ${task.slice(0, 8)} --remove --force`,
     );
   }
   if (isClone) return;
@@ -183,6 +217,7 @@ interface Opening {
   readonly parts: WorkspaceParts;
   readonly known: TaskWorkspace | undefined;
   readonly isNew: boolean;
+  readonly lock: Disposable;
 }
 
 class OpenedWorkspace implements Workspace {
@@ -302,9 +337,10 @@ class OpenedWorkspace implements Workspace {
     await this.#setUp(folder);
   }
 
-  async close(): Promise<void> {
+  async close({ isLost } = { isLost: false }): Promise<void> {
+    using _lock = this.#opening.lock;
     const { config: { cleanup }, parts } = this.#opening;
-    if (!cleanup || parts.stop.aborted) return;
+    if (!cleanup || isLost || parts.stop.aborted) return;
     await this.#keep({ ...this.#record, isSetUp: false });
     const { hasPassed, output } = await parts.run(cleanup, this.path, this.env);
     if (hasPassed) return;

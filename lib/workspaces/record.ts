@@ -34,6 +34,11 @@ export function recordPath(folder: string): string {
   return join(dirname(folder), `${basename(folder)}.json`);
 }
 
+/** Whoever works in a folder, or removes it, has a lock of this file. */
+export function lockPath(folder: string): string {
+  return join(dirname(folder), `${basename(folder)}.lock`);
+}
+
 /** Undefined where there is none. */
 export async function readRecord(
   folder: string,
@@ -62,15 +67,20 @@ export async function writeRecord(
   }
 }
 
-const RECORD = /^([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.json$/;
+const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** Whether a path is that of a task's folder in a folder. */
+export function isFolderIn(folder: string, path: string): boolean {
+  return dirname(path) === folder && ID.test(basename(path));
+}
 
 /** The folders in a folder that have a record, whether they are there or not. */
 export async function foldersIn(folder: string): Promise<string[]> {
   const found: string[] = [];
   try {
     for await (const { name } of Deno.readDir(folder)) {
-      const [, id] = RECORD.exec(name) ?? [];
-      if (id) found.push(join(folder, id));
+      const path = join(folder, name.replace(/\.json$/, ""));
+      if (name.endsWith(".json") && isFolderIn(folder, path)) found.push(path);
     }
   } catch (error) {
     // Made with the first task's.

@@ -73,6 +73,6 @@ export interface Workspace {
   note(kind: RunNoteKind, detail: string, facts: TaskWorkspace): void;
   /** Copies and sets up in another worktree what this one has. */
   prepare(folder: string): Promise<void>;
-  /** Cleans up, where that is configured. */
-  close(): Promise<void>;
+  /** Cleans up, where that is configured, and lets others work there. */
+  close(end?: { readonly isLost: boolean }): Promise<void>;
 }

@@ -10,7 +10,6 @@ import {
   mergeBranch,
 } from "../../lib/workspaces/merge.ts";
 import type { MergeEnd, MergeOptions } from "../../lib/workspaces/merge.ts";
-import { lockMerges } from "../../lib/workspaces/merge_lock.ts";
 import { gitIn, ScratchRepository } from "./scratch_repository.ts";
 
 const ID = "550e8400-e29b-41d4-a716-446655440000";
@@ -366,23 +365,4 @@ Deno.test("mergeBranch() says what is wrong with a base", async () => {
   );
   Deno.removeSync(`${repository.path}/.git/refs/heads/main.lock`);
   assertEquals((await merge(repository, head)).kind, "merged");
-});
-
-Deno.test("lockMerges() is for one at a time, and given back at the end", async () => {
-  const folder = await Deno.makeTempDir();
-  try {
-    const order: string[] = [];
-    const first = await lockMerges("a", { folder });
-    using _other = await lockMerges("b", { folder });
-    const second = lockMerges("a", { folder }).then((lock) => {
-      order.push("second");
-      return lock;
-    });
-    order.push("first");
-    first[Symbol.dispose]();
-    (await second)[Symbol.dispose]();
-    assertEquals(order, ["first", "second"]);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
 });

@@ -32,6 +32,8 @@ export class TestRepository implements AsyncDisposable {
   /** A folder that has it, and what else a test needs. */
   readonly base: string;
   readonly path: string;
+  /** By their tasks. */
+  readonly #opened = new Map<string, Workspace>();
 
   private constructor(base: string, path: string) {
     this.base = base;
@@ -110,12 +112,22 @@ export class TestRepository implements AsyncDisposable {
     }
   }
 
-  /** What opens the workspace of a task of this repository. */
-  open(options: OpenOptions = {}): Promise<OpenedForTest> {
-    return openForTest(this, options);
+  /** Opens the workspace of a task of this repository: its next run. */
+  async open(options: OpenOptions = {}): Promise<OpenedForTest> {
+    const { id } = sampleTask(options.task);
+    await this.#opened.get(id)?.close({ isLost: true });
+    const opened = await openForTest(this, options);
+    this.#opened.set(id, opened.workspace);
+    return opened;
+  }
+
+  /** Ends the runs that have a workspace. */
+  async letGo(): Promise<void> {
+    for (const it of this.#opened.values()) await it.close({ isLost: true });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.letGo();
     await Deno.remove(this.base, { recursive: true });
   }
 }

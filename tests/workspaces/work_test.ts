@@ -270,9 +270,69 @@ Deno.test("a task made by a retry goes on in the folder of the one before", asyn
   const first = await repo.open();
   await first.write("new.txt", "new\n");
   await first.workspace.finish(DONE);
+  await first.workspace.close();
+  const trace = {
+    ...first.trace,
+    retry_of: first.workspace.path.split("/").at(-1)!,
+  };
   const task = { id: "6ba7b810-9dad-41d1-80b4-00c04fd430c8" };
-  const again = await repo.open({ trace: first.trace, task });
+  const again = await repo.open({ trace, task });
   assertEquals(again.workspace.isNew, false);
   assertEquals(again.workspace.path, first.workspace.path);
   assertEquals(again.workspace.facts.commits, 1);
+  // Of two that repeat one, the second has to find another.
+  const second = { id: "16fd2706-8baf-433b-82eb-8c7fada847da" };
+  const error = await assertRejects(
+    () => repo.open({ trace, task: second }),
+    WorkspaceError,
+    `works in ${first.workspace.path} just now`,
+  );
+  assert(error.isUnbegun);
+  await again.workspace.close();
+  const own = await repo.open({ trace, task: second });
+  assertEquals(own.workspace.path, join(repo.base, "work", second.id));
+  assertEquals(own.workspace.facts.branch, "agent/mend-it-16fd2706");
+  assertEquals(own.workspace.facts.commits, undefined);
+});
+
+Deno.test("a trace leads into no folder that is not the task's", async () => {
+  await using repo = await TestRepository.make();
+  const { workspace, trace } = await repo.open();
+  await workspace.close();
+  const task = { id: crypto.randomUUID() };
+  const own = join(repo.base, "work", task.id);
+  const anothers = await repo.open({ trace, task });
+  assertEquals(anothers.workspace.path, own);
+  const elsewhere = join(repo.base, "else", workspace.path.split("/").at(-1)!);
+  await Deno.mkdir(join(repo.base, "else"));
+  await Deno.rename(workspace.path, elsewhere);
+  await Deno.rename(`${workspace.path}.json`, `${elsewhere}.json`);
+  const led = { workspace: { ...workspace.facts, path: elsewhere } };
+  await assertRejects(
+    () => repo.open({ trace: led }),
+    WorkspaceError,
+    "already",
+  );
+});
+
+Deno.test("a hook is ended with its run", async () => {
+  await using repo = await TestRepository.make();
+  const hook = join(repo.path, ".git/hooks/pre-commit");
+  const text = `#!/bin/sh\ntouch ${repo.base}/pid\nsleep 60 & wait\n`;
+  await Deno.writeTextFile(hook, text, { mode: 0o755 });
+  const stop = new AbortController();
+  const { workspace, write } = await repo.open({
+    parts: { stop: stop.signal },
+  });
+  await write("new.txt", "new\n");
+  const watcher = Deno.watchFs(repo.base, { recursive: false });
+  const finished = workspace.finish(DONE);
+  for await (const { paths } of watcher) {
+    if (paths.some((it) => it.endsWith("/pid"))) break;
+  }
+  const begunAt = performance.now();
+  stop.abort(new Error("stopped"));
+  // Nothing holds its pipes any more.
+  await assertRejects(() => finished, Error, "stopped");
+  assert(performance.now() - begunAt < 30_000);
 });

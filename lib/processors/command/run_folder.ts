@@ -65,7 +65,7 @@ export async function openRunFolder(
     path: git.path,
     isNew: git.isNew,
     git,
-    close: (end) => end === "lost" ? Promise.resolve() : git.close(),
+    close: (end) => git.close({ isLost: end === "lost" }),
   };
 }
 
