@@ -14,12 +14,7 @@ import {
 } from "../processors/workspaces.ts";
 import type { Admin, Pruned } from "../store/contract.ts";
 import { readRecord } from "../workspaces/record.ts";
-import {
-  keptIn,
-  type KeptWorkspace,
-  look,
-  remove,
-} from "../workspaces/removal.ts";
+import { keptIn, type KeptWorkspace, remove } from "../workspaces/removal.ts";
 
 /** Options for {@linkcode pruneTasks}. */
 export interface PruneTasksOptions {
@@ -57,17 +52,15 @@ export async function pruneTasks(
   for (const kept of worktrees) {
     const { task, path } = kept;
     if (await admin.get(task)) continue;
-    const found = await look(kept);
-    if (found.safe !== undefined) {
-      await remove(kept, found);
+    const why = await remove(kept);
+    if (why === undefined) {
       folders++;
       continue;
     }
     log.warning(
-      `The worktree of task ${task} was kept: ${
-        found.lost.join("; ")
-      }. To give ` +
-        `that up: agent-runner workspaces ${task.slice(0, 8)} --remove --force`,
+      `The worktree of task ${task} was kept: ${why}. To give that up: agent-runner workspaces ${
+        task.slice(0, 8)
+      } --remove --force`,
       { event: "worktree_kept", task, path },
     );
   }

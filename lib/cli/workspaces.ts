@@ -44,7 +44,8 @@ export const workspaces: Command = {
         "Cannot force what is not asked for. Give --remove too.",
       );
     }
-    const { find, remove } = await import("./workspaces_found.ts");
+    const { find } = await import("./workspaces_found.ts");
+    const { remove } = await import("../workspaces/removal.ts");
     await using store = await openAdmin();
     const all = await find(store.admin, config, clock.now());
     const chosen = args.length === 0 ? all : chosenOf(all, args);
@@ -61,24 +62,32 @@ export const workspaces: Command = {
       const why = refused(it, { isNamed, isForced: Boolean(flags.force) });
       return why === undefined ? [] : [{ it, why }];
     });
-    const removed = chosen.filter((it) => !kept.some((one) => one.it === it));
-    if (isNamed && kept.length > 0) {
+    const removable = chosen.filter((it) => !kept.some((one) => one.it === it));
+    const assertAll = () => {
+      if (!isNamed || kept.length === 0) return;
       throw refusalOf(
         "remove the folder of",
         kept.map(({ it, why }) => ({ id: it.kept.task, why })),
       );
-    }
-    if (removed.length > 0) {
-      const lost = removed.flatMap(({ kept, lost }) =>
+    };
+    assertAll();
+    if (removable.length > 0) {
+      const lost = removable.flatMap(({ kept, lost }) =>
         lost.map((it) => `\n  ${kept.task.slice(0, 8)}: ${printable(it)}`)
       );
       await confirm(context, {
         verb: "remove",
-        what: `${countOf(removed.length, "folder")} (${sizeOf(removed)})`,
+        what: `${countOf(removable.length, "folder")} (${sizeOf(removable)})`,
         more: lost.length > 0 ? `, for ever, with:${lost.join("")}\n` : "",
       });
     }
-    for (const it of removed) await remove(it);
+    const removed: Found[] = [];
+    for (const it of removable) {
+      const why = await remove(it.kept, it.lost);
+      if (why === undefined) removed.push(it);
+      else kept.push({ it, why: `${why}.` });
+    }
+    assertAll();
     if (flags.json) terminal.write(renderJson(removed.map(jsonOf), 2));
     else {
       const rest = kept.map(({ it, why }) =>

@@ -13,7 +13,6 @@ import {
   type KeptWorkspace,
   look,
   type Removability,
-  remove as removeKept,
 } from "../workspaces/removal.ts";
 import { sizeOf } from "../workspaces/room.ts";
 
@@ -49,9 +48,4 @@ export async function find(
     }
   }
   return found;
-}
-
-/** Removes one. */
-export async function remove({ kept, ...rest }: Found): Promise<void> {
-  await removeKept(kept, rest);
 }

@@ -9,20 +9,25 @@ import { messageOf } from "../base/errors.ts";
 import { countOf } from "../base/figures.ts";
 import { leftIn } from "./finish.ts";
 import { commitOf, git, GitError, type GitOptions, runGit } from "./git.ts";
+import { tryLock } from "./lock.ts";
 import { removeAdmin } from "./making.ts";
 import { forgetMerges, keptRefs } from "./merge.ts";
 import {
   foldersIn,
   isThere,
+  lockPath,
   readRecord,
   recordPath,
   removeIfThere,
   type WorkspaceRecord,
 } from "./record.ts";
 
-/** A task's folder that is there. */
-export interface KeptWorkspace extends WorkspaceRecord {
+interface Located extends WorkspaceRecord {
   readonly path: string;
+}
+
+/** A task's folder that is there. */
+export interface KeptWorkspace extends Located {
   readonly madeAt: Date;
 }
 
@@ -52,7 +57,7 @@ export async function keptIn(folder: string): Promise<KeptWorkspace[]> {
 }
 
 /** Looks at what is in a folder. */
-export async function look(kept: KeptWorkspace): Promise<Removability> {
+export async function look(kept: Located): Promise<Removability> {
   const { path, gitDir, commonDir, repo, isMade } = kept;
   if (!isMade) {
     return { safe: "half made", lost: [], isBranchElsewhere: false };
@@ -73,7 +78,7 @@ export async function look(kept: KeptWorkspace): Promise<Removability> {
   }
 }
 
-async function lookInto(kept: KeptWorkspace): Promise<Removability> {
+async function lookInto(kept: Located): Promise<Removability> {
   const { path, gitDir, isClone, branch, copied, base } = kept;
   const env = { GIT_DIR: gitDir, GIT_WORK_TREE: path };
   const options: GitOptions = { cwd: path, env };
@@ -105,7 +110,15 @@ async function lookInto(kept: KeptWorkspace): Promise<Removability> {
       }, not in ${base} and not pushed`,
     );
   }
+  const inSubmodules = await isThere(join(gitDir, "modules"))
+    ? linesOf(
+      await run(["submodule", "--quiet", "foreach", "--recursive", ONLY]),
+    )
+    : [];
   const lost = [
+    ...inSubmodules.length > 0
+      ? ["commits of submodules that are not pushed"]
+      : [],
     ...left.length > 0
       ? [
         `${countOf(left.length, "file")} not committed: ${left[0]}${
@@ -121,6 +134,9 @@ async function lookInto(kept: KeptWorkspace): Promise<Removability> {
     : { lost, isBranchElsewhere };
 }
 
+/** Prints a commit where a submodule has some that are nowhere else. */
+const ONLY = "git rev-list --max-count=1 HEAD --branches --not --remotes";
+
 function linesOf(text: string): string[] {
   return text.split("\n").filter((line) => line !== "");
 }
@@ -130,7 +146,7 @@ async function elsewhere(
   tip: string,
   ref: string,
   { kept: { base, baseCommit, isClone, repo, branch, task }, options }: {
-    readonly kept: KeptWorkspace;
+    readonly kept: Located;
     readonly options: GitOptions;
   },
 ): Promise<string | undefined> {
@@ -183,7 +199,7 @@ async function elsewhere(
 async function countOnly(
   ref: string,
   { kept: { base, baseCommit }, options }: {
-    readonly kept: KeptWorkspace;
+    readonly kept: Located;
     readonly options: GitOptions;
   },
 ): Promise<number> {
@@ -203,9 +219,31 @@ async function countOnly(
 /**
  * Removes a folder with what git keeps of it; its branch too, where all of that is
  * elsewhere. What is cut off in the middle, is ended by the next call.
+ *
+ * @param given what may be lost with it, as {@linkcode look} has it.
+ * @returns why it stays; undefined where it is gone.
  */
 export async function remove(
-  kept: KeptWorkspace,
+  { path, task }: Pick<KeptWorkspace, "path" | "task">,
+  given: readonly string[] = [],
+): Promise<string | undefined> {
+  using lock = await tryLock(lockPath(path));
+  if (!lock) return "a task works there just now";
+  // It may have been worked in since it was looked at.
+  const record = await readRecord(path);
+  if (record?.task !== task) {
+    return record && `task ${record.task.slice(0, 8)} goes on there`;
+  }
+  const { lost, isBranchElsewhere } = await look({ ...record, path });
+  const more = lost.filter((it) => !given.includes(it));
+  if (more.length > 0) return more.join("; ");
+  await removeNow({ ...record, path }, { isBranchElsewhere });
+  await removeIfThere(lockPath(path));
+  return undefined;
+}
+
+async function removeNow(
+  kept: Located,
   { isBranchElsewhere }: Pick<Removability, "isBranchElsewhere">,
 ): Promise<void> {
   const { path, isClone, commonDir, gitDir, repo, task } = kept;
@@ -229,7 +267,7 @@ export async function remove(
 
 /** Not where somebody has it checked out. */
 async function removeBranch(
-  { branch, commonDir }: KeptWorkspace,
+  { branch, commonDir }: Located,
 ): Promise<void> {
   const options = { cwd: commonDir };
   const ref = `refs/heads/${branch}`;

@@ -10,6 +10,7 @@ const BRANCH = "agent/mend-it-550e8400";
 
 /** What would be lost with the only folder, or why nothing. */
 async function lookAt(repo: TestRepository) {
+  await repo.letGo();
   const [kept] = await keptIn(join(repo.base, "work"));
   const found = await look(kept!);
   return { kept: kept!, found, said: found.safe ?? found.lost.join("; ") };
@@ -36,7 +37,7 @@ Deno.test("what is merged goes, with its branch, and leaves nothing behind", asy
   const before = await repo.snapshot();
   const { kept, found, said } = await lookAt(repo);
   assertEquals(said, "merged into main");
-  await remove(kept, found);
+  assertEquals(await remove(kept, found.lost), undefined);
   assertEquals(await repo.snapshot(), before);
   assertEquals(await repo.git("branch", "--list"), "* main");
   assertEquals(await repo.git("worktree", "prune", "--dry-run"), "");
@@ -95,7 +96,7 @@ Deno.test("what is clean and pushed goes; by force all goes but commits of the b
   await git("commit", "-q", "--allow-empty", "-m", "More");
   const { kept, found } = await lookAt(repo);
   assertEquals(found.safe, undefined);
-  await remove(kept, found);
+  assertEquals(await remove(kept, found.lost), undefined);
   assertEquals(await repo.git("log", "-1", "--format=%s", BRANCH), "More");
 });
 
@@ -106,7 +107,7 @@ Deno.test("a branch that is checked out elsewhere stays", async () => {
   await repo.git("checkout", "-q", BRANCH);
   await repo.git("branch", "-f", "main", BRANCH);
   const { kept, found } = await lookAt(repo);
-  await remove(kept, found);
+  assertEquals(await remove(kept, found.lost), undefined);
   assertEquals(await repo.git("branch", "--show-current"), BRANCH);
 });
 
@@ -129,7 +130,7 @@ Deno.test("of a clone, all branches and stashes count", async () => {
   await repo.git("merge", "-q", "FETCH_HEAD");
   const { kept, found, said } = await lookAt(repo);
   assertEquals(said, `on main of ${repo.path}`);
-  await remove(kept, found);
+  assertEquals(await remove(kept, found.lost), undefined);
   await assertRejects(() => Deno.stat(kept.path), Deno.errors.NotFound);
 });
 
@@ -141,6 +142,52 @@ Deno.test("a folder of which the repository is gone is not removed unasked", asy
   assertEquals(found.lost, [
     `all that is in it: the repository ${repo.path} is gone`,
   ]);
-  await remove(kept, found);
+  assertEquals(await remove(kept, found.lost), undefined);
   assertEquals(await keptIn(join(repo.base, "work")), []);
+});
+
+Deno.test("a folder in which a task works stays, and what came there since it was looked at", async () => {
+  await using repo = await TestRepository.make();
+  await repo.open();
+  const { kept } = await lookAt(repo);
+  const { workspace, write } = await repo.open();
+  await write("new.txt", "new\n");
+  assertEquals(await remove(kept), "a task works there just now");
+  await workspace.close();
+  assertEquals(await remove(kept), "1 file not committed: new.txt");
+  assertEquals(
+    await remove({ ...kept, task: "another" }),
+    "task 550e8400 goes on there",
+  );
+  await Deno.stat(join(kept.path, "new.txt"));
+});
+
+Deno.test("what a merge kept goes with the folder; what only a submodule has is lost", async () => {
+  await using part = await TestRepository.make({ name: "part" });
+  await using repo = await TestRepository.make();
+  const { git, workspace } = await repo.open();
+  const kept = `refs/agent-runner/merges/${(await lookAt(repo)).kept.task}/1`;
+  await repo.git("update-ref", kept, "main");
+  const add = ["submodule", "--quiet", "add", part.path, "part"];
+  await git("-c", "protocol.file.allow=always", ...add);
+  await workspace.finish(DONE);
+  await repo.git("merge", "-q", BRANCH);
+  assertEquals((await lookAt(repo)).said, "merged into main");
+  const commit = ["commit", "-q", "--allow-empty", "-m", "Only here"];
+  await git(
+    "-C",
+    "part",
+    "-c",
+    "user.name=A",
+    "-c",
+    "user.email=a@b",
+    ...commit,
+  );
+  await workspace.finish(DONE);
+  await repo.git("merge", "-q", BRANCH);
+  const { kept: folder, said } = await lookAt(repo);
+  assertEquals(said, "commits of submodules that are not pushed");
+  assertEquals(await remove(folder), said);
+  assertEquals(await remove(folder, [said]), undefined);
+  assertEquals(await repo.git("for-each-ref", "refs/agent-runner"), "");
 });
