@@ -127,6 +127,9 @@ const CONFIG = [
   "maintenance.auto=false",
   "-c",
   "advice.detachedHead=false",
+  // How a conflict of ours was resolved is no memory of the user's.
+  "-c",
+  "rerere.enabled=false",
   // It is a program, and the configuration of a clone may be an agent's.
   "-c",
   "core.fsmonitor=false",

@@ -267,7 +267,8 @@ async function branchOf(
 
 /**
  * Makes the branch, where there is none. The record is there before it: so a branch
- * of this name is ours only where that says so, or the trace.
+ * of this name is ours only where that says so; or the trace, which anybody may have
+ * written, and the log of the branch.
  *
  * @returns whether it was there before.
  */
@@ -282,9 +283,10 @@ async function ensureBranch(
 ): Promise<boolean> {
   const ref = `refs/heads/${branch}`;
   const exists = await commitOf(ref, options) !== undefined;
-  const isOurs = [record, known].some((it) =>
-    it?.branch === branch && it.repo === began.repo
-  );
+  const isNamed = (it?: Pick<WorkspaceRecord, "branch" | "repo">) =>
+    it?.branch === branch && it.repo === began.repo;
+  const isOurs = isNamed(record) ||
+    isNamed(known) && await isMadeForTask(ref, options);
   if (exists && !isOurs) throw isTaken(branch, began.repo);
   await writeRecord(folder, began);
   if (exists) return true;
@@ -292,7 +294,7 @@ async function ensureBranch(
     await git([
       "update-ref",
       "-m",
-      `agent-runner: task ${began.task}`,
+      `${MADE_FOR}${began.task}`,
       "--create-reflog",
       ref,
       began.baseCommit,
@@ -304,6 +306,17 @@ async function ensureBranch(
     if (!record) await removeIfThere(recordPath(folder));
     throw error;
   }
+}
+
+const MADE_FOR = "agent-runner: task ";
+
+/** As its log says at its beginning. */
+async function isMadeForTask(
+  ref: string,
+  options: GitOptions,
+): Promise<boolean> {
+  const log = await git(["reflog", "show", "--format=%gs", ref, "--"], options);
+  return log.split("\n").at(-1)?.startsWith(MADE_FOR) ?? false;
 }
 
 function isTaken(branch: string, repo: string): WorkspaceError {

@@ -49,6 +49,9 @@ Deno.test("mergeBranch() moves the base to what was checked, and to nothing else
   const end = await merge(repository, head, {
     verify: (path) => {
       seen.push(gitIn(path, "rev-parse", "HEAD"));
+      // As the user's git may do at any time.
+      repository.git("worktree", "prune", "--expire=now");
+      repository.git("gc", "-q", "--prune=now");
       assertEquals(repository.log(), ["Change a.txt"]);
       return Promise.resolve({ hasPassed: true, output: "" });
     },
@@ -68,7 +71,11 @@ for (const mergeBy of ["merge", "rebase"] as const) {
   Deno.test(`mergeBranch() joins what was merged before it, by ${mergeBy}, and merges nothing twice`, async () => {
     using repository = new ScratchRepository();
     const one = repository.branch("agent/one", "b.txt", "two\n");
-    const two = repository.branch("agent/two", "c.txt", "three\n");
+    repository.branch("agent/two", "c.txt", "three\n");
+    const two = repository.amend("agent/two", {
+      author: "An Agent <agent@example.com>",
+      message: "Change c.txt\n\n# For\n\nAgent-Runner-Task: 2",
+    });
     repository.git("switch", "-q", "-c", "mine");
     const files: string[][] = [];
     const verify = (path: string) => {
@@ -86,6 +93,13 @@ for (const mergeBy of ["merge", "rebase"] as const) {
     assertEquals(log.filter((it) => it === "Change b.txt").length, 1);
     assertEquals(log.filter((it) => it === "Change c.txt").length, 1);
     assertEquals(log.length, mergeBy === "merge" ? 4 : 3);
+    // It is still its author's.
+    const made = `${commitOf(end)}${mergeBy === "merge" ? "^2" : ""}`;
+    assertEquals(
+      repository.git("log", "-1", "--format=%an <%ae>%n%B", made),
+      "An Agent <agent@example.com>\nChange c.txt\n\n# For\n\n" +
+        "Agent-Runner-Task: 2",
+    );
     // Its runner was killed before that was written.
     assertEquals(
       await merge(repository, two, { verify, mergeBy, taskId: "2" }),
@@ -237,7 +251,8 @@ Deno.test("mergeBranch() ends what a killed one has begun", async () => {
     kind: "merged",
     commit: head,
   });
-  // Killed before: a worktree is left, and nothing is merged.
+  // Killed just before the base was moved.
+  repository.git("update-ref", "refs/agent-runner/follow/main", "main");
   const third = repository.branch("agent/third", "c.txt", "three\n");
   const [lock = ""] = [...Deno.readDirSync(`${repository.tasks}/merges`)]
     .map(({ name }) => name);

@@ -48,6 +48,17 @@ export class ScratchRepository implements Disposable {
     return this.commit(file, text, path);
   }
 
+  /** The last commit of a branch, by another author and with another message. */
+  amend(
+    name: string,
+    { author, message }: { readonly author: string; readonly message: string },
+  ): string {
+    const path = `${this.tasks}/${name.replaceAll("/", "-")}`;
+    const args = ["--amend", "-q", `--author=${author}`, "--cleanup=verbatim"];
+    gitIn(path, "commit", ...args, "-m", message);
+    return gitIn(path, "rev-parse", "HEAD");
+  }
+
   /** A bare repository that is its `origin`. */
   origin(): string {
     const path = `${this.folder}/origin.git`;

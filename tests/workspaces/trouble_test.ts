@@ -177,6 +177,24 @@ Deno.test("a branch that is the user's is not taken", async () => {
       `Cannot make the branch ${BRANCH} in ${repo.path}: there is one of this name`,
     );
     assert(!error.retryable);
+    // Nor is one that somebody wrote into the trace.
+    if (mode === "worktree") {
+      await repo.git("branch", "mine");
+      const workspace = {
+        repo: repo.path,
+        host: "here",
+        path: "/none",
+        branch: "mine",
+        base: "main",
+        baseCommit: "1",
+      };
+      await assertRejects(
+        () => repo.open({ trace: { workspace } }),
+        WorkspaceError,
+        "Cannot make the branch mine",
+      );
+      await repo.git("branch", "-d", "mine");
+    }
     // Also not at the second look.
     await assertRejects(
       () => repo.open({ config: { mode } }),
