@@ -108,7 +108,7 @@ async function merge(
   options: ReviewOptions,
 ): Promise<Reviewed> {
   const { facts } = workspace;
-  const { branch, base, path } = facts;
+  const { branch, base } = facts;
   const end = await mergeWorkspace(workspace, options);
   const ask = (why: string) =>
     asking(`Cannot merge ${branch} into ${base}: ${why}`, facts, outcome);
@@ -135,8 +135,8 @@ async function merge(
           `${howToJoin(workspace)} Resolve that so that both changes hold, ` +
           "commit it, and go on until all is well.",
         orElse: ask(
-          `they conflict in ${files}. Answer what is to be done; or resolve ` +
-            `it in ${path}, commit, and approve it.`,
+          `they conflict in ${files}. Answer what is to be done; or merge ` +
+            "it yourself, and approve it.",
         ),
       };
     }

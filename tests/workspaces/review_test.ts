@@ -174,13 +174,12 @@ Deno.test("review() tells the agent of a conflict, and then a person", async () 
     end.because,
     /^It is not done yet: agent\/mend-it-550e8400 conflicts with main in new\.txt\. git says:\n[^]*CONFLICT[^]*Run git merge main in this folder\./,
   );
-  const { head, path } = opened.workspace.facts;
+  const { head } = opened.workspace.facts;
   assertEquals(end.orElse, {
     kind: "needs_input",
     question:
       "Cannot merge agent/mend-it-550e8400 into main: they conflict in " +
-      "new.txt. Answer what is to be done; or resolve it in " +
-      `${path}, commit, and approve it.`,
+      "new.txt. Answer what is to be done; or merge it yourself, and approve it.",
     approval: { of: "merge", head },
     result: "It is mended.",
   });
@@ -189,6 +188,15 @@ Deno.test("review() tells the agent of a conflict, and then a person", async () 
     "agent/mend-it-550e8400 with main in new.txt",
   ]);
   assertEquals(await repository.snapshot(), before);
+  // It is as the question says.
+  const { branch } = opened.workspace.facts;
+  await repository.git("merge", "-q", "-X", "ours", "-m", "By hand", branch);
+  const tip = await repository.git("rev-parse", "main");
+  const approved = approvalOf(head);
+  assertObjectMatch(outcomeOf(await reviewed(opened, { approved })), {
+    kind: "completed",
+    message: `Merged into main as ${tip.slice(0, 7)}`,
+  });
 });
 
 Deno.test("review() tells the agent that the check fails on what is merged", async () => {
