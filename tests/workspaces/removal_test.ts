@@ -60,7 +60,7 @@ Deno.test("what was rebased onto its base goes as what was merged, and what git 
   );
   const { kept, found, said } = await lookAt(repo);
   assertEquals(said, "merged into main");
-  await remove(kept, found);
+  assertEquals(await remove(kept, found.lost), undefined);
   assertEquals(
     await repo.git("for-each-ref", "--format=%(refname)"),
     "refs/heads/main",
