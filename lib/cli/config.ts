@@ -24,6 +24,7 @@ import { renderJson } from "./render.ts";
 /** Prints the JSON Schema of the configuration file. */
 export const configSchema: Command = {
   name: "config schema",
+  family: "Look at the configuration file, and describe it: check, schema",
   summary: "Print the JSON Schema of the configuration file, for editors",
   examples: ["config schema"],
   ignoresConfigFile: true,

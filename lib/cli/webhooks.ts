@@ -17,6 +17,7 @@ import { factLines, renderJson } from "./render.ts";
 /** Sends a test event to each webhook. Exit code 1 where one does not take it. */
 export const webhooksTest: Command = {
   name: "webhooks test",
+  family: "Try webhooks, and see what waits for them: test, list",
   args: "[URL]",
   maxArgs: 1,
   summary: "Send a test event to each webhook; exit code 1 where one fails",

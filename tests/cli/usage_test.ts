@@ -94,7 +94,7 @@ const WRONG: [argv: string[], message: string][] = [
   [["12"], `Unknown command "12". Did you mean "run"? ${COMMAND_NAMES}`],
   [["--lop"], 'Unknown flag --lop for "run". Did you mean --loop?'],
   [
-    ["list", "--stat", "failed"],
+    ["list", "--stae", "failed"],
     'Unknown flag --stae for "list". Did you mean --state?',
   ],
   [
@@ -146,7 +146,7 @@ const SCREENS: [name: string, text: string][] = [
 
 for (const [name, text] of SCREENS) {
   Deno.test(`${name} fits a screen of 100 columns and 48 lines`, () => {
-    const lines = text.split("\n");
+    const lines = text.trimEnd().split("\n");
     assertEquals(lines.filter((line) => line.length > 100), []);
     assert(lines.length <= 48, `${lines.length} lines`);
   });

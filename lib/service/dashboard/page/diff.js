@@ -198,7 +198,7 @@ export class DiffView {
   async #approve() {
     const task = this.#task;
     if (!task) return;
-    const { head } = traceOf(traceOf(task.trace).asks_approval);
+    const head = askedHead(task);
     if (head !== undefined && head !== this.#changes?.head) {
       await this.#read();
       notify("There are other changes by now. Look at them, and approve again");
@@ -212,7 +212,7 @@ export class DiffView {
     });
     if (!isSure) return;
     await this.#act(async () => {
-      const { result } = await approve(task.id, askedHead(task));
+      const { result } = await approve(task.id, head);
       if (result !== "approved") throw new Error("It asks for that no more.");
       this.#comments.clear();
       notify("Approved; the task goes on");
