@@ -7,7 +7,7 @@
 import { cp } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { messageOf } from "../base/errors.ts";
-import { unbegun } from "./error.ts";
+import { unbegun, WorkspaceError } from "./error.ts";
 
 /**
  * Copies files and folders.
@@ -22,6 +22,7 @@ export async function copyInto(
 ): Promise<readonly string[]> {
   for (const path of paths) {
     const source = join(from, path);
+    await assertWithin(folder, path);
     try {
       await Deno.mkdir(dirname(join(folder, path)), { recursive: true });
       await cp(source, join(folder, path), { recursive: true });
@@ -37,4 +38,21 @@ export async function copyInto(
     }
   }
   return paths;
+}
+
+/** A branch may have a link in place of a folder, and so lead to what is not its own. */
+async function assertWithin(folder: string, path: string): Promise<void> {
+  for (let part = path; part !== "."; part = dirname(part)) {
+    const { isSymlink } = await Deno.lstat(join(folder, part)).catch(none);
+    if (!isSymlink) continue;
+    throw new WorkspaceError(
+      `Cannot copy ${path} into ${folder}: ${part} is a symbolic link there. ` +
+        "Take it out of copy, or out of the branch.",
+    );
+  }
+}
+
+function none(error: unknown): { readonly isSymlink: boolean } {
+  if (error instanceof Deno.errors.NotFound) return { isSymlink: false };
+  throw error;
 }
