@@ -172,7 +172,7 @@ class Place implements AsyncDisposable {
       stdout: "piped",
       stderr: "piped",
     }).spawn();
-    const tooLong = setTimeout(() => child.kill("SIGKILL"), 30_000);
+    const tooLong = setTimeout(() => child.kill("SIGKILL"), 90_000);
     const [stdout, stderr] = await Promise.all([
       new Response(child.stdout).text(),
       readUntil(
