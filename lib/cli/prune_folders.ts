@@ -58,9 +58,8 @@ export async function pruneTasks(
       continue;
     }
     log.warning(
-      `The worktree of task ${task} was kept: ${why}. To give that up: agent-runner workspaces ${
-        task.slice(0, 8)
-      } --remove --force`,
+      `The worktree of task ${task} was kept: ${why}. To give that up: ` +
+        `agent-runner workspaces ${task.slice(0, 8)} --remove --force`,
       { event: "worktree_kept", task, path },
     );
   }

@@ -130,7 +130,7 @@ Deno.test("prune removes worktrees that are merged, and keeps what would be lost
   );
   assertEquals(
     [...Deno.readDirSync(`${folder.path}/work`)].map(({ name }) => name).sort(),
-    [unmerged, `${unmerged}.json`],
+    [unmerged, `${unmerged}.json`, `${unmerged}.lock`],
   );
   // What is named goes, though its task is gone.
   await folder.ok(["workspaces", unmerged, "--remove", "--force", "--yes"]);
