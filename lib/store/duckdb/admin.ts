@@ -47,6 +47,14 @@ import {
 import type { Amendment } from "../../task/workspace.ts";
 import { editTask, moveTasks } from "../edit_tasks.ts";
 import { RefusedRowsError } from "../refused.ts";
+import {
+  amendTask,
+  answerTasks,
+  approveTasks,
+  cancelTasks,
+  IS_CANCELLABLE,
+  noteTask,
+} from "../requests.ts";
 import { sizeWith } from "../sets.ts";
 import { readBatches } from "./batches.ts";
 import type { Connection } from "./connection.ts";
@@ -60,14 +68,7 @@ import { readGraph } from "./graph.ts";
 import { readOverview } from "./overview.ts";
 import { countOld, deleteOldEvents, prune } from "./prune.ts";
 import { chooseTasks, countTasks, readPage, readTasks } from "./read_tasks.ts";
-import {
-  amendTask,
-  answerTasks,
-  approveTasks,
-  cancelTasks,
-  IS_CANCELLABLE,
-  noteTask,
-} from "./requests.ts";
+import { requestStoreOf } from "./requests.ts";
 import { NEVER_RETRIED } from "./retried.ts";
 import { awaitsAttempt, findDependents, retryTasks } from "./retry.ts";
 import { HISTORY_COLUMNS } from "./rows.ts";
@@ -161,13 +162,17 @@ export class DuckDbAdmin implements Admin {
   }
 
   cancel(ids: readonly string[]): Promise<CancelResult[]> {
-    return this.#inSets(ids, cancelTasks);
+    return this.#inSets(
+      ids,
+      (connection, set, at) => cancelTasks(requestStoreOf(connection, at), set),
+    );
   }
 
   answer(ids: readonly string[], text: string): Promise<AnswerResult[]> {
     return this.#inSets(
       ids,
-      (connection, set, at) => answerTasks(connection, set, { text, at }),
+      (connection, set, at) =>
+        answerTasks(requestStoreOf(connection, at), set, text),
       { size: sizeWith(text, SET_SIZE) },
     );
   }
@@ -178,7 +183,8 @@ export class DuckDbAdmin implements Admin {
   ): Promise<ApproveResult[]> {
     return this.#inSets(
       ids,
-      (connection, set, at) => approveTasks(connection, set, { head, at }),
+      (connection, set, at) =>
+        approveTasks(requestStoreOf(connection, at), set, { head }),
     );
   }
 
@@ -186,7 +192,7 @@ export class DuckDbAdmin implements Admin {
     const [result = "missing"] = await this.#inSets(
       [id],
       async (connection, _set, at) => [
-        await amendTask(connection, id, { amendment, at }),
+        await amendTask(requestStoreOf(connection, at), id, amendment),
       ],
     );
     return result;
@@ -196,7 +202,7 @@ export class DuckDbAdmin implements Admin {
     const [result = "missing"] = await this.#inSets(
       [id],
       async (connection, _set, at) => [
-        await noteTask(connection, id, { text, at }),
+        await noteTask(requestStoreOf(connection, at), id, text),
       ],
     );
     return result;

@@ -16,7 +16,8 @@ import {
 import type { Connection } from "./connection.ts";
 import { createTasks } from "./create.ts";
 import type { Database } from "./database.ts";
-import { cancelTasks } from "./requests.ts";
+import { cancelTasks } from "../requests.ts";
+import { requestStoreOf } from "./requests.ts";
 import { readHeld, writeEvents } from "./write.ts";
 
 /** Somebody has taken it, or it may not be taken any more. */
@@ -98,7 +99,7 @@ export class DuckDbSchedules implements Schedules {
         after: async (connection, at) => {
           const { cancels } = taken;
           if (cancels !== undefined) {
-            await cancelTasks(connection, [cancels], at);
+            await cancelTasks(requestStoreOf(connection, at), [cancels]);
           }
         },
       });

@@ -17,7 +17,8 @@ import {
 import type { Connection } from "./connection.ts";
 import { createTasks } from "./create.ts";
 import type { Database } from "./database.ts";
-import { cancelTasks } from "./requests.ts";
+import { cancelTasks } from "../requests.ts";
+import { requestStoreOf } from "./requests.ts";
 import { readHeld, writeEvents } from "./write.ts";
 
 /** Somebody has taken it, or it may not be taken any more. */
@@ -108,7 +109,7 @@ export class PostgresSchedules implements Schedules {
         after: async (connection, at) => {
           const { cancels } = taken;
           if (cancels !== undefined) {
-            await cancelTasks(connection, [cancels], at);
+            await cancelTasks(requestStoreOf(connection, at), [cancels]);
           }
         },
       });
