@@ -67,7 +67,8 @@ export async function killAtMerges(
       await pause(random.between(0, 2_500));
       victim!.signal("SIGKILL");
       await victim![Symbol.asyncDispose]();
-      onKill?.(++killed);
+      killed++;
+      onKill?.(killed);
     }
   } finally {
     for (const process of running) await process[Symbol.asyncDispose]();
