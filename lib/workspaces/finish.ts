@@ -10,6 +10,7 @@ import type { AgentTask, Outcome } from "../task/task.ts";
 import type { TaskWorkspace } from "../task/workspace.ts";
 import { WorkspaceError } from "./error.ts";
 import { GitError } from "./git.ts";
+import { nestedSince } from "./nested.ts";
 import { isThere } from "./record.ts";
 import { shownFacts } from "./shown_facts.ts";
 import type { Finished, NoteTaker, Workspace } from "./workspace.ts";
@@ -40,6 +41,8 @@ export async function finish(
   if (unfinished) return { because: unfinished, facts };
   const warnings: string[] = [];
   const left = await leftIn(workspace.git, parts.copied);
+  const nested = await nestedAmong(left, workspace);
+  if (nested) return { because: nested, facts };
   if (left.length > 0) {
     const named = namesOf(left);
     if (config.uncommitted === "fail") {
@@ -91,6 +94,22 @@ function namesOf(names: readonly string[]): string {
   const shown = names.slice(0, MAX_NAMED).join(", ");
   const more = names.length - MAX_NAMED;
   return more > 0 ? `${shown}, and ${more} more` : shown;
+}
+
+/** Of a repository that is no submodule, a commit would keep nothing. */
+async function nestedAmong(
+  left: readonly string[],
+  { git, config, facts: { baseCommit } }: Workspace,
+): Promise<string | undefined> {
+  const isLeft = config.uncommitted === "leave";
+  const [path] = [
+    // What git does not look into.
+    ...isLeft ? [] : left.filter((it) => it.endsWith("/")),
+    ...await nestedSince(baseCommit, git),
+  ].map((it) => it.replace(/\/$/, ""));
+  return path &&
+    `It is not done yet: ${path} is a repository of its own, of which git would ` +
+      `keep nothing. Remove ${path}/.git, or add it as a submodule.`;
 }
 
 /** All that belongs to the work. */

@@ -12,6 +12,7 @@ import { commitOf, git, GitError, type GitOptions, runGit } from "./git.ts";
 import { tryLock } from "./lock.ts";
 import { removeAdmin } from "./making.ts";
 import { forgetMerges, keptRefs } from "./merge.ts";
+import { nestedIn } from "./nested.ts";
 import {
   foldersIn,
   isThere,
@@ -103,6 +104,11 @@ async function lookInto(kept: Located): Promise<Removability> {
       why = found ?? "";
     } else if (ref === "HEAD" && tip === await commitOf(own, options)) continue;
     if (found !== undefined) continue;
+    const other = await onAnother(tip, kept, options);
+    if (other) {
+      why = `on ${other}`;
+      continue;
+    }
     const commits = await countOnly(ref, { kept, options });
     only.push(
       `${countOf(commits, "commit")} only on ${
@@ -110,12 +116,16 @@ async function lookInto(kept: Located): Promise<Removability> {
       }, not in ${base} and not pushed`,
     );
   }
-  const inSubmodules = await isThere(join(gitDir, "modules"))
+  const { nested, hasSubmodules } = await nestedIn(path, run);
+  // Of one that is none, git can say nothing.
+  const inSubmodules = nested.length === 0 &&
+      (hasSubmodules || await isThere(join(gitDir, "modules")))
     ? linesOf(
       await run(["submodule", "--quiet", "foreach", "--recursive", ONLY]),
     )
     : [];
   const lost = [
+    ...nested.map((it) => `${it} is a repository of its own`),
     ...inSubmodules.length > 0
       ? ["commits of submodules that are not pushed"]
       : [],
@@ -193,6 +203,24 @@ async function elsewhere(
   return code === 0 && stdout.trim()
     ? `on ${stdout.trim()} of ${repo}`
     : undefined;
+}
+
+/** Another branch of its repository that has a commit; that stays, as its own does. */
+async function onAnother(
+  tip: string,
+  { isClone, branch }: Located,
+  options: GitOptions,
+): Promise<string | undefined> {
+  if (isClone) return undefined;
+  const names = linesOf(
+    await git([
+      "for-each-ref",
+      "--format=%(refname:lstrip=2)",
+      `--contains=${tip}`,
+      "refs/heads",
+    ], options),
+  );
+  return names.find((it) => it !== branch);
 }
 
 /** How many commits are nowhere else. */

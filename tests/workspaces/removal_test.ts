@@ -191,3 +191,20 @@ Deno.test("what a merge kept goes with the folder; what only a submodule has is 
   assertEquals(await remove(folder, [said]), undefined);
   assertEquals(await repo.git("for-each-ref", "refs/agent-runner"), "");
 });
+
+Deno.test("what another branch of the repository has is not lost, and the task's own stays", async () => {
+  await using repo = await TestRepository.make();
+  const { git } = await repo.open();
+  await git("switch", "-q", "-c", "o");
+  await git("commit", "-q", "--allow-empty", "-m", "On o");
+  assertEquals((await lookAt(repo)).said, "on o");
+  await git("switch", "-q", BRANCH);
+  await git("merge", "-q", "o");
+  const { kept, said } = await lookAt(repo);
+  assertEquals(said, "on o");
+  assertEquals(await remove(kept), undefined);
+  assertEquals(
+    await repo.git("log", "-1", "--format=%s", BRANCH),
+    "On o",
+  );
+});
