@@ -117,6 +117,8 @@ function inForceFor(
         return value === undefined ? [] : [[field, { value, source }]];
       }),
     ),
+    ...settings && "workspace" in settings.options &&
+      workspaceIn(settings.options.workspace as JsonValue, source),
     ...fallback !== undefined && { fallback: { value: fallback, source } },
     ...backoff && {
       backoff: {
@@ -125,6 +127,26 @@ function inForceFor(
       },
     },
   };
+}
+
+const WORKSPACE_FIELDS = ["git", "mode", "folder", "base"] as const;
+
+/** Of a repository, what is worked on and where, and what becomes of it. */
+function workspaceIn(
+  workspace: JsonValue | undefined,
+  source: string,
+): Record<string, InForce> {
+  if (workspace === undefined || workspace === null) return {};
+  if (typeof workspace !== "object" || Array.isArray(workspace)) {
+    return { workspace: { value: workspace, source } };
+  }
+  const { onApproved = "none", ...fields } = workspace as JsonObject;
+  const given = WORKSPACE_FIELDS.flatMap((name) => {
+    const value = fields[name];
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  const value = { ...Object.fromEntries(given), onApproved };
+  return { workspace: { value, source } };
 }
 
 /** For scripts. */

@@ -4,10 +4,16 @@
  * @module
  */
 
+import { resolve } from "node:path";
 import { messageOf } from "../base/errors.ts";
 import type { WorkspaceConfig } from "./config.ts";
 import { NoGitError, runGit } from "./git.ts";
-import { findBase, findRepository, isAddress } from "./repository.ts";
+import {
+  assertOutside,
+  findBase,
+  findRepository,
+  isAddress,
+} from "./repository.ts";
 
 /** What is called here came with this version. */
 const LEAST_VERSION = [2, 31] as const;
@@ -15,7 +21,11 @@ const LEAST_VERSION = [2, 31] as const;
 /** What is wrong, a sentence each. */
 export async function workspaceProblems(
   { git, base, remote }: WorkspaceConfig,
-  baseFolder: string,
+  { baseFolder, folder }: {
+    readonly baseFolder: string;
+    /** Where tasks' folders are; undefined where nobody knows. */
+    readonly folder: string | undefined;
+  },
 ): Promise<readonly string[]> {
   try {
     const { stdout } = await runGit(["--version"], { cwd: baseFolder });
@@ -24,6 +34,7 @@ export async function workspaceProblems(
     // Which one it is, a task says.
     if (/[{}]/.test(git) || isAddress(git)) return [];
     const repository = await findRepository(git, baseFolder);
+    if (folder) await assertOutside(repository, resolve(baseFolder, folder));
     await findBase(repository, {
       base,
       remote,

@@ -8,11 +8,12 @@ import { cp } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { messageOf } from "../base/errors.ts";
 import { unbegun, WorkspaceError } from "./error.ts";
+import { isThere } from "./record.ts";
 
 /**
  * Copies files and folders.
  *
- * @returns what was copied.
+ * @returns those that are not there.
  * @throws {WorkspaceError} where that can't be.
  */
 export async function copyInto(
@@ -20,24 +21,25 @@ export async function copyInto(
   paths: readonly string[],
   { from }: { readonly from: string },
 ): Promise<readonly string[]> {
+  const missing: string[] = [];
   for (const path of paths) {
     const source = join(from, path);
     await assertWithin(folder, path);
+    if (!await isThere(source)) {
+      missing.push(source);
+      continue;
+    }
     try {
       await Deno.mkdir(dirname(join(folder, path)), { recursive: true });
       await cp(source, join(folder, path), { recursive: true });
     } catch (error) {
       throw unbegun(
-        `Cannot copy ${source} into ${folder}: ${
-          error instanceof Deno.errors.NotFound
-            ? "it is not there. Make it, or take it out of copy."
-            : messageOf(error)
-        }`,
+        `Cannot copy ${source} into ${folder}: ${messageOf(error)}`,
         error,
       );
     }
   }
-  return paths;
+  return missing;
 }
 
 /** A branch may have a link in place of a folder, and so lead to what is not its own. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { UserError } from "../base/errors.ts";
+import { messageOf, UserError } from "../base/errors.ts";
 
 /** See above. */
 export class WorkspaceError extends UserError {
@@ -30,4 +30,15 @@ export class WorkspaceError extends UserError {
 /** It could not begin, but may later, when somebody has seen to it. */
 export function unbegun(message: string, cause?: unknown): WorkspaceError {
   return new WorkspaceError(message, { isUnbegun: true, cause });
+}
+
+/** What keeps us from a folder, in words: a right that is missing is not Deno's. */
+export function folderError(error: unknown): string {
+  const { code } = error as { readonly code?: string };
+  if (code === "EROFS") return "its disk is read-only. Give another folder.";
+  const isDenied = error instanceof Deno.errors.PermissionDenied ||
+    error instanceof Deno.errors.NotCapable;
+  return isDenied
+    ? "agent-runner has no right to write there. Give another folder."
+    : messageOf(error);
 }

@@ -168,7 +168,9 @@ export async function runGit(
     throw new NoGitError(
       `Cannot run git in ${cwd}: ${
         error instanceof Deno.errors.NotFound
-          ? "there is no git on PATH, or no such folder. Install git."
+          ? await isFolder(cwd)
+            ? "there is no git on PATH. Install it."
+            : "that folder is gone."
           : messageOf(error)
       }`,
       { cause: error },
@@ -190,6 +192,15 @@ export async function runGit(
   } finally {
     ended.abort();
     signal?.removeEventListener("abort", stop);
+  }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  try {
+    return (await Deno.stat(path)).isDirectory;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
   }
 }
 

@@ -6,14 +6,14 @@
  */
 
 import { basename, dirname, join } from "node:path";
-import { messageOf } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import type { AgentTask } from "../task/task.ts";
 import type { TaskWorkspace } from "../task/workspace.ts";
 import type { WorkspaceConfig } from "./config.ts";
-import { assertRoom } from "./room.ts";
-import { unbegun, WorkspaceError } from "./error.ts";
+import { assertRoom, isLimited } from "./room.ts";
+import { folderError, unbegun, WorkspaceError } from "./error.ts";
 import { commitOf, git, type GitOptions, runGit } from "./git.ts";
+import { lock } from "./lock.ts";
 import { filled } from "./names.ts";
 import {
   isThere,
@@ -23,6 +23,7 @@ import {
   writeRecord,
 } from "./record.ts";
 import {
+  assertOutside,
   type Base,
   findBase,
   findRepository,
@@ -53,7 +54,7 @@ export async function make(
   folder: string,
   parts: MakingParts,
 ): Promise<WorkspaceRecord> {
-  const { config, task, record, signal, log } = parts;
+  const { config, task, record, signal } = parts;
   const repo = filled(task.workspace?.repo ?? config.git, task);
   if (record) await clear(folder, record);
   else if (await isThere(folder)) {
@@ -63,15 +64,15 @@ export async function make(
     );
   }
   try {
-    if (!record) await assertRoom(dirname(folder), config, log);
-    return isAddress(repo)
-      ? await makeClone(folder, repo, parts)
-      : await makeOf(await findRepository(repo, parts.baseFolder));
+    if (isAddress(repo)) return await makeClone(folder, repo, parts);
+    const repository = await findRepository(repo, parts.baseFolder);
+    await assertOutside(repository, dirname(folder));
+    return await makeOf(repository);
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof WorkspaceError) throw error;
     throw unbegun(
-      `Cannot make a worktree at ${folder}: ${messageOf(error)}`,
+      `Cannot make a worktree at ${folder}: ${folderError(error)}`,
       error,
     );
   }
@@ -112,6 +113,20 @@ export async function removeAdmin(
   }
   if (names !== undefined && names !== join(folder, ".git")) return;
   await removeIfThere(ours);
+}
+
+/** From here on it counts. Those that begin at the same time are counted in turn. */
+async function begin(
+  folder: string,
+  began: WorkspaceRecord,
+  { record, config, log, signal }: MakingParts,
+): Promise<void> {
+  const parent = dirname(folder);
+  using _lock = record || !isLimited(config)
+    ? undefined
+    : await lock(join(parent, "room.lock"), signal);
+  if (!record) await assertRoom(parent, config, log);
+  await writeRecord(folder, began);
 }
 
 async function makeWorktree(
@@ -161,7 +176,7 @@ async function makeClone(
     gitDir,
     isClone: true,
   };
-  await writeRecord(folder, began);
+  await begin(folder, began, parts);
   await git([
     "clone",
     "--quiet",
@@ -181,6 +196,7 @@ async function makeClone(
     );
     if (code === 0) await git(["config", name, stdout.trim()], options);
   }
+  if (repository) await copyExcludes(repository, gitDir);
   const pushed = await commitOf(`refs/remotes/${remote}/${branch}`, options);
   if (pushed && parts.known?.branch !== branch) throw isTaken(branch, repo);
   await git([
@@ -192,6 +208,17 @@ async function makeClone(
     pushed ?? found.commit,
   ], options);
   return { ...began, base: found.name, baseCommit: found.commit };
+}
+
+/** What the user's own git passes over there. */
+async function copyExcludes(
+  { commonDir }: Repository,
+  gitDir: string,
+): Promise<void> {
+  const path = "info/exclude";
+  if (!await isThere(join(commonDir, path))) return;
+  await Deno.mkdir(join(gitDir, "info"), { recursive: true });
+  await Deno.copyFile(join(commonDir, path), join(gitDir, path));
 }
 
 async function cloneBase(
@@ -275,12 +302,13 @@ async function branchOf(
 async function ensureBranch(
   branch: string,
   began: WorkspaceRecord,
-  { folder, parts: { record, known }, options }: {
+  { folder, parts, options }: {
     readonly folder: string;
     readonly parts: MakingParts;
     readonly options: GitOptions;
   },
 ): Promise<boolean> {
+  const { record, known } = parts;
   const ref = `refs/heads/${branch}`;
   const exists = await commitOf(ref, options) !== undefined;
   const isNamed = (it?: Pick<WorkspaceRecord, "branch" | "repo">) =>
@@ -288,7 +316,7 @@ async function ensureBranch(
   const isOurs = isNamed(record) ||
     isNamed(known) && await isMadeForTask(ref, options);
   if (exists && !isOurs) throw isTaken(branch, began.repo);
-  await writeRecord(folder, began);
+  await begin(folder, began, parts);
   if (exists) return true;
   try {
     await git([
@@ -322,8 +350,7 @@ async function isMadeForTask(
 function isTaken(branch: string, repo: string): WorkspaceError {
   return new WorkspaceError(
     `Cannot make the branch ${branch} in ${repo}: there is one of this name ` +
-      "already. Give the task another, or delete that: " +
-      `git branch -d ${branch}`,
+      "already. Give the task another: --branch NAME",
   );
 }
 

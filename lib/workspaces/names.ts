@@ -49,12 +49,16 @@ function valueOf(name: WorkspacePlaceholder, task: AgentTask): string {
     case "shortId":
       return id.slice(0, 8);
     case "slug":
-      return slugOf(instruction ?? "") || "task";
+      return slugOf(firstLineOf(instruction ?? "")) || "task";
     case "batch":
       return slugOf(batch ?? "");
     case "key":
       return slugOf(key ?? "");
   }
+}
+
+function firstLineOf(text: string): string {
+  return text.trim().split(/\r?\n/, 1)[0] ?? "";
 }
 
 /** `.` or `..` */

@@ -6,7 +6,6 @@
 
 import { join, resolve } from "node:path";
 import { systemClock } from "../base/clock.ts";
-import { messageOf } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import type {
   AgentTask,
@@ -16,7 +15,7 @@ import type {
 } from "../task/task.ts";
 import { type TaskWorkspace, taskWorkspaceOf } from "../task/workspace.ts";
 import type { WorkspaceConfig } from "./config.ts";
-import { unbegun, WorkspaceError } from "./error.ts";
+import { folderError, unbegun, WorkspaceError } from "./error.ts";
 import { finish, noIdentity } from "./finish.ts";
 import { copyInto } from "./copied.ts";
 import { git, GitError, runGit } from "./git.ts";
@@ -138,7 +137,7 @@ async function lockOf(path: string): Promise<Disposable> {
     lock = await tryLock(lockPath(path));
   } catch (error) {
     throw unbegun(
-      `Cannot make a worktree at ${path}: ${messageOf(error)}`,
+      `Cannot make a worktree at ${path}: ${folderError(error)}`,
       error,
     );
   }
@@ -274,13 +273,17 @@ class OpenedWorkspace implements Workspace {
 
   /** Gives it what it needs, and says that it is there. */
   async begin(): Promise<void> {
-    const { config, isNew, parts: { baseFolder, note } } = this.#opening;
+    const { config, isNew, parts } = this.#opening;
+    const { baseFolder, note, progress } = parts;
     if (config.uncommitted === "commit") await this.#assertIdentity();
     if (isNew) {
-      const copied = await copyInto(this.path, config.copy, {
+      const { copy } = config;
+      const missing = await copyInto(this.path, copy, {
         from: await this.#checkout() ?? baseFolder,
       });
-      await this.#keep({ ...this.#record, copied, isMade: true });
+      for (const it of missing) progress(`Not copied: ${it} is not there`);
+      // Also what is made there later is no part of the work.
+      await this.#keep({ ...this.#record, copied: copy, isMade: true });
     }
     if (isNew || !this.#opening.known) {
       const { branch, base, baseCommit } = this.#facts;

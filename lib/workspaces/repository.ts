@@ -4,7 +4,14 @@
  * @module
  */
 
-import { resolve } from "node:path";
+import {
+  basename,
+  dirname,
+  isAbsolute,
+  join,
+  relative,
+  resolve,
+} from "node:path";
 import { messageOf } from "../base/errors.ts";
 import type { WorkspaceConfig } from "./config.ts";
 import { unbegun, WorkspaceError } from "./error.ts";
@@ -69,6 +76,39 @@ export async function findRepository(
     "--show-toplevel",
   ], { cwd: path })).stdout.trim();
   return { path: top || commonDir, commonDir, isBare: isBare || !top };
+}
+
+/**
+ * Tasks' folders in a checkout would be files of it, and in the way of its git.
+ *
+ * @throws {WorkspaceError} where a folder is in the repository's own.
+ */
+export async function assertOutside(
+  { path, commonDir }: Repository,
+  folder: string,
+): Promise<void> {
+  const real = await realPathOf(folder);
+  for (const own of [path, commonDir]) {
+    const within = relative(await realPathOf(own), real);
+    if (/^\.\.([/\\]|$)/.test(within) || isAbsolute(within)) continue;
+    throw unbegun(
+      `Cannot use the folder ${folder}: it is in the repository ${own}. Give ` +
+        "the workspace a folder outside of that.",
+    );
+  }
+}
+
+/** Also of what is not there yet. */
+async function realPathOf(path: string): Promise<string> {
+  try {
+    return await Deno.realPath(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) return path;
+    const parent = dirname(path);
+    return parent === path
+      ? path
+      : join(await realPathOf(parent), basename(path));
+  }
 }
 
 /** What a branch begins at. */

@@ -10,7 +10,7 @@ import { countOf, formatBytes } from "../base/figures.ts";
 import type { Log } from "../base/log.ts";
 import type { WorkspaceConfig } from "./config.ts";
 import { unbegun } from "./error.ts";
-import { foldersIn } from "./record.ts";
+import { foldersIn, isThere, readRecord } from "./record.ts";
 
 /** Of a disk with less than this left, or less than a twentieth, it is said. */
 const LITTLE_BYTES = 1e9;
@@ -23,7 +23,7 @@ const LITTLE_PART = 0.05;
  */
 export async function assertRoom(
   folder: string,
-  { maxWorkspaces = Infinity, maxBytes = Infinity }: WorkspaceConfig,
+  config: WorkspaceConfig,
   log: Log,
 ): Promise<void> {
   const { free, all } = await spaceOf(folder);
@@ -34,8 +34,9 @@ export async function assertRoom(
       { event: "disk_nearly_full", path: folder, free_bytes: free },
     );
   }
-  if (maxWorkspaces === Infinity && maxBytes === Infinity) return;
-  const folders = await foldersIn(folder);
+  if (!isLimited(config)) return;
+  const { maxWorkspaces = Infinity, maxBytes = Infinity } = config;
+  const folders = await takenIn(folder);
   if (folders.length >= maxWorkspaces) {
     throw noRoom(`it has ${countOf(folders.length, "folder")}`, folder);
   }
@@ -45,6 +46,23 @@ export async function assertRoom(
   if (bytes >= maxBytes) {
     throw noRoom(`it has ${formatBytes(bytes)}`, folder);
   }
+}
+
+/** Whether there may not be room for one more. */
+export function isLimited(
+  { maxWorkspaces, maxBytes }: WorkspaceConfig,
+): boolean {
+  return maxWorkspaces !== undefined || maxBytes !== undefined;
+}
+
+/** Those that are there, or are just being made. */
+async function takenIn(folder: string): Promise<string[]> {
+  const taken: string[] = [];
+  for (const path of await foldersIn(folder)) {
+    const isGone = !await isThere(path) && (await readRecord(path))?.isMade;
+    if (!isGone) taken.push(path);
+  }
+  return taken;
 }
 
 function noRoom(why: string, folder: string) {

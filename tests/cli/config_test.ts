@@ -353,3 +353,17 @@ Deno.test("run says at its start what config check says of its providers", async
     );
   }
 });
+
+Deno.test("config check says what is worked on, and what is wrong with its folder", async () => {
+  using folder = new Folder();
+  const workspace = { git: "app", folder: "/proc/x", base: "main" };
+  const provider = { processor: "command", shell: "true", workspace };
+  folder.write(FILE, JSON.stringify({ providers: { a: provider } }));
+  const { stdout, stderr } = await folder.run(["config", "check"]);
+  assertMatch(
+    stdout + stderr,
+    / {2}workspace +git=app, mode=worktree, folder=\/proc\/x, base=main, onApproved=none +agent-r/,
+  );
+  assertMatch(stdout + stderr, /The folder \/proc(\/x)? /);
+  assert(!(stdout + stderr).includes("--allow"), stdout + stderr);
+});

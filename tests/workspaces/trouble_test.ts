@@ -5,7 +5,9 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { join } from "node:path";
-import { WorkspaceError } from "../../lib/workspaces/error.ts";
+import { workspaceProblems } from "../../lib/workspaces/check.ts";
+import { workspaceConfig } from "../../lib/workspaces/config.ts";
+import { folderError, WorkspaceError } from "../../lib/workspaces/error.ts";
 import { type OpenOptions, TestRepository } from "./repository.ts";
 
 const DONE = { kind: "completed" } as const;
@@ -54,13 +56,6 @@ Deno.test("a bare repository has worktrees too", async () => {
   });
   await source.git("push", "-q", repo.path, "main");
   await assertWorks(repo);
-  assertStringIncludes(
-    await refusal(repo, {
-      task: { id: crypto.randomUUID() },
-      config: { copy: [".env"] },
-    }),
-    `Cannot copy ${repo.base}/.env`,
-  );
 });
 
 Deno.test("a path may have spaces, quotes and all of Unicode", async () => {
@@ -283,4 +278,109 @@ Deno.test("no more folders are made than may be", async () => {
     "and is to have no more",
   );
   await repo.open({ ...first, config });
+});
+
+Deno.test("tasks that begin together have no more folders than may be", async () => {
+  await using repo = await TestRepository.make();
+  const config = { maxWorkspaces: 2 };
+  const ids = Array.from({ length: 6 }, () => crypto.randomUUID());
+  const begun = await Promise.allSettled(
+    ids.map((id) => repo.open({ config, task: { id } })),
+  );
+  const made = begun.flatMap((it) =>
+    it.status === "fulfilled" ? [it.value] : []
+  );
+  assertEquals(made.length, 2);
+  // One that somebody has removed by hand is none.
+  await Deno.remove(made[0]!.workspace.path, { recursive: true });
+  await repo.open({ config, task: { id: crypto.randomUUID() } });
+});
+
+Deno.test("a clone passes over what the user's own git does", async () => {
+  await using repo = await TestRepository.make();
+  await repo.write(".git/info/exclude", "local.txt\n");
+  const { workspace, write } = await repo.open({ config: { mode: "clone" } });
+  await write("local.txt", "mine\n");
+  await write("new.txt", "new\n");
+  assertEquals((await workspace.finish(DONE)).facts.files, 1);
+});
+
+Deno.test("where no folder may be written, a task waits, and words say why", async () => {
+  await using repo = await TestRepository.make();
+  const folder = "/proc/agent-runner";
+  const message = await refusal(repo, { parts: { folder } });
+  assertStringIncludes(message, `Cannot make a worktree at ${folder}/${ID}: `);
+  assert(!message.includes("--allow"), message);
+  for (
+    const [error, words] of [
+      [new Deno.errors.NotCapable("run again with --allow-all"), "no right"],
+      [new Deno.errors.PermissionDenied("os error 13"), "no right"],
+      [Object.assign(new Error("x"), { code: "EROFS" }), "read-only"],
+    ] as const
+  ) assertStringIncludes(folderError(error), words);
+});
+
+Deno.test("no folder is made in the repository's own", async () => {
+  await using repo = await TestRepository.make();
+  await Deno.symlink(repo.path, join(repo.base, "link"));
+  for (const it of ["app/work", "app", "app/.git/x", "link/a/b"]) {
+    const folder = join(repo.base, it);
+    const said = `Cannot use the folder ${folder}: it is in the repository ` +
+      `${repo.path}. Give the workspace a folder outside of that.`;
+    assertEquals(await refusal(repo, { parts: { folder } }), said);
+    const config = workspaceConfig.parse({ git: repo.path });
+    assertEquals(
+      await workspaceProblems(config, { baseFolder: repo.base, folder: it }),
+      [said],
+    );
+  }
+  const folder = join(repo.base, "app-work");
+  await repo.open({ parts: { folder } });
+});
+
+Deno.test("a branch of a person's is never to be deleted", async () => {
+  await using repo = await TestRepository.make();
+  const workspace = { branch: "main" };
+  await assertRejects(
+    () => repo.open({ task: { workspace } }),
+    WorkspaceError,
+    `Cannot make the branch main in ${repo.path}: there is one of this name ` +
+      "already. Give the task another: --branch NAME",
+  );
+});
+
+Deno.test("a task whose folder is gone is told so, and not of git", async () => {
+  await using repo = await TestRepository.make();
+  const { workspace } = await repo.open();
+  await Deno.remove(workspace.path, { recursive: true });
+  const error = await assertRejects(() => workspace.finish(DONE), Error);
+  assertEquals(
+    error.message,
+    `Cannot run git in ${workspace.path}: that folder is gone.`,
+  );
+});
+
+Deno.test("what is to be copied and is not there is left out, with a word", async () => {
+  await using repo = await TestRepository.make();
+  const said: string[] = [];
+  const { workspace, write } = await repo.open({
+    config: { copy: [".env", "conf/x"] },
+    parts: { progress: (it) => said.push(it) },
+  });
+  assertEquals(
+    said,
+    [".env", "conf/x"].map((it) =>
+      `Not copied: ${join(repo.path, it)} is not there`
+    ),
+  );
+  await write(".env", "SECRET=1\n");
+  assertEquals((await workspace.finish(DONE)).facts.commits, 0);
+});
+
+Deno.test("a branch is named by the first line of an instruction", async () => {
+  await using repo = await TestRepository.make();
+  const { workspace } = await repo.open({
+    task: { instruction: "\nMend it\n\nIt is broken" },
+  });
+  assertEquals(workspace.facts.branch, BRANCH);
 });

@@ -5,8 +5,8 @@
  */
 
 import { delimiter, dirname, join, resolve } from "node:path";
-import { messageOf } from "../../base/errors.ts";
 import { workspaceProblems } from "../../workspaces/check.ts";
+import { folderError } from "../../workspaces/error.ts";
 import { stateFolder } from "../../workspaces/state_folder.ts";
 import type { VariableLookup } from "../task_runs.ts";
 import {
@@ -59,7 +59,7 @@ export async function checkProgram(
       ? undefined
       : await writableProblem(await parentOf(resolve(baseFolder, folder))),
     ...typeof workspace === "object" && !isQuiet
-      ? await workspaceProblems(workspace, baseFolder)
+      ? await workspaceProblems(workspace, { baseFolder, folder })
       : [],
     ...variableProblems(config, passed),
   ];
@@ -114,6 +114,11 @@ async function cannotUse(folder: string): Promise<string | undefined> {
 }
 
 async function writableProblem(folder: string): Promise<string | undefined> {
+  try {
+    await Deno.stat(folder);
+  } catch (error) {
+    return `The folder ${folder} can't be used: ${folderError(error)}`;
+  }
   const problem = await cannotUse(folder);
   if (problem) return problem;
   try {
@@ -122,7 +127,7 @@ async function writableProblem(folder: string): Promise<string | undefined> {
     );
     return undefined;
   } catch (error) {
-    return `The folder ${folder} is not writable: ${messageOf(error)}`;
+    return `The folder ${folder} is not writable: ${folderError(error)}`;
   }
 }
 
@@ -133,7 +138,10 @@ async function parentOf(folder: string): Promise<string> {
   try {
     await Deno.stat(folder);
     return folder;
-  } catch {
-    return await parentOf(parent); // It is made with the first task.
+  } catch (error) {
+    const isNone = error instanceof Deno.errors.NotFound ||
+      error instanceof Deno.errors.NotADirectory;
+    // It is made with the first task.
+    return isNone ? await parentOf(parent) : folder;
   }
 }
