@@ -49,7 +49,7 @@ export const merge: Command = {
     "merge 550e8400 --pr",
   ],
   run: async (context) => {
-    const { args, flags, log, terminal, openAdmin } = context;
+    const { args, flags, terminal, openAdmin } = context;
     const prefix = prefixOf(args, "merge a branch without its task's id");
     // Let go of at once: a check may take long.
     const task = await (async () => {
@@ -57,8 +57,7 @@ export const merge: Command = {
       return await findTask(store.admin, prefix);
     })();
     const done = await mergeTask(task, context);
-    const { isRight, warning, text, json } = done;
-    if (warning !== undefined) log.warning(warning, { event: "hint" });
+    const { isRight, text, json } = done;
     if (flags.json) terminal.write(renderJson({ id: task.id, ...json }));
     else if (isRight) terminal.write(`${text}\n`);
     else throw cannotMerge(task, text);
@@ -71,7 +70,9 @@ async function mergeTask(
   context: CommandContext,
 ): Promise<Merged> {
   const { flags, config, log } = context;
-  const { providerOf, tipOf, withWorkspace } = await import("./merge_here.ts");
+  const { isBranch, providerOf, tipOf, withWorkspace } = await import(
+    "./merge_here.ts"
+  );
   const facts = workspaceHere(task, context);
   const head = await tipOf(facts);
   const base = typeof flags.into === "string" ? flags.into : facts.base;
@@ -88,7 +89,8 @@ async function mergeTask(
   const asked = askedApprovalOf(parseTrace(task.traceText) ?? {});
   const isWaiting = task.state === "needs_input";
   if (isWaiting && asked?.of === "merge") {
-    const { onApproved = "none" } = providerOf(task, config)?.workspace ?? {};
+    const { onApproved = "none", remote } =
+      providerOf(task, config)?.workspace ?? {};
     if (head !== asked.head) {
       throw cannotMerge(
         task,
@@ -96,7 +98,9 @@ async function mergeTask(
           `again: agent-runner answer ${shortId(task)} "Ask again"`,
       );
     }
-    if (onApproved !== "none") {
+    const isInto = flags.into !== undefined && onApproved === "merge" &&
+      !await isBranch(facts, remote);
+    if (onApproved !== "none" && !isInto) {
       return await approve(task, context, {
         head,
         branch,

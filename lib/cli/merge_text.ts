@@ -14,8 +14,6 @@ export interface Merged {
   readonly isRight: boolean;
   readonly text: string;
   readonly json: JsonObject;
-  /** What is left to be done by hand. */
-  readonly warning?: string | undefined;
 }
 
 /** What a merge came to. */
@@ -30,10 +28,10 @@ export function shown(
   const what = { branch, base };
   switch (end.kind) {
     case "merged": {
-      const { commit, warning } = end;
+      const { commit } = end;
       const text = `Merged ${branch} into ${base} as ${commit.slice(0, 7)}`;
       const json = { result: "merged", ...what, commit };
-      return { isRight: true, json, warning, text };
+      return { isRight: true, json, text };
     }
     case "up to date":
       return already({ ...what, commit: end.commit });

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { follow, followProblem, type Move } from "./checkouts.ts";
+import { follow, followProblem, isTouched, type Move } from "./checkouts.ts";
 import { commitOf, git, GitError, runGit } from "./git.ts";
 
 /** Where there is no such branch. */
@@ -15,11 +15,7 @@ export class NoBaseError extends Error {
 
 /** What came of moving it. */
 export type MoveEnd =
-  | {
-    readonly kind: "moved";
-    /** What is left to be done by hand. */
-    readonly warning?: string | undefined;
-  }
+  | { readonly kind: "moved" }
   /** Somebody else has moved it. */
   | { readonly kind: "moved by others" }
   | { readonly kind: "refused"; readonly why: string };
@@ -59,62 +55,121 @@ export class LocalBase implements Base {
 
   /** What an earlier move has left undone when it was killed is done first. */
   async tip(): Promise<string> {
-    const cwd = this.#repo;
-    const tip = await commitOf(this.#ref, { cwd });
-    if (tip === undefined) {
-      throw new NoBaseError(
-        `there is no branch ${this.#name} in ${cwd}. Make it, or name another.`,
-      );
-    }
-    const from = await commitOf(this.#followed, { cwd });
-    if (from !== undefined) await this.#follow({ from, to: tip });
-    return tip;
+    const tip = await this.#tip();
+    const [from, to] = await Promise.all(
+      [this.#begun.from, this.#begun.to].map((it) =>
+        commitOf(it, { cwd: this.#repo })
+      ),
+    );
+    if (from === undefined || to === undefined) return tip;
+    if (tip === from) await this.#carryOut({ from, to }, "merge");
+    else await this.#settle({ from, to }, tip);
+    return await this.#tip();
   }
 
+  /**
+   * Its worktrees first: were it killed between, a commit that is made there has
+   * what was merged, and takes nothing back.
+   */
   async move({ from, to, kept, why }: BaseMove): Promise<MoveEnd> {
-    const cwd = this.#repo;
     const problem = await followProblem(this.#move({ from, to }));
     if (problem !== undefined) return { kind: "refused", why: problem };
+    const begun = this.#begun;
     await git(["update-ref", "--stdin"], {
-      cwd,
-      input: `update ${kept} ${to}\nupdate ${this.#followed} ${from}\n`,
+      cwd: this.#repo,
+      input: `update ${kept} ${to}\nupdate ${begun.from} ${from}\n` +
+        `update ${begun.to} ${to}\n`,
     });
+    return await this.#carryOut({ from, to }, why);
+  }
+
+  async #carryOut(
+    { from, to }: Pick<Move, "from" | "to">,
+    why: string,
+  ): Promise<MoveEnd> {
+    const move = this.#move({ from, to });
+    const problem = await followProblem(move) ?? await follow(move);
+    if (problem !== undefined) {
+      await this.#settle(move, from);
+      return { kind: "refused", why: problem };
+    }
     try {
       await git(
         ["update-ref", "-m", `agent-runner: ${why}`, this.#ref, to, from],
-        { cwd },
+        { cwd: this.#repo },
       );
     } catch (error) {
-      await git(["update-ref", "-d", this.#followed], { cwd });
-      const isOurs = await commitOf(this.#ref, { cwd }) === from;
-      if (!(error instanceof GitError) || isOurs) throw error;
+      const tip = await this.#tip();
+      await this.#settle(move, tip);
+      if (!(error instanceof GitError) || tip === from) throw error;
       return { kind: "moved by others" };
     }
-    return { kind: "moved", warning: await this.#follow({ from, to }) };
+    await this.#forget();
+    return { kind: "moved" };
+  }
+
+  /**
+   * Takes back what the worktrees have of a move that can't be, or is done, unless
+   * somebody has committed some of it there meanwhile.
+   *
+   * @throws {NoBaseError} where it can't be taken back.
+   */
+  async #settle(
+    { from, to }: Pick<Move, "from" | "to">,
+    tip: string,
+  ): Promise<void> {
+    if (!await isTouched({ repo: this.#repo, from, to }, tip)) {
+      const left = await follow(this.#move({ from: to, to: from }));
+      if (left !== undefined) throw new NoBaseError(left);
+    }
+    await this.#forget();
+  }
+
+  async #forget(): Promise<void> {
+    const { from, to } = this.#begun;
+    await git(["update-ref", "--stdin"], {
+      cwd: this.#repo,
+      input: `delete ${from}\ndelete ${to}\n`,
+    });
+  }
+
+  /** @throws {NoBaseError} where there is none. */
+  async #tip(): Promise<string> {
+    const cwd = this.#repo;
+    const tip = await commitOf(this.#ref, { cwd });
+    if (tip !== undefined) return tip;
+    throw new NoBaseError(
+      `there is no branch ${this.#name} in ${cwd}. Make it, or name another.`,
+    );
   }
 
   get #ref(): string {
     return `refs/heads/${this.#name}`;
   }
 
-  /** Names the commit that its worktrees are at, until they have followed. */
-  get #followed(): string {
-    return `refs/agent-runner/follow/${this.#name}`;
+  /** Name the commits of a move, from before it begins until it has ended. */
+  get #begun(): Pick<Move, "from" | "to"> {
+    return {
+      from: `${BEGUN}/from/${this.#name}`,
+      to: `${BEGUN}/to/${this.#name}`,
+    };
   }
 
   #move(move: Pick<Move, "from" | "to">): Move {
     return { repo: this.#repo, ref: this.#ref, ...move };
   }
+}
 
-  async #follow(
-    move: Pick<Move, "from" | "to">,
-  ): Promise<string | undefined> {
-    const left = await follow(this.#move(move));
-    if (left === undefined) {
-      await git(["update-ref", "-d", this.#followed], { cwd: this.#repo });
-    }
-    return left;
-  }
+const BEGUN = "refs/agent-runner/moves";
+
+/** The branches of a repository whose move has begun, and has not ended. */
+export async function begunMoves(cwd: string): Promise<readonly string[]> {
+  const refs = await git(
+    ["for-each-ref", "--format=%(refname)", `${BEGUN}/to/`],
+    { cwd },
+  );
+  return refs.split("\n").filter((ref) => ref !== "")
+    .map((ref) => ref.slice(`${BEGUN}/to/`.length));
 }
 
 /** A base in the repository that a clone was made of. */

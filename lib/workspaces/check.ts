@@ -6,6 +6,7 @@
 
 import { resolve } from "node:path";
 import { messageOf } from "../base/errors.ts";
+import { begunMoves } from "./base.ts";
 import type { WorkspaceConfig } from "./config.ts";
 import { NoGitError, runGit } from "./git.ts";
 import {
@@ -42,7 +43,11 @@ export async function workspaceProblems(
       taskId: "",
       signal: new AbortController().signal,
     });
-    return [];
+    const { path, commonDir } = repository;
+    return (await begunMoves(commonDir)).map((name) =>
+      `A merge into ${name} of ${path} goes on just now, or was cut off. Then ` +
+      "its changes may stand in the index there, and the next merge ends it."
+    );
   } catch (error) {
     return [
       error instanceof NoGitError

@@ -48,8 +48,6 @@ export type MergeEnd =
     readonly kind: "merged";
     /** The base's commit that has the branch. */
     readonly commit: string;
-    /** What is left to be done by hand. */
-    readonly warning?: string | undefined;
   }
   /** There is nothing in it that the base has not. */
   | { readonly kind: "up to date"; readonly commit: string }
@@ -129,9 +127,7 @@ async function tryMerge(
   const why = `merge ${branch}`;
   const end = await base.move({ from, to: made, kept, why });
   if (end.kind === "moved by others") return end.kind;
-  return end.kind === "moved"
-    ? { kind: "merged", commit: made, warning: end.warning }
-    : end;
+  return end.kind === "moved" ? { kind: "merged", commit: made } : end;
 }
 
 /** Where the repository names what was made of a task's branch, by what it was. */

@@ -9,8 +9,8 @@ import { headOf } from "../base/cut.ts";
 import { stringifyJson } from "../task/trace.ts";
 import type { AgentTask, JsonValue } from "../task/task.ts";
 import { openPullRequest } from "./forge/pull_request.ts";
-import { git } from "./git.ts";
-import { mergeBranch, type MergeEnd } from "./merge.ts";
+import { commitOf, git } from "./git.ts";
+import { keptRefs, mergeBranch, type MergeEnd } from "./merge.ts";
 import { isAddress } from "./repository.ts";
 import type { ProgramEnd, Workspace } from "./workspace.ts";
 
@@ -66,6 +66,42 @@ export async function mergeWorkspace(
 /** As people write a commit. */
 export function short(commit: string): string {
   return commit.slice(0, 7);
+}
+
+/** Whether what the branch began at is a branch, into which it can be merged. */
+export async function hasBase(workspace: Workspace): Promise<boolean> {
+  const { repo, refs } = branchesOf(workspace);
+  const ref = `${refs}/${workspace.facts.base.replace(/^refs\/heads\//, "")}`;
+  return await commitOf(ref, { cwd: repo }) !== undefined;
+}
+
+/** Where it was merged by a person: into another branch than what it began at. */
+export async function mergedElsewhere(
+  workspace: Workspace,
+  taskId: string,
+): Promise<{ readonly into: string; readonly commit: string } | undefined> {
+  const { repo, refs } = branchesOf(workspace);
+  const { head = "", branch } = workspace.facts;
+  const options = { cwd: repo };
+  const commit = await commitOf(`${keptRefs(taskId)}/${head}`, options) ??
+    await commitOf(head, options);
+  if (commit === undefined) return undefined;
+  const names = await git(
+    ["for-each-ref", "--format=%(refname)", `--contains=${commit}`, refs],
+    options,
+  );
+  const into = names.split("\n").map((name) => name.slice(refs.length + 1))
+    .find((name) => name !== "" && name !== branch);
+  return into === undefined ? undefined : { into, commit };
+}
+
+/** Where there are those into which it can be merged. */
+function branchesOf(workspace: Workspace) {
+  const { repo, remote } = { remote: undefined, ...placeOf(workspace) };
+  return {
+    repo,
+    refs: remote === undefined ? "refs/heads" : `refs/remotes/${remote}`,
+  };
 }
 
 /** Where the base is, and the commits of the branch. */

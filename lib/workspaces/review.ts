@@ -14,6 +14,8 @@ import { WorkspaceError } from "./error.ts";
 import { ForgeError } from "./forge/program.ts";
 import { GitError } from "./git.ts";
 import {
+  hasBase,
+  mergedElsewhere,
   mergeWorkspace,
   type MergingOptions,
   requestPull,
@@ -44,6 +46,9 @@ export async function review(
     return { outcome };
   }
   if (asksFirst(config) && !isApproved(head, options.trace)) {
+    if (config.onApproved === "merge" && !await hasBase(workspace)) {
+      return { outcome: asking(noBase(facts, options.task), facts, outcome) };
+    }
     return { outcome: asking(questionOf(config, facts), facts, outcome) };
   }
   return await bring(workspace, outcome, options);
@@ -109,23 +114,23 @@ async function merge(
 ): Promise<Reviewed> {
   const { facts } = workspace;
   const { branch, base } = facts;
+  const { task } = options;
+  if (!await hasBase(workspace)) {
+    const { into, commit } = await mergedElsewhere(workspace, task.id) ?? {};
+    return {
+      outcome: into === undefined || commit === undefined
+        ? asking(noBase(facts, task), facts, outcome)
+        : withMessage(outcome, `Merged into ${into} as ${short(commit)}`),
+    };
+  }
   const end = await mergeWorkspace(workspace, options);
   const ask = (why: string) =>
     asking(`Cannot merge ${branch} into ${base}: ${why}`, facts, outcome);
   switch (end.kind) {
     case "merged":
     case "up to date": {
-      const { commit, warning } = { warning: undefined, ...end };
-      const done = withMessage(
-        outcome,
-        `Merged into ${base} as ${short(commit)}`,
-      );
-      const warnings = [done.warning, warning].filter((it) => it !== undefined);
-      return {
-        outcome: warnings.length === 0
-          ? done
-          : { ...done, warning: warnings.join(". ") },
-      };
+      const message = `Merged into ${base} as ${short(end.commit)}`;
+      return { outcome: withMessage(outcome, message) };
     }
     case "conflict": {
       const files = end.files.join(", ");
@@ -147,12 +152,28 @@ async function merge(
           `${howToJoin(workspace)} Mend it, commit that, and go on until the ` +
           "check passes.",
         orElse: ask(
-          `joined with what ${base} has by now, the check fails: ${end.output}`,
+          `joined with what ${base} has by now, the check fails: ` +
+            `${sentence(end.output)} Answer what is to be done; or mend ` +
+            `${base} yourself, and approve it again.`,
         ),
       };
     case "refused":
-      return { outcome: ask(`${end.why} Then approve it again.`) };
+      return { outcome: ask(`${sentence(end.why)} Then approve it again.`) };
   }
+}
+
+function noBase(
+  { branch, base }: TaskWorkspace,
+  { id }: MergingOptions["task"],
+): string {
+  const name = /^[0-9a-f]{40,}$/.test(base) ? short(base) : base;
+  return `Cannot merge ${branch} into ${name}: that is no branch. Merge it into ` +
+    `one: agent-runner merge ${id.slice(0, 8)} --into main`;
+}
+
+function sentence(text: string): string {
+  const trimmed = text.trim();
+  return /[.!?]$/.test(trimmed) ? trimmed : `${trimmed}.`;
 }
 
 function howToJoin({ config, facts, isClone }: Workspace): string {
@@ -186,7 +207,7 @@ async function request(
         error.message,
       );
     if (!isLasting) throw new WorkspaceError(why, { retryable: true });
-    return asking(`${why} Then approve it again.`, facts, outcome);
+    return asking(`${sentence(why)} Then approve it again.`, facts, outcome);
   }
 }
 

@@ -1,4 +1,5 @@
 import {
+  assert,
   assertEquals,
   assertMatch,
   assertNotEquals,
@@ -56,7 +57,7 @@ Deno.test("mergeBranch() moves the base to what was checked, and to nothing else
       return Promise.resolve({ hasPassed: true, output: "" });
     },
   });
-  assertEquals(end, { kind: "merged", commit: head, warning: undefined });
+  assertEquals(end, { kind: "merged", commit: head });
   assertEquals(seen, [head]);
   assertEquals(repository.git("rev-parse", "main"), head);
   assertMatch(
@@ -182,7 +183,7 @@ Deno.test("mergeBranch() lets a checkout of the base follow, with what is change
     repository.git("status", "--porcelain"),
     "M d.txt\nA  e.txt\n?? f.txt",
   );
-  assertEquals(repository.git("for-each-ref", "refs/agent-runner/follow"), "");
+  assertEquals(repository.git("for-each-ref", "refs/agent-runner/moves"), "");
 });
 
 Deno.test("mergeBranch() is refused where a checkout of the base can't follow", async () => {
@@ -238,10 +239,11 @@ Deno.test("mergeBranch() ends what a killed one has begun", async () => {
   const from = repository.git("rev-parse", "main");
   const head = repository.branch("agent/fix", "a.txt", "mended\n");
   const other = repository.branch("agent/other", "b.txt", "two\n");
-  // Killed when the base was moved, and its checkout had not followed.
+  // Killed when its checkout had followed, and the base was not moved.
   repository.git("update-ref", `${keptRefs("1")}/${head}`, head);
-  repository.git("update-ref", "refs/agent-runner/follow/main", from);
-  repository.git("update-ref", "refs/heads/main", head);
+  repository.git("update-ref", "refs/agent-runner/moves/from/main", from);
+  repository.git("update-ref", "refs/agent-runner/moves/to/main", head);
+  repository.git("read-tree", "-m", "-u", from, head);
   assertEquals(repository.git("status", "--porcelain"), "M  a.txt");
   // It is another task's merge that comes next.
   const end = await merge(repository, other, { taskId: "2" });
@@ -251,8 +253,7 @@ Deno.test("mergeBranch() ends what a killed one has begun", async () => {
     kind: "merged",
     commit: head,
   });
-  // Killed just before the base was moved.
-  repository.git("update-ref", "refs/agent-runner/follow/main", "main");
+  // Killed before it began to move the base.
   const third = repository.branch("agent/third", "c.txt", "three\n");
   const [lock = ""] = [...Deno.readDirSync(`${repository.tasks}/merges`)]
     .map(({ name }) => name);
@@ -379,5 +380,52 @@ Deno.test("mergeBranch() says what is wrong with a base", async () => {
     /it is locked\. .*main\.lock behind/,
   );
   Deno.removeSync(`${repository.path}/.git/refs/heads/main.lock`);
+  assertEquals((await merge(repository, head)).kind, "merged");
+});
+
+Deno.test("mergeBranch() is refused where it would overwrite what git ignores", async () => {
+  using repository = new ScratchRepository();
+  repository.commit(".gitignore", "*.txt\n!a.txt\nout\n");
+  for (const file of ["ign.txt", "out/ign.txt", "out"]) {
+    const name = `agent/${file.replaceAll(/\W/g, "-")}`;
+    const path = `${repository.tasks}/${name.replace("/", "-")}`;
+    repository.git("worktree", "add", "-q", "-b", name, path, "main");
+    if (file.includes("/")) Deno.mkdirSync(`${path}/out`);
+    Deno.writeTextFileSync(`${path}/${file}`, "theirs\n");
+    gitIn(path, "rm", "-q", ".gitignore");
+    gitIn(path, "add", "--all", "--force");
+    gitIn(path, "commit", "-q", "-m", "Take it");
+    // As a file; as a file where a folder is to be; in a folder where a file is to be.
+    const mine = file === "out" ? "out/mine" : file.replace(/\/.*/, "");
+    if (mine.includes("/")) Deno.mkdirSync(`${repository.path}/out`);
+    Deno.writeTextFileSync(`${repository.path}/${mine}`, "PRECIOUS\n");
+    const end = await merge(repository, gitIn(path, "rev-parse", "HEAD"));
+    assertMatch(
+      JSON.stringify(end),
+      new RegExp(`not committed and would be overwritten: ${mine}\\. Move`),
+    );
+    assertEquals(
+      Deno.readTextFileSync(`${repository.path}/${mine}`),
+      "PRECIOUS\n",
+    );
+    Deno.removeSync(`${repository.path}/${mine.replace(/\/.*/, "")}`, {
+      recursive: true,
+    });
+  }
+});
+
+Deno.test("mergeBranch() names the lock of a checkout that a dead git has left", async () => {
+  using repository = new ScratchRepository();
+  const head = repository.branch("agent/fix", "a.txt", "mended\n");
+  const lock = `${repository.path}/.git/index.lock`;
+  Deno.writeTextFileSync(lock, "");
+  const end = await merge(repository, head);
+  assert(end.kind === "refused");
+  assertEquals(
+    end.why,
+    "git read-tree failed: it is locked. Another git is at work, or left " +
+      `${lock} behind. Remove it if none is.`,
+  );
+  Deno.removeSync(lock);
   assertEquals((await merge(repository, head)).kind, "merged");
 });

@@ -216,6 +216,10 @@ Deno.test("review() tells the agent that the check fails on what is merged", asy
   });
   assert(end && "because" in end);
   assertStringIncludes(end.because, "the check of the work fails");
+  assertMatch(
+    JSON.stringify(end.orElse),
+    /the check fails: 1 failed\. Answer what is to be done; or mend main/,
+  );
   assertStringIncludes(end.because, "1 failed\n\nRun git rebase main in this");
   assertEquals(await repository.git("log", "--format=%s", "main"), "Begin");
 });
@@ -228,9 +232,29 @@ Deno.test("review() asks a person to make way for a merge", async () => {
   assert(outcome.kind === "needs_input");
   assertMatch(
     outcome.question,
-    /main is checked out in .* with changes of its own .* approve it again/s,
+    /main is checked out in [^\n]* with changes of its own [^\n]*\. Then approve it again\.$/,
   );
   assertEquals(outcome.approval?.head, opened.workspace.facts.head);
+});
+
+Deno.test("review() says at once that there is no branch to merge into, and sees where it was merged", async () => {
+  await using repository = await TestRepository.make();
+  await repository.git("checkout", "-q", "--detach");
+  const opened = await worked(repository, MERGES);
+  const { head, base, branch } = opened.workspace.facts;
+  const question = `Cannot merge ${branch} into ${base.slice(0, 7)}: that is ` +
+    "no branch. Merge it into one: agent-runner merge " +
+    `${TASK.id.slice(0, 8)} --into main`;
+  assertObjectMatch(outcomeOf(await reviewed(opened)), { question });
+  const approved = approvalOf(head);
+  assertObjectMatch(outcomeOf(await reviewed(opened, { approved })), {
+    question,
+  });
+  await repository.git("branch", "-f", "main", head ?? "");
+  assertObjectMatch(outcomeOf(await reviewed(opened, { approved })), {
+    kind: "completed",
+    message: `Merged into main as ${head?.slice(0, 7)}`,
+  });
 });
 
 /** A bare repository that is its `origin`. */
