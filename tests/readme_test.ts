@@ -1,3 +1,4 @@
+import { DuckDBInstance } from "duckdb";
 import {
   assert,
   assertEquals,
@@ -129,18 +130,29 @@ class Place implements AsyncDisposable {
     const { folder } = place;
     await place.run("deno task install");
     place.#repository.write({ "README.md": "# Changed\n" });
-    const example = {
-      id: "550e8400-e29b-41d4-a716-446655440000",
-      trace: { workspace: place.#repository.workspace() },
-    };
     await Deno.writeTextFile(
       `${folder}/example.jsonl`,
-      JSON.stringify(example),
+      '{"id": "550e8400-e29b-41d4-a716-446655440000"}',
     );
     await place.run("agent-runner create --file example.jsonl");
+    await place.#hasWorked();
     await Deno.writeTextFile(`${folder}/bin/claude`, CLAUDE, { mode: 0o755 });
     new Gh(folder).change({ issues: [ISSUE] });
     return place;
+  }
+
+  /** The example task has a branch: nobody but a runner can say so of one. */
+  async #hasWorked(): Promise<void> {
+    const trace = { workspace: this.#repository.workspace() };
+    const instance = await DuckDBInstance.create(
+      `${this.folder}/handsfree.duckdb`,
+    );
+    const connection = await instance.connect();
+    await connection.run("UPDATE agent_tasks SET last_update = $1", [
+      JSON.stringify(trace),
+    ]);
+    connection.closeSync();
+    instance.closeSync();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

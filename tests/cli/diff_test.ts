@@ -10,7 +10,9 @@ async function prepared(folder: Folder) {
   repository.commit("Work");
   repository.write({ "src/new.ts": "new\n" });
   const workspace = repository.workspace();
-  const [id = ""] = await folder.create([{ trace: { workspace } }]);
+  const [id = ""] = await folder.create([{}]);
+  await folder.rows(`UPDATE agent_tasks SET last_update =
+    '${JSON.stringify({ workspace })}'`);
   // Of the git that a person runs.
   const env = {
     ...AT_ONCE,
