@@ -64,6 +64,7 @@ export function checkTasks(
       },
     ),
     ...served ? [checkServed(tasks, served)] : [],
+    checkBegun(tasks),
     checkOf("abandoned", warnWhere(abandoned.oldestMs > deadMs && isIdle), {
       message: aged(
         abandoned,
@@ -108,6 +109,22 @@ function checkServed(
       : "every task that waits is of a configured provider",
     advice: 'Configure them, or "*" for all others; ' +
       "agent-runner cancel --provider NAME gives their tasks up.",
+  });
+}
+
+const SHOWN_REASONS = 5;
+
+/** Tasks that could not begin wait, and lose no attempt: else nobody would see it. */
+function checkBegun({ unbegun }: TaskFindings): Check {
+  const texts = unbegun.slice(0, SHOWN_REASONS).map(({ name, tasks }) =>
+    `${countOf(tasks, "task")} could not begin: ${name.replace(/\.?$/, ".")}`
+  );
+  const hidden = unbegun.length - texts.length;
+  if (hidden > 0) texts.push(`There are ${hidden} more reasons.`);
+  return checkOf("given back", unbegun.length > 0 ? "warn" : "ok", {
+    message: texts.join(" ") || "no task waits because it could not begin",
+    advice: "They are tried again every few minutes; " +
+      "agent-runner retry ID tries one at once.",
   });
 }
 

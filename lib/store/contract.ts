@@ -1380,7 +1380,16 @@ export interface TaskFindings {
   readonly runners: readonly TaskCount[];
   /** Providers of tasks that have not ended and nobody works on. */
   readonly waitingProviders: readonly TaskCount[];
+  /** Why tasks could not begin, of those that will be tried again. */
+  readonly unbegun: readonly TaskCount[];
 }
+
+/** The events that have a task wait for its `run_at`: the last one says why. */
+export const PUT_OFF = [
+  "released",
+  "retry_scheduled",
+  "limited",
+] as const satisfies readonly TaskEventKind[];
 
 /** How many tasks something has. */
 export interface TaskCount {

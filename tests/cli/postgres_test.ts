@@ -213,6 +213,28 @@ test("a schema of another name has its own tasks, and wakes its own runner", asy
   }
 });
 
+test("doctor says which tasks could not begin, and why", async () => {
+  await using place = await openPlace(sharedServer().address());
+  const { folder, env } = place;
+  folder.write(
+    "agent-runner.json",
+    JSON.stringify({
+      providers: {
+        a: {
+          processor: "command",
+          shell: "true",
+          workspace: { git: "{name}" },
+        },
+      },
+    }),
+  );
+  const task = { provider: "a", repo: "/nope" };
+  await folder.create([task, task], env);
+  await folder.run(["run", "--once"], { env });
+  const { stdout } = await folder.run(["doctor"], { env });
+  assertMatch(stdout, /given back +2 tasks could not begin: .*\/nope.*\.$/m);
+});
+
 test("a password is in no output, log or child", async () => {
   const address = sharedServer().address().replace(
     "postgres@",

@@ -52,7 +52,7 @@ export class DuckDbDiagnostics implements Diagnostics {
     try {
       const { reader, access } = await this.#open();
       await using _reader = reader;
-      const { check, isReadable, hasPlan } = await checkTables(reader);
+      const { check, isReadable, ...has } = await checkTables(reader);
       return {
         checks: [
           ...place,
@@ -61,7 +61,7 @@ export class DuckDbDiagnostics implements Diagnostics {
           ...await hasMark(reader) ? [partialCheck(this.#path)] : [],
         ],
         tasks: isReadable
-          ? await findTasks(reader, { now: clock.now(), leaseMs, hasPlan })
+          ? await findTasks(reader, { now: clock.now(), leaseMs, ...has })
           : undefined,
         engine: `DuckDB ${await readVersion(reader)}`,
       };

@@ -5,7 +5,12 @@
  */
 
 import { TASK_STATES } from "../../task/task.ts";
-import type { Check, TaskCount, TaskFindings } from "../contract.ts";
+import {
+  type Check,
+  PUT_OFF,
+  type TaskCount,
+  type TaskFindings,
+} from "../contract.ts";
 import type { Connection } from "./connection.ts";
 import { TASK_COLUMNS } from "./schema.ts";
 
@@ -43,6 +48,8 @@ export interface TableFindings {
   readonly isReadable: boolean;
   /** Tasks may wait for others; an older table does not know of that. */
   readonly hasPlan: boolean;
+  /** It has events, which an older database lacks. */
+  readonly hasHistory: boolean;
 }
 
 /** Looks at the tables, and says whether the tasks can be looked at. */
@@ -75,7 +82,8 @@ export async function checkTables(reader: Readable): Promise<TableFindings> {
       message: `agent_tasks is another program's: ${wrong.join(", ")}`,
       advice: "Give another --db.",
     };
-    return { check, isReadable: false, hasPlan: false };
+    const nothing = { isReadable: false, hasPlan: false, hasHistory: false };
+    return { check, ...nothing };
   }
   const lacks = missing.join(", ") || (events ? "" : "its history");
   const check: Check = own && !lacks
@@ -88,7 +96,7 @@ export async function checkTables(reader: Readable): Promise<TableFindings> {
     };
   const isReadable = !missing.some((column) => LOOKED_AT.includes(column));
   const hasPlan = !["blocked", "if_failed"].some((it) => missing.includes(it));
-  return { check, isReadable, hasPlan };
+  return { check, isReadable, hasPlan, hasHistory: events !== undefined };
 }
 
 /** Clocks of machines differ by less. */
@@ -97,7 +105,7 @@ const CLOCK_SLACK_MS = 60_000;
 const LONG_LEASES = 10;
 
 /** Options for {@linkcode findTasks}. */
-interface FindOptions extends Pick<TableFindings, "hasPlan"> {
+interface FindOptions extends Omit<TableFindings, "check" | "isReadable"> {
   readonly now: Date;
   /** The lease that a runner takes. */
   readonly leaseMs: number;
@@ -106,7 +114,7 @@ interface FindOptions extends Pick<TableFindings, "hasPlan"> {
 /** Looks at the tasks. */
 export async function findTasks(
   connection: Readable,
-  { now, leaseMs, hasPlan }: FindOptions,
+  { now, leaseMs, hasPlan, hasHistory }: FindOptions,
 ): Promise<TaskFindings> {
   const aged = (condition: string, since: string) =>
     `{
@@ -114,7 +122,7 @@ export async function findTasks(
     oldestMs: coalesce($1 - min(${since}) FILTER (${condition}), 0)}`;
   const isLive = "coalesce(lease > $1, false)";
   const found = await connection.json<
-    Omit<TaskFindings, "runners" | "waitingProviders">
+    Omit<TaskFindings, "runners" | "waitingProviders" | "unbegun">
   >(
     `SELECT to_json({
        total: count(*),
@@ -172,6 +180,20 @@ export async function findTasks(
       "provider",
       `status IN ('created', 'running') AND NOT ${isHeld}`,
     ),
+    unbegun: hasHistory
+      ? await connection.json<TaskCount[]>(
+        `SELECT to_json(list(t ORDER BY tasks DESC, name)) FROM (
+           SELECT detail AS name, count(*) AS tasks FROM (
+             SELECT arg_max(kind, e.id) AS kind, arg_max(detail, e.id) AS detail
+             FROM agent_task_events AS e JOIN agent_tasks AS t
+               ON t.id = e.task_id
+             WHERE status = 'running' AND run_at IS NOT NULL AND NOT ${isHeld}
+               AND kind IN ('${PUT_OFF.join("', '")}')
+             GROUP BY e.task_id)
+           WHERE kind = 'released' GROUP BY ALL) t`,
+        [now.toISOString()],
+      ) ?? []
+      : [],
   };
 }
 

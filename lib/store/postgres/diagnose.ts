@@ -9,12 +9,13 @@ import { DatabaseError } from "../../base/errors.ts";
 import { formatSpan } from "../../base/figures.ts";
 import { TASK_STATES } from "../../task/task.ts";
 import { partialCheck } from "../archive.ts";
-import type {
-  Check,
-  Diagnosis,
-  Diagnostics,
-  TaskCount,
-  TaskFindings,
+import {
+  type Check,
+  type Diagnosis,
+  type Diagnostics,
+  PUT_OFF,
+  type TaskCount,
+  type TaskFindings,
 } from "../contract.ts";
 import { parsePostgresAddress } from "./address.ts";
 import { hasMark } from "./archive.ts";
@@ -216,7 +217,7 @@ async function findTasks(
   const isDue = "coalesce(run_at <= $1::timestamptz, true)";
   const isWanted = "cancel_requested_at IS NULL";
   const [found] = await connection.rows<
-    Omit<TaskFindings, "runners" | "waitingProviders">
+    Omit<TaskFindings, "runners" | "waitingProviders" | "unbegun">
   >(
     `SELECT count(*) AS total,
        count(*) FILTER (WHERE greatest(created_at, updated_at)
@@ -268,6 +269,17 @@ async function findTasks(
     waitingProviders: await counted(
       "provider",
       `status IN ('created', 'running') AND NOT ${isLive}`,
+    ),
+    unbegun: await connection.rows<TaskCount>(
+      `SELECT detail AS name, count(*) AS tasks
+       FROM agent_tasks AS t CROSS JOIN LATERAL (
+         SELECT kind, detail FROM agent_task_events
+         WHERE task_id = t.id AND kind IN ('${PUT_OFF.join("', '")}')
+         ORDER BY id DESC LIMIT 1) AS last
+       WHERE status = 'running' AND run_at IS NOT NULL AND NOT ${isLive}
+         AND kind = 'released'
+       GROUP BY detail ORDER BY tasks DESC, name`,
+      [at],
     ),
   };
 }
