@@ -11,12 +11,18 @@ const GLOB = /^(?![/!])(?!.*\[([.:=]).*\1\])[^\\{}\p{Cc}]+$/u;
 /** What a glob may be, for messages. */
 export const GLOB_FORM =
   "a glob that begins in the repository, as src/api/** does, without .., \\ " +
-  "and braces (give two globs), and with no / or ! before it";
+  "and braces (give two globs), with each [ closed, and no / or ! before it";
 
 /** Whether a text is a glob of files below a folder. */
 export function isGlob(text: string): boolean {
-  return GLOB.test(text) && !text.split("/").includes("..");
+  return GLOB.test(text) &&
+    text.split("/").every((name) =>
+      name !== ".." && !name.replaceAll(SET, "").includes("[")
+    );
 }
+
+/** What stands first in a set is part of it, even where it is a bracket. */
+const SET = /\[([!^][^][^\]]*|[^!^][^\]]*)\]/gsu;
 
 /** Stands for any number of what a row is made of, none included. */
 const ANY = null;
@@ -117,8 +123,7 @@ function canBeSame<T extends object>(
 const LAST = 0x10FFFF;
 const EVERY: Character = [[0, LAST]];
 
-/** What stands first in a set is part of it, even where it is a bracket. */
-const SET_OR_CHARACTER = /^\[([!^][^][^\]]*|[^!^][^\]]*)\]|^./su;
+const SET_OR_CHARACTER = new RegExp(`^${SET.source}|^.`, "su");
 
 function segmentOf(text: string): Segment {
   if (!/[*?[]/.test(text)) return { text, pattern: undefined };

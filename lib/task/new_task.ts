@@ -297,7 +297,14 @@ function listOf(
   return names.length === 0 ? undefined : names;
 }
 
+const BRACES = /[^,]*\{[^}]*\}?[^,]*/;
+
 function globsOf(fields: TaskFields): readonly string[] | undefined {
+  // A comma in braces parts nothing: what was given is named whole.
+  const [braces] = [fields.touches].flat().flatMap((it) =>
+    BRACES.exec(String(it)) ?? []
+  );
+  if (braces !== undefined) throw wrong("touches", braces.trim(), GLOB_FORM);
   const globs = listOf(fields, "touches", MAX_TOUCHES);
   const other = globs?.find((it) => !isGlob(it));
   if (other !== undefined) throw wrong("touches", other, GLOB_FORM);

@@ -141,6 +141,6 @@ Deno.test("show and run --dry-run say which task a task waits for", async () => 
   assertEquals((await runner.ended()).code, 0);
   assertMatch(
     await folder.fails(2, ["create", "x", "--touches", "src/{a,b}"], options),
-    /Cannot use the touches "src\/\{a": expected a glob .* two globs/,
+    /Cannot use the touches "src\/\{a,b\}": expected a glob .* two globs/,
   );
 });

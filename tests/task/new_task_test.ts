@@ -204,9 +204,9 @@ const WRONG: [name: string, fields: object, message: string][] = [
   [
     "glob",
     { touches: "src/{a,b}" },
-    'Cannot use the touches "src/{a": expected a glob that begins in the ' +
+    'Cannot use the touches "src/{a,b}": expected a glob that begins in the ' +
     "repository, as src/api/** does, without .., \\ and braces (give two " +
-    "globs), and with no / or ! before it.",
+    "globs), with each [ closed, and no / or ! before it.",
   ],
   ...["https://ada:pw@x.org/a", `https://${"t0k3n".repeat(8)}@x.org/a`].map(
     (repo): [string, object, string] => [
