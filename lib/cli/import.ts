@@ -124,11 +124,14 @@ export const importGithub: Command = {
         refused: [],
         commented: [],
       };
+      let isWhole = false;
       try {
         await issues.makeTasks(found);
         if (flags.comment) await issues.tellOutcomes(found);
+        isWhole = true;
       } finally {
-        report(found, context);
+        // What was done before it failed; of nothing, the error says enough.
+        if (isWhole || isNews(found)) report(found, context);
       }
     };
     if (stop) await untilTold(pass, { context, stop: stop.signal });
@@ -227,17 +230,20 @@ async function untilTold(
   }
 }
 
+function isNews({ created, commented }: ImportedIssues): boolean {
+  return created.length + commented.length > 0;
+}
+
 function report(
   found: ImportedIssues,
   { flags, terminal }: CommandContext,
 ): void {
-  const isNews = found.created.length + found.commented.length > 0;
-  if (flags.watch && !isNews) return;
+  if (flags.watch && !isNews(found)) return;
   if (flags.json) {
     terminal.write(renderJson({ ...found }));
     return;
   }
-  const { created, existing, commented } = found;
+  const { created, existing, refused, commented } = found;
   const isDry = flags["dry-run"] === true;
   terminal.write([
     ...created.map(({ id, target, title }) =>
@@ -250,6 +256,8 @@ function report(
     ...flags.watch || existing.length === 0
       ? []
       : [`${countOf(existing.length, "issue")} had a task already\n`],
-    ...isNews || existing.length > 0 ? [] : ["No issue to import\n"],
+    ...isNews(found) || existing.length + refused.length > 0
+      ? []
+      : ["No issue to import\n"],
   ].join(""));
 }

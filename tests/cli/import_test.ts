@@ -199,6 +199,21 @@ Deno.test("import --dispatch takes the repository from the issue, and refuses on
   );
 });
 
+Deno.test("import says that there is no issue only where there is none", async () => {
+  const { folder, gh, options } = withGh();
+  using _ = folder;
+  const other = [...IMPORT.slice(0, -1), "nobody"];
+  assertEquals(await folder.ok(other, options), "No issue to import\n");
+  gh.change({ issues: [SECOND] });
+  const refused = await folder.run([...IMPORT, "--dispatch"], options);
+  assertEquals(refused.stdout, "");
+  assertMatch(refused.stderr, /#13: it names no target/);
+  Deno.removeSync(`${gh.bin}/gh`);
+  const PATH = gh.bin;
+  const missing = await folder.run(IMPORT, { env: { PATH } as never });
+  assertEquals(missing.stdout, "");
+});
+
 const MISTAKES: [args: string[], error: RegExp][] = [
   [[], /without a repository/],
   [["octo"], /expected owner\/name/],
