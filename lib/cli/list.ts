@@ -136,7 +136,7 @@ export function renderTable(
     ageOf(task.createdAt, now),
     String(task.attempt),
     task.targetRef ?? "",
-    task.instruction ?? "",
+    task.instruction?.trim().split("\n", 1)[0] ?? "",
   ]);
   const shown = withoutLeast([header, ...rows], screen.width);
   const [title, ...lines] = alignRows(shown, screen);

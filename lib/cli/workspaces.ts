@@ -155,7 +155,7 @@ function textOf(
   }
   const rows = found.map((it) => [
     it.kept.task.slice(0, 8),
-    it.state,
+    it.shown,
     it.kept.branch,
     it.kept.repo,
     formatBytes(it.bytes),

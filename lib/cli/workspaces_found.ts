@@ -15,6 +15,7 @@ import {
   type Removability,
 } from "../workspaces/removal.ts";
 import { sizeOf } from "../workspaces/room.ts";
+import { stateOf } from "./list.ts";
 
 /** One of them. */
 export interface Found extends Removability {
@@ -22,6 +23,8 @@ export interface Found extends Removability {
   readonly bytes: number;
   /** The task's; or that this database has none. */
   readonly state: string;
+  /** The same, as `list` says it. */
+  readonly shown: string;
   /** Undefined where the task is not known. */
   readonly ended: boolean | undefined;
   readonly isRunning: boolean;
@@ -41,6 +44,7 @@ export async function find(
         kept,
         bytes: await sizeOf(kept.path),
         state: task?.state ?? "not there",
+        shown: task ? stateOf(task, now) : "not there",
         ended: task && isFinal(task.state),
         isRunning: (task?.leaseExpiresAt ?? now) > now,
         ...await look(kept),

@@ -93,6 +93,12 @@ Deno.test("renderTable() lines columns up", () => {
   );
 });
 
+Deno.test("renderTable() shows the first line of an instruction", () => {
+  const instruction = "\n  Fix it\n```diff\n- a\n+ b\n```\n";
+  const [, row] = table([{ instruction }]);
+  assertMatch(row ?? "", /octo\/app#12 +Fix it$/);
+});
+
 Deno.test("renderTable() marks what completed with a warning", () => {
   const traceText = JSON.stringify({ warning: "Not permitted: Write a" });
   const [, ...rows] = table([
@@ -234,7 +240,7 @@ Deno.test("renderTable() counts no colour as width", () => {
 });
 
 Deno.test("renderTable() puts a text of many lines on one", () => {
-  const [, row = "", ...more] = table([{ instruction: "a\nb\r\n  c\td" }]);
+  const [, row = "", ...more] = table([{ targetRef: "a\nb\r\n  c\td" }]);
   assertEquals(more, []);
   assertStringIncludes(row, "a b c d");
 });

@@ -136,6 +136,32 @@ Deno.test("prune removes worktrees that are merged, and keeps what would be lost
   await folder.ok(["workspaces", unmerged, "--remove", "--force", "--yes"]);
 });
 
+Deno.test("workspaces says of a task that asks what list says", async () => {
+  await using site = await Site.make({ onApproved: "merge" });
+  await site.done("Mend it");
+  assertMatch(
+    await site.folder.ok(["workspaces"]),
+    /^\w{8} +waiting for you +agent\/mend-it-/m,
+  );
+  const [found] = JSON.parse(await site.folder.ok(["workspaces", "--json"]));
+  assertEquals(found.state, "needs_input");
+});
+
+Deno.test("doctor says which tasks could not begin, and why", async () => {
+  await using site = await Site.make();
+  const { folder } = site;
+  const args = ["create", "x", "--provider", "shell", "--repo"];
+  for (const repo of ["/nope", "/nope", "/none"]) {
+    await folder.ok([...args, repo]);
+  }
+  await folder.run(["run", "--once"], { env: AT_ONCE });
+  const { stdout } = await folder.run(["doctor"], { env: AT_ONCE });
+  assertMatch(
+    stdout,
+    /^warn +given back +2 tasks could not begin: .*\/nope.*\. 1 task could not begin: .*\/none.*\.$/m,
+  );
+});
+
 Deno.test("doctor says what keeps tasks from a repository", async () => {
   await using site = await Site.make({ base: "develop" });
   const { stdout } = await site.folder.run(["doctor"], { env: AT_ONCE });
