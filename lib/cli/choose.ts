@@ -191,7 +191,9 @@ export async function confirm(
   if (isConfirmed === undefined) {
     throw new UsageError(
       `Cannot ${verb} ${what}: there is no terminal to ask on whether that is ` +
-        "meant. Give --yes.",
+        `meant. Give --yes.${
+          more.includes("\n") ? ` That is ${what}${more.trimEnd()}` : ""
+        }`,
     );
   }
   throw new UserError("Nothing was done.");

@@ -72,13 +72,11 @@ export const workspaces: Command = {
     };
     assertAll();
     if (removable.length > 0) {
-      const lost = removable.flatMap(({ kept, lost }) =>
-        lost.map((it) => `\n  ${kept.task.slice(0, 8)}: ${printable(it)}`)
-      );
+      const lost = lostOf(removable);
       await confirm(context, {
         verb: "remove",
         what: `${countOf(removable.length, "folder")} (${sizeOf(removable)})`,
-        more: lost.length > 0 ? `, for ever, with:${lost.join("")}\n` : "",
+        more: lost === "" ? "" : `${lost}\n`,
       });
     }
     const removed: Found[] = [];
@@ -94,9 +92,9 @@ export const workspaces: Command = {
         `Kept ${it.kept.task.slice(0, 8)}: ${printable(why)}\n`
       );
       terminal.write(
-        `Removed ${countOf(removed.length, "folder")} (${sizeOf(removed)})\n${
-          rest.join("")
-        }`,
+        `Removed ${countOf(removed.length, "folder")} (${sizeOf(removed)})${
+          lostOf(removed)
+        }\n${rest.join("")}`,
       );
     }
     return EXIT.ok;
@@ -135,6 +133,14 @@ function chosenOf(all: readonly Found[], prefixes: readonly string[]): Found[] {
           "agent-runner workspaces has them.",
     );
   });
+}
+
+/** What is lost with them, a line each. */
+function lostOf(found: readonly Found[]): string {
+  const lost = found.flatMap(({ kept, lost }) =>
+    lost.map((it) => `\n  ${kept.task.slice(0, 8)}: ${printable(it)}`)
+  );
+  return lost.length === 0 ? "" : `, for ever, with:${lost.join("")}`;
 }
 
 function sizeOf(found: readonly Found[]): string {

@@ -42,6 +42,9 @@ export interface Removability {
   readonly isBranchElsewhere: boolean;
 }
 
+/** More files are counted only. */
+const MAX_NAMED = 10;
+
 /** Where folders stand that are about to be gone. */
 const REMOVING = ".removing-";
 
@@ -131,9 +134,9 @@ async function lookInto(kept: Located): Promise<Removability> {
       : [],
     ...left.length > 0
       ? [
-        `${countOf(left.length, "file")} not committed: ${left[0]}${
-          left.length > 1 ? ", …" : ""
-        }`,
+        `${countOf(left.length, "file")} not committed: ${
+          left.slice(0, MAX_NAMED).join(", ")
+        }${left.length > MAX_NAMED ? ", …" : ""}`,
       ]
       : [],
     ...stashes.length > 0 ? [countOf(stashes.length, "stashed change")] : [],
@@ -265,9 +268,14 @@ export async function remove(
   const { lost, isBranchElsewhere } = await look({ ...record, path });
   const more = lost.filter((it) => !given.includes(it));
   if (more.length > 0) return more.join("; ");
-  await removeNow({ ...record, path }, { isBranchElsewhere });
-  await removeIfThere(lockPath(path));
-  return undefined;
+  try {
+    await removeNow({ ...record, path }, { isBranchElsewhere });
+    await removeIfThere(lockPath(path));
+    return undefined;
+  } catch (error) {
+    // Others are to be removed all the same.
+    return messageOf(error);
+  }
 }
 
 async function removeNow(

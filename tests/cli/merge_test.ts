@@ -218,6 +218,25 @@ Deno.test("merge merges what waits to be approved where its provider would not, 
   assertEquals(trace.workspace.merged, worked.git("rev-parse", "main"));
 });
 
+Deno.test("merge --into merges what began at no branch, and completes it", async () => {
+  using worked = new Worked();
+  const { folder } = worked;
+  await worked.run({ onApproved: "merge", base: "HEAD" });
+  const { id } = worked;
+  assertStringIncludes(
+    JSON.stringify(await worked.json("show", id)),
+    `Cannot merge agent/write-new-${id.slice(0, 8)} into HEAD: that is no ` +
+      `branch. Merge it into one: agent-runner merge ${
+        id.slice(0, 8)
+      } --into main`,
+  );
+  await folder.ok(["merge", id, "--into", "main"]);
+  await folder.run(["run", "--once"], { env: ENABLED });
+  const { state, status } = await worked.json("show", id);
+  assertEquals(state ?? status, "completed");
+  assertEquals(worked.log(), ["Write new", "Begin"]);
+});
+
 Deno.test("merge --pr opens a pull request", async () => {
   using worked = new Worked();
   using forge = new StandInForge();

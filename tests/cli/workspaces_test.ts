@@ -81,7 +81,11 @@ Deno.test("workspaces lists what tasks have, and removes what is merged", async 
 
   assertMatch(
     await folder.fails(2, ["workspaces", "--remove"]),
-    /Give --yes\./,
+    /Give --yes\.$/m,
+  );
+  assertMatch(
+    await folder.fails(2, ["workspaces", second, "--remove", "--force"]),
+    /, for ever, with:\n +\w+: 1 commit only on agent\/write-it-/,
   );
   assertMatch(
     await folder.ok(["workspaces", "--remove", "--yes"]),
@@ -96,7 +100,12 @@ Deno.test("workspaces lists what tasks have, and removes what is merged", async 
     ]),
     /^error: Cannot remove the folder of task .*: 1 commit only on/,
   );
-  await folder.ok(["workspaces", second, "--remove", "--force", "--yes"]);
+  Deno.writeTextFileSync(`${folder.path}/work/${second}/draft.txt`, "mine");
+  const forced = ["workspaces", second, "--remove", "--force", "--yes"];
+  assertMatch(
+    await folder.ok(forced),
+    /^Removed 1 folder \(.*\), for ever, with:\n {2}\w+: 1 file not committed: draft\.txt\n {2}\w+: 1 commit only on agent\/write-it-.*\n$/,
+  );
   assertEquals(await folder.ok(["workspaces", "--json"]), "[]\n");
   assertEquals(
     await repo.git("branch", "--format=%(refname:short)"),
@@ -110,6 +119,37 @@ Deno.test("workspaces lists what tasks have, and removes what is merged", async 
     await folder.fails(2, ["workspaces", "--force"]),
     /Give --remove too\./,
   );
+});
+
+Deno.test("workspaces and prune remove what a runner has merged", async () => {
+  await using site = await Site.make({
+    onApproved: "merge",
+    approval: "none",
+    verify: ["true"],
+  });
+  const { folder, repo } = site;
+  const first = await site.done("Mend it");
+  const { events } = JSON.parse(await folder.ok(["show", first, "--json"]));
+  assertEquals(
+    events.filter(({ kind }: { kind: string }) => kind === "checked")
+      .map(({ detail }: { detail: string }) => detail),
+    ["`true` passed", "`true` passed on what is merged"],
+  );
+  assertMatch(
+    await folder.ok(["workspaces", "--remove", "--yes"]),
+    /^Removed 1 folder \([^)]*\)\n$/,
+  );
+  await site.done("Write it");
+  await folder.rows("UPDATE agent_tasks SET updated_at = '2020-01-01'");
+  assertMatch(
+    await folder.ok(["prune", "--older-than", "1s", "--yes"]),
+    /^Deleted 2 tasks with \d+ events, 1 folder\n/,
+  );
+  assertEquals(
+    await repo.git("for-each-ref", "--format=%(refname)"),
+    "refs/heads/main",
+  );
+  assertEquals([...Deno.readDirSync(`${folder.path}/work`)].length, 1);
 });
 
 Deno.test("prune removes worktrees that are merged, and keeps what would be lost", async () => {

@@ -75,7 +75,7 @@ Deno.test("what is not committed, or on no branch, is lost with a folder", async
   await write("other.txt", "x");
   assertEquals(
     (await lookAt(repo)).said,
-    "2 files not committed: draft.txt, …",
+    "2 files not committed: draft.txt, other.txt",
   );
   await git("checkout", "-q", "--detach");
   await git("add", "--all");

@@ -19,7 +19,7 @@ import type { Reviewed, Workspace } from "../../workspaces/workspace.ts";
 import { RunError } from "../task_runs.ts";
 import type { FolderConfig } from "./config.ts";
 import { openFolder, type RunFolder } from "./folder.ts";
-import { runCheck, type RunParts } from "./verify.ts";
+import { runCheck, type RunParts, shownCheck } from "./verify.ts";
 
 /**
  * Opens the folder of a run.
@@ -106,7 +106,15 @@ function optionsOf({ verify, ...parts }: SettleParts): ReviewOptions {
   return {
     task,
     trace: context.trace,
-    verify: verify && ((folder) => runCheck(verify, folder, parts)),
+    verify: verify && (async (folder) => {
+      const name = shownCheck(verify);
+      const end = await runCheck(verify, folder, parts);
+      const output = `\`${name}\`: ${end.output}`;
+      if (end.hasPassed) {
+        context.note("checked", `\`${name}\` passed on what is merged`);
+      } else if (!end.isStopped) context.note("check_failed", output);
+      return { ...end, output };
+    }),
     stop,
   };
 }
