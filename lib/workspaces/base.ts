@@ -162,16 +162,6 @@ export class LocalBase implements Base {
 
 const BEGUN = "refs/agent-runner/moves";
 
-/** The branches of a repository whose move has begun, and has not ended. */
-export async function begunMoves(cwd: string): Promise<readonly string[]> {
-  const refs = await git(
-    ["for-each-ref", "--format=%(refname)", `${BEGUN}/to/`],
-    { cwd },
-  );
-  return refs.split("\n").filter((ref) => ref !== "")
-    .map((ref) => ref.slice(`${BEGUN}/to/`.length));
-}
-
 /** A base in the repository that a clone was made of. */
 export class RemoteBase implements Base {
   readonly #clone: string;

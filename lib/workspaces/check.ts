@@ -6,7 +6,6 @@
 
 import { resolve } from "node:path";
 import { messageOf } from "../base/errors.ts";
-import { begunMoves } from "./base.ts";
 import type { WorkspaceConfig } from "./config.ts";
 import { NoGitError, runGit } from "./git.ts";
 import {
@@ -43,11 +42,7 @@ export async function workspaceProblems(
       taskId: "",
       signal: new AbortController().signal,
     });
-    const { path, commonDir } = repository;
-    return (await begunMoves(commonDir)).map((name) =>
-      `A merge into ${name} of ${path} goes on just now, or was cut off. Then ` +
-      "its changes may stand in the index there, and the next merge ends it."
-    );
+    return [];
   } catch (error) {
     return [
       error instanceof NoGitError
