@@ -6,6 +6,7 @@
  */
 
 import { basename, dirname, join } from "node:path";
+import { systemClock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
 import type { AgentTask } from "../task/task.ts";
 import type { TaskWorkspace } from "../task/workspace.ts";
@@ -56,7 +57,7 @@ export async function make(
 ): Promise<WorkspaceRecord> {
   const { config, task, record, signal } = parts;
   const repo = filled(task.workspace?.repo ?? config.git, task);
-  if (record) await clear(folder, record);
+  if (record) await clear(folder, record, signal);
   else if (await isThere(folder)) {
     throw unbegun(
       `Cannot make a worktree at ${folder}: something else is there. Move it ` +
@@ -84,12 +85,33 @@ export async function make(
   }
 }
 
+/** For so long a git that has lost its runner may go on to write. */
+const CLEAR_TRIES = 50;
+const CLEAR_AGAIN_MS = 100;
+
 /** Removes what was half made. Nobody has been at work there. */
 async function clear(
   folder: string,
   { isClone, commonDir, gitDir }: WorkspaceRecord,
+  signal: AbortSignal,
 ): Promise<void> {
-  await removeIfThere(folder);
+  for (let tries = 1;; tries++) {
+    try {
+      await removeIfThere(folder);
+      break;
+    } catch (error) {
+      if ((error as { code?: string }).code !== "ENOTEMPTY") throw error;
+      if (tries > CLEAR_TRIES) {
+        throw unbegun(
+          `Cannot make ${folder} again: another program writes there.`,
+          error,
+        );
+      }
+    }
+    // The git of a run that was killed has not ended yet.
+    await systemClock.sleep(CLEAR_AGAIN_MS, signal);
+    signal.throwIfAborted();
+  }
   if (!isClone) await removeAdmin(folder, commonDir, gitDir);
 }
 
