@@ -56,7 +56,7 @@ Deno.test("sql has a view tasks with the names and values of list --json", async
         name,
         name.endsWith("_at") && value
           ? new Date(String(value)).toISOString()
-          : /^(trace|tags)$/.test(name) && typeof value === "string"
+          : /^(trace|tags|touches)$/.test(name) && typeof value === "string"
           ? JSON.parse(value)
           : value,
       ]),
