@@ -483,10 +483,11 @@ export function answer(held: Held, text: string): Transition {
           },
         ],
         question: null,
-        // The work goes on, and comes to something else.
-        ...(askedApprovalOf(trace)
-          ? { [ASKS_KEY]: null, [OUTPUT_KEY]: null }
-          : {}),
+        ...(askedApprovalOf(trace) && {
+          [ASKS_KEY]: null,
+          // The work goes on, and comes to something else.
+          ...OUTPUT_KEY in trace && { [OUTPUT_KEY]: null },
+        }),
         ...(trace.answer_by === undefined ? {} : { answer_by: null }),
       };
     },

@@ -496,6 +496,15 @@ Deno.test("answer() to what asks for approval approves nothing", () => {
   });
 });
 
+Deno.test("answer() forgets what the work came to, which goes on", () => {
+  const trace = { question: "Q", asks_approval: OF_MERGE, output: "done" };
+  assertEquals(answerPatch(trace).output, null);
+  assertEquals(
+    "output" in answerPatch({ ...trace, asks_approval: null }),
+    false,
+  );
+});
+
 Deno.test("amend() changes nothing but the trace's workspace", () => {
   const workspace = {
     ...{ repo: "r", host: "h", path: "p", branch: "b", base: "m" },
