@@ -63,15 +63,15 @@ browserTest("searches and filters, and keeps that in its address", {
   await page.keyboard.type("APP#12");
   assertEquals(await titles(page, 1), ["Write the release notes"]);
   assertMatch(page.url(), /\?q=APP%2312$/);
-  await page.click("#clear-filters");
+  await page.locator("#clear-filters").click();
   await titles(page, 3);
   await page.select("#provider", "claude");
   await titles(page, 2);
-  await page.click("#tile-failed");
+  await page.locator("#tile-failed").click();
   await shows(page, "#none h3", "No task matches");
   await page.reload();
   await shows(page, "#none h3", "No task matches");
-  await page.click("#clear-none");
+  await page.locator("#clear-none").click();
   await titles(page, 3);
 });
 
@@ -85,11 +85,11 @@ browserTest("finds the tasks of a batch, and those with a tag", {
   await titles(page, 3);
   await page.type("#search", "tag:docs tag:small");
   assertEquals(await titles(page, 1), ["One"]);
-  await page.click("#rows .row-link");
+  await page.locator("#rows .row-link").click();
   await page.waitForSelector("#facts a");
   await Promise.all([
     page.waitForNavigation(),
-    page.click('#facts a[href*="batch"]'),
+    page.locator('#facts a[href*="batch"]').click(),
   ]);
   assertEquals((await titles(page, 2)).sort(), ["One", "Two"]);
   assertEquals(
@@ -104,18 +104,18 @@ browserTest(
   async ({ page, service, faults }) => {
     await shows(page, "#first-task h3", "No tasks yet");
     await shows(page, "#first-command", `${service.url}/api/v1/tasks`);
-    await page.click("#new-first-task");
-    await page.click("#create-submit");
+    await page.locator("#new-first-task").click();
+    await page.locator("#create-submit").click();
     await shows(page, ".mistake", "Say what is to be done");
     await page.type("#instruction", "The first task");
     await page.type("#target", "wrong");
-    await page.click("#create-submit");
+    await page.locator("#create-submit").click();
     await page.waitForSelector("#target-mistake");
     // The browser itself says in the console that the answer was 422.
     assertMatch(faults.splice(0).join(), /422/);
     await page.$eval("#target", (it) => (it as Field).value = "");
     await page.type("#target", "octo/app#7");
-    await page.click("#create-submit");
+    await page.locator("#create-submit").click();
     await shows(page, "#panel-title", "The first task");
     assertEquals(await titles(page, 1), ["The first task"]);
     const { tasks } = await service.ok("/api/v1/tasks");
@@ -127,12 +127,12 @@ browserTest("cancels a task once that was confirmed", {
   tasks: THREE.slice(0, 1),
 }, async ({ page, service }) => {
   await titles(page, 1);
-  await page.click("#rows .row-link");
+  await page.locator("#rows .row-link").click();
   await shows(page, "#panel-title", "Write the release notes");
-  await page.click("#panel-cancel");
-  await page.click("#confirm button[value=no]");
-  await page.click("#panel-cancel");
-  await page.click("#confirm-yes");
+  await page.locator("#panel-cancel").click();
+  await page.locator("#confirm button[value=no]").click();
+  await page.locator("#panel-cancel").click();
+  await page.locator("#confirm-yes").click();
   await shows(page, "#panel-state", "Cancelled");
   await shows(page, "#rows .state-name", "Cancelled");
   const { tasks } = await service.ok("/api/v1/tasks");
@@ -161,7 +161,7 @@ browserTest("approves what a task asks for, with one click or key", {
   prepare: askApproval,
 }, async ({ page, service }) => {
   await titles(page, 1);
-  await page.click("#rows .row-link");
+  await page.locator("#rows .row-link").click();
   await shows(page, "#question-kind", "Needs your approval");
   await page.waitForFunction(() => document.activeElement?.id === "answer");
   assertEquals(await violations(page), []);
@@ -185,7 +185,7 @@ browserTest("shows a question and sends the answer", {
 }, async ({ page, service }) => {
   await titles(page, 1);
   await shows(page, "#rows .note", "Which branch?");
-  await page.click("#rows .row-link");
+  await page.locator("#rows .row-link").click();
   await page.waitForFunction(() => document.activeElement?.id === "answer");
   await page.keyboard.type("main <b>");
   await page.keyboard.down("Control");
@@ -216,7 +216,7 @@ browserTest("goes to the question though its task is read anew meanwhile", {
     }
     page.evaluate(() => document.dispatchEvent(new Event("visibilitychange")));
   });
-  await page.click("#rows .row-link");
+  await page.locator("#rows .row-link").click();
   await page.waitForFunction(() => document.activeElement?.id === "answer");
 });
 
@@ -273,7 +273,7 @@ browserTest("leaves hostile texts what they are", {
   },
 }, async ({ page }) => {
   assertEquals(await titles(page, 1), [HOSTILE]);
-  await page.click("#rows .row-link");
+  await page.locator("#rows .row-link").click();
   await shows(page, "#panel-title", HOSTILE);
   await shows(page, "#error-text", HOSTILE);
   await shows(page, "#facts", HOSTILE);
@@ -319,7 +319,7 @@ browserTest("shows the log of a run as it grows, and of each attempt", {
   const [run] = await service.claim();
   assert(run);
   await titles(page, 1);
-  await page.click("#rows .row-link");
+  await page.locator("#rows .row-link").click();
   await page.waitForSelector("#panel:not(.is-loading)");
   assertEquals(await page.$eval("#log-box", (it: Field) => it.hidden), true);
   await print(service, run.lease, {
@@ -375,7 +375,7 @@ browserTest(
         (it: Field) => it.scrollHeight - it.scrollTop - it.clientHeight,
       );
     await titles(page, 1);
-    await page.click("#rows .row-link");
+    await page.locator("#rows .row-link").click();
     await say(200);
     await shows(page, "#log p", "line 199");
     assertEquals(Math.round(await restOf()), 0);
@@ -408,12 +408,12 @@ browserTest("lists the runners, and drains one once that was confirmed", {
   assertEquals(await violations(page), []);
   const isDraining = async () =>
     (await service.store.admin.runners()).map(({ isDraining }) => isDraining);
-  await page.click("#runner-rows button");
+  await page.locator("#runner-rows button").click();
   await shows(page, "#confirm-text", "2 tasks");
-  await page.click("#confirm button[value=no]");
+  await page.locator("#confirm button[value=no]").click();
   assertEquals(await isDraining(), [false]);
-  await page.click("#runner-rows button");
-  await page.click("#confirm-yes");
+  await page.locator("#runner-rows button").click();
+  await page.locator("#confirm-yes").click();
   await shows(page, "#runner-rows td", "Draining");
   assertEquals(await isDraining(), [true]);
   assertEquals(await page.$$("#runner-rows button"), []);
@@ -460,7 +460,7 @@ browserTest("asks for the token, and remembers it in a cookie", {
 }, async ({ page, faults }) => {
   await page.waitForSelector("#login[open]");
   await page.type("#token", "wrong");
-  await page.click("#login-submit");
+  await page.locator("#login-submit").click();
   await shows(page, "#login-mistake", "not the token");
   // The browser itself says in the console that the answer was 401.
   assertMatch(faults.splice(0).join(), /401/);
@@ -472,7 +472,7 @@ browserTest("asks for the token, and remembers it in a cookie", {
   await shows(page, "#status", "Live");
   await page.reload();
   await titles(page, 3);
-  await page.click("#sign-out");
+  await page.locator("#sign-out").click();
   await page.waitForSelector("#login[open]");
 });
 
@@ -489,7 +489,7 @@ browserTest("offers nothing that would be refused to who may only read", {
   await page.type("#token", "the-other-token");
   await page.keyboard.press("Enter");
   await titles(page, 1);
-  await page.click("#rows .row-link");
+  await page.locator("#rows .row-link").click();
   await shows(page, "#question-text", "Which branch?");
   await page.waitForFunction(() =>
     document.activeElement?.id === "panel-title"
@@ -562,16 +562,16 @@ for (const scheme of ["light", "dark"] as const) {
     await titles(page, 3);
     await shows(page, "#tile-all .tile-number", "3");
     assertEquals(await violations(page), []);
-    await page.click("#tile-needs_input");
+    await page.locator("#tile-needs_input").click();
     await titles(page, 1);
-    await page.click("#rows .row-link");
+    await page.locator("#rows .row-link").click();
     await shows(page, "#question-text", "Which branch?");
     assertEquals(await violations(page), []);
     await page.keyboard.press("Escape");
     await page.keyboard.press("Escape");
     await page.waitForSelector("#panel[hidden]");
     await page.keyboard.press("c");
-    await page.click(".options summary");
+    await page.locator(".options summary").click();
     assertEquals(await violations(page), []);
   });
 }
@@ -584,10 +584,10 @@ browserTest("fits a phone, where an open task is all there is", {
   const width = await page.evaluate(() => document.body.scrollWidth);
   assert(width <= 360, `${width} wide`);
   assertEquals(await violations(page), []);
-  await page.click("#rows .row-link");
+  await page.locator("#rows .row-link").click();
   await shows(page, "#panel-title", "");
   await page.waitForSelector("main[inert]");
-  await page.click("#panel-close");
+  await page.locator("#panel-close").click();
   await page.waitForSelector("main:not([inert])");
 });
 
@@ -596,7 +596,7 @@ browserTest("goes from light to dark and remembers it", {
 }, async ({ page }) => {
   const scheme = () =>
     page.evaluate(() => getComputedStyle(document.documentElement).colorScheme);
-  await page.click("#theme");
+  await page.locator("#theme").click();
   assertEquals(await scheme(), "dark");
   await page.reload();
   assertEquals(await scheme(), "dark");

@@ -86,7 +86,7 @@ function reviewTest(
   }, async (visit) => {
     using _ = repository;
     await shows(visit.page, "#changes-branch", "agent/fix from main");
-    await visit.page.click("#changes-open");
+    await visit.page.locator("#changes-open").click();
     await visit.page.waitForSelector("#diff .diff-code.is-added");
     await act(visit);
   });
@@ -109,7 +109,7 @@ async function rows(page: Page, path: string): Promise<string[]> {
 
 /** Comments on a line, with the keyboard. */
 async function comment(page: Page, line: number, text: string): Promise<void> {
-  await page.click(`.diff-line[data-line="${line}"]`);
+  await page.locator(`.diff-line[data-line="${line}"]`).click();
   await page.keyboard.type(text);
   await page.keyboard.down("Control");
   await page.keyboard.press("Enter");
@@ -196,10 +196,10 @@ reviewTest(
     await page.reload();
     await page.waitForSelector("#changes-open");
     await shows(page, "#changes-branch", "agent/fix");
-    await page.click("#changes-open");
+    await page.locator("#changes-open").click();
     await shows(page, ".diff-comment p", "Not this.");
     await shows(page, "#diff-comments", "2 comments");
-    await page.click("#diff-send");
+    await page.locator("#diff-send").click();
     await shows(page, "#toasts", "Comments sent; the task goes on");
     const task = await service.ok(`/api/v1/tasks/${ID}`);
     assertEquals(task.state, "running");
@@ -218,9 +218,9 @@ reviewTest("approves changes where a task asks for that", {
   prepare: asks,
 }, async ({ page, service }) => {
   await comment(page, 13, "Well");
-  await page.click("#diff-approve");
+  await page.locator("#diff-approve").click();
   await shows(page, "#confirm-title", "Approve without the comments?");
-  await page.click("#confirm-yes");
+  await page.locator("#confirm-yes").click();
   await shows(page, "#toasts", "Approved; the task goes on");
   const { trace } = await service.ok(`/api/v1/tasks/${ID}`);
   assertEquals(trace.approved.of, "merge");
@@ -234,7 +234,7 @@ reviewTest("approves nothing that is not what is shown", {
       })
     ),
 }, async ({ page, service }) => {
-  await page.click("#diff-approve");
+  await page.locator("#diff-approve").click();
   await shows(page, "#toasts", "There are other changes by now");
   const { state, trace } = await service.ok(`/api/v1/tasks/${ID}`);
   assertEquals([state, trace.approved], ["needs_input", undefined]);
@@ -244,7 +244,7 @@ reviewTest("goes on with the comments where a task has ended", {
   prepare: (service) => service.run((claimed) => fail(claimed, "no")),
 }, async ({ page, service }) => {
   await comment(page, 13, "Well");
-  await page.click("#diff-send");
+  await page.locator("#diff-send").click();
   await shows(page, "#toasts", "A new task goes on with the comments");
   await page.waitForFunction((id) => !location.hash.endsWith(id), {}, ID);
   const id = page.url().split("/").at(-1);
@@ -266,7 +266,7 @@ reviewTest("draws of many lines those that are looked at", {
   assert(first > 20 && first < 1_500, `${first} rows`);
   // What is large opens when asked, and is drawn as far as it is seen.
   const toggle = ".diff-file[data-path='one.txt'] summary";
-  await page.click(toggle);
+  await page.locator(toggle).click();
   await shows(page, ".diff-code", "line 20");
   const second = await drawn();
   assert(second < 1_500, `${second} rows`);
@@ -275,7 +275,7 @@ reviewTest("draws of many lines those that are looked at", {
   });
   await shows(page, ".diff-code", "new 100");
   assert(await drawn() < 3_000);
-  await page.click(".diff-link[title='src/file12.ts']");
+  await page.locator(".diff-link[title='src/file12.ts']").click();
   await page.waitForFunction(() =>
     document.activeElement.parentElement.dataset.path === "src/file12.ts"
   );

@@ -83,7 +83,7 @@ browserTest("draws the tasks around one, and what becomes of them", {
   await page.$eval(".graph-picture", (it: Field) => it.isTheSame = true);
   await service.run(complete);
   await shows(page, ".graph-state", "Completed");
-  await page.click(`#graph a[href="#/tasks/${idOf(4)}"]`);
+  await page.locator(`#graph a[href="#/tasks/${idOf(4)}"]`).click();
   await shows(page, "#panel-title", "Task 4");
   await service.run((claimed) => fail(claimed, "no"));
   await shows(page, ".graph-state", "Failed");
@@ -109,7 +109,7 @@ browserTest("loads nothing to draw where a task has no graph", {
   tasks: [{ instruction: "Alone" }],
 }, async ({ page }) => {
   await titles(page, 1);
-  await page.click("#rows .row-link");
+  await page.locator("#rows .row-link").click();
   await shows(page, "#panel-title", "Alone");
   await page.waitForNetworkIdle({ concurrency: 2 });
   assertEquals(await page.$eval("#graph-box", (it: Field) => it.hidden), true);
@@ -184,12 +184,12 @@ for (const [scheme, width] of [["light", 1280], ["dark", 390]] as const) {
       const size = () =>
         page.$eval(".graph-picture", (it: Field) => it.clientWidth);
       const before = await size();
-      await page.click("#graph-out");
+      await page.locator("#graph-out").click();
       assert(await size() < before);
-      await page.click("#graph-in");
-      await page.click("#graph-in");
+      await page.locator("#graph-in").click();
+      await page.locator("#graph-in").click();
       assert(await size() > before);
-      await page.click("#graph-all");
+      await page.locator("#graph-all").click();
       await shows(page, "#graph-count", "251 tasks");
       assertEquals((await page.$$("#graph a")).length, 251);
       assertEquals(await textOf(page, "#graph-title"), "Graph");

@@ -39,7 +39,7 @@ browserTest("says which provider is paused, and resumes it", {
   await titles(page, 3);
   await page.select("#provider", "claude");
   await titles(page, 2);
-  await page.click("#rows .row-link");
+  await page.locator("#rows .row-link").click();
   await shows(page, "#panel-wait", "Waits: claude is paused until");
   await page.focus("#pauses button");
   await page.keyboard.press("Enter");
@@ -86,10 +86,10 @@ browserTest("pauses a provider for a time, and resumes it in the same place", {
     "",
   );
   await page.select("#pause-provider", "claude");
-  await page.click("#pause-submit");
+  await page.locator("#pause-submit").click();
   await shows(page, "#provider-pauses", "claude: paused until it is resumed");
   assertEquals(await violations(page), []);
-  await page.click("#provider-pauses [data-resumes=codex]");
+  await page.locator("#provider-pauses [data-resumes=codex]").click();
   await page.waitForFunction(() =>
     document.querySelectorAll("#provider-pauses .pause").length === 1
   );
@@ -111,7 +111,7 @@ browserTest("says at once that a run has met its provider's limit", {
   await service.store.queue.record([limited(run!, limit)]);
   await shows(page, "#pauses .pause-text", "1 task waits — weekly limit");
   await shows(page, "#announcer", "codex paused");
-  await page.click("#rows .row-link");
+  await page.locator("#rows .row-link").click();
   await shows(page, "#panel-wait", "Waits: codex is paused until");
 });
 
@@ -136,7 +136,7 @@ browserTest("leaves the tasks in sight though many providers are paused", {
   ]);
   assert(width <= 390 && height < 300, `${width} × ${height}`);
   assertEquals(await violations(page), []);
-  await page.click("#pauses .pause:last-child button");
+  await page.locator("#pauses .pause:last-child button").click();
   await shows(page, "#provider-pauses .pause-text", "e: budget until");
 });
 

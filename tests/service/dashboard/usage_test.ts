@@ -40,7 +40,7 @@ browserTest("shows what a task used, in all and in each attempt", {
   prepare: run(1),
 }, async ({ page }) => {
   await titles(page, 1);
-  await page.click("#rows .row-link");
+  await page.locator("#rows .row-link").click();
   await shows(page, "#panel-usage", "$0.12");
   assertEquals(
     await textOf(page, "#panel-usage"),
@@ -55,6 +55,23 @@ browserTest("shows what a task used, in all and in each attempt", {
   assertEquals(await violations(page), []);
 });
 
+browserTest("shows no row that then moves away from under a pointer", {
+  prepare: run(1),
+}, async ({ page }) => {
+  await page.setRequestInterception(true);
+  page.on("request", (request) => {
+    const isLate = request.url().includes("/stats?");
+    setTimeout(() => request.continue(), isLate ? 500 : 0);
+  });
+  await page.reload();
+  const top = () =>
+    page.$eval("#rows .row", (it: Field) => it.getBoundingClientRect().top);
+  await titles(page, 1);
+  const shownAt = await top();
+  await shows(page, "#usage-title", "Agents");
+  assertEquals(await top(), shownAt);
+});
+
 browserTest(
   "shows no usage where none is known, or what it is makes no sense",
   {
@@ -64,7 +81,7 @@ browserTest(
   async ({ page }) => {
     await titles(page, 1);
     await shows(page, "#tile-failed .tile-number", "1");
-    await page.click("#rows .row-link");
+    await page.locator("#rows .row-link").click();
     await shows(page, "#error-text", "no");
     const areHidden = await page.$$eval(
       "#usage, #panel-usage, #warning",

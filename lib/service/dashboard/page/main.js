@@ -190,7 +190,8 @@ async function start() {
     isStarting = false;
   }
   live.start();
-  await Promise.all([select(), readStats(), readPauses()]);
+  const others = Promise.all([readStats(), readPauses()]);
+  await Promise.all([select(), table.holdFor(others)]);
   route();
 }
 

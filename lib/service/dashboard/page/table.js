@@ -30,6 +30,7 @@ export class Table {
   /** @type {string | undefined} */
   #open;
   #isQueued = false;
+  #isHeld = false;
 
   /** @param {TaskList} list */
   constructor(list) {
@@ -53,6 +54,19 @@ export class Table {
   /** Shows that other tasks are on their way. */
   wait() {
     byId("tasks").setAttribute("aria-busy", "true");
+  }
+
+  /**
+   * Shows no tasks before what stands above them is there, so that no row moves
+   * away from under a pointer.
+   *
+   * @param {Promise<unknown>} others
+   */
+  async holdFor(others) {
+    this.#isHeld = true;
+    await others;
+    this.#isHeld = false;
+    if (!this.#list.isLoading) this.#changed();
   }
 
   /**
@@ -150,6 +164,7 @@ export class Table {
   }
 
   #changed() {
+    if (this.#isHeld) return;
     const { tasks, total, added, isLoading, isUnfiltered } = this.#list;
     // What is looked at must not move away because something came in above.
     const isBelowTop = this.#body.getBoundingClientRect().top < 0;
