@@ -14,9 +14,7 @@ import {
   fail,
   retryLater,
 } from "../../../lib/task/transitions.ts";
-import { Chromium, chromiumPath } from "../../../tools/browser.ts";
 import { Folder } from "../../cli/cli.ts";
-import { LIMIT_MS } from "../../support/until.ts";
 import { SERVED, TestService } from "../service.ts";
 import {
   browserTest,
@@ -516,41 +514,30 @@ browserTest("offers nothing that would be refused to who may only read", {
   assertEquals(offered.includes("sign-out"), true);
 });
 
-const MANY = 100_000;
-
-Deno.test({
-  name: "dashboard has 100,000 tasks on the screen, and scrolls",
-  ignore: chromiumPath() === undefined,
-  async fn() {
-    await using service = await TestService.start();
-    const tasks = Array.from({ length: MANY }, (_, index) => ({
+browserTest("has 100,000 tasks on the screen, and scrolls", {
+  prepare: (service) =>
+    service.add(Array.from({ length: 100_000 }, (_, index) => ({
       instruction: `Task ${index}`,
-    }));
-    await service.add(tasks);
-    await using started = await Chromium.start(chromiumPath()!);
-    const page = await started.browser.newPage();
-    page.setDefaultTimeout(LIMIT_MS);
-    await page.setViewport({ width: 1280, height: 800 });
-    await page.goto(service.url);
-    await page.waitForSelector("#rows .row");
-    await shows(page, "#found", "100,000 tasks");
-    for (let pages = 1; pages <= 5; pages++) {
-      await page.evaluate(() => scrollTo(0, document.body.scrollHeight));
-      await page.waitForFunction(
-        (rows) =>
-          parseFloat(
-            document.querySelector("#rows")
-              .style.height,
-          ) > rows * 52,
-        {},
-        pages * 100,
-      );
-    }
-    const rows = await page.$$eval("#rows .row", (all) => all.length);
-    assert(rows > 10 && rows < 60, `${rows} rows in the document`);
-    await page.type("#search", "Task 77777");
-    assertEquals(await titles(page, 1), ["Task 77777"]);
-  },
+    }))),
+}, async ({ page }) => {
+  await page.waitForSelector("#rows .row");
+  await shows(page, "#found", "100,000 tasks");
+  for (let pages = 1; pages <= 5; pages++) {
+    await page.evaluate(() => scrollTo(0, document.body.scrollHeight));
+    await page.waitForFunction(
+      (rows) =>
+        parseFloat(
+          document.querySelector("#rows")
+            .style.height,
+        ) > rows * 52,
+      {},
+      pages * 100,
+    );
+  }
+  const rows = await page.$$eval("#rows .row", (all) => all.length);
+  assert(rows > 10 && rows < 60, `${rows} rows in the document`);
+  await page.type("#search", "Task 77777");
+  assertEquals(await titles(page, 1), ["Task 77777"]);
 });
 
 for (const scheme of ["light", "dark"] as const) {

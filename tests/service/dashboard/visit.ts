@@ -25,6 +25,16 @@ if (!chromium) {
   );
 }
 
+/** The browser of this file's tests; each has a profile of its own in it. */
+let started: Chromium | undefined;
+
+if (chromium) {
+  Deno.test.beforeAll(async () => {
+    started = await Chromium.start(chromium);
+  });
+  Deno.test.afterAll(() => started?.[Symbol.asyncDispose]());
+}
+
 /** What a page must not do is noted in `faults`. */
 export interface Visit {
   readonly page: Page;
@@ -41,7 +51,7 @@ export interface VisitOptions {
   readonly scheme?: "light" | "dark";
   readonly width?: number;
   /** Called before the page is opened. */
-  readonly prepare?: (service: TestService) => Promise<void>;
+  readonly prepare?: (service: TestService) => Promise<unknown>;
 }
 
 /** Defines a test that has the page open in a browser of its own. */
@@ -57,8 +67,8 @@ export function browserTest(
       await using service = await TestService.start(options);
       await service.add(options.tasks ?? []);
       await options.prepare?.(service);
-      await using started = await Chromium.start(chromium!);
-      const page = await started.browser.newPage();
+      await using profile = await started!.browser.createBrowserContext();
+      const page = await profile.newPage();
       page.setDefaultTimeout(LIMIT_MS);
       const faults: string[] = [];
       page.on("console", (message) => {
