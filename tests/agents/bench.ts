@@ -129,6 +129,11 @@ export class Bench implements AsyncDisposable {
     return id;
   }
 
+  /** Answers a task's question, with what may be too long for an argument. */
+  async answer(id: string, stdin: string): Promise<void> {
+    await this.#folder.ok(["answer", id, "-"], { ...this.#options, stdin });
+  }
+
   async task(id: string): Promise<Shown> {
     return JSON.parse(await this.ok("show", id, "--json"));
   }

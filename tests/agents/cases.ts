@@ -128,6 +128,28 @@ const CASES: Readonly<
     assertEquals(attempt, 1);
   },
 
+  "takes a prompt that is too long for an argument, also in its session":
+    async (
+      open,
+    ) => {
+      await using bench = await open();
+      const long = (word: string) =>
+        `Write hello.txt. ${"x ".repeat(80_000)}${word}`;
+      const id = await bench.create(long("cinnabar"));
+      const question = { agent_runner: "question", question: "Which colour?" };
+      await bench.says({ text: `${BEGUN}\n${JSON.stringify(question)}` });
+      await bench.ok("run", "--once");
+      const asking = await bench.task(id);
+      assertEquals(asking.state, "needs_input", JSON.stringify(asking.trace));
+      const [asked = ""] = await bench.asked();
+      assert(asked.includes("cinnabar"), `not told: ${asked.slice(-2_000)}`);
+      await bench.says(writes(bench, id), { text: DONE });
+      await bench.answer(id, long("ultramarine"));
+      await bench.ok("run", "--once");
+      await assertDone(bench, id);
+      await assertGoesOn(bench, "ultramarine");
+    },
+
   "is cancelled, and leaves no process": async (open) => {
     await using bench = await open({ config: { permissions: "all" } });
     const id = await bench.create("Write hello.txt");

@@ -12,7 +12,12 @@ import {
   type Peculiarities,
   type Told,
 } from "./claude_lines.ts";
-import type { AgentError, Dialect, Permissions } from "./dialect.ts";
+import type {
+  AgentError,
+  AgentOptions,
+  Dialect,
+  Permissions,
+} from "./dialect.ts";
 import {
   type EndRules,
   type ErrorMeaning,
@@ -48,7 +53,17 @@ export const claude: Dialect = {
   knownVersions: ["2.1.197"],
   takesSessionId: true,
   bindsSessionToFolder: true,
-  args: ({ prompt, permissions, model, session, args = [], budgetUsd }) => [
+  args: (start) => [...options(start), "--", start.prompt],
+  stdinArgs: options,
+  openArgs: (sessionId) => [`--resume=${sessionId}`],
+  read: () => new ClaudeLines(CLAUDE),
+};
+
+/** How a run is started, but for its prompt. */
+function options(
+  { permissions, model, session, args = [], budgetUsd }: AgentOptions,
+): string[] {
+  return [
     "-p",
     "--output-format=stream-json",
     "--verbose",
@@ -59,12 +74,8 @@ export const claude: Dialect = {
       : [],
     ...budgetUsd === undefined ? [] : [`--max-budget-usd=${budgetUsd}`],
     ...args,
-    "--",
-    prompt,
-  ],
-  openArgs: (sessionId) => [`--resume=${sessionId}`],
-  read: () => new ClaudeLines(CLAUDE),
-};
+  ];
+}
 
 const CLAUDE: Peculiarities = {
   rules: RULES,

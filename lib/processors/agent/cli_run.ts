@@ -8,7 +8,6 @@ import type { RunFolder } from "../command/folder.ts";
 import {
   argumentProblem,
   pathOf,
-  type Program,
   shownWords,
   withConfigDir,
 } from "../command/input.ts";
@@ -95,7 +94,7 @@ export async function runStep(
   const { env, secrets } = parts.surroundings;
   const { clock } = programs.parts;
   const start = startOf(step, parts);
-  const program = programOf(start, parts);
+  const { program, input } = programOf(start, parts);
   const reader = dialect.read({
     now: () => clock.now(),
     usedBefore: step.usedBefore,
@@ -123,7 +122,7 @@ export async function runStep(
   const { status } = await programs.run(program, {
     cwd: folder.path,
     env: { ...dialect.variables?.(start), ...env },
-    input: undefined,
+    input,
     task,
     context,
     stop: AbortSignal.any([parts.stop, watch.signal, tooDear.signal]),
@@ -161,22 +160,28 @@ function startOf(
   };
 }
 
-/** @throws {RunError} for a prompt that can't be an argument. */
-function programOf(start: AgentStart, parts: Configured): Program {
-  const { config, dialect, programs } = parts;
-  const problem = argumentProblem(start.prompt);
-  if (problem !== undefined) {
-    throw new RunError(
-      `Cannot run ${dialect.name}: what it is to be told ${problem}. Put ` +
-        "what is long into a file in its folder, and name that.",
-      { retryable: false },
-    );
-  }
+/**
+ * The CLI, and what its stdin gives.
+ *
+ * @throws {RunError} for a prompt that it can't be given.
+ */
+function programOf(
+  start: AgentStart,
+  { config, dialect, programs }: Configured,
+) {
   const { program = dialect.program } = config;
-  return {
-    path: pathOf(program, programs.parts.baseFolder),
-    args: dialect.args(start),
-  };
+  const path = pathOf(program, programs.parts.baseFolder);
+  const problem = argumentProblem(start.prompt);
+  if (problem === undefined) {
+    return { program: { path, args: dialect.args(start) }, input: undefined };
+  }
+  const args = dialect.stdinArgs?.(start);
+  if (args) return { program: { path, args }, input: start.prompt };
+  throw new RunError(
+    `Cannot run ${dialect.name}: what it is to be told ${problem}. Put ` +
+      "what is long into a file in its folder, and name that.",
+    { retryable: false },
+  );
 }
 
 /** The CLI and its arguments, for people. */

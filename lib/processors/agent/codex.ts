@@ -10,6 +10,7 @@ import { errorOf } from "./codex_error.ts";
 import type {
   AgentEnd,
   AgentEnded,
+  AgentOptions,
   AgentReader,
   AgentSign,
   Dialect,
@@ -51,7 +52,17 @@ export const codex: Dialect = {
   program: "codex",
   knownVersions: ["0.171.0"],
   sumsUsage: true,
-  args: ({ prompt, permissions, model, session, args = [] }) => [
+  args: (start) => [...options(start), start.prompt],
+  stdinArgs: (start) => [...options(start), "-"],
+  openArgs: (sessionId) => ["resume", "--", sessionId],
+  read: (options) => new CodexLines(options),
+};
+
+/** How a run is started, but for its prompt. */
+function options(
+  { permissions, model, session, args = [] }: AgentOptions,
+): string[] {
+  return [
     "exec",
     "--json",
     "--skip-git-repo-check",
@@ -60,11 +71,8 @@ export const codex: Dialect = {
     ...args,
     // The sandbox is no option of `resume`, but holds for it from here.
     ...session && !session.isNew ? ["resume", "--", session.id] : ["--"],
-    prompt,
-  ],
-  openArgs: (sessionId) => ["resume", "--", sessionId],
-  read: (options) => new CodexLines(options),
-};
+  ];
+}
 
 class CodexLines implements AgentReader {
   readonly #options: ReadOptions;

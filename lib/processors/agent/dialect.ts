@@ -36,6 +36,11 @@ export interface Dialect {
    * nobody. Stdin is empty.
    */
   args(start: AgentStart): readonly string[];
+  /**
+   * The same where the prompt comes by stdin, which has what is too long for an
+   * argument. @default {such a prompt is refused}
+   */
+  stdinArgs?(start: AgentOptions): readonly string[];
   /** Variables that it needs beside those. @default {none} */
   variables?(start: AgentStart): Readonly<Record<string, string>>;
   /** The arguments with which a person goes on in a session, at a terminal. */
@@ -45,8 +50,12 @@ export interface Dialect {
 }
 
 /** What a run is started with. */
-export interface AgentStart {
+export interface AgentStart extends AgentOptions {
   readonly prompt: string;
+}
+
+/** The same without what the agent is told. */
+export interface AgentOptions {
   readonly permissions: Permissions;
   /** Default: the CLI's own. */
   readonly model?: string | undefined;

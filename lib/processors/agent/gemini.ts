@@ -9,6 +9,7 @@ import { type Usage, usageOf } from "../../task/usage.ts";
 import type {
   AgentEnd,
   AgentEnded,
+  AgentOptions,
   AgentReader,
   AgentSign,
   Dialect,
@@ -44,7 +45,17 @@ export const gemini: Dialect = {
   knownVersions: ["0.61.0"],
   takesSessionId: true,
   bindsSessionToFolder: true,
-  args: ({ prompt, permissions, model, session, args = [] }) => [
+  args: (start) => [...options(start), `--prompt=${start.prompt}`],
+  stdinArgs: options,
+  openArgs: (sessionId) => [`--resume=${sessionId}`],
+  read: (options) => new GeminiLines(options),
+};
+
+/** How a run is started, but for its prompt. */
+function options(
+  { permissions, model, session, args = [] }: AgentOptions,
+): string[] {
+  return [
     "--output-format=stream-json",
     `--approval-mode=${MODES[permissions]}`,
     "--skip-trust",
@@ -53,11 +64,8 @@ export const gemini: Dialect = {
       ? [`--${session.isNew ? "session-id" : "resume"}=${session.id}`]
       : [],
     ...args,
-    `--prompt=${prompt}`,
-  ],
-  openArgs: (sessionId) => [`--resume=${sessionId}`],
-  read: (options) => new GeminiLines(options),
-};
+  ];
+}
 
 class GeminiLines implements AgentReader {
   readonly #now: ReadOptions["now"];

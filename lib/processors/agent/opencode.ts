@@ -10,6 +10,7 @@ import { addUsage, type Usage, usageOf } from "../../task/usage.ts";
 import type {
   AgentEnd,
   AgentEnded,
+  AgentOptions,
   AgentReader,
   AgentSign,
   Dialect,
@@ -55,16 +56,8 @@ export const opencode: Dialect = {
   name: "opencode",
   program: "opencode",
   knownVersions: ["1.18.33"],
-  args: ({ prompt, permissions, model, session, args = [] }) => [
-    "run",
-    "--format=json",
-    ...permissions === "all" ? ["--auto"] : [],
-    ...model ? [`--model=${model}`] : [],
-    ...session && !session.isNew ? [`--session=${session.id}`] : [],
-    ...args,
-    "--",
-    ...wordsOf(prompt),
-  ],
+  args: (start) => [...options(start), "--", ...wordsOf(start.prompt)],
+  stdinArgs: options,
   variables({ permissions }): Record<string, string> {
     const rules = RULES_OF_PERMISSIONS[permissions];
     return rules ? { OPENCODE_PERMISSION: JSON.stringify(rules) } : {};
@@ -72,6 +65,20 @@ export const opencode: Dialect = {
   openArgs: (sessionId) => [`--session=${sessionId}`],
   read: (options) => new OpencodeLines(options),
 };
+
+/** How a run is started, but for its prompt. */
+function options(
+  { permissions, model, session, args = [] }: AgentOptions,
+): string[] {
+  return [
+    "run",
+    "--format=json",
+    ...permissions === "all" ? ["--auto"] : [],
+    ...model ? [`--model=${model}`] : [],
+    ...session && !session.isNew ? [`--session=${session.id}`] : [],
+    ...args,
+  ];
+}
 
 /** What its parser takes for a number. */
 const IS_NUMBER =

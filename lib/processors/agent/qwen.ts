@@ -13,7 +13,12 @@ import {
   type Peculiarities,
   type Told,
 } from "./claude_lines.ts";
-import type { AgentError, Dialect, Permissions } from "./dialect.ts";
+import type {
+  AgentError,
+  AgentOptions,
+  Dialect,
+  Permissions,
+} from "./dialect.ts";
 import { type EndRules, errorMeaning, meaningOfStatus } from "./ended.ts";
 import { apiErrorIn, messageOf, numberOf, objectOf, textOf } from "./fields.ts";
 import { sinceThen } from "./used.ts";
@@ -42,17 +47,9 @@ export const qwen: Dialect = {
   takesSessionId: true,
   bindsSessionToFolder: true,
   sumsUsage: true,
-  args: ({ prompt, permissions, model, session, args = [] }) => [
-    "--output-format=stream-json",
-    `--approval-mode=${MODES[permissions]}`,
-    ...model ? [`--model=${model}`] : [],
-    ...session
-      ? [`--${session.isNew ? "session-id" : "resume"}=${session.id}`]
-      : [],
-    ...args,
-    // Of a text in quotes, its parser takes those for the shell's.
-    `--prompt=${prompt} `,
-  ],
+  // Of a text in quotes, its parser takes those for the shell's.
+  args: (start) => [...options(start), `--prompt=${start.prompt} `],
+  stdinArgs: options,
   openArgs: (sessionId) => [`--resume=${sessionId}`],
   read: ({ usedBefore }) =>
     new ClaudeLines({
@@ -60,6 +57,21 @@ export const qwen: Dialect = {
       usage: (result, told) => sinceThen(usageIn(result, told), usedBefore),
     }),
 };
+
+/** How a run is started, but for its prompt. */
+function options(
+  { permissions, model, session, args = [] }: AgentOptions,
+): string[] {
+  return [
+    "--output-format=stream-json",
+    `--approval-mode=${MODES[permissions]}`,
+    ...model ? [`--model=${model}`] : [],
+    ...session
+      ? [`--${session.isNew ? "session-id" : "resume"}=${session.id}`]
+      : [],
+    ...args,
+  ];
+}
 
 const QWEN: Peculiarities = {
   rules: RULES,

@@ -56,6 +56,18 @@ for (const agent of AGENTS) {
     );
   });
 
+  Deno.test(`${agent}.stdinArgs() are those without a prompt`, () => {
+    const prompt = "p";
+    const session = { id: ID, isNew: false };
+    const { args, stdinArgs } = DIALECTS[agent];
+    const start = { permissions: "edit", session } as const;
+    const without = stdinArgs!(start).join(" ");
+    const [kept] = args({ ...start, prompt }).join(" ").split(
+      / (?:-- |--prompt=)?p ?$/,
+    );
+    assertEquals(without.replace(/ -$/, ""), kept);
+  });
+
   Deno.test(`DIALECTS has ${agent} by its name`, () => {
     assertEquals(DIALECTS[agent].name, agent);
   });

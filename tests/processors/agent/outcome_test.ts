@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { fileURLToPath } from "node:url";
 import { FakeClock } from "../../support/fake_clock.ts";
 import {
   AgentRun,
@@ -176,6 +177,19 @@ Deno.test("agent does not begin a task that says nothing, or too much", async ()
     assert(outcome.kind === "failed" && !outcome.retryable);
     assertStringIncludes(outcome.error, why);
   }
+});
+
+Deno.test("agent takes by stdin what is too long for an argument", async () => {
+  const instruction = `${"x".repeat(200_000)} pearl`;
+  const agent = fileURLToPath(new URL("./sum_agent.ts", import.meta.url));
+  const outcome = await outcomeOf(
+    `for last; do :; done
+     case "$last$(cat)" in (-x*pearl*JSON*) ${
+      say(result("It is whole"))
+    };; esac`,
+    { config: { agent }, task: { instruction } },
+  );
+  assertEquals(outcome.kind === "completed" && outcome.result, "It is whole");
 });
 
 Deno.test("agent whose program is missing costs no attempt", async () => {

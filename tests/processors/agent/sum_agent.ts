@@ -1,6 +1,6 @@
 /**
- * An agent that names its sessions itself, finds them in any folder, and tells what
- * they used so far.
+ * An agent that names its sessions itself, finds them in any folder, tells what
+ * they used so far, and takes what is long by stdin.
  *
  * @module
  */
@@ -15,6 +15,7 @@ const sum: Dialect = {
   takesSessionId: false,
   bindsSessionToFolder: false,
   sumsUsage: true,
+  stdinArgs: (start) => plain.args({ ...start, prompt: "-" }),
   read(options) {
     const reader = plain.read(options);
     const { input = 0 } = options.usedBefore ?? {};
