@@ -19,7 +19,7 @@ import { assertWalIsOne, statOf } from "./file.ts";
 const IN_MEMORY = ":memory:";
 
 /** A value that can be bound to a statement. */
-export type SqlValue = string | number | bigint | boolean | null;
+export type SqlValue = string | number | bigint | boolean | Date | null;
 
 /** What the store needs of a database connection; tests put a stub here. */
 export interface Connection {
@@ -126,6 +126,11 @@ async function openInstance(path: string): Promise<DuckDBInstance> {
   return await track(DuckDBInstance.create(path, rest));
 }
 
+/** Times as the texts that DuckDB reads them from. */
+export function bound(values: readonly SqlValue[]) {
+  return values.map((it) => it instanceof Date ? it.toISOString() : it);
+}
+
 class DuckDbConnection implements Connection {
   readonly #instance: DuckDBInstance;
   readonly #connection: DuckDBConnection;
@@ -163,7 +168,7 @@ class DuckDbConnection implements Connection {
       statement = await track(this.#connection.prepare(sql));
       this.#statements.set(sql, statement);
     }
-    statement.bind([...values]);
+    statement.bind(bound(values));
     return await track(statement.run());
   }
 

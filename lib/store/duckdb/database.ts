@@ -45,6 +45,8 @@ export interface TransactionOptions {
   readonly waitMs?: number;
 }
 
+type Work<T> = (connection: Connection, at: Date) => Promise<T>;
+
 interface Request extends TransactionOptions {
   readonly deadline: number;
   readonly work: (connection: CountingConnection) => Promise<void>;
@@ -163,15 +165,15 @@ export class Database implements AsyncDisposable {
   }
 
   /**
-   * Runs `work` in a transaction, after those that were asked for before. Rolls
-   * back where it throws.
+   * Runs `work` in a transaction, after those that were asked for before, with the
+   * time after the wait for the file. Rolls back where it throws.
    *
    * @throws {DatabaseBusyError} where another process holds the file for all of
    * the wait, or until the signal aborts.
    * @throws {DatabaseError} where the database can't be opened or written.
    */
   transaction<T>(
-    work: (connection: Connection) => Promise<T>,
+    work: Work<T>,
     options: TransactionOptions = {},
   ): Promise<T> {
     if (this.#isClosing) {
@@ -374,7 +376,7 @@ export class Database implements AsyncDisposable {
 
   async #runTwice<T>(
     connection: CountingConnection,
-    work: (connection: Connection) => Promise<T>,
+    work: Work<T>,
   ): Promise<T> {
     try {
       return await this.#run(connection, work);
@@ -399,14 +401,14 @@ export class Database implements AsyncDisposable {
 
   async #run<T>(
     connection: CountingConnection,
-    work: (connection: Connection) => Promise<T>,
+    work: Work<T>,
   ): Promise<T> {
     const startedAt = this.clock.monotonic();
     const changed = connection.changed;
     try {
       this.#isCommitting = false;
       await connection.run("BEGIN TRANSACTION");
-      const result = await work(connection);
+      const result = await work(connection, this.now());
       this.#isCommitting = true;
       await connection.run("COMMIT");
       this.#assertNotReplaced();

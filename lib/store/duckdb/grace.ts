@@ -80,8 +80,8 @@ export class Grace {
              rescues_from = $2::TIMESTAMPTZ`
         : "INSERT INTO agent_runner_file VALUES ($1::TIMESTAMPTZ, $2::TIMESTAMPTZ)",
       [
-        now.toISOString(),
-        use.rescuesFrom && new Date(use.rescuesFrom).toISOString(),
+        now,
+        use.rescuesFrom && new Date(use.rescuesFrom),
       ],
     );
     this.#use = use;
@@ -131,8 +131,8 @@ async function hasRunOut(
        WHERE lease_expires_at <= $1::TIMESTAMPTZ
          AND lease_expires_at > $2::TIMESTAMPTZ))`,
     [
-      now.toISOString(),
-      since === -Infinity ? "-infinity" : new Date(since).toISOString(),
+      now,
+      since === -Infinity ? "-infinity" : new Date(since),
     ],
   ) ?? false;
 }
@@ -145,6 +145,6 @@ export async function hasLeases(
   return await connection.json<boolean>(
     `SELECT to_json(EXISTS (FROM agent_tasks
        WHERE lease_expires_at > $1::TIMESTAMPTZ AND lease_owner <> $2))`,
-    [now.toISOString(), besides],
+    [now, besides],
   ) ?? false;
 }

@@ -169,7 +169,7 @@ export async function findTasks(
       `SELECT to_json(list(t ORDER BY name)) FROM (
          SELECT coalesce(${column}, '') AS name, count(*) AS tasks
          FROM agent_tasks WHERE ${condition} GROUP BY ALL) t`,
-      [now.toISOString()],
+      [now],
     ) ?? [];
   const isHeld = "coalesce(lease_expires_at > $1::TIMESTAMPTZ, false)";
   return {
@@ -191,7 +191,7 @@ export async function findTasks(
                AND kind IN ('${PUT_OFF.join("', '")}')
              GROUP BY e.task_id)
            WHERE kind = 'released' GROUP BY ALL) t`,
-        [now.toISOString()],
+        [now],
       ) ?? []
       : [],
   };

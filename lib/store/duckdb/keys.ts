@@ -23,6 +23,6 @@ export async function findKeyHolders(
        FROM agent_tasks WHERE key IN (SELECT unnest($1::JSON::TEXT[]))
        QUALIFY row_number() OVER (
          PARTITION BY key ORDER BY ended, created_at DESC, rowid DESC) = 1)`,
-    [JSON.stringify(keys), at.toISOString()],
+    [JSON.stringify(keys), at],
   ) ?? [];
 }

@@ -42,7 +42,7 @@ export async function readOverview(
      shown AS (SELECT * FROM live ORDER BY updated_at LIMIT $2)
      SELECT to_json(list({shown: ${SHOWN}, count: live_count}
        ORDER BY started_at, id)) FROM (${WITH_START})`,
-    [at.toISOString(), limit],
+    [at, limit],
   ) ?? [];
   const ended = await connection.json<ShownRow[]>(
     `WITH shown AS (
@@ -60,7 +60,7 @@ export async function readOverview(
        WHERE occurred_at >= $1::TIMESTAMPTZ
          AND kind IN ('completed', 'failed', 'cancelled')
        GROUP BY ALL) t`,
-    [new Date(at.getTime() - recentMs).toISOString()],
+    [new Date(at.getTime() - recentMs)],
   ) ?? [];
   return {
     counts: Object.fromEntries(counts.map(({ state, n }) => [state, n])),

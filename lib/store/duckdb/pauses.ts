@@ -56,7 +56,7 @@ export async function readPauses(
     `SELECT to_json(list(p.provider)) FROM agent_pauses p
      JOIN agent_tasks t ON t.id = p.trial
      WHERE t.lease_id IS NOT NULL AND t.lease_expires_at > $1::TIMESTAMPTZ`,
-    [at.toISOString()],
+    [at],
   ) ?? [];
   return pauses.map((it) => ({ ...it, isTried: tried.includes(it.provider) }));
 }
@@ -97,7 +97,7 @@ export async function readPauseInfos(
        FROM agent_pauses p)
      SELECT to_json(list({${FIELDS}, waiting: waiting}
        ORDER BY provider, batch, kind)) FROM found`,
-    [at.toISOString()],
+    [at],
   ) ?? [];
   return rows.map((row) => ({ ...pauseOf(row), waiting: row.waiting }))
     .filter((it) => pauseStateAt(it, at));
@@ -135,8 +135,8 @@ async function write(connection: Connection, pause: Pause): Promise<void> {
        (provider, batch, kind, reason, since, until, tries)
      VALUES ($1, $2, $3, $4, $5::TIMESTAMPTZ, $6::TIMESTAMPTZ, $7)`,
     [
-      ...[provider, batch, kind, reason, since.toISOString()],
-      ...[until?.toISOString() ?? null, tries],
+      ...[provider, batch, kind, reason, since],
+      ...[until ?? null, tries],
     ],
   );
 }
@@ -200,7 +200,7 @@ export async function handOver(
          AND ${isDue("$1::TIMESTAMPTZ")}
          AND (lease_id IS NULL OR status = 'created')
        LIMIT ${MOST_HANDED_OVER})`,
-    [at.toISOString(), from],
+    [at, from],
   ) ?? [];
   if (rows.length === 0) return 0;
   const ids = rows.map(({ id }) => id);

@@ -41,7 +41,7 @@ export async function countOld(
        tasks: (SELECT count(*) FROM (${prunable})),
        events: (SELECT count(*) FROM agent_task_events
          WHERE task_id IN (${prunable}))})`,
-    [before.toISOString()],
+    [before],
   );
   const { old = 0, tasks = 0, events = 0 } = count ?? {};
   return { tasks, events, kept: old - tasks };
@@ -71,7 +71,7 @@ async function deleteOld(
 ): Promise<PruneCount> {
   const count = await countOld(connection, before);
   const prunable = await prunableTasks(connection);
-  const values = [before.toISOString()];
+  const values = [before];
   const referring = await connection.json<string[]>(
     `SELECT to_json(list(DISTINCT table_name)) FROM duckdb_constraints()
      WHERE constraint_type = 'FOREIGN KEY' AND referenced_table = 'agent_tasks'`,
@@ -134,7 +134,7 @@ export async function deleteOldEvents(
   await deleteOldLogs(connection, before);
   const isDelivered = await pruneOutbox(connection, before);
   const isOld = "occurred_at < $1::TIMESTAMPTZ";
-  const values = [before.toISOString()];
+  const values = [before];
   // Mostly there is nothing, which DuckDB knows without reading any row.
   const hasOld = await connection.json<boolean>(
     `SELECT to_json(EXISTS (FROM agent_task_events WHERE ${isOld}))`,

@@ -284,7 +284,7 @@ export class DuckDbQueue implements Queue {
     since: Date,
     { isRetry = false, providers }: DueOptions = {},
   ): Promise<number | null> {
-    return this.#database.transaction(async (connection) => {
+    return this.#database.transaction(async (connection, at) => {
       const due = await connection.json<number>(
         `SELECT to_json(epoch_ms(min(due))) FROM (
            SELECT CASE status WHEN 'needs_input' THEN run_at
@@ -297,25 +297,23 @@ export class DuckDbQueue implements Queue {
            SELECT until FROM agent_pauses WHERE NOT $2::BOOLEAN)
          WHERE due > $1::TIMESTAMPTZ`,
         [
-          since.toISOString(),
+          since,
           isRetry,
           providers ? JSON.stringify(providers) : null,
         ],
       );
-      const now = this.#database.now().getTime();
-      return due === null ? null : Math.max(0, due - now);
+      return due === null ? null : Math.max(0, due - at.getTime());
     });
   }
 
   usage(sinceMs: number): Promise<UsageSum[]> {
-    return this.#database.transaction((connection) => {
-      const now = this.#database.now().getTime();
-      return readUsage(connection, {
-        start: new Date(now - sinceMs),
+    return this.#database.transaction((connection, at) =>
+      readUsage(connection, {
+        start: new Date(at.getTime() - sinceMs),
         // What happened in this moment too.
-        end: new Date(now + 1),
-      });
-    });
+        end: new Date(at.getTime() + 1),
+      })
+    );
   }
 
   pause(target: PauseTarget, options: PauseOptions): Promise<void> {
@@ -336,8 +334,7 @@ export class DuckDbQueue implements Queue {
   ): Promise<{ readonly isDraining: boolean }> {
     try {
       const isDraining = await this.#database.transaction(
-        async (connection) => {
-          const at = this.#database.now();
+        async (connection, at) => {
           const noted = await readPresence(connection, presence.name, at);
           if (noted?.isFresh) return noted.isDraining;
           // Who is woken by what is written need not write that it uses the file,
@@ -381,8 +378,8 @@ export class DuckDbQueue implements Queue {
   }
 
   preview(options: PreviewOptions): Promise<Preview> {
-    return this.#database.transaction((connection) =>
-      previewClaim(connection, { ...options, now: this.#database.now() })
+    return this.#database.transaction((connection, now) =>
+      previewClaim(connection, { ...options, now })
     );
   }
 
@@ -395,8 +392,7 @@ export class DuckDbQueue implements Queue {
     options?: TransactionOptions,
   ): Promise<T> {
     try {
-      return await this.#database.transaction(async (connection) => {
-        const now = this.#database.now();
+      return await this.#database.transaction(async (connection, now) => {
         await this.#grace.begin(connection, { now });
         return await work(connection, now);
       }, options);
@@ -417,11 +413,13 @@ export class DuckDbQueue implements Queue {
     const wait = new GraceWait();
     while (!options.signal?.aborted) {
       try {
-        const result = await this.#database.transaction(async (connection) => {
-          const now = this.#database.now();
-          if (await this.#grace.begin(connection, { now, wait })) return WAIT;
-          return await work(connection, now);
-        }, options);
+        const result = await this.#database.transaction(
+          async (connection, now) => {
+            const isToWait = await this.#grace.begin(connection, { now, wait });
+            return isToWait ? WAIT : await work(connection, now);
+          },
+          options,
+        );
         if (result !== WAIT) return result;
       } catch (error) {
         this.#grace.forget();
@@ -497,7 +495,7 @@ async function findAbandoned(
            OR status = 'running' AND lease_id IS NULL AND run_at > ${at}
              AND contains(last_update, '"answer_by"')))
      WHERE $3::UUID IS NULL OR id = $3::UUID`,
-    [now.toISOString(), maxAttempts, taskId ?? null],
+    [now, maxAttempts, taskId ?? null],
   ) ?? [];
   return rows.flatMap((row): EndedTask[] => {
     const held = heldOf(row);

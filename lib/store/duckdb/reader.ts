@@ -23,7 +23,7 @@ import { formatSpan } from "../../base/figures.ts";
 import { track } from "../../base/under_way.ts";
 import type { JsonValue } from "../../task/task.ts";
 import type { QueryOptions, QueryResult, Reader } from "../contract.ts";
-import type { SqlValue } from "./connection.ts";
+import { bound, type SqlValue } from "./connection.ts";
 import { assertDatabaseExists, explainDuckDbError } from "./explain.ts";
 import { assertWalIsOne } from "./file.ts";
 import { CREATE_TASKS_VIEW } from "./rows.ts";
@@ -168,7 +168,7 @@ export class DuckDbReader implements Reader {
   /** Runs a query of our own whose only value is a JSON text, and parses that. */
   async json<T>(sql: string, values: readonly SqlValue[] = []) {
     const reader = await track(
-      this.#connection.runAndReadAll(sql, [...values]),
+      this.#connection.runAndReadAll(sql, bound(values)),
     );
     const text = reader.getRows()[0]?.[0];
     return typeof text === "string" ? JSON.parse(text) as T : null;

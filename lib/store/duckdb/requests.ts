@@ -18,7 +18,7 @@ export function requestStoreOf(connection: Connection, at: Date): RequestStore {
       await connection.run(
         `UPDATE agent_tasks SET cancel_requested_at = $2::TIMESTAMPTZ
          WHERE id IN (SELECT unnest($1::JSON::UUID[]))`,
-        [JSON.stringify(ids), at.toISOString()],
+        [JSON.stringify(ids), at],
       );
     },
     tell: (events) => writeEvents(connection, events, at),

@@ -147,6 +147,6 @@ export async function deleteOldLogs(
        AND task_id NOT IN (SELECT id FROM agent_tasks
          WHERE status NOT IN ('completed', 'failed')
            OR updated_at >= $1::TIMESTAMPTZ)`,
-    [before.toISOString()],
+    [before],
   );
 }

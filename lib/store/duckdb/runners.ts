@@ -47,7 +47,7 @@ export async function notePresence(
   if (isKnown) {
     await connection.run(
       "UPDATE agent_runners SET seen_at = $2::TIMESTAMPTZ WHERE name = $1",
-      [name, at.toISOString()],
+      [name, at],
     );
     return;
   }
@@ -57,7 +57,7 @@ export async function notePresence(
      VALUES ($1, $2, $3, $4, $5, $6::TIMESTAMPTZ, $7::TIMESTAMPTZ)`,
     [
       ...[name, host, pid, version, concurrency],
-      ...[before(at, upMs), at.toISOString()],
+      ...[before(at, upMs), at],
     ],
   );
 }
@@ -91,7 +91,7 @@ export async function readRunners(
        WHERE status IN ('created', 'running')
          AND lease_expires_at > $1::TIMESTAMPTZ
        GROUP BY ALL) ON lease_owner = name`,
-    [at.toISOString()],
+    [at],
   ) ?? [];
   return rows.map(({ startedMs, seenMs, ...row }) => ({
     ...row,
@@ -116,11 +116,11 @@ export async function drainRunners(
   await connection.run(
     `UPDATE agent_runners SET draining_at = $2::TIMESTAMPTZ
      WHERE draining_at IS NULL AND ${isNamed}`,
-    [given, at.toISOString()],
+    [given, at],
   );
   return names.map((name) => known.includes(name) ? "asked" : "missing");
 }
 
-function before(at: Date, ms: number): string {
-  return new Date(at.getTime() - ms).toISOString();
+function before(at: Date, ms: number): Date {
+  return new Date(at.getTime() - ms);
 }

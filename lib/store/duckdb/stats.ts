@@ -33,7 +33,7 @@ export async function readStats(
     ) ?? [];
   const startMs = start.getTime();
   const end = new Date(startMs + bucketMs * buckets);
-  const window = [start.toISOString(), end.toISOString()];
+  const window = [start, end];
   const inBuckets = [...window, startMs, bucketMs];
   const counts = await list<CountRow>(COUNTS, inBuckets);
   const share = measuredShare(counts);
@@ -61,7 +61,7 @@ export async function readUsage(
          WHERE usage IS NOT NULL AND ${IN_TIME})
        GROUP BY ALL
        ORDER BY "costUsd" DESC, input DESC, provider, model) s`,
-    [start.toISOString(), end.toISOString()],
+    [start, end],
   ) ?? [];
 }
 

@@ -21,7 +21,7 @@ export class Values {
   }
 
   time(date: Date): string {
-    return `${this.bind(date.toISOString())}::TIMESTAMPTZ`;
+    return `${this.bind(date)}::TIMESTAMPTZ`;
   }
 
   /** UUIDs, one for each row. As JSON, they would take twice the time. */
