@@ -4,364 +4,96 @@
  * @module
  */
 
-import type { AgentTask, TaskEdit, TaskEvent } from "../../task/task.ts";
-import {
-  type Admin,
-  type AmendResult,
-  type AnswerResult,
-  type ApproveOptions,
-  type ApproveResult,
-  type Batch,
-  type BatchOptions,
-  type CancelResult,
-  type ChosenTask,
-  type Counts,
-  type DrainResult,
-  type EditResult,
-  type Exported,
-  type ExportOptions,
-  type IdList,
-  inSets,
-  type LogPage,
-  type LogsOptions,
-  type MoveResult,
-  type MoveTarget,
-  type NewTasks,
-  type NoteResult,
-  type Overview,
-  type OverviewOptions,
-  type PageOptions,
-  type PauseInfo,
-  type PauseOptions,
-  type PauseTarget,
-  type PruneCount,
-  type Pruned,
-  type RetryResult,
-  type RunnerInfo,
-  type Stats,
-  type StatsOptions,
-  type TaskFilter,
-  type TaskGraph,
-  type TaskPage,
-} from "../contract.ts";
-import type { Amendment } from "../../task/workspace.ts";
-import { editTask, moveTasks } from "../edit_tasks.ts";
-import { RefusedRowsError } from "../refused.ts";
-import {
-  amendTask,
-  answerTasks,
-  approveTasks,
-  cancelTasks,
-  IS_CANCELLABLE,
-  noteTask,
-} from "../requests.ts";
-import { sizeWith } from "../sets.ts";
+import { adminOf, type AdminStore } from "../admin.ts";
+import type { Admin } from "../contract.ts";
+import { IS_CANCELLABLE } from "../requests.ts";
+import { awaitsAttempt } from "../retry.ts";
 import { readBatches } from "./batches.ts";
 import type { Connection } from "./connection.ts";
 import { createTasks } from "./create.ts";
 import type { Database } from "./database.ts";
-import { readEvents } from "./events.ts";
 import { editStoreOf } from "./edits.ts";
+import { readEvents } from "./events.ts";
 import { explainDuckDbError } from "./explain.ts";
 import { exportTable } from "./export.ts";
 import { readGraph } from "./graph.ts";
 import { readOverview } from "./overview.ts";
+import { addPause, endPauses, readPauseInfos } from "./pauses.ts";
 import { countOld, deleteOldEvents, prune } from "./prune.ts";
 import { chooseTasks, countTasks, readPage, readTasks } from "./read_tasks.ts";
 import { requestStoreOf } from "./requests.ts";
 import { NEVER_RETRIED } from "./retried.ts";
-import { awaitsAttempt, findDependents, retryTasks } from "./retry.ts";
+import { findDependents, retryStoreOf } from "./retry.ts";
 import { HISTORY_COLUMNS } from "./rows.ts";
-import { addPause, endPauses, readPauseInfos } from "./pauses.ts";
 import { readLogs } from "./run_logs.ts";
 import { drainRunners, readRunners } from "./runners.ts";
 import { readStats } from "./stats.ts";
 
-/** Tasks of one transaction. They take well under a second; then others may write. */
-const SET_SIZE = 10_000;
+/** The {@linkcode Admin} of a DuckDB file. */
+export function duckDbAdmin(database: Database): Admin {
+  const transaction = <T>(work: (store: AdminStore) => Promise<T>) =>
+    database.transaction((connection, at) => work(storeOf(connection, at)));
+  return adminOf({
+    read: transaction,
+    change: transaction,
+    announce: () => database.announce(),
+    explained: (error) => explainDuckDbError(error, database.path),
+    create: (tasks) => createTasks(database, tasks),
+    export: (options) => exportTable(database, options),
+    prune: (before) => prune(database, before),
+    pruneHistory: (retentionMs, options) =>
+      database.transaction(
+        (connection, at) =>
+          deleteOldEvents(connection, new Date(at.getTime() - retentionMs)),
+        options,
+      ),
+  });
+}
 
-type WorkOnSet<T> = (
-  connection: Connection,
-  set: string[],
-  at: Date,
-) => Promise<T[]>;
-
-/** The {@linkcode Admin} of a DuckDB file. Its changes wake the queue's listeners. */
-export class DuckDbAdmin implements Admin {
-  readonly #database: Database;
-
-  constructor(database: Database) {
-    this.#database = database;
-  }
-
-  async create(tasks: NewTasks): Promise<IdList> {
-    const ids = await createTasks(this.#database, tasks);
-    this.#database.announce();
-    return ids;
-  }
-
-  async get(id: string): Promise<AgentTask | undefined> {
-    const [task] = await this.#transaction((connection) =>
-      readTasks(connection, "WHERE id = $1::UUID", [id])
-    );
-    return task;
-  }
-
-  find(prefix: string, limit: number): Promise<AgentTask[]> {
-    return this.#transaction((connection) =>
+function storeOf(connection: Connection, at: Date): AdminStore {
+  return {
+    requests: requestStoreOf(connection, at),
+    edits: editStoreOf(connection, at),
+    retries: retryStoreOf(connection, at),
+    get: async (id) => {
+      const found = await readTasks(connection, "WHERE id = $1::UUID", [id]);
+      return found[0];
+    },
+    find: (prefix, limit) =>
       readTasks(
         connection,
         "WHERE starts_with(id::TEXT, $1) ORDER BY id LIMIT $2",
-        [prefix.toLowerCase(), limit],
-      )
-    );
-  }
-
-  page(options: PageOptions): Promise<TaskPage> {
-    return this.#transaction((connection) => readPage(connection, options));
-  }
-
-  count(): Promise<Counts> {
-    return this.#transaction((connection, at) => countTasks(connection, at));
-  }
-
-  batches(options: BatchOptions): Promise<Batch[]> {
-    return this.#transaction((connection) => readBatches(connection, options));
-  }
-
-  history(taskId: string): Promise<TaskEvent[]> {
-    return this.#transaction((connection) =>
+        [prefix, limit],
+      ),
+    page: (options) => readPage(connection, options),
+    count: () => countTasks(connection, at),
+    batches: (options) => readBatches(connection, options),
+    history: (taskId) =>
       readEvents(
         connection,
         `SELECT ${HISTORY_COLUMNS} FROM agent_task_events
          WHERE task_id = $1::UUID`,
         [taskId],
-      )
-    );
-  }
-
-  logs(options: LogsOptions): Promise<LogPage> {
-    return this.#transaction((connection) => readLogs(connection, options));
-  }
-
-  cancellable(filter: TaskFilter): Promise<ChosenTask[]> {
-    return this.#transaction((connection) =>
-      chooseTasks(connection, filter, () => IS_CANCELLABLE)
-    );
-  }
-
-  retryable(filter: TaskFilter): Promise<ChosenTask[]> {
-    return this.#transaction((connection, at) =>
+      ),
+    logs: (options) => readLogs(connection, options),
+    cancellable: (filter) =>
+      chooseTasks(connection, filter, () => IS_CANCELLABLE),
+    retryable: (filter) =>
       chooseTasks(
         connection,
         filter,
-        (values) =>
-          `${NEVER_RETRIED} OR ${awaitsAttempt(values.bind(at.toISOString()))}`,
-      )
-    );
-  }
-
-  cancel(ids: readonly string[]): Promise<CancelResult[]> {
-    return this.#inSets(
-      ids,
-      (connection, set, at) => cancelTasks(requestStoreOf(connection, at), set),
-    );
-  }
-
-  answer(ids: readonly string[], text: string): Promise<AnswerResult[]> {
-    return this.#inSets(
-      ids,
-      (connection, set, at) =>
-        answerTasks(requestStoreOf(connection, at), set, text),
-      { size: sizeWith(text, SET_SIZE) },
-    );
-  }
-
-  approve(
-    ids: readonly string[],
-    { head }: ApproveOptions = {},
-  ): Promise<ApproveResult[]> {
-    return this.#inSets(
-      ids,
-      (connection, set, at) =>
-        approveTasks(requestStoreOf(connection, at), set, { head }),
-    );
-  }
-
-  async amend(id: string, amendment: Amendment): Promise<AmendResult> {
-    const [result = "missing"] = await this.#inSets(
-      [id],
-      async (connection, _set, at) => [
-        await amendTask(requestStoreOf(connection, at), id, amendment),
-      ],
-    );
-    return result;
-  }
-
-  async note(id: string, text: string): Promise<NoteResult> {
-    const [result = "missing"] = await this.#inSets(
-      [id],
-      async (connection, _set, at) => [
-        await noteTask(requestStoreOf(connection, at), id, text),
-      ],
-    );
-    return result;
-  }
-
-  retry(
-    ids: readonly string[],
-    { note }: { readonly note?: string | undefined } = {},
-  ): Promise<RetryResult[]> {
-    return this.#inSets(
-      ids,
-      (connection, set, at) => retryTasks(connection, set, { text: note, at }),
-      { size: sizeWith(note, SET_SIZE) },
-    );
-  }
-
-  dependents(ids: readonly string[]): Promise<string[]> {
-    return this.#transaction((connection) => findDependents(connection, ids));
-  }
-
-  graph(
-    id: string,
-    { limit }: { readonly limit: number },
-  ): Promise<TaskGraph> {
-    return this.#transaction((connection) => readGraph(connection, id, limit));
-  }
-
-  async edit(id: string, changes: TaskEdit): Promise<EditResult> {
-    const [result = "missing"] = await this.#inSets(
-      [id],
-      async (connection, _set, at) => [
-        await editTask(editStoreOf(connection, at), id, changes),
-      ],
-    );
-    return result;
-  }
-
-  move(ids: readonly string[], to: MoveTarget): Promise<MoveResult[]> {
-    return this.#inSets(
-      ids,
-      (connection, set, at) => moveTasks(editStoreOf(connection, at), set, to),
-      { size: Infinity },
-    );
-  }
-
-  stats(options: StatsOptions): Promise<Stats> {
-    return this.#transaction((connection) => readStats(connection, options));
-  }
-
-  overview(options: OverviewOptions): Promise<Overview> {
-    return this.#transaction((connection, at) =>
-      readOverview(connection, { ...options, at })
-    );
-  }
-
-  export(options: ExportOptions): Promise<Exported> {
-    return exportTable(this.#database, options);
-  }
-
-  prunable(before: Date): Promise<PruneCount> {
-    return this.#transaction((connection) => countOld(connection, before));
-  }
-
-  async prune(before: Date): Promise<Pruned> {
-    const pruned = await prune(this.#database, before);
-    this.#database.announce();
-    return pruned;
-  }
-
-  /** Wakes nobody: runners do it themselves, and it makes nothing claimable. */
-  pruneHistory(
-    retentionMs: number,
-    { signal }: { readonly signal?: AbortSignal } = {},
-  ): Promise<number> {
-    return this.#transaction(
-      (connection, at) =>
-        deleteOldEvents(connection, new Date(at.getTime() - retentionMs)),
-      { signal },
-    );
-  }
-
-  runners(): Promise<RunnerInfo[]> {
-    return this.#transaction((connection, at) => readRunners(connection, at));
-  }
-
-  pauses(): Promise<PauseInfo[]> {
-    return this.#transaction((connection, at) =>
-      readPauseInfos(connection, at)
-    );
-  }
-
-  async pause(target: PauseTarget, options: PauseOptions): Promise<void> {
-    await this.#transaction((connection, at) =>
-      addPause(connection, target, { ...options, at })
-    );
-    this.#database.announce();
-  }
-
-  async resume(target: PauseTarget): Promise<number> {
-    const count = await this.#transaction((connection) =>
-      endPauses(connection, target)
-    );
-    this.#database.announce();
-    return count;
-  }
-
-  async drain(names: readonly string[]): Promise<DrainResult[]> {
-    const results = await this.#transaction((connection, at) =>
-      drainRunners(connection, names, at)
-    );
-    this.#database.announce();
-    return results;
-  }
-
-  #transaction<T>(
-    work: (connection: Connection, at: Date) => Promise<T>,
-    options: { readonly signal?: AbortSignal } = {},
-  ): Promise<T> {
-    // The time after the wait for the file, not before.
-    return this.#database.transaction(
-      (connection) => work(connection, this.#database.now()),
-      options,
-    );
-  }
-
-  #inSets<T>(
-    ids: readonly string[],
-    work: WorkOnSet<T>,
-    { size = SET_SIZE }: { readonly size?: number } = {},
-  ): Promise<T[]> {
-    return inSets(ids, size, async (set) => {
-      try {
-        return await this.#inParts(set, work);
-      } finally {
-        this.#database.announce();
-      }
-    });
-  }
-
-  /** A row that DuckDB refuses takes no other with it, and is told of then. */
-  async #inParts<T>(set: string[], work: WorkOnSet<T>): Promise<T[]> {
-    try {
-      return await this.#transaction((connection, at) =>
-        work(connection, set, at)
-      );
-    } catch (error) {
-      if (!(error instanceof RefusedRowsError)) throw error;
-      if (set.length === 1) {
-        throw explainDuckDbError(error.cause, this.#database.path);
-      }
-    }
-    const middle = Math.ceil(set.length / 2);
-    const halves = await Promise.allSettled(
-      [set.slice(0, middle), set.slice(middle)]
-        .map((half) => this.#inParts(half, work)),
-    );
-    return halves.flatMap((half) => {
-      if (half.status === "rejected") throw half.reason;
-      return half.value;
-    });
-  }
+        (values) => `${NEVER_RETRIED} OR ${awaitsAttempt(values.bind(at))}`,
+      ),
+    dependents: (ids) => findDependents(connection, ids),
+    graph: (id, { limit }) => readGraph(connection, id, limit),
+    stats: (options) => readStats(connection, options),
+    overview: (options) => readOverview(connection, { ...options, at }),
+    prunable: (before) => countOld(connection, before),
+    runners: () => readRunners(connection, at),
+    pauses: () => readPauseInfos(connection, at),
+    pause: (target, options) =>
+      addPause(connection, target, { ...options, at }),
+    resume: (target) => endPauses(connection, target),
+    drain: (names) => drainRunners(connection, names, at),
+  };
 }

@@ -6,7 +6,7 @@
 
 import { type Clock, systemClock } from "../../base/clock.ts";
 import type { Store } from "../contract.ts";
-import { DuckDbAdmin } from "./admin.ts";
+import { duckDbAdmin } from "./admin.ts";
 import { DuckDbArchive } from "./archive.ts";
 import { type Connect, connectDuckDb } from "./connection.ts";
 import { Database, type DatabaseOptions } from "./database.ts";
@@ -75,7 +75,7 @@ export async function openDuckDbStore(
   });
   const store: Store = {
     queue: new DuckDbQueue(database, { onProblem }),
-    admin: new DuckDbAdmin(database),
+    admin: duckDbAdmin(database),
     events: new DuckDbEvents(database),
     outbox: new DuckDbOutbox(database),
     schedules: new DuckDbSchedules(database),
@@ -84,8 +84,7 @@ export async function openDuckDbStore(
   };
   try {
     // Whoever opens a store is told at once where that can't be used.
-    await database.transaction(async (connection) => {
-      const now = database.now();
+    await database.transaction(async (connection, now) => {
       // Who has leases must be able to renew them.
       const isUsed = options.exclusive === true &&
         await hasLeases(connection, { besides: "", now });

@@ -5,15 +5,10 @@
  */
 
 import { DuplicateIdError } from "../../base/errors.ts";
-import type { WrittenEvent } from "../changes.ts";
 import type { NewTasks } from "../contract.ts";
-import { NewDependencies } from "../dependencies.ts";
-import { replaceTasks } from "../edit_tasks.ts";
+import { type Beside, createIn, type CreateStore } from "../create.ts";
 import { IdList } from "../id_list.ts";
-import { Keys } from "../keys.ts";
-import { lengthOf, type NewRow, oneAhead } from "../new_rows.ts";
-import { fittingSets } from "../sets.ts";
-import { settle } from "../settle.ts";
+import type { NewRow } from "../new_rows.ts";
 import type { Connection } from "./connection.ts";
 import { type Database, LONG_MS } from "./database.ts";
 import { addNewDependencies, settlingOf } from "./dependencies.ts";
@@ -22,15 +17,7 @@ import { editStoreOf } from "./edits.ts";
 import { COLUMNS, retriedBy } from "./new_columns.ts";
 import { findKeyHolders, MOST_LOCKED } from "./keys.ts";
 import { jsonOf } from "./rows.ts";
-import { settleStoreOf, writeEvents } from "./write.ts";
-
-/** What else is done in the transaction of a creation. */
-export interface Beside {
-  /** Where it throws, nothing is added. */
-  readonly before?: (connection: Connection, at: Date) => Promise<void>;
-  /** What ends tasks: a batch that gets another one has not ended. */
-  readonly after?: (connection: Connection, at: Date) => Promise<void>;
-}
+import { settleStoreOf } from "./write.ts";
 
 /**
  * Adds tasks in one transaction, and returns their ids in the same order.
@@ -41,39 +28,16 @@ export interface Beside {
 export async function createTasks(
   database: Database,
   incoming: NewTasks,
-  { before, after }: Beside = {},
+  { before, after }: Beside<Connection> = {},
 ): Promise<IdList> {
   if (incoming.count === 0) return new IdList();
+  const isMany = incoming.count > MOST_LOCKED;
   try {
     return await database.transaction(async (connection, at) => {
       await before?.(connection, at);
-      const edits = editStoreOf(connection, at);
-      const ids = new IdList();
-      const dependencies = new NewDependencies();
-      const keys = new Keys();
-      const isMany = incoming.count > MOST_LOCKED;
-      for await (const tasks of oneAhead(incoming.sets())) {
-        const { rows, ...sorted } = await keys.sort(tasks, {
-          find: (keys) => findKeyHolders(connection, keys, { at, isMany }),
-          replace: (tasks) => replaceTasks(edits, tasks),
-        });
-        for (const set of fittingSets(rows, lengthOf)) {
-          await insert(connection, set, at);
-        }
-        dependencies.add(tasks, sorted);
-        ids.add(sorted.ids, sorted.known);
-      }
-      await after?.(connection, at);
-      const { waiting } = dependencies;
-      if (waiting.length > 0) {
-        await addNewDependencies(connection, dependencies);
-        await settle(
-          settleStoreOf(connection, at),
-          await settlingOf(connection, waiting),
-        );
-      }
-      await edits.tellLeft();
-      return ids;
+      return await createIn(storeOf(connection, { at, isMany }), incoming, {
+        after: () => after?.(connection, at),
+      });
     }, { wakes: "tasks", timeoutMs: LONG_MS });
   } catch (error) {
     const cause = error instanceof Error ? error.cause : undefined;
@@ -86,6 +50,20 @@ export async function createTasks(
   }
 }
 
+function storeOf(
+  connection: Connection,
+  { at, isMany }: { readonly at: Date; readonly isMany: boolean },
+): CreateStore {
+  return {
+    edits: editStoreOf(connection, at),
+    settling: settleStoreOf(connection, at),
+    findKeyHolders: (keys) => findKeyHolders(connection, keys, { at, isMany }),
+    insert: (rows) => insert(connection, rows, at),
+    addDependencies: (added) => addNewDependencies(connection, added),
+    settlingOf: (ids) => settlingOf(connection, ids),
+  };
+}
+
 const NAMES = Object.keys(COLUMNS).join(", ");
 const TYPES = Object.entries(COLUMNS).map((it) => it.join(" ")).join(", ");
 
@@ -94,7 +72,6 @@ async function insert(
   rows: readonly NewRow[],
   at: Date,
 ): Promise<void> {
-  const ids = rows.map(({ id }) => id);
   await connection.run(
     `INSERT INTO agent_tasks
        (status, created_at, updated_at, id, retry_of, ${NAMES})
@@ -107,8 +84,4 @@ async function insert(
       at,
     ],
   );
-  const events = ids.map((id): WrittenEvent => (
-    { id, kind: "created", attempt: 0 }
-  ));
-  await writeEvents(connection, events, at);
 }

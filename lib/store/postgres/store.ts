@@ -7,7 +7,7 @@
 import { type Clock, systemClock } from "../../base/clock.ts";
 import type { Store } from "../contract.ts";
 import { parsePostgresAddress } from "./address.ts";
-import { PostgresAdmin } from "./admin.ts";
+import { postgresAdmin } from "./admin.ts";
 import { PostgresArchive } from "./archive.ts";
 import { Database, type DatabaseOptions } from "./database.ts";
 import { PostgresEvents } from "./events.ts";
@@ -62,7 +62,7 @@ export async function openPostgresStore(
   }
   return {
     queue: new PostgresQueue(database, { onProblem }),
-    admin: new PostgresAdmin(database),
+    admin: postgresAdmin(database),
     events: new PostgresEvents(database),
     outbox: new PostgresOutbox(database),
     schedules: new PostgresSchedules(database),
