@@ -45,7 +45,7 @@ const TEXTS: readonly (readonly [RegExp, RegExp])[] = [
   [/\bDeno\.watchFs\(/, /^$/], // It drops DuckDB's lock on the file.
   [
     /\b(SELECT\s|INSERT INTO|UPDATE\s+\w+\s+SET|DELETE FROM|CREATE (TEMP |OR REPLACE )*(TABLE|INDEX)|ALTER TABLE|BEGIN TRANSACTION)/,
-    /^lib\/store\/(duckdb|postgres)\//,
+    /^lib\/store\/(duckdb|postgres|sql)\//,
   ],
 ];
 
@@ -272,7 +272,9 @@ Deno.test("forbiddenTexts() finds SQL and exits outside of their files", () => {
       ["lib/runner.ts", "`SELECT id FROM agent_tasks`", 1],
       ["lib/runner.ts", "`UPDATE agent_tasks\n SET status = ?`", 1],
       ["lib/runner.ts", "/** Updates and selects. */", 0],
+      ["lib/store/admin.ts", "`DELETE FROM agent_tasks`", 1],
       ["lib/store/duckdb/admin.ts", "`DELETE FROM agent_tasks`", 0],
+      ["lib/store/sql/schedules.ts", "`DELETE FROM agent_schedules`", 0],
       ["lib/store/duckdb/admin.ts", "Deno.exit(1);", 1],
       ["lib/cli/list.ts", "Deno.watchFs('.')", 1],
       ["main.ts", "Deno.exit(Deno.args.length);", 0],

@@ -13,17 +13,20 @@ import {
 } from "duckdb";
 import { messageOf } from "../../base/errors.ts";
 import { track } from "../../base/under_way.ts";
+import type {
+  SqlConnection,
+  SqlValue as CommonValue,
+} from "../sql/connection.ts";
 import { EMPTY_FILE, explainDuckDbError } from "./explain.ts";
 import { assertWalIsOne, statOf } from "./file.ts";
 
 const IN_MEMORY = ":memory:";
 
 /** A value that can be bound to a statement. */
-export type SqlValue = string | number | bigint | boolean | Date | null;
+export type SqlValue = CommonValue | bigint;
 
 /** What the store needs of a database connection; tests put a stub here. */
-export interface Connection {
-  /** Runs one statement. Returns how many rows it changed. */
+export interface Connection extends SqlConnection {
   run(sql: string, values?: readonly SqlValue[]): Promise<number>;
   /**
    * Runs a query whose only value is a JSON text, and parses that. One text for

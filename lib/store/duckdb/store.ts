@@ -18,7 +18,7 @@ import {
 } from "./notifications.ts";
 import { DuckDbOutbox } from "./outbox.ts";
 import { DuckDbQueue } from "./queue.ts";
-import { DuckDbSchedules } from "./schedules.ts";
+import { duckDbSchedules } from "./schedules.ts";
 import { hasLeases } from "./grace.ts";
 import { ensureSchema, upgradeSchema } from "./schema.ts";
 
@@ -78,7 +78,7 @@ export async function openDuckDbStore(
     admin: duckDbAdmin(database),
     events: new DuckDbEvents(database),
     outbox: new DuckDbOutbox(database),
-    schedules: new DuckDbSchedules(database),
+    schedules: duckDbSchedules(database),
     archive: new DuckDbArchive(database),
     [Symbol.asyncDispose]: () => database[Symbol.asyncDispose](),
   };

@@ -6,17 +6,15 @@
  */
 
 import postgres from "postgres";
+import type { SqlConnection, SqlValue } from "../sql/connection.ts";
 import type { PostgresAddress } from "./address.ts";
 
-/** A value that can be bound to a statement. */
-export type SqlValue = string | number | boolean | Date | null;
+export type { SqlValue } from "../sql/connection.ts";
 
 /** What the store needs of a database connection. */
-export interface Connection {
+export interface Connection extends SqlConnection {
   /** The rows that a statement gives, by the names of their columns. */
   rows<T>(sql: string, values?: readonly SqlValue[]): Promise<T[]>;
-  /** Runs one statement. Returns how many rows it changed. */
-  run(sql: string, values?: readonly SqlValue[]): Promise<number>;
   /** The rows of a SELECT, so many at a time. */
   sets<T>(
     sql: string,

@@ -1,136 +1,46 @@
 /**
- * What makes tasks at its times, and how far that is.
+ * What makes tasks at its times, in a PostgreSQL database.
  *
  * @module
  */
 
-import { DuplicateIdError } from "../../base/errors.ts";
 import type { TaskState } from "../../task/task.ts";
-import {
-  type NewSchedule,
-  newTasks,
-  type Schedule,
-  type ScheduleList,
-  type Schedules,
-  type TakenSlot,
-} from "../contract.ts";
+import type { NewSchedule, Schedule, Schedules } from "../contract.ts";
+import { schedulesOf, type ScheduleStore } from "../sql/schedules.ts";
 import type { Connection } from "./connection.ts";
 import { createTasks } from "./create.ts";
 import type { Database } from "./database.ts";
-import { cancelTasks } from "../requests.ts";
 import { requestStoreOf } from "./requests.ts";
-import { readHeld, writeEvents } from "./write.ts";
 
-/** Somebody has taken it, or it may not be taken any more. */
-class LostSlotError extends Error {}
+/** The {@linkcode Schedules} of a PostgreSQL database. */
+export function postgresSchedules(database: Database): Schedules {
+  return schedulesOf({
+    read: (work, options) =>
+      database.read(
+        (connection, at) => work(storeOf(connection, at)),
+        options,
+      ),
+    change: (work) =>
+      database.transaction(
+        (connection, at) => work(storeOf(connection, at)),
+        { wakes: "tasks" },
+      ),
+    create: (tasks, { before, after }) =>
+      createTasks(database, tasks, {
+        before: (connection, at) => before(storeOf(connection, at)),
+        after: (connection, at) => after(storeOf(connection, at)),
+      }),
+    announce: () => database.announcements.tellQueue(),
+  });
+}
 
-/** The {@linkcode Schedules} of a PostgreSQL database. What they change wakes the queue's listeners. */
-export class PostgresSchedules implements Schedules {
-  readonly #database: Database;
-
-  constructor(database: Database) {
-    this.#database = database;
-  }
-
-  list(
-    options: { readonly signal?: AbortSignal } = {},
-  ): Promise<ScheduleList> {
-    return this.#database.read(async (connection, at) => (
-      { schedules: await readSchedules(connection), at }
-    ), options);
-  }
-
-  async put(schedule: NewSchedule): Promise<void> {
-    const { name, definition, source, keepsSlots = false } = schedule;
-    await this.#change((connection, at) =>
-      connection.run(
-        `INSERT INTO agent_schedules AS s (name, definition, source, added_at)
-         VALUES ($1, $2, $3, $4::timestamptz)
-         ON CONFLICT (name) DO UPDATE SET definition = excluded.definition,
-           source = excluded.source, added_at =
-             CASE WHEN $5::boolean THEN s.added_at ELSE excluded.added_at END`,
-        [name, definition, source, at, keepsSlots],
-      )
-    );
-  }
-
-  async remove(name: string): Promise<boolean> {
-    const count = await this.#change((connection) =>
-      connection.run("DELETE FROM agent_schedules WHERE name = $1", [name])
-    );
-    return count > 0;
-  }
-
-  async pause(name: string): Promise<boolean> {
-    const count = await this.#change((connection, at) =>
-      connection.run(
-        `UPDATE agent_schedules
-         SET paused_at = coalesce(paused_at, $2::timestamptz)
-         WHERE name = $1`,
-        [name, at],
-      )
-    );
-    return count > 0;
-  }
-
-  async resume(name: string): Promise<boolean> {
-    const count = await this.#change((connection, at) =>
-      connection.run(
-        `UPDATE agent_schedules SET paused_at = NULL,
-           added_at = CASE WHEN paused_at IS NULL THEN added_at
-             ELSE $2::timestamptz END
-         WHERE name = $1`,
-        [name, at],
-      )
-    );
-    return count > 0;
-  }
-
-  async take(taken: TakenSlot): Promise<string | null | "lost"> {
-    try {
-      return await this.#take(taken);
-    } catch (error) {
-      if (error instanceof LostSlotError) return "lost";
-      throw error;
-    }
-  }
-
-  async #take(taken: TakenSlot): Promise<string | null> {
-    const { task } = taken;
-    const noting = (connection: Connection, at: Date) =>
-      note(connection, taken, at);
-    if (!task) {
-      await this.#change(noting);
-      return null;
-    }
-    try {
-      const ids = await createTasks(this.#database, newTasks([task]), {
-        before: noting,
-        after: async (connection, at) => {
-          const { cancels } = taken;
-          if (cancels !== undefined) {
-            await cancelTasks(requestStoreOf(connection, at), [cancels]);
-          }
-        },
-      });
-      this.#database.announcements.tellQueue();
-      const [id = task.id] = [...ids.sets()].flat();
-      if (id !== task.id) await this.#change(naming(taken.name, task.id, id));
-      return id;
-    } catch (error) {
-      if (!(error instanceof DuplicateIdError)) throw error;
-      await this.#change(noting);
-      return task.id;
-    }
-  }
-
-  async #change<T>(
-    work: (connection: Connection, at: Date) => Promise<T>,
-  ): Promise<T> {
-    const result = await this.#database.transaction(work, { wakes: "tasks" });
-    this.#database.announcements.tellQueue();
-    return result;
-  }
+function storeOf(connection: Connection, at: Date): ScheduleStore {
+  return {
+    connection,
+    requests: requestStoreOf(connection, at),
+    list: () => readSchedules(connection),
+    put: (schedule) => put(connection, schedule, at),
+  };
 }
 
 type ScheduleRow = Omit<Schedule, "lastTask"> & {
@@ -152,40 +62,17 @@ async function readSchedules(connection: Connection): Promise<Schedule[]> {
   }));
 }
 
-/** @throws {LostSlotError} where it is not to be taken. */
-async function note(
+async function put(
   connection: Connection,
-  { name, slot, lastSlot, task, skipped }: TakenSlot,
+  { name, definition, source, keepsSlots = false }: NewSchedule,
   at: Date,
 ): Promise<void> {
-  // Who is here at the same time waits for the row, and finds another slot in it.
-  const changed = await connection.run(
-    `UPDATE agent_schedules SET last_slot = $2::timestamptz,
-       last_task_id = coalesce($4::uuid, last_task_id)
-     WHERE name = $1 AND paused_at IS NULL
-       AND last_slot IS NOT DISTINCT FROM $3::timestamptz
-       AND (last_slot IS NULL OR last_slot < $2::timestamptz)`,
-    [name, slot, lastSlot, task?.id ?? null],
+  await connection.run(
+    `INSERT INTO agent_schedules AS s (name, definition, source, added_at)
+     VALUES ($1, $2, $3, $4::timestamptz)
+     ON CONFLICT (name) DO UPDATE SET definition = excluded.definition,
+       source = excluded.source, added_at =
+         CASE WHEN $5::boolean THEN s.added_at ELSE excluded.added_at END`,
+    [name, definition, source, at, keepsSlots],
   );
-  if (changed === 0) throw new LostSlotError();
-  if (!skipped) return;
-  const { taskId, detail } = skipped;
-  const held = (await readHeld(connection, [taskId])).get(taskId);
-  if (!held) return;
-  const { attempt } = held.task;
-  await writeEvents(
-    connection,
-    [{ id: taskId, kind: "slot_skipped", attempt, detail }],
-    at,
-  );
-}
-
-/** Another task has the key of the one that was to be made last. */
-function naming(name: string, task: string, id: string) {
-  return (connection: Connection) =>
-    connection.run(
-      `UPDATE agent_schedules SET last_task_id = $3::uuid
-       WHERE name = $1 AND last_task_id = $2::uuid`,
-      [name, task, id],
-    );
 }

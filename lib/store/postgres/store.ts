@@ -13,7 +13,7 @@ import { Database, type DatabaseOptions } from "./database.ts";
 import { PostgresEvents } from "./events.ts";
 import { PostgresOutbox } from "./outbox.ts";
 import { PostgresQueue } from "./queue.ts";
-import { PostgresSchedules } from "./schedules.ts";
+import { postgresSchedules } from "./schedules.ts";
 import { ensureSchema, readVersion, stepsFrom } from "./schema.ts";
 
 /** Options for {@linkcode openPostgresStore}. */
@@ -65,7 +65,7 @@ export async function openPostgresStore(
     admin: postgresAdmin(database),
     events: new PostgresEvents(database),
     outbox: new PostgresOutbox(database),
-    schedules: new PostgresSchedules(database),
+    schedules: postgresSchedules(database),
     archive: new PostgresArchive(database),
     [Symbol.asyncDispose]: () => database[Symbol.asyncDispose](),
   };
