@@ -4,13 +4,9 @@
  * @module
  */
 
-import type {
-  DeliveredTask,
-  Delivery,
-  ExchangeOptions,
-  Subscription,
-} from "../contract.ts";
+import type { DeliveredTask, Delivery, Subscription } from "../contract.ts";
 import { approvalIn, ASKS_KEY } from "../../task/workspace.ts";
+import type { Recording, ResultStatements } from "../sql/delivery_results.ts";
 import type { Connection } from "./connection.ts";
 import { inTrace } from "./retried.ts";
 import { IS_SIMULATED, taskStruct } from "./rows.ts";
@@ -23,15 +19,24 @@ const MAX_TEXT = 10_000;
 const SEEN_INTERVAL_MS = 3_600_000;
 
 /** An exchange with one receiver, in the transaction that is open. */
-export interface Exchanging extends ExchangeOptions {
+export interface Exchanging extends Recording {
   readonly connection: Connection;
-  readonly endpoint: string;
-  readonly at: Date;
 }
 
 /** Holds for deliveries to a receiver, $1, of the events in the JSON list $2. */
-export const ARE_OF = `endpoint = $1
+const ARE_OF = `endpoint = $1
   AND event_id IN (SELECT unnest($2::JSON::BIGINT[]))`;
+
+/** What writing results says in its own way. */
+export const RESULTS: ResultStatements = {
+  areOf: ARE_OF,
+  eventsOf: JSON.stringify,
+  failures: `(SELECT unnest(from_json($2,
+    '[{"id": "BIGINT", "error": "TEXT", "next": "TIMESTAMPTZ"}]'),
+    recursive := true)) r`,
+  failuresOf: JSON.stringify,
+  isEvent: "e.id = d.event_id",
+};
 
 /** Holds for an event that a receiver wants: its kinds and providers are JSON. */
 export const isWanted = (events: string, providers: string) => `
@@ -83,7 +88,7 @@ export async function takeNew(
   await connection.run(
     `UPDATE agent_webhook_endpoints
      SET last_event_id = $2, seen_at = $3::TIMESTAMPTZ WHERE endpoint = $1`,
-    [endpoint, last, at.toISOString()],
+    [endpoint, last, at],
   );
 }
 
@@ -108,7 +113,7 @@ export async function findDue(
        FROM agent_webhook_deliveries
        WHERE endpoint = $1 AND given_up_at IS NULL
        QUALIFY row_number() OVER (PARTITION BY task_id ORDER BY event_id) = 1)`,
-    [endpoint, at.toISOString()],
+    [endpoint, at],
   );
   return {
     ids: due?.ids.slice(0, limit) ?? [],
@@ -147,7 +152,7 @@ export async function leaseDue(
   await connection.run(
     `UPDATE agent_webhook_deliveries
      SET leased_until = $3::TIMESTAMPTZ, tries = tries + 1 WHERE ${ARE_OF}`,
-    [endpoint, ids, new Date(at.getTime() + leaseMs).toISOString()],
+    [endpoint, ids, new Date(at.getTime() + leaseMs)],
   );
   const rows = await connection.json<DeliveryRow[]>(
     `SELECT to_json(list({eventId: e.id, event: e.kind,

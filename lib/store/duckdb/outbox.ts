@@ -12,16 +12,17 @@ import type {
   Outbox,
   Subscription,
 } from "../contract.ts";
+import { recordResults } from "../sql/delivery_results.ts";
 import type { Connection } from "./connection.ts";
 import type { Database } from "./database.ts";
 import {
   findDue,
   isWanted,
   leaseDue,
+  RESULTS,
   takeNew,
   wantedOf,
 } from "./deliveries.ts";
-import { recordResults } from "./delivery_results.ts";
 import { dateOf } from "./rows.ts";
 
 /** The tables, which a file has as soon as there is a receiver. */
@@ -59,8 +60,7 @@ export class DuckDbOutbox implements Outbox {
     const endpoints = JSON.stringify(
       subscriptions.map(({ endpoint }) => endpoint),
     );
-    return this.#database.transaction(async (connection) => {
-      const at = this.#database.now().toISOString();
+    return this.#database.transaction(async (connection, at) => {
       for (const table of OUTBOX_TABLES) await connection.run(table);
       await connection.run(
         `DELETE FROM agent_webhook_endpoints WHERE gone_at IS NOT NULL
@@ -88,11 +88,10 @@ export class DuckDbOutbox implements Outbox {
     options: ExchangeOptions,
   ): Promise<Exchange> {
     const { endpoint } = subscription;
-    return this.#database.transaction(async (connection) => {
-      const at = this.#database.now();
+    return this.#database.transaction(async (connection, at) => {
       const exchanging = { ...options, connection, endpoint, at };
       await takeNew(exchanging, subscription);
-      const givenUp = await recordResults(exchanging);
+      const givenUp = await recordResults(exchanging, RESULTS);
       const failures = await connection.json<number>(
         `SELECT to_json(max(failures)) FROM agent_webhook_endpoints
          WHERE endpoint = $1`,
@@ -178,7 +177,7 @@ export async function pruneOutbox(
   before: Date,
 ): Promise<string> {
   if (await hasOutbox(connection)) {
-    const since = [before.toISOString()];
+    const since = [before];
     await connection.run(
       "DELETE FROM agent_webhook_endpoints WHERE seen_at < $1::TIMESTAMPTZ",
       since,

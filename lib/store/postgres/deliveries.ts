@@ -4,13 +4,9 @@
  * @module
  */
 
-import type {
-  DeliveredTask,
-  Delivery,
-  ExchangeOptions,
-  Subscription,
-} from "../contract.ts";
+import type { DeliveredTask, Delivery, Subscription } from "../contract.ts";
 import { approvalIn, ASKS_KEY } from "../../task/workspace.ts";
+import type { Recording, ResultStatements } from "../sql/delivery_results.ts";
 import type { Connection } from "./connection.ts";
 import { IS_SETTLED, readLast } from "./events.ts";
 import { fieldsOf, IS_SIMULATED, jsonOf } from "./rows.ts";
@@ -23,19 +19,27 @@ const MAX_TEXT = 10_000;
 const SEEN_INTERVAL_MS = 3_600_000;
 
 /** An exchange with one receiver, in the transaction that is open. */
-export interface Exchanging extends ExchangeOptions {
+export interface Exchanging extends Recording {
   readonly connection: Connection;
-  readonly endpoint: string;
-  readonly at: Date;
 }
 
 /** Event numbers as one value: for `ANY ($2::bigint[])`. */
-export function numbers(ids: readonly number[]): string {
+function numbers(ids: readonly number[]): string {
   return `{${ids.join(",")}}`;
 }
 
 /** Holds for deliveries to a receiver, $1, of the events $2. */
-export const ARE_OF = "endpoint = $1 AND event_id = ANY ($2::bigint[])";
+const ARE_OF = "endpoint = $1 AND event_id = ANY ($2::bigint[])";
+
+/** What writing results says in its own way. */
+export const RESULTS: ResultStatements = {
+  areOf: ARE_OF,
+  eventsOf: numbers,
+  failures: `json_to_recordset($2::json)
+    AS r (id bigint, error text, next timestamptz)`,
+  failuresOf: jsonOf,
+  isEvent: "e.id = d.event_id AND e.xid = d.event_xid",
+};
 
 /** Holds for an event that a receiver wants: its kinds and providers are JSON. */
 export const isWanted = (events: string, providers: string) => `

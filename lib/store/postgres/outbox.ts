@@ -12,16 +12,17 @@ import type {
   Outbox,
   Subscription,
 } from "../contract.ts";
+import { recordResults } from "../sql/delivery_results.ts";
 import type { Connection } from "./connection.ts";
 import type { Database } from "./database.ts";
 import {
   findDue,
   isWanted,
   leaseDue,
+  RESULTS,
   takeNew,
   wantedOf,
 } from "./deliveries.ts";
-import { recordResults } from "./delivery_results.ts";
 import { IS_SETTLED, readLast } from "./events.ts";
 import { jsonOf } from "./rows.ts";
 
@@ -69,7 +70,7 @@ export class PostgresOutbox implements Outbox {
       async (connection, at) => {
         const exchanging = { ...options, connection, endpoint, at };
         const isBehind = await takeNew(exchanging, subscription);
-        const givenUp = await recordResults(exchanging);
+        const givenUp = await recordResults(exchanging, RESULTS);
         const [row] = await connection.rows<{ failures: number }>(
           "SELECT failures FROM agent_webhook_endpoints WHERE endpoint = $1",
           [endpoint],

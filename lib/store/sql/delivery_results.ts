@@ -4,43 +4,76 @@
  * @module
  */
 
-import type { DeliveryResult } from "../contract.ts";
-import { jsonOf } from "./rows.ts";
-import { ARE_OF, type Exchanging, numbers } from "./deliveries.ts";
+import type { DeliveryResult, ExchangeOptions } from "../contract.ts";
+import type { SqlConnection } from "./connection.ts";
+
+/** What came of deliveries to one receiver, in the transaction that is open. */
+export interface Recording extends ExchangeOptions {
+  readonly connection: SqlConnection;
+  readonly endpoint: string;
+  readonly at: Date;
+}
+
+/** What differs between the databases. */
+export interface ResultStatements {
+  /** Holds for deliveries to a receiver, $1, of the events $2. */
+  readonly areOf: string;
+  /** The value $2 for it. */
+  eventsOf(ids: readonly number[]): string;
+  /** The rows `r` of the failures $2. */
+  readonly failures: string;
+  /** The value $2 for them. */
+  failuresOf(failures: readonly FailedDelivery[]): string;
+  /** Holds for the event `e` of a delivery `d`. */
+  readonly isEvent: string;
+}
+
+/** What is written of a delivery that failed. */
+export interface FailedDelivery {
+  readonly id: number;
+  readonly error: string;
+  /** Null: it is given up. */
+  readonly next: Date | null;
+}
 
 type Failed = Extract<DeliveryResult, { readonly error: string }>;
 
 /**
- * Records results in the transaction that is open on the connection. Returns how
- * many events were given up because the receiver was away for too long.
+ * Records results. Returns how many events were given up because the receiver was
+ * away for too long.
  */
-export async function recordResults(exchanging: Exchanging): Promise<number> {
-  const { connection, endpoint, results } = exchanging;
+export async function recordResults(
+  recording: Recording,
+  statements: ResultStatements,
+): Promise<number> {
+  const { connection, endpoint, results } = recording;
   if (results.length === 0) return 0;
-  const idsOf = (kind: DeliveryResult["kind"]) =>
-    numbers(
+  const { areOf } = statements;
+  const having = (kind: DeliveryResult["kind"]) =>
+    statements.eventsOf(
       results.filter((it) => it.kind === kind).map(({ eventId }) => eventId),
     );
   await connection.run(
-    `DELETE FROM agent_webhook_deliveries WHERE ${ARE_OF}`,
-    [endpoint, idsOf("delivered")],
+    `DELETE FROM agent_webhook_deliveries WHERE ${areOf}`,
+    [endpoint, having("delivered")],
   );
   await connection.run(
     `UPDATE agent_webhook_deliveries SET leased_until = NULL, tries = tries - 1
-     WHERE ${ARE_OF}`,
-    [endpoint, idsOf("returned")],
+     WHERE ${areOf}`,
+    [endpoint, having("returned")],
   );
   const failed = results.filter((it): it is Failed => "error" in it);
-  if (failed.length > 0) await recordFailures(exchanging, failed);
-  await recordHealth(exchanging);
+  if (failed.length > 0) await recordFailures(recording, failed, statements);
+  await recordHealth(recording);
   const gone = failed.find(({ kind }) => kind === "gone");
-  if (gone) await endService(exchanging, gone.error);
-  return failed.length > 0 ? await giveUp(exchanging) : 0;
+  if (gone) await endService(recording, gone.error);
+  return failed.length > 0 ? await giveUp(recording, statements.isEvent) : 0;
 }
 
 async function recordFailures(
-  { connection, endpoint, at }: Exchanging,
+  { connection, endpoint, at }: Recording,
   failed: readonly Failed[],
+  { failures, failuresOf }: ResultStatements,
 ): Promise<void> {
   const rows = failed.map((it) => ({
     id: it.eventId,
@@ -53,15 +86,13 @@ async function recordFailures(
     `UPDATE agent_webhook_deliveries d
      SET leased_until = NULL, next_at = r.next, error = r.error,
        given_up_at = CASE WHEN r.next IS NULL THEN $3::timestamptz END
-     FROM json_to_recordset($2::json)
-       AS r (id bigint, error text, next timestamptz)
-     WHERE d.endpoint = $1 AND d.event_id = r.id`,
-    [endpoint, jsonOf(rows), at],
+     FROM ${failures} WHERE d.endpoint = $1 AND d.event_id = r.id`,
+    [endpoint, failuresOf(rows), at],
   );
 }
 
 async function recordHealth(
-  { connection, endpoint, results, at }: Exchanging,
+  { connection, endpoint, results, at }: Recording,
 ): Promise<void> {
   const success = results.findLastIndex(({ kind }) => kind === "delivered");
   const since = results.slice(success + 1)
@@ -89,7 +120,7 @@ async function recordHealth(
 
 /** The receiver said that it wants no more. */
 async function endService(
-  { connection, endpoint, at }: Exchanging,
+  { connection, endpoint, at }: Recording,
   error: string,
 ): Promise<void> {
   await connection.run(
@@ -107,7 +138,8 @@ async function endService(
 
 /** A receiver that stays away must not keep the history for ever. */
 async function giveUp(
-  { connection, endpoint, at, patience }: Exchanging,
+  { connection, endpoint, at, patience }: Recording,
+  isEvent: string,
 ): Promise<number> {
   const since = new Date(at.getTime() - patience.ms);
   return await connection.run(
@@ -115,8 +147,7 @@ async function giveUp(
      SET given_up_at = $2::timestamptz,
        error = coalesce(d.error, 'Nothing was delivered for too long')
      FROM agent_webhook_endpoints p, agent_task_events e
-     WHERE d.endpoint = $1 AND p.endpoint = $1 AND e.id = d.event_id
-       AND e.xid = d.event_xid
+     WHERE d.endpoint = $1 AND p.endpoint = $1 AND ${isEvent}
        AND d.given_up_at IS NULL AND p.failing_since <= $3::timestamptz
        AND p.failures >= $4 AND e.occurred_at <= $3::timestamptz`,
     [endpoint, at, since, patience.tries],
