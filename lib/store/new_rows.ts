@@ -60,6 +60,31 @@ export interface NewRow {
   readonly needs_approval: boolean;
 }
 
+/** The types of its columns beside the id, as both databases call them. */
+export const COLUMNS: Readonly<
+  Record<Exclude<keyof NewRow, "id">, string>
+> = {
+  user_id: "uuid",
+  provider: "text",
+  repo_full_name: "text",
+  issue_number: "integer",
+  pr_number: "integer",
+  instruction: "text",
+  last_update: "text",
+  priority: "integer",
+  run_at: "timestamptz",
+  max_attempts: "integer",
+  timeout_ms: "bigint",
+  batch: "text",
+  key: "text",
+  tags: "text",
+  if_failed: "text",
+  blocked: "boolean",
+  workspace: "text",
+  touches: "text",
+  needs_approval: "boolean",
+};
+
 /** How many characters a row's texts have. */
 export function lengthOf(
   { instruction, last_update: trace }: Pick<

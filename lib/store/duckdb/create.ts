@@ -8,13 +8,12 @@ import { DuplicateIdError, messageOf } from "../../base/errors.ts";
 import type { NewTasks } from "../contract.ts";
 import { type Beside, createIn, type CreateStore } from "../create.ts";
 import { IdList } from "../id_list.ts";
-import { lengthOf, type NewRow } from "../new_rows.ts";
+import { COLUMNS, lengthOf, type NewRow } from "../new_rows.ts";
 import { type Connection, USE_MORE_MEMORY } from "./connection.ts";
 import type { Database } from "./database.ts";
 import { addNewDependencies, settlingOf } from "./dependencies.ts";
 import { editStoreOf } from "./edits.ts";
 import { findKeyHolders } from "./keys.ts";
-import { COLUMNS } from "./new_columns.ts";
 import { Values } from "./values.ts";
 import { settleStoreOf } from "./write.ts";
 

@@ -6,8 +6,8 @@
 
 import type { EditStore } from "../edit_tasks.ts";
 import type { Edit } from "../edits.ts";
+import { COLUMNS } from "../new_rows.ts";
 import type { Connection } from "./connection.ts";
-import { COLUMNS } from "./new_columns.ts";
 import { RUN_ORDER } from "./rows.ts";
 import { type Column, Values } from "./values.ts";
 import { changeRows, noteLeftBatches, readHeld, writeEvents } from "./write.ts";

@@ -13,9 +13,8 @@ import type {
 } from "../contract.ts";
 import { SET_CHARACTERS } from "../sets.ts";
 import type { Connection } from "./connection.ts";
-import { retriedBy } from "./new_columns.ts";
 import { type Database, LONG_MS, type TransactionOptions } from "./database.ts";
-import { jsonOf } from "./rows.ts";
+import { jsonOf, retriedBy } from "./rows.ts";
 
 /** An {@linkcode Archive} of a PostgreSQL database. */
 export class PostgresArchive implements Archive {

@@ -8,15 +8,14 @@ import { DuplicateIdError } from "../../base/errors.ts";
 import type { NewTasks } from "../contract.ts";
 import { type Beside, createIn, type CreateStore } from "../create.ts";
 import { IdList } from "../id_list.ts";
-import type { NewRow } from "../new_rows.ts";
+import { COLUMNS, type NewRow } from "../new_rows.ts";
 import type { Connection } from "./connection.ts";
 import { type Database, LONG_MS } from "./database.ts";
 import { addNewDependencies, settlingOf } from "./dependencies.ts";
 import { codeOf } from "./explain.ts";
 import { editStoreOf } from "./edits.ts";
-import { COLUMNS, retriedBy } from "./new_columns.ts";
 import { findKeyHolders, MOST_LOCKED } from "./keys.ts";
-import { jsonOf } from "./rows.ts";
+import { jsonOf, retriedBy } from "./rows.ts";
 import { settleStoreOf } from "./write.ts";
 
 /**

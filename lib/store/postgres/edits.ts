@@ -6,9 +6,9 @@
 
 import type { EditStore } from "../edit_tasks.ts";
 import type { Edit } from "../edits.ts";
+import { COLUMNS } from "../new_rows.ts";
 import type { Connection } from "./connection.ts";
-import { COLUMNS, retriedBy } from "./new_columns.ts";
-import { jsonOf, RUN_ORDER } from "./rows.ts";
+import { jsonOf, retriedBy, RUN_ORDER } from "./rows.ts";
 import { changing, noteLeftBatches, readHeld, writeEvents } from "./write.ts";
 
 const LAST_FIRST = "priority, created_at DESC, seq DESC";

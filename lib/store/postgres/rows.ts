@@ -98,6 +98,15 @@ export const IS_SIMULATED_END =
 export const WAS_RETRIED = `EXISTS (
   SELECT FROM agent_tasks again WHERE again.retry_of = agent_tasks.id)`;
 
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+/** The id of the task that a new one repeats, as its trace names it. */
+export function retriedBy(trace: string | null): string | null {
+  if (!trace?.includes('"retry_of"')) return null;
+  const id = parseTrace(trace)?.retry_of;
+  return typeof id === "string" && UUID.test(id) ? id : null;
+}
+
 /** The order in which tasks run; `seq` keeps the order of one batch. */
 export const RUN_ORDER = "priority DESC, created_at, seq";
 
