@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { ClaimedTask, Transition } from "../../task/task.ts";
+import type { Transition } from "../../task/task.ts";
 import {
   type HandOverOptions,
   OTHERS,
@@ -18,7 +18,6 @@ import {
   newPause,
   pauseAfterAll,
   pauseStateAt,
-  trialsIn,
   unlimitedTasks,
 } from "../pauses.ts";
 import type { Connection } from "./connection.ts";
@@ -59,21 +58,6 @@ export async function readPauses(
     [at],
   ) ?? [];
   return pauses.map((it) => ({ ...it, isTried: tried.includes(it.provider) }));
-}
-
-/** Notes which tasks try whether a limit is over. */
-export async function noteTrials(
-  connection: Connection,
-  tasks: readonly ClaimedTask[],
-  { pauses, at }: { readonly pauses: readonly Pause[]; readonly at: Date },
-): Promise<void> {
-  for (const { provider, taskId } of trialsIn(tasks, pauses, at)) {
-    await connection.run(
-      `UPDATE agent_pauses SET trial = $2::UUID
-       WHERE provider = $1 AND kind = 'limit'`,
-      [provider, taskId],
-    );
-  }
 }
 
 /** The same, with how many tasks wait. */
@@ -138,17 +122,6 @@ async function write(connection: Connection, pause: Pause): Promise<void> {
       ...[provider, batch, kind, reason, since],
       ...[until ?? null, tries],
     ],
-  );
-}
-
-/** Ends all pauses of what is named. Returns how many. */
-export function endPauses(
-  connection: Connection,
-  { provider = OTHERS, batch = "" }: PauseTarget,
-): Promise<number> {
-  return connection.run(
-    "DELETE FROM agent_pauses WHERE provider = $1 AND batch = $2",
-    [provider, batch],
   );
 }
 

@@ -34,6 +34,7 @@ import {
   RecordParts,
   RefusedRowsError,
 } from "../refused.ts";
+import { noteTrials } from "../sql/pauses.ts";
 import { settle } from "../settle.ts";
 import { isDead, isOneOf } from "./candidates.ts";
 import { claimTasks, readGlobalRoom } from "./claim.ts";
@@ -43,7 +44,7 @@ import { settlingOfAll } from "./dependencies.ts";
 import { Grace, GraceWait, hasLeases } from "./grace.ts";
 import { Frontier } from "./places.ts";
 import { readResults } from "./graph.ts";
-import { addPause, handOver, noteLimits, noteTrials } from "./pauses.ts";
+import { addPause, handOver, noteLimits } from "./pauses.ts";
 import { previewClaim } from "./preview.ts";
 import { HELD_ROW, heldOf, type HeldRow, isFree } from "./rows.ts";
 import { writeLogs } from "./run_logs.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { ClaimedTask, Transition } from "../../task/task.ts";
+import type { Transition } from "../../task/task.ts";
 import {
   type HandOverOptions,
   OTHERS,
@@ -18,10 +18,9 @@ import {
   newPause,
   pauseAfterAll,
   pauseStateAt,
-  trialsIn,
   unlimitedTasks,
 } from "../pauses.ts";
-import { type Connection, storable } from "./connection.ts";
+import type { Connection } from "./connection.ts";
 import { IS_DUE, IS_FREE } from "./candidates.ts";
 import { uuids } from "./rows.ts";
 import { writeEvents } from "./write.ts";
@@ -48,21 +47,6 @@ export async function readPauses(
     [at],
   );
   return rows.filter((it) => pauseStateAt(it, at));
-}
-
-/** Notes which tasks try whether a limit is over. */
-export async function noteTrials(
-  connection: Connection,
-  tasks: readonly ClaimedTask[],
-  { pauses, at }: { readonly pauses: readonly Pause[]; readonly at: Date },
-): Promise<void> {
-  for (const { provider, taskId } of trialsIn(tasks, pauses, at)) {
-    await connection.run(
-      `UPDATE agent_pauses SET trial = $2::uuid
-       WHERE provider = $1 AND kind = 'limit'`,
-      [provider, taskId],
-    );
-  }
 }
 
 /** The same, with how many tasks wait. */
@@ -100,18 +84,7 @@ async function write(connection: Connection, pause: Pause): Promise<void> {
      ON CONFLICT (provider, batch, kind) DO UPDATE SET reason = excluded.reason,
        since = excluded.since, until = excluded.until, tries = excluded.tries,
        trial = NULL`,
-    [provider, storable(batch), kind, reason, since, until, tries],
-  );
-}
-
-/** Ends all pauses of what is named. Returns how many. */
-export function endPauses(
-  connection: Connection,
-  { provider = OTHERS, batch = "" }: PauseTarget,
-): Promise<number> {
-  return connection.run(
-    "DELETE FROM agent_pauses WHERE provider = $1 AND batch = $2",
-    [provider, storable(batch)],
+    [provider, batch, kind, reason, since, until, tries],
   );
 }
 

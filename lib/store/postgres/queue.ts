@@ -34,12 +34,13 @@ import {
   RecordParts,
   RefusedRowsError,
 } from "../refused.ts";
+import { noteTrials } from "../sql/pauses.ts";
 import { hasCandidates, IS_DEAD, IS_FREE } from "./candidates.ts";
 import { claimTasks, readGlobalRoom } from "./claim.ts";
 import type { Connection } from "./connection.ts";
 import type { Database } from "./database.ts";
 import { readResults } from "./graph.ts";
-import { addPause, handOver, noteLimits, noteTrials } from "./pauses.ts";
+import { addPause, handOver, noteLimits } from "./pauses.ts";
 import { previewClaim } from "./preview.ts";
 import { HELD, heldOf, type HeldRow, isOneOf, jsonOf, uuids } from "./rows.ts";
 import { writeLogs } from "./run_logs.ts";
