@@ -7,7 +7,7 @@
 import { batchEndedText } from "../task/batch.ts";
 import { SHOWN_STATES, STATE_PARTS } from "../task/shown_state.ts";
 import { isFinal, TASK_STATES } from "../task/task.ts";
-import type { WrittenEvent } from "./changes.ts";
+import type { EndedRow, WrittenEvent } from "./changes.ts";
 import type { Batch } from "./contract.ts";
 
 /** The states that end a task, for SQL. */
@@ -65,13 +65,53 @@ export function batchesOf(
   });
 }
 
+/** A task that a batch may have ended with. */
+export interface LastTask {
+  readonly id: string;
+  readonly attempt: number;
+}
+
+/** What a database reads for {@linkcode endedBatches}, in the transaction that is open. */
+export interface BatchReads {
+  /** In which batches tasks are, of those that are in one. */
+  ofTasks(ids: readonly string[]): Promise<readonly EndedRow[]>;
+  /**
+   * The batches of which all tasks have ended, with the tasks that are given for them.
+   * Nobody else ends one of them until the transaction ends.
+   */
+  over(
+    last: ReadonlyMap<string, string>,
+  ): Promise<ReadonlyMap<string, LastTask>>;
+  counts(names: readonly string[]): Promise<readonly BatchCount[]>;
+}
+
+/**
+ * What the history is to say of the batches that have ended with these tasks, in the
+ * transaction that has written them.
+ */
+export async function endedBatches(
+  reads: BatchReads,
+  ended: readonly EndedRow[],
+): Promise<WrittenEvent[]> {
+  const unknown = ended.filter(({ batch }) => batch === undefined);
+  const found = unknown.length === 0
+    ? []
+    : await reads.ofTasks(unknown.map(({ id }) => id));
+  const byId = new Map(found.map(({ id, batch }) => [id, batch]));
+  const last = new Map<string, string>();
+  for (const { id, batch = byId.get(id) } of ended) {
+    if (typeof batch === "string") last.set(batch, id);
+  }
+  if (last.size === 0) return [];
+  const lastOf = await reads.over(last);
+  if (lastOf.size === 0) return [];
+  return batchEvents(await reads.counts([...lastOf.keys()]), lastOf);
+}
+
 /** What the history says of batches that have ended, each at its last task. */
-export function batchEvents(
+function batchEvents(
   counts: readonly BatchCount[],
-  lastOf: ReadonlyMap<
-    string,
-    { readonly id: string; readonly attempt: number }
-  >,
+  lastOf: ReadonlyMap<string, LastTask>,
 ): WrittenEvent[] {
   const byName = Map.groupBy(counts, ({ name }) => name);
   return [...lastOf].flatMap(([name, { id, attempt }]): WrittenEvent[] => {

@@ -7,10 +7,11 @@
 import {
   type BatchCount,
   batchesOf,
-  batchEvents,
+  type BatchReads,
   FINAL_STATES,
+  type LastTask,
 } from "../batches.ts";
-import type { EndedRow, WrittenEvent } from "../changes.ts";
+import type { EndedRow } from "../changes.ts";
 import type { Batch, BatchOptions } from "../contract.ts";
 import { shownState } from "../state_parts.ts";
 import type { Connection } from "./connection.ts";
@@ -76,36 +77,28 @@ async function readCounts(
   }));
 }
 
-/**
- * What the history is to say of the batches that have ended with these tasks, in the
- * transaction that has written them.
- */
-export async function endedBatches(
-  connection: Connection,
-  ended: readonly EndedRow[],
-): Promise<WrittenEvent[]> {
-  const last = new Map<string, string>();
-  for (const { id, batch } of await withBatches(connection, ended)) {
-    if (batch !== null) last.set(batch, id);
-  }
-  if (last.size === 0) return [];
-  const over = await connection.json<{ id: string; attempt: number }[]>(
-    `SELECT to_json(list({id: id, attempt: coalesce(attempt, 0)}))
-     FROM agent_tasks
-     WHERE id IN (SELECT unnest($2::JSON::UUID[])) AND batch NOT IN (
-       SELECT batch FROM agent_tasks
-       WHERE ${IS_NAMED} AND status NOT IN (${FINAL_STATES}))`,
-    [JSON.stringify([...last.keys()]), JSON.stringify([...last.values()])],
-  ) ?? [];
-  if (over.length === 0) return [];
-  const byId = new Map(over.map((row) => [row.id, row]));
-  const lastOf = new Map(
-    [...last].flatMap(([name, id]) => {
-      const row = byId.get(id);
-      return row ? [[name, row] as const] : [];
-    }),
-  );
-  return batchEvents(await readCounts(connection, [...lastOf.keys()]), lastOf);
+/** Reads in the transaction that is open on the connection. */
+export function batchReadsOf(connection: Connection): BatchReads {
+  return {
+    ofTasks: async (ids) =>
+      await connection.json<EndedRow[]>(
+        `SELECT to_json(list({id: id, batch: batch})) FROM agent_tasks
+         WHERE batch IS NOT NULL AND id IN (SELECT unnest($1::JSON::UUID[]))`,
+        [JSON.stringify(ids)],
+      ) ?? [],
+    over: async (last) => {
+      const rows = await connection.json<(LastTask & { name: string })[]>(
+        `SELECT to_json(list({id: id, name: batch,
+           attempt: coalesce(attempt, 0)})) FROM agent_tasks
+         WHERE id IN (SELECT unnest($2::JSON::UUID[])) AND batch NOT IN (
+           SELECT batch FROM agent_tasks
+           WHERE ${IS_NAMED} AND status NOT IN (${FINAL_STATES}))`,
+        [JSON.stringify([...last.keys()]), JSON.stringify([...last.values()])],
+      ) ?? [];
+      return new Map(rows.map(({ name, ...row }) => [name, row]));
+    },
+    counts: (names) => readCounts(connection, names),
+  };
 }
 
 /** Of each of these batches, the task that ended last. */
@@ -121,21 +114,4 @@ export async function lastEnded(
          PARTITION BY batch ORDER BY updated_at DESC, rowid DESC) = 1)`,
     [JSON.stringify(names)],
   ) ?? [];
-}
-
-/** Reads of those tasks in which batch they are of which that is not known. */
-async function withBatches(
-  connection: Connection,
-  ended: readonly EndedRow[],
-): Promise<{ readonly id: string; readonly batch: string | null }[]> {
-  const unknown = ended.filter(({ batch }) => batch === undefined);
-  const found = unknown.length === 0
-    ? []
-    : await connection.json<{ id: string; batch: string }[]>(
-      `SELECT to_json(list({id: id, batch: batch})) FROM agent_tasks
-       WHERE batch IS NOT NULL AND id IN (SELECT unnest($1::JSON::UUID[]))`,
-      [JSON.stringify(unknown.map(({ id }) => id))],
-    ) ?? [];
-  const byId = new Map(found.map(({ id, batch }) => [id, batch]));
-  return ended.map(({ id, batch = byId.get(id) ?? null }) => ({ id, batch }));
 }

@@ -8,11 +8,12 @@
 import { messageOf } from "../../base/errors.ts";
 import type { Transition } from "../../task/task.ts";
 import type { Held, TaskRow } from "../../task/transitions.ts";
+import { endedBatches } from "../batches.ts";
 import { type Change, Changes, type WrittenEvent } from "../changes.ts";
 import { RefusedRowsError } from "../refused.ts";
 import { fittingSets } from "../sets.ts";
 import { settleBehind, type SettleStore, tellBatches } from "../settle.ts";
-import { endedBatches, lastEnded } from "./batches.ts";
+import { batchReadsOf, lastEnded } from "./batches.ts";
 import type { Connection, SqlValue } from "./connection.ts";
 import { settlingBehind } from "./dependencies.ts";
 import { explanationOf } from "./explain.ts";
@@ -265,7 +266,7 @@ export function settleStoreOf(connection: Connection, at: Date): SettleStore {
       WHERE id IN (SELECT ${values.ids(free)})`;
       await changeRows(connection, free, { sql, values });
     },
-    endedBatches: (ended) => endedBatches(connection, ended),
+    endedBatches: (ended) => endedBatches(batchReadsOf(connection), ended),
     tell: (events) => writeEvents(connection, events, at),
   };
 }

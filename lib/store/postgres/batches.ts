@@ -7,10 +7,11 @@
 import {
   type BatchCount,
   batchesOf,
-  batchEvents,
+  type BatchReads,
   FINAL_STATES,
+  type LastTask,
 } from "../batches.ts";
-import type { EndedRow, WrittenEvent } from "../changes.ts";
+import type { EndedRow } from "../changes.ts";
 import type { Batch, BatchOptions } from "../contract.ts";
 import { shownState } from "../state_parts.ts";
 import type { Connection } from "./connection.ts";
@@ -68,33 +69,32 @@ export const IS_OPEN_IN_BATCH =
   `batch IS NOT NULL AND status NOT IN (${FINAL_STATES})`;
 
 /**
- * What the history is to say of the batches that have ended with these tasks, in the
- * transaction that has written them. Two that end the last tasks of one batch at the
- * same time see each other: the second waits until the first has committed, and
- * only then looks what is left. What it locks, it locks last.
+ * Reads in the transaction that is open on the connection. Two that end the last
+ * tasks of one batch at the same time see each other: the second waits until the
+ * first has committed, and only then looks what is left. What it locks, it locks
+ * last.
  */
-export async function endedBatches(
-  connection: Connection,
-  ended: readonly EndedRow[],
-): Promise<WrittenEvent[]> {
-  const last = new Map<string, string>();
-  for (const { id, batch } of await withBatches(connection, ended)) {
-    if (batch !== null) last.set(batch, id);
-  }
-  if (last.size === 0) return [];
-  await lockBatches(connection, [...last.keys()]);
-  const over = await connection.rows<
-    { id: string; name: string; attempt: number }
-  >(
-    `SELECT id, batch AS name, attempt FROM agent_tasks t
-     WHERE id = ANY ($1::uuid[]) AND NOT EXISTS (
-       SELECT FROM agent_tasks o
-       WHERE o.batch = t.batch AND ${IS_OPEN_IN_BATCH})`,
-    [uuids([...last.values()])],
-  );
-  if (over.length === 0) return [];
-  const lastOf = new Map(over.map(({ name, ...row }) => [name, row]));
-  return batchEvents(await readCounts(connection, [...lastOf.keys()]), lastOf);
+export function batchReadsOf(connection: Connection): BatchReads {
+  return {
+    ofTasks: (ids) =>
+      connection.rows<EndedRow>(
+        `SELECT id, batch FROM agent_tasks
+         WHERE batch IS NOT NULL AND id = ANY ($1::uuid[])`,
+        [uuids(ids)],
+      ),
+    over: async (last) => {
+      await lockBatches(connection, [...last.keys()]);
+      const rows = await connection.rows<LastTask & { name: string }>(
+        `SELECT id, batch AS name, attempt FROM agent_tasks t
+         WHERE id = ANY ($1::uuid[]) AND NOT EXISTS (
+           SELECT FROM agent_tasks o
+           WHERE o.batch = t.batch AND ${IS_OPEN_IN_BATCH})`,
+        [uuids([...last.values()])],
+      );
+      return new Map(rows.map(({ name, ...row }) => [name, row]));
+    },
+    counts: (names) => readCounts(connection, names),
+  };
 }
 
 /**
@@ -125,21 +125,4 @@ async function lockBatches(
        FROM json_array_elements_text($1::json) AS name ORDER BY hash) hashes`,
     [jsonOf(names)],
   );
-}
-
-/** Reads of those tasks in which batch they are of which that is not known. */
-async function withBatches(
-  connection: Connection,
-  ended: readonly EndedRow[],
-): Promise<{ readonly id: string; readonly batch: string | null }[]> {
-  const unknown = ended.filter(({ batch }) => batch === undefined);
-  const found = unknown.length === 0
-    ? []
-    : await connection.rows<{ id: string; batch: string }>(
-      `SELECT id, batch FROM agent_tasks
-       WHERE batch IS NOT NULL AND id = ANY ($1::uuid[])`,
-      [uuids(unknown.map(({ id }) => id))],
-    );
-  const byId = new Map(found.map(({ id, batch }) => [id, batch]));
-  return ended.map(({ id, batch = byId.get(id) ?? null }) => ({ id, batch }));
 }

@@ -7,11 +7,12 @@
 
 import type { Transition } from "../../task/task.ts";
 import type { Held, TaskRow } from "../../task/transitions.ts";
+import { endedBatches } from "../batches.ts";
 import { type Change, Changes, type WrittenEvent } from "../changes.ts";
 import { RefusedRowsError } from "../refused.ts";
 import { fittingSets } from "../sets.ts";
 import { settleBehind, type SettleStore, tellBatches } from "../settle.ts";
-import { endedBatches, lastEnded } from "./batches.ts";
+import { batchReadsOf, lastEnded } from "./batches.ts";
 import type { Connection } from "./connection.ts";
 import { settlingBehind } from "./dependencies.ts";
 import { explanationOf, isRefusal } from "./explain.ts";
@@ -187,7 +188,7 @@ export function settleStoreOf(connection: Connection, at: Date): SettleStore {
           [uuids(free), at],
         ));
     },
-    endedBatches: (ended) => endedBatches(connection, ended),
+    endedBatches: (ended) => endedBatches(batchReadsOf(connection), ended),
     tell: (events) => writeEvents(connection, events, at),
   };
 }
