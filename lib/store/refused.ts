@@ -154,14 +154,29 @@ export class RecordParts {
 /** Rows that can't be written, of one claim: the next one goes on. */
 const MOST_REFUSALS = 20;
 
-/** One of the rows can't be written: the others are claimed one by one. */
-export async function claimSingly(
+/** What {@linkcode claimInParts} works with. */
+interface ClaimParts {
+  readonly claim: (options: ClaimOptions) => Promise<Claim>;
+  readonly leftOut: LeftOut;
+  readonly now: () => Date;
+}
+
+/** Claims together; where one of the rows can't be written, the others one by one. */
+export async function claimInParts(
   options: ClaimOptions,
-  { claim: claimOne, leftOut, now }: {
-    readonly claim: (options: ClaimOptions) => Promise<Claim>;
-    readonly leftOut: LeftOut;
-    readonly now: () => Date;
-  },
+  parts: ClaimParts,
+): Promise<Claim> {
+  try {
+    return await parts.claim(options);
+  } catch (error) {
+    if (!(error instanceof RefusedRowsError)) throw error;
+  }
+  return await claimSingly(options, parts);
+}
+
+async function claimSingly(
+  options: ClaimOptions,
+  { claim: claimOne, leftOut, now }: ClaimParts,
 ): Promise<Claim> {
   const tasks: ClaimedTask[] = [];
   let first: Claim | undefined;

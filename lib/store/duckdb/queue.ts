@@ -28,7 +28,7 @@ import { endOf } from "../decisions.ts";
 import { settlingAmong } from "../dependencies.ts";
 import { pausedBatches } from "../pauses.ts";
 import {
-  claimSingly,
+  claimInParts,
   inParts,
   LeftOut,
   RecordParts,
@@ -87,14 +87,9 @@ export class DuckDbQueue implements Queue {
     this.#grace = new Grace(database);
   }
 
-  async claim(options: ClaimOptions): Promise<Claim> {
-    try {
-      return await this.#claim(options);
-    } catch (error) {
-      if (!(error instanceof RefusedRowsError)) throw error;
-    }
-    return await claimSingly(options, {
-      claim: (one) => this.#claim(one),
+  claim(options: ClaimOptions): Promise<Claim> {
+    return claimInParts(options, {
+      claim: (part) => this.#claim(part),
       leftOut: this.#leftOut,
       now: () => this.#database.now(),
     });

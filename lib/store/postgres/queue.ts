@@ -28,7 +28,7 @@ import type {
 import { endOf } from "../decisions.ts";
 import { pausedBatches } from "../pauses.ts";
 import {
-  claimSingly,
+  claimInParts,
   inParts,
   LeftOut,
   RecordParts,
@@ -81,14 +81,9 @@ export class PostgresQueue implements Queue {
     this.#leftOut = new LeftOut(database.clock, onProblem);
   }
 
-  async claim(options: ClaimOptions): Promise<Claim> {
-    try {
-      return await this.#claim(options);
-    } catch (error) {
-      if (!(error instanceof RefusedRowsError)) throw error;
-    }
-    return await claimSingly(options, {
-      claim: (one) => this.#claim(one),
+  claim(options: ClaimOptions): Promise<Claim> {
+    return claimInParts(options, {
+      claim: (part) => this.#claim(part),
       leftOut: this.#leftOut,
       now: () => this.#database.clock.now(),
     });
