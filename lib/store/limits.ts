@@ -472,24 +472,41 @@ export function byPlace<T>(placed: readonly Placed<T>[]): T[] {
     .map(({ task }) => task);
 }
 
-/** The SQL of a key: what is not a field is bound. */
+/** The SQL of a task's key: what is not a field is bound. */
 export function keySql(
   { key }: TaskLimits,
-  { fields, bind }: {
-    readonly fields: Readonly<Record<KeyField, string>>;
+  { targetRef, bind }: {
+    /** The SQL of its target. */
+    readonly targetRef: string;
     readonly bind: (text: string) => string;
   },
 ): string {
   if (!key) return "''";
+  const fields: Readonly<Record<KeyField, string>> = {
+    repository: "coalesce(repo_full_name, '')",
+    target: `coalesce(${targetRef}, '')`,
+    user: "user_id::text",
+    batch: "coalesce(batch, '')",
+    key: "coalesce(key, '')",
+  };
   const all = key.flatMap((it) =>
     typeof it === "string" ? [] : [fields[it.field]]
   );
   const text = key.map((it) =>
-    typeof it === "string" ? bind(it) : fields[it.field]
+    typeof it === "string" ? `${bind(it)}::text` : fields[it.field]
   );
   return `CASE WHEN ${all.join(" || ")} = '' THEN '' ELSE ${
     text.join(" || ")
   } END`;
+}
+
+/** The SQL of whose turn a task is of; with the name of what takes turns before it. */
+export function turnSql({ fairBy }: TaskLimits): string {
+  return fairBy === "batch"
+    ? "'batch:' || coalesce(batch, '')"
+    : fairBy === "user"
+    ? "'user:' || user_id::text"
+    : "''";
 }
 
 /** What is held back, and the SQL that says of a row by which group and key. */

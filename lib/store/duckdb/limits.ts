@@ -28,6 +28,7 @@ import {
   type Started,
   startedIn,
   TURN_MS,
+  turnSql,
 } from "../limits.ts";
 import { roomOf } from "../decisions.ts";
 import {
@@ -41,28 +42,11 @@ import { dateOf, RUN_ORDER, TASK_FIELDS, TOUCH } from "./rows.ts";
 import { readTouchHolds } from "./touches.ts";
 import { Values } from "./values.ts";
 
-/** What a key is made of. */
-const KEY_FIELDS = {
-  repository: "coalesce(repo_full_name, '')",
-  target: `coalesce(${TASK_FIELDS.targetRef}, '')`,
-  user: "user_id::TEXT",
-  batch: "coalesce(batch, '')",
-  key: "coalesce(key, '')",
-};
-
-/** Whose turn a task is of; with the name of what takes turns before it. */
-const TURN_FIELDS = {
-  batch: "'batch:' || coalesce(batch, '')",
-  user: "'user:' || user_id::TEXT",
-};
-
-const turnSql = ({ fairBy }: TaskLimits) => fairBy ? TURN_FIELDS[fairBy] : "''";
-
 /** The SQL of the key of a task. */
 function keyIn(limits: TaskLimits, values: Values): string {
   return keySql(limits, {
-    fields: KEY_FIELDS,
-    bind: (text) => `${values.bind(text)}::TEXT`,
+    targetRef: TASK_FIELDS.targetRef,
+    bind: (text) => values.bind(text),
   });
 }
 

@@ -29,6 +29,7 @@ import {
   type SampleRequest,
   startedIn,
   TURN_MS,
+  turnSql,
 } from "../limits.ts";
 import {
   type Candidate,
@@ -58,29 +59,14 @@ import {
 import { readTouchHolds } from "./touches.ts";
 import { Values } from "./values.ts";
 
-/** What a key is made of. */
-const KEY_FIELDS = {
-  repository: "coalesce(repo_full_name, '')",
-  target: `coalesce(${TASK_FIELDS.targetRef}, '')`,
-  user: "user_id::text",
-  batch: "coalesce(batch, '')",
-  key: "coalesce(key, '')",
-};
-
-/** Whose turn a task is of; with the name of what takes turns before it. */
-const TURN_FIELDS = {
-  batch: "'batch:' || coalesce(batch, '')",
-  user: "'user:' || user_id::text",
-};
-
-const turnSql = ({ fairBy }: TaskLimits) => fairBy ? TURN_FIELDS[fairBy] : "''";
-
 /** The values of a statement about tasks with limits. */
 export class LimitValues extends Values {
   /** The SQL of the key of a task. */
   key(limits: TaskLimits): string {
-    const bind = (text: string) => `${this.bind(text)}::text`;
-    return keySql(limits, { fields: KEY_FIELDS, bind });
+    return keySql(limits, {
+      targetRef: TASK_FIELDS.targetRef,
+      bind: (text) => this.bind(text),
+    });
   }
 
   /** Holds for the tasks of a group. */
