@@ -7,17 +7,16 @@
 
 import type { NewTasks } from "./contract.ts";
 import { NewDependencies, type Settling } from "./dependencies.ts";
-import { type EditStore, replaceTasks } from "./edit_tasks.ts";
+import { type EditStore, replaceTasks, tellLeft } from "./edit_tasks.ts";
 import { IdList } from "./id_list.ts";
 import { type KeyHolder, Keys } from "./keys.ts";
 import { lengthOf, type NewRow, oneAhead } from "./new_rows.ts";
 import { fittingSets } from "./sets.ts";
-import { settle, type SettleStore } from "./settle.ts";
+import { settle } from "./settle.ts";
 
 /** What a database does for it, in the transaction that is open. */
 export interface CreateStore {
   readonly edits: EditStore;
-  readonly settling: SettleStore;
   /**
    * Finds the tasks that have these keys, and keeps others from giving tasks one of
    * them until the transaction ends.
@@ -50,6 +49,7 @@ export async function createIn(
   { after }: { readonly after: () => Promise<void> | undefined },
 ): Promise<IdList> {
   const { edits } = store;
+  const { settling } = edits;
   const ids = new IdList();
   const dependencies = new NewDependencies();
   const keys = new Keys();
@@ -60,7 +60,7 @@ export async function createIn(
     });
     for (const set of fittingSets(rows, lengthOf)) {
       await store.insert(set);
-      await store.settling.tell(
+      await settling.tell(
         set.map(({ id }) => ({ id, kind: "created", attempt: 0 })),
       );
     }
@@ -71,8 +71,8 @@ export async function createIn(
   const { waiting } = dependencies;
   if (waiting.length > 0) {
     await store.addDependencies(dependencies);
-    await settle(store.settling, await store.settlingOf(waiting));
+    await settle(settling, await store.settlingOf(waiting));
   }
-  await edits.tellLeft();
+  await tellLeft(edits);
   return ids;
 }

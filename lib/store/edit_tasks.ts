@@ -8,6 +8,7 @@ import type { AgentTask, NewTask, TaskEdit } from "../task/task.ts";
 import { mergeTrace, parseTrace } from "../task/trace.ts";
 import type { Held } from "../task/transitions.ts";
 import { approvalOf, APPROVED_KEY } from "../task/workspace.ts";
+import type { EndedRow } from "./changes.ts";
 import {
   type EditResult,
   inSets,
@@ -17,6 +18,7 @@ import {
 import { editResultOf } from "./decisions.ts";
 import { lengthOf } from "./new_rows.ts";
 import { fittingSets } from "./sets.ts";
+import { type SettleStore, tellBatches } from "./settle.ts";
 import { type Edit, editOf, prioritiesAt, replacementOf } from "./edits.ts";
 
 /** What a store does for it. */
@@ -33,8 +35,9 @@ export interface EditStore {
   ): Promise<readonly Pick<AgentTask, "id" | "priority">[]>;
   /** Writes what has changed, and says so in the history. */
   write(edits: readonly Edit[]): Promise<void>;
-  /** Says in the history which of those that were left have ended by it. At the end. */
-  tellLeft(): Promise<void>;
+  /** Of each of these batches, the task that ended last. */
+  lastEnded(names: readonly string[]): Promise<readonly EndedRow[]>;
+  readonly settling: SettleStore;
 }
 
 /** Tasks whose texts, old and new, are mostly small enough to be read at once. */
@@ -61,7 +64,7 @@ export async function editTask(
         traceText: withoutApproval(task.traceText),
       }),
     ]);
-    await store.tellLeft();
+    await tellLeft(store);
   }
   return result;
 }
@@ -92,6 +95,16 @@ export async function replaceTasks(
     return held.map(({ task }) => task.id);
   });
   return new Set(replaced);
+}
+
+/**
+ * Says in the history which of the batches that were left have ended by it, at the
+ * task that ended last. At the end.
+ */
+export async function tellLeft(
+  { left, settling, lastEnded }: EditStore,
+): Promise<void> {
+  if (left.size > 0) await tellBatches(settling, await lastEnded([...left]));
 }
 
 /** Moves tasks to the beginning, or the end, of what their providers are to run. */

@@ -15,7 +15,6 @@ import { addNewDependencies, settlingOf } from "./dependencies.ts";
 import { editStoreOf } from "./edits.ts";
 import { findKeyHolders } from "./keys.ts";
 import { Values } from "./values.ts";
-import { settleStoreOf } from "./write.ts";
 
 /**
  * In characters. DuckDB has it in memory until the commit, and needs as much again
@@ -55,7 +54,6 @@ function storeOf(connection: Connection, at: Date): CreateStore {
   let length = 0;
   return {
     edits: editStoreOf(connection, at),
-    settling: settleStoreOf(connection, at),
     findKeyHolders: (keys) => findKeyHolders(connection, keys, at),
     insert: async (rows) => {
       await insert(connection, rows, at);

@@ -7,19 +7,19 @@
 import type { EditStore } from "../edit_tasks.ts";
 import type { Edit } from "../edits.ts";
 import { COLUMNS } from "../new_rows.ts";
+import { lastEnded } from "./batches.ts";
 import type { Connection } from "./connection.ts";
 import { RUN_ORDER } from "./rows.ts";
 import { type Column, Values } from "./values.ts";
-import { changeRows, noteLeftBatches, readHeld, writeEvents } from "./write.ts";
+import { changeRows, readHeld, settleStoreOf, writeEvents } from "./write.ts";
 
 const LAST_FIRST = "coalesce(priority, 0), created_at DESC, rowid DESC";
 
 /** Edits in the transaction that is open on the connection. */
 export function editStoreOf(connection: Connection, at: Date): EditStore {
-  const left = new Set<string>();
   return {
     at,
-    left,
+    left: new Set(),
     held: (ids) => readHeld(connection, ids),
     end: async (provider, { to, limit }) => {
       const order = to === "first" ? RUN_ORDER : LAST_FIRST;
@@ -33,7 +33,8 @@ export function editStoreOf(connection: Connection, at: Date): EditStore {
       ) ?? [];
     },
     write: (edits) => writeEdits(connection, edits, at),
-    tellLeft: () => noteLeftBatches(connection, [...left], at),
+    lastEnded: (names) => lastEnded(connection, names),
+    settling: settleStoreOf(connection, at),
   };
 }
 

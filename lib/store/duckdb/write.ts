@@ -12,8 +12,8 @@ import { endedBatches } from "../batches.ts";
 import { type Change, Changes, type WrittenEvent } from "../changes.ts";
 import { RefusedRowsError } from "../refused.ts";
 import { fittingSets } from "../sets.ts";
-import { settleBehind, type SettleStore, tellBatches } from "../settle.ts";
-import { batchReadsOf, lastEnded } from "./batches.ts";
+import { settleBehind, type SettleStore } from "../settle.ts";
+import { batchReadsOf } from "./batches.ts";
 import type { Connection, SqlValue } from "./connection.ts";
 import { settlingBehind } from "./dependencies.ts";
 import { explanationOf } from "./explain.ts";
@@ -237,17 +237,6 @@ async function writeAll(
     }
     await writeNotifications(connection, events, at);
   }
-}
-
-/** Tells of batches that tasks were taken out of, at the task that ended last. */
-export async function noteLeftBatches(
-  connection: Connection,
-  names: readonly string[],
-  at: Date,
-): Promise<void> {
-  if (names.length === 0) return;
-  const ended = await lastEnded(connection, names);
-  await tellBatches(settleStoreOf(connection, at), ended);
 }
 
 /** What {@linkcode settleBehind} works with. */

@@ -16,7 +16,6 @@ import { codeOf } from "./explain.ts";
 import { editStoreOf } from "./edits.ts";
 import { findKeyHolders, MOST_LOCKED } from "./keys.ts";
 import { jsonOf, retriedBy } from "./rows.ts";
-import { settleStoreOf } from "./write.ts";
 
 /**
  * Adds tasks in one transaction, and returns their ids in the same order.
@@ -55,7 +54,6 @@ function storeOf(
 ): CreateStore {
   return {
     edits: editStoreOf(connection, at),
-    settling: settleStoreOf(connection, at),
     findKeyHolders: (keys) => findKeyHolders(connection, keys, { at, isMany }),
     insert: (rows) => insert(connection, rows, at),
     addDependencies: (added) => addNewDependencies(connection, added),

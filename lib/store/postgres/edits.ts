@@ -7,18 +7,18 @@
 import type { EditStore } from "../edit_tasks.ts";
 import type { Edit } from "../edits.ts";
 import { COLUMNS } from "../new_rows.ts";
+import { lastEnded } from "./batches.ts";
 import type { Connection } from "./connection.ts";
 import { jsonOf, retriedBy, RUN_ORDER } from "./rows.ts";
-import { changing, noteLeftBatches, readHeld, writeEvents } from "./write.ts";
+import { changing, readHeld, settleStoreOf, writeEvents } from "./write.ts";
 
 const LAST_FIRST = "priority, created_at DESC, seq DESC";
 
 /** Edits in the transaction that is open on the connection. */
 export function editStoreOf(connection: Connection, at: Date): EditStore {
-  const left = new Set<string>();
   return {
     at,
-    left,
+    left: new Set(),
     held: (ids) => readHeld(connection, ids),
     end: (provider, { to, limit }) =>
       connection.rows(
@@ -28,7 +28,8 @@ export function editStoreOf(connection: Connection, at: Date): EditStore {
         [provider, limit],
       ),
     write: (edits) => writeEdits(connection, edits, at),
-    tellLeft: () => noteLeftBatches(connection, [...left], at),
+    lastEnded: (names) => lastEnded(connection, names),
+    settling: settleStoreOf(connection, at),
   };
 }
 

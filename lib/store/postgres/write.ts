@@ -11,8 +11,8 @@ import { endedBatches } from "../batches.ts";
 import { type Change, Changes, type WrittenEvent } from "../changes.ts";
 import { RefusedRowsError } from "../refused.ts";
 import { fittingSets } from "../sets.ts";
-import { settleBehind, type SettleStore, tellBatches } from "../settle.ts";
-import { batchReadsOf, lastEnded } from "./batches.ts";
+import { settleBehind, type SettleStore } from "../settle.ts";
+import { batchReadsOf } from "./batches.ts";
 import type { Connection } from "./connection.ts";
 import { settlingBehind } from "./dependencies.ts";
 import { explanationOf, isRefusal } from "./explain.ts";
@@ -158,17 +158,6 @@ async function writeAll(
       () => writeEvents(connection, events, at),
     );
   }
-}
-
-/** Tells of batches that tasks were taken out of, at the task that ended last. */
-export async function noteLeftBatches(
-  connection: Connection,
-  names: readonly string[],
-  at: Date,
-): Promise<void> {
-  if (names.length === 0) return;
-  const ended = await lastEnded(connection, names);
-  await tellBatches(settleStoreOf(connection, at), ended);
 }
 
 /** What {@linkcode settleBehind} works with. */
