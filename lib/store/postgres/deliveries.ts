@@ -6,17 +6,16 @@
 
 import type { DeliveredTask, Delivery, Subscription } from "../contract.ts";
 import { approvalIn, ASKS_KEY } from "../../task/workspace.ts";
-import type { Recording, ResultStatements } from "../sql/delivery_results.ts";
+import {
+  MAX_PENDING,
+  MAX_TEXT,
+  type Recording,
+  type ResultStatements,
+  SEEN_INTERVAL_MS,
+} from "../sql/deliveries.ts";
 import type { Connection } from "./connection.ts";
 import { IS_SETTLED, readLast } from "./events.ts";
 import { fieldsOf, IS_SIMULATED, jsonOf } from "./rows.ts";
-
-/** Events that are taken out of the history before others are delivered. */
-const MAX_PENDING = 10_000;
-/** The most characters of a text that is delivered. */
-const MAX_TEXT = 10_000;
-/** How often a receiver for which nothing happens is noted as still wanted. */
-const SEEN_INTERVAL_MS = 3_600_000;
 
 /** An exchange with one receiver, in the transaction that is open. */
 export interface Exchanging extends Recording {

@@ -12,7 +12,7 @@ import type {
   Outbox,
   Subscription,
 } from "../contract.ts";
-import { recordResults } from "../sql/delivery_results.ts";
+import { recordResults } from "../sql/deliveries.ts";
 import type { Connection } from "./connection.ts";
 import type { Database } from "./database.ts";
 import {

@@ -1,11 +1,18 @@
 /**
- * Writing what came of deliveries.
+ * What both databases hold to in deliveries, and how they write what came of them.
  *
  * @module
  */
 
 import type { DeliveryResult, ExchangeOptions } from "../contract.ts";
 import type { SqlConnection } from "./connection.ts";
+
+/** Events that are taken out of the history before others are delivered. */
+export const MAX_PENDING = 10_000;
+/** The most characters of a text that is delivered. */
+export const MAX_TEXT = 10_000;
+/** How often a receiver for which nothing happens is noted as still wanted. */
+export const SEEN_INTERVAL_MS = 3_600_000;
 
 /** What came of deliveries to one receiver, in the transaction that is open. */
 export interface Recording extends ExchangeOptions {
