@@ -11,13 +11,18 @@ import type {
   TaskEventKind,
   Transition,
 } from "../task/task.ts";
+import type { WrittenEvent } from "./changes.ts";
 import {
+  type HandOverOptions,
   OTHERS,
   type Pause,
   type PauseOptions,
   type PauseTarget,
 } from "./contract.ts";
 import { type Room, smallerRoom } from "./decisions.ts";
+
+/** Handed over in one transaction. */
+export const MOST_HANDED_OVER = 5_000;
 
 /** Clocks differ, and the first who asks must not be told no once more. */
 const MARGIN_MS = 15_000;
@@ -206,4 +211,13 @@ export function roomBeside(
   );
   if (left.size === 0) return room;
   return room ? smallerRoom(room, left) : left;
+}
+
+/** What the history says of tasks that are handed over. */
+export function handedOver(
+  tasks: readonly { readonly id: string; readonly attempt: number }[],
+  { from, to, reason }: HandOverOptions,
+): WrittenEvent[] {
+  const detail = `${from} → ${to}: ${reason}`;
+  return tasks.map((task) => ({ ...task, kind: "handed_over", detail }));
 }

@@ -14,7 +14,9 @@ import {
   type PauseTarget,
 } from "../contract.ts";
 import {
+  handedOver,
   limitsMet,
+  MOST_HANDED_OVER,
   newPause,
   pauseAfterAll,
   pauseStateAt,
@@ -31,9 +33,6 @@ type PauseRow = Omit<PauseInfo, "since" | "until" | "isTried"> & {
   readonly sinceMs: number;
   readonly untilMs: number | null;
 };
-
-/** Handed over in one transaction. */
-const MOST_HANDED_OVER = 5_000;
 
 const FIELDS =
   `provider: provider, batch: batch, kind: kind, reason: reason, tries: tries, trial: trial,
@@ -163,8 +162,9 @@ export async function noteLimits(
 /** Gives what waits of one provider to another. Returns how many. */
 export async function handOver(
   connection: Connection,
-  { from, to, reason, at }: HandOverOptions & { readonly at: Date },
+  options: HandOverOptions & { readonly at: Date },
 ): Promise<number> {
+  const { from, to, at } = options;
   const rows = await connection.json<{ id: string; attempt: number }[]>(
     `SELECT to_json(list({id: id, attempt: coalesce(attempt, 0)})) FROM (
        SELECT id, attempt FROM agent_tasks
@@ -181,11 +181,6 @@ export async function handOver(
   const sql = `UPDATE agent_tasks SET provider = ${values.bind(to)},
       updated_at = ${values.time(at)} WHERE id IN (SELECT ${values.ids(ids)})`;
   await changeRows(connection, ids, { sql, values });
-  const detail = `${from} → ${to}: ${reason}`;
-  await writeEvents(
-    connection,
-    rows.map((row) => ({ ...row, kind: "handed_over" as const, detail })),
-    at,
-  );
+  await writeEvents(connection, handedOver(rows, options), at);
   return rows.length;
 }

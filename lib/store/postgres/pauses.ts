@@ -14,7 +14,9 @@ import {
   type PauseTarget,
 } from "../contract.ts";
 import {
+  handedOver,
   limitsMet,
+  MOST_HANDED_OVER,
   newPause,
   pauseAfterAll,
   pauseStateAt,
@@ -30,9 +32,6 @@ const BY_NAME = "ORDER BY provider, batch, kind";
 
 /** Any number, the same in all runners; beside it that of a provider's name. */
 const PAUSE_LOCK = 7_311_651;
-
-/** Handed over in one transaction. */
-const MOST_HANDED_OVER = 5_000;
 
 /** The pauses that are not over, and the limits that may be. */
 export async function readPauses(
@@ -129,8 +128,9 @@ export async function noteLimits(
 /** Gives what waits of one provider to another. Returns how many. */
 export async function handOver(
   connection: Connection,
-  { from, to, reason, at }: HandOverOptions & { readonly at: Date },
+  options: HandOverOptions & { readonly at: Date },
 ): Promise<number> {
+  const { from, to, at } = options;
   const rows = await connection.rows<{ id: string; attempt: number }>(
     `UPDATE agent_tasks SET provider = $3, updated_at = $1::timestamptz
      WHERE id IN (SELECT id FROM agent_tasks
@@ -141,11 +141,6 @@ export async function handOver(
      RETURNING id, attempt`,
     [at, from, to],
   );
-  const detail = `${from} → ${to}: ${reason}`;
-  await writeEvents(
-    connection,
-    rows.map((row) => ({ ...row, kind: "handed_over", detail })),
-    at,
-  );
+  await writeEvents(connection, handedOver(rows, options), at);
   return rows.length;
 }
