@@ -4,61 +4,25 @@
  * @module
  */
 
-import { DatabaseError, messageOf } from "../../base/errors.ts";
 import { FORMULA, TEXT_SIGN } from "../../base/spreadsheet.ts";
 import type { Exported, ExportOptions } from "../contract.ts";
-import { timeConditions } from "../filter.ts";
+import { exportedBy, makeFile } from "../exported.ts";
+import { exportedRows } from "../sql/export.ts";
 import { type Database, LONG_MS } from "./database.ts";
 import { chosenBy } from "./read_tasks.ts";
 import { EVENT_COLUMNS, TASK_COLUMNS } from "./schema.ts";
 import { Values } from "./values.ts";
 
-/** The rows that are exported. */
-function rowsOf(
-  { events, createdSince, createdBefore, ...rest }: ExportOptions,
-  values: Values,
-): string {
-  const times = { createdSince, createdBefore };
-  if (!events) {
-    return `FROM agent_tasks WHERE ${chosenBy({ ...rest, ...times }, values)}`;
-  }
-  const isOfChosen = chosenBy(rest, values);
-  const conditions = [
-    isOfChosen === "true"
-      ? isOfChosen
-      : `task_id IN (SELECT id FROM agent_tasks WHERE ${isOfChosen})`,
-    ...timeConditions("occurred_at", times, (it) => values.bind(it)),
-  ];
-  return `FROM agent_task_events WHERE ${conditions.join(" AND ")}`;
-}
-
 /** Rows that are held at once: each may have texts of some megabytes. */
 const SET_SIZE = 50;
 
-/** Where it is not so, a file is gone only when it was read. */
-const LOSES_ITS_NAME_OPEN = Deno.build.os !== "windows";
-
-/**
- * Writes a temporary file, which only its owner may read, lets go of the database,
- * and gives the file's content. The file is gone after it.
- */
-export async function exportTable(
+/** Writes the file, and lets go of the database before it is read. */
+export function exportTable(
   database: Database,
   options: ExportOptions,
 ): Promise<Exported> {
-  const path = await makeFile();
-  let exported: Exported | undefined;
-  try {
-    const rows = options.format === "parquet"
-      ? await writeParquet(database, path, options)
-      : await writeLines(database, path, options);
-    const { size: bytes } = await Deno.stat(path);
-    const { readable } = await Deno.open(path);
-    const body = LOSES_ITS_NAME_OPEN ? readable : endingIn(readable, path);
-    return exported = { rows, bytes, body };
-  } finally {
-    if (LOSES_ITS_NAME_OPEN || !exported) await Deno.remove(path);
-  }
+  const write = options.format === "parquet" ? writeParquet : writeLines;
+  return exportedBy((path) => write(database, path, options));
 }
 
 /** Each line has all of one row. */
@@ -77,7 +41,11 @@ async function writeLines(
       : name
   ).join(", ");
   const values = new Values();
-  const row = `SELECT ${select} ${rowsOf(options, values)}`;
+  const rows = exportedRows(options, {
+    chosenBy: (filter) => chosenBy(filter, values),
+    bind: (it) => values.bind(it),
+  });
+  const row = `SELECT ${select} ${rows}`;
   const lineOf = csvLine(columns, forSpreadsheet ?? false);
   return await database.read(async (connection) => {
     using file = await Deno.open(path, { write: true, truncate: true });
@@ -145,21 +113,4 @@ async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
   for (let done = 0; done < bytes.length;) {
     done += await file.write(bytes.subarray(done));
   }
-}
-
-async function makeFile(): Promise<string> {
-  try {
-    return await Deno.makeTempFile({ prefix: "agent-runner-export-" });
-  } catch (error) {
-    throw new DatabaseError(
-      `Cannot export: no temporary file can be made: ${messageOf(error)}. ` +
-        "Set TMPDIR to a folder that can be written.",
-      { cause: error },
-    );
-  }
-}
-
-function endingIn(body: Exported["body"], path: string): Exported["body"] {
-  const end = () => Deno.remove(path);
-  return body.pipeThrough(new TransformStream({ flush: end, cancel: end }));
 }
