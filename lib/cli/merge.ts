@@ -91,18 +91,11 @@ async function mergeTask(
   if (isWaiting && asked?.of === "merge") {
     const { onApproved = "none", remote } =
       providerOf(task, config)?.workspace ?? {};
-    if (head !== asked.head) {
-      throw cannotMerge(
-        task,
-        `${branch} has changed since it asked for your approval. Let it ask ` +
-          `again: agent-runner answer ${shortId(task)} "Ask again"`,
-      );
-    }
     const isInto = flags.into !== undefined && onApproved === "merge" &&
       !await isBranch(facts, remote);
     if (onApproved !== "none" && !isInto) {
       return await approve(task, context, {
-        head,
+        head: asked.head,
         branch,
         base: facts.base,
         onApproved,
@@ -127,7 +120,7 @@ async function mergeTask(
       });
     }
     if (!isWaiting || !done.isRight) return done;
-    await store.admin.approve([task.id], { head });
+    await store.admin.approve([task.id], { head: asked?.head });
     return { ...done, text: `${done.text}. The next run completes the task` };
   });
 }
@@ -185,7 +178,7 @@ async function approve(
   task: AgentTask,
   { flags, openAdmin }: CommandContext,
   { head, branch, base, onApproved }: {
-    readonly head: string;
+    readonly head: string | undefined;
     readonly branch: string;
     readonly base: string;
     readonly onApproved: "merge" | "pr";

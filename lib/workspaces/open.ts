@@ -9,6 +9,7 @@ import { systemClock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
 import type {
   AgentTask,
+  Approval,
   JsonObject,
   Outcome,
   RunNoteKind,
@@ -328,6 +329,16 @@ class OpenedWorkspace implements Workspace {
     const finished = await finish(this, outcome, { task, note, copied });
     this.#facts = finished.facts;
     return finished;
+  }
+
+  async approvedHead({ at, head }: Approval): Promise<string | undefined> {
+    const { approved, branch } = this.#record;
+    if (approved?.at === at) return approved.head;
+    // A run has gone on since that was asked.
+    if (this.#facts.head !== head) return head;
+    const tip = await this.git(["rev-parse", `refs/heads/${branch}`]);
+    await this.#keep({ ...this.#record, approved: { at, head: tip } });
+    return tip;
   }
 
   note(kind: RunNoteKind, detail: string, facts: TaskWorkspace): void {

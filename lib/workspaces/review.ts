@@ -5,7 +5,7 @@
  */
 
 import { countOf } from "../base/figures.ts";
-import type { JsonObject, Outcome } from "../task/task.ts";
+import type { Approval, JsonObject, Outcome } from "../task/task.ts";
 import { answersOf } from "../task/trace.ts";
 import { OUTPUT_KEY } from "../task/transitions.ts";
 import { approvalOf, type TaskWorkspace } from "../task/workspace.ts";
@@ -45,7 +45,7 @@ export async function review(
   if (outcome.kind !== "completed" || head === undefined || commits === 0) {
     return { outcome };
   }
-  if (asksFirst(config) && !isApproved(head, options.trace)) {
+  if (asksFirst(config) && approvedIn(options.trace)?.head !== head) {
     if (config.onApproved === "merge" && !await hasBase(workspace)) {
       return { outcome: asking(noBase(facts, options.task), facts, outcome) };
     }
@@ -56,7 +56,8 @@ export async function review(
 
 /**
  * What follows for a task that was approved since its last run: nothing of its work
- * is done again. Undefined where the work is to be done.
+ * is done again, also where a person has done more. Undefined where the work is to be
+ * done.
  */
 export async function reviewApproved(
   workspace: Workspace,
@@ -64,14 +65,21 @@ export async function reviewApproved(
 ): Promise<Reviewed | undefined> {
   const { trace } = options;
   const { branch, head } = workspace.facts;
+  const approval = approvedIn(trace);
+  if (!approval) return undefined;
   const tip = await workspace.git(["rev-parse", `refs/heads/${branch}`]);
-  if (tip !== head || !isApproved(tip, trace)) return undefined;
+  if (tip !== await workspace.approvedHead(approval)) return undefined;
   const result = trace[OUTPUT_KEY] ?? undefined;
-  return await bring(
-    workspace,
-    { kind: "completed", ...result !== undefined && { result } },
-    options,
-  );
+  const done: Completed = {
+    kind: "completed",
+    ...result !== undefined && { result },
+  };
+  const finished = tip === head
+    ? { outcome: done }
+    : await workspace.finish(done);
+  return "outcome" in finished && finished.outcome.kind === "completed"
+    ? await bring(workspace, finished.outcome, options)
+    : finished;
 }
 
 /** Whether a person is asked before anything is done with the branch. */
@@ -84,11 +92,13 @@ export function asksFirst(
 }
 
 /** What was said since is more than a yes. */
-function isApproved(head: string, trace: JsonObject): boolean {
+function approvedIn(trace: JsonObject): Approval | undefined {
   const approval = approvalOf(trace);
-  if (approval?.of !== "merge" || approval.head !== head) return false;
+  if (approval?.of !== "merge") return undefined;
   const { answered_at: answeredAt = "" } = answersOf(trace).at(-1) ?? {};
-  return !(Date.parse(answeredAt) > Date.parse(approval.at));
+  return Date.parse(answeredAt) > Date.parse(approval.at)
+    ? undefined
+    : approval;
 }
 
 /** Does with the branch as configured. */
@@ -140,8 +150,8 @@ async function merge(
           `${howToJoin(workspace)} Resolve that so that both changes hold, ` +
           "commit it, and go on until all is well.",
         orElse: ask(
-          `they conflict in ${files}. Answer what is to be done; or merge ` +
-            "it yourself, and approve it.",
+          `they conflict in ${files}. Answer what is to be done; or resolve ` +
+            `that in ${workspace.path}, commit it, and approve it.`,
         ),
       };
     }

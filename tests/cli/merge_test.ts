@@ -203,6 +203,30 @@ Deno.test("merge approves what waits for that, and the next run merges it withou
   assertStringIncludes(await folder.ok(["result", id]), "Mended");
 });
 
+for (const command of ["approve", "merge"]) {
+  Deno.test(`${command} approves what was resolved by hand, and the next run merges that without more work`, async () => {
+    using worked = new Worked();
+    const { folder } = worked;
+    await worked.run({ onApproved: "merge" });
+    const { id } = worked;
+    Deno.writeTextFileSync(`${worked.app}/new.txt`, "theirs\n");
+    worked.commit("Theirs");
+    await folder.ok(["approve", id]);
+    await folder.run(["run", "--once"], { env: ENABLED });
+    const path = `${folder.path}/work/${id}`;
+    assertStringIncludes(
+      (await worked.json("show", id)).trace.question,
+      `they conflict in new.txt. Answer what is to be done; or resolve that in ${path}, commit it, and approve it.`,
+    );
+    gitIn(path, "merge", "-q", "-X", "ours", "-m", "Both", "main");
+    await folder.ok([command, id]);
+    await folder.ok(["run", "--once"], { env: { ...ENABLED, LINE: "other" } });
+    assertEquals(Deno.readTextFileSync(`${worked.app}/new.txt`), "new\n");
+    assertEquals(worked.log()[0], "Both");
+    assertEquals((await worked.json("show", id)).trace.result, "success");
+  });
+}
+
 Deno.test("merge merges what waits to be approved where its provider would not, and completes it", async () => {
   using worked = new Worked();
   const { folder } = worked;

@@ -179,7 +179,8 @@ Deno.test("review() tells the agent of a conflict, and then a person", async () 
     kind: "needs_input",
     question:
       "Cannot merge agent/mend-it-550e8400 into main: they conflict in " +
-      "new.txt. Answer what is to be done; or merge it yourself, and approve it.",
+      "new.txt. Answer what is to be done; or resolve that in " +
+      `${opened.workspace.path}, commit it, and approve it.`,
     approval: { of: "merge", head },
     result: "It is mended.",
   });
@@ -188,7 +189,7 @@ Deno.test("review() tells the agent of a conflict, and then a person", async () 
     "agent/mend-it-550e8400 with main in new.txt",
   ]);
   assertEquals(await repository.snapshot(), before);
-  // It is as the question says.
+  // Or in the base.
   const { branch } = opened.workspace.facts;
   await repository.git("merge", "-q", "-X", "ours", "-m", "By hand", branch);
   const tip = await repository.git("rev-parse", "main");
@@ -255,6 +256,51 @@ Deno.test("review() says at once that there is no branch to merge into, and sees
     kind: "completed",
     message: `Merged into main as ${head?.slice(0, 7)}`,
   });
+});
+
+Deno.test("review() merges what a person has resolved by hand and approved, and calls nobody for it", async () => {
+  await using repository = await TestRepository.make();
+  const opened = await worked(repository, MERGES);
+  await repository.write("new.txt", "theirs\n");
+  await repository.commit("Theirs");
+  const { head } = opened.workspace.facts;
+  const conflicted = approvalOf(head);
+  const end = await reviewed(opened, { approved: conflicted });
+  assert(end && "because" in end);
+  // The agent did nothing, and the person does it.
+  await opened.git("merge", "-q", "-X", "ours", "-m", "By hand", "main");
+  const approved = approvalOf(head, "2026-11-29T12:00:00Z");
+  const answers = [{
+    question: "Merge?",
+    answer: "I did it",
+    answered_at: "2026-11-29T13:00:00Z",
+  }];
+  assertEquals(
+    await reviewed(opened, { approved, more: { answers } }),
+    undefined,
+  );
+  const outcome = outcomeOf(await reviewed(opened, { approved }));
+  const tip = await opened.git("rev-parse", "HEAD");
+  assertObjectMatch(outcome, {
+    kind: "completed",
+    result: "It is mended.",
+    message: `Merged into main as ${tip.slice(0, 7)}`,
+  });
+  assertEquals(await repository.git("rev-parse", "main"), tip);
+  assertObjectMatch(opened.trace, { workspace: { head: tip, merged: tip } });
+});
+
+Deno.test("review() takes an approval for what the next run finds, and for nothing that the agent commits after that", async () => {
+  await using repository = await TestRepository.make();
+  const opened = await worked(repository, MERGES);
+  await repository.write("new.txt", "theirs\n");
+  await repository.commit("Theirs");
+  const approved = approvalOf(opened.workspace.facts.head);
+  const end = await reviewed(opened, { approved });
+  assert(end && "because" in end);
+  // The agent goes on, and its runner is killed.
+  await opened.git("merge", "-q", "-X", "ours", "-m", "Half done", "main");
+  assertEquals(await reviewed(opened, { approved }), undefined);
 });
 
 /** A bare repository that is its `origin`. */
