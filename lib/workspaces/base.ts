@@ -6,7 +6,8 @@
  */
 
 import { follow, followProblem, isTouched, type Move } from "./checkouts.ts";
-import { commitOf, git, GitError, runGit } from "./git.ts";
+import { commitOf, git, GitError } from "./git.ts";
+import { fetchBranch, pushBranch, type Remote } from "./remote.ts";
 
 /** Where there is no such branch. */
 export class NoBaseError extends Error {
@@ -164,49 +165,28 @@ const BEGUN = "refs/agent-runner/moves";
 
 /** A base in the repository that a clone was made of. */
 export class RemoteBase implements Base {
-  readonly #clone: string;
-  readonly #remote: string;
+  readonly #remote: Remote;
   readonly #name: string;
 
-  constructor(
-    clone: string,
-    { remote, name }: { readonly remote: string; readonly name: string },
-  ) {
-    this.#clone = clone;
+  constructor(remote: Remote, name: string) {
     this.#remote = remote;
     this.#name = name;
   }
 
-  async tip(): Promise<string> {
-    const tracking = `refs/remotes/${this.#remote}/${this.#name}`;
-    const cwd = this.#clone;
-    await git([
-      "fetch",
-      "--quiet",
-      "--no-tags",
-      this.#remote,
-      `+${this.#ref}:${tracking}`,
-    ], { cwd });
-    return await git(["rev-parse", tracking], { cwd });
+  tip(): Promise<string> {
+    return fetchBranch(this.#remote, this.#name);
   }
 
   async move({ from, to, kept }: BaseMove): Promise<MoveEnd> {
-    const cwd = this.#clone;
-    await git(["update-ref", kept, to], { cwd });
-    const end = await runGit([
-      "push",
-      "--quiet",
-      `--force-with-lease=${this.#ref}:${from}`,
-      this.#remote,
-      `${to}:${this.#ref}`,
-    ], { cwd });
-    if (end.code === 0) return { kind: "moved" };
-    return await this.tip() === from
-      ? { kind: "refused", why: new GitError(["push"], end).message }
-      : { kind: "moved by others" };
-  }
-
-  get #ref(): string {
-    return `refs/heads/${this.#name}`;
+    await git(["update-ref", kept, to], { cwd: this.#remote.clone });
+    try {
+      await pushBranch(this.#remote, this.#name, { from, to });
+      return { kind: "moved" };
+    } catch (error) {
+      if (!(error instanceof GitError)) throw error;
+      return await this.tip() === from
+        ? { kind: "refused", why: error.message }
+        : { kind: "moved by others" };
+    }
   }
 }

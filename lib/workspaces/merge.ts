@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { type Base, LocalBase, NoBaseError, RemoteBase } from "./base.ts";
 import { commitOf, git, GitError, NoGitError, runGit } from "./git.ts";
 import { lock } from "./lock.ts";
+import type { Remote } from "./remote.ts";
 
 /** How a branch comes into its base. */
 export const MERGES = ["merge", "rebase"] as const;
@@ -20,8 +21,8 @@ export interface MergeOptions {
   readonly taskId: string;
   /** The repository of the base; where that is elsewhere, the clone of it. */
   readonly repo: string;
-  /** The name of the repository of the base in the clone. Default: it is here. */
-  readonly remote?: string | undefined;
+  /** The repository of the base, and its name in the clone. Default: it is here. */
+  readonly remote?: Pick<Remote, "address" | "name"> | undefined;
   /** A folder of another repository that has the branch's commits. */
   readonly headIn?: string | undefined;
   /** The branch, for messages, and the commit of it that is merged. */
@@ -87,7 +88,7 @@ async function lockAndMerge(options: MergeOptions): Promise<MergeEnd> {
   const name = options.base.replace(/^refs\/heads\//, "");
   const base = remote === undefined
     ? new LocalBase(repo, name)
-    : new RemoteBase(repo, { remote, name });
+    : new RemoteBase({ ...remote, clone: repo }, name);
   const key = await keyOf(options, name);
   const folder = join(options.folder, "merges");
   using _lock = await lock(join(folder, `${key}.lock`), signal);
@@ -224,7 +225,7 @@ async function keyOf(
         cwd: repo,
       }),
     )
-    : await git(["remote", "get-url", remote], { cwd: repo });
+    : remote.address;
   return createHash("sha256").update(`${where}\n${base}`).digest("hex")
     .slice(0, 16);
 }

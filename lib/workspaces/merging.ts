@@ -100,7 +100,7 @@ function branchesOf(workspace: Workspace) {
   const { repo, remote } = { remote: undefined, ...placeOf(workspace) };
   return {
     repo,
-    refs: remote === undefined ? "refs/heads" : `refs/remotes/${remote}`,
+    refs: remote === undefined ? "refs/heads" : `refs/remotes/${remote.name}`,
   };
 }
 
@@ -109,7 +109,7 @@ function placeOf({ facts, isClone, path, config }: Workspace) {
   const { repo } = facts;
   if (!isClone) return { repo };
   return isAddress(repo)
-    ? { repo: path, remote: config.remote }
+    ? { repo: path, remote: { name: config.remote, address: repo } }
     : { repo, headIn: path };
 }
 
@@ -132,7 +132,11 @@ export async function requestPull(
 ): Promise<string> {
   const { config, facts } = workspace;
   const { branch, head = "", base } = facts;
-  const { repo, headIn } = { headIn: undefined, ...placeOf(workspace) };
+  const { repo, headIn, remote } = {
+    headIn: undefined,
+    remote: undefined,
+    ...placeOf(workspace),
+  };
   if (headIn !== undefined) {
     // What is pushed must be where it is pushed from.
     await git(
@@ -144,6 +148,7 @@ export async function requestPull(
     forge: config.forge,
     repo,
     remote: config.remote,
+    address: remote?.address,
     branch,
     head,
     base: into ?? base,

@@ -340,7 +340,7 @@ Deno.test("mergeBranch() moves the base where a clone came from, and only from w
   let checks = 0;
   const options = {
     repo: clone,
-    remote: "origin",
+    remote: { name: "origin", address: `file://${bare}` },
     verify: () => {
       if (++checks === 1) {
         repository.commit("c.txt", "by hand\n");

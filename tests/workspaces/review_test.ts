@@ -8,6 +8,7 @@ import {
 } from "@std/assert";
 import { join } from "node:path";
 import type { JsonObject, Outcome } from "../../lib/task/task.ts";
+import { isThere } from "../../lib/workspaces/record.ts";
 import { WorkspaceError } from "../../lib/workspaces/error.ts";
 import { review, reviewApproved } from "../../lib/workspaces/review.ts";
 import type { Reviewed } from "../../lib/workspaces/workspace.ts";
@@ -329,11 +330,55 @@ for (const isAddress of [false, true]) {
         mode: "clone",
       });
       const { head } = opened.workspace.facts;
+      await misled(opened, repository);
       const outcome = outcomeOf(await reviewed(opened));
       assertEquals(outcome.kind, "completed");
       assertEquals(await repository.git("-C", bare, "rev-parse", "main"), head);
+      await assertUntouched(repository);
     },
   );
+}
+
+/** As an agent may write into the configuration of its clone. */
+async function misled(
+  { git }: OpenedForTest,
+  { base, path }: TestRepository,
+): Promise<void> {
+  const other = join(base, "other.git");
+  await git("clone", "-q", "--bare", path, other);
+  const program = join(base, "program");
+  const text = `#!/bin/sh\ntouch "${join(base, "was-run")}"\n`;
+  await Deno.writeTextFile(program, text, { mode: 0o755 });
+  for (
+    const [name, value] of [
+      ["remote.origin.url", other],
+      ["remote.origin.pushurl", other],
+      ["remote.origin.uploadpack", program],
+      ["remote.origin.receivepack", program],
+      [`url.file://${other}.insteadOf`, "file://"],
+      [`url.${other}.pushInsteadOf`, join(base, "origin.git")],
+      ["core.sshCommand", program],
+      ["core.fsmonitor", program],
+      ["core.hooksPath", base],
+      ["credential.helper", program],
+    ] as const
+  ) await git("config", name, value);
+}
+
+async function assertUntouched(
+  repository: TestRepository,
+): Promise<void> {
+  const { base } = repository;
+  assert(!await isThere(join(base, "was-run")), "A program was run");
+  const log = await repository.gitIn(
+    base,
+    "-C",
+    "other.git",
+    "log",
+    "--all",
+    "--format=%s",
+  );
+  assertEquals(log, "Begin");
 }
 
 /** With the stand-in for `gh` on PATH. */
@@ -350,11 +395,19 @@ async function withForge(
   }
 }
 
-for (const mode of ["worktree", "clone"]) {
-  Deno.test(`review() opens a pull request of a ${mode} with what came of the work, once`, async () => {
+for (const from of ["worktree", "clone", "address"]) {
+  const mode = from === "address" ? "clone" : from;
+  Deno.test(`review() opens a pull request of the work of a ${from} with what came of the work, once`, async () => {
     await using repository = await TestRepository.make();
     const bare = await originOf(repository);
-    const config = { onApproved: "pr", approval: "none", mode };
+    await repository.git("config", "--global", "user.name", "A User");
+    await repository.git("config", "--global", "user.email", "u@example.com");
+    const config = {
+      onApproved: "pr",
+      approval: "none",
+      mode,
+      ...from === "address" && { git: `file://${bare}` },
+    };
     const opened = await worked(repository, config);
     const { branch, head } = opened.workspace.facts;
     await withForge(async (forge) => {

@@ -6,6 +6,7 @@
  */
 
 import { git } from "../git.ts";
+import { pushBranch } from "../remote.ts";
 import { type Forge, ForgeError, runForge } from "./program.ts";
 
 /** What a pull request is opened with. */
@@ -14,6 +15,8 @@ export interface PullRequestOptions {
   /** A folder of a repository that has the commit, and the remote. */
   readonly repo: string;
   readonly remote: string;
+  /** Where the folder is a clone of ours: what it was made of. */
+  readonly address?: string | undefined;
   readonly branch: string;
   /** The branch's commit that is pushed. */
   readonly head: string;
@@ -33,9 +36,14 @@ export interface PullRequestOptions {
 export async function openPullRequest(
   options: PullRequestOptions,
 ): Promise<string> {
-  const { repo, remote, branch, head, signal } = options;
-  const push = ["push", "--quiet", remote, `${head}:refs/heads/${branch}`];
-  await git(push, { cwd: repo, ...signal && { signal } });
+  const { repo, remote: name, address, branch, head, signal } = options;
+  if (address === undefined) {
+    const push = ["push", "--quiet", name, `${head}:refs/heads/${branch}`];
+    await git(push, { cwd: repo, ...signal && { signal } });
+  } else {
+    const remote = { clone: repo, address, name, signal };
+    await pushBranch(remote, branch, { to: head });
+  }
   signal?.throwIfAborted();
   return await find(options) ?? await open(options);
 }
