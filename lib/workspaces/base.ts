@@ -5,8 +5,8 @@
  * @module
  */
 
-import { follow, followProblem, isTouched, type Move } from "./checkouts.ts";
-import { commitOf, git, GitError } from "./git.ts";
+import { join } from "node:path";
+import { commitOf, git, GitError, isFolder, runGit } from "./git.ts";
 import { fetchBranch, pushBranch, type Remote } from "./remote.ts";
 
 /** Where there is no such branch. */
@@ -29,16 +29,15 @@ export interface Base {
    * @throws {NoBaseError} where there is none.
    */
   tip(): Promise<string>;
-  /**
-   * Moves it, and names what it is moved to before that.
-   *
-   * @param move.kept the name
-   */
+  /** Moves it, and names what it is moved to before that. */
   move(move: BaseMove): Promise<MoveEnd>;
 }
 
-/** A move of it. */
-export interface BaseMove extends Pick<Move, "from" | "to"> {
+/** A move of it, to a later commit. */
+export interface BaseMove {
+  readonly from: string;
+  readonly to: string;
+  /** The name of what it is moved to. */
   readonly kept: string;
   /** For the branch's log: `merge agent/fix-1234` */
   readonly why: string;
@@ -54,114 +53,128 @@ export class LocalBase implements Base {
     this.#name = name;
   }
 
-  /** What an earlier move has left undone when it was killed is done first. */
   async tip(): Promise<string> {
-    const tip = await this.#tip();
-    const [from, to] = await Promise.all(
-      [this.#begun.from, this.#begun.to].map((it) =>
-        commitOf(it, { cwd: this.#repo })
-      ),
-    );
-    if (from === undefined || to === undefined) return tip;
-    if (tip === from) await this.#carryOut({ from, to }, "merge");
-    else await this.#settle({ from, to }, tip);
-    return await this.#tip();
-  }
-
-  /**
-   * Its worktrees first: were it killed between, a commit that is made there has
-   * what was merged, and takes nothing back.
-   */
-  async move({ from, to, kept, why }: BaseMove): Promise<MoveEnd> {
-    const problem = await followProblem(this.#move({ from, to }));
-    if (problem !== undefined) return { kind: "refused", why: problem };
-    const begun = this.#begun;
-    await git(["update-ref", "--stdin"], {
-      cwd: this.#repo,
-      input: `update ${kept} ${to}\nupdate ${begun.from} ${from}\n` +
-        `update ${begun.to} ${to}\n`,
-    });
-    return await this.#carryOut({ from, to }, why);
-  }
-
-  async #carryOut(
-    { from, to }: Pick<Move, "from" | "to">,
-    why: string,
-  ): Promise<MoveEnd> {
-    const move = this.#move({ from, to });
-    const problem = await followProblem(move) ?? await follow(move);
-    if (problem !== undefined) {
-      await this.#settle(move, from);
-      return { kind: "refused", why: problem };
-    }
-    try {
-      await git(
-        ["update-ref", "-m", `agent-runner: ${why}`, this.#ref, to, from],
-        { cwd: this.#repo },
-      );
-    } catch (error) {
-      const tip = await this.#tip();
-      await this.#settle(move, tip);
-      if (!(error instanceof GitError) || tip === from) throw error;
-      return { kind: "moved by others" };
-    }
-    await this.#forget();
-    return { kind: "moved" };
-  }
-
-  /**
-   * Takes back what the worktrees have of a move that can't be, or is done, unless
-   * somebody has committed some of it there meanwhile.
-   *
-   * @throws {NoBaseError} where it can't be taken back.
-   */
-  async #settle(
-    { from, to }: Pick<Move, "from" | "to">,
-    tip: string,
-  ): Promise<void> {
-    if (!await isTouched({ repo: this.#repo, from, to }, tip)) {
-      const left = await follow(this.#move({ from: to, to: from }));
-      if (left !== undefined) throw new NoBaseError(left);
-    }
-    await this.#forget();
-  }
-
-  async #forget(): Promise<void> {
-    const { from, to } = this.#begun;
-    await git(["update-ref", "--stdin"], {
-      cwd: this.#repo,
-      input: `delete ${from}\ndelete ${to}\n`,
-    });
-  }
-
-  /** @throws {NoBaseError} where there is none. */
-  async #tip(): Promise<string> {
-    const cwd = this.#repo;
-    const tip = await commitOf(this.#ref, { cwd });
+    const tip = await commitOf(this.#ref, { cwd: this.#repo });
     if (tip !== undefined) return tip;
     throw new NoBaseError(
-      `there is no branch ${this.#name} in ${cwd}. Make it, or name another.`,
+      `there is no branch ${this.#name} in ${this.#repo}. Make it, or name ` +
+        "another.",
     );
+  }
+
+  async move({ from, to, kept, why }: BaseMove): Promise<MoveEnd> {
+    const checkouts = await this.#checkouts();
+    const problem = await this.#problemOf(checkouts);
+    if (problem !== undefined) return { kind: "refused", why: problem };
+    const [checkout] = checkouts;
+    const options = { cwd: this.#repo };
+    await git(["update-ref", kept, to], options);
+    if (checkout && checkout.head !== from) return { kind: "moved by others" };
+    const reason = `agent-runner: ${why}`;
+    try {
+      if (checkout) await follow(checkout.path, { to, reason });
+      else {await git(
+          ["update-ref", "-m", reason, this.#ref, to, from],
+          options,
+        );}
+      return { kind: "moved" };
+    } catch (error) {
+      if (!(error instanceof GitError)) throw error;
+      if (await this.tip() !== from) return { kind: "moved by others" };
+      const isHeld = checkout && error.lock === undefined;
+      return {
+        kind: "refused",
+        why: isHeld
+          ? `${this.#name} is checked out in ${checkout.path} with changes of its ` +
+            `own that are in the way. git says: ${shown(error)}`
+          : error.message,
+      };
+    }
   }
 
   get #ref(): string {
     return `refs/heads/${this.#name}`;
   }
 
-  /** Name the commits of a move, from before it begins until it has ended. */
-  get #begun(): Pick<Move, "from" | "to"> {
-    return {
-      from: `${BEGUN}/from/${this.#name}`,
-      to: `${BEGUN}/to/${this.#name}`,
-    };
+  /** The worktrees that have it. */
+  async #checkouts(): Promise<Checkout[]> {
+    const list = ["worktree", "list", "--porcelain"];
+    const text = await git(list, { cwd: this.#repo });
+    const found: Checkout[] = [];
+    for (const lines of text.split("\n\n").map((it) => it.split("\n"))) {
+      const [path = "", head = ""] = lines.map((it) => it.replace(/^\w+ /, ""));
+      const isThere = lines.includes(`branch ${this.#ref}`);
+      const isRebasing = lines.includes("detached") &&
+        await isRebased(path, this.#ref);
+      if (isThere || isRebasing) found.push({ path, head, isRebasing });
+    }
+    return found;
   }
 
-  #move(move: Pick<Move, "from" | "to">): Move {
-    return { repo: this.#repo, ref: this.#ref, ...move };
+  /** Why it is not to be moved; undefined where it may be. */
+  async #problemOf(
+    checkouts: readonly Checkout[],
+  ): Promise<string | undefined> {
+    const name = this.#name;
+    if (checkouts.length > 1) {
+      const paths = checkouts.map(({ path }) => path).join(" and ");
+      return `${name} is checked out in ${paths}. Let one of them have it.`;
+    }
+    for (const { path, isRebasing } of checkouts) {
+      if (isRebasing) return `${name} is being rebased in ${path}. End that.`;
+      if (await isFolder(path)) continue;
+      return `${name} is checked out in ${path}, which is not there now. If it ` +
+        "is gone for good: git worktree prune.";
+    }
+    return undefined;
   }
 }
 
-const BEGUN = "refs/agent-runner/moves";
+interface Checkout {
+  readonly path: string;
+  readonly head: string;
+  /** Its HEAD is detached, and comes back to the branch. */
+  readonly isRebasing: boolean;
+}
+
+/**
+ * Moves a branch where it is checked out, with what is changed there. It is one call
+ * of git that does both, and ends it though we are killed; again, it does the rest.
+ */
+async function follow(
+  path: string,
+  { to, reason }: { readonly to: string; readonly reason: string },
+): Promise<void> {
+  const args = ["--ff-only", "--no-overwrite-ignore", "--no-autostash"];
+  await git(["merge", "--quiet", ...args, to], {
+    cwd: path,
+    env: { GIT_REFLOG_ACTION: reason },
+  });
+}
+
+/** In one line. */
+function shown({ end }: GitError): string {
+  return end.stderr.replace(/^(error: |Aborting$)/gm, "").trim()
+    .replace(/\s*\n\s*/g, " ");
+}
+
+async function isRebased(path: string, ref: string): Promise<boolean> {
+  if (!await isFolder(path)) return false;
+  const { code, stdout } = await runGit(["rev-parse", "--absolute-git-dir"], {
+    cwd: path,
+  });
+  // What is no worktree any more is rebased by nobody.
+  if (code !== 0) return false;
+  for (const name of ["rebase-merge", "rebase-apply"]) {
+    try {
+      const file = join(stdout.trim(), name, "head-name");
+      if ((await Deno.readTextFile(file)).trim() === ref) return true;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  }
+  return false;
+}
 
 /** A base in the repository that a clone was made of. */
 export class RemoteBase implements Base {

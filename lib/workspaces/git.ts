@@ -53,12 +53,12 @@ export class GitError extends Error {
     const said = (end.stderr.trim() || end.stdout.trim())
       .replace(LOGIN, "$1").slice(0, MAX_SAID);
     const lock = lockIn(end);
-    const hint = lock
-      ? `. Another git is at work, or left ${lock} behind. Remove it if none is.`
-      : "";
     super(
       `git ${args[0] ?? ""} failed: ${
-        lock ? `it is locked${hint}` : said || `exit code ${end.code}`
+        lock
+          ? `${lock} is left from a git that was killed, or one is at work. ` +
+            "Remove it if no git runs there."
+          : said || `exit code ${end.code}`
       }`,
     );
     this.end = end;
@@ -121,21 +121,15 @@ const SET = {
 
 /** No background work of ours in a repository of the user's. */
 const CONFIG = [
-  "-c",
   "gc.auto=0",
-  "-c",
   "maintenance.auto=false",
-  "-c",
   "advice.detachedHead=false",
   // How a conflict of ours was resolved is no memory of the user's.
-  "-c",
   "rerere.enabled=false",
   // It is a program, and the configuration of a clone may be an agent's.
-  "-c",
   "core.fsmonitor=false",
-  "-c",
   "protocol.ext.allow=never",
-];
+].flatMap((it) => ["-c", it]);
 const NO_HOOKS = ["-c", "core.hooksPath=/dev/null"];
 
 /**
@@ -195,11 +189,14 @@ export async function runGit(
   }
 }
 
-async function isFolder(path: string): Promise<boolean> {
+/** Whether there is such a folder, in which git can run. */
+export async function isFolder(path: string): Promise<boolean> {
   try {
     return (await Deno.stat(path)).isDirectory;
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
+    const isNone = error instanceof Deno.errors.NotFound ||
+      error instanceof Deno.errors.NotADirectory;
+    if (isNone) return false;
     throw error;
   }
 }
@@ -257,6 +254,57 @@ export async function commitOf(
     options,
   );
   return code === 0 ? stdout.trim() : undefined;
+}
+
+/** Whether a commit is another one, or before it. None is in what is not there. */
+export async function isIn(
+  later: string,
+  commit: string,
+  options: GitOptions,
+): Promise<boolean> {
+  const args = ["merge-base", "--is-ancestor", "--end-of-options"];
+  return (await runGit([...args, commit, later], options)).code === 0;
+}
+
+/**
+ * Where a branch left its base, or took it in last: what came from the base is none of
+ * its changes.
+ *
+ * @param baseCommit where it began
+ * @param bases what the base may be called; the first that is there counts
+ */
+export async function beginOf(
+  head: string,
+  { baseCommit, bases }: {
+    readonly baseCommit: string;
+    readonly bases: readonly string[];
+  },
+  options: GitOptions,
+): Promise<string> {
+  const begun = await mergeBase(baseCommit, head, options) ?? baseCommit;
+  for (const base of bases) {
+    const taken = await mergeBase(base, head, options);
+    if (taken === undefined) continue;
+    // All of it is in its base: it is merged.
+    return taken !== head && await isIn(taken, begun, options) ? taken : begun;
+  }
+  return begun;
+}
+
+/** The last commit that both have; undefined where there is none. */
+export async function mergeBase(
+  one: string,
+  other: string,
+  options: GitOptions,
+): Promise<string | undefined> {
+  const args = ["merge-base", "--end-of-options", one, other];
+  const { code, stdout } = await runGit(args, options);
+  return code === 0 ? stdout.trim() : undefined;
+}
+
+/** The paths that git prints with `-z`. */
+export function pathsIn(text: string): string[] {
+  return text.split("\0").filter((path) => path !== "");
 }
 
 function withoutGits(

@@ -135,8 +135,8 @@ Deno.test("a lock of another git is waited for, and named where it stays", async
   assertEquals(
     await refusal(repo),
     `Cannot make a worktree at ${join(repo.base, "work", ID)}: ` +
-      "git update-ref failed: it is locked. Another git is at work, or left " +
-      `${lock} behind. Remove it if none is.`,
+      `git update-ref failed: ${lock} is left from a git that was killed, or ` +
+      "one is at work. Remove it if no git runs there.",
   );
   const opening = repo.open();
   await Deno.remove(lock);
@@ -146,7 +146,8 @@ Deno.test("a lock of another git is waited for, and named where it stays", async
 Deno.test("locks that a killed run left in its worktree are no matter", async () => {
   await using repo = await TestRepository.make();
   const first = await repo.open();
-  const { gitDir, commonDir } = first.workspace;
+  const { gitDir } = first.workspace;
+  const commonDir = join(repo.path, ".git");
   for (
     const lock of [
       join(gitDir, "index.lock"),
