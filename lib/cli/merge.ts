@@ -156,6 +156,12 @@ function workspaceHere(
         shortId(task),
     );
   }
+  if (facts.host !== Deno.hostname()) {
+    throw cannotMerge(
+      task,
+      `its branch is on the machine ${facts.host}, in ${facts.path}. Do it there.`,
+    );
+  }
   const isAsking = state === "needs_input" &&
     askedApprovalOf(trace)?.of === "merge";
   if (state !== "completed" && !isAsking) {
@@ -163,12 +169,6 @@ function workspaceHere(
       task,
       `it is ${state}, and its work is not done. See why: agent-runner show ` +
         shortId(task),
-    );
-  }
-  if (facts.host !== Deno.hostname()) {
-    throw cannotMerge(
-      task,
-      `its branch is on the machine ${facts.host}, in ${facts.path}. Do it there.`,
     );
   }
   return facts;

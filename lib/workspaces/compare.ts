@@ -9,7 +9,15 @@ import { UserError } from "../base/errors.ts";
 import type { AgentTask } from "../task/task.ts";
 import { parseTrace } from "../task/trace.ts";
 import { type TaskWorkspace, taskWorkspaceOf } from "../task/workspace.ts";
-import { commitOf, git, type GitOptions, runGit } from "./git.ts";
+import {
+  beginOf,
+  commitOf,
+  git,
+  type GitOptions,
+  isFolder,
+  pathsIn,
+  runGit,
+} from "./git.ts";
 
 /** The changes of a task can't be shown. */
 export class NoChangesError extends UserError {
@@ -103,10 +111,11 @@ export async function compare(
   const { folder, head, isWorktree } = await placeOf(workspace, signal) ??
     missing(task, workspace);
   const options = await quietly(folder, signal);
-  const base = await baseOf(workspace, head, options);
+  const { branch, baseCommit } = workspace;
+  const bases = [workspace.base];
+  const base = await beginOf(head, { baseCommit, bases }, options);
   const changed = isWorktree ? await changedIn(options) : undefined;
   const index = changed && await indexWith(changed, options);
-  const { branch } = workspace;
   return {
     folder,
     base,
@@ -167,46 +176,6 @@ async function isTopOf(path: string, signal?: AbortSignal): Promise<boolean> {
     stdout.replace(/\n$/, "") === await Deno.realPath(path);
 }
 
-async function isFolder(path: string): Promise<boolean> {
-  try {
-    return (await Deno.stat(path)).isDirectory;
-  } catch {
-    return false; // Whatever it is, git can't run in it.
-  }
-}
-
-/**
- * Where the branch left its base, or took it in last: what came from the base is
- * none of the task's changes.
- */
-async function baseOf(
-  { base, baseCommit }: TaskWorkspace,
-  head: string,
-  options: GitOptions,
-): Promise<string> {
-  const begun = await mergeBase(baseCommit, head, options) ?? baseCommit;
-  const taken = await mergeBase(base, head, options);
-  // All of it is in its base: it is merged.
-  if (taken === undefined || taken === head || taken === begun) return begun;
-  const { code } = await runGit(
-    ["merge-base", "--is-ancestor", begun, taken],
-    options,
-  );
-  return code === 0 ? taken : begun;
-}
-
-async function mergeBase(
-  ref: string,
-  head: string,
-  options: GitOptions,
-): Promise<string | undefined> {
-  const { code, stdout } = await runGit(
-    ["merge-base", "--end-of-options", ref, head],
-    options,
-  );
-  return code === 0 ? stdout.trim() : undefined;
-}
-
 /** The files that git does not know yet; undefined where all is committed. */
 async function changedIn(
   options: GitOptions,
@@ -220,7 +189,7 @@ async function changedIn(
     "--ignore-submodules=dirty",
   ], options);
   if (status === "") return undefined;
-  return status.split("\0").filter((it) => it.startsWith("?? "))
+  return pathsIn(status).filter((it) => it.startsWith("?? "))
     .map((it) => it.slice("?? ".length))
     // Another repository.
     .filter((it) => !it.endsWith("/"));

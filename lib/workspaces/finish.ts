@@ -9,7 +9,7 @@ import { join } from "node:path";
 import type { AgentTask, Outcome } from "../task/task.ts";
 import type { TaskWorkspace } from "../task/workspace.ts";
 import { WorkspaceError } from "./error.ts";
-import { GitError } from "./git.ts";
+import { beginOf, commitOf, GitError, isIn, pathsIn } from "./git.ts";
 import { nestedSince } from "./nested.ts";
 import { isThere } from "./record.ts";
 import { shownFacts } from "./shown_facts.ts";
@@ -86,7 +86,7 @@ async function unfinishedIn(
   const unmerged = await git(["diff", "--name-only", "-z", "--diff-filter=U"]);
   if (unmerged === "") return undefined;
   return `It is not done yet: there are conflicts in ${
-    namesOf(unmerged.split("\0").filter((it) => it !== ""))
+    namesOf(pathsIn(unmerged))
   }. Resolve and commit them.`;
 }
 
@@ -112,11 +112,6 @@ async function nestedAmong(
       `keep nothing. Remove ${path}/.git, or add it as a submodule.`;
 }
 
-/** All that belongs to the work. */
-function pathsOf(copied: readonly string[]): string[] {
-  return [":/", ...copied.map((it) => `:(top,exclude,literal)${it}`)];
-}
-
 /** The files that are not committed. */
 export async function leftIn(
   git: (args: readonly string[]) => Promise<string>,
@@ -129,9 +124,10 @@ export async function leftIn(
     "--no-renames",
     "--untracked-files=all",
     "--",
-    ...pathsOf(copied),
+    ":/",
+    ...copied.map((it) => `:(top,exclude,literal)${it}`),
   ]);
-  return text.split("\0").filter((it) => it !== "").map((it) => it.slice(3));
+  return pathsIn(text).map((it) => it.slice(3));
 }
 
 /** @returns why it was refused; undefined where it was not. */
@@ -192,7 +188,7 @@ function messageFor({ id, instruction }: AgentTask): string {
  * own has, this is moved there; else nobody knows what is meant.
  */
 async function returnToBranch(
-  { git, facts: { branch } }: Workspace,
+  { git, options, facts: { branch } }: Workspace,
 ): Promise<
   { readonly because: string } | { readonly warning: string } | undefined
 > {
@@ -202,16 +198,9 @@ async function returnToBranch(
   const there = head === "HEAD"
     ? "no branch"
     : `the branch ${head.replace("refs/heads/", "")}`;
-  const [tip, own] = await Promise.all([
-    git(["rev-parse", "HEAD"]),
-    git(["rev-parse", "--verify", ref]).catch(orUndefined),
-  ]);
-  const isAhead = own === undefined ||
-    await git(["merge-base", "--is-ancestor", own, tip]).then(
-      () => true,
-      orUndefined,
-    );
-  if (!isAhead) {
+  const tip = await git(["rev-parse", "HEAD"]);
+  const own = await commitOf(ref, options);
+  if (own !== undefined && !await isIn(tip, own, options)) {
     return {
       because: `It is not done yet: ${there} is checked out, and has not all ` +
         `that ${branch} has. Bring the work to ${branch}: git switch ${branch}`,
@@ -229,19 +218,19 @@ async function returnToBranch(
   return { warning: `Its work ended on ${there}; ${branch} has it now` };
 }
 
-function orUndefined(error: unknown): undefined {
-  if (!(error instanceof GitError)) throw error;
-}
-
 /** What the branch has that its base has not. */
-async function count(workspace: Workspace): Promise<TaskWorkspace> {
-  const { git, facts } = workspace;
+async function count(
+  { git, options, config, isClone, facts }: Workspace,
+): Promise<TaskWorkspace> {
   const head = await git(["rev-parse", `refs/heads/${facts.branch}`]);
-  const baseCommit = await beginOf(workspace, head);
-  const [commits, stat] = await Promise.all([
-    git(["rev-list", "--count", `${baseCommit}..${head}`]),
-    git(["diff", "--shortstat", "--no-ext-diff", baseCommit, head]),
-  ]);
+  const { base } = facts;
+  const baseCommit = await beginOf(head, {
+    baseCommit: facts.baseCommit,
+    bases: isClone ? [`refs/remotes/${config.remote}/${base}`, base] : [base],
+  }, options);
+  const commits = await git(["rev-list", "--count", `${baseCommit}..${head}`]);
+  const args = ["diff", "--shortstat", "--no-ext-diff", baseCommit, head];
+  const stat = await git(args);
   const numberOf = (pattern: RegExp) => Number(pattern.exec(stat)?.[1] ?? 0);
   return {
     ...facts,
@@ -252,27 +241,4 @@ async function count(workspace: Workspace): Promise<TaskWorkspace> {
     insertions: numberOf(/(\d+) insertion/),
     deletions: numberOf(/(\d+) deletion/),
   };
-}
-
-/** Where a base that was merged, or rebased onto, is newer: there. */
-async function beginOf(
-  { git, config, isClone, facts: { base, baseCommit } }: Workspace,
-  head: string,
-): Promise<string> {
-  const names = isClone
-    ? [`refs/remotes/${config.remote}/${base}`, base]
-    : [base];
-  let merged: string | undefined;
-  for (const name of names) {
-    merged ??= await git(["merge-base", "--end-of-options", name, head])
-      .catch(orUndefined);
-  }
-  if (merged === undefined || merged === head) return baseCommit;
-  const isNewer = await git([
-    "merge-base",
-    "--is-ancestor",
-    baseCommit,
-    merged,
-  ]).then(() => true, orUndefined);
-  return isNewer ? merged : baseCommit;
 }

@@ -8,7 +8,15 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { type Base, LocalBase, NoBaseError, RemoteBase } from "./base.ts";
-import { commitOf, git, GitError, NoGitError, runGit } from "./git.ts";
+import {
+  commitOf,
+  git,
+  GitError,
+  isIn,
+  NoGitError,
+  pathsIn,
+  runGit,
+} from "./git.ts";
 import { lock } from "./lock.ts";
 import type { Remote } from "./remote.ts";
 
@@ -89,9 +97,8 @@ async function lockAndMerge(options: MergeOptions): Promise<MergeEnd> {
   const base = remote === undefined
     ? new LocalBase(repo, name)
     : new RemoteBase({ ...remote, clone: repo }, name);
-  const key = await keyOf(options, name);
-  const folder = join(options.folder, "merges");
-  using _lock = await lock(join(folder, `${key}.lock`), signal);
+  const { folder, key, path } = await placeOf(options, name);
+  using _lock = await lock(path, signal);
   await removeLeft(folder, { key, repo });
   await bringHead(options);
   for (;;) {
@@ -111,10 +118,12 @@ async function tryMerge(
   const from = await base.tip();
   const kept = `${keptRefs(taskId)}/${head}`;
   const before = await commitOf(kept, { cwd: repo });
-  if (before && await isIn(from, before, repo)) {
+  if (before && await isIn(from, before, { cwd: repo })) {
     return { kind: "merged", commit: before };
   }
-  if (await isIn(from, head, repo)) return { kind: "up to date", commit: from };
+  if (await isIn(from, head, { cwd: repo })) {
+    return { kind: "up to date", commit: from };
+  }
   await using _worktree = await addWorktree(path, { repo, commit: from });
   const made = await make(options, { path, from });
   signal?.throwIfAborted();
@@ -165,7 +174,7 @@ async function make(
     ["diff", "--name-only", "--diff-filter=U", "-z"],
     options,
   );
-  const files = unmerged.split("\0").filter((it) => it !== "");
+  const files = pathsIn(unmerged);
   return files.length > 0
     ? { kind: "conflict", files, said }
     : { kind: "refused", why: new GitError([mergeBy], end).message };
@@ -188,17 +197,6 @@ async function rebase(
   return await runGit([...ONLY_REBASE, "rebase", from], options);
 }
 
-async function isIn(
-  later: string,
-  commit: string,
-  cwd: string,
-): Promise<boolean> {
-  const args = ["merge-base", "--is-ancestor", commit, later];
-  const end = await runGit(args, { cwd });
-  if (end.code > 1) throw new GitError(args, end);
-  return end.code === 0;
-}
-
 /** A clone's commits come to where they are merged. */
 async function bringHead(
   { head, headIn, repo, signal }: MergeOptions,
@@ -215,10 +213,10 @@ async function bringHead(
 }
 
 /** The same for all that would merge into the same branch of a repository. */
-async function keyOf(
-  { repo, remote }: MergeOptions,
+async function placeOf(
+  { repo, remote, folder }: MergeOptions,
   base: string,
-): Promise<string> {
+) {
   const where = remote === undefined
     ? await Deno.realPath(
       await git(["rev-parse", "--path-format=absolute", "--git-common-dir"], {
@@ -226,8 +224,10 @@ async function keyOf(
       }),
     )
     : remote.address;
-  return createHash("sha256").update(`${where}\n${base}`).digest("hex")
+  const key = createHash("sha256").update(`${where}\n${base}`).digest("hex")
     .slice(0, 16);
+  const merges = join(folder, "merges");
+  return { key, folder: merges, path: join(merges, `${key}.lock`) };
 }
 
 function pick(): string {

@@ -19,7 +19,7 @@ import type { WorkspaceConfig } from "./config.ts";
 import { folderError, unbegun, WorkspaceError } from "./error.ts";
 import { finish, noIdentity } from "./finish.ts";
 import { copyInto } from "./copied.ts";
-import { git, GitError, runGit } from "./git.ts";
+import { git, GitError, type GitOptions, runGit } from "./git.ts";
 import { tryLock } from "./lock.ts";
 import { make } from "./making.ts";
 import {
@@ -259,8 +259,14 @@ class OpenedWorkspace implements Workspace {
     return this.#record.gitDir;
   }
 
-  get commonDir(): string {
-    return this.#record.commonDir;
+  get options(): GitOptions {
+    const { parts: { stop, env } } = this.#opening;
+    return {
+      cwd: this.path,
+      surroundings: env,
+      env: { GIT_DIR: this.gitDir, GIT_WORK_TREE: this.path },
+      signal: stop,
+    };
   }
 
   get env(): Readonly<Record<string, string>> {
@@ -303,20 +309,10 @@ class OpenedWorkspace implements Workspace {
   }
 
   readonly git: Workspace["git"] = async (args, options = {}) => {
-    const { parts: { stop, env } } = this.#opening;
+    const { stop } = this.#opening.parts;
     stop.throwIfAborted();
     try {
-      return await git(args, {
-        ...options,
-        cwd: this.path,
-        surroundings: env,
-        env: {
-          ...options.env,
-          GIT_DIR: this.gitDir,
-          GIT_WORK_TREE: this.path,
-        },
-        signal: stop,
-      });
+      return await git(args, { ...this.options, ...options });
     } catch (error) {
       if (error instanceof GitError) stop.throwIfAborted();
       throw error;

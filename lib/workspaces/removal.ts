@@ -8,7 +8,14 @@ import { basename, dirname, join } from "node:path";
 import { messageOf } from "../base/errors.ts";
 import { countOf } from "../base/figures.ts";
 import { leftIn } from "./finish.ts";
-import { commitOf, git, GitError, type GitOptions, runGit } from "./git.ts";
+import {
+  commitOf,
+  git,
+  GitError,
+  type GitOptions,
+  isFolder,
+  isIn,
+} from "./git.ts";
 import { tryLock } from "./lock.ts";
 import { removeAdmin } from "./making.ts";
 import { forgetMerges, keptRefs } from "./merge.ts";
@@ -38,8 +45,6 @@ export interface Removability {
   readonly safe?: string;
   /** What would, in a few words each. */
   readonly lost: readonly string[];
-  /** All that its branch has is elsewhere too. */
-  readonly isBranchElsewhere: boolean;
 }
 
 /** More files are counted only. */
@@ -63,88 +68,81 @@ export async function keptIn(folder: string): Promise<KeptWorkspace[]> {
 /** Looks at what is in a folder. */
 export async function look(kept: Located): Promise<Removability> {
   const { path, gitDir, commonDir, repo, isMade } = kept;
-  if (!isMade) {
-    return { safe: "half made", lost: [], isBranchElsewhere: false };
-  }
-  if (!await isThere(path)) {
-    return { safe: "its folder is gone", lost: [], isBranchElsewhere: false };
-  }
+  if (!isMade) return { safe: "half made", lost: [] };
+  if (!await isThere(path)) return { safe: "its folder is gone", lost: [] };
   try {
     if (!await isThere(commonDir) || !await isThere(gitDir)) {
       throw new Error(`the repository ${repo} is gone`);
     }
-    return await lookInto(kept);
+    const lost = await lostIn(kept);
+    const { safe, only } = await lookAtBranches(kept);
+    lost.push(...only);
+    return lost.length === 0 ? { safe, lost } : { lost };
   } catch (error) {
-    return {
-      lost: [`all that is in it: ${messageOf(error)}`],
-      isBranchElsewhere: false,
-    };
+    return { lost: [`all that is in it: ${messageOf(error)}`] };
   }
 }
 
-async function lookInto(kept: Located): Promise<Removability> {
-  const { path, gitDir, isClone, branch, copied, base } = kept;
+/** What would be lost besides commits of the repository. */
+async function lostIn(
+  { path, gitDir, isClone, copied }: Located,
+): Promise<string[]> {
   const env = { GIT_DIR: gitDir, GIT_WORK_TREE: path };
-  const options: GitOptions = { cwd: path, env };
-  const run = (args: readonly string[]) => git(args, options);
+  const run = (args: readonly string[]) => git(args, { cwd: path, env });
+  const { nested, hasSubmodules } = await nestedIn(path, run);
+  const lost = nested.map((it) => `${it} is a repository of its own`);
+  // Of one that is none, git can say nothing.
+  const mayHaveSubmodules = nested.length === 0 &&
+    (hasSubmodules || await isThere(join(gitDir, "modules")));
+  if (
+    mayHaveSubmodules &&
+    await run(["submodule", "--quiet", "foreach", "--recursive", ONLY]) !== ""
+  ) lost.push("commits of submodules that are not pushed");
   const left = await leftIn(run, copied);
+  if (left.length > 0) {
+    const named = left.slice(0, MAX_NAMED).join(", ");
+    const more = left.length > MAX_NAMED ? ", …" : "";
+    lost.push(`${countOf(left.length, "file")} not committed: ${named}${more}`);
+  }
   const stashes = isClone ? linesOf(await run(["stash", "list"])) : [];
+  if (stashes.length > 0) lost.push(countOf(stashes.length, "stashed change"));
+  return lost;
+}
+
+/** Where the commits are that the folder has, and those that are nowhere else. */
+async function lookAtBranches(
+  kept: Located,
+): Promise<{ readonly safe: string; readonly only: readonly string[] }> {
+  const { gitDir, isClone, branch, base, baseCommit } = kept;
+  const options = { cwd: gitDir };
   const own = `refs/heads/${branch}`;
-  const refs = isClone
-    ? linesOf(
-      await run(["for-each-ref", "--format=%(refname)", "refs/heads"]),
-    )
-    : [own];
+  const refs = isClone ? await refsIn("refs/heads", options) : [];
   const only: string[] = [];
-  let isBranchElsewhere = true;
-  let why = "";
+  let safe = "";
+  let ownTip: string | undefined;
   for (const ref of new Set([own, "HEAD", ...refs])) {
     const tip = await commitOf(ref, options);
-    if (!tip) continue;
-    const found = await elsewhere(tip, ref, { kept, options });
-    if (ref === own) {
-      isBranchElsewhere = found !== undefined;
-      why = found ?? "";
-    } else if (ref === "HEAD" && tip === await commitOf(own, options)) continue;
-    if (found !== undefined) continue;
-    const other = await onAnother(tip, kept, options);
-    if (other) {
-      why = `on ${other}`;
-      continue;
-    }
-    const commits = await countOnly(ref, { kept, options });
+    if (ref === own) ownTip = tip;
+    else if (ref === "HEAD" && tip === ownTip) continue;
+    if (tip === undefined) continue;
+    const found = await elsewhere(tip, ref, kept);
+    if (found && !refs.includes(ref) || ref === own) safe = found ?? "";
+    if (found) continue;
+    const begin = await commitOf(base, options) ? base : baseCommit;
+    const count = Number(
+      await git(
+        ["rev-list", "--count", tip, "--not", begin, "--remotes"],
+        options,
+      ),
+    );
+    const name = ref === "HEAD" ? "no branch" : ref.replace("refs/heads/", "");
     only.push(
-      `${countOf(commits, "commit")} only on ${
-        ref === "HEAD" ? "no branch" : ref.replace("refs/heads/", "")
-      }, not in ${base} and not pushed`,
+      `${
+        countOf(count, "commit")
+      } only on ${name}, not in ${base} and not pushed`,
     );
   }
-  const { nested, hasSubmodules } = await nestedIn(path, run);
-  // Of one that is none, git can say nothing.
-  const inSubmodules = nested.length === 0 &&
-      (hasSubmodules || await isThere(join(gitDir, "modules")))
-    ? linesOf(
-      await run(["submodule", "--quiet", "foreach", "--recursive", ONLY]),
-    )
-    : [];
-  const lost = [
-    ...nested.map((it) => `${it} is a repository of its own`),
-    ...inSubmodules.length > 0
-      ? ["commits of submodules that are not pushed"]
-      : [],
-    ...left.length > 0
-      ? [
-        `${countOf(left.length, "file")} not committed: ${
-          left.slice(0, MAX_NAMED).join(", ")
-        }${left.length > MAX_NAMED ? ", …" : ""}`,
-      ]
-      : [],
-    ...stashes.length > 0 ? [countOf(stashes.length, "stashed change")] : [],
-    ...only,
-  ];
-  return lost.length === 0
-    ? { safe: why, lost, isBranchElsewhere }
-    : { lost, isBranchElsewhere };
+  return { safe, only };
 }
 
 /** Prints a commit where a submodule has some that are nowhere else. */
@@ -154,98 +152,51 @@ function linesOf(text: string): string[] {
   return text.split("\n").filter((line) => line !== "");
 }
 
+/** The names of the refs below one, of those that have a commit. */
+async function refsIn(
+  below: string,
+  options: GitOptions,
+  commit?: string,
+): Promise<string[]> {
+  const contains = commit === undefined ? [] : [`--contains=${commit}`];
+  return linesOf(
+    await git(
+      ["for-each-ref", "--format=%(refname)", ...contains, below],
+      options,
+    ),
+  );
+}
+
 /** Where a commit is that is to be removed here; undefined where it is nowhere. */
 async function elsewhere(
   tip: string,
   ref: string,
-  { kept: { base, baseCommit, isClone, repo, branch, task }, options }: {
-    readonly kept: Located;
-    readonly options: GitOptions;
-  },
+  { base, baseCommit, isClone, repo, task, commonDir }: Located,
 ): Promise<string | undefined> {
+  const options = { cwd: commonDir };
   if (tip === baseCommit) return "without a commit of its own";
   if (!isClone) {
     // By a rebase, the base has it as another commit.
     const rebased = await commitOf(`${keptRefs(task)}/${tip}`, options);
     for (const commit of rebased ? [tip, rebased] : [tip]) {
-      const { code } = await runGit(
-        ["merge-base", "--is-ancestor", "--end-of-options", commit, base],
-        options,
-      );
-      if (code === 0) return `merged into ${base}`;
-    }
-    // On no branch, but what the task's own has.
-    if (ref === "HEAD") {
-      const own = `refs/heads/${branch}`;
-      const { code } = await runGit(
-        ["merge-base", "--is-ancestor", tip, own],
-        options,
-      );
-      if (code === 0) return `on ${branch}`;
+      if (await isIn(base, commit, options)) return `merged into ${base}`;
     }
   }
-  const [pushed] = linesOf(
-    await git([
-      "for-each-ref",
-      "--count=1",
-      "--format=%(refname:short)",
-      `--contains=${tip}`,
-      "refs/remotes",
-    ], options),
-  );
-  if (pushed) return `pushed to ${pushed}`;
-  if (!isClone || !await isThere(repo)) return undefined;
+  const [pushed] = await refsIn("refs/remotes", options, tip);
+  if (pushed) return `pushed to ${pushed.replace("refs/remotes/", "")}`;
   // What it was cloned from may have got it by other ways.
-  const { code, stdout } = await runGit([
-    "for-each-ref",
-    "--count=1",
-    "--format=%(refname:short)",
-    `--contains=${tip}`,
-    "refs/heads",
-  ], { cwd: repo });
-  return code === 0 && stdout.trim()
-    ? `on ${stdout.trim()} of ${repo}`
-    : undefined;
+  const others = !isClone
+    ? await refsIn("refs/heads", options, tip)
+    : await isFolder(repo) && await commitOf(tip, { cwd: repo })
+    ? await refsIn("refs/heads", { cwd: repo }, tip)
+    : [];
+  const other = others.find((it) => isClone || it !== ref)
+    ?.replace("refs/heads/", "");
+  return other && `${ON} ${other}${isClone ? ` of ${repo}` : ""}`;
 }
 
-/** Another branch of its repository that has a commit; that stays, as its own does. */
-async function onAnother(
-  tip: string,
-  { isClone, branch }: Located,
-  options: GitOptions,
-): Promise<string | undefined> {
-  if (isClone) return undefined;
-  const names = linesOf(
-    await git([
-      "for-each-ref",
-      "--format=%(refname:lstrip=2)",
-      `--contains=${tip}`,
-      "refs/heads",
-    ], options),
-  );
-  return names.find((it) => it !== branch);
-}
-
-/** How many commits are nowhere else. */
-async function countOnly(
-  ref: string,
-  { kept: { base, baseCommit }, options }: {
-    readonly kept: Located;
-    readonly options: GitOptions;
-  },
-): Promise<number> {
-  const isBase = await commitOf(base, options) !== undefined;
-  return Number(
-    await git([
-      "rev-list",
-      "--count",
-      ref,
-      "--not",
-      isBase ? base : baseCommit,
-      "--remotes",
-    ], options),
-  );
-}
+/** Another branch may have it for some time only. */
+const ON = "on";
 
 /**
  * Removes a folder with what git keeps of it; its branch too, where all of that is
@@ -265,11 +216,11 @@ export async function remove(
   if (record?.task !== task) {
     return record && `task ${record.task.slice(0, 8)} goes on there`;
   }
-  const { lost, isBranchElsewhere } = await look({ ...record, path });
+  const { lost } = await look({ ...record, path });
   const more = lost.filter((it) => !given.includes(it));
   if (more.length > 0) return more.join("; ");
   try {
-    await removeNow({ ...record, path }, { isBranchElsewhere });
+    await removeNow({ ...record, path });
     await removeIfThere(lockPath(path));
     return undefined;
   } catch (error) {
@@ -278,17 +229,14 @@ export async function remove(
   }
 }
 
-async function removeNow(
-  kept: Located,
-  { isBranchElsewhere }: Pick<Removability, "isBranchElsewhere">,
-): Promise<void> {
+async function removeNow(kept: Located): Promise<void> {
   const { path, isClone, commonDir, gitDir, repo, task } = kept;
   const away = join(dirname(path), `${REMOVING}${basename(path)}`);
   await removeIfThere(away);
   if (await isThere(path)) await Deno.rename(path, away);
   if (!isClone && await isThere(commonDir)) {
     await removeAdmin(path, commonDir, gitDir);
-    if (isBranchElsewhere) await removeBranch(kept);
+    await removeBranch(kept);
   }
   const merged = isClone ? repo : commonDir;
   if (await isThere(merged)) await forgetMerges(task, merged);
@@ -301,15 +249,15 @@ async function removeNow(
   }
 }
 
-/** Not where somebody has it checked out. */
-async function removeBranch(
-  { branch, commonDir }: Located,
-): Promise<void> {
-  const options = { cwd: commonDir };
-  const ref = `refs/heads/${branch}`;
+/** Where all of it is elsewhere, and nobody has it checked out. */
+async function removeBranch(kept: Located): Promise<void> {
+  const options = { cwd: kept.commonDir };
+  const ref = `refs/heads/${kept.branch}`;
   const tip = await commitOf(ref, options);
+  const found = tip && await elsewhere(tip, ref, kept);
+  if (!tip || !found || found.startsWith(`${ON} `)) return;
   const worktrees = await git(["worktree", "list", "--porcelain"], options);
-  if (!tip || worktrees.split("\n").includes(`branch ${ref}`)) return;
+  if (worktrees.split("\n").includes(`branch ${ref}`)) return;
   try {
     await git(["update-ref", "-d", ref, tip], options);
   } catch (error) {

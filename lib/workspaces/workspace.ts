@@ -51,8 +51,8 @@ export interface Workspace {
   readonly facts: TaskWorkspace;
   /** The git folder of the worktree, whatever its `.git` says by now. */
   readonly gitDir: string;
-  /** The git folder of the repository; of a clone, its own. */
-  readonly commonDir: string;
+  /** What {@linkcode git} runs with. */
+  readonly options: GitOptions;
   /** What its programs are told of it. */
   readonly env: Readonly<Record<string, string>>;
   /**
@@ -62,7 +62,7 @@ export interface Workspace {
    */
   readonly git: (
     args: readonly string[],
-    options?: Pick<GitOptions, "input" | "hasHooks" | "env">,
+    options?: Pick<GitOptions, "input" | "hasHooks">,
   ) => Promise<string>;
   /**
    * Brings the work to its branch, when it is done and has passed its check. The
