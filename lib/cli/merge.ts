@@ -5,11 +5,11 @@
  */
 
 import { EXIT, UserError } from "../base/errors.ts";
-import type { AgentTask } from "../task/task.ts";
+import type { AgentTask, Approval } from "../task/task.ts";
 import { parseTrace } from "../task/trace.ts";
 import { OUTPUT_KEY } from "../task/transitions.ts";
 import {
-  askedApprovalOf,
+  asksApproval,
   type TaskWorkspace,
   taskWorkspaceOf,
 } from "../task/workspace.ts";
@@ -69,10 +69,9 @@ async function mergeTask(
   task: AgentTask,
   context: CommandContext,
 ): Promise<Merged> {
-  const { flags, config, log } = context;
-  const { isBranch, providerOf, tipOf, withWorkspace } = await import(
-    "./merge_here.ts"
-  );
+  const { flags, config } = context;
+  const { providerOf, tipOf, withWorkspace } = await import("./merge_here.ts");
+  const { hasBase } = await import("../workspaces/merging.ts");
   const facts = workspaceHere(task, context);
   const head = await tipOf(facts);
   const base = typeof flags.into === "string" ? flags.into : facts.base;
@@ -86,26 +85,23 @@ async function mergeTask(
   if (head === undefined) {
     throw cannotMerge(task, `there is no branch ${branch} any more.`);
   }
-  const asked = askedApprovalOf(parseTrace(task.traceText) ?? {});
-  const isWaiting = task.state === "needs_input";
-  if (isWaiting && asked?.of === "merge") {
-    const { onApproved = "none", remote } =
-      providerOf(task, config)?.workspace ?? {};
-    const isInto = flags.into !== undefined && onApproved === "merge" &&
-      !await isBranch(facts, remote);
-    if (onApproved !== "none" && !isInto) {
-      return await approve(task, context, {
-        head: asked.head,
-        branch,
-        base: facts.base,
-        onApproved,
-      });
-    }
+  const asked = asksApproval(task);
+  const { onApproved = "none" } = providerOf(task, config)?.workspace ?? {};
+  const isItsRuns = asked !== undefined && onApproved !== "none";
+  if (isItsRuns && flags.into === undefined && !flags.pr) {
+    return await approve(task, context, { asked, facts, onApproved });
   }
   using stopping = untilStopped();
   const stop = stopping.signal;
   return await withWorkspace(task, { ...context, stop }, async (here) => {
     const { workspace, amendments } = here;
+    if (isItsRuns && (flags.pr || await hasBase(workspace))) {
+      throw cannotMerge(
+        task,
+        `its provider has onApproved "${onApproved}", which is done when you ` +
+          `approve it: agent-runner approve ${shortId(task)}`,
+      );
+    }
     workspace.note("workspace", branch, { ...workspace.facts, head });
     const done = flags.pr
       ? await request(task, here, { base })
@@ -114,13 +110,13 @@ async function mergeTask(
     for (const amendment of amendments) {
       const result = await store.admin.amend(task.id, amendment);
       if (result === "amended") continue;
-      log.warning(`It is not noted with task ${task.id}: ${result}`, {
+      context.log.warning(`It is not noted with task ${task.id}: ${result}`, {
         event: "hint",
         task: task.id,
       });
     }
-    if (!isWaiting || !done.isRight) return done;
-    await store.admin.approve([task.id], { head: asked?.head });
+    if (!asked || !done.isRight) return done;
+    await store.admin.approve([task.id], { head: asked.head });
     return { ...done, text: `${done.text}. The next run completes the task` };
   });
 }
@@ -139,8 +135,7 @@ function workspaceHere(
   { clock }: CommandContext,
 ): TaskWorkspace {
   const { state, leaseExpiresAt, leaseOwner } = task;
-  const trace = parseTrace(task.traceText) ?? {};
-  const facts = taskWorkspaceOf(trace);
+  const facts = taskWorkspaceOf(parseTrace(task.traceText) ?? {});
   if (!facts) {
     throw cannotMerge(
       task,
@@ -162,9 +157,7 @@ function workspaceHere(
       `its branch is on the machine ${facts.host}, in ${facts.path}. Do it there.`,
     );
   }
-  const isAsking = state === "needs_input" &&
-    askedApprovalOf(trace)?.of === "merge";
-  if (state !== "completed" && !isAsking) {
+  if (state !== "completed" && asksApproval(task)?.of !== "merge") {
     throw cannotMerge(
       task,
       `it is ${state}, and its work is not done. See why: agent-runner show ` +
@@ -174,23 +167,16 @@ function workspaceHere(
   return facts;
 }
 
+/** Its next run does the rest. */
 async function approve(
   task: AgentTask,
-  { flags, openAdmin }: CommandContext,
-  { head, branch, base, onApproved }: {
-    readonly head: string | undefined;
-    readonly branch: string;
-    readonly base: string;
+  { openAdmin }: CommandContext,
+  { asked: { head }, facts: { branch, base }, onApproved }: {
+    readonly asked: Pick<Approval, "head">;
+    readonly facts: TaskWorkspace;
     readonly onApproved: "merge" | "pr";
   },
 ): Promise<Merged> {
-  if (flags.into !== undefined || flags.pr) {
-    throw cannotMerge(
-      task,
-      `its provider has onApproved "${onApproved}", which is done when you ` +
-        `approve it: agent-runner approve ${shortId(task)}`,
-    );
-  }
   await using store = await openAdmin();
   const [result = "missing"] = await store.admin.approve([task.id], { head });
   if (result !== "approved") {

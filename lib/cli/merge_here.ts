@@ -18,7 +18,7 @@ import {
   AMENDMENTS,
   type TaskWorkspace,
 } from "../task/workspace.ts";
-import { commitOf } from "../workspaces/git.ts";
+import { commitOf, isFolder } from "../workspaces/git.ts";
 import type { MergingOptions } from "../workspaces/merging.ts";
 import type { Workspace } from "../workspaces/workspace.ts";
 import type { CommandContext } from "./command.ts";
@@ -110,34 +110,14 @@ export async function withWorkspace<T>(
 }
 
 /** The commit that a task's branch has now; undefined where it is gone. */
-export async function tipOf(facts: TaskWorkspace): Promise<string | undefined> {
-  return await firstOf(facts, [`refs/heads/${facts.branch}`]);
-}
-
-/** Whether what a task's branch began at is a branch, into which it can be merged. */
-export async function isBranch(
-  facts: TaskWorkspace,
-  remote = "",
-): Promise<boolean> {
-  const { base } = facts;
-  const refs = [`refs/heads/${base}`, `refs/remotes/${remote}/${base}`];
-  return await firstOf(facts, refs) !== undefined;
-}
-
-async function firstOf(
-  { repo, path }: TaskWorkspace,
-  refs: readonly string[],
+export async function tipOf(
+  { branch, path, repo }: TaskWorkspace,
 ): Promise<string | undefined> {
   for (const cwd of [path, repo]) {
-    try {
-      for (const ref of refs) {
-        const tip = await commitOf(ref, { cwd });
-        if (tip !== undefined) return tip;
-      }
-    } catch (error) {
-      // The folder was removed, or the repository is an address.
-      if (!(error instanceof Error && error.name === "NoGitError")) throw error;
-    }
+    // The folder was removed, or the repository is an address.
+    if (!await isFolder(cwd)) continue;
+    const tip = await commitOf(`refs/heads/${branch}`, { cwd });
+    if (tip !== undefined) return tip;
   }
   return undefined;
 }

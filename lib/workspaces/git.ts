@@ -37,7 +37,7 @@ export interface GitOptions {
    * may have written must not see.
    */
   readonly surroundings?: Readonly<Record<string, string>> | undefined;
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** It is stopped where it prints more. Default: it prints what it likes */
   readonly maxBytes?: number;
 }
@@ -300,6 +300,17 @@ export async function mergeBase(
   const args = ["merge-base", "--end-of-options", one, other];
   const { code, stdout } = await runGit(args, options);
   return code === 0 ? stdout.trim() : undefined;
+}
+
+/** The refs below one: all, or those that have a commit. */
+export async function refsIn(
+  below: string,
+  options: GitOptions,
+  commit?: string,
+): Promise<string[]> {
+  const contains = commit === undefined ? [] : [`--contains=${commit}`];
+  const args = ["for-each-ref", "--format=%(refname)", ...contains, below];
+  return (await git(args, options)).split("\n").filter((it) => it !== "");
 }
 
 /** The paths that git prints with `-z`. */

@@ -15,6 +15,7 @@ import {
   isIn,
   NoGitError,
   pathsIn,
+  refsIn,
   runGit,
 } from "./git.ts";
 import { lock } from "./lock.ts";
@@ -94,21 +95,29 @@ export async function mergeBranch(options: MergeOptions): Promise<MergeEnd> {
 async function lockAndMerge(options: MergeOptions): Promise<MergeEnd> {
   const { repo, remote, signal } = options;
   const name = options.base.replace(/^refs\/heads\//, "");
-  const base = remote === undefined
-    ? new LocalBase(repo, name)
-    : new RemoteBase({ ...remote, clone: repo }, name);
-  const { folder, key, path } = await placeOf(options, name);
-  using _lock = await lock(path, signal);
-  await removeLeft(folder, { key, repo });
+  const base = remote
+    ? new RemoteBase({ ...remote, clone: repo }, name)
+    : new LocalBase(repo, name);
+  const folder = join(options.folder, "merges");
+  const key = await keyOf(options, name);
+  using _lock = await lock(join(folder, `${key}.lock`), signal);
+  // What a merge left that was killed. Nobody else has the key now.
+  for await (const { name } of Deno.readDir(folder)) {
+    if (name.startsWith(`${key}-`)) {
+      await removeWorktree(join(folder, name), repo);
+    }
+  }
   await bringHead(options);
   for (;;) {
     signal?.throwIfAborted();
-    const end = await tryMerge(base, options, join(folder, `${key}-${pick()}`));
+    // Something of the one before may be at work yet.
+    const path = join(folder, `${key}-${crypto.randomUUID().slice(0, 8)}`);
+    const end = await tryMerge(base, options, path);
     if (end !== "moved by others") return end;
   }
 }
 
-/** Undefined, where the base was moved meanwhile: what was checked counts no more. */
+/** Again where the base was moved meanwhile: what was checked counts no more then. */
 async function tryMerge(
   base: Base,
   options: MergeOptions,
@@ -124,20 +133,25 @@ async function tryMerge(
   if (await isIn(from, head, { cwd: repo })) {
     return { kind: "up to date", commit: from };
   }
-  await using _worktree = await addWorktree(path, { repo, commit: from });
-  const made = await make(options, { path, from });
-  signal?.throwIfAborted();
-  if (typeof made !== "string") return made;
-  if (made === from) return { kind: "up to date", commit: from };
-  const check = await verify?.(path);
-  signal?.throwIfAborted();
-  if (check && !check.hasPassed) {
-    return { kind: "unverified", output: check.output };
+  try {
+    const args = ["worktree", "add", "--quiet", "--detach", path, from];
+    await git(args, { cwd: repo });
+    const made = await make(options, { path, from });
+    signal?.throwIfAborted();
+    if (typeof made !== "string") return made;
+    if (made === from) return { kind: "up to date", commit: from };
+    const check = await verify?.(path);
+    signal?.throwIfAborted();
+    if (check && !check.hasPassed) {
+      return { kind: "unverified", output: check.output };
+    }
+    const why = `merge ${branch}`;
+    const end = await base.move({ from, to: made, kept, why });
+    if (end.kind === "moved by others") return end.kind;
+    return end.kind === "moved" ? { kind: "merged", commit: made } : end;
+  } finally {
+    await removeWorktree(path, repo);
   }
-  const why = `merge ${branch}`;
-  const end = await base.move({ from, to: made, kept, why });
-  if (end.kind === "moved by others") return end.kind;
-  return end.kind === "moved" ? { kind: "merged", commit: made } : end;
 }
 
 /** Where the repository names what was made of a task's branch, by what it was. */
@@ -147,61 +161,45 @@ export function keptRefs(taskId: string): string {
 
 /** When nobody asks any more whether a task's branch is merged. */
 export async function forgetMerges(taskId: string, cwd: string): Promise<void> {
-  const refs = await git(
-    ["for-each-ref", "--format=delete %(refname)", `${keptRefs(taskId)}/`],
-    { cwd },
-  );
-  if (refs !== "") {
-    await git(["update-ref", "--stdin"], { cwd, input: `${refs}\n` });
-  }
+  const refs = await refsIn(keptRefs(taskId), { cwd });
+  const input = refs.map((it) => `delete ${it}\n`).join("");
+  if (input !== "") await git(["update-ref", "--stdin"], { cwd, input });
 }
+
+/** Not what the user's settings would have a rebase do beside. */
+const ONLY_REBASE = ["updateRefs", "autoSquash", "autoStash"]
+  .flatMap((name) => ["-c", `rebase.${name}=false`]);
 
 /** The commit that the base is to move to, or why there is none. */
 async function make(
   { head, branch, mergeBy, signal }: MergeOptions,
   { path, from }: { readonly path: string; readonly from: string },
 ): Promise<string | MergeEnd> {
-  const options = { cwd: path, ...signal && { signal } };
-  const end = mergeBy === "merge"
-    ? await runGit(
-      ["merge", "--ff", "-m", `Merge branch '${branch}'`, head],
-      options,
-    )
-    : await rebase(head, { path, from, signal });
+  const options = { cwd: path, signal };
+  if (mergeBy === "rebase") {
+    await git(["checkout", "--quiet", "--detach", head], options);
+  }
+  const args = mergeBy === "rebase"
+    ? [...ONLY_REBASE, "rebase", from]
+    : ["merge", "--ff", "-m", `Merge branch '${branch}'`, head];
+  const end = await runGit(args, options);
   if (end.code === 0) return await git(["rev-parse", "HEAD"], options);
-  const said = `${end.stdout}\n${end.stderr}`.trim();
-  const unmerged = await git(
-    ["diff", "--name-only", "--diff-filter=U", "-z"],
-    options,
+  const files = pathsIn(
+    await git(["diff", "--name-only", "--diff-filter=U", "-z"], options),
   );
-  const files = pathsIn(unmerged);
   return files.length > 0
-    ? { kind: "conflict", files, said }
+    ? { kind: "conflict", files, said: `${end.stdout}\n${end.stderr}`.trim() }
     : { kind: "refused", why: new GitError([mergeBy], end).message };
 }
 
-/** Not what the user's settings would have it do beside. */
-const ONLY_REBASE = ["updateRefs", "autoSquash", "autoStash"]
-  .flatMap((name) => ["-c", `rebase.${name}=false`]);
-
-async function rebase(
-  head: string,
-  { path, from, signal }: {
-    readonly path: string;
-    readonly from: string;
-    readonly signal: AbortSignal | undefined;
-  },
-) {
-  const options = { cwd: path, ...signal && { signal } };
-  await git(["checkout", "--quiet", "--detach", head], options);
-  return await runGit([...ONLY_REBASE, "rebase", from], options);
-}
-
 /** A clone's commits come to where they are merged. */
-async function bringHead(
-  { head, headIn, repo, signal }: MergeOptions,
+export async function bringHead(
+  { head, headIn, repo, signal }: Pick<
+    MergeOptions,
+    "head" | "headIn" | "repo" | "signal"
+  >,
 ): Promise<void> {
-  const options = { cwd: repo, ...signal && { signal } };
+  const options = { cwd: repo, signal };
   if (await commitOf(head, options)) return;
   if (headIn === undefined) {
     throw new NoBaseError(`there is no commit ${head} in ${repo}.`);
@@ -213,48 +211,15 @@ async function bringHead(
 }
 
 /** The same for all that would merge into the same branch of a repository. */
-async function placeOf(
-  { repo, remote, folder }: MergeOptions,
+async function keyOf(
+  { repo, remote }: MergeOptions,
   base: string,
-) {
-  const where = remote === undefined
-    ? await Deno.realPath(
-      await git(["rev-parse", "--path-format=absolute", "--git-common-dir"], {
-        cwd: repo,
-      }),
-    )
-    : remote.address;
-  const key = createHash("sha256").update(`${where}\n${base}`).digest("hex")
+): Promise<string> {
+  const commonDir = ["rev-parse", "--path-format=absolute", "--git-common-dir"];
+  const where = remote?.address ??
+    await Deno.realPath(await git(commonDir, { cwd: repo }));
+  return createHash("sha256").update(`${where}\n${base}`).digest("hex")
     .slice(0, 16);
-  const merges = join(folder, "merges");
-  return { key, folder: merges, path: join(merges, `${key}.lock`) };
-}
-
-function pick(): string {
-  return crypto.randomUUID().slice(0, 8);
-}
-
-async function addWorktree(
-  path: string,
-  { repo, commit }: { readonly repo: string; readonly commit: string },
-): Promise<AsyncDisposable> {
-  await git(["worktree", "add", "--quiet", "--detach", path, commit], {
-    cwd: repo,
-  });
-  return {
-    [Symbol.asyncDispose]: () => removeWorktree(path, repo),
-  };
-}
-
-/** What a merge left that was killed. Nobody else has the key now. */
-async function removeLeft(
-  folder: string,
-  { key, repo }: { readonly key: string; readonly repo: string },
-): Promise<void> {
-  for await (const { name } of Deno.readDir(folder)) {
-    if (!name.startsWith(`${key}-`)) continue;
-    await removeWorktree(join(folder, name), repo);
-  }
 }
 
 async function removeWorktree(path: string, repo: string): Promise<void> {

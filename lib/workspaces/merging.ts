@@ -9,8 +9,14 @@ import { headOf } from "../base/cut.ts";
 import { stringifyJson } from "../task/trace.ts";
 import type { AgentTask, JsonValue } from "../task/task.ts";
 import { openPullRequest } from "./forge/pull_request.ts";
-import { commitOf, git } from "./git.ts";
-import { keptRefs, mergeBranch, type MergeEnd } from "./merge.ts";
+import { commitOf, refsIn } from "./git.ts";
+import {
+  bringHead,
+  keptRefs,
+  mergeBranch,
+  type MergeEnd,
+  type MergeOptions,
+} from "./merge.ts";
 import { isAddress } from "./repository.ts";
 import type { ProgramEnd, Workspace } from "./workspace.ts";
 
@@ -86,18 +92,14 @@ export async function mergedElsewhere(
   const commit = await commitOf(`${keptRefs(taskId)}/${head}`, options) ??
     await commitOf(head, options);
   if (commit === undefined) return undefined;
-  const names = await git(
-    ["for-each-ref", "--format=%(refname)", `--contains=${commit}`, refs],
-    options,
-  );
-  const into = names.split("\n").map((name) => name.slice(refs.length + 1))
-    .find((name) => name !== "" && name !== branch);
+  const into = (await refsIn(refs, options, commit))
+    .map((name) => name.slice(refs.length + 1)).find((it) => it !== branch);
   return into === undefined ? undefined : { into, commit };
 }
 
 /** Where there are those into which it can be merged. */
 function branchesOf(workspace: Workspace) {
-  const { repo, remote } = { remote: undefined, ...placeOf(workspace) };
+  const { repo, remote } = placeOf(workspace);
   return {
     repo,
     refs: remote === undefined ? "refs/heads" : `refs/remotes/${remote.name}`,
@@ -105,7 +107,9 @@ function branchesOf(workspace: Workspace) {
 }
 
 /** Where the base is, and the commits of the branch. */
-function placeOf({ facts, isClone, path, config }: Workspace) {
+function placeOf(
+  { facts, isClone, path, config }: Workspace,
+): Pick<MergeOptions, "repo" | "remote" | "headIn"> {
   const { repo } = facts;
   if (!isClone) return { repo };
   return isAddress(repo)
@@ -132,18 +136,9 @@ export async function requestPull(
 ): Promise<string> {
   const { config, facts } = workspace;
   const { branch, head = "", base } = facts;
-  const { repo, headIn, remote } = {
-    headIn: undefined,
-    remote: undefined,
-    ...placeOf(workspace),
-  };
-  if (headIn !== undefined) {
-    // What is pushed must be where it is pushed from.
-    await git(
-      ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", headIn, head],
-      { cwd: repo, signal: stop },
-    );
-  }
+  const { repo, headIn, remote } = placeOf(workspace);
+  // What is pushed must be where it is pushed from.
+  await bringHead({ head, headIn, repo, signal: stop });
   const pullRequest = await openPullRequest({
     forge: config.forge,
     repo,

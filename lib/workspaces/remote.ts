@@ -86,7 +86,7 @@ async function apart<T>(
     return await work({
       cwd: folder,
       env: { GIT_OBJECT_DIRECTORY: resolve(clone, objects) },
-      ...signal && { signal },
+      signal,
     });
   } finally {
     await Deno.remove(folder, { recursive: true });

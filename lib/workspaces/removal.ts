@@ -8,14 +8,7 @@ import { basename, dirname, join } from "node:path";
 import { messageOf } from "../base/errors.ts";
 import { countOf } from "../base/figures.ts";
 import { leftIn } from "./finish.ts";
-import {
-  commitOf,
-  git,
-  GitError,
-  type GitOptions,
-  isFolder,
-  isIn,
-} from "./git.ts";
+import { commitOf, git, GitError, isFolder, isIn, refsIn } from "./git.ts";
 import { tryLock } from "./lock.ts";
 import { removeAdmin } from "./making.ts";
 import { forgetMerges, keptRefs } from "./merge.ts";
@@ -104,8 +97,9 @@ async function lostIn(
     const more = left.length > MAX_NAMED ? ", …" : "";
     lost.push(`${countOf(left.length, "file")} not committed: ${named}${more}`);
   }
-  const stashes = isClone ? linesOf(await run(["stash", "list"])) : [];
-  if (stashes.length > 0) lost.push(countOf(stashes.length, "stashed change"));
+  const stashes = isClone ? await run(["stash", "list"]) : "";
+  const count = stashes.split("\n").length;
+  if (stashes !== "") lost.push(countOf(count, "stashed change"));
   return lost;
 }
 
@@ -147,25 +141,6 @@ async function lookAtBranches(
 
 /** Prints a commit where a submodule has some that are nowhere else. */
 const ONLY = "git rev-list --max-count=1 HEAD --branches --not --remotes";
-
-function linesOf(text: string): string[] {
-  return text.split("\n").filter((line) => line !== "");
-}
-
-/** The names of the refs below one, of those that have a commit. */
-async function refsIn(
-  below: string,
-  options: GitOptions,
-  commit?: string,
-): Promise<string[]> {
-  const contains = commit === undefined ? [] : [`--contains=${commit}`];
-  return linesOf(
-    await git(
-      ["for-each-ref", "--format=%(refname)", ...contains, below],
-      options,
-    ),
-  );
-}
 
 /** Where a commit is that is to be removed here; undefined where it is nowhere. */
 async function elsewhere(

@@ -39,7 +39,7 @@ export async function openPullRequest(
   const { repo, remote: name, address, branch, head, signal } = options;
   if (address === undefined) {
     const push = ["push", "--quiet", name, `${head}:refs/heads/${branch}`];
-    await git(push, { cwd: repo, ...signal && { signal } });
+    await git(push, { cwd: repo, signal });
   } else {
     const remote = { clone: repo, address, name, signal };
     await pushBranch(remote, branch, { to: head });
