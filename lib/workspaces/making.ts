@@ -13,7 +13,7 @@ import type { TaskWorkspace } from "../task/workspace.ts";
 import type { WorkspaceConfig } from "./config.ts";
 import { assertRoom, isLimited } from "./room.ts";
 import { folderError, unbegun, WorkspaceError } from "./error.ts";
-import { commitOf, git, type GitOptions, runGit } from "./git.ts";
+import { commitOf, git, type GitOptions, mergeBase, runGit } from "./git.ts";
 import { lock } from "./lock.ts";
 import { filled } from "./names.ts";
 import {
@@ -25,8 +25,8 @@ import {
 } from "./record.ts";
 import {
   assertOutside,
-  type Base,
   findBase,
+  findCloneBase,
   findRepository,
   isAddress,
   type Repository,
@@ -55,8 +55,8 @@ export async function make(
   folder: string,
   parts: MakingParts,
 ): Promise<WorkspaceRecord> {
-  const { config, task, record, signal } = parts;
-  const repo = filled(task.workspace?.repo ?? config.git, task);
+  const { config, task, record, baseFolder, signal } = parts;
+  const given = filled(task.workspace?.repo ?? config.git, task);
   if (record) await clear(folder, record, signal);
   else if (await isThere(folder)) {
     throw unbegun(
@@ -65,10 +65,27 @@ export async function make(
     );
   }
   try {
-    if (isAddress(repo)) return await makeClone(folder, repo, parts);
-    const repository = await findRepository(repo, parts.baseFolder);
-    await assertOutside(repository, dirname(folder));
-    return await makeOf(repository);
+    const repository = isAddress(given)
+      ? undefined
+      : await findRepository(given, baseFolder);
+    if (repository) await assertOutside(repository, dirname(folder));
+    const repo = repository?.path ?? given;
+    const began: WorkspaceRecord = {
+      task: task.id,
+      repo,
+      gitDir: "",
+      commonDir: repository?.commonDir ?? "",
+      isClone: false,
+      branch: await branchOf(parts, repo),
+      base: "",
+      baseCommit: "",
+      copied: [],
+      isMade: false,
+      isSetUp: false,
+    };
+    return repository && config.mode === "worktree"
+      ? await makeWorktree(folder, began, { ...parts, repository })
+      : await makeClone(folder, began, { ...parts, repository });
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof WorkspaceError) throw error;
@@ -76,12 +93,6 @@ export async function make(
       `Cannot make a worktree at ${folder}: ${folderError(error)}`,
       error,
     );
-  }
-
-  function makeOf(repository: Repository): Promise<WorkspaceRecord> {
-    return config.mode === "clone"
-      ? makeClone(folder, repository.path, { ...parts, repository })
-      : makeWorktree(folder, repository, parts);
   }
 }
 
@@ -153,11 +164,11 @@ async function begin(
 
 async function makeWorktree(
   folder: string,
-  repository: Repository,
-  parts: MakingParts,
+  begun: WorkspaceRecord,
+  { repository, ...parts }: MakingParts & { readonly repository: Repository },
 ): Promise<WorkspaceRecord> {
   const { config, task, signal } = parts;
-  const { commonDir, path: repo } = repository;
+  const { branch, commonDir } = begun;
   const options = { cwd: commonDir, signal };
   const base = await findBase(repository, {
     ...config,
@@ -165,11 +176,10 @@ async function makeWorktree(
     taskId: task.id,
     signal,
   });
-  const branch = await branchOf(parts, repo, options);
-  const began = { ...recordOf(parts, { repo, base, branch }), commonDir };
-  const isOurs = await ensureBranch(branch, began, { folder, parts, options });
+  const began = { ...begun, base: base.name, baseCommit: base.commit };
+  const isOurs = await ensureBranch(folder, began, { parts, options });
   const baseCommit = isOurs
-    ? await beginOf(branch, { parts, base, options })
+    ? await beginOf(began, parts, options)
     : base.commit;
   await git(
     ["worktree", "add", "--quiet", "--end-of-options", folder, branch],
@@ -184,130 +194,66 @@ async function makeWorktree(
 
 async function makeClone(
   folder: string,
-  repo: string,
-  { repository, ...parts }: MakingParts & { readonly repository?: Repository },
+  begun: WorkspaceRecord,
+  { repository, ...parts }: MakingParts & {
+    readonly repository: Repository | undefined;
+  },
 ): Promise<WorkspaceRecord> {
   const { config, task, baseFolder, signal } = parts;
   const { remote } = config;
+  const { repo, branch } = begun;
   const gitDir = join(folder, ".git");
-  const branch = await branchOf(parts, repo, { cwd: baseFolder, signal });
-  const base = task.workspace?.base ?? config.base;
-  const began = {
-    ...recordOf(parts, { repo, base: { name: "", commit: "" }, branch }),
-    commonDir: gitDir,
-    gitDir,
-    isClone: true,
-  };
+  const began = { ...begun, commonDir: gitDir, gitDir, isClone: true };
   await begin(folder, began, parts);
-  await git([
-    "clone",
-    "--quiet",
-    "--no-checkout",
-    `--origin=${remote}`,
-    "--end-of-options",
-    repo,
-    folder,
-  ], { cwd: baseFolder, signal });
+  const args = ["--quiet", "--no-checkout", `--origin=${remote}`];
+  await git(["clone", ...args, "--end-of-options", repo, folder], {
+    cwd: baseFolder,
+    signal,
+  });
   const options = { cwd: folder, signal };
-  const found = await cloneBase(base, { repo, remote, options });
-  for (const name of repository ? ["user.name", "user.email"] : []) {
-    // Of the repository's own configuration a clone gets nothing.
-    const { code, stdout } = await runGit(
-      ["config", "--local", "--get", name],
-      { cwd: repo, signal },
-    );
-    if (code === 0) await git(["config", name, stdout.trim()], options);
-  }
-  if (repository) await copyExcludes(repository, gitDir);
+  const base = await findCloneBase(repo, {
+    base: task.workspace?.base ?? config.base,
+    remote,
+  }, options);
+  if (repository) await takeSettings(repository, gitDir, options);
   const pushed = await commitOf(`refs/remotes/${remote}/${branch}`, options);
   if (pushed && parts.known?.branch !== branch) throw isTaken(branch, repo);
-  await git([
-    "checkout",
-    "--quiet",
-    "--no-track",
-    "-B",
-    branch,
-    pushed ?? found.commit,
-  ], options);
-  return { ...began, base: found.name, baseCommit: found.commit };
-}
-
-/** What the user's own git passes over there. */
-async function copyExcludes(
-  { commonDir }: Repository,
-  gitDir: string,
-): Promise<void> {
-  const path = "info/exclude";
-  if (!await isThere(join(commonDir, path))) return;
-  await Deno.mkdir(join(gitDir, "info"), { recursive: true });
-  await Deno.copyFile(join(commonDir, path), join(gitDir, path));
-}
-
-async function cloneBase(
-  base: string | undefined,
-  { repo, remote, options }: {
-    readonly repo: string;
-    readonly remote: string;
-    readonly options: GitOptions;
-  },
-): Promise<Base> {
-  const prefix = `${remote}/`;
-  const { stdout } = await runGit(
-    ["symbolic-ref", "--quiet", "--short", `refs/remotes/${remote}/HEAD`],
+  const start = pushed ?? base.commit;
+  await git(
+    ["checkout", "--quiet", "--no-track", "-B", branch, start],
     options,
   );
-  const head = stdout.trim().replace(prefix, "");
-  const name = base?.replace(prefix, "") ?? (head || undefined) ??
-    await commitOf("HEAD", options);
-  const commit = name === undefined ? undefined : (
-    await commitOf(`refs/remotes/${remote}/${name}`, options) ??
-      await commitOf(name, options)
-  );
-  if (name !== undefined && commit) return { name, commit };
-  throw unbegun(
-    name === undefined || name === head
-      ? `Cannot begin a branch in ${repo}: it has no commits yet. Commit something.`
-      : `Cannot begin a branch in ${repo}: ${name} is no branch, tag or commit ` +
-        "there. Give another base.",
-  );
+  return { ...began, base: base.name, baseCommit: base.commit };
 }
 
-function recordOf(
-  { task }: MakingParts,
-  { repo, base, branch }: {
-    readonly repo: string;
-    readonly base: Base;
-    readonly branch: string;
-  },
-): WorkspaceRecord {
-  return {
-    task: task.id,
-    repo,
-    gitDir: "",
-    commonDir: "",
-    isClone: false,
-    branch,
-    base: base.name,
-    baseCommit: base.commit,
-    copied: [],
-    isMade: false,
-    isSetUp: false,
-  };
+/** Of the repository's own, a clone gets nothing by itself. */
+async function takeSettings(
+  { path, commonDir }: Repository,
+  gitDir: string,
+  options: GitOptions,
+): Promise<void> {
+  for (const name of ["user.name", "user.email"]) {
+    const args = ["config", "--local", "--get", name];
+    const { code, stdout } = await runGit(args, { ...options, cwd: path });
+    if (code === 0) await git(["config", name, stdout.trim()], options);
+  }
+  // What the user's own git passes over there.
+  const exclude = "info/exclude";
+  if (!await isThere(join(commonDir, exclude))) return;
+  await Deno.mkdir(join(gitDir, "info"), { recursive: true });
+  await Deno.copyFile(join(commonDir, exclude), join(gitDir, exclude));
 }
 
 /** @throws {WorkspaceError} where git takes no such name. */
 async function branchOf(
-  { config, task, known, record }: MakingParts,
+  { config, task, known, record, baseFolder }: MakingParts,
   repo: string,
-  options: GitOptions,
 ): Promise<string> {
   const earlier = [record, known].find((it) => it?.repo === repo);
   const name = earlier?.branch ??
     filled(task.workspace?.branch ?? config.branch, task);
-  const { code } = await runGit(
-    ["check-ref-format", `refs/heads/${name}`],
-    options,
-  );
+  const args = ["check-ref-format", `refs/heads/${name}`];
+  const { code } = await runGit(args, { cwd: baseFolder });
   if (code === 0 && name !== "HEAD") return name;
   throw new WorkspaceError(
     `Cannot make the branch ${name}: git takes no such name. Give another.`,
@@ -322,34 +268,28 @@ async function branchOf(
  * @returns whether it was there before.
  */
 async function ensureBranch(
-  branch: string,
+  folder: string,
   began: WorkspaceRecord,
-  { folder, parts, options }: {
-    readonly folder: string;
+  { parts, options }: {
     readonly parts: MakingParts;
     readonly options: GitOptions;
   },
 ): Promise<boolean> {
   const { record, known } = parts;
+  const { branch, repo, baseCommit } = began;
   const ref = `refs/heads/${branch}`;
   const exists = await commitOf(ref, options) !== undefined;
   const isNamed = (it?: Pick<WorkspaceRecord, "branch" | "repo">) =>
-    it?.branch === branch && it.repo === began.repo;
+    it?.branch === branch && it.repo === repo;
   const isOurs = isNamed(record) ||
     isNamed(known) && await isMadeForTask(ref, options);
-  if (exists && !isOurs) throw isTaken(branch, began.repo);
+  if (exists && !isOurs) throw isTaken(branch, repo);
   await begin(folder, began, parts);
   if (exists) return true;
+  const why = ["-m", `${MADE_FOR}${began.task}`, "--create-reflog"];
+  const none = "0".repeat(baseCommit.length);
   try {
-    await git([
-      "update-ref",
-      "-m",
-      `${MADE_FOR}${began.task}`,
-      "--create-reflog",
-      ref,
-      began.baseCommit,
-      "0".repeat(began.baseCommit.length),
-    ], options);
+    await git(["update-ref", ...why, ref, baseCommit, none], options);
     return false;
   } catch (error) {
     // Somebody has made one of this name meanwhile.
@@ -378,22 +318,12 @@ function isTaken(branch: string, repo: string): WorkspaceError {
 
 /** Where a branch of an earlier run began. */
 async function beginOf(
-  branch: string,
-  { parts: { known, record }, base, options }: {
-    readonly parts: MakingParts;
-    readonly base: Base;
-    readonly options: GitOptions;
-  },
+  { branch, baseCommit }: WorkspaceRecord,
+  { known, record }: MakingParts,
+  options: GitOptions,
 ): Promise<string> {
-  const noted = known?.branch === branch
-    ? known.baseCommit
-    : record?.branch === branch
-    ? record.baseCommit
-    : "";
+  const noted = [known, record].find((it) => it?.branch === branch)?.baseCommit;
   if (noted && await commitOf(noted, options)) return noted;
-  const { stdout } = await runGit(
-    ["merge-base", base.commit, `refs/heads/${branch}`],
-    options,
-  );
-  return stdout.trim() || base.commit;
+  return await mergeBase(baseCommit, `refs/heads/${branch}`, options) ??
+    baseCommit;
 }

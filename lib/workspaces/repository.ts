@@ -15,15 +15,14 @@ import {
 import { messageOf } from "../base/errors.ts";
 import type { WorkspaceConfig } from "./config.ts";
 import { unbegun, WorkspaceError } from "./error.ts";
-import { commitOf, git, GitError, runGit } from "./git.ts";
+import { commitOf, git, GitError, type GitOptions, runGit } from "./git.ts";
 
 /** A repository on this machine. */
 export interface Repository {
-  /** What it is called: its checkout's folder, or its own where it is bare. */
+  /** What it is called: its checkout's folder, or its own where it has none. */
   readonly path: string;
   /** Where git keeps what is of all its worktrees. */
   readonly commonDir: string;
-  readonly isBare: boolean;
 }
 
 /** Whether a text is the address of a repository, and no folder. */
@@ -56,26 +55,19 @@ export async function findRepository(
       error,
     );
   }
-  const end = await runGit([
+  const { stdout, stderr } = await runGit([
     "rev-parse",
     "--path-format=absolute",
-    "--is-bare-repository",
     "--git-common-dir",
-  ], { cwd: path });
-  if (end.code !== 0) {
-    const why = end.stderr.includes("not a git repository")
-      ? `it is none. Run: git init ${JSON.stringify(path)}`
-      : end.stderr.trim();
-    throw unbegun(`Cannot use the repository ${path}: ${why}`);
-  }
-  const [bare = "", commonDir = ""] = end.stdout.split("\n");
-  const isBare = bare === "true";
-  const top = isBare ? commonDir : (await runGit([
-    "rev-parse",
-    "--path-format=absolute",
+    // A bare one has none.
     "--show-toplevel",
-  ], { cwd: path })).stdout.trim();
-  return { path: top || commonDir, commonDir, isBare: isBare || !top };
+  ], { cwd: path });
+  const [commonDir = "", top] = stdout.split("\n");
+  if (commonDir !== "") return { path: top || commonDir, commonDir };
+  const why = stderr.includes("not a git repository")
+    ? `it is none. Run: git init ${JSON.stringify(path)}`
+    : stderr.trim();
+  throw unbegun(`Cannot use the repository ${path}: ${why}`);
 }
 
 /**
@@ -124,40 +116,71 @@ export interface Base {
  * @throws {WorkspaceError} where there is none.
  */
 export async function findBase(
-  { path, commonDir }: Repository,
+  { path }: Repository,
   { base, fetch, remote, taskId, signal }:
     & Pick<WorkspaceConfig, "base" | "fetch" | "remote">
     & { readonly taskId: string; readonly signal: AbortSignal },
 ): Promise<Base> {
-  const options = { cwd: commonDir, signal };
-  const head = await commitOf("HEAD", { ...options, cwd: path });
-  const name = base ?? await headBranch(path) ?? head;
-  if (name === undefined) throw noBase("it has no commits yet", path);
+  const options = { cwd: path, signal };
+  const branches = { repo: path, below: "refs/heads", head: "HEAD" };
+  const name = base ?? await usualBase(branches, options);
   if (fetch) {
     const fetched = await fetchBase(name, { options, remote, taskId, path });
     if (fetched) return { name, commit: fetched };
   }
-  const commit = await commitOf(name, options);
-  if (commit) return { name, commit };
-  throw head === undefined
-    ? noBase("it has no commits yet", path)
-    : noBase(`${name} is no branch, tag or commit there`, path);
+  return await baseIn(branches, name, options);
 }
 
-function noBase(why: string, path: string): WorkspaceError {
-  return unbegun(
-    `Cannot begin a branch in ${path}: ${why}. ` +
-      (why.startsWith("it has") ? "Commit something." : "Give another base."),
+/** The same of a clone: a branch of what it was made of. */
+export async function findCloneBase(
+  repo: string,
+  { base, remote }: Pick<WorkspaceConfig, "base" | "remote">,
+  options: GitOptions,
+): Promise<Base> {
+  const below = `refs/remotes/${remote}`;
+  const branches = { repo, below, head: `${below}/HEAD` };
+  const name = base?.replace(`${remote}/`, "") ??
+    await usualBase(branches, options);
+  return await baseIn(branches, name, options);
+}
+
+/** Where branches are, and what names the usual one. */
+interface Branches {
+  readonly repo: string;
+  readonly below: string;
+  readonly head: string;
+}
+
+async function usualBase(
+  { repo, below, head }: Branches,
+  options: GitOptions,
+): Promise<string> {
+  const args = ["symbolic-ref", "--quiet", head];
+  const { code, stdout } = await runGit(args, options);
+  if (code === 0) return stdout.trim().slice(below.length + 1);
+  const commit = await commitOf("HEAD", options);
+  if (commit !== undefined) return commit;
+  throw noBase(repo, "it has no commits yet. Commit something.");
+}
+
+async function baseIn(
+  { repo, below }: Branches,
+  name: string,
+  options: GitOptions,
+): Promise<Base> {
+  const commit = await commitOf(`${below}/${name}`, options) ??
+    await commitOf(name, options);
+  if (commit !== undefined) return { name, commit };
+  throw noBase(
+    repo,
+    await commitOf("HEAD", options) === undefined
+      ? "it has no commits yet. Commit something."
+      : `${name} is no branch, tag or commit there. Give another base.`,
   );
 }
 
-/** The branch that is checked out there; undefined where that is none. */
-async function headBranch(path: string): Promise<string | undefined> {
-  const { code, stdout } = await runGit(
-    ["symbolic-ref", "--quiet", "--short", "HEAD"],
-    { cwd: path },
-  );
-  return code === 0 ? stdout.trim() : undefined;
+function noBase(repo: string, why: string): WorkspaceError {
+  return unbegun(`Cannot begin a branch in ${repo}: ${why}`);
 }
 
 /**
@@ -167,7 +190,7 @@ async function headBranch(path: string): Promise<string | undefined> {
 async function fetchBase(
   name: string,
   { options, remote, taskId, path }: {
-    readonly options: { readonly cwd: string; readonly signal: AbortSignal };
+    readonly options: GitOptions;
     readonly remote: string;
     readonly taskId: string;
     readonly path: string;
