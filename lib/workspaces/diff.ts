@@ -57,6 +57,7 @@ const MAX_PATCHES = 5 * 1024 ** 2;
 const MAX_BYTES = 32 * 1024 ** 2;
 
 const FORMAT = [
+  "-z",
   "--raw",
   "--abbrev=40",
   "--numstat",
@@ -71,8 +72,6 @@ const FORMAT = [
 ];
 
 const CONFIG = [
-  "-c",
-  "core.quotePath=false",
   "-c",
   "diff.suppressBlankEmpty=false",
   // More is taken for binary, and not compared by lines.
@@ -114,107 +113,79 @@ async function print(
   return end;
 }
 
-/** A file as the first lines have it; the names as git quotes them. */
+/** A file of the first part, with its lines of the second. */
 interface Listed {
+  readonly path: string;
+  readonly oldPath?: string;
   readonly status: FileStatus;
-  readonly name: string;
-  readonly oldName: string | undefined;
+  /** Of changed lines; undefined where it was only touched. */
+  counts?: { readonly insertions: string; readonly deletions: string };
 }
 
-const RAW =
-  /^:\d+ \d+ [0-9a-f]+ [0-9a-f]+ ([ACDMRTU])\d*\t([^\t]+)(?:\t(.+))?$/s;
-const COUNTED = /^(\d+|-)\t(\d+|-)\t(.+)$/s;
 /**
  * A line of a file has a mark before it, so that this can only be git's own. Only git's
  * lines count: within one, there may be what else ends a line.
  */
 const SECTION = /(?<![^\n])(?=diff --git )/;
 
-/** Reads what `--raw --numstat --patch` prints: each file in each part, in one order. */
+/**
+ * Reads what `-z --raw --numstat --patch` prints: each file in each part, in one
+ * order. An empty field is before the last.
+ */
 export function parse(
   text: string,
   isCut: boolean,
 ): Pick<Changes, "files" | "isTruncated"> {
-  const [head = "", ...sections] = text.split(SECTION);
+  const end = text.indexOf("\0\0");
+  const head = end < 0 ? text : text.slice(0, end);
+  const sections = end < 0 ? [] : text.slice(end + 2).split(SECTION);
   // The last one is not whole.
   if (isCut) sections.pop();
-  const lines = head.split("\n");
-  const listed = lines.flatMap(listedOf);
-  const counts = lines.flatMap((line) => {
-    const [, insertions, deletions, name] = COUNTED.exec(line) ?? [];
-    return name === undefined ? [] : [{ insertions, deletions, name }];
-  });
-  let at = 0;
   let left = MAX_PATCHES;
   let isTruncated = isCut;
-  const files = listed.map((file): ChangedFile => {
-    const { name, oldName, status } = file;
-    const next = counts[0];
-    const isCounted = next &&
-      (oldName ? next.name.includes(" => ") : next.name === name);
-    const count = isCounted ? counts.shift() : undefined;
-    const begin = at;
+  const files = listedIn(head).map(({ counts, ...file }): ChangedFile => {
     // One that became a link was deleted and added.
-    while (sections[at] && isOf(file, sections[at]!)) at++;
-    const patch = sections.slice(begin, at).join("");
-    // One that was only touched has none.
-    const isWhole = at > begin || (!isCut && count === undefined);
+    const isNone = !counts || file.status === "unmerged";
+    const parts = isNone ? 0 : file.status === "type changed" ? 2 : 1;
+    const own = sections.splice(0, parts);
+    const patch = own.join("");
+    const isWhole = own.length === parts && (counts || !isCut);
     const isKept = isWhole && patch.length <= Math.min(left, MAX_PATCH);
     if (isKept) left -= patch.length;
     else isTruncated = true;
     return {
-      path: unquoted(name),
-      ...oldName && { oldPath: unquoted(oldName) },
-      status,
-      insertions: Number(count?.insertions) || 0,
-      deletions: Number(count?.deletions) || 0,
-      isBinary: count?.insertions === "-",
+      ...file,
+      insertions: Number(counts?.insertions) || 0,
+      deletions: Number(counts?.deletions) || 0,
+      isBinary: counts?.insertions === "-",
       ...isKept && { patch },
     };
   });
   return { files, isTruncated };
 }
 
-function listedOf(line: string): Listed[] {
-  const [, letter, first, second] = RAW.exec(line) ?? [];
-  if (letter === undefined || first === undefined) return [];
-  const status = FILE_STATUSES[letter as keyof typeof FILE_STATUSES];
-  return [
-    second === undefined
-      ? { status, name: first, oldName: undefined }
-      : { status, name: second, oldName: first },
-  ];
-}
-
-function isOf({ name, oldName = name }: Listed, section: string): boolean {
-  const header = `diff --git ${below("a", oldName)} ${below("b", name)}\n`;
-  return section.startsWith(header);
-}
-
-function below(side: string, name: string): string {
-  return name.startsWith('"') ? `"${side}/${name.slice(1)}` : `${side}/${name}`;
-}
-
-const ESCAPES: Readonly<Record<string, number>> = {
-  a: 7,
-  b: 8,
-  t: 9,
-  n: 10,
-  v: 11,
-  f: 12,
-  r: 13,
-};
-
-/** A name as it is: git quotes those with bytes that would confuse a reader. */
-function unquoted(name: string): string {
-  if (!name.startsWith('"')) return name;
-  const encoder = new TextEncoder();
-  const parts = name.slice(1, -1).match(/\\(?:[0-7]{3}|.)|[^\\]+/gs) ?? [];
-  const bytes = parts.flatMap((part) => {
-    if (!part.startsWith("\\")) return [...encoder.encode(part)];
-    const code = part.slice(1);
-    if (/^\d{3}$/.test(code)) return [Number.parseInt(code, 8)];
-    return [ESCAPES[code] ?? code.charCodeAt(0)];
-  });
-  return new TextDecoder().decode(Uint8Array.from(bytes));
+function listedIn(head: string): Listed[] {
+  const fields = head.split("\0").values();
+  const next = () => fields.next().value ?? "";
+  const listed = new Map<string, Listed>();
+  for (const field of fields) {
+    const [, letter] = /^:.* ([ACDMRTU])\d*$/.exec(field) ?? [];
+    const [, insertions = "", deletions = "", counted] =
+      /^(\d+|-)\t(\d+|-)\t(.*)$/s.exec(field) ?? [];
+    if (letter !== undefined) {
+      const oldPath = /[CR]/.test(letter) ? next() : undefined;
+      const path = next();
+      listed.set(path, {
+        path,
+        ...oldPath !== undefined && { oldPath },
+        status: FILE_STATUSES[letter as keyof typeof FILE_STATUSES],
+      });
+    } else if (counted !== undefined) {
+      // Of two names, the second is the present one.
+      if (counted === "") next();
+      const file = listed.get(counted || next());
+      if (file) file.counts = { insertions, deletions };
+    }
+  }
+  return [...listed.values()];
 }

@@ -277,7 +277,7 @@ Deno.test("runGit() stops git where it prints too much, and parse() leaves the r
   using repository = new TaskRepository({ "a.txt": "1\n", "b.txt": "1\n" });
   repository.write({ "a.txt": "2\n", "b.txt": text });
   const end = await runGit(
-    ["diff-index", "--raw", "--numstat", "--patch", "HEAD", "--"],
+    ["diff-index", "-z", "--raw", "--numstat", "--patch", "HEAD", "--"],
     { cwd: repository.path, maxBytes: 10_000 },
   );
   assertEquals(end.isCut, true);
