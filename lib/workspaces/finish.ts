@@ -8,8 +8,9 @@
 import { join } from "node:path";
 import type { AgentTask, Outcome } from "../task/task.ts";
 import type { TaskWorkspace } from "../task/workspace.ts";
-import { WorkspaceError } from "./error.ts";
+import { unbegun } from "./error.ts";
 import { beginOf, commitOf, GitError, isIn, pathsIn } from "./git.ts";
+import { firstLineOf } from "./names.ts";
 import { nestedSince } from "./nested.ts";
 import { isThere } from "./record.ts";
 import { shownFacts } from "./shown_facts.ts";
@@ -132,9 +133,10 @@ export async function leftIn(
 
 /** @returns why it was refused; undefined where it was not. */
 async function commit(
-  { git, config, facts }: Workspace,
+  workspace: Workspace,
   { task, copied }: FinishParts,
 ): Promise<string | undefined> {
+  const { git, config } = workspace;
   try {
     await git(["add", "--all", "--", ":/"]);
     if (copied.length > 0) {
@@ -152,31 +154,31 @@ async function commit(
     return undefined;
   } catch (error) {
     if (!(error instanceof GitError)) throw error;
-    if (/tell me who you are|empty ident/i.test(error.end.stderr)) {
-      throw noIdentity(facts.repo, error);
-    }
-    if (error.lock || error.isFull) {
-      throw new WorkspaceError(error.message, {
-        isUnbegun: true,
-        cause: error,
-      });
-    }
+    if (error.lock || error.isFull) throw unbegun(error.message, error);
+    await assertIdentity(workspace);
     return `It can't be committed: ${error.message}`;
   }
 }
 
-/** Who commits is not known. */
-export function noIdentity(repo: string, cause?: unknown): WorkspaceError {
-  return new WorkspaceError(
-    `Cannot commit in ${repo}: git does not know who you are. Run: ` +
-      'git config --global user.name "…", and the same of user.email.',
-    { isUnbegun: true, cause },
-  );
+/** @throws {WorkspaceError} where git does not know who commits. */
+export async function assertIdentity(
+  { git, facts: { repo } }: Workspace,
+): Promise<void> {
+  try {
+    await git(["var", "GIT_COMMITTER_IDENT"]);
+  } catch (error) {
+    if (!(error instanceof GitError)) throw error;
+    throw unbegun(
+      `Cannot commit in ${repo}: git does not know who you are. Run: ` +
+        'git config --global user.name "…", and the same of user.email.',
+      error,
+    );
+  }
 }
 
 /** The first line of the instruction, and the task's id. */
 function messageFor({ id, instruction }: AgentTask): string {
-  const [line = ""] = (instruction ?? "").trim().split(/\r?\n/, 1);
+  const line = firstLineOf(instruction);
   const subject = line.length > MAX_SUBJECT_CHARACTERS
     ? `${line.slice(0, MAX_SUBJECT_CHARACTERS - 1).trimEnd()}…`
     : line;

@@ -17,6 +17,7 @@ import {
   type MergeEnd,
   type MergeOptions,
 } from "./merge.ts";
+import { firstLineOf } from "./names.ts";
 import { isAddress } from "./repository.ts";
 import type { ProgramEnd, Workspace } from "./workspace.ts";
 
@@ -156,8 +157,8 @@ export async function requestPull(
 }
 
 function titleOf({ instruction }: AgentTask, branch: string): string {
-  const [line = ""] = (instruction ?? "").trim().split(/\r?\n/, 1);
-  return headOf(line, MAX_TITLE_CHARACTERS).trim() || branch;
+  return headOf(firstLineOf(instruction), MAX_TITLE_CHARACTERS).trim() ||
+    branch;
 }
 
 /** An issue is named, so that the forge links to it. */

@@ -49,7 +49,7 @@ function valueOf(name: WorkspacePlaceholder, task: AgentTask): string {
     case "shortId":
       return id.slice(0, 8);
     case "slug":
-      return slugOf(firstLineOf(instruction ?? "")) || "task";
+      return slugOf(firstLineOf(instruction)) || "task";
     case "batch":
       return slugOf(batch ?? "");
     case "key":
@@ -57,8 +57,9 @@ function valueOf(name: WorkspacePlaceholder, task: AgentTask): string {
   }
 }
 
-function firstLineOf(text: string): string {
-  return text.trim().split(/\r?\n/, 1)[0] ?? "";
+/** What a task is, in short. */
+export function firstLineOf(instruction: string | null): string {
+  return instruction?.trim().split(/\r?\n/, 1)[0] ?? "";
 }
 
 /** `.` or `..` */

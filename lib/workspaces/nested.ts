@@ -6,7 +6,7 @@
  */
 
 import { join } from "node:path";
-import { GitError } from "./git.ts";
+import { GitError, pathsIn } from "./git.ts";
 import { isThere } from "./record.ts";
 
 type Git = (args: readonly string[]) => Promise<string>;
@@ -19,21 +19,11 @@ export async function nestedSince(
   baseCommit: string,
   git: Git,
 ): Promise<string[]> {
-  const args = [
-    "--cached",
-    "--raw",
-    "--no-renames",
-    "--ignore-submodules=none",
-  ];
-  const text = await git(["diff", ...args, "-z", baseCommit, "--"]);
-  const fields = text.split("\0");
-  const added = fields.flatMap((field, index) => {
-    const [from, to] = field.split(" ");
-    return field.startsWith(":") && from !== `:${LINK}` && to === LINK
-      ? [fields[index + 1]!]
-      : [];
-  });
-  return await withoutSubmodules(added, git);
+  const links = await linksIn(git);
+  if (links.length === 0) return [];
+  const tree = await git(["ls-tree", "-r", "-z", baseCommit]);
+  const before = new Set(linksOf(tree));
+  return await withoutSubmodules(links.filter((it) => !before.has(it)), git);
 }
 
 /** Those that are in a folder. The work of submodules is looked at by git. */
@@ -41,15 +31,21 @@ export async function nestedIn(
   folder: string,
   git: Git,
 ): Promise<{ readonly nested: string[]; readonly hasSubmodules: boolean }> {
-  const text = await git(["ls-files", "--stage", "-z"]);
   const there: string[] = [];
-  for (const line of text.split("\0")) {
-    if (!line.startsWith(`${LINK} `)) continue;
-    const path = line.slice(line.indexOf("\t") + 1);
+  for (const path of await linksIn(git)) {
     if (await isThere(join(folder, path, ".git"))) there.push(path);
   }
   const nested = await withoutSubmodules(there, git);
   return { nested, hasSubmodules: nested.length < there.length };
+}
+
+async function linksIn(git: Git): Promise<string[]> {
+  return linksOf(await git(["ls-files", "--stage", "-z"]));
+}
+
+function linksOf(list: string): string[] {
+  return pathsIn(list).filter((line) => line.startsWith(`${LINK} `))
+    .map((line) => line.slice(line.indexOf("\t") + 1));
 }
 
 async function withoutSubmodules(

@@ -17,9 +17,9 @@ import type {
 import { type TaskWorkspace, taskWorkspaceOf } from "../task/workspace.ts";
 import type { WorkspaceConfig } from "./config.ts";
 import { folderError, unbegun, WorkspaceError } from "./error.ts";
-import { finish, noIdentity } from "./finish.ts";
+import { assertIdentity, finish } from "./finish.ts";
 import { copyInto } from "./copied.ts";
-import { git, GitError, type GitOptions, runGit } from "./git.ts";
+import { git, GitError, type GitOptions } from "./git.ts";
 import { tryLock } from "./lock.ts";
 import { make } from "./making.ts";
 import {
@@ -282,11 +282,13 @@ class OpenedWorkspace implements Workspace {
   async begin(): Promise<void> {
     const { config, isNew, parts } = this.#opening;
     const { baseFolder, note, progress } = parts;
-    if (config.uncommitted === "commit") await this.#assertIdentity();
+    if (config.uncommitted === "commit") await assertIdentity(this);
     if (isNew) {
       const { copy } = config;
+      const { repo } = this.#record;
       const missing = await copyInto(this.path, copy, {
-        from: await this.#checkout() ?? baseFolder,
+        // An address has none, and neither has a bare repository.
+        from: await isThere(join(repo, ".git")) ? repo : baseFolder,
       });
       for (const it of missing) progress(`Not copied: ${it} is not there`);
       // Also what is made there later is no part of the work.
@@ -355,14 +357,9 @@ class OpenedWorkspace implements Workspace {
     const { hasPassed, output } = await parts.run(cleanup, this.path, this.env);
     if (hasPassed) return;
     const { id } = this.#opening.task;
-    parts.log.warning(
-      `Task ${id}: its folder could not be cleaned up: ${output}`,
-      {
-        event: "cleanup_failed",
-        task: id,
-        path: this.path,
-      },
-    );
+    const message = `Task ${id}: its folder could not be cleaned up: ${output}`;
+    const event = "cleanup_failed";
+    parts.log.warning(message, { event, task: id, path: this.path });
   }
 
   async #setUp(folder: string): Promise<void> {
@@ -376,28 +373,6 @@ class OpenedWorkspace implements Workspace {
       `Cannot set up ${folder}: ${setup.join(" ")} failed: ${end.output}`,
       { retryable: true },
     );
-  }
-
-  async #assertIdentity(): Promise<void> {
-    try {
-      await this.git(["var", "GIT_COMMITTER_IDENT"]);
-    } catch (error) {
-      if (!(error instanceof GitError)) throw error;
-      throw noIdentity(this.#facts.repo, error);
-    }
-  }
-
-  /** The user's, from which files are copied; undefined where there is none. */
-  async #checkout(): Promise<string | undefined> {
-    const { repo, isClone, commonDir } = this.#record;
-    if (!isClone) return repo === commonDir ? undefined : repo;
-    const isFolder = await isThere(repo);
-    if (!isFolder) return undefined;
-    const { stdout } = await runGit(
-      ["rev-parse", "--is-bare-repository"],
-      { cwd: repo },
-    );
-    return stdout.trim() === "false" ? repo : undefined;
   }
 
   async #keep(record: WorkspaceRecord): Promise<void> {

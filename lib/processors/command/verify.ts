@@ -6,16 +6,10 @@
 
 import type { AgentTask } from "../../task/task.ts";
 import type { ProgramEnd } from "../../workspaces/workspace.ts";
-import type { ProcessorContext } from "../processor.ts";
+import type { OutputKind, ProcessorContext } from "../processor.ts";
 import { programProblem } from "./check.ts";
 import { IdleWatch } from "./idle_watch.ts";
-import {
-  hasSlash,
-  pathOf,
-  type Program,
-  shownWords,
-  withConfigDir,
-} from "./input.ts";
+import { hasSlash, pathOf, shownWords, withConfigDir } from "./input.ts";
 import { Excerpt, readLines } from "./printed_text.ts";
 import type { Programs, Surroundings } from "./programs.ts";
 import type { ProgramOutput } from "./run.ts";
@@ -69,8 +63,25 @@ export async function runCheck(
   const { clock, baseFolder } = programs.parts;
   using watch = new IdleWatch(idleTimeout * 1_000, clock);
   const printed = new Excerpt(MAX_TOLD_CHARACTERS);
+  const output: ProgramOutput = {
+    async read({ stdout, stderr }, stop) {
+      const read = (stream: typeof stdout, kind: OutputKind) =>
+        readLines(stream.pipeThrough(heardBy(watch)), {
+          stop,
+          secrets,
+          show: (line, end) => {
+            context.output(line, kind);
+            printed.add(line + (end || "\n"));
+          },
+        });
+      await Promise.all([read(stdout, "stdout"), read(stderr, "stderr")]);
+    },
+  };
+  const [path = "", ...args] = verify.map((it) =>
+    withConfigDir(it, baseFolder)
+  );
   const { status } = await programs.run(
-    programOf(verify, { folder, baseFolder }),
+    { path: pathOf(path, folder), args },
     {
       cwd: folder,
       env,
@@ -78,61 +89,31 @@ export async function runCheck(
       task,
       context,
       stop: AbortSignal.any([stop, watch.signal]),
-      output: outputInto(printed, () => watch.heard()),
+      output,
     },
   );
   const isIdle = watch.signal.aborted;
-  const hasPassed = status?.success === true && !isIdle && !stop.aborted;
   const how = isIdle
     ? "It was ended because it printed nothing any more."
     : status?.signal
     ? `It was killed by ${status.signal}.`
     : `Its exit code was ${status?.code}.`;
   return {
-    hasPassed,
+    hasPassed: status?.success === true && !isIdle && !stop.aborted,
     isStopped: stop.aborted,
     output: `${printed.toString()}\n${how}`.trim(),
   };
-
-  function outputInto(excerpt: Excerpt, onLife: () => void): ProgramOutput {
-    return {
-      async read({ stdout, stderr }, stop) {
-        // Dots without an end of their line are a sign of life too.
-        const heard = (stream: ReadableStream<Uint8Array<ArrayBuffer>>) =>
-          stream.pipeThrough(
-            new TransformStream<
-              Uint8Array<ArrayBuffer>,
-              Uint8Array<ArrayBuffer>
-            >({
-              transform(chunk, controller) {
-                onLife();
-                controller.enqueue(chunk);
-              },
-            }),
-          );
-        const show = (kind: "stdout" | "stderr") => ({
-          stop,
-          secrets,
-          show: (line: string, end: string) => {
-            context.output(line, kind);
-            excerpt.add(line + (end || "\n"));
-          },
-        });
-        await Promise.all([
-          readLines(heard(stdout), show("stdout")),
-          readLines(heard(stderr), show("stderr")),
-        ]);
-      },
-    };
-  }
 }
 
-function programOf(
-  verify: readonly string[],
-  { folder, baseFolder }: { folder: string; baseFolder: string },
-): Program {
-  const [path = "", ...args] = verify.map((it) =>
-    withConfigDir(it, baseFolder)
-  );
-  return { path: pathOf(path, folder), args };
+/** Dots without an end of their line are a sign of life too. */
+function heardBy(watch: IdleWatch) {
+  return new TransformStream<
+    Uint8Array<ArrayBuffer>,
+    Uint8Array<ArrayBuffer>
+  >({
+    transform(chunk, controller) {
+      watch.heard();
+      controller.enqueue(chunk);
+    },
+  });
 }
