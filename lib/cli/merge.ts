@@ -13,7 +13,6 @@ import {
   type TaskWorkspace,
   taskWorkspaceOf,
 } from "../task/workspace.ts";
-import type { MergeEnd } from "../workspaces/merge.ts";
 import { findTask, prefixOf } from "./choose.ts";
 import {
   CLIENT_SETTINGS,
@@ -70,8 +69,8 @@ async function mergeTask(
   context: CommandContext,
 ): Promise<Merged> {
   const { flags, config } = context;
-  const { providerOf, tipOf, withWorkspace } = await import("./merge_here.ts");
-  const { hasBase } = await import("../workspaces/merging.ts");
+  const { hasBase, mergeWorkspace, providerOf, tipOf, withWorkspace } =
+    await import("./merge_here.ts");
   const facts = workspaceHere(task, context);
   const head = await tipOf(facts);
   const base = typeof flags.into === "string" ? flags.into : facts.base;
@@ -94,7 +93,7 @@ async function mergeTask(
   using stopping = untilStopped();
   const stop = stopping.signal;
   return await withWorkspace(task, { ...context, stop }, async (here) => {
-    const { workspace, amendments } = here;
+    const { workspace, amendments, options } = here;
     if (isItsRuns && (flags.pr || await hasBase(workspace))) {
       throw cannotMerge(
         task,
@@ -105,7 +104,11 @@ async function mergeTask(
     workspace.note("workspace", branch, { ...workspace.facts, head });
     const done = flags.pr
       ? await request(task, here, { base })
-      : shown(await mergeNow(here, base), { facts, base, id: shortId(task) });
+      : shown(await mergeWorkspace(workspace, { ...options, into: base }), {
+        facts,
+        base,
+        id: shortId(task),
+      });
     await using store = await context.openAdmin();
     for (const amendment of amendments) {
       const result = await store.admin.amend(task.id, amendment);
@@ -119,14 +122,6 @@ async function mergeTask(
     await store.admin.approve([task.id], { head: asked.head });
     return { ...done, text: `${done.text}. The next run completes the task` };
   });
-}
-
-async function mergeNow(
-  { workspace, options }: MergeHere,
-  into: string,
-): Promise<MergeEnd> {
-  const { mergeWorkspace } = await import("../workspaces/merging.ts");
-  return await mergeWorkspace(workspace, { ...options, into });
 }
 
 /** @throws {UserError} where its branch is not here, or is not to be merged now. */
@@ -197,8 +192,7 @@ async function request(
   { workspace, options }: MergeHere,
   { base }: { readonly base: string },
 ): Promise<Merged> {
-  const { requestPull } = await import("../workspaces/merging.ts");
-  const { GitError } = await import("../workspaces/git.ts");
+  const { GitError, requestPull } = await import("./merge_here.ts");
   const { branch } = workspace.facts;
   const result = (parseTrace(task.traceText) ?? {})[OUTPUT_KEY] ?? undefined;
   try {

@@ -23,6 +23,9 @@ import type { MergingOptions } from "../workspaces/merging.ts";
 import type { Workspace } from "../workspaces/workspace.ts";
 import type { CommandContext } from "./command.ts";
 
+export { GitError } from "../workspaces/git.ts";
+export { hasBase, mergeWorkspace, requestPull } from "../workspaces/merging.ts";
+
 /** The workspace of a task, and what its branch is merged with. */
 export interface MergeHere {
   readonly workspace: Workspace;

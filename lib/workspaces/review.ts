@@ -4,7 +4,6 @@
  * @module
  */
 
-import { countOf } from "../base/figures.ts";
 import type { Approval, JsonObject, Outcome } from "../task/task.ts";
 import { answersOf } from "../task/trace.ts";
 import { OUTPUT_KEY } from "../task/transitions.ts";
@@ -21,6 +20,7 @@ import {
   requestPull,
   short,
 } from "./merging.ts";
+import { shownCounts } from "./shown_facts.ts";
 import type { Reviewed, Workspace } from "./workspace.ts";
 
 /** What a {@linkcode review} is made with. */
@@ -164,7 +164,8 @@ async function merge(
         orElse: ask(
           `joined with what ${base} has by now, the check fails: ` +
             `${sentence(end.output)} Answer what is to be done; or mend ` +
-            `${base} yourself, and approve it again.`,
+            `${base}, or the work in ${workspace.path}, commit that, and ` +
+            "approve it again.",
         ),
       };
     case "refused":
@@ -243,19 +244,15 @@ function asking(
   };
 }
 
-const QUESTIONS = {
-  none: (branch: string) => `Take ${branch} as it is?`,
-  merge: (branch: string, base: string) => `Merge ${branch} into ${base}?`,
-  pr: (branch: string, base: string) =>
-    `Open a pull request of ${branch} to ${base}?`,
-} as const;
-
 function questionOf(
   { onApproved }: WorkspaceConfig,
-  { branch, base, commits = 0, files = 0, insertions = 0, deletions = 0 }:
-    TaskWorkspace,
+  facts: TaskWorkspace,
 ): string {
-  return `${QUESTIONS[onApproved](branch, base)} ${
-    countOf(commits, "commit")
-  }, ${countOf(files, "file")}, +${insertions} −${deletions}`;
+  const { branch, base } = facts;
+  const questions = {
+    none: `Take ${branch} as it is?`,
+    merge: `Merge ${branch} into ${base}?`,
+    pr: `Open a pull request of ${branch} to ${base}?`,
+  };
+  return `${questions[onApproved]} ${shownCounts(facts)}`;
 }

@@ -26,7 +26,8 @@ export async function assertRoom(
   config: WorkspaceConfig,
   log: Log,
 ): Promise<void> {
-  const { free, all } = await spaceOf(folder);
+  const { bavail, blocks, bsize } = await statfs(folder);
+  const [free, all] = [bavail * bsize, blocks * bsize];
   if (free < Math.min(LITTLE_BYTES, all / 2) || free < all * LITTLE_PART) {
     log.warning(
       `Only ${formatBytes(free)} are free for tasks' folders in ${folder}. ` +
@@ -70,14 +71,6 @@ function noRoom(why: string, folder: string) {
     `Cannot make one more folder in ${folder}: ${why}, and is to have no more. ` +
       "Remove what is merged: agent-runner workspaces --remove",
   );
-}
-
-/** How large the disk of a folder is, and how much of it is free, in bytes. */
-async function spaceOf(
-  folder: string,
-): Promise<{ readonly free: number; readonly all: number }> {
-  const { bavail, blocks, bsize } = await statfs(folder);
-  return { free: bavail * bsize, all: blocks * bsize };
 }
 
 /** What a folder's files have together, in bytes. */

@@ -8,12 +8,17 @@ import { countOf } from "../base/figures.ts";
 import type { TaskWorkspace } from "../task/workspace.ts";
 
 /** `agent/mend-it-550e8400: 3 commits, 2 files, +10 −2` */
-export function shownFacts(
-  { branch, base, commits, files = 0, insertions, deletions }: TaskWorkspace,
-): string {
+export function shownFacts(facts: TaskWorkspace): string {
+  const { branch, base, commits } = facts;
   if (commits === undefined) return `${branch}, from ${base}`;
   if (commits === 0) return `${branch} has nothing that ${base} has not`;
-  return `${branch}: ${countOf(commits, "commit")}, ${
-    countOf(files, "file")
-  }, +${insertions} −${deletions}`;
+  return `${branch}: ${shownCounts(facts)}`;
+}
+
+/** `3 commits, 2 files, +10 −2` */
+export function shownCounts(
+  { commits = 0, files = 0, insertions = 0, deletions = 0 }: TaskWorkspace,
+): string {
+  return `${countOf(commits, "commit")}, ${countOf(files, "file")}, ` +
+    `+${insertions} −${deletions}`;
 }
