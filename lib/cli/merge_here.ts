@@ -18,7 +18,8 @@ import {
   AMENDMENTS,
   type TaskWorkspace,
 } from "../task/workspace.ts";
-import { commitOf, isFolder } from "../workspaces/git.ts";
+import { commitOf } from "../workspaces/commits.ts";
+import { isFolder } from "../workspaces/git.ts";
 import type { MergingOptions } from "../workspaces/merging.ts";
 import type { Workspace } from "../workspaces/workspace.ts";
 import type { CommandContext } from "./command.ts";

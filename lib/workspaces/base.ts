@@ -6,7 +6,8 @@
  */
 
 import { join } from "node:path";
-import { commitOf, git, GitError, isFolder, runGit } from "./git.ts";
+import { commitOf } from "./commits.ts";
+import { git, GitError, isFolder, runGit } from "./git.ts";
 import { fetchBranch, pushBranch, type Remote } from "./remote.ts";
 
 /** Where there is no such branch. */
@@ -146,6 +147,8 @@ async function follow(
   { to, reason }: { readonly to: string; readonly reason: string },
 ): Promise<void> {
   const args = ["--ff-only", "--no-overwrite-ignore", "--no-autostash"];
+  // As a setting of the branch may have it.
+  args.push("--no-squash");
   await git(["merge", "--quiet", ...args, to], {
     cwd: path,
     env: { GIT_REFLOG_ACTION: reason },

@@ -9,15 +9,8 @@ import { UserError } from "../base/errors.ts";
 import type { AgentTask } from "../task/task.ts";
 import { parseTrace } from "../task/trace.ts";
 import { type TaskWorkspace, taskWorkspaceOf } from "../task/workspace.ts";
-import {
-  beginOf,
-  commitOf,
-  git,
-  type GitOptions,
-  isFolder,
-  pathsIn,
-  runGit,
-} from "./git.ts";
+import { beginOf, commitOf, pathsIn } from "./commits.ts";
+import { git, type GitOptions, isFolder, runGit } from "./git.ts";
 
 /** The changes of a task can't be shown. */
 export class NoChangesError extends UserError {

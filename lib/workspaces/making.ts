@@ -8,12 +8,18 @@
 import { basename, dirname, join } from "node:path";
 import { systemClock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
-import type { AgentTask } from "../task/task.ts";
-import type { TaskWorkspace } from "../task/workspace.ts";
-import type { WorkspaceConfig } from "./config.ts";
+import {
+  beginOf,
+  branchOf,
+  type BranchParts,
+  isTaken,
+  isThereAlready,
+  makeBranch,
+} from "./branch.ts";
 import { assertRoom, isLimited } from "./room.ts";
 import { folderError, unbegun, WorkspaceError } from "./error.ts";
-import { commitOf, git, type GitOptions, mergeBase, runGit } from "./git.ts";
+import { commitOf } from "./commits.ts";
+import { git, type GitOptions, runGit } from "./git.ts";
 import { lock } from "./lock.ts";
 import { filled } from "./names.ts";
 import {
@@ -33,15 +39,9 @@ import {
 } from "./repository.ts";
 
 /** What a folder is made with. */
-export interface MakingParts {
+export interface MakingParts extends BranchParts {
   /** Paths of the configuration start here. */
   readonly baseFolder: string;
-  readonly config: WorkspaceConfig;
-  readonly task: AgentTask;
-  /** What the trace knows of it: a retry goes on with the branch of before. */
-  readonly known: TaskWorkspace | undefined;
-  /** What an earlier run has begun. */
-  readonly record: WorkspaceRecord | undefined;
   readonly signal: AbortSignal;
   readonly log: Log;
 }
@@ -76,7 +76,7 @@ export async function make(
       gitDir: "",
       commonDir: repository?.commonDir ?? "",
       isClone: false,
-      branch: await branchOf(parts, repo),
+      branch: await branchOf(parts, repo, { cwd: baseFolder }),
       base: "",
       baseCommit: "",
       copied: [],
@@ -177,10 +177,15 @@ async function makeWorktree(
     signal,
   });
   const began = { ...begun, base: base.name, baseCommit: base.commit };
-  const isOurs = await ensureBranch(folder, began, { parts, options });
-  const baseCommit = isOurs
-    ? await beginOf(began, parts, options)
-    : base.commit;
+  const isOld = await isThereAlready(began, parts, options);
+  await begin(folder, began, parts);
+  try {
+    if (!isOld) await makeBranch(began, options);
+  } catch (error) {
+    if (!parts.record) await removeIfThere(recordPath(folder));
+    throw error;
+  }
+  const baseCommit = isOld ? await beginOf(began, parts, options) : base.commit;
   await git(
     ["worktree", "add", "--quiet", "--end-of-options", folder, branch],
     options,
@@ -242,88 +247,4 @@ async function takeSettings(
   if (!await isThere(join(commonDir, exclude))) return;
   await Deno.mkdir(join(gitDir, "info"), { recursive: true });
   await Deno.copyFile(join(commonDir, exclude), join(gitDir, exclude));
-}
-
-/** @throws {WorkspaceError} where git takes no such name. */
-async function branchOf(
-  { config, task, known, record, baseFolder }: MakingParts,
-  repo: string,
-): Promise<string> {
-  const earlier = [record, known].find((it) => it?.repo === repo);
-  const name = earlier?.branch ??
-    filled(task.workspace?.branch ?? config.branch, task);
-  const args = ["check-ref-format", `refs/heads/${name}`];
-  const { code } = await runGit(args, { cwd: baseFolder });
-  if (code === 0 && name !== "HEAD") return name;
-  throw new WorkspaceError(
-    `Cannot make the branch ${name}: git takes no such name. Give another.`,
-  );
-}
-
-/**
- * Makes the branch, where there is none. The record is there before it: so a branch
- * of this name is ours only where that says so; or the trace, which anybody may have
- * written, and the log of the branch.
- *
- * @returns whether it was there before.
- */
-async function ensureBranch(
-  folder: string,
-  began: WorkspaceRecord,
-  { parts, options }: {
-    readonly parts: MakingParts;
-    readonly options: GitOptions;
-  },
-): Promise<boolean> {
-  const { record, known } = parts;
-  const { branch, repo, baseCommit } = began;
-  const ref = `refs/heads/${branch}`;
-  const exists = await commitOf(ref, options) !== undefined;
-  const isNamed = (it?: Pick<WorkspaceRecord, "branch" | "repo">) =>
-    it?.branch === branch && it.repo === repo;
-  const isOurs = isNamed(record) ||
-    isNamed(known) && await isMadeForTask(ref, options);
-  if (exists && !isOurs) throw isTaken(branch, repo);
-  await begin(folder, began, parts);
-  if (exists) return true;
-  const why = ["-m", `${MADE_FOR}${began.task}`, "--create-reflog"];
-  const none = "0".repeat(baseCommit.length);
-  try {
-    await git(["update-ref", ...why, ref, baseCommit, none], options);
-    return false;
-  } catch (error) {
-    // Somebody has made one of this name meanwhile.
-    if (!record) await removeIfThere(recordPath(folder));
-    throw error;
-  }
-}
-
-const MADE_FOR = "agent-runner: task ";
-
-/** As its log says at its beginning. */
-async function isMadeForTask(
-  ref: string,
-  options: GitOptions,
-): Promise<boolean> {
-  const log = await git(["reflog", "show", "--format=%gs", ref, "--"], options);
-  return log.split("\n").at(-1)?.startsWith(MADE_FOR) ?? false;
-}
-
-function isTaken(branch: string, repo: string): WorkspaceError {
-  return new WorkspaceError(
-    `Cannot make the branch ${branch} in ${repo}: there is one of this name ` +
-      "already. Give the task another: --branch NAME",
-  );
-}
-
-/** Where a branch of an earlier run began. */
-async function beginOf(
-  { branch, baseCommit }: WorkspaceRecord,
-  { known, record }: MakingParts,
-  options: GitOptions,
-): Promise<string> {
-  const noted = [known, record].find((it) => it?.branch === branch)?.baseCommit;
-  if (noted && await commitOf(noted, options)) return noted;
-  return await mergeBase(baseCommit, `refs/heads/${branch}`, options) ??
-    baseCommit;
 }

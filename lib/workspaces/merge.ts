@@ -8,16 +8,8 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { type Base, LocalBase, NoBaseError, RemoteBase } from "./base.ts";
-import {
-  commitOf,
-  git,
-  GitError,
-  isIn,
-  NoGitError,
-  pathsIn,
-  refsIn,
-  runGit,
-} from "./git.ts";
+import { commitOf, isIn, pathsIn, refsIn } from "./commits.ts";
+import { git, GitError, NoGitError, runGit } from "./git.ts";
 import { lock } from "./lock.ts";
 import type { Remote } from "./remote.ts";
 

@@ -9,7 +9,7 @@ import { headOf } from "../base/cut.ts";
 import { stringifyJson } from "../task/trace.ts";
 import type { AgentTask, JsonValue } from "../task/task.ts";
 import { openPullRequest } from "./forge/pull_request.ts";
-import { commitOf, refsIn } from "./git.ts";
+import { commitOf, refsIn } from "./commits.ts";
 import {
   bringHead,
   keptRefs,

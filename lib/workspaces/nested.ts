@@ -6,7 +6,8 @@
  */
 
 import { join } from "node:path";
-import { GitError, pathsIn } from "./git.ts";
+import { pathsIn } from "./commits.ts";
+import { GitError } from "./git.ts";
 import { isThere } from "./record.ts";
 
 type Git = (args: readonly string[]) => Promise<string>;

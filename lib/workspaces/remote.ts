@@ -7,7 +7,8 @@
  */
 
 import { resolve } from "node:path";
-import { commitOf, git, type GitOptions } from "./git.ts";
+import { commitOf } from "./commits.ts";
+import { git, type GitOptions } from "./git.ts";
 
 /** See above. */
 export interface Remote {

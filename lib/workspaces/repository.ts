@@ -15,7 +15,8 @@ import {
 import { messageOf } from "../base/errors.ts";
 import type { WorkspaceConfig } from "./config.ts";
 import { unbegun, WorkspaceError } from "./error.ts";
-import { commitOf, git, GitError, type GitOptions, runGit } from "./git.ts";
+import { commitOf } from "./commits.ts";
+import { git, GitError, type GitOptions, runGit } from "./git.ts";
 
 /** A repository on this machine. */
 export interface Repository {

@@ -9,10 +9,8 @@ import { join, relative } from "node:path";
 import { createLog } from "../../lib/base/log.ts";
 import type { AgentTask, JsonObject } from "../../lib/task/task.ts";
 import { workspaceConfig } from "../../lib/workspaces/config.ts";
-import {
-  openWorkspace,
-  type WorkspaceParts,
-} from "../../lib/workspaces/open.ts";
+import { openWorkspace } from "../../lib/workspaces/open.ts";
+import type { WorkspaceParts } from "../../lib/workspaces/opened.ts";
 import type { Workspace } from "../../lib/workspaces/workspace.ts";
 import { sampleTask } from "../support/sample_task.ts";
 
