@@ -146,10 +146,16 @@ async function follow(
   path: string,
   { to, reason }: { readonly to: string; readonly reason: string },
 ): Promise<void> {
-  const args = ["--ff-only", "--no-overwrite-ignore", "--no-autostash"];
-  // As a setting of the branch may have it.
-  args.push("--no-squash");
-  await git(["merge", "--quiet", ...args, to], {
+  await git([
+    "merge",
+    "--quiet",
+    "--ff-only",
+    "--no-overwrite-ignore",
+    // What settings of the user's, or of the branch, would have it do beside.
+    "--no-autostash",
+    "--no-squash",
+    to,
+  ], {
     cwd: path,
     env: { GIT_REFLOG_ACTION: reason },
   });

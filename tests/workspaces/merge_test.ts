@@ -185,6 +185,26 @@ Deno.test("mergeBranch() lets a checkout of the base follow, with what is change
   );
 });
 
+Deno.test("mergeBranch() heeds no setting that would merge otherwise in a checkout, and moves no branch that two have", async () => {
+  using repository = new ScratchRepository();
+  repository.git("config", "branch.main.mergeOptions", "--no-ff --squash");
+  repository.git("config", "merge.autoStash", "true");
+  const head = repository.branch("agent/fix", "a.txt", "mended\n");
+  Deno.writeTextFileSync(`${repository.path}/a.txt`, "by hand\n");
+  assertEquals((await merge(repository, head)).kind, "refused");
+  repository.git("checkout", "-q", "--", "a.txt");
+  assertEquals(commitOf(await merge(repository, head)), head);
+  assertEquals(repository.git("rev-parse", "main"), head);
+  assertEquals(repository.git("stash", "list"), "");
+  const second = `${repository.folder}/second`;
+  repository.git("worktree", "add", "-q", "--force", second, "main");
+  const other = repository.branch("agent/other", "b.txt", "two\n");
+  assertMatch(
+    JSON.stringify(await merge(repository, other)),
+    /main is checked out in .* and .*second\. Let one of them have it\./,
+  );
+});
+
 Deno.test("mergeBranch() is refused where a checkout of the base can't follow", async () => {
   using repository = new ScratchRepository();
   const head = repository.branch("agent/fix", "a.txt", "mended\n");
