@@ -15,7 +15,7 @@ import { firstLineOf } from "./names.ts";
 import { nestedSince } from "./nested.ts";
 import { isThere } from "./record.ts";
 import { shownFacts } from "./shown_facts.ts";
-import type { Finished, NoteTaker, Workspace } from "./workspace.ts";
+import type { Reviewed, Workspace } from "./workspace.ts";
 
 const MAX_NAMED = 20;
 const MAX_SUBJECT_CHARACTERS = 72;
@@ -23,10 +23,12 @@ const MAX_SUBJECT_CHARACTERS = 72;
 /** What it is done with. */
 export interface FinishParts {
   readonly task: AgentTask;
-  readonly note: NoteTaker;
   /** What was copied there, and is no part of the work. */
   readonly copied: readonly string[];
 }
+
+/** The message is for the agent. */
+class NotDone extends Error {}
 
 /**
  * Brings the work to its branch.
@@ -37,59 +39,66 @@ export async function finish(
   workspace: Workspace,
   outcome: Outcome,
   parts: FinishParts,
-): Promise<Finished> {
-  const { config, facts } = workspace;
-  const unfinished = await unfinishedIn(workspace);
-  if (unfinished) return { because: unfinished, facts };
-  const warnings: string[] = [];
-  const left = await leftIn(workspace.git, parts.copied);
-  const nested = await nestedAmong(left, workspace);
-  if (nested) return { because: nested, facts };
-  if (left.length > 0) {
-    const named = namesOf(left);
-    if (config.uncommitted === "fail") {
-      return {
-        because: `It is not done yet: this is not committed: ${named}. ` +
-          "Commit it, or remove it.",
-        facts,
-      };
+): Promise<Reviewed> {
+  try {
+    const warnings = await bringHome(workspace, parts);
+    const counted = await count(workspace);
+    workspace.note("workspace", shownFacts(counted), counted);
+    if (outcome.kind !== "completed" || warnings.length === 0) {
+      return { outcome };
     }
-    if (config.uncommitted === "leave") {
-      warnings.push(`Left uncommitted: ${named}`);
-    } else {
-      const refused = await commit(workspace, parts);
-      if (refused) return { because: refused, facts };
-      parts.note("committed", `What was left: ${named}`);
-    }
+    const all = [...outcome.warning ? [outcome.warning] : [], ...warnings];
+    return { outcome: { ...outcome, warning: all.join(". ") } };
+  } catch (error) {
+    if (error instanceof NotDone) return { because: error.message };
+    throw error;
   }
-  const strayed = await returnToBranch(workspace);
-  if (strayed && "because" in strayed) return { ...strayed, facts };
-  if (strayed) warnings.push(strayed.warning);
-  const counted = await count(workspace);
-  parts.note("workspace", shownFacts(counted), { workspace: counted });
-  return { outcome: warned(outcome, warnings), facts: counted };
 }
 
-function warned(outcome: Outcome, warnings: readonly string[]): Outcome {
-  if (outcome.kind !== "completed" || warnings.length === 0) return outcome;
-  const all = [...outcome.warning ? [outcome.warning] : [], ...warnings];
-  return { ...outcome, warning: all.join(". ") };
+/** @returns what a person should know. */
+async function bringHome(
+  workspace: Workspace,
+  parts: FinishParts,
+): Promise<string[]> {
+  const { git, config: { uncommitted }, facts } = workspace;
+  const warnings: string[] = [];
+  await assertEnded(workspace);
+  const left = await leftIn(git, parts.copied);
+  await assertNoneNested(left, workspace);
+  const named = namesOf(left);
+  switch (left.length > 0 && uncommitted) {
+    case "fail":
+      throw new NotDone(
+        `It is not done yet: this is not committed: ${named}. Commit it, or ` +
+          "remove it.",
+      );
+    case "leave":
+      warnings.push(`Left uncommitted: ${named}`);
+      break;
+    case "commit":
+      await commit(workspace, parts);
+      workspace.note("committed", `What was left: ${named}`, facts);
+  }
+  warnings.push(...await returnToBranch(workspace));
+  return warnings;
 }
 
 /** What git has begun there and not ended: committing now would keep its marks. */
-async function unfinishedIn(
-  { gitDir, git }: Workspace,
-): Promise<string | undefined> {
+async function assertEnded({ gitDir, git }: Workspace): Promise<void> {
   for (const name of ["rebase-merge", "rebase-apply"]) {
     if (!await isThere(join(gitDir, name))) continue;
-    return "It is not done yet: a rebase is under way. End it with " +
-      "git rebase --continue, or --abort.";
+    throw new NotDone(
+      "It is not done yet: a rebase is under way. End it with " +
+        "git rebase --continue, or --abort.",
+    );
   }
   const unmerged = await git(["diff", "--name-only", "-z", "--diff-filter=U"]);
-  if (unmerged === "") return undefined;
-  return `It is not done yet: there are conflicts in ${
-    namesOf(pathsIn(unmerged))
-  }. Resolve and commit them.`;
+  if (unmerged === "") return;
+  throw new NotDone(
+    `It is not done yet: there are conflicts in ${
+      namesOf(pathsIn(unmerged))
+    }. Resolve and commit them.`,
+  );
 }
 
 function namesOf(names: readonly string[]): string {
@@ -99,19 +108,21 @@ function namesOf(names: readonly string[]): string {
 }
 
 /** Of a repository that is no submodule, a commit would keep nothing. */
-async function nestedAmong(
+async function assertNoneNested(
   left: readonly string[],
   { git, config, facts: { baseCommit } }: Workspace,
-): Promise<string | undefined> {
-  const isLeft = config.uncommitted === "leave";
-  const [path] = [
-    // What git does not look into.
-    ...isLeft ? [] : left.filter((it) => it.endsWith("/")),
-    ...await nestedSince(baseCommit, git),
-  ].map((it) => it.replace(/\/$/, ""));
-  return path &&
+): Promise<void> {
+  // What git does not look into.
+  const unseen = config.uncommitted === "leave"
+    ? []
+    : left.filter((it) => it.endsWith("/"));
+  const [path] = [...unseen, ...await nestedSince(baseCommit, git)]
+    .map((it) => it.replace(/\/$/, ""));
+  if (path === undefined) return;
+  throw new NotDone(
     `It is not done yet: ${path} is a repository of its own, of which git would ` +
-      `keep nothing. Remove ${path}/.git, or add it as a submodule.`;
+      `keep nothing. Remove ${path}/.git, or add it as a submodule.`,
+  );
 }
 
 /** The files that are not committed. */
@@ -132,11 +143,10 @@ export async function leftIn(
   return pathsIn(text).map((it) => it.slice(3));
 }
 
-/** @returns why it was refused; undefined where it was not. */
 async function commit(
   workspace: Workspace,
   { task, copied }: FinishParts,
-): Promise<string | undefined> {
+): Promise<void> {
   const { git, config } = workspace;
   try {
     await git(["add", "--all", "--", ":/"]);
@@ -152,12 +162,11 @@ async function commit(
       "--file=-",
       ...config.noVerify ? ["--no-verify"] : [],
     ], { input: messageFor(task), hasHooks: !config.noVerify });
-    return undefined;
   } catch (error) {
     if (!(error instanceof GitError)) throw error;
     if (error.lock || error.isFull) throw unbegun(error.message, error);
     await assertIdentity(workspace);
-    return `It can't be committed: ${error.message}`;
+    throw new NotDone(`It can't be committed: ${error.message}`);
   }
 }
 
@@ -189,36 +198,30 @@ function messageFor({ id, instruction }: AgentTask): string {
 /**
  * The work may end on another branch, or on none. Where that has all that the task's
  * own has, this is moved there; else nobody knows what is meant.
+ *
+ * @returns what a person should know
  */
 async function returnToBranch(
   { git, options, facts: { branch } }: Workspace,
-): Promise<
-  { readonly because: string } | { readonly warning: string } | undefined
-> {
+): Promise<string[]> {
   const ref = `refs/heads/${branch}`;
   const head = await git(["rev-parse", "--symbolic-full-name", "HEAD"]);
-  if (head === ref) return undefined;
+  if (head === ref) return [];
   const there = head === "HEAD"
     ? "no branch"
     : `the branch ${head.replace("refs/heads/", "")}`;
   const tip = await git(["rev-parse", "HEAD"]);
   const own = await commitOf(ref, options);
   if (own !== undefined && !await isIn(tip, own, options)) {
-    return {
-      because: `It is not done yet: ${there} is checked out, and has not all ` +
-        `that ${branch} has. Bring the work to ${branch}: git switch ${branch}`,
-    };
+    throw new NotDone(
+      `It is not done yet: ${there} is checked out, and has not all that ` +
+        `${branch} has. Bring the work to ${branch}: git switch ${branch}`,
+    );
   }
-  await git([
-    "update-ref",
-    "-m",
-    "agent-runner: as HEAD was left",
-    ref,
-    tip,
-    own ?? "",
-  ]);
+  const why = "agent-runner: as HEAD was left";
+  await git(["update-ref", "-m", why, ref, tip, own ?? ""]);
   await git(["symbolic-ref", "-m", "agent-runner: back", "HEAD", ref]);
-  return { warning: `Its work ended on ${there}; ${branch} has it now` };
+  return [`Its work ended on ${there}; ${branch} has it now`];
 }
 
 /** What the branch has that its base has not. */

@@ -165,11 +165,10 @@ export class OpenedWorkspace implements Workspace {
   };
 
   async finish(outcome: Outcome): Promise<Finished> {
-    const { task, parts: { note } } = this.#opening;
+    const { task } = this.#opening;
     const { copied } = this.#record;
-    const finished = await finish(this, outcome, { task, note, copied });
-    this.#facts = finished.facts;
-    return finished;
+    const reviewed = await finish(this, outcome, { task, copied });
+    return { ...reviewed, facts: this.#facts };
   }
 
   async approvedHead({ at, head }: Approval): Promise<string | undefined> {
