@@ -24,6 +24,7 @@ import {
   commentsOf,
   type Issue,
   listIssues,
+  removeComment,
 } from "../workspaces/forge/issues.ts";
 import { ForgeError } from "../workspaces/forge/program.ts";
 import type { OpenAdmin } from "./command.ts";
@@ -72,7 +73,6 @@ export class IssueImport {
     "admin" | "defaultProvider" | "warningFor"
   >;
   readonly #options: ImportOptions;
-  readonly #signal: { readonly signal?: AbortSignal };
   readonly #warnings = new Set<string>();
   /** Tasks whose issues know of them. */
   readonly #told = new Set<string>();
@@ -83,18 +83,12 @@ export class IssueImport {
   ) {
     this.#store = store;
     this.#options = options;
-    this.#signal = options.signal ? { signal: options.signal } : {};
   }
 
   /** Makes a task of each issue that never was one. */
   async makeTasks(found: ImportedIssues): Promise<void> {
-    const { repository, labels, state, limit, isDryRun, log } = this.#options;
-    const issues = await listIssues(repository, {
-      labels,
-      state,
-      limit,
-      ...this.#signal,
-    });
+    const { repository, limit, isDryRun, log } = this.#options;
+    const issues = await listIssues(repository, this.#options);
     if (issues.length === limit) {
       const hint = `There may be more than ${limit} such issues: the older ` +
         "ones are left alone. Give a --limit, or take the label from those " +
@@ -132,7 +126,7 @@ export class IssueImport {
 
   /** Comments, once, on the issues whose tasks have ended. */
   async tellOutcomes(found: ImportedIssues): Promise<void> {
-    const { repository, isDryRun, dashboard, log } = this.#options;
+    const { isDryRun, dashboard, log } = this.#options;
     const { admin } = this.#store;
     for (const { id, number } of await this.#untold()) {
       const imported = { id, target: this.#targetOf(number) };
@@ -143,12 +137,8 @@ export class IssueImport {
       const task = await admin.get(id);
       if (!task) continue;
       try {
-        // It may have been posted by one that was killed before it could note that.
-        const comments = await commentsOf(repository, number, this.#signal);
-        const isTold = comments.some((it) => taskIdIn(it) === id);
-        if (!isTold) {
-          const body = commentTextOf(task, { dashboard });
-          await comment(repository, number, { body, ...this.#signal });
+        const body = commentTextOf(task, { dashboard });
+        if (await this.#tell(id, { number, body })) {
           found.commented.push(imported);
         }
       } catch (error) {
@@ -162,6 +152,24 @@ export class IssueImport {
       await admin.amend(id, { kind: "commented", detail: imported.target });
       this.#told.add(id);
     }
+  }
+
+  /** Comments, but where another did it who was killed before noting it, or now does. */
+  async #tell(
+    id: string,
+    { number, body }: { readonly number: number; readonly body: string },
+  ): Promise<boolean> {
+    const { repository, signal } = this.#options;
+    const first = async () => {
+      const all = await commentsOf(repository, number, { signal });
+      return all.find((it) => taskIdIn(it) === id);
+    };
+    if (await first()) return false;
+    const url = await comment(repository, number, { body, signal });
+    const { url: firstUrl = url } = await first() ?? {};
+    if (firstUrl === url) return true;
+    await removeComment(repository, url, { signal });
+    return false;
   }
 
   #targetOf(number: number): string {

@@ -110,6 +110,46 @@ Deno.test("import --comment tells an issue once, also where it is killed before 
   assertEquals(await folder.ok(args, options), "1 issue had a task already\n");
 });
 
+Deno.test("import --comment takes its comment back where another importer was first", async () => {
+  const { folder, gh, options } = withGh();
+  using _ = folder;
+  await folder.ok(IMPORT, options);
+  await folder.ok(["run", "--once"], options);
+  gh.change({ isRaced: true });
+  assertEquals(
+    await folder.ok([...IMPORT, "--comment"], options),
+    "1 issue had a task already\n",
+  );
+  const comments = gh.state.issues[1]!.comments!;
+  assertEquals(comments.map(({ url }) => url), [
+    undefined,
+    "https://github.com/octo/app/issues/12#issuecomment-2",
+  ]);
+});
+
+Deno.test("import reads more comments than gh lists of an issue", async () => {
+  const { folder, gh, options } = withGh();
+  using _ = folder;
+  const of = (login: string, body: string) => ({
+    author: { login },
+    body,
+    viewerDidAuthor: login === "me",
+  });
+  const many = Array.from({ length: 100 }, (_, at) => of("bob", `No. ${at}`));
+  const id = "7d444840-9dc0-41d1-b245-5ffdce74fad2";
+  const told = of("me", `Completed.\n\n<!-- agent-runner task ${id} -->`);
+  gh.change({
+    issues: [
+      { ...ISSUE, comments: [...many, of("eve", "The last word.")] },
+      { ...SECOND, comments: [...many, told] },
+    ],
+  });
+  const json = JSON.parse(await folder.ok([...IMPORT, "--json"], options));
+  assertEquals(json.existing, [{ id, target: "octo/app#13" }]);
+  const [{ instruction }] = await tasks(folder, options);
+  assertMatch(instruction, /eve commented:\n\nThe last word\.$/);
+});
+
 Deno.test("import --comment goes on where one issue takes none", async () => {
   const { folder, gh, options } = withGh();
   using _ = folder;

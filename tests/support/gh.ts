@@ -14,11 +14,16 @@ export interface GhIssue {
   readonly body: string;
   readonly author?: { readonly login: string } | null;
   readonly labels?: readonly string[];
-  readonly comments?: readonly {
-    readonly author: { readonly login: string };
-    readonly body: string;
-    readonly viewerDidAuthor: boolean;
-  }[];
+  readonly comments?: readonly GhComment[];
+}
+
+/** What somebody said of it. */
+export interface GhComment {
+  readonly author: { readonly login: string };
+  readonly body: string;
+  readonly viewerDidAuthor: boolean;
+  /** Of those that it was asked to post. */
+  readonly url?: string;
 }
 
 /** What it keeps. */
@@ -27,6 +32,8 @@ interface GhState {
   readonly calls: string[][];
   /** What it says where it fails; it does as long as this is there. */
   readonly fails?: string;
+  /** Another program comments the same, just before it is asked to. */
+  readonly isRaced?: boolean;
 }
 
 const EMPTY: GhState = { issues: [], calls: [] };
@@ -34,7 +41,7 @@ const EMPTY: GhState = { issues: [], calls: [] };
 /** Knows of issues only; all else is done by `others`, where there is one. */
 const SCRIPT = `#!/bin/sh
 case "$1" in
-  issue) ISSUES "$@" ;;
+  issue|api) ISSUES "$@" ;;
   *) OTHERS "$@" ;;
 esac
 code=$?
@@ -106,6 +113,8 @@ function refuse(message: string): never {
 }
 
 const FIELDS = "number,title,body,url,author,comments";
+/** As many comments of an issue are in a list of issues. */
+const LISTED_COMMENTS = 100;
 
 async function main(
   [file = "", ...args]: readonly string[],
@@ -113,6 +122,10 @@ async function main(
   const state: GhState = JSON.parse(Deno.readTextFileSync(file));
   const save = (changes: Partial<GhState>) =>
     Deno.writeTextFileSync(file, JSON.stringify({ ...state, ...changes }));
+  const saveComments = (issue: GhIssue, comments: readonly GhComment[]) =>
+    save({
+      issues: state.issues.map((it) => it === issue ? { ...it, comments } : it),
+    });
   state.calls.push([...args]);
   save({});
   if (state.fails !== undefined) refuse(state.fails);
@@ -142,7 +155,7 @@ async function main(
             title,
             body,
             author,
-            comments,
+            comments: comments.slice(0, LISTED_COMMENTS),
             url: `https://github.com/${repo}/issues/${number}`,
           }
         ),
@@ -167,13 +180,28 @@ async function main(
       if (from !== "-") refuse("no body");
       const body = await new Response(Deno.stdin.readable).text();
       const issue = issueOf(args[2], state);
-      const own = { author: { login: "me" }, body, viewerDidAuthor: true };
-      const comments = [...issue.comments ?? [], own];
-      save({
-        issues: state.issues.map((it) =>
-          it === issue ? { ...it, comments } : it
-        ),
-      });
+      const comments = [...issue.comments ?? []];
+      const address = `https://github.com/octo/app/issues/${issue.number}`;
+      for (let times = state.isRaced ? 2 : 1; times > 0; times--) {
+        comments.push({
+          author: { login: "me" },
+          body,
+          viewerDidAuthor: true,
+          url: `${address}#issuecomment-${comments.length + 1}`,
+        });
+      }
+      saveComments(issue, comments);
+      console.log(comments.at(-1)!.url);
+      break;
+    }
+    case "api --method": {
+      const [, id] = /^DELETE repos\/octo\/app\/issues\/comments\/(\d+)$/
+        .exec(args.slice(2).join(" ")) ?? refuse(`unknown call ${args}`);
+      const isMeant = ({ url }: GhComment) =>
+        url?.endsWith(`#issuecomment-${id}`);
+      const issue = state.issues.find((it) => it.comments?.some(isMeant)) ??
+        refuse("HTTP 404: Not Found");
+      saveComments(issue, issue.comments!.filter((it) => !isMeant(it)));
       break;
     }
     default:

@@ -25,19 +25,17 @@ export interface IssueComment {
   readonly body: string;
   /** Whoever is logged in to `gh` wrote it. */
   readonly isOwn: boolean;
+  readonly url?: string;
 }
-
-/** Which issues of a repository. */
-export const ISSUE_STATES = ["open", "closed", "all"] as const;
 
 /** Options for {@linkcode listIssues}. */
 export interface ListOptions {
   /** All of them. */
   readonly labels: readonly string[];
-  /** One of {@linkcode ISSUE_STATES}. */
+  /** `open`, `closed` or `all` */
   readonly state: string;
   readonly limit: number;
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** `owner/name`, on github.com or, as `host/owner/name`, elsewhere. */
@@ -80,17 +78,23 @@ export async function listIssues(
     String(limit),
     "--json",
     "number,title,body,url,author,comments",
-  ], optionsOf(signal));
-  return issues.map(({ number, title, body, url, author, comments }) => ({
-    number,
-    title,
-    body: textOf(body),
-    url,
-    author: author?.login ?? GHOST,
-    comments: (comments ?? []).map(commentOf),
-  }))
-    .sort((one, other) => one.number - other.number);
+  ], { signal });
+  const found: Issue[] = [];
+  for (const { body, author, comments = [], ...rest } of issues) {
+    found.push({
+      ...rest,
+      body: textOf(body),
+      author: author?.login ?? GHOST,
+      comments: comments.length < MAX_LISTED
+        ? comments.map(commentOf)
+        : await commentsOf(repository, rest.number, { signal }),
+    });
+  }
+  return found.sort((one, other) => one.number - other.number);
 }
+
+/** In a list of issues, `gh` has no more comments of each than its oldest. */
+const MAX_LISTED = 100;
 
 /** All comments of an issue. */
 export async function commentsOf(
@@ -106,17 +110,21 @@ export async function commentsOf(
     repository,
     "--json",
     "comments",
-  ], optionsOf(signal));
+  ], { signal });
   return comments.map(commentOf);
 }
 
-/** Comments on an issue. */
+/**
+ * Comments on an issue.
+ *
+ * @returns the comment's address
+ */
 export async function comment(
   repository: string,
   number: number,
   { body, signal }: { readonly body: string } & Pick<ListOptions, "signal">,
-): Promise<void> {
-  await runForge("gh", [
+): Promise<string> {
+  const printed = await runForge("gh", [
     "issue",
     "comment",
     String(number),
@@ -124,7 +132,25 @@ export async function comment(
     repository,
     "--body-file",
     "-",
-  ], { input: body, ...optionsOf(signal) });
+  ], { input: body, signal });
+  return printed.trim();
+}
+
+/** Takes a comment back that {@linkcode comment} has made. */
+export async function removeComment(
+  repository: string,
+  url: string,
+  { signal }: Pick<ListOptions, "signal">,
+): Promise<void> {
+  const [name, owner, host] = repository.split("/").toReversed();
+  const id = /\d+$/.exec(url)?.[0];
+  await runForge("gh", [
+    "api",
+    "--method",
+    "DELETE",
+    `repos/${owner}/${name}/issues/comments/${id}`,
+    ...host === undefined ? [] : ["--hostname", host],
+  ], { signal });
 }
 
 async function readJson<T>(
@@ -157,23 +183,21 @@ interface JsonComment {
   readonly author: { readonly login: string } | null;
   readonly body: string | null;
   readonly viewerDidAuthor?: boolean;
+  readonly url?: string;
 }
 
 function commentOf(
-  { author, body, viewerDidAuthor = true }: JsonComment,
+  { author, body, viewerDidAuthor = true, ...rest }: JsonComment,
 ): IssueComment {
   return {
     author: author?.login ?? GHOST,
     body: textOf(body),
     isOwn: viewerDidAuthor,
+    ...rest.url !== undefined && { url: rest.url },
   };
 }
 
 /** What is typed in a browser has line breaks of another kind. */
 function textOf(text: string | null): string {
   return (text ?? "").replaceAll("\r\n", "\n");
-}
-
-function optionsOf(signal: AbortSignal | undefined): ForgeOptions {
-  return signal ? { signal } : {};
 }

@@ -16,8 +16,8 @@ export interface ForgeOptions {
   /** @default {the current folder} */
   readonly cwd?: string;
   /** What its stdin gives. Default: nothing */
-  readonly input?: string;
-  readonly signal?: AbortSignal;
+  readonly input?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
   /** It is stopped then. @default {two minutes} */
   readonly timeMs?: number;
 }

@@ -55,13 +55,13 @@ export async function openPullRequest(
 async function find(
   { forge, ...options }: PullRequestOptions,
 ): Promise<string | undefined> {
-  const { branch, head } = options;
-  const found = await run(
+  const { branch, head, repo, signal } = options;
+  const found = await runForge(
     forge,
     forge === "gh"
       ? ["pr", "list", "--head", branch, "--state", "all", ...GH_FIELDS]
       : ["mr", "list", "--source-branch", branch, "--all", ...GLAB_FIELDS],
-    options,
+    { cwd: repo, signal },
   );
   try {
     const all: readonly ListedRequest[] = JSON.parse(found || "[]");
@@ -93,10 +93,10 @@ const GH_FIELDS = ["--json", "url,state,headRefOid,isCrossRepository"];
 const GLAB_FIELDS = ["--output", "json"];
 
 async function open(
-  { forge, ...options }: PullRequestOptions,
+  { forge, repo, signal, ...options }: PullRequestOptions,
 ): Promise<string> {
   const { branch, base, title, body } = options;
-  const printed = await run(
+  const printed = await runForge(
     forge,
     forge === "gh"
       ? ["pr", "create", "--head", branch, "--base", base].concat(
@@ -104,7 +104,7 @@ async function open(
       )
       : ["mr", "create", "--source-branch", branch, "--target-branch", base]
         .concat(["--title", title, "--description", body, "--yes"]),
-    forge === "gh" ? { ...options, input: body } : options,
+    { cwd: repo, signal, input: forge === "gh" ? body : undefined },
   );
   const address = printed.match(/https?:\/\/\S+/g)?.at(-1);
   if (address) return address;
@@ -113,18 +113,4 @@ async function open(
       printed.slice(0, 200),
     { needsPerson: true },
   );
-}
-
-function run(
-  forge: Forge,
-  args: readonly string[],
-  { repo, signal, input }:
-    & Pick<PullRequestOptions, "repo" | "signal">
-    & { readonly input?: string },
-): Promise<string> {
-  return runForge(forge, args, {
-    cwd: repo,
-    ...input !== undefined && { input },
-    ...signal && { signal },
-  });
 }
