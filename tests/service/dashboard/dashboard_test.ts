@@ -146,9 +146,12 @@ async function ask(service: TestService): Promise<void> {
 }
 
 /** A task asks to have its changes approved. */
-async function askApproval(service: TestService): Promise<void> {
+async function askApproval(
+  service: TestService,
+  head = "abc",
+): Promise<void> {
   const claimed = await service.claim(1);
-  const approval = { of: "merge", head: "abc" } as const;
+  const approval = { of: "merge", head } as const;
   await service.store.queue.record(
     claimed.map((it) => askInput(it, "Which branch?", { approval })),
   );
@@ -156,7 +159,7 @@ async function askApproval(service: TestService): Promise<void> {
 
 browserTest("approves what a task asks for, with one click or key", {
   tasks: THREE.slice(0, 1),
-  prepare: askApproval,
+  prepare: (service) => askApproval(service),
 }, async ({ page, service }) => {
   await titles(page, 1);
   await page.locator("#rows .row-link").click();
@@ -174,6 +177,28 @@ browserTest("approves what a task asks for, with one click or key", {
   assertEquals(state, "running");
   const { trace } = await service.ok(`/api/v1/tasks/${id}`);
   assertEquals([trace.approved.of, trace.answers], ["merge", undefined]);
+});
+
+browserTest("approves no changes that came after those that are shown", {
+  tasks: THREE.slice(0, 1),
+  prepare: (service) => askApproval(service),
+}, async ({ page, service }) => {
+  await titles(page, 1);
+  const { id } = (await service.ok("/api/v1/tasks")).tasks[0];
+  await page.locator("#rows .row-link").click();
+  await shows(page, "#question-kind", "Needs your approval");
+  await page.setRequestInterception(true);
+  page.on("request", async (request) => {
+    if (request.url().endsWith("/tasks/approve")) {
+      await service.store.admin.answer([id], "Once more");
+      await askApproval(service, "def");
+    }
+    await request.continue();
+  });
+  await page.locator("#panel-approve").click();
+  await shows(page, "#alerts", "There are other changes by now");
+  const { state, trace } = await service.ok(`/api/v1/tasks/${id}`);
+  assertEquals([state, trace.approved], ["needs_input", undefined]);
 });
 
 browserTest("shows a question and sends the answer", {
@@ -197,7 +222,7 @@ browserTest("shows a question and sends the answer", {
 
 browserTest("goes to the question though its task is read anew meanwhile", {
   tasks: THREE.slice(0, 1),
-  prepare: askApproval,
+  prepare: (service) => askApproval(service),
 }, async ({ page, service }) => {
   await titles(page, 1);
   await shows(page, "#status", "Live");

@@ -1,6 +1,7 @@
 // @ts-check
 /** Of a task that works on a repository: how much it changed, and the way there. */
 
+import { approve } from "./api.js";
 import { byId, el, fill } from "./dom.js";
 import { count, plural } from "./format.js";
 import { notifyFailure } from "./notice.js";
@@ -56,6 +57,34 @@ export class ChangesBox extends EventTarget {
       notifyFailure(error);
     }
   }
+}
+
+/** What is said where it is another commit than the one that was shown. */
+export const OTHER_CHANGES =
+  "There are other changes by now. Look at them, and approve again";
+
+/**
+ * The commit of which a task asks whether the changes are approved.
+ *
+ * @param {WholeTask | undefined} task
+ */
+export function askedHead(task) {
+  const { head } = traceOf(traceOf(task?.trace).asks_approval);
+  return typeof head === "string" ? head : undefined;
+}
+
+/**
+ * Approves what a task asks for, as it is shown.
+ *
+ * @param {WholeTask} task
+ */
+export async function approveShown(task) {
+  const head = askedHead(task);
+  const { result } = await approve(task.id, head);
+  if (result === "approved") return { result };
+  throw new Error(
+    head === undefined ? "It asks for that no more." : OTHER_CHANGES,
+  );
 }
 
 /**

@@ -1,8 +1,14 @@
 // @ts-check
 /** What a task changed in its repository: to be read, commented on, and approved. */
 
-import { act, approve, getChanges, noteTask } from "./api.js";
-import { countElements, sumElements } from "./changes.js";
+import { act, getChanges, noteTask } from "./api.js";
+import {
+  approveShown,
+  askedHead,
+  countElements,
+  OTHER_CHANGES,
+  sumElements,
+} from "./changes.js";
 import { CommentBoxes } from "./diff_boxes.js";
 import { Comments } from "./diff_comments.js";
 import { drawFile, Lazy } from "./diff_file.js";
@@ -201,7 +207,7 @@ export class DiffView {
     const head = askedHead(task);
     if (head !== undefined && head !== this.#changes?.head) {
       await this.#read();
-      notify("There are other changes by now. Look at them, and approve again");
+      notify(OTHER_CHANGES);
       return;
     }
     const left = this.#comments.all.length;
@@ -212,8 +218,7 @@ export class DiffView {
     });
     if (!isSure) return;
     await this.#act(async () => {
-      const { result } = await approve(task.id, head);
-      if (result !== "approved") throw new Error("It asks for that no more.");
+      await approveShown(task);
       this.#comments.clear();
       notify("Approved; the task goes on");
     });
@@ -258,16 +263,6 @@ const SENT = {
   retry: "A new task goes on with the comments",
   note: "The agent gets the comments with its next attempt",
 };
-
-/**
- * The commit of which it is asked whether the changes are approved.
- *
- * @param {WholeTask | undefined} task
- */
-function askedHead(task) {
-  const { head } = traceOf(traceOf(task?.trace).asks_approval);
-  return typeof head === "string" ? head : undefined;
-}
 
 /**
  * How a note gets to the agent.

@@ -1,8 +1,8 @@
 // @ts-check
 /** One task, with all that is known of it and what one can do. */
 
-import { act, ApiError, approve, canRetry, getEvents, getTask } from "./api.js";
-import { ChangesBox } from "./changes.js";
+import { act, ApiError, canRetry, getEvents, getTask } from "./api.js";
+import { approveShown, ChangesBox } from "./changes.js";
 import { byId, fill, throttled } from "./dom.js";
 import { factElements } from "./facts.js";
 import { GraphView } from "./graph.js";
@@ -257,13 +257,13 @@ export class Panel extends EventTarget {
    * @param {Record<string, unknown>} [body]
    */
   async #act(action, body) {
-    const id = this.#id;
-    if (id === undefined) return false;
+    const task = this.#task;
+    if (!task) return false;
     this.#setBusy(true);
     try {
       const { result } = action === "approve"
-        ? await approve(id)
-        : await act(id, action, body);
+        ? await approveShown(task)
+        : await act(task.id, action, body);
       notify(DONE[result] ?? "Done");
       return true;
     } catch (error) {
@@ -304,7 +304,6 @@ const DONE = {
   requested: "The runner stops the task within seconds",
   answered: "Answer sent; the task goes on",
   approved: "Approved; the task goes on",
-  "not asked": "It does not ask to be approved any more",
   retried: "A new task does it again",
   due: "The task is tried again at once",
 };
