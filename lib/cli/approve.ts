@@ -4,100 +4,105 @@
  * @module
  */
 
+import { UsageError } from "../base/errors.ts";
 import { countOf } from "../base/figures.ts";
-import { EXIT } from "../base/errors.ts";
 import type {
   Admin,
   ApproveResult,
   ChosenTask,
   TaskFilter,
 } from "../store/contract.ts";
-import type { AgentTask, JsonObject } from "../task/task.ts";
-import { asksApproval, needsStart } from "../task/workspace.ts";
+import type { AgentTask } from "../task/task.ts";
+import { parseTrace } from "../task/trace.ts";
+import {
+  asksApproval,
+  needsStart,
+  taskWorkspaceOf,
+} from "../task/workspace.ts";
 import { APPROVED, sayWith } from "./asked.ts";
-import {
-  choiceOf,
-  chooseTasks,
-  type Deed,
-  LISTED_TASKS,
-  refusalOf,
-  YES_FLAG,
-} from "./choose.ts";
-import {
-  CLIENT_SETTINGS,
-  type Command,
-  filterFlagsFor,
-  JSON_FLAG,
-} from "./command.ts";
-import { renderJson } from "./render.ts";
+import { CLIENT_SETTINGS, type Command } from "./command.ts";
+import { textFlag } from "./flags.ts";
+import { type Came, type Step, stepFlags, stepIn } from "./step_in.ts";
 
-const DEED: Deed = {
+const STEP = {
   verb: "approve",
   states: ["needs_input", "created"],
   // What has not asked yet is meant only where somebody says so.
   usualStates: ["needs_input"],
   find: findApprovable,
-};
+  all: "All that ask to be approved",
+  counted: {
+    approved: "approved",
+    "not asked": "left alone: they do not ask for it",
+    ended: "ended already",
+    missing: "not there",
+  } satisfies Record<ApproveResult, string>,
+} satisfies Step;
 
-/** Approves what tasks ask for. Exit code 1 where one of the ids asks for nothing. */
+/** Approves what tasks ask for. */
 export const approve: Command = {
   name: "approve",
   args: "[ID…]",
   maxArgs: Infinity,
   summary:
     "Let tasks begin, or have their changes, that wait for your approval",
-  flags: [
-    ...filterFlagsFor(DEED.states),
-    { name: "all", summary: "All that ask to be approved" },
-    YES_FLAG,
-    JSON_FLAG,
-  ],
+  flags: stepFlags(STEP, {
+    name: "head",
+    placeholder: "COMMIT",
+    summary: "Only changes of which this is the last commit",
+  }),
   settings: CLIENT_SETTINGS,
-  examples: ["approve 550e8400", "approve --batch night --yes"],
+  examples: [
+    "approve 550e8400",
+    "approve 550e8400 --head 1b9d6bcd",
+    "approve --batch night --yes",
+  ],
   run: async (context) => {
-    const { args, flags, terminal, openAdmin } = context;
-    const choice = choiceOf(context, DEED);
-    await using store = await openAdmin();
-    const { admin } = store;
-    const ids = await chooseTasks(context, admin, { choice, deed: DEED });
-    const isListed = args.length > 0 && ids.length <= LISTED_TASKS;
-    const before = isListed
-      ? await Promise.all(ids.map((id) => admin.get(id)))
-      : [];
-    const results = await admin.approve(ids);
-    const tasks = ids.map((id, index): Approved => ({
-      id,
-      result: results[index] ?? "missing",
-      task: before[index],
-    }));
-    const refused = tasks.filter(({ result }) => result !== "approved");
-    const done = tasks.filter(({ result }) => result === "approved");
-    // What was chosen by its state may have ended meanwhile; an id is one's word.
-    const isDone = args.length === 0 || refused.length === 0;
-    if (flags.json) {
-      terminal.write(renderJson(toJson(tasks, args.length === 1)));
-      return isDone ? EXIT.ok : EXIT.failed;
-    }
-    terminal.write(isListed ? done.map(lineOf).join("") : summaryOf(done));
-    if (!isDone) {
-      throw refusalOf(
-        "approve",
-        refused.map(({ id, result, task }) => ({
-          id,
-          why: whyNot(result, task),
-        })),
+    const { args, flags } = context;
+    const seen = textFlag(flags, "head")?.toLowerCase();
+    if (seen !== undefined && (args.length !== 1 || !COMMIT.test(seen))) {
+      throw new UsageError(
+        "Cannot approve changes by --head without one task's id and the start " +
+          "of a commit. Give both: agent-runner approve ID --head 1b9d6bcd.",
       );
     }
-    return EXIT.ok;
+    return await stepIn(context, {
+      ...STEP,
+      act: (admin, ids) =>
+        args.length > 0
+          ? approveShown(admin, ids, { seen })
+          : approveAll(admin, ids),
+    });
   },
 };
 
-/** An id, and what came of it. */
-interface Approved {
-  readonly id: string;
-  readonly result: ApproveResult;
-  /** As it was before, where it is told of. */
-  readonly task: AgentTask | undefined;
+const COMMIT = /^[0-9a-f]{4,64}$/;
+
+async function approveAll(
+  admin: Admin,
+  ids: readonly string[],
+): Promise<Came[]> {
+  const results = await admin.approve(ids);
+  return ids.map((id, index) => cameOf(id, { result: results[index] }));
+}
+
+/** Of each, what it asks for now: it may work on before it is approved. */
+async function approveShown(
+  admin: Admin,
+  ids: readonly string[],
+  { seen = "" }: { readonly seen?: string | undefined },
+): Promise<Came[]> {
+  const came: Came[] = [];
+  for (const id of ids) {
+    const task = await admin.get(id);
+    const head = task && asksApproval(task)?.head;
+    const isSeen = seen === "" || head?.startsWith(seen) === true;
+    const [result] = isSeen
+      ? await admin.approve([id], { head })
+      : [task ? "not asked" as const : "missing" as const];
+    came.push(cameOf(id, { result, task }));
+  }
+  return came;
 }
 
 const PAGE = 500;
@@ -122,46 +127,54 @@ async function findApprovable(
   }
 }
 
-function lineOf({ id, task }: Approved): string {
+/** @param options.task as it was before, where it is told of */
+function cameOf(
+  id: string,
+  { result = "missing", task }: {
+    readonly result: ApproveResult | undefined;
+    readonly task?: AgentTask | undefined;
+  },
+): Came {
+  const isRefused = result !== "approved";
+  const text = isRefused ? whyNot(result, task) : approvedText(task);
+  return { id, result, text, isRefused };
+}
+
+function approvedText(task: AgentTask | undefined): string {
   const asked = task && asksApproval(task);
-  return `Task ${id} ${asked?.of === "merge" ? "goes on" : "may begin"}: ${
-    APPROVED[asked?.of ?? "start"]
-  } ${asked?.of === "merge" ? "are" : "is"} approved\n`;
+  if (asked?.of !== "merge") return `may begin: ${APPROVED.start} is approved`;
+  const { branch, commits } =
+    taskWorkspaceOf(parseTrace(task?.traceText ?? null) ?? {}) ?? {};
+  const parts = [
+    branch,
+    asked.head && `at ${asked.head.slice(0, 8)}`,
+    commits && `with ${countOf(commits, "commit")}`,
+  ].filter(Boolean);
+  const what = parts.length > 0 ? ` (${parts.join(" ")})` : "";
+  return `goes on: ${APPROVED.merge} are approved${what}`;
 }
 
-function summaryOf(done: readonly Approved[]): string {
-  return done.length === 0
-    ? "No such tasks.\n"
-    : `Approved ${countOf(done.length, "task")}\n`;
-}
-
-/** Where there are many, how they were is not known. */
-function whyNot(result: ApproveResult, task: AgentTask | undefined): string {
+function whyNot(
+  result: Exclude<ApproveResult, "approved">,
+  task: AgentTask | undefined,
+): string {
   switch (result) {
     case "ended":
       return `it ${task ? `is ${task.state}` : "has ended"} already.`;
     case "missing":
       return "it is not there any more.";
-    default:
-      return task?.state === "needs_input"
-        ? `it waits for an answer, not to be approved: ${sayWith(task)}`
-        : `it ${
-          task ? `is ${task.state} and ` : ""
-        }does not ask to be approved. ` +
-          "agent-runner list --state needs_input has those that wait.";
+    case "not asked":
+      break;
   }
-}
-
-function toJson(tasks: readonly Approved[], isOne: boolean): JsonObject {
-  const [first] = tasks;
-  if (isOne && first) return { id: first.id, result: first.result };
-  const count = (name: ApproveResult) =>
-    tasks.filter(({ result }) => result === name).length;
-  return {
-    approved: count("approved"),
-    not_asked: count("not asked"),
-    ended: count("ended"),
-    missing: count("missing"),
-    tasks: tasks.map(({ id, result }) => ({ id, result })),
-  };
+  const asked = task && asksApproval(task);
+  if (asked) {
+    return asked.of === "start"
+      ? "it asks for its start, of which there is no commit. Leave --head out."
+      : "there are other changes by now. Look at them, and approve again: " +
+        `agent-runner diff ${task.id.slice(0, 8)}`;
+  }
+  return task?.state === "needs_input"
+    ? `it waits for an answer, not to be approved: ${sayWith(task)}`
+    : `it ${task ? `is ${task.state} and ` : ""}does not ask to be approved. ` +
+      "agent-runner list --state needs_input has those that wait.";
 }

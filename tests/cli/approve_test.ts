@@ -1,4 +1,5 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import type { JsonObject } from "../../lib/task/task.ts";
 import { AT_ONCE, Folder } from "./cli.ts";
 
 const ID = "550e8400-e29b-41d4-a716-446655440000";
@@ -123,7 +124,7 @@ Deno.test("approve takes those that ask, by what they have in common, after a qu
   );
   assertEquals(
     await folder.ok(["approve", "--batch", "night", "--yes"]),
-    "Approved 1 task\n",
+    "1 task approved\n",
   );
   assertEquals(
     await folder.ok(["approve", "--batch", "night", "--yes"]),
@@ -146,6 +147,41 @@ Deno.test("approve takes those that ask, by what they have in common, after a qu
     stderr,
     `task ${plain}: it is created and does not ask to be approved.`,
   );
+});
+
+Deno.test("approve says which changes it approves, and with --head approves no others", async () => {
+  const HEAD = "1b9d6bcdbbfd4b2d9b5dab8dfbbd4bed0123abcd";
+  const asksMerge: JsonObject = { of: "merge", head: HEAD };
+  const workspace: JsonObject = {
+    ...{ repo: "/srv/app", host: "here", path: "/w", branch: "agent/fix" },
+    ...{ base: "main", baseCommit: "0", head: HEAD, commits: 2 },
+  };
+  using folder = await asking();
+  const no = await folder.fails(1, ["approve", ID, "--head", "1b9d"]);
+  assertStringIncludes(
+    no,
+    "it asks for its start, of which there is no commit",
+  );
+  const trace = JSON.stringify({ asks_approval: asksMerge, workspace });
+  await folder.rows(`UPDATE agent_tasks SET last_update = '${trace}'`);
+  assertStringIncludes(
+    await folder.fails(1, ["approve", ID, "--head", "1b9e"]),
+    `Cannot approve task ${ID}: there are other changes by now. Look at them, ` +
+      "and approve again: agent-runner diff 550e8400",
+  );
+  for (const args of [["--all", "--head", "1b9d"], [ID, "--head", "x"]]) {
+    assertStringIncludes(
+      await folder.fails(2, ["approve", ...args]),
+      "Give both: agent-runner approve ID --head",
+    );
+  }
+  assertEquals((await shown(folder)).state, "needs_input");
+  assertEquals(
+    await folder.ok(["approve", "550e", "--head", "1B9D6BCD"]),
+    `Task ${ID} goes on: its changes are approved (agent/fix at 1b9d6bcd with ` +
+      "2 commits)\n",
+  );
+  assertEquals((await shown(folder)).trace.approved.head, HEAD);
 });
 
 Deno.test("retry --note gives the new task a note from its start", async () => {

@@ -212,12 +212,12 @@ Deno.test("retry by state asks for --yes without a terminal, then does each once
   assertEquals(await statesIn(folder), { failed: 4, completed: 1 });
   assertEquals(
     await folder.ok([...args, "--yes"]),
-    "3 tasks retried as new ones\n",
+    "3 tasks retried\n",
   );
   assertEquals(await folder.ok([...args, "--yes"]), "No such tasks.\n");
   assertEquals(
     await folder.ok(["retry", "--all", "--yes"]),
-    "1 task retried as a new one\n",
+    "1 task retried\n",
   );
   assertEquals(await statesIn(folder), {
     failed: 4,
@@ -253,11 +253,15 @@ Deno.test("cancel takes many ids, and exits 1 where one had ended", async () => 
   const [done = ""] = await folder.create([{ instruction: "done" }]);
   await runOnce(folder);
   const ids = await folder.create([{ instruction: "a" }, { instruction: "b" }]);
-  const { code, stdout } = await folder.run(["cancel", ...ids, done]);
+  const { code, stdout, stderr } = await folder.run(["cancel", ...ids, done]);
   assertEquals([code, stdout], [
     1,
-    "2 tasks cancelled\n1 task ended already\n",
+    ids.map((id) => `Task ${id} is cancelled\n`).join(""),
   ]);
+  assertStringIncludes(
+    stderr,
+    `Cannot cancel task ${done}: it had ended already.`,
+  );
   assertEquals(await statesIn(folder), { completed: 1, failed: 2 });
 });
 

@@ -56,7 +56,7 @@ Deno.test("commands reach the tasks of an exclusive runner by --server, which th
   await elsewhere.ok(["export", "tasks.parquet"]);
   assertStringIncludes(
     await elsewhere.ok(["retry", "--state", "completed", "--yes"]),
-    "1 task retried as a new one",
+    "1 task retried",
   );
   await runner.line(/Task \S+ completed/, 2);
   assertStringIncludes(
