@@ -4,46 +4,20 @@
  * @module
  */
 
-import { createRoute, type OpenAPIHono, z } from "@hono/zod-openapi";
+import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
 import type { AgentTask } from "../../task/task.ts";
 import { NoChangesError } from "../../workspaces/compare.ts";
-import { FILE_STATUSES, readChanges } from "../../workspaces/diff.ts";
+import { readChanges } from "../../workspaces/diff.ts";
 import { GitError, NoGitError } from "../../workspaces/git.ts";
-import { type ChangesJson, changesToJson } from "../diff_json.ts";
+import {
+  type ChangesJson,
+  changesSchema,
+  changesToJson,
+} from "../diff_json.ts";
 import { jsonResponse, Problem } from "./responses.ts";
 import { json, problems, type Service } from "./routing.ts";
 import { found } from "./task_routes.ts";
-import { count, idParamSchema } from "./task_schemas.ts";
-
-/** The changes of a task. */
-export const changesSchema = z.object({
-  base: z.string().openapi({
-    description: "The commit where its branch left its base",
-  }),
-  head: z.string().openapi({ description: "Its last commit" }),
-  branch: z.string(),
-  uncommitted: z.boolean().openapi({
-    description: "Some of it is in no commit yet",
-  }),
-  files: z.array(
-    z.object({
-      path: z.string(),
-      old_path: z.string().nullable().openapi({
-        description: "Of one that was renamed or copied",
-      }),
-      status: z.enum(Object.values(FILE_STATUSES)),
-      insertions: count,
-      deletions: count,
-      binary: z.boolean(),
-      patch: z.string().nullable().openapi({
-        description: "As git prints it; null where it is too large",
-      }),
-    }).openapi("ChangedFile"),
-  ),
-  truncated: z.boolean().openapi({
-    description: "Patches, or files, were left out",
-  }),
-}).openapi("Changes");
+import { idParamSchema } from "./task_schemas.ts";
 
 const diffRoute = createRoute({
   method: "get",

@@ -76,7 +76,6 @@ import {
   retriedSchema,
 } from "../api/action_schemas.ts";
 import { batchesSchema, MAX_BATCHES } from "../api/batch_schemas.ts";
-import { changesSchema } from "../api/diff_routes.ts";
 import { queryOf } from "../api/filter.ts";
 import { dependentsSchema, graphSchema } from "../api/graph_schemas.ts";
 import { logPageSchema, MAX_PAGE_LINES } from "../api/log_schemas.ts";
@@ -103,7 +102,7 @@ import {
 } from "../api/task_schemas.ts";
 import { pausesSchema, resumedSchema } from "../api/pause_schemas.ts";
 import { batchFromJson } from "../batch_json.ts";
-import { changesFromJson } from "../diff_json.ts";
+import { changesFromJson, changesSchema } from "../diff_json.ts";
 import { graphFromJson } from "../graph_json.ts";
 import { pauseFromJson, targetToJson } from "../pause_json.ts";
 import { logPageFromJson } from "../log_json.ts";

@@ -3,157 +3,17 @@
  * The HTTP API. Addresses are relative, so that a proxy may put the service
  * below a path.
  *
- * @typedef {object} Task
- * @property {string} id
- * @property {string} state
- * @property {string} shown_state
- * @property {boolean} simulated
- * @property {string} user_id
- * @property {string} provider
- * @property {string | null} target_type
- * @property {string | null} target_ref
- * @property {string | null} instruction
- * @property {string | null} batch
- * @property {number} priority
- * @property {number} attempt
- * @property {number | null} max_attempts
- * @property {number | null} timeout_seconds
- * @property {string | null} run_at
- * @property {string | null} batch
- * @property {string | null} key
- * @property {string[]} tags
- * @property {string | null} lease_owner
- * @property {string | null} lease_expires_at
- * @property {boolean} blocked
- * @property {string | null} if_failed
- * @property {string | null} cancel_requested_at
- * @property {string} created_at
- * @property {string} updated_at
- *
- * @typedef {Task & {
- *   progress: string | null,
- *   progress_fraction: number | null,
- *   error: string | null,
- *   question: string | null,
- * }} ListedTask
- *
- * @typedef {Task & { trace: unknown }} WholeTask
- *
- * @typedef {object} TaskEvent
- * @property {number} id
- * @property {string} task_id
- * @property {string} kind
- * @property {string} occurred_at
- * @property {number} attempt
- * @property {string | null} runner
- * @property {string | null} detail
- * @property {Usage} [usage]
- *
- * @typedef {object} Usage
- * @property {number} [input] without what came from a cache
- * @property {number} [output]
- * @property {number} [cached]
- * @property {number} [costUsd]
- * @property {string} [model]
- *
- * @typedef {object} UsageSum
- * @property {string} provider
- * @property {string | null} model
- * @property {number} runs
- * @property {number} input
- * @property {number} output
- * @property {number} cached
- * @property {number} cost_usd
- *
- * @typedef {object} GraphNode
- * @property {string} id
- * @property {string | null} key
- * @property {string | null} instruction
- * @property {string} provider
- * @property {string} state
- * @property {string} shown_state
- *
- * @typedef {object} TaskGraph
- * @property {GraphNode[]} nodes
- * @property {{ task: string, after: string }[]} edges
- * @property {boolean} has_more
- *
- * @typedef {object} ChangedFile
- * @property {string} path
- * @property {string | null} old_path
- * @property {string} status
- * @property {number} insertions
- * @property {number} deletions
- * @property {boolean} binary
- * @property {string | null} patch null where it is too large
- *
- * @typedef {object} Changes
- * @property {string} base
- * @property {string} head
- * @property {string} branch
- * @property {boolean} uncommitted
- * @property {ChangedFile[]} files
- * @property {boolean} truncated
- *
- * @typedef {object} LogEntry
- * @property {string} at
- * @property {string} kind
- * @property {string} text
- *
- * @typedef {object} LogPage
- * @property {number | null} attempt
- * @property {number[]} attempts
- * @property {LogEntry[]} entries
- *
- * @typedef {{ p50: number, p95: number } | null} Percentiles
- *
- * @typedef {object} Bucket
- * @property {string} start
- * @property {number} created
- * @property {number} started
- * @property {number} completed
- * @property {number} simulated
- * @property {number} failed
- * @property {number} cancelled
- * @property {number} retried
- * @property {Percentiles} wait_seconds
- * @property {Percentiles} run_seconds
- *
- * @typedef {object} Stats
- * @property {number} total
- * @property {Record<string, number>} states
- * @property {{ provider: string, total: number }[]} providers
- * @property {number} waiting
- * @property {string | null} waiting_since
- * @property {number} in_flight
- * @property {number} bucket_seconds
- * @property {Bucket[]} buckets
- * @property {UsageSum[]} usage
- *
- * @typedef {object} Pause
- * @property {string} provider `*` of a batch, and of everything
- * @property {string | null} batch
- * @property {"person" | "limit" | "budget"} kind
- * @property {string} reason
- * @property {string} since
- * @property {string | null} until
- * @property {number} waiting
- *
- * @typedef {object} Runner
- * @property {string} name
- * @property {string} host
- * @property {number} pid
- * @property {string} version
- * @property {string} started_at
- * @property {string} seen_at
- * @property {boolean} draining
- * @property {boolean} gone
- * @property {number} in_hand
- *
- * @typedef {object} Session
- * @property {boolean} token_needed
- * @property {boolean} authorized
- * @property {boolean} may_change
+ * @import {
+ *   Changes,
+ *   ListedTask,
+ *   Pause,
+ *   Runner,
+ *   Session,
+ *   Stats,
+ *   TaskEvent,
+ *   TaskGraph,
+ *   WholeTask,
+ * } from "./types.ts"
  */
 
 const BASE = "api/v1";

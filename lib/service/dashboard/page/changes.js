@@ -7,7 +7,7 @@ import { count, plural } from "./format.js";
 import { notifyFailure } from "./notice.js";
 import { traceOf } from "./task_list.js";
 
-/** @typedef {import("./api.js").WholeTask} WholeTask */
+/** @typedef {import("./types.ts").WholeTask} WholeTask */
 
 /** Fires `acted` when something was done to the task. */
 export class ChangesBox extends EventTarget {

@@ -19,9 +19,9 @@ import { isFinal } from "./states.js";
 import { traceOf } from "./task_list.js";
 
 /**
- * @typedef {import("./api.js").WholeTask} WholeTask
- * @typedef {import("./api.js").Changes} Changes
- * @typedef {import("./api.js").ChangedFile} ChangedFile
+ * @typedef {import("./types.ts").WholeTask} WholeTask
+ * @typedef {import("./types.ts").Changes} Changes
+ * @typedef {import("./types.ts").ChangedFile} ChangedFile
  */
 
 /** Wide enough for two sides. */

@@ -3,10 +3,11 @@
 
 import { el, fill } from "./dom.js";
 import { count } from "./format.js";
+// @ts-types="diff/lib/patch/parse.js"
 import { parsePatch } from "./patch.js";
 
 /**
- * @typedef {import("./api.js").ChangedFile} ChangedFile
+ * @typedef {import("./types.ts").ChangedFile} ChangedFile
  *
  * @typedef {object} Line
  * @property {"same" | "added" | "deleted" | "hunk" | "note"} kind

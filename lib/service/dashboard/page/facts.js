@@ -6,7 +6,7 @@ import { clock, duration, relative } from "./format.js";
 import { attemptOf } from "./rows.js";
 import { searchAddress } from "./search.js";
 
-/** @typedef {import("./api.js").WholeTask} WholeTask */
+/** @typedef {import("./types.ts").WholeTask} WholeTask */
 
 /**
  * What comes of a task when one that it waits for has failed.

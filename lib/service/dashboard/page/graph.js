@@ -6,7 +6,7 @@ import { byId, fill, throttled } from "./dom.js";
 import { count } from "./format.js";
 import { notifyFailure } from "./notice.js";
 
-/** @typedef {import("./api.js").TaskGraph} TaskGraph */
+/** @typedef {import("./types.ts").TaskGraph} TaskGraph */
 
 const REFRESH_MS = 700;
 /** So many of the nearest are drawn, */

@@ -1,13 +1,14 @@
 // @ts-check
 /** Draws tasks and what they wait for, from left to right. */
 
+// @ts-types="@dagrejs/dagre"
 import dagre from "./dagre.js";
 import { titleOf } from "./rows.js";
 import { isFinal, nameOf, stateClass, stateIcon } from "./states.js";
 
 /**
- * @typedef {import("./api.js").GraphNode} GraphNode
- * @typedef {import("./api.js").TaskGraph} TaskGraph
+ * @typedef {import("./types.ts").GraphNode} GraphNode
+ * @typedef {import("./types.ts").TaskGraph} TaskGraph
  * @typedef {{ x: number, y: number }} Point
  * @typedef {Point & { element: SVGElement }} Box
  */

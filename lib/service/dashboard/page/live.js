@@ -3,7 +3,7 @@
 
 import { access, EVENTS_PATH } from "./api.js";
 
-/** @typedef {import("./api.js").TaskEvent} TaskEvent */
+/** @typedef {import("./types.ts").TaskEvent} TaskEvent */
 
 /** More than this at once is not followed one by one. */
 const MAX_LAG = 500;

@@ -5,7 +5,7 @@ import { logStreamPath } from "./api.js";
 import { byId, el, fill } from "./dom.js";
 import { logBlock, MAX_LINES, trim } from "./log_lines.js";
 
-/** @typedef {import("./api.js").LogPage} LogPage */
+/** @typedef {import("./types.ts").LogPage} LogPage */
 
 const RETRY_MS = 3_000;
 /** So near to its end, a reader wants to see what comes. */

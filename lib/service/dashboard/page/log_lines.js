@@ -4,7 +4,7 @@
 import { el, fill, timeElement } from "./dom.js";
 import { count } from "./format.js";
 
-/** @typedef {import("./api.js").LogEntry} LogEntry */
+/** @typedef {import("./types.ts").LogEntry} LogEntry */
 
 /** More than these would make the page slow. */
 export const MAX_LINES = 3_000;

@@ -21,7 +21,7 @@ export async function letIn() {
   document.body.classList.toggle("is-read-only", !session.may_change);
 }
 
-/** @returns {Promise<import("./api.js").Session>} */
+/** @returns {Promise<import("./types.ts").Session>} */
 function askForToken() {
   const dialog = byId("login", HTMLDialogElement);
   const form = byId("login-form", HTMLFormElement);

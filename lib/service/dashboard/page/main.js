@@ -1,3 +1,5 @@
+/// <reference lib="dom" />
+/// <reference lib="dom.iterable" />
 // @ts-check
 /** Puts the dashboard together. */
 
@@ -140,7 +142,8 @@ live.addEventListener("reload", () => {
 });
 live.addEventListener("task", (event) => {
   const { task_id, kind } =
-    /** @type {CustomEvent<import("./api.js").TaskEvent>} */ (event).detail;
+    /** @type {CustomEvent<import("./types.ts").TaskEvent>} */ (event)
+      .detail;
   list.touch(task_id);
   refreshList();
   refreshStats();

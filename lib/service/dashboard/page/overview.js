@@ -6,7 +6,7 @@ import { compact, count, plural, span } from "./format.js";
 import { announce } from "./notice.js";
 import { nameOf, STATES } from "./states.js";
 
-/** @typedef {import("./api.js").Stats} Stats */
+/** @typedef {import("./types.ts").Stats} Stats */
 
 export class Overview {
   /** @type {number | undefined} */

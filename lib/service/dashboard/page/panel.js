@@ -15,7 +15,7 @@ import { listedOf, traceOf } from "./task_list.js";
 import { timelineEntries } from "./timeline.js";
 import { showTaskUsage } from "./usage.js";
 
-/** @typedef {import("./api.js").WholeTask} WholeTask */
+/** @typedef {import("./types.ts").WholeTask} WholeTask */
 
 const REFRESH_MS = 300;
 const NARROW = "(max-width: 720px)";

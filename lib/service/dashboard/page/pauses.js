@@ -7,8 +7,8 @@ import { clock, plural } from "./format.js";
 import { announce, notify, notifyFailure } from "./notice.js";
 
 /**
- * @typedef {import("./api.js").Pause} Pause
- * @typedef {import("./api.js").Task} Task
+ * @typedef {import("./types.ts").Pause} Pause
+ * @typedef {import("./types.ts").Task} Task
  */
 
 /** More would push the tasks out of sight. */

@@ -3,11 +3,12 @@
 
 import { byId, fill } from "./dom.js";
 import { clock, count, day, duration, time } from "./format.js";
+// @ts-types="uplot"
 import uPlot from "./uplot.js";
 
 /**
- * @typedef {import("./api.js").Stats} Stats
- * @typedef {import("./api.js").Bucket} Bucket
+ * @typedef {import("./types.ts").Stats} Stats
+ * @typedef {import("./types.ts").Bucket} Bucket
  */
 
 /** How many buckets a window has. */

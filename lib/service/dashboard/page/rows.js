@@ -5,7 +5,7 @@ import { el, timeElement } from "./dom.js";
 import { relative, span } from "./format.js";
 import { stateIcon, stateNameOf } from "./states.js";
 
-/** @typedef {import("./api.js").ListedTask} ListedTask */
+/** @typedef {import("./types.ts").ListedTask} ListedTask */
 
 /**
  * Makes a row.

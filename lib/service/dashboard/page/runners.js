@@ -7,7 +7,7 @@ import { count, plural, relative } from "./format.js";
 import { confirmed, notify, notifyFailure } from "./notice.js";
 import { pauses } from "./pauses.js";
 
-/** @typedef {import("./api.js").Runner} Runner */
+/** @typedef {import("./types.ts").Runner} Runner */
 
 /** How often the list is read while it is open. */
 const REFRESH_MS = 5_000;

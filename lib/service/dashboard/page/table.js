@@ -10,7 +10,7 @@ import { announce } from "./notice.js";
 import { fillRow, makeRow } from "./rows.js";
 
 /**
- * @typedef {import("./api.js").ListedTask} ListedTask
+ * @typedef {import("./types.ts").ListedTask} ListedTask
  * @typedef {import("./task_list.js").TaskList} TaskList
  */
 

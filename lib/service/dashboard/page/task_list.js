@@ -5,8 +5,8 @@ import { ApiError, getTask, listTasks } from "./api.js";
 import { parametersOf } from "./search.js";
 
 /**
- * @typedef {import("./api.js").ListedTask} ListedTask
- * @typedef {import("./api.js").WholeTask} WholeTask
+ * @typedef {import("./types.ts").ListedTask} ListedTask
+ * @typedef {import("./types.ts").WholeTask} WholeTask
  * @typedef {{ state: string, provider: string, q: string }} Filter
  */
 

@@ -5,7 +5,7 @@ import { el, icon, timeElement } from "./dom.js";
 import { clock, duration } from "./format.js";
 import { briefUsage } from "./usage.js";
 
-/** @typedef {import("./api.js").TaskEvent} TaskEvent */
+/** @typedef {import("./types.ts").TaskEvent} TaskEvent */
 
 /** Of a run that notes all the time, only the newest notes are shown. */
 const MAX_PROGRESS = 30;

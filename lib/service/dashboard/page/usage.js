@@ -5,8 +5,8 @@ import { byId, el, fill } from "./dom.js";
 import { compact, count, plural } from "./format.js";
 
 /**
- * @typedef {import("./api.js").Usage} Usage
- * @typedef {import("./api.js").UsageSum} UsageSum
+ * @typedef {import("./types.ts").Usage} Usage
+ * @typedef {import("./types.ts").UsageSum} UsageSum
  */
 
 /** The dearest ones; the others are one row. */
