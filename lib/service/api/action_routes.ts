@@ -43,20 +43,22 @@ import {
   json,
   jsonBody,
   jsonRequest,
+  MAX_BODY_BYTES,
+  postRoute,
   problems,
   type Service,
 } from "./routing.ts";
 import { idParamSchema } from "./task_schemas.ts";
 
-const MAX_BODY_BYTES = 1024 ** 2;
-/** JSON may take six bytes for a character. */
-const MAX_ANSWER_BYTES = 6 * MAX_ANSWER_CHARACTERS;
+/** With an answer: JSON may take six bytes for a character. */
+const MAX_BYTES = MAX_BODY_BYTES + 6 * MAX_ANSWER_CHARACTERS;
 
 const cancelRoute = createRoute({
   method: "post",
   path: "/tasks/{id}/cancel",
   summary: "Cancel a task: at once, or within seconds where it is running",
   request: { params: idParamSchema },
+  middleware: jsonBody(MAX_BODY_BYTES, { isOptional: true }),
   responses: {
     200: json(changeSchema, "Cancelled"),
     202: json(changeSchema, "Running; its runner stops it within seconds"),
@@ -73,6 +75,7 @@ const retryRoute = createRoute({
     params: idParamSchema,
     body: { ...jsonRequest(retryRequestSchema), required: false },
   },
+  middleware: jsonBody(MAX_BYTES, { isOptional: true }),
   responses: {
     200: json(retrySchema, "Due now"),
     201: json(retrySchema, "A new task with the same content"),
@@ -85,21 +88,18 @@ const answerRoute = createRoute({
   path: "/tasks/{id}/answer",
   summary: "Answer the question of a task that needs input",
   request: { params: idParamSchema, body: jsonRequest(answerSchema) },
+  middleware: jsonBody(MAX_BYTES),
   responses: {
     200: json(changeSchema, "Answered; it goes on at its next claim"),
     ...problems(400, 404, 409, 413, 415, 422),
   },
 });
 
-const noteRoute = createRoute({
-  method: "post",
-  path: "/tasks/note",
+const noteRoute = postRoute("/tasks/note", {
   summary: "Leave a note for the next attempt of a task that has not ended",
-  request: { body: jsonRequest(noteSchema) },
-  responses: {
-    200: json(notedSchema, "What came of it"),
-    ...problems(400, 413, 415, 422),
-  },
+  body: noteSchema,
+  reply: notedSchema,
+  maxBytes: MAX_BYTES,
 });
 
 const cancellableRoute = createRoute({
@@ -118,71 +118,43 @@ const retryableRoute = createRoute({
   responses: { 200: json(chosenSchema, "The tasks"), ...problems(400) },
 });
 
-const cancelManyRoute = createRoute({
-  method: "post",
-  path: "/tasks/cancel",
+const cancelManyRoute = postRoute("/tasks/cancel", {
   summary: "Cancel many tasks",
-  request: { body: jsonRequest(setSchema) },
-  responses: {
-    200: json(cancelledSchema, "What came of each"),
-    ...problems(400, 413, 415, 422),
-  },
+  body: setSchema,
+  reply: cancelledSchema,
 });
 
-const answerManyRoute = createRoute({
-  method: "post",
-  path: "/tasks/answer",
+const answerManyRoute = postRoute("/tasks/answer", {
   summary: "Give the same answer to many tasks that need input",
-  request: { body: jsonRequest(answerSetSchema) },
-  responses: {
-    200: json(answeredSchema, "What came of each"),
-    ...problems(400, 413, 415, 422),
-  },
+  body: answerSetSchema,
+  reply: answeredSchema,
+  maxBytes: MAX_BYTES,
 });
 
-const approveRoute = createRoute({
-  method: "post",
-  path: "/tasks/approve",
+const approveRoute = postRoute("/tasks/approve", {
   summary: "Approve what tasks ask for: their start, or their changes",
-  request: { body: jsonRequest(approvalSchema) },
-  responses: {
-    200: json(approvedSchema, "What came of each"),
-    ...problems(400, 413, 415, 422),
-  },
+  body: approvalSchema,
+  reply: approvedSchema,
 });
 
-const amendRoute = createRoute({
-  method: "post",
-  path: "/tasks/amend",
+const amendRoute = postRoute("/tasks/amend", {
   summary: "Note what came of a task's changes when no runner works on it",
-  request: { body: jsonRequest(amendmentSchema) },
-  responses: {
-    200: json(amendedSchema, "What came of it"),
-    ...problems(400, 413, 415, 422),
-  },
+  body: amendmentSchema,
+  reply: amendedSchema,
 });
 
-const retryManyRoute = createRoute({
-  method: "post",
-  path: "/tasks/retry",
+const retryManyRoute = postRoute("/tasks/retry", {
   summary: "Run many tasks again",
-  request: { body: jsonRequest(retrySetSchema) },
-  responses: {
-    200: json(retriedSchema, "What came of each"),
-    ...problems(400, 413, 415, 422),
-  },
+  body: retrySetSchema,
+  reply: retriedSchema,
+  maxBytes: MAX_BYTES,
 });
 
-const moveRoute = createRoute({
-  method: "post",
-  path: "/tasks/move",
+const moveRoute = postRoute("/tasks/move", {
   summary: "Have tasks run before, or after, all others of their provider " +
     "that have not begun",
-  request: { body: jsonRequest(moveSchema) },
-  responses: {
-    200: json(movedSchema, "What came of each"),
-    ...problems(400, 413, 415, 422),
-  },
+  body: moveSchema,
+  reply: movedSchema,
 });
 
 /** Why nothing was changed. */
@@ -213,28 +185,6 @@ export function addActionRoutes(
   api: OpenAPIHono,
   { store: { admin } }: Service,
 ): void {
-  const isOptional = true;
-  for (const route of [cancelRoute, retryRoute]) {
-    const bytes = MAX_BODY_BYTES + MAX_ANSWER_BYTES;
-    api.use(route.getRoutingPath(), jsonBody(bytes, { isOptional }));
-  }
-  for (
-    const route of [
-      cancelManyRoute,
-      approveRoute,
-      amendRoute,
-      moveRoute,
-    ]
-  ) {
-    api.use(route.getRoutingPath(), jsonBody(MAX_BODY_BYTES));
-  }
-  for (
-    const route of [answerRoute, answerManyRoute, retryManyRoute, noteRoute]
-  ) {
-    const bytes = MAX_BODY_BYTES + MAX_ANSWER_BYTES;
-    api.use(route.getRoutingPath(), jsonBody(bytes));
-  }
-
   api.openapi(cancelRoute, async (c) => {
     const { id } = c.req.valid("param");
     const [result] = await admin.cancel([id]);

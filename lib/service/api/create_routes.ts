@@ -24,6 +24,7 @@ import {
   json,
   jsonBody,
   jsonRequest,
+  MAX_BODY_BYTES,
   problems,
   type Service,
 } from "./routing.ts";
@@ -36,7 +37,6 @@ import {
   newTaskSchema,
 } from "./task_schemas.ts";
 
-const MAX_BODY_BYTES = 1024 ** 2;
 const MOST_WARNINGS = 10;
 
 /** Where the trace has the digest. */
@@ -62,6 +62,7 @@ const createTaskRoute = createRoute({
   path: "/tasks",
   summary: "Create a task",
   request: { headers, body: jsonRequest(newTaskSchema) },
+  middleware: jsonBody(MAX_BODY_BYTES),
   responses: {
     201: json(createdTaskSchema, "Created"),
     200: json(createdTaskSchema, `${BEFORE}, or there with its key`),
@@ -74,6 +75,7 @@ const createBatchRoute = createRoute({
   path: "/tasks/batch",
   summary: "Create many tasks, all or none",
   request: { headers, body: jsonRequest(batchSchema) },
+  middleware: jsonBody(MAX_BATCH_BYTES),
   responses: {
     201: json(createdSchema, "Created"),
     200: json(createdSchema, `${BEFORE}, or all there with their keys`),
@@ -88,8 +90,6 @@ export function addCreateRoutes(api: OpenAPIHono, service: Service): void {
     [...new Set(tasks.map(({ provider }) => provider))]
       .flatMap((provider) => served.warningFor(provider) ?? [])
       .slice(0, MOST_WARNINGS);
-  api.use(createTaskRoute.getRoutingPath(), jsonBody(MAX_BODY_BYTES));
-  api.use(createBatchRoute.getRoutingPath(), jsonBody(MAX_BATCH_BYTES));
 
   api.openapi(createTaskRoute, async (c) => {
     const body = c.req.valid("json");

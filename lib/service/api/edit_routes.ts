@@ -12,18 +12,18 @@ import {
   json,
   jsonBody,
   jsonRequest,
+  MAX_BODY_BYTES,
   problems,
   type Service,
 } from "./routing.ts";
 import { editSchema, idParamSchema } from "./task_schemas.ts";
-
-const MAX_BODY_BYTES = 1024 ** 2;
 
 const editRoute = createRoute({
   method: "patch",
   path: "/tasks/{id}",
   summary: "Change a task that has not begun",
   request: { params: idParamSchema, body: jsonRequest(editSchema) },
+  middleware: jsonBody(MAX_BODY_BYTES),
   responses: {
     200: json(changeSchema, "It is changed"),
     ...problems(400, 404, 409, 413, 415, 422),
@@ -35,9 +35,6 @@ export function addEditRoutes(
   api: OpenAPIHono,
   { store: { admin } }: Service,
 ): void {
-  // Only of a PATCH: other paths, such as /tasks/batch, look like an id.
-  api.on("PATCH", editRoute.getRoutingPath(), jsonBody(MAX_BODY_BYTES));
-
   api.openapi(editRoute, async (c) => {
     const { id } = c.req.valid("param");
     const result = await admin.edit(id, checkedEdit(c.req.valid("json")));

@@ -13,6 +13,7 @@ import {
   json,
   jsonBody,
   jsonRequest,
+  MAX_BODY_BYTES,
   problems,
   type Service,
 } from "./routing.ts";
@@ -24,8 +25,6 @@ import {
   REFUSED,
   ROWS_HEADER,
 } from "./stats_schemas.ts";
-
-const MAX_BODY_BYTES = 4_096;
 
 const TYPES: Readonly<Record<ExportFormat, string>> = {
   parquet: "application/vnd.apache.parquet",
@@ -65,6 +64,7 @@ const pruneRoute = createRoute({
   path: "/prune",
   summary: "Delete tasks that ended long ago, with their history",
   request: { body: jsonRequest(ageSchema) },
+  middleware: jsonBody(MAX_BODY_BYTES),
   responses: {
     200: json(prunedSchema, "How much was deleted"),
     ...problems(400, 409, 413, 415, 422),
@@ -76,8 +76,6 @@ export function addFileRoutes(
   api: OpenAPIHono,
   { store: { admin }, prune }: Service,
 ): void {
-  api.use(pruneRoute.getRoutingPath(), jsonBody(MAX_BODY_BYTES));
-
   api.openapi(exportRoute, async (c) => {
     const query = c.req.valid("query");
     const { format, events } = query;

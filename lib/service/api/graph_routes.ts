@@ -13,17 +13,9 @@ import {
   graphSchema,
 } from "./graph_schemas.ts";
 import { jsonResponse } from "./responses.ts";
-import {
-  json,
-  jsonBody,
-  jsonRequest,
-  problems,
-  type Service,
-} from "./routing.ts";
+import { json, postRoute, problems, type Service } from "./routing.ts";
 import { found } from "./task_routes.ts";
 import { idParamSchema } from "./task_schemas.ts";
-
-const MAX_BODY_BYTES = 1024 ** 2;
 
 const graphRoute = createRoute({
   method: "get",
@@ -33,21 +25,15 @@ const graphRoute = createRoute({
   responses: { 200: json(graphSchema, "The graph"), ...problems(400, 404) },
 });
 
-const dependentsRoute = createRoute({
-  method: "post",
-  path: "/tasks/dependents",
+const dependentsRoute = postRoute("/tasks/dependents", {
   summary: "The tasks that failed, or were skipped, because of others",
-  request: { body: jsonRequest(setSchema) },
-  responses: {
-    200: json(dependentsSchema, "Their ids"),
-    ...problems(400, 413, 415, 422),
-  },
+  body: setSchema,
+  reply: dependentsSchema,
 });
 
 /** Adds the routes. */
 export function addGraphRoutes(api: OpenAPIHono, service: Service): void {
   const { store: { admin }, reads } = service;
-  api.use(dependentsRoute.getRoutingPath(), jsonBody(MAX_BODY_BYTES));
 
   api.openapi(graphRoute, async (c) => {
     const { id } = c.req.valid("param");

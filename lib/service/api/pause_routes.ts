@@ -15,15 +15,7 @@ import {
   resumeSchema,
 } from "./pause_schemas.ts";
 import { jsonResponse } from "./responses.ts";
-import {
-  json,
-  jsonBody,
-  jsonRequest,
-  problems,
-  type Service,
-} from "./routing.ts";
-
-const MAX_BODY_BYTES = 64 * 1024;
+import { json, postRoute, problems, type Service } from "./routing.ts";
 
 const pausesRoute = createRoute({
   method: "get",
@@ -32,26 +24,16 @@ const pausesRoute = createRoute({
   responses: { 200: json(pausesSchema, "The pauses"), ...problems() },
 });
 
-const pauseRoute = createRoute({
-  method: "post",
-  path: "/pauses",
+const pauseRoute = postRoute("/pauses", {
   summary: "Have the tasks of a provider or a batch wait, or all",
-  request: { body: jsonRequest(newPauseSchema) },
-  responses: {
-    200: json(pausesSchema, "All pauses"),
-    ...problems(400, 413, 415, 422),
-  },
+  body: newPauseSchema,
+  reply: pausesSchema,
 });
 
-const resumeRoute = createRoute({
-  method: "post",
-  path: "/pauses/resume",
+const resumeRoute = postRoute("/pauses/resume", {
   summary: "End all pauses of a provider, a batch, or of everything",
-  request: { body: jsonRequest(resumeSchema) },
-  responses: {
-    200: json(resumedSchema, "How many there were"),
-    ...problems(400, 413, 415, 422),
-  },
+  body: resumeSchema,
+  reply: resumedSchema,
 });
 
 /** Adds the routes. */
@@ -59,9 +41,6 @@ export function addPauseRoutes(
   api: OpenAPIHono,
   { store: { admin }, reads }: Service,
 ): void {
-  api.use(pauseRoute.getRoutingPath(), jsonBody(MAX_BODY_BYTES));
-  api.use(resumeRoute.getRoutingPath(), jsonBody(MAX_BODY_BYTES));
-
   api.openapi(pausesRoute, async () => {
     const pauses = await reads.get("pauses", () => admin.pauses(), EXACT);
     return jsonResponse({ pauses: pauses.map(pauseToJson) });

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { OpenAPIHono, type z } from "@hono/zod-openapi";
+import { createRoute, OpenAPIHono, type z } from "@hono/zod-openapi";
 import type { Context, MiddlewareHandler } from "hono";
 import type { Clock } from "../../base/clock.ts";
 import type { Log } from "../../base/log.ts";
@@ -65,6 +65,37 @@ export function problems(
   return { ...Object.fromEntries(named), default: failed };
 }
 
+/** The most bytes of most bodies. */
+export const MAX_BODY_BYTES = 1024 ** 2;
+
+/** A route that is sent JSON, and says in JSON what came of it. */
+export function postRoute<
+  const Path extends string,
+  Body extends z.ZodType,
+  Reply extends z.ZodType,
+>(
+  path: Path,
+  { summary, body, reply, maxBytes = MAX_BODY_BYTES }: {
+    readonly summary: string;
+    readonly body: Body;
+    readonly reply: Reply;
+    /** @default {MAX_BODY_BYTES} */
+    readonly maxBytes?: number;
+  },
+) {
+  return createRoute({
+    method: "post",
+    path,
+    summary,
+    request: { body: jsonRequest(body) },
+    middleware: jsonBody(maxBytes),
+    responses: {
+      200: json(reply, "What came of it"),
+      ...problems(400, 413, 415, 422),
+    },
+  });
+}
+
 /** An API that says of each field what is wrong with it. */
 export function createApi(): OpenAPIHono {
   return new OpenAPIHono({
@@ -88,15 +119,14 @@ export function createApi(): OpenAPIHono {
 const MEDIA_TYPE = /^application\/json\s*(;|$)/i;
 
 /**
- * Lets a POST or a PATCH through only with JSON of at most so many bytes, or with nothing
- * where `isOptional`. Integers beyond 2^53 stay what they are: a trace may have them.
+ * Lets a request through only with JSON of at most so many bytes, or with nothing where
+ * `isOptional`. Integers beyond 2^53 stay what they are: a trace may have them.
  */
 export function jsonBody(
   maxBytes: number,
   { isOptional = false }: { readonly isOptional?: boolean } = {},
 ): MiddlewareHandler {
   return async (c, next) => {
-    if (!/^(POST|PATCH)$/.test(c.req.method)) return await next();
     const text = await readText(c, maxBytes);
     if (text === "" && isOptional) {
       // Who asks for it again is told that it is empty, not that it was read.

@@ -8,20 +8,12 @@ import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
 import { runnerToJson } from "../runner_json.ts";
 import { EXACT } from "./counts.ts";
 import { jsonResponse } from "./responses.ts";
-import {
-  json,
-  jsonBody,
-  jsonRequest,
-  problems,
-  type Service,
-} from "./routing.ts";
+import { json, postRoute, problems, type Service } from "./routing.ts";
 import {
   drainedSchema,
   runnerNamesSchema,
   runnersSchema,
 } from "./runner_schemas.ts";
-
-const MAX_BODY_BYTES = 1024 ** 2;
 
 const runnersRoute = createRoute({
   method: "get",
@@ -30,15 +22,10 @@ const runnersRoute = createRoute({
   responses: { 200: json(runnersSchema, "The runners"), ...problems() },
 });
 
-const drainRoute = createRoute({
-  method: "post",
-  path: "/runners/drain",
+const drainRoute = postRoute("/runners/drain", {
   summary: "Have runners claim no more, finish what is in hand, and end",
-  request: { body: jsonRequest(runnerNamesSchema) },
-  responses: {
-    200: json(drainedSchema, "What came of each"),
-    ...problems(400, 413, 415, 422),
-  },
+  body: runnerNamesSchema,
+  reply: drainedSchema,
 });
 
 /** Adds the routes. */
@@ -46,8 +33,6 @@ export function addRunnerRoutes(
   api: OpenAPIHono,
   { store: { admin }, reads }: Service,
 ): void {
-  api.use(drainRoute.getRoutingPath(), jsonBody(MAX_BODY_BYTES));
-
   api.openapi(runnersRoute, async () => {
     const runners = await reads.get("runners", () => admin.runners(), EXACT);
     return jsonResponse({ runners: runners.map(runnerToJson) });

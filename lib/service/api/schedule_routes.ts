@@ -11,6 +11,8 @@ import {
   json,
   jsonBody,
   jsonRequest,
+  MAX_BODY_BYTES,
+  postRoute,
   problems,
   type Service,
 } from "./routing.ts";
@@ -20,8 +22,6 @@ import {
   scheduleNameSchema,
   schedulesSchema,
 } from "./schedule_schemas.ts";
-
-const MAX_BODY_BYTES = 1024 ** 2;
 
 const schedulesRoute = createRoute({
   method: "get",
@@ -35,6 +35,7 @@ const putRoute = createRoute({
   path: "/schedules",
   summary: "Add a schedule, or change it",
   request: { body: jsonRequest(newScheduleSchema) },
+  middleware: jsonBody(MAX_BODY_BYTES),
   responses: {
     200: json(schedulesSchema, "All schedules"),
     ...problems(400, 409, 413, 415, 422),
@@ -42,15 +43,10 @@ const putRoute = createRoute({
 });
 
 const changeRoute = (verb: "pause" | "resume" | "remove", summary: string) =>
-  createRoute({
-    method: "post",
-    path: `/schedules/${verb}`,
+  postRoute(`/schedules/${verb}`, {
     summary,
-    request: { body: jsonRequest(scheduleNameSchema) },
-    responses: {
-      200: json(scheduleChangedSchema, "Whether there is one"),
-      ...problems(400, 413, 415, 422),
-    },
+    body: scheduleNameSchema,
+    reply: scheduleChangedSchema,
   });
 
 const CHANGES = {
@@ -73,7 +69,6 @@ export function addScheduleRoutes(
       as_of: at.toISOString(),
     });
   };
-  api.use(putRoute.getRoutingPath(), jsonBody(MAX_BODY_BYTES));
   api.openapi(schedulesRoute, list);
 
   api.openapi(putRoute, async (c) => {
@@ -97,9 +92,7 @@ export function addScheduleRoutes(
   });
 
   for (const verb of ["pause", "resume", "remove"] as const) {
-    const route = CHANGES[verb];
-    api.use(route.getRoutingPath(), jsonBody(MAX_BODY_BYTES));
-    api.openapi(route, async (c) => {
+    api.openapi(CHANGES[verb], async (c) => {
       const { name } = c.req.valid("json");
       return jsonResponse({ found: await schedules[verb](name) });
     });

@@ -35,6 +35,7 @@ const beginRoute = createRoute({
   request: {
     body: jsonRequest(z.strictObject({ token: z.string().max(1000) })),
   },
+  middleware: jsonBody(MAX_BODY_BYTES),
   responses: {
     200: json(sessionSchema, "Begun, by a cookie"),
     ...problems(401, 415, 422, 429),
@@ -60,8 +61,6 @@ export function addSessionRoutes(
     may_change: right === "change",
     default_provider: right ? served.defaultProvider : "",
   });
-  api.use(PATH, jsonBody(MAX_BODY_BYTES));
-
   api.openapi(
     getRoute,
     async (c) => jsonResponse(stateOf(await access.rightOf(c))),

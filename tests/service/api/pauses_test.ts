@@ -131,7 +131,7 @@ Deno.test("POST /pauses and /pauses/resume refuse what is no pause", async () =>
       assertEquals(status, 422, `${path} ${JSON.stringify(body)}`);
     }
     assertEquals((await service.post(path)).status, 415);
-    const large = { ...claude, reason: "x".repeat(64 * 1024) };
+    const large = { ...claude, reason: "x".repeat(1024 ** 2) };
     assertEquals((await service.post(path, large)).status, 413);
   }
   assertEquals(await service.ok(PAUSES), { pauses: [] });
