@@ -4,11 +4,43 @@
  * @module
  */
 
-import type { z } from "@hono/zod-openapi";
+import { z } from "@hono/zod-openapi";
+import { IF_FAILED, type JsonObject, type TaskState } from "../task/task.ts";
+import { anyState, uuid, wholeNumber } from "./api/task_schemas.ts";
 import type { GraphTask, TaskGraph } from "../store/contract.ts";
 import type { ShownState } from "../task/shown_state.ts";
-import type { JsonObject, TaskState } from "../task/task.ts";
-import type { graphSchema } from "./api/graph_schemas.ts";
+
+/** The most tasks of one graph. */
+const MAX_GRAPH_TASKS = 10_000;
+
+/** How much of a graph is asked for. */
+export const graphQuerySchema = z.object({
+  limit: wholeNumber(1, MAX_GRAPH_TASKS).default(1_000),
+});
+
+/** Some tasks, and which waits for which. */
+export const graphSchema = z.object({
+  nodes: z.array(z.object({
+    id: uuid,
+    key: z.string().nullable(),
+    instruction: z.string().nullable().openapi({
+      description: "Its beginning",
+    }),
+    provider: z.string(),
+    state: anyState,
+    shown_state: z.string(),
+    if_failed: z.enum(IF_FAILED).nullable(),
+  })),
+  edges: z.array(z.object({
+    task: uuid,
+    after: uuid.openapi({ description: "What the task waits for" }),
+  })),
+  has_more: z.boolean().openapi({ description: "There are more tasks" }),
+}).openapi("TaskGraph");
+
+/** Tasks that ended because of others. */
+export const dependentsSchema = z.object({ ids: z.array(uuid) })
+  .openapi("Dependents");
 
 /** A graph as JSON. */
 export function graphToJson({ nodes, edges, hasMore }: TaskGraph): JsonObject {

@@ -5,13 +5,13 @@
  */
 
 import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
-import { batchToJson } from "../batch_json.ts";
 import {
   batchesQuerySchema,
   batchesSchema,
   batchParamSchema,
   batchSchema,
-} from "./batch_schemas.ts";
+  batchToJson,
+} from "../batch_json.ts";
 import { EXACT } from "./counts.ts";
 import { jsonResponse, Problem } from "./responses.ts";
 import { json, problems, type Service } from "./routing.ts";

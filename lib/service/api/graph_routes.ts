@@ -5,13 +5,13 @@
  */
 
 import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
-import { graphToJson } from "../graph_json.ts";
-import { setSchema } from "./action_schemas.ts";
 import {
   dependentsSchema,
   graphQuerySchema,
   graphSchema,
-} from "./graph_schemas.ts";
+  graphToJson,
+} from "../graph_json.ts";
+import { setSchema } from "./action_schemas.ts";
 import { jsonResponse } from "./responses.ts";
 import { json, postRoute, problems, type Service } from "./routing.ts";
 import { found } from "./task_routes.ts";

@@ -9,12 +9,12 @@ import type { Clock } from "../../base/clock.ts";
 import { UsageError } from "../../base/errors.ts";
 import type { Admin, LogPage, LogsOptions } from "../../store/contract.ts";
 import { followLog } from "../follow_log.ts";
-import { logPageToJson } from "../log_json.ts";
 import {
   logPageSchema,
+  logPageToJson,
   logQuerySchema,
   logStreamQuerySchema,
-} from "./log_schemas.ts";
+} from "../log_json.ts";
 import { jsonResponse, Problem, wrongPlace } from "./responses.ts";
 import { json, problems, type Service } from "./routing.ts";
 import {

@@ -6,14 +6,14 @@
 
 import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
 import { OTHERS, type PauseTarget } from "../../store/contract.ts";
-import { pauseToJson } from "../pause_json.ts";
-import { EXACT } from "./counts.ts";
 import {
   newPauseSchema,
   pausesSchema,
+  pauseToJson,
   resumedSchema,
   resumeSchema,
-} from "./pause_schemas.ts";
+} from "../pause_json.ts";
+import { EXACT } from "./counts.ts";
 import { jsonResponse } from "./responses.ts";
 import { json, postRoute, problems, type Service } from "./routing.ts";
 

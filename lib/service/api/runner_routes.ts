@@ -5,15 +5,15 @@
  */
 
 import { createRoute, type OpenAPIHono } from "@hono/zod-openapi";
-import { runnerToJson } from "../runner_json.ts";
-import { EXACT } from "./counts.ts";
-import { jsonResponse } from "./responses.ts";
-import { json, postRoute, problems, type Service } from "./routing.ts";
 import {
   drainedSchema,
   runnerNamesSchema,
   runnersSchema,
-} from "./runner_schemas.ts";
+  runnerToJson,
+} from "../runner_json.ts";
+import { EXACT } from "./counts.ts";
+import { jsonResponse } from "./responses.ts";
+import { json, postRoute, problems, type Service } from "./routing.ts";
 
 const runnersRoute = createRoute({
   method: "get",

@@ -75,15 +75,16 @@ import {
   notedSchema,
   retriedSchema,
 } from "../api/action_schemas.ts";
-import { batchesSchema, MAX_BATCHES } from "../api/batch_schemas.ts";
+import { batchesSchema, batchFromJson, MAX_BATCHES } from "../batch_json.ts";
 import { queryOf } from "../api/filter.ts";
-import { dependentsSchema, graphSchema } from "../api/graph_schemas.ts";
-import { logPageSchema, MAX_PAGE_LINES } from "../api/log_schemas.ts";
+import { dependentsSchema, graphFromJson, graphSchema } from "../graph_json.ts";
+import { logPageFromJson, logPageSchema, MAX_PAGE_LINES } from "../log_json.ts";
 import {
   drainedSchema,
   MAX_SET_RUNNERS,
+  runnerFromJson,
   runnersSchema,
-} from "../api/runner_schemas.ts";
+} from "../runner_json.ts";
 import {
   countsSchema,
   figuresSchema,
@@ -100,13 +101,13 @@ import {
   taskSchema,
   wholePageSchema,
 } from "../api/task_schemas.ts";
-import { pausesSchema, resumedSchema } from "../api/pause_schemas.ts";
-import { batchFromJson } from "../batch_json.ts";
+import {
+  pauseFromJson,
+  pausesSchema,
+  resumedSchema,
+  targetToJson,
+} from "../pause_json.ts";
 import { changesFromJson, changesSchema } from "../diff_json.ts";
-import { graphFromJson } from "../graph_json.ts";
-import { pauseFromJson, targetToJson } from "../pause_json.ts";
-import { logPageFromJson } from "../log_json.ts";
-import { runnerFromJson } from "../runner_json.ts";
 import type { Changes } from "../../workspaces/diff.ts";
 import { Api, type ApiOptions, Refusal } from "./api.ts";
 import { createTasks } from "./create.ts";

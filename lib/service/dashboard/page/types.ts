@@ -6,10 +6,10 @@
 
 import type { z } from "@hono/zod-openapi";
 import type { ChangesJson } from "../../diff_json.ts";
-import type { graphSchema } from "../../api/graph_schemas.ts";
-import type { logPageSchema } from "../../api/log_schemas.ts";
-import type { pausesSchema } from "../../api/pause_schemas.ts";
-import type { runnersSchema } from "../../api/runner_schemas.ts";
+import type { graphSchema } from "../../graph_json.ts";
+import type { logPageSchema } from "../../log_json.ts";
+import type { pausesSchema } from "../../pause_json.ts";
+import type { runnersSchema } from "../../runner_json.ts";
 import type { statsSchema } from "../../api/stats_schemas.ts";
 import type {
   eventSchema,
