@@ -7,7 +7,7 @@
 
 import { until } from "../support/until.ts";
 import { type CliProcess, ENABLED, Folder } from "../cli/cli.ts";
-import { gitIn } from "../workspaces/scratch_repository.ts";
+import { gitIn, makeRepository } from "../support/repository.ts";
 import type { Random } from "./random.ts";
 import { pause } from "./session.ts";
 
@@ -149,14 +149,7 @@ class UsersRepository {
   constructor(folder: string) {
     this.#path = `${folder}/app`;
     this.#main = `${folder}/the main one`;
-    Deno.mkdirSync(this.#path);
-    this.git("init", "-q", "-b", "main");
-    this.git("config", "user.name", "Ada");
-    this.git("config", "user.email", "ada@example.org");
-    this.#write("a.txt", "one\n");
-    this.#write("b.txt", "two\n");
-    this.git("add", ".");
-    this.git("commit", "-q", "-m", "Begin");
+    makeRepository(this.#path, { "a.txt": "one\n", "b.txt": "two\n" });
     this.git("switch", "-q", "-c", "mine");
     this.#write("a.txt", "staged\n");
     this.git("add", ".");

@@ -22,6 +22,15 @@ async function prepared(folder: Folder) {
   return { repository, env, id };
 }
 
+/** Sets what the user has in their own configuration. */
+function set(repository: TaskRepository, name: string, value: string): void {
+  const { folder } = repository;
+  repository.git(
+    ["config", "--file", `${folder}/.gitconfig`, name, value],
+    folder,
+  );
+}
+
 Deno.test("diff shows a task's changes by git, with the user's settings", async () => {
   using folder = new Folder();
   const { repository: made, env, id } = await prepared(folder);
@@ -34,9 +43,9 @@ Deno.test("diff shows a task's changes by git, with the user's settings", async 
   );
   assertMatch(await diff("--stat", "--", "src"), /2 files changed, 2 inser/);
   assertMatch(await diff("--", "b"), /^diff --git a\/b b\/b\n[^]*\n-1\n\+2\n$/);
-  repository.git(["config", "--global", "diff.mnemonicPrefix", "true"]);
+  set(repository, "diff.mnemonicPrefix", "true");
   assertMatch(await diff("--", "b"), /^diff --git c\/b w\/b\n/);
-  repository.git(["config", "--global", "diff.external", "echo external"]);
+  set(repository, "diff.external", "echo external");
   assertMatch(await diff("--", "b"), /^external b /);
 });
 
@@ -47,7 +56,7 @@ Deno.test({
     using folder = new Folder();
     const { repository: made, env, id } = await prepared(folder);
     using repository = made;
-    repository.git(["config", "--global", "core.pager", "sed s/^/paged:/"]);
+    set(repository, "core.pager", "sed s/^/paged:/");
     await using process = new PseudoTerminal(["diff", id], {
       folder: folder.path,
       env,

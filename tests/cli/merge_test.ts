@@ -5,7 +5,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { StandInForge } from "../support/forge.ts";
-import { gitIn } from "../workspaces/scratch_repository.ts";
+import { commitAll, gitIn, makeRepository } from "../support/repository.ts";
 import { ENABLED, Folder } from "./cli.ts";
 
 /** Every task writes the same line, unless it is told another. */
@@ -19,12 +19,7 @@ class Worked implements Disposable {
 
   async run(workspace: object, lines = ["new"]): Promise<void> {
     const { folder } = this;
-    Deno.mkdirSync(this.app);
-    this.git("init", "-q", "-b", "main");
-    this.git("config", "user.name", "Ada");
-    this.git("config", "user.email", "ada@example.org");
-    Deno.writeTextFileSync(`${this.app}/a.txt`, "one\n");
-    this.commit("Begin");
+    makeRepository(this.app, { "a.txt": "one\n" });
     this.configure(workspace);
     const ids = await folder.create(
       lines.map((line) => ({ provider: "fix", instruction: `Write ${line}` })),
@@ -53,8 +48,7 @@ class Worked implements Disposable {
   }
 
   commit(message: string): void {
-    this.git("add", "--all");
-    this.git("commit", "-q", "-m", message);
+    commitAll(this.app, message);
   }
 
   log(): string[] {

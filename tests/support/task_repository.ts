@@ -5,8 +5,14 @@
  * @module
  */
 
-import { assert } from "@std/assert";
 import type { TaskWorkspace } from "../../lib/task/workspace.ts";
+import {
+  commitAll,
+  type Files,
+  gitIn,
+  makeRepository,
+  writeFiles,
+} from "./repository.ts";
 
 /** The branch of the worktree. */
 export const BRANCH = "agent/fix";
@@ -22,45 +28,22 @@ export class TaskRepository implements Disposable {
   readonly baseCommit: string;
 
   /** @param files what the first commit has. */
-  constructor(files: Readonly<Record<string, string | Uint8Array>>) {
-    Deno.mkdirSync(this.repo);
-    this.git(["init", "-q", "-b", "main"], this.repo);
-    this.write(files, this.repo);
-    this.git(["add", "-A"], this.repo);
-    this.commit("First", this.repo);
-    this.baseCommit = this.git(["rev-parse", "HEAD"], this.repo);
+  constructor(files: Files) {
+    this.baseCommit = makeRepository(this.repo, files);
     this.git(["worktree", "add", "-q", "-b", BRANCH, this.path], this.repo);
   }
 
-  /** Runs git without anybody's settings. */
   git(args: readonly string[], cwd: string = this.path): string {
-    const { success, stdout, stderr } = new Deno.Command("git", {
-      args: ["-c", "user.name=A", "-c", "user.email=a@b.example", ...args],
-      cwd,
-      env: { HOME: this.folder, GIT_CONFIG_NOSYSTEM: "1" },
-    }).outputSync();
-    const text = new TextDecoder();
-    assert(success, `git ${args.join(" ")}: ${text.decode(stderr)}`);
-    return text.decode(stdout).trimEnd();
+    return gitIn(cwd, ...args);
   }
 
-  write(
-    files: Readonly<Record<string, string | Uint8Array>>,
-    folder: string = this.path,
-  ): void {
-    for (const [name, content] of Object.entries(files)) {
-      const path = `${folder}/${name}`;
-      Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")), { recursive: true });
-      if (typeof content === "string") Deno.writeTextFileSync(path, content);
-      else Deno.writeFileSync(path, content);
-    }
+  write(files: Files, folder: string = this.path): void {
+    writeFiles(folder, files);
   }
 
   /** Commits all there is. Returns the commit. */
   commit(message: string, cwd: string = this.path): string {
-    this.git(["add", "-A"], cwd);
-    this.git(["commit", "-q", "-m", message], cwd);
-    return this.git(["rev-parse", "HEAD"], cwd);
+    return commitAll(cwd, message);
   }
 
   /** What a trace says of it. */

@@ -11,7 +11,8 @@ import {
   mergeBranch,
 } from "../../lib/workspaces/merge.ts";
 import type { MergeEnd, MergeOptions } from "../../lib/workspaces/merge.ts";
-import { gitIn, ScratchRepository } from "./scratch_repository.ts";
+import { gitIn } from "../support/repository.ts";
+import { ScratchRepository } from "./scratch_repository.ts";
 
 const ID = "550e8400-e29b-41d4-a716-446655440000";
 
@@ -181,7 +182,7 @@ Deno.test("mergeBranch() lets a checkout of the base follow, with what is change
   );
   assertEquals(
     repository.git("status", "--porcelain"),
-    "M d.txt\nA  e.txt\n?? f.txt",
+    " M d.txt\nA  e.txt\n?? f.txt",
   );
 });
 

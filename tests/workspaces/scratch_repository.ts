@@ -4,10 +4,7 @@
  * @module
  */
 
-import { assertEquals } from "@std/assert";
-
-/** Whose commits they are. */
-const SOMEBODY = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org"];
+import { commitAll, gitIn, makeRepository } from "../support/repository.ts";
 
 /** See above. Dispose of it to remove it. */
 export class ScratchRepository implements Disposable {
@@ -21,11 +18,8 @@ export class ScratchRepository implements Disposable {
   readonly tasks = `${this.folder}/tasks`;
 
   constructor() {
-    Deno.mkdirSync(this.path);
-    this.git("init", "-q", "-b", "main");
-    this.git("config", "user.name", "Ada");
-    this.git("config", "user.email", "ada@example.org");
-    this.commit("a.txt", "one\n");
+    const message = "Change a.txt";
+    makeRepository(this.path, { "a.txt": "one\n" }, { message });
   }
 
   /** What git prints in the user's checkout, where it succeeds. */
@@ -36,9 +30,7 @@ export class ScratchRepository implements Disposable {
   /** Commits a file, where HEAD is. */
   commit(name: string, text: string, cwd = this.path): string {
     Deno.writeTextFileSync(`${cwd}/${name}`, text);
-    gitIn(cwd, "add", name);
-    gitIn(cwd, "commit", "-q", "-m", `Change ${name}`);
-    return gitIn(cwd, "rev-parse", "HEAD");
+    return commitAll(cwd, `Change ${name}`);
   }
 
   /** A branch with a commit of a file, in a worktree as a task has it. */
@@ -89,16 +81,4 @@ export class ScratchRepository implements Disposable {
   [Symbol.dispose](): void {
     Deno.removeSync(this.folder, { recursive: true });
   }
-}
-
-/** What git prints in a folder, where it succeeds. */
-export function gitIn(cwd: string, ...args: string[]): string {
-  const { code, stdout, stderr } = new Deno.Command("git", {
-    args: [...SOMEBODY, ...args],
-    cwd,
-    env: { GIT_CONFIG_GLOBAL: "/dev/null", GIT_CONFIG_NOSYSTEM: "1" },
-  }).outputSync();
-  const text = new TextDecoder();
-  assertEquals(code, 0, `git ${args.join(" ")}: ${text.decode(stderr)}`);
-  return text.decode(stdout).trim();
 }

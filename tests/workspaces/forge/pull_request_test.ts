@@ -3,7 +3,8 @@ import { ForgeError } from "../../../lib/workspaces/forge/program.ts";
 import { openPullRequest } from "../../../lib/workspaces/forge/pull_request.ts";
 import { GitError } from "../../../lib/workspaces/git.ts";
 import { StandInForge } from "../../support/forge.ts";
-import { gitIn, ScratchRepository } from "../scratch_repository.ts";
+import { gitIn } from "../../support/repository.ts";
+import { ScratchRepository } from "../scratch_repository.ts";
 
 /** Opens the pull request of a branch, with the stand-in on PATH. */
 async function open(
