@@ -67,37 +67,19 @@ export const scheduleShow: Command = {
 };
 
 /** Pauses a schedule. */
-export const schedulePause: Command = {
-  name: "schedule pause",
-  args: "NAME",
-  maxArgs: 1,
-  summary: "Have a schedule make no tasks",
-  settings: CLIENT_SETTINGS,
-  examples: ["schedule pause nightly"],
-  run: (context) => change("pause", context),
-};
+export const schedulePause = changing("pause", "Have a schedule make no tasks");
 
 /** Ends that. */
-export const scheduleResume: Command = {
-  name: "schedule resume",
-  args: "NAME",
-  maxArgs: 1,
-  summary: "Let a paused schedule go on, with its next time",
-  settings: CLIENT_SETTINGS,
-  examples: ["schedule resume nightly"],
-  run: (context) => change("resume", context),
-};
+export const scheduleResume = changing(
+  "resume",
+  "Let a paused schedule go on, with its next time",
+);
 
 /** Forgets a schedule. */
-export const scheduleRemove: Command = {
-  name: "schedule remove",
-  args: "NAME",
-  maxArgs: 1,
-  summary: "Forget a schedule; the tasks that it made stay",
-  settings: CLIENT_SETTINGS,
-  examples: ["schedule remove nightly"],
-  run: (context) => change("remove", context),
-};
+export const scheduleRemove = changing(
+  "remove",
+  "Forget a schedule; the tasks that it made stay",
+);
 
 /** Makes the task of a schedule now. */
 export const scheduleRun: Command = {
@@ -130,8 +112,22 @@ export const scheduleRun: Command = {
   },
 };
 
+type Change = "pause" | "resume" | "remove";
+
+function changing(verb: Change, summary: string): Command {
+  return {
+    name: `schedule ${verb}`,
+    args: "NAME",
+    maxArgs: 1,
+    summary,
+    settings: CLIENT_SETTINGS,
+    examples: [`schedule ${verb} nightly`],
+    run: (context) => change(verb, context),
+  };
+}
+
 async function change(
-  verb: "pause" | "resume" | "remove",
+  verb: Change,
   { args, terminal, log, openAdmin }: CommandContext,
 ): Promise<number> {
   const name = nameOf(args, verb);

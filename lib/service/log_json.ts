@@ -60,15 +60,9 @@ export const logPageSchema = z.object({
 }).openapi("LogPage");
 
 /** An entry of a log as JSON. */
-export type LogEntryJson = ReturnType<typeof logEntryToJson>;
-
-/** An entry of a log as JSON. */
 export function logEntryToJson({ at, kind, text }: LogEntry) {
   return { at: at.toISOString(), kind, text };
 }
-
-/** A page of a log as JSON. */
-export type LogPageJson = ReturnType<typeof logPageToJson>;
 
 /** A page of a log as JSON. */
 export function logPageToJson(
@@ -87,7 +81,9 @@ export function logPageToJson(
 
 /** The page that {@linkcode logPageToJson} wrote. */
 export function logPageFromJson(
-  { entries, next_cursor, has_more, over, ended, ...rest }: LogPageJson,
+  { entries, next_cursor, has_more, over, ended, ...rest }: ReturnType<
+    typeof logPageToJson
+  >,
 ): LogPage {
   return {
     ...rest,

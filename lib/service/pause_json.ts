@@ -93,9 +93,6 @@ export const resumedSchema = z.object({
 }).openapi("Resumed");
 
 /** A pause with the names of its table. */
-export type PauseJson = ReturnType<typeof pauseToJson>;
-
-/** A pause with the names of its table. */
 export function pauseToJson({ since, until, batch, ...rest }: PauseInfo) {
   return {
     ...rest,
@@ -107,7 +104,7 @@ export function pauseToJson({ since, until, batch, ...rest }: PauseInfo) {
 
 /** The pause that {@linkcode pauseToJson} wrote. */
 export function pauseFromJson(
-  { since, until, batch, ...rest }: PauseJson,
+  { since, until, batch, ...rest }: ReturnType<typeof pauseToJson>,
 ): PauseInfo {
   return {
     ...rest,

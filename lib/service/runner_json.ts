@@ -43,9 +43,6 @@ export const drainedSchema = z.object({
 }).openapi("Drained");
 
 /** A runner with the names of its table. */
-export type RunnerJson = ReturnType<typeof runnerToJson>;
-
-/** A runner with the names of its table. */
 export function runnerToJson(
   { startedAt, seenAt, isDraining, isGone, inHand, ...rest }: RunnerInfo,
 ) {
@@ -61,7 +58,9 @@ export function runnerToJson(
 
 /** The runner that {@linkcode runnerToJson} wrote. */
 export function runnerFromJson(
-  { started_at, seen_at, draining, gone, in_hand, ...rest }: RunnerJson,
+  { started_at, seen_at, draining, gone, in_hand, ...rest }: ReturnType<
+    typeof runnerToJson
+  >,
 ): RunnerInfo {
   return {
     ...rest,

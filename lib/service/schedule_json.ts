@@ -14,9 +14,6 @@ import {
 } from "../task/json.ts";
 import type { TaskState } from "../task/task.ts";
 
-/** A schedule with the names of its table. */
-export type ScheduleJson = ReturnType<typeof scheduleToJson>;
-
 /** A schedule with the names of its table, and its next slots at a time. */
 export function scheduleToJson(schedule: Schedule, at: Date) {
   const { name, definition, source, lastTask } = schedule;
@@ -37,7 +34,7 @@ export function scheduleToJson(schedule: Schedule, at: Date) {
 
 /** The schedule that {@linkcode scheduleToJson} wrote. */
 export function scheduleFromJson(
-  json: Omit<ScheduleJson, "next" | "problem">,
+  json: Omit<ReturnType<typeof scheduleToJson>, "next" | "problem">,
 ): Schedule {
   const { name, definition, source, last_task: task } = json;
   return {

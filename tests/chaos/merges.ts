@@ -198,7 +198,7 @@ class UsersRepository {
       if (now.get(name) !== bytes) problems.push(`The user's ${name} changed`);
     }
     const status = gitIn(this.#main, "status", "--porcelain");
-    if (status !== "M b.txt\n?? d.txt") {
+    if (status !== " M b.txt\n?? d.txt") {
       problems.push(`The worktree of main is not as it was left:\n${status}`);
     }
     const left = this.git("for-each-ref", "refs/agent-runner/follow");
