@@ -82,7 +82,7 @@ export class LocalBase implements Base {
     } catch (error) {
       if (!(error instanceof GitError)) throw error;
       if (await this.tip() !== from) return { kind: "moved by others" };
-      const isHeld = checkout && error.lock === undefined;
+      const isHeld = checkout && error.lock === undefined && !error.isFull;
       return {
         kind: "refused",
         why: isHeld
