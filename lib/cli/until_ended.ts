@@ -40,83 +40,69 @@ export interface Awaited {
 }
 
 /** All tasks of a batch; a task that another repeats counts no more. */
-export class BatchAwaited implements Awaited {
-  readonly #admin: Pick<Admin, "batches" | "retryable" | "get">;
-  readonly #name: string;
-
-  constructor(
-    admin: Pick<Admin, "batches" | "retryable" | "get">,
-    name: string,
-  ) {
-    this.#admin = admin;
-    this.#name = name;
-  }
-
-  get listFlags(): string {
-    return `--batch "${this.#name}" --state needs_input`;
-  }
-
-  async look(): Promise<Progress> {
-    const name = this.#name;
-    const [batch] = await this.#admin.batches({ name, limit: 1 });
-    if (batch) return batch;
-    throw new UserError(
-      `Cannot wait for batch ${name}: it is not there any more.`,
-    );
-  }
-
-  async failures(most: number): Promise<Failures> {
-    const filter = { batch: this.#name, states: ["failed"] } as const;
-    const failed = await this.#admin.retryable(filter);
-    const first: AgentTask[] = [];
-    for (const { id } of failed.slice(0, most)) {
-      const task = await this.#admin.get(id);
-      if (task) first.push(task);
-    }
-    return { count: failed.length, first };
-  }
+export function batchAwaited(
+  admin: Pick<Admin, "batches" | "retryable" | "get">,
+  name: string,
+): Awaited {
+  return {
+    listFlags: `--batch "${name}" --state needs_input`,
+    async look() {
+      const [batch] = await admin.batches({ name, limit: 1 });
+      if (batch) return batch;
+      throw new UserError(
+        `Cannot wait for batch ${name}: it is not there any more.`,
+      );
+    },
+    async failures(most) {
+      const filter = { batch: name, states: ["failed"] } as const;
+      const failed = await admin.retryable(filter);
+      const first = await Promise.all(
+        failed.slice(0, most).map(({ id }) => admin.get(id)),
+      );
+      return {
+        count: failed.length,
+        first: first.filter((it) => it !== undefined),
+      };
+    },
+  };
 }
 
-/** The tasks with these ids. */
-export class TasksAwaited implements Awaited {
-  readonly #admin: Pick<Admin, "get">;
-  readonly #tasks: Map<string, AgentTask>;
-
-  constructor(admin: Pick<Admin, "get">, tasks: readonly AgentTask[]) {
-    this.#admin = admin;
-    this.#tasks = new Map(tasks.map((task) => [task.id, task]));
-  }
-
-  readonly listFlags = "--state needs_input";
-
-  async look(): Promise<Progress> {
-    for (const { id, state } of this.#tasks.values()) {
-      if (isFinal(state)) continue;
-      const task = await this.#admin.get(id);
-      if (task) this.#tasks.set(id, task);
-      else {
-        throw new UserError(
-          `Cannot wait for task ${id}: it is not there any more.`,
-        );
+/** The tasks that were given. */
+export function tasksAwaited(
+  admin: Pick<Admin, "get">,
+  given: readonly AgentTask[],
+): Awaited {
+  const byId = new Map(given.map((task) => [task.id, task]));
+  return {
+    listFlags: "--state needs_input",
+    async look() {
+      for (const { id, state } of byId.values()) {
+        if (isFinal(state)) continue;
+        const task = await admin.get(id);
+        if (!task) {
+          throw new UserError(
+            `Cannot wait for task ${id}: it is not there any more.`,
+          );
+        }
+        byId.set(id, task);
       }
-    }
-    const tasks = [...this.#tasks.values()];
-    const byState = Map.groupBy(tasks, shownStateOf);
-    return {
-      total: tasks.length,
-      ended: tasks.filter(({ state }) => isFinal(state)).length,
-      completed: tasks.filter(isCompleted).length,
-      counts: Object.fromEntries(
-        [...byState].map(([state, { length }]) => [state, length]),
-      ),
-    };
-  }
-
-  failures(most: number): Promise<Failures> {
-    const failed = [...this.#tasks.values()].filter((it) => !isCompleted(it));
-    const first = failed.slice(0, most);
-    return Promise.resolve({ count: failed.length, first });
-  }
+      const tasks = [...byId.values()];
+      const byState = Map.groupBy(tasks, shownStateOf);
+      return {
+        total: tasks.length,
+        ended: tasks.filter(({ state }) => isFinal(state)).length,
+        completed: tasks.filter(isCompleted).length,
+        counts: Object.fromEntries(
+          [...byState].map(([state, { length }]) => [state, length]),
+        ),
+      };
+    },
+    failures(most) {
+      const failed = [...byId.values()].filter((it) => !isCompleted(it));
+      const first = failed.slice(0, most);
+      return Promise.resolve({ count: failed.length, first });
+    },
+  };
 }
 
 function isCompleted({ state }: AgentTask): boolean {

@@ -26,10 +26,10 @@ import { alignRows, renderJson } from "./render.ts";
 import { untilStopped } from "./signals.ts";
 import {
   type Awaited,
-  BatchAwaited,
+  batchAwaited,
   type Failures,
   type Progress,
-  TasksAwaited,
+  tasksAwaited,
   untilEnded,
 } from "./until_ended.ts";
 
@@ -109,11 +109,11 @@ async function awaitedOf(
   const name = textFlag(flags, "batch");
   if (name !== undefined) {
     await findBatch(admin, name);
-    return new BatchAwaited(admin, name);
+    return batchAwaited(admin, name);
   }
   const tasks: AgentTask[] = [];
   for (const prefix of args) tasks.push(await findTask(admin, prefix));
-  return new TasksAwaited(admin, tasks);
+  return tasksAwaited(admin, tasks);
 }
 
 function outcomeOf(
