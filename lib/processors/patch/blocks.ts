@@ -14,7 +14,7 @@ const COMMENT = /^ {0,3}<!--/;
 const LANGUAGE = /^(diff|patch)\b/i;
 /** A header whose path git would take for one in the repository. */
 const ABSOLUTE =
-  /^--- (?:"?\/(?!dev\/null\b).*\n\+\+\+ |.*\n\+\+\+ "?\/(?!dev\/null\b)).*$/m;
+  /^--- (?:"?\/(?!dev\/null\b).*\r?\n\+\+\+ |.*\r?\n\+\+\+ "?\/(?!dev\/null\b)).*$/m;
 
 /**
  * All of them, one after the other, for `git apply`.
@@ -43,7 +43,7 @@ function blocksIn(text: string): string[] {
   const blocks: string[] = [];
   let open: { indent: number; fence: string; lines?: string[] } | undefined;
   let isHidden = false;
-  for (const line of text.split(/\r?\n/)) {
+  for (const line of text.split("\n")) {
     if (isHidden || (!open && COMMENT.test(line))) {
       isHidden = !line.includes("-->");
       continue;
@@ -57,7 +57,7 @@ function blocksIn(text: string): string[] {
         ...LANGUAGE.test(info) && { lines: [] },
       };
     } else if (fence.startsWith(open.fence) && info.trim() === "") {
-      if (open.lines?.length) blocks.push(`${open.lines.join("\n")}\n`);
+      if (open.lines?.length) blocks.push(blockOf(open.lines));
       open = undefined;
     } else {
       open.lines?.push(line.replace(new RegExp(`^ {0,${open.indent}}`), ""));
@@ -67,4 +67,12 @@ function blocksIn(text: string): string[] {
     throw refused("its block is not ended: a line of ``` is missing");
   }
   return blocks;
+}
+
+/** Where all its lines end with CR, headers too, that is not of a file. */
+function blockOf(lines: readonly string[]): string {
+  const block = `${lines.join("\n")}\n`;
+  return lines.every((it) => it === "" || it.endsWith("\r"))
+    ? block.replaceAll("\r\n", "\n")
+    : block;
 }

@@ -20,6 +20,7 @@ import type {
 import { TaskRuns } from "../task_runs.ts";
 import { patchIn, refused } from "./blocks.ts";
 import type { PatchConfig } from "./config.ts";
+import { withOtherEnds } from "./line_ends.ts";
 
 /** Makes the processor. Dispose of it to stop what it has started. */
 export function createPatchProcessor(
@@ -80,7 +81,8 @@ class PatchProcessor implements Processor {
 
 /**
  * Applies a patch, whole or not at all. git refuses what is outside of the
- * repository, in `.git`, or behind a symbolic link.
+ * repository, in `.git`, or behind a symbolic link. Line ends that do not fit a file
+ * are tried as the other ones.
  */
 async function apply(
   patch: string,
@@ -91,13 +93,28 @@ async function apply(
   if (head !== baseCommit) return { kind: "completed" };
   // One that was killed may have left a part of it.
   await git(["reset", "--hard", "--quiet"]);
-  try {
-    await git(["apply", "--index", "--whitespace=nowarn", "-"], {
-      input: patch,
-    });
-  } catch (error) {
-    if (!(error instanceof GitError)) throw error;
-    throw refused(error.message);
+  const error = await tryTo([], patch);
+  if (error) {
+    const other = await withOtherEnds(
+      patch,
+      async (part) => await tryTo(["--check"], part) === undefined,
+    );
+    if (other === patch || await tryTo([], other)) throw refused(error.message);
   }
   return { kind: "completed" };
+
+  /** Returns why it can't. */
+  async function tryTo(
+    flags: readonly string[],
+    input: string,
+  ): Promise<GitError | undefined> {
+    const args = ["apply", "--index", "--whitespace=nowarn", ...flags, "-"];
+    try {
+      await git(args, { input });
+      return undefined;
+    } catch (error) {
+      if (error instanceof GitError) return error;
+      throw error;
+    }
+  }
 }

@@ -33,6 +33,11 @@ const FOUND: [title: string, text: string, patch: string][] = [
     ONE,
   ],
   [
+    "one of a file whose lines end with CR, and keeps that",
+    "```diff\r\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\r\n+b\r\n```\r\n",
+    "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\r\n+b\r\n",
+  ],
+  [
     "one that is indented, with its own blanks",
     "  ```diff\n  --- a/x\n  +++ b/x\n  @@ -1 +1 @@\n  -  a\n  +  b\n  ```",
     "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-  a\n+  b\n",
@@ -60,6 +65,7 @@ const REFUSED: [text: string, error: string][] = [
   ["```diff\n--- /dev/null\n+++ /etc/x\n```", "+++ /etc/x"],
   ['```diff\n--- a/x\n+++ "/etc/x"\n```', "not in the repository"],
   ["```diff\n--- /etc/x\n+++ /dev/null\n```", "not in the repository"],
+  ["```diff\n--- a/x\r\n+++ /etc/x\r\n@@\n```", "not in the repository"],
 ];
 
 for (const [text, error] of REFUSED) {

@@ -125,6 +125,73 @@ Deno.test("patch applies what is binary", async () => {
   assertEquals(await filesOf(repo), ["README.md", "x.bin"]);
 });
 
+/** Changes the second of the lines that each of these files has. */
+async function changeSecond(
+  repo: TestRepository,
+  files: Readonly<Record<string, string>>,
+): Promise<string> {
+  for (const [path, text] of Object.entries(files)) {
+    await repo.write(path, text);
+  }
+  await repo.commit("Add files");
+  for (const [path, text] of Object.entries(files)) {
+    await repo.write(path, text.replace("b", "B"));
+  }
+  const patch = await repo.git("diff");
+  await repo.git("reset", "--hard", "--quiet");
+  return `${patch}\n`;
+}
+
+const LF = "a\nb\nc\n";
+const CRLF = "a\r\nb\r\nc\r\n";
+
+const LINE_ENDS: [
+  title: string,
+  files: Readonly<Record<string, string>>,
+  sent: (instruction: string) => string,
+][] = [
+  ["of CRLF, as git has it", { x: CRLF, y: LF }, (it) => it],
+  [
+    "of CRLF, as LF",
+    { x: CRLF, y: LF, z: "a\r\nb" },
+    (it) => it.replaceAll("\r", ""),
+  ],
+  [
+    "of both, as CRLF",
+    { x: LF, y: CRLF },
+    (it) => it.replaceAll(/\r?\n/g, "\r\n"),
+  ],
+  [
+    "of LF, whose hunks have CRLF",
+    { x: LF },
+    (it) => it.replaceAll(/^[-+ ][abc]$/gim, "$&\r"),
+  ],
+];
+
+for (const [title, files, sent] of LINE_ENDS) {
+  Deno.test(`patch applies one to files ${title}`, async () => {
+    await using repo = await TestRepository.make();
+    const patch = await changeSecond(repo, files);
+    assertEquals(await apply(repo, sent(block(patch))), { kind: "completed" });
+    const wanted = Object.entries(files).map(([, it]) => it.replace("b", "B"));
+    const work = join(repo.base, "work", sampleTask().id);
+    const found = Object.keys(files).map((path) =>
+      Deno.readTextFileSync(join(work, path))
+    );
+    assertEquals(found, wanted);
+  });
+}
+
+Deno.test("patch applies two, one after the other, to a file of CRLF", async () => {
+  await using repo = await TestRepository.make();
+  const first = await changeSecond(repo, { x: CRLF });
+  const second = first.replaceAll(/B(?=\r)/g, "BB")
+    .replaceAll(/b(?=\r)/g, "B");
+  const sent = (block(first) + block(second)).replaceAll("\r", "");
+  assertEquals(await apply(repo, sent), { kind: "completed" });
+  assertEquals(await repo.git("show", `${BRANCH}:x`), "a\r\nBB\r\nc");
+});
+
 /** A file in a folder of that name. */
 function newFile(path: string): string {
   return `--- /dev/null\n+++ b/${path}\n@@ -0,0 +1 @@\n+evil\n`;
@@ -168,6 +235,11 @@ const REFUSED: [title: string, patches: string, error: string][] = [
     "what is cut off",
     block("--- a/README.md\n+++ b/README.md\n@@ -1 +1 @@\n-# App\n"),
     "corrupt patch",
+  ],
+  [
+    "what does not apply with other line ends either",
+    block(`${README.replace("# App", "# Apps\r")}`),
+    "patch does not apply",
   ],
   ["what is no patch", block("Mend it, please\n"), "No valid patches"],
   ["an instruction without one", "Mend it", "no fenced block"],
