@@ -4,9 +4,9 @@
  * @module
  */
 
-import { messageOf } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import type { Config } from "../config/config.ts";
+import { removeFolder } from "../processors/command/folder.ts";
 import {
   foldersOf,
   repositoryFolders,
@@ -33,12 +33,13 @@ export async function pruneTasks(
 ): Promise<Pruned> {
   const old: TaskFolder[] = [];
   for await (const set of setsOf(foldersOf(config))) {
-    const tasks = await Promise.all(set.map((it) => admin.get(it.taskId)));
-    // A folder without a task may be another database's.
-    old.push(...set.filter((_, index) => {
-      const task = tasks[index];
-      return task !== undefined && task.updatedAt < before;
+    const isOld = await Promise.all(set.map(async ({ taskId, path }) => {
+      const task = await admin.get(taskId);
+      // One without a task may be another database's; a worktree is seen to below.
+      return task !== undefined && task.updatedAt < before &&
+        !await readRecord(path);
     }));
+    old.push(...set.filter((_, index) => isOld[index]));
   }
   const worktrees: KeptWorkspace[] = [];
   for (const folder of repositoryFolders(config)) {
@@ -64,19 +65,8 @@ export async function pruneTasks(
     );
   }
   for (const { taskId, path } of old) {
-    if (await admin.get(taskId) || await readRecord(path)) continue;
-    try {
-      await Deno.remove(path, { recursive: true });
-      folders++;
-    } catch (error) {
-      const reason = messageOf(error);
-      log.warning(`Cannot remove the folder of task ${taskId}: ${reason}`, {
-        event: "folder_left",
-        task: taskId,
-        path,
-        error: reason,
-      });
-    }
+    if (await admin.get(taskId)) continue;
+    if (await removeFolder(path, { taskId, log })) folders++;
   }
   return { ...pruned, folders };
 }

@@ -66,7 +66,10 @@ export async function openFolder(
         (end !== "goes on" && end !== "lost");
       const isKept = !isOver || keepWorkspace === "always" ||
         keepWorkspace === "failed" && end === "failed";
-      if (!isKept) return await removeFolder(path, { taskId, log });
+      if (!isKept) {
+        await removeFolder(path, { taskId, log });
+        return;
+      }
       if (workspace === undefined) {
         log.info(`Task ${taskId}: its folder was kept: ${path}`, {
           event: "folder_kept",
@@ -100,19 +103,25 @@ export async function openFolder(
   }
 }
 
-/** Removes what a task had; where it can't, the log says so. */
+/**
+ * Removes what a task had; where it can't, the log says so.
+ *
+ * @returns whether it was there, and is not any more.
+ */
 export async function removeFolder(
   path: string,
   { taskId, log }: { readonly taskId: string; readonly log: Log },
-): Promise<void> {
+): Promise<boolean> {
   try {
     await Deno.remove(path, { recursive: true });
+    return true;
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return;
+    if (error instanceof Deno.errors.NotFound) return false;
     log.warning(
       `Cannot remove the folder of task ${taskId}: ${messageOf(error)}`,
       { event: "folder_left", task: taskId, path, error: messageOf(error) },
     );
+    return false;
   }
 }
 
