@@ -110,7 +110,7 @@ function namesOf(names: readonly string[]): string {
 /** Of a repository that is no submodule, a commit would keep nothing. */
 async function assertNoneNested(
   left: readonly string[],
-  { git, config, facts: { baseCommit } }: Workspace,
+  { git, path: folder, config, facts: { baseCommit } }: Workspace,
 ): Promise<void> {
   // What git does not look into.
   const unseen = config.uncommitted === "leave"
@@ -119,6 +119,13 @@ async function assertNoneNested(
   const [path] = [...unseen, ...await nestedSince(baseCommit, git)]
     .map((it) => it.replace(/\/$/, ""));
   if (path === undefined) return;
+  if (!await isThere(join(folder, path, ".git"))) {
+    throw new NotDone(
+      `It is not done yet: ${path} is a link to a commit of another repository, ` +
+        "and no submodule. Say in .gitmodules where that is, or remove it: " +
+        `git rm --cached ${path}`,
+    );
+  }
   throw new NotDone(
     `It is not done yet: ${path} is a repository of its own, of which git would ` +
       `keep nothing. Remove ${path}/.git, or add it as a submodule.`,

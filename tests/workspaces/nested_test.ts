@@ -47,6 +47,24 @@ Deno.test("a repository within the folder is no work, committed or not", async (
   }
 });
 
+Deno.test("a link to a commit of a repository that is not there is no work", async () => {
+  await using repo = await TestRepository.make();
+  const { workspace, git } = await repo.open();
+  const { facts } = workspace;
+  await git(
+    "update-index",
+    "--add",
+    "--cacheinfo",
+    `160000,${facts.baseCommit},n`,
+  );
+  assertEquals(await workspace.finish(DONE), {
+    because: "It is not done yet: n is a link to a commit of another " +
+      "repository, and no submodule. Say in .gitmodules where that is, or " +
+      "remove it: git rm --cached n",
+    facts,
+  });
+});
+
 Deno.test("what a repository within the folder has, is lost with it", async () => {
   await using repo = await TestRepository.make();
   const opened = await repo.open();
