@@ -19,6 +19,7 @@ import { hoursText, waitText } from "../runner/hold_texts.ts";
 import { OTHERS, type Preview } from "../store/contract.ts";
 import { groupOf, isFullFor } from "../store/decisions.ts";
 import { type AgentTask, isKnownState, type JsonObject } from "../task/task.ts";
+import { shownStateOf } from "../task/shown_state.ts";
 import { parseTrace } from "../task/trace.ts";
 import { questionOf } from "../task/transitions.ts";
 import { simulationWarning } from "../config/served.ts";
@@ -26,6 +27,7 @@ import { needsStart } from "../task/workspace.ts";
 import { awaitedText } from "./asked.ts";
 import { blockedText } from "./blocked.ts";
 import type { CommandContext } from "./command.ts";
+import { stateOf } from "./list.ts";
 import { alignRows, renderJson, type Screen } from "./render.ts";
 import { assertFlags } from "./run.ts";
 import { findUnusable } from "./usable_providers.ts";
@@ -90,6 +92,8 @@ interface PlannedTask {
 
 interface WaitingTask {
   readonly task: AgentTask;
+  /** As list says it. */
+  readonly state: string;
   readonly reason: string;
 }
 
@@ -117,12 +121,12 @@ export function planOf(preview: Preview, options: PlanOptions): Plan {
     const problem = problemOf(task.provider, options) ??
       hoursText(task.provider, settings.providers, now);
     if (problem) {
-      waiting.push({ task, reason: problem });
+      wait(task, problem);
       continue;
     }
     const processor = processorFor(task.provider);
     if (!processor) {
-      waiting.push({ task, reason: `fails: ${NO_PROCESSOR}` });
+      wait(task, `fails: ${NO_PROCESSOR}`);
       continue;
     }
     const limit = limits.get(task.provider) ?? limits.get(OTHERS) ?? Infinity;
@@ -136,18 +140,19 @@ export function planOf(preview: Preview, options: PlanOptions): Plan {
     });
   }
   const moved = waiting.length;
-  waiting.push(
-    ...preview.others.map((task) => ({
-      task,
-      reason: whyNot(task, preview, options),
-    })),
-  );
+  for (const task of preview.others) {
+    wait(task, whyNot(task, preview, options));
+  }
   return {
     running,
     runningCount: preview.claimableCount - moved,
     waiting,
     waitingCount: preview.othersCount + moved,
   };
+
+  function wait(task: AgentTask, reason: string): void {
+    waiting.push({ task, state: stateOf(task, now), reason });
+  }
 }
 
 /** Why a provider can't be used; undefined where it can. */
@@ -226,10 +231,10 @@ export function renderPlan(plan: Plan, screen: Screen): string {
     processor,
     limit === undefined ? description : `${description} (${limit} at a time)`,
   ]);
-  const waits = waiting.map(({ task, reason }) => [
+  const waits = waiting.map(({ task, state, reason }) => [
     task.id.slice(0, 8),
     task.provider,
-    task.state,
+    state,
     reason,
   ]);
   return [
@@ -276,6 +281,7 @@ export function planToJson(plan: Plan): JsonObject {
       id: task.id,
       provider: task.provider,
       state: task.state,
+      shown_state: shownStateOf(task),
       reason,
     })),
   };

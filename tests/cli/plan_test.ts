@@ -226,6 +226,23 @@ Deno.test("renderPlan() shows both lists, harmless, and how many more there are"
   assertEquals(lines[7], "1 would not run.");
 });
 
+Deno.test("renderPlan() says of a task's state what list says", () => {
+  const others = [
+    { state: "running", attempt: 1, runAt: LATER },
+    { state: "running", attempt: 1 },
+    { state: "needs_input" },
+    { isBlocked: true },
+  ].map((it) => taskWith(it as Partial<AgentTask>));
+  const states = renderPlan(plan({ others }), SCREEN).split("\n")
+    .map((line) => line.split(/ {2,}/)[2]).slice(3, 7);
+  assertEquals(states, [
+    "retrying in 1h",
+    "queued",
+    "waiting for you",
+    "blocked",
+  ]);
+});
+
 Deno.test("renderPlan() says where there is nothing", () => {
   assertEquals(renderPlan(plan({}), SCREEN), "Nothing waits.\n");
   const waiting = plan({ others: [taskWith({ runAt: LATER })] });
@@ -251,6 +268,7 @@ Deno.test("planToJson() has what renderPlan() shows", () => {
       id: task.id,
       provider: "claude",
       state: "needs_input",
+      shown_state: "needs_input",
       reason: "waits for an answer: ",
     }],
   });
