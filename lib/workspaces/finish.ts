@@ -13,11 +13,13 @@ import { beginOf, commitOf, isIn, pathsIn } from "./commits.ts";
 import { GitError } from "./git.ts";
 import { firstLineOf } from "./names.ts";
 import { nestedSince } from "./nested.ts";
-import { isThere } from "./record.ts";
+import { isThere, removeIfThere } from "./record.ts";
 import { shownFacts } from "./shown_facts.ts";
 import type { Reviewed, Workspace } from "./workspace.ts";
 
 const MAX_NAMED = 20;
+/** In the worktree's git folder. */
+const MESSAGE = "AGENT_RUNNER_MESSAGE";
 const MAX_SUBJECT_CHARACTERS = 72;
 
 /** What it is done with. */
@@ -154,8 +156,12 @@ async function commit(
   workspace: Workspace,
   { task, copied }: FinishParts,
 ): Promise<void> {
-  const { git, config } = workspace;
+  const { git, gitDir, config } = workspace;
+  // By a pipe, the half of one would be taken for all of it, were we killed.
+  const message = join(gitDir, MESSAGE);
   try {
+    await removeIfThere(message);
+    await Deno.writeTextFile(message, messageFor(task), { createNew: true });
     await git(["add", "--all", "--", ":/"]);
     if (copied.length > 0) {
       // As a path that is not to be added, one that is ignored would be an error.
@@ -165,10 +171,10 @@ async function commit(
     await git([
       "commit",
       "--quiet",
-      "--allow-empty-message",
-      "--file=-",
+      `--file=${message}`,
       ...config.noVerify ? ["--no-verify"] : [],
-    ], { input: messageFor(task), hasHooks: !config.noVerify });
+    ], { hasHooks: !config.noVerify });
+    await removeIfThere(message);
   } catch (error) {
     if (!(error instanceof GitError)) throw error;
     if (error.lock || error.isFull) throw unbegun(error.message, error);

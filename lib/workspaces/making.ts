@@ -24,8 +24,8 @@ import { lock } from "./lock.ts";
 import { filled } from "./names.ts";
 import {
   isThere,
-  recordPath,
   removeIfThere,
+  removeRecord,
   type WorkspaceRecord,
   writeRecord,
 } from "./record.ts";
@@ -182,7 +182,7 @@ async function makeWorktree(
   try {
     if (!isOld) await makeBranch(began, options);
   } catch (error) {
-    if (!parts.record) await removeIfThere(recordPath(folder));
+    if (!parts.record) await removeRecord(folder);
     throw error;
   }
   const baseCommit = isOld ? await beginOf(began, parts, options) : base.commit;

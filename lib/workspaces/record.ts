@@ -53,20 +53,31 @@ export async function readRecord(
   }
 }
 
+/** What is half written. Only who has the lock writes there. */
+function halfPath(folder: string): string {
+  return `${recordPath(folder)}.half`;
+}
+
 /** Whole or not at all. */
 export async function writeRecord(
   folder: string,
   record: WorkspaceRecord,
 ): Promise<void> {
-  const path = recordPath(folder);
-  const half = `${path}.${crypto.randomUUID()}`;
+  const half = halfPath(folder);
+  const text = JSON.stringify(record, null, 2);
   try {
-    await Deno.writeTextFile(half, JSON.stringify(record, null, 2));
-    await Deno.rename(half, path);
+    await Deno.writeTextFile(half, text, { mode: 0o600 });
+    await Deno.rename(half, recordPath(folder));
   } catch (error) {
     await removeIfThere(half);
     throw error;
   }
+}
+
+/** Removes it, and what a killed run has left of one. */
+export async function removeRecord(folder: string): Promise<void> {
+  await removeIfThere(halfPath(folder));
+  await removeIfThere(recordPath(folder));
 }
 
 const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;

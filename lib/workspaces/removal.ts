@@ -21,6 +21,7 @@ import {
   readRecord,
   recordPath,
   removeIfThere,
+  removeRecord,
   type WorkspaceRecord,
 } from "./record.ts";
 
@@ -216,7 +217,7 @@ async function removeNow(kept: Located): Promise<void> {
   }
   const merged = isClone ? repo : commonDir;
   if (await isThere(merged)) await forgetMerges(task, merged);
-  await removeIfThere(recordPath(path));
+  await removeRecord(path);
   // Also those of a removal that was cut off here.
   for await (const { name } of Deno.readDir(dirname(path))) {
     if (name.startsWith(REMOVING)) {

@@ -7,6 +7,7 @@ import {
 import { join } from "node:path";
 import type { Finished } from "../../lib/workspaces/workspace.ts";
 import { WorkspaceError } from "../../lib/workspaces/error.ts";
+import { keptIn, remove } from "../../lib/workspaces/removal.ts";
 import { TestRepository } from "./repository.ts";
 
 const DONE = { kind: "completed" } as const;
@@ -335,4 +336,36 @@ Deno.test("a hook is ended with its run", async () => {
   // Nothing holds its pipes any more.
   await assertRejects(() => finished, Error, "stopped");
   assert(performance.now() - begunAt < 30_000);
+});
+
+Deno.test("a commit has its message, though the runner dies while it is made", async () => {
+  await using repo = await TestRepository.make();
+  // What a pipe gives ends with whoever writes there.
+  const bin = join(repo.base, "bin");
+  const path = Deno.env.get("PATH") ?? "";
+  await Deno.mkdir(bin);
+  await Deno.writeTextFile(
+    join(bin, "git"),
+    '#!/bin/sh\nPATH=${PATH#*:} exec git "$@" </dev/null\n',
+    { mode: 0o755 },
+  );
+  const env = { PATH: `${bin}:${path}`, HOME: join(repo.base, "home") };
+  const { workspace, write, git } = await repo.open({ parts: { env } });
+  await write("new.txt", "new\n");
+  await workspace.finish(DONE);
+  assertEquals(await git("log", "-1", "--format=%s"), "Mend it");
+  assertEquals(await git("status", "--porcelain"), "");
+});
+
+Deno.test("what a killed run has left of a record is nobody else's, and goes", async () => {
+  await using repo = await TestRepository.make();
+  const { workspace } = await repo.open();
+  const work = join(repo.base, "work");
+  const { mode } = await Deno.stat(`${workspace.path}.json`);
+  assertEquals((mode ?? 0) & 0o077, 0);
+  await Deno.writeTextFile(`${workspace.path}.json.half`, "{");
+  await repo.letGo();
+  const [kept] = await keptIn(work);
+  assertEquals(await remove(kept!), undefined);
+  assertEquals([...Deno.readDirSync(work)], []);
 });
