@@ -81,7 +81,7 @@ export const workspaces: Command = {
     }
     const removed: Found[] = [];
     for (const it of removable) {
-      const why = await remove(it.kept, it.lost);
+      const why = await remove(it.kept, [...it.lost, ...it.stays]);
       if (why === undefined) removed.push(it);
       else kept.push({ it, why: `${why}.` });
     }
@@ -103,7 +103,7 @@ export const workspaces: Command = {
 
 /** Why a folder stays; undefined where it goes. */
 function refused(
-  { safe, lost, ended, isRunning }: Found,
+  { safe, lost, stays, ended, isRunning }: Found,
   { isNamed, isForced }: {
     readonly isNamed: boolean;
     readonly isForced: boolean;
@@ -117,7 +117,8 @@ function refused(
     return "this database has no such task; it may be another's. Name it.";
   }
   if (safe !== undefined || isForced) return undefined;
-  return `${lost.join("; ")}. --force gives that up.`;
+  const gives = lost.length > 0 ? "gives that up" : "removes its folder";
+  return `${[...lost, ...stays].join("; ")}. --force ${gives}.`;
 }
 
 /** @throws {UsageError} where an id names none. */
@@ -135,20 +136,28 @@ function chosenOf(all: readonly Found[], prefixes: readonly string[]): Found[] {
   });
 }
 
-/** What is lost with them, a line each. */
+/** What is lost with them, and what stays, a line each. */
 function lostOf(found: readonly Found[]): string {
-  const lost = found.flatMap(({ kept, lost }) =>
-    lost.map((it) => `\n  ${kept.task.slice(0, 8)}: ${printable(it)}`)
-  );
-  return lost.length === 0 ? "" : `, for ever, with:${lost.join("")}`;
+  const lines = (of: (it: Found) => readonly string[]) =>
+    found.flatMap((one) =>
+      of(one).map((it) => `\n  ${one.kept.task.slice(0, 8)}: ${printable(it)}`)
+    ).join("");
+  const lost = lines(({ lost, ignored }) => [
+    ...lost,
+    ...ignored ? [ignored] : [],
+  ]);
+  const stays = lines(({ stays }) => stays);
+  return (lost && `, for ever, with:${lost}`) +
+    (stays && `${lost ? "\n" : ". "}The repository keeps:${stays}`);
 }
 
 function sizeOf(found: readonly Found[]): string {
   return formatBytes(found.reduce((sum, { bytes }) => sum + bytes, 0));
 }
 
-function noteOf({ safe, lost }: Found): string {
-  return safe ?? lost.join("; ");
+function noteOf({ safe, lost, stays, ignored }: Found): string {
+  return [...safe ? [safe] : [], ...lost, ...stays, ...ignored ? [ignored] : []]
+    .join("; ");
 }
 
 function textOf(
@@ -198,5 +207,7 @@ function jsonOf(it: Found): JsonValue {
     removable: it.safe !== undefined,
     why: it.safe ?? null,
     lost: [...it.lost],
+    stays: [...it.stays],
+    ignored: it.ignored ?? null,
   };
 }

@@ -79,3 +79,9 @@ export async function refsIn(
 export function pathsIn(text: string): string[] {
   return text.split("\0").filter((path) => path !== "");
 }
+
+/** The files and folders of a worktree that git ignores. */
+export async function ignoredIn(options: GitOptions): Promise<string[]> {
+  const which = ["--others", "--ignored", "--exclude-standard", "--directory"];
+  return pathsIn(await git(["ls-files", "-z", ...which], options));
+}

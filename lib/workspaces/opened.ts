@@ -15,11 +15,13 @@ import type {
 } from "../task/task.ts";
 import type { TaskWorkspace } from "../task/workspace.ts";
 import type { WorkspaceConfig } from "./config.ts";
+import { ignoredIn } from "./commits.ts";
 import { copyInto } from "./copied.ts";
 import { WorkspaceError } from "./error.ts";
 import { assertIdentity, finish } from "./finish.ts";
 import { git, GitError, type GitOptions } from "./git.ts";
 import { isThere, type WorkspaceRecord, writeRecord } from "./record.ts";
+import { shownBase } from "./shown_facts.ts";
 import type {
   Finished,
   NoteTaker,
@@ -141,7 +143,9 @@ export class OpenedWorkspace implements Workspace {
       const { branch, base, baseCommit } = this.#facts;
       note(
         "workspace",
-        `${branch}, from ${base} at ${baseCommit.slice(0, 7)}, in ${this.path}`,
+        `${branch}, from ${shownBase(base)} at ${
+          baseCommit.slice(0, 7)
+        }, in ${this.path}`,
         { workspace: this.#facts },
       );
     }
@@ -149,8 +153,12 @@ export class OpenedWorkspace implements Workspace {
       await this.#keep({ ...this.#record, task: this.#opening.task.id });
     }
     if (this.#record.isSetUp) return;
+    const before = config.setup && new Set(await ignoredIn(this.options));
     await this.#setUp(this.path);
-    await this.#keep({ ...this.#record, isSetUp: true });
+    const made = before && (await ignoredIn(this.options))
+      .filter((it) => !before.has(it));
+    const ignored = [...this.#record.ignored ?? [], ...made ?? []];
+    await this.#keep({ ...this.#record, ignored, isSetUp: true });
   }
 
   readonly git: Workspace["git"] = async (args, options = {}) => {

@@ -23,6 +23,8 @@ export interface WorkspaceRecord {
   readonly baseCommit: string;
   /** What was copied there, which is not committed. */
   readonly copied: readonly string[];
+  /** What git ignores of that which was made by its setup. */
+  readonly ignored?: readonly string[];
   /** It has all its files. Until then it is half made, and is made again. */
   readonly isMade: boolean;
   /** What is to be done before the work is done. */

@@ -8,7 +8,7 @@ import { basename, dirname, join } from "node:path";
 import { messageOf } from "../base/errors.ts";
 import { countOf } from "../base/figures.ts";
 import { leftIn } from "./finish.ts";
-import { commitOf, isIn, refsIn } from "./commits.ts";
+import { commitOf, ignoredIn, isIn, refsIn } from "./commits.ts";
 import { git, GitError, isFolder } from "./git.ts";
 import { tryLock } from "./lock.ts";
 import { removeAdmin } from "./making.ts";
@@ -24,6 +24,7 @@ import {
   removeRecord,
   type WorkspaceRecord,
 } from "./record.ts";
+import { shownBase } from "./shown_facts.ts";
 
 interface Located extends WorkspaceRecord {
   readonly path: string;
@@ -40,6 +41,10 @@ export interface Removability {
   readonly safe?: string;
   /** What would, in a few words each. */
   readonly lost: readonly string[];
+  /** Commits that only its branch has, which stays with the repository. */
+  readonly stays: readonly string[];
+  /** Files that git ignores, and that were not there when the work began. */
+  readonly ignored?: string;
 }
 
 /** More files are counted only. */
@@ -63,18 +68,28 @@ export async function keptIn(folder: string): Promise<KeptWorkspace[]> {
 /** Looks at what is in a folder. */
 export async function look(kept: Located): Promise<Removability> {
   const { path, gitDir, commonDir, repo, isMade } = kept;
-  if (!isMade) return { safe: "half made", lost: [] };
-  if (!await isThere(path)) return { safe: "its folder is gone", lost: [] };
+  const none = { lost: [], stays: [] };
+  if (!isMade) return { ...none, safe: "half made" };
+  if (!await isThere(path)) return { ...none, safe: "its folder is gone" };
   try {
     if (!await isThere(commonDir) || !await isThere(gitDir)) {
       throw new Error(`the repository ${repo} is gone`);
     }
     const lost = await lostIn(kept);
-    const { safe, only } = await lookAtBranches(kept);
+    const { safe, only, stays } = await lookAtBranches(kept);
     lost.push(...only);
-    return lost.length === 0 ? { safe, lost } : { lost };
+    const ignored = await ignoredSince(kept);
+    // They may be all that the work has come to.
+    if (ignored && safe === NOTHING) lost.push(ignored);
+    const isSafe = lost.length === 0 && stays.length === 0;
+    return {
+      lost,
+      stays,
+      ...isSafe && { safe },
+      ...ignored && !lost.includes(ignored) && { ignored },
+    };
   } catch (error) {
-    return { lost: [`all that is in it: ${messageOf(error)}`] };
+    return { ...none, lost: [`all that is in it: ${messageOf(error)}`] };
   }
 }
 
@@ -95,9 +110,7 @@ async function lostIn(
   ) lost.push("commits of submodules that are not pushed");
   const left = await leftIn(run, copied);
   if (left.length > 0) {
-    const named = left.slice(0, MAX_NAMED).join(", ");
-    const more = left.length > MAX_NAMED ? ", …" : "";
-    lost.push(`${countOf(left.length, "file")} not committed: ${named}${more}`);
+    lost.push(`${countOf(left.length, "file")} not committed: ${shown(left)}`);
   }
   const stashes = isClone ? await run(["stash", "list"]) : "";
   const count = stashes.split("\n").length;
@@ -105,15 +118,44 @@ async function lostIn(
   return lost;
 }
 
+async function ignoredSince(
+  { path, gitDir, copied, ignored }: Located,
+): Promise<string | undefined> {
+  const env = { GIT_DIR: gitDir, GIT_WORK_TREE: path };
+  const before = [...copied, ...ignored ?? []].map((it) =>
+    it.replace(/\/$/, "")
+  );
+  const since = (await ignoredIn({ cwd: path, env })).filter((it) =>
+    !before.some((one) =>
+      it.replace(/\/$/, "") === one || it.startsWith(`${one}/`)
+    )
+  );
+  if (since.length === 0) return undefined;
+  const what = since.length === 1
+    ? "what git ignores"
+    : "things that git ignores";
+  return `${what}: ${shown(since)}`;
+}
+
+function shown(paths: readonly string[]): string {
+  const more = paths.length > MAX_NAMED ? ", …" : "";
+  return paths.slice(0, MAX_NAMED).join(", ") + more;
+}
+
 /** Where the commits are that the folder has, and those that are nowhere else. */
 async function lookAtBranches(
   kept: Located,
-): Promise<{ readonly safe: string; readonly only: readonly string[] }> {
+): Promise<{
+  readonly safe: string;
+  readonly only: readonly string[];
+  readonly stays: readonly string[];
+}> {
   const { gitDir, isClone, branch, base, baseCommit } = kept;
   const options = { cwd: gitDir };
   const own = `refs/heads/${branch}`;
   const refs = isClone ? await refsIn("refs/heads", options) : [];
   const only: string[] = [];
+  const stays: string[] = [];
   let safe = "";
   let ownTip: string | undefined;
   for (const ref of new Set([own, "HEAD", ...refs])) {
@@ -132,13 +174,12 @@ async function lookAtBranches(
       ),
     );
     const name = ref === "HEAD" ? "no branch" : ref.replace("refs/heads/", "");
-    only.push(
-      `${
-        countOf(count, "commit")
-      } only on ${name}, not in ${base} and not pushed`,
+    (ref === own && !isClone ? stays : only).push(
+      `${countOf(count, "commit")} only on ${name}, not in ` +
+        `${shownBase(base)} and not pushed`,
     );
   }
-  return { safe, only };
+  return { safe, only, stays };
 }
 
 /** Prints a commit where a submodule has some that are nowhere else. */
@@ -151,12 +192,14 @@ async function elsewhere(
   { base, baseCommit, isClone, repo, task, commonDir }: Located,
 ): Promise<string | undefined> {
   const options = { cwd: commonDir };
-  if (tip === baseCommit) return "without a commit of its own";
+  if (tip === baseCommit) return NOTHING;
   if (!isClone) {
     // By a rebase, the base has it as another commit.
     const rebased = await commitOf(`${keptRefs(task)}/${tip}`, options);
     for (const commit of rebased ? [tip, rebased] : [tip]) {
-      if (await isIn(base, commit, options)) return `merged into ${base}`;
+      if (await isIn(base, commit, options)) {
+        return `merged into ${shownBase(base)}`;
+      }
     }
   }
   const [pushed] = await refsIn("refs/remotes", options, tip);
@@ -171,6 +214,8 @@ async function elsewhere(
     ?.replace("refs/heads/", "");
   return other && `${ON} ${other}${isClone ? ` of ${repo}` : ""}`;
 }
+
+const NOTHING = "without a commit of its own";
 
 /** Another branch may have it for some time only. */
 const ON = "on";
@@ -193,8 +238,8 @@ export async function remove(
   if (record?.task !== task) {
     return record && `task ${record.task.slice(0, 8)} goes on there`;
   }
-  const { lost } = await look({ ...record, path });
-  const more = lost.filter((it) => !given.includes(it));
+  const { lost, stays } = await look({ ...record, path });
+  const more = [...lost, ...stays].filter((it) => !given.includes(it));
   if (more.length > 0) return more.join("; ");
   try {
     await removeNow({ ...record, path });

@@ -73,7 +73,11 @@ Deno.test("workspaces lists what tasks have, and removes what is merged", async 
     true,
     "merged into main",
   ]);
-  assertEquals([other.removable, other.lost.length], [false, 1]);
+  assertEquals([other.removable, other.lost, other.stays.length], [
+    false,
+    [],
+    1,
+  ]);
   assertMatch(
     await folder.ok(["workspaces"]),
     /completed +agent\/mend-it-.* merged into main/,
@@ -85,11 +89,11 @@ Deno.test("workspaces lists what tasks have, and removes what is merged", async 
   );
   assertMatch(
     await folder.fails(2, ["workspaces", second, "--remove", "--force"]),
-    /, for ever, with:\n +\w+: 1 commit only on agent\/write-it-/,
+    /The repository keeps:\n +\w+: 1 commit only on agent\/write-it-/,
   );
   assertMatch(
     await folder.ok(["workspaces", "--remove", "--yes"]),
-    /^Removed 1 folder \(.*\)\nKept .*: 1 commit only on agent\/write-it-.*--force gives that up\.\n$/,
+    /^Removed 1 folder \(.*\)\nKept .*: 1 commit only on agent\/write-it-.*--force removes its folder\.\n$/,
   );
   assertMatch(
     await folder.fails(1, [
@@ -104,7 +108,7 @@ Deno.test("workspaces lists what tasks have, and removes what is merged", async 
   const forced = ["workspaces", second, "--remove", "--force", "--yes"];
   assertMatch(
     await folder.ok(forced),
-    /^Removed 1 folder \(.*\), for ever, with:\n {2}\w+: 1 file not committed: draft\.txt\n {2}\w+: 1 commit only on agent\/write-it-.*\n$/,
+    /^Removed 1 folder \(.*\), for ever, with:\n {2}\w+: 1 file not committed: draft\.txt\nThe repository keeps:\n {2}\w+: 1 commit only on agent\/write-it-.*\n$/,
   );
   assertEquals(await folder.ok(["workspaces", "--json"]), "[]\n");
   assertEquals(

@@ -13,7 +13,11 @@ async function lookAt(repo: TestRepository) {
   await repo.letGo();
   const [kept] = await keptIn(join(repo.base, "work"));
   const found = await look(kept!);
-  return { kept: kept!, found, said: found.safe ?? found.lost.join("; ") };
+  return {
+    kept: kept!,
+    found,
+    said: found.safe ?? [...found.lost, ...found.stays].join("; "),
+  };
 }
 
 async function withWork(
@@ -96,7 +100,7 @@ Deno.test("what is clean and pushed goes; by force all goes but commits of the b
   await git("commit", "-q", "--allow-empty", "-m", "More");
   const { kept, found } = await lookAt(repo);
   assertEquals(found.safe, undefined);
-  assertEquals(await remove(kept, found.lost), undefined);
+  assertEquals(await remove(kept, [...found.lost, ...found.stays]), undefined);
   assertEquals(await repo.git("log", "-1", "--format=%s", BRANCH), "More");
 });
 
@@ -207,4 +211,46 @@ Deno.test("what another branch of the repository has is not lost, and the task's
     await repo.git("log", "-1", "--format=%s", BRANCH),
     "On o",
   );
+});
+
+Deno.test("files that git ignores are named, unless setup or copy made them", async () => {
+  await using repo = await TestRepository.make();
+  await repo.write(".gitignore", "*.log\nmodules/\n.env\n");
+  await repo.commit("Ignore");
+  await repo.write(".env", "SECRET=1\n");
+  const config = {
+    copy: [".env"],
+    setup: ["sh", "-c", "mkdir modules; echo 1 > modules/a; echo 1 > set.log"],
+  };
+  const { write, workspace } = await repo.open({ config });
+  await workspace.finish(DONE);
+  assertEquals((await lookAt(repo)).said, "without a commit of its own");
+  await write("modules/b", "2\n");
+  await write("report.log", "work\n");
+  const { kept, said } = await lookAt(repo);
+  assertEquals(said, "what git ignores: report.log");
+  assertEquals(await remove(kept), said);
+  await withWork(repo, config);
+  await repo.git("merge", "-q", BRANCH);
+  const { found } = await lookAt(repo);
+  assertEquals(found, {
+    safe: "merged into main",
+    lost: [],
+    stays: [],
+    ignored: "what git ignores: report.log",
+  });
+  assertEquals(await remove(kept, found.lost), undefined);
+});
+
+Deno.test("a base that is a commit is said by its first digits", async () => {
+  await using repo = await TestRepository.make();
+  const head = await repo.git("rev-parse", "HEAD");
+  await repo.git("checkout", "-q", "--detach");
+  const { notes } = await withWork(repo);
+  const { said } = await lookAt(repo);
+  assertEquals(
+    said,
+    `1 commit only on ${BRANCH}, not in ${head.slice(0, 7)} and not pushed`,
+  );
+  assertEquals(notes.flat().filter((it) => it.includes(head)), []);
 });
