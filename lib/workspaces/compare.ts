@@ -11,6 +11,7 @@ import { parseTrace } from "../task/trace.ts";
 import { type TaskWorkspace, taskWorkspaceOf } from "../task/workspace.ts";
 import { beginOf, commitOf, pathsIn } from "./commits.ts";
 import { git, type GitOptions, isFolder, runGit } from "./git.ts";
+import { copyIndex, sparseArgs } from "./staging.ts";
 
 /** The changes of a task can't be shown. */
 export class NoChangesError extends UserError {
@@ -199,16 +200,14 @@ async function indexWith(
   );
   const folder = await Deno.makeTempDir({ prefix: "agent-runner-index-" });
   try {
-    await Deno.copyFile(index, join(folder, "index"));
-    // Git goes by its age: what is younger is looked at, though it seems the same.
-    const { mtime } = await Deno.stat(index);
-    if (mtime) await Deno.utime(join(folder, "index"), mtime, mtime);
+    await copyIndex(index, join(folder, "index"));
     const own = { ...options, env: { ...options.env, ...indexIn(folder) } };
     if (names.length > 0) {
       await git([
         "--literal-pathspecs",
         "add",
         "--intent-to-add",
+        ...await sparseArgs(options),
         "--pathspec-from-file=-",
         "--pathspec-file-nul",
       ], { ...own, input: names.map((it) => `${it}\0`).join("") });

@@ -11,13 +11,13 @@ import type { TaskWorkspace } from "../task/workspace.ts";
 import { unbegun } from "./error.ts";
 import { beginOf, commitOf, isIn, pathsIn } from "./commits.ts";
 import { GitError } from "./git.ts";
-import { firstLineOf } from "./names.ts";
+import { firstLineOf, namesOf } from "./names.ts";
 import { nestedSince } from "./nested.ts";
 import { isThere, removeIfThere } from "./record.ts";
 import { shownFacts } from "./shown_facts.ts";
+import { stageAll } from "./staging.ts";
 import type { Reviewed, Workspace } from "./workspace.ts";
 
-const MAX_NAMED = 20;
 /** In the worktree's git folder. */
 const MESSAGE = "AGENT_RUNNER_MESSAGE";
 const MAX_SUBJECT_CHARACTERS = 72;
@@ -103,12 +103,6 @@ async function assertEnded({ gitDir, git }: Workspace): Promise<void> {
   );
 }
 
-function namesOf(names: readonly string[]): string {
-  const shown = names.slice(0, MAX_NAMED).join(", ");
-  const more = names.length - MAX_NAMED;
-  return more > 0 ? `${shown}, and ${more} more` : shown;
-}
-
 /** Of a repository that is no submodule, a commit would keep nothing. */
 async function assertNoneNested(
   left: readonly string[],
@@ -156,18 +150,15 @@ async function commit(
   workspace: Workspace,
   { task, copied }: FinishParts,
 ): Promise<void> {
-  const { git, gitDir, config } = workspace;
+  const { git, gitDir, options, config } = workspace;
   // By a pipe, the half of one would be taken for all of it, were we killed.
   const message = join(gitDir, MESSAGE);
   try {
+    await stageAll(git, options, copied);
+    // Of what is changed in a submodule, it has nothing to commit.
+    if (await git(["diff", "--cached", "--name-only"]) === "") return;
     await removeIfThere(message);
     await Deno.writeTextFile(message, messageFor(task), { createNew: true });
-    await git(["add", "--all", "--", ":/"]);
-    if (copied.length > 0) {
-      // As a path that is not to be added, one that is ignored would be an error.
-      const paths = copied.map((it) => `:(top,literal)${it}`);
-      await git(["reset", "--quiet", "--", ...paths]);
-    }
     await git([
       "commit",
       "--quiet",

@@ -74,3 +74,13 @@ export function slugOf(text: string): string {
   const slug = words.slice(0, MAX_SLUG_WORDS).join("-");
   return [...slug].slice(0, MAX_SLUG_CHARACTERS).join("").replace(/-+$/, "");
 }
+
+/** More files are counted only. */
+const MAX_NAMED = 20;
+
+/** Files in a sentence. */
+export function namesOf(names: readonly string[]): string {
+  const shown = names.slice(0, MAX_NAMED).join(", ");
+  const more = names.length - MAX_NAMED;
+  return more > 0 ? `${shown}, and ${more} more` : shown;
+}

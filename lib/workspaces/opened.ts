@@ -20,12 +20,14 @@ import { copyInto } from "./copied.ts";
 import { WorkspaceError } from "./error.ts";
 import { assertIdentity, finish } from "./finish.ts";
 import { git, GitError, type GitOptions } from "./git.ts";
+import { puttingBack } from "./put_back.ts";
 import { isThere, type WorkspaceRecord, writeRecord } from "./record.ts";
 import { shownBase } from "./shown_facts.ts";
 import type {
   Finished,
   NoteTaker,
   ProgramEnd,
+  PutBack,
   Workspace,
 } from "./workspace.ts";
 
@@ -171,6 +173,10 @@ export class OpenedWorkspace implements Workspace {
       throw error;
     }
   };
+
+  puttingBack<T>(work: () => Promise<T>): Promise<PutBack<T>> {
+    return puttingBack(this, this.#record.copied, work);
+  }
 
   async finish(outcome: Outcome): Promise<Finished> {
     const { task } = this.#opening;

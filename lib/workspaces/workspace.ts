@@ -39,6 +39,13 @@ export type Reviewed =
 /** What came of the branch, and of the outcome; or why the work is not done. */
 export type Finished = Reviewed & { readonly facts: TaskWorkspace };
 
+/** How work in a folder ended that was to change nothing there. */
+export interface PutBack<T> {
+  readonly end: T;
+  /** The files that it changed. */
+  readonly paths: readonly string[];
+}
+
 /** See above. Of its calls, each throws the reason of `stop` once that aborts. */
 export interface Workspace {
   readonly path: string;
@@ -64,6 +71,8 @@ export interface Workspace {
     args: readonly string[],
     options?: Pick<GitOptions, "input" | "hasHooks">,
   ) => Promise<string>;
+  /** Does something in the folder, and puts back what it changes there. */
+  puttingBack<T>(work: () => Promise<T>): Promise<PutBack<T>>;
   /**
    * Brings the work to its branch, when it is done and has passed its check. The
    * facts are those of its end then.

@@ -6,8 +6,10 @@ import {
 } from "@std/assert";
 import { join } from "node:path";
 import type { Finished } from "../../lib/workspaces/workspace.ts";
+import { readChanges } from "../../lib/workspaces/diff.ts";
 import { WorkspaceError } from "../../lib/workspaces/error.ts";
 import { keptIn, remove } from "../../lib/workspaces/removal.ts";
+import { sampleTask } from "../support/sample_task.ts";
 import { TestRepository } from "./repository.ts";
 
 const DONE = { kind: "completed" } as const;
@@ -368,4 +370,30 @@ Deno.test("what a killed run has left of a record is nobody else's, and goes", a
   const [kept] = await keptIn(work);
   assertEquals(await remove(kept!), undefined);
   assertEquals([...Deno.readDirSync(work)], []);
+});
+
+Deno.test("of a sparse checkout, what is made outside is committed and compared", async () => {
+  await using repo = await TestRepository.make();
+  await repo.write("in/a", "a\n");
+  await repo.write("far/b", "b\n");
+  await repo.commit("Folders");
+  await repo.git("sparse-checkout", "set", "--cone", "in");
+  const before = await repo.snapshot();
+  const { workspace, git, ...opened } = await repo.open();
+  await Deno.mkdir(join(workspace.path, "out"));
+  await opened.write("out/n", "n\n");
+  const task = sampleTask({ traceText: JSON.stringify(opened.trace) });
+  const changes = await readChanges(task);
+  assertEquals(changes.files.map(({ path }) => path), ["out/n"]);
+  const { paths } = await workspace.puttingBack(async () => {
+    await opened.write("out/n", "other\n");
+    await opened.write("out/dropped", "n\n");
+  });
+  assertEquals(paths, ["out/dropped", "out/n"]);
+  const { facts } = await workspace.finish(DONE);
+  assertEquals([facts.commits, facts.files], [1, 1]);
+  assertEquals(await git("show", "HEAD:out/n"), "n");
+  assertEquals(await git("show", "HEAD:far/b"), "b");
+  assertEquals(await git("status", "--porcelain"), "");
+  assertEquals(await repo.snapshot(), before);
 });

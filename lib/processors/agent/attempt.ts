@@ -12,8 +12,8 @@ import { addUsage, priced, type Usage } from "../../task/usage.ts";
 import { printedOf } from "../../task/outcome.ts";
 import type { Reviewed } from "../../workspaces/workspace.ts";
 import { warnOfMistake } from "../command/message.ts";
-import { settle, settleApproved } from "../command/run_folder.ts";
-import { runCheck, type RunParts, shownCheck } from "../command/verify.ts";
+import { checkWork, settle, settleApproved } from "../command/run_folder.ts";
+import { type RunParts, shownCheck } from "../command/verify.ts";
 import { RunError, STOPPED, withAnswerTime } from "../task_runs.ts";
 import {
   type AttemptParts,
@@ -145,7 +145,6 @@ class Attempt {
         context.note("check_failed", error);
         return { because: failedCheck(name, check.output), error };
       }
-      context.note("checked", `\`${name}\` passed`);
       outcome = { ...over, message: `\`${name}\` passed` };
     }
     return folder.git
@@ -293,7 +292,7 @@ class Attempt {
 
   async #check(verify: readonly string[]) {
     try {
-      return await runCheck(verify, this.#parts.folder.path, this.#runParts);
+      return await checkWork(verify, this.#parts.folder, this.#runParts);
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
       return failed(`The work can't be checked. ${messageOf(error)}`);

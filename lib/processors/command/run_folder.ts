@@ -15,7 +15,12 @@ import {
 } from "../../workspaces/review.ts";
 import { NO_FOLDER, stateFolder } from "../../workspaces/state_folder.ts";
 import { openWorkspace } from "../../workspaces/open.ts";
-import type { Reviewed, Workspace } from "../../workspaces/workspace.ts";
+import { namesOf } from "../../workspaces/names.ts";
+import type {
+  ProgramEnd,
+  Reviewed,
+  Workspace,
+} from "../../workspaces/workspace.ts";
 import { RunError } from "../task_runs.ts";
 import type { FolderConfig } from "./config.ts";
 import { openFolder, type RunFolder } from "./folder.ts";
@@ -67,6 +72,30 @@ export async function openRunFolder(
     git,
     close: (end) => git.close({ isLost: end === "lost" }),
   };
+}
+
+/**
+ * Checks the work in a folder. What that changes in a repository's is put back: it is
+ * none of the work. A check that passes is noted.
+ *
+ * @throws {UserError} where it can't be started.
+ */
+export async function checkWork(
+  verify: readonly string[],
+  { path, git }: Pick<RunFolder, "path" | "git">,
+  parts: RunParts,
+): Promise<ProgramEnd> {
+  const run = () => runCheck(verify, path, parts);
+  const { end, paths } = git
+    ? await git.puttingBack(run)
+    : { end: await run(), paths: [] };
+  if (end.hasPassed) {
+    const changed = paths.length === 0
+      ? ""
+      : `, and what it changed was put back: ${namesOf(paths)}`;
+    parts.context.note("checked", `\`${shownCheck(verify)}\` passed${changed}`);
+  }
+  return end;
 }
 
 /** What of a run follows its work in a repository. */

@@ -10,8 +10,13 @@ import type { Reviewed, Workspace } from "../../workspaces/workspace.ts";
 import { STOPPED } from "../task_runs.ts";
 import type { FolderConfig } from "./config.ts";
 import type { FolderEnd, RunFolder } from "./folder.ts";
-import { openRunFolder, settle, settleApproved } from "./run_folder.ts";
-import { runCheck, type RunParts, shownCheck } from "./verify.ts";
+import {
+  checkWork,
+  openRunFolder,
+  settle,
+  settleApproved,
+} from "./run_folder.ts";
+import { type RunParts, shownCheck } from "./verify.ts";
 
 /** Does the work in a folder. */
 export type Work = (folder: RunFolder) => Promise<Outcome>;
@@ -50,14 +55,13 @@ async function workOn(
   if (verify) {
     const name = shownCheck(verify);
     parts.context.progress(`Checks the work: ${name}`);
-    const check = await runCheck(verify, git.path, parts);
+    const check = await checkWork(verify, { path: git.path, git }, parts);
     if (check.isStopped) return STOPPED;
     if (!check.hasPassed) {
       const error = `\`${name}\` failed: ${check.output}`;
       parts.context.note("check_failed", error);
       return { kind: "failed", error, retryable: true };
     }
-    parts.context.note("checked", `\`${name}\` passed`);
   }
   return outcomeOf(await settle(git, outcome, { ...parts, verify }));
 }

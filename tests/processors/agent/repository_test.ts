@@ -52,3 +52,21 @@ Deno.test("an agent is told what it left uncommitted, where that is to fail", as
   );
   assertEquals((await run.calls()).length, 2);
 });
+
+Deno.test("an agent goes on without what a check that failed has changed", async () => {
+  await using repo = await TestRepository.make();
+  const check = "echo seen >> report; echo x >> new.txt; grep -q good new.txt";
+  await using run = await runIn(repo, [
+    `echo bad > new.txt\n${say(result("Done"))}`,
+    `echo good >> new.txt\n${say(result("Done now"))}`,
+  ], { verify: ["sh", "-c", check] });
+  assertEquals((await run.run()).kind, "completed");
+  assertEquals(await repo.git("show", `${BRANCH}:new.txt`), "bad\ngood");
+  assertEquals(
+    await repo.git("diff", "--name-only", `main..${BRANCH}`),
+    "new.txt",
+  );
+  assertEquals(run.noted("checked"), [
+    `\`sh -c "${check}"\` passed, and what it changed was put back: new.txt, report`,
+  ]);
+});

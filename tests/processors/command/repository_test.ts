@@ -3,6 +3,8 @@ import { join } from "node:path";
 import { TestRepository } from "../../workspaces/repository.ts";
 import { CommandRun, type CommandRunOptions } from "./run_command.ts";
 
+const ID = "550e8400-e29b-41d4-a716-446655440000";
+
 function runIn(
   repo: TestRepository,
   shell: string,
@@ -62,4 +64,35 @@ Deno.test("a repository that is not there costs no attempt", async () => {
     retryable: true,
     isUnbegun: true,
   });
+});
+
+Deno.test("what a check changes is no part of the work, and is put back", async () => {
+  await using repo = await TestRepository.make();
+  await repo.write("b.txt", "b\n");
+  await repo.write("gone.txt", "gone\n");
+  await repo.commit("More");
+  await using run = runIn(repo, "echo hello > new.txt; rm gone.txt", {
+    task: { instruction: "Say hello" },
+    workspace: {
+      verify: [
+        "sh",
+        "-c",
+        "mkdir -p coverage/a; date > coverage/a/out; echo x >> new.txt; " +
+        "rm b.txt; echo back > gone.txt",
+      ],
+    },
+  });
+  assertEquals((await run.outcome).kind, "completed");
+  const branch = "agent/say-hello-550e8400";
+  assertEquals(
+    await repo.git("diff", "--name-status", `main..${branch}`),
+    "D\tgone.txt\nA\tnew.txt",
+  );
+  assertEquals(await repo.git("show", `${branch}:new.txt`), "hello");
+  const folder = join(repo.base, "work", ID);
+  assertEquals(await repo.gitIn(folder, "status", "--porcelain"), "");
+  assertEquals(
+    [...Deno.readDirSync(folder)].map((it) => it.name).sort(),
+    [".git", "README.md", "b.txt", "new.txt"],
+  );
 });
