@@ -5,6 +5,8 @@ import {
   assertMatch,
   assertStringIncludes,
 } from "@std/assert";
+import { flagsOf } from "../lib/cli/command.ts";
+import { COMMANDS } from "../lib/cli/commands.ts";
 import { Gh } from "./support/gh.ts";
 import { denoArgs } from "./support/project.ts";
 import { TaskRepository } from "./support/task_repository.ts";
@@ -44,6 +46,30 @@ Deno.test("links lead to files, and to headings that are there", async () => {
       assert(hash === "" || names.includes(hash), `${page.name} has ${link}`);
     }
   }
+});
+
+/** Of other programs, as these name them. */
+const OTHERS = new Set([
+  ...["--allow-empty", "--graph", "--index", "--init", "--list"],
+  ...["--oneline", "--build-arg", "--dbname", "--exit-on-error"],
+  ...["--filter", "--frozen"],
+]);
+
+/** What one sentence says of them: that they were called so before. */
+const EARLIER = "`--db-path` and `HANDSFREE_DB_PATH` are what";
+
+Deno.test("flags that are named are those that help names", () => {
+  const ours = new Set(
+    COMMANDS.filter(({ isHidden }) => !isHidden).flatMap(flagsOf)
+      .filter(({ isEarlier }) => !isEarlier)
+      .map(({ name }) => `--${name}`),
+  );
+  const unknown = pages.flatMap(({ name, text }) =>
+    (text.replace(EARLIER, "").match(/(?<![\w-])--[a-z][\w-]*/g) ?? [])
+      .filter((it) => !ours.has(it) && !OTHERS.has(it))
+      .map((it) => `${name}: ${it}`)
+  );
+  assertEquals(unknown, []);
 });
 
 /** Run by .ci/run and by `deno task test` itself. */
