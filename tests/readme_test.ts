@@ -143,10 +143,9 @@ class Place implements AsyncDisposable {
       LOG_FORMAT: "text",
       DENO_INSTALL_ROOT: folder,
       XDG_STATE_HOME: `${folder}/state`,
-      GIT_AUTHOR_NAME: "A Reader",
-      GIT_AUTHOR_EMAIL: "reader@example.com",
-      GIT_COMMITTER_NAME: "A Reader",
-      GIT_COMMITTER_EMAIL: "reader@example.com",
+      // As of a reader of whom git knows nothing yet.
+      GIT_CONFIG_GLOBAL: `${folder}/gitconfig`,
+      GIT_CONFIG_NOSYSTEM: "1",
       PATH: `${folder}/bin:${folder}/gh-bin:${Deno.env.get("PATH")}`,
     };
   }
@@ -154,6 +153,10 @@ class Place implements AsyncDisposable {
   static async make(): Promise<Place> {
     const place = new Place(await Deno.makeTempDir());
     const { folder } = place;
+    await Deno.writeTextFile(
+      `${folder}/gitconfig`,
+      "[user]\nuseConfigOnly = true\n",
+    );
     await place.run("deno task install");
     place.#repository.write({ "README.md": "# Changed\n" });
     await Deno.writeTextFile(
