@@ -179,6 +179,11 @@ async function createOne(context: CommandContext): Promise<number> {
     }),
   );
   warn(context, store.warningFor?.(task.provider));
+  // Behind a service, folders are on its machine.
+  if (store.events && task.workspace && ids.known.get(0) !== "existing") {
+    const { noRepositoryWarning } = await import("./no_repository.ts");
+    warn(context, await noRepositoryWarning(task, context.config));
+  }
   return EXIT.ok;
 }
 

@@ -190,6 +190,23 @@ Deno.test("workspaces says of a task that asks what list says", async () => {
   assertEquals(found.state, "needs_input");
 });
 
+Deno.test("create says at once that a --repo here is not there", async () => {
+  await using site = await Site.make();
+  const { folder, repo } = site;
+  const args = ["create", "x", "--provider", "shell", "--repo"];
+  const { code, stderr } = await folder.run([...args, "nope"]);
+  assertEquals(code, 0);
+  assertMatch(
+    stderr,
+    /WARNING - The task waits, since its repository \/.*\/nope can't be used: it does not exist\. /,
+  );
+  const others = ["https://example.com/x.git", "{name}", repo.path];
+  for (const other of others) {
+    assertEquals((await folder.run([...args, other])).stderr, "");
+  }
+  assertEquals(JSON.parse(await folder.ok(["list", "--json"])).length, 4);
+});
+
 Deno.test("doctor says which tasks could not begin, and why", async () => {
   await using site = await Site.make();
   const { folder } = site;
