@@ -119,6 +119,9 @@ export async function reportProviders(
       does: processor?.describe?.(EXAMPLE) ?? "",
       version: problems.length === 0 ? await processor?.version?.() : undefined,
       problems,
+      warnings: processor && problems.length === 0
+        ? await warningsOf(processor, clock)
+        : [],
     };
   }));
 }
@@ -162,11 +165,25 @@ export async function problemsOf(
   clock: Clock,
   options: CheckOptions = {},
 ): Promise<readonly string[]> {
-  if (!processor.check) return [];
+  return await answerOf(() => processor.check?.(options), clock);
+}
+
+/** What keeps some of its tasks waiting, a sentence each. */
+export async function warningsOf(
+  processor: Processor,
+  clock: Clock,
+): Promise<readonly string[]> {
+  return await answerOf(() => processor.warnings?.(), clock);
+}
+
+async function answerOf(
+  ask: () => Promise<readonly string[]> | undefined,
+  clock: Clock,
+): Promise<readonly string[]> {
   const answered = new AbortController();
   try {
     return await Promise.race([
-      processor.check(options),
+      ask() ?? [],
       clock.sleep(CHECK_TIMEOUT_MS, answered.signal).then(() => [
         `No answer within ${CHECK_TIMEOUT_MS / 1_000} s.`,
       ]),

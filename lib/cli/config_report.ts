@@ -7,6 +7,7 @@
 
 import type { Config } from "../config/config.ts";
 import { shownDatabase } from "../base/database_address.ts";
+import { countOf } from "../base/figures.ts";
 import { printable } from "../base/log.ts";
 import {
   keyOf,
@@ -30,6 +31,8 @@ export interface ProviderReport {
   readonly version: ProgramVersion | undefined;
   /** What is wrong, a sentence each. */
   readonly problems: readonly string[];
+  /** What keeps some of its tasks waiting, or is hardly meant. */
+  readonly warnings: readonly string[];
 }
 
 /** What is known of a webhook. */
@@ -158,7 +161,7 @@ export function reportToJson(
     file: config.configPath ?? null,
     providers: Object.fromEntries(
       providers.map((
-        { provider, processor, does, version, problems },
+        { provider, processor, does, version, problems, warnings },
       ) => [provider, {
         processor,
         does,
@@ -167,6 +170,7 @@ export function reportToJson(
         }),
         settings: inForceFor(provider, config),
         problems: [...problems],
+        warnings: [...warnings],
       }]),
     ),
     webhooks: webhooks.map(({ url, on, problems }) => ({
@@ -191,7 +195,7 @@ export function renderReport(
   reports: Reports,
 ): string {
   const providers = reports.providers.map((
-    { provider, processor, does, version, problems },
+    { provider, processor, does, version, problems, warnings },
   ) =>
     section(provider === "*" ? "All other providers" : provider, [
       ["processor", processor],
@@ -205,6 +209,7 @@ export function renderReport(
         it.source,
       ]),
       ...problems.map((problem) => ["WRONG", problem]),
+      ...warnings.map((warning) => ["WARNING", warning]),
     ])
   );
   const webhooks = reports.webhooks.map(({ url, on, problems }) =>
@@ -260,9 +265,15 @@ function conclusion({ enabled }: Config, reports: Reports): string {
   const found = count === 0
     ? "Nothing wrong was found."
     : `${count} ${count === 1 ? "thing is" : "things are"} wrong.`;
+  const warnings = reports.providers.flatMap((it) => it.warnings).length;
+  const all = warnings === 0
+    ? found
+    : `${found} There ${warnings === 1 ? "is" : "are"} ${
+      countOf(warnings, "warning")
+    }.`;
   return enabled
-    ? `${found}\n`
-    : `${found} The runner is disabled: HANDSFREE_AGENT_RUNNER_ENABLED=true ` +
+    ? `${all}\n`
+    : `${all} The runner is disabled: HANDSFREE_AGENT_RUNNER_ENABLED=true ` +
       "enables it.\n";
 }
 

@@ -109,13 +109,15 @@ async function checkProviders(context: CommandContext): Promise<Check> {
     if (!(error instanceof UserError)) throw error;
     return { name, level: "fail", message: error.message };
   }
-  const { wrong, versions } = await lookAtProviders(context);
+  const { wrong, warnings, versions } = await lookAtProviders(context);
   const names = [...providers ?? []].map(([name, { processor }]) => {
     const what = [processor, ...versions.get(name) ?? []].join(", ");
     return `${nameOf(name)} (${what})`;
   });
-  return checkOf(name, wrong.length > 0 ? "fail" : "ok", {
-    message: wrong.join(" ") || `${names.join(", ")} by ${configPath}`,
+  const level = wrong.length > 0 ? "fail" : warnings.length > 0 ? "warn" : "ok";
+  return checkOf(name, level, {
+    message: [...wrong, ...warnings].join(" ") ||
+      `${names.join(", ")} by ${configPath}`,
     advice: "agent-runner config check says what would run for each.",
   });
 }
@@ -123,6 +125,8 @@ async function checkProviders(context: CommandContext): Promise<Check> {
 interface ProviderFindings {
   /** What is wrong, a sentence each. */
   readonly wrong: readonly string[];
+  /** What keeps some tasks waiting, or is hardly meant. */
+  readonly warnings: readonly string[];
   /** Of what providers run, or why that is not known. */
   readonly versions: ReadonlyMap<string, readonly string[]>;
 }
@@ -136,6 +140,9 @@ async function lookAtProviders(
       wrong: reports.flatMap(({ provider, problems }) =>
         problems.map((problem) => `${nameOf(provider)}: ${problem}`)
       ),
+      warnings: reports.flatMap(({ provider, warnings }) =>
+        warnings.map((warning) => `${nameOf(provider)}: ${warning}`)
+      ),
       versions: new Map(
         reports.map(({ provider, version }) => [
           provider,
@@ -145,7 +152,7 @@ async function lookAtProviders(
     };
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    return { wrong: [error.message], versions: new Map() };
+    return { wrong: [error.message], warnings: [], versions: new Map() };
   }
 }
 

@@ -10,7 +10,7 @@ import type { Processors } from "../processors/open.ts";
 import type { CheckOptions } from "../processors/processor.ts";
 import type { Runner } from "../runner.ts";
 import type { CommandContext } from "./command.ts";
-import { problemsOf } from "./config.ts";
+import { problemsOf, warningsOf } from "./config.ts";
 
 /** How often it is looked again, in milliseconds. */
 const AGAIN_MS = 60_000;
@@ -50,6 +50,7 @@ export async function leaveOutUnusable(
   const isOffline = true;
   const found = await findUnusable(parts, processors, () => ({ isOffline }));
   for (const [provider, problems] of found) tell(parts, provider, problems);
+  await warn(parts, processors, found);
   if (found.size > 0 && found.size === parts.config.providers?.size) {
     throw new UsageError(
       "Cannot run tasks: no provider can be used as it is configured. See " +
@@ -57,6 +58,24 @@ export async function leaveOutUnusable(
     );
   }
   return new Set(found.keys());
+}
+
+/** Of those that are served. */
+async function warn(
+  { config, clock, log }: Parts,
+  processors: Processors,
+  unusable: ReadonlyMap<string, unknown>,
+): Promise<void> {
+  for (const provider of config.providers?.keys() ?? []) {
+    const processor = processors.for(provider);
+    if (!processor || unusable.has(provider)) continue;
+    for (const warning of await warningsOf(processor, clock)) {
+      log.warning(`Provider ${provider}: ${warning}`, {
+        event: "provider_warning",
+        provider,
+      });
+    }
+  }
 }
 
 /**

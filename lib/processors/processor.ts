@@ -87,6 +87,11 @@ export interface Processor {
    * @returns what is wrong, a sentence each
    */
   check?(options?: CheckOptions): Promise<readonly string[]>;
+  /**
+   * What keeps some of its tasks waiting, or is hardly meant, a sentence each. The
+   * others are served.
+   */
+  warnings?(): Promise<readonly string[]>;
   /** Asks the program that it runs for its version. Starts it. */
   version?(): Promise<ProgramVersion>;
   /** Stops what it has started. */

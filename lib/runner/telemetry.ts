@@ -69,6 +69,7 @@ function traced(processor: Processor, tracer: Tracer): Processor {
     process,
     describe: processor.describe?.bind(processor),
     check: processor.check?.bind(processor),
+    warnings: processor.warnings?.bind(processor),
     version: processor.version?.bind(processor),
     [Symbol.asyncDispose]: processor[Symbol.asyncDispose]?.bind(processor),
     // Whatever a processor can be told is passed on: one more must be here too.

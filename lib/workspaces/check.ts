@@ -7,6 +7,7 @@
 import { resolve } from "node:path";
 import { messageOf } from "../base/errors.ts";
 import type { WorkspaceConfig } from "./config.ts";
+import { copiedFrom, missingIn } from "./copied.ts";
 import { NoGitError, runGit } from "./git.ts";
 import {
   assertOutside,
@@ -18,9 +19,26 @@ import {
 /** What is called here came with this version. */
 const LEAST_VERSION = [2, 31] as const;
 
-/** What is wrong, a sentence each. */
-export async function workspaceProblems(
-  { git, base, remote }: WorkspaceConfig,
+/** What is wrong with git itself; undefined for nothing. */
+export async function gitProblem(
+  baseFolder: string,
+): Promise<string | undefined> {
+  try {
+    return oldVersionIn(
+      (await runGit(["--version"], { cwd: baseFolder })).stdout,
+    );
+  } catch (error) {
+    if (!(error instanceof NoGitError)) throw error;
+    return "There is no git on PATH. Install it.";
+  }
+}
+
+/**
+ * What is wrong with the repository, a sentence each: it keeps those tasks waiting
+ * that name no other.
+ */
+export async function workspaceWarnings(
+  { git, base, remote, copy }: WorkspaceConfig,
   { baseFolder, folder }: {
     readonly baseFolder: string;
     /** Where tasks' folders are; undefined where nobody knows. */
@@ -28,9 +46,6 @@ export async function workspaceProblems(
   },
 ): Promise<readonly string[]> {
   try {
-    const { stdout } = await runGit(["--version"], { cwd: baseFolder });
-    const old = oldVersionIn(stdout);
-    if (old) return [old];
     // Which one it is, a task says.
     if (/[{}]/.test(git) || isAddress(git)) return [];
     const repository = await findRepository(git, baseFolder);
@@ -42,13 +57,11 @@ export async function workspaceProblems(
       taskId: "",
       signal: new AbortController().signal,
     });
-    return [];
+    const from = await copiedFrom(repository.path, baseFolder);
+    const missing = await missingIn(from, copy);
+    return missing.map((it) => `Nothing is copied of ${it}: it is not there.`);
   } catch (error) {
-    return [
-      error instanceof NoGitError
-        ? "There is no git on PATH. Install it."
-        : messageOf(error),
-    ];
+    return [messageOf(error)];
   }
 }
 

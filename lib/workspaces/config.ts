@@ -60,6 +60,9 @@ const bytes = z.string().regex(BYTES, 'expected a size, as in "10GB"')
 const inside = z.string().regex(
   /^(?![/\\~:-])(?!.*(^|[/\\])\.\.([/\\]|$))[^\p{Cc}]+$/u,
   'expected a path within the repository, as in ".env"',
+).regex(
+  /^(?!(\.[/\\]*)+$)(?!(.*[/\\])?\.git([/\\]|$))/i,
+  "expected a path that is not git's own: nothing of .git is copied",
 );
 
 /** The fields of a repository. */

@@ -10,6 +10,26 @@ import { messageOf } from "../base/errors.ts";
 import { unbegun, WorkspaceError } from "./error.ts";
 import { isThere } from "./record.ts";
 
+/** Where it is copied from: an address has no checkout, and neither has a bare one. */
+export async function copiedFrom(
+  repo: string,
+  baseFolder: string,
+): Promise<string> {
+  return await isThere(join(repo, ".git")) ? repo : baseFolder;
+}
+
+/** Those that are not there. */
+export async function missingIn(
+  from: string,
+  paths: readonly string[],
+): Promise<readonly string[]> {
+  const missing: string[] = [];
+  for (const path of paths.map((it) => join(from, it))) {
+    if (!await isThere(path)) missing.push(path);
+  }
+  return missing;
+}
+
 /**
  * Copies files and folders.
  *

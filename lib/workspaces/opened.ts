@@ -4,7 +4,6 @@
  * @module
  */
 
-import { join } from "node:path";
 import type { Log } from "../base/log.ts";
 import type {
   AgentTask,
@@ -16,12 +15,12 @@ import type {
 import type { TaskWorkspace } from "../task/workspace.ts";
 import type { WorkspaceConfig } from "./config.ts";
 import { ignoredIn } from "./commits.ts";
-import { copyInto } from "./copied.ts";
+import { copiedFrom, copyInto } from "./copied.ts";
 import { WorkspaceError } from "./error.ts";
 import { assertIdentity, finish } from "./finish.ts";
 import { git, GitError, type GitOptions } from "./git.ts";
 import { puttingBack } from "./put_back.ts";
-import { isThere, type WorkspaceRecord, writeRecord } from "./record.ts";
+import { type WorkspaceRecord, writeRecord } from "./record.ts";
 import { shownBase } from "./shown_facts.ts";
 import type {
   Finished,
@@ -128,16 +127,24 @@ export class OpenedWorkspace implements Workspace {
   /** Gives it what it needs, and says that it is there. */
   async begin(): Promise<void> {
     const { config, isNew, parts } = this.#opening;
-    const { baseFolder, note, progress } = parts;
+    const { baseFolder, note, progress, log } = parts;
     if (config.uncommitted === "commit") await assertIdentity(this);
     if (isNew) {
       const { copy } = config;
       const { repo } = this.#record;
       const missing = await copyInto(this.path, copy, {
-        // An address has none, and neither has a bare repository.
-        from: await isThere(join(repo, ".git")) ? repo : baseFolder,
+        from: await copiedFrom(repo, baseFolder),
       });
-      for (const it of missing) progress(`Not copied: ${it} is not there`);
+      for (const it of missing) {
+        const message = `Not copied: ${it} is not there`;
+        progress(message);
+        const { id } = this.#opening.task;
+        log.warning(`Task ${id}: ${message}`, {
+          event: "not_copied",
+          task: id,
+          path: it,
+        });
+      }
       // Also what is made there later is no part of the work.
       await this.#keep({ ...this.#record, copied: copy, isMade: true });
     }

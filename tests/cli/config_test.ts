@@ -5,6 +5,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { jsonSchema } from "../../lib/config/schema.ts";
+import { TestRepository } from "../workspaces/repository.ts";
 import { AT_ONCE, ENABLED, Folder } from "./cli.ts";
 
 const FILE = "agent-runner.json";
@@ -81,6 +82,7 @@ Deno.test("config check --json is for scripts", async () => {
       backoff: { value: { base: 5, max: 300 }, source },
     },
     problems: [],
+    warnings: [],
   });
   assertEquals(Object.keys(out.providers), ["claude", "*"]);
   assertEquals(out.settings["db-path"], {
@@ -366,4 +368,55 @@ Deno.test("config check says what is worked on, and what is wrong with its folde
   );
   assertMatch(stdout + stderr, /The folder \/proc(\/x)? /);
   assert(!(stdout + stderr).includes("--allow"), stdout + stderr);
+});
+
+Deno.test("a repository that can't be used keeps no task with another one waiting", async () => {
+  await using repo = await TestRepository.make();
+  using folder = new Folder();
+  Deno.mkdirSync(`${folder.path}/empty`);
+  const workspace = { git: "empty", folder: "work" };
+  const provider = { processor: "command", shell: "echo 1 > new", workspace };
+  folder.write(FILE, JSON.stringify({ providers: { a: provider } }));
+  const said = `Cannot use the repository ${folder.path}/empty: it is none.`;
+  assertStringIncludes(
+    await folder.ok(["config", "check"]),
+    `WARNING      ${said}`,
+  );
+  assertStringIncludes((await folder.run(["doctor"])).stdout, `a: ${said}`);
+  const create = ["create", "Mend it", "--provider", "a"];
+  await folder.ok([...create, "--repo", repo.path]);
+  await folder.ok(create);
+  const { stderr } = await folder.run(["run", "--once"], { env: AT_ONCE });
+  assertStringIncludes(stderr, `Provider a: ${said}`);
+  const tasks = JSON.parse(await folder.ok(["list", "--json"]));
+  const states = tasks.map(({ state, attempt }: {
+    state: string;
+    attempt: number;
+  }) => [state, attempt]);
+  // It waits until the repository is there.
+  assertEquals(states.sort(), [["completed", 1], ["running", 0]]);
+});
+
+Deno.test("what is to be copied is there, and none of git's own", async () => {
+  await using repo = await TestRepository.make();
+  using folder = new Folder();
+  const write = (copy: readonly string[]) => {
+    const workspace = { git: repo.path, folder: "work", copy };
+    const provider = { processor: "command", shell: "true", workspace };
+    folder.write(FILE, JSON.stringify({ providers: { a: provider } }));
+  };
+  write([".env", "README.md"]);
+  assertMatch(
+    await folder.ok(["config", "check"]),
+    /WARNING +Nothing is copied of .*\/\.env: it is not there\.\n\n/,
+  );
+  for (const path of [".git/config", "a/.GIT", ".", "./"]) {
+    write([path]);
+    assertMatch(
+      await folder.fails(2, ["config", "check"]),
+      /nothing of \.git is copied/,
+    );
+  }
+  write([".github", "a.git"]);
+  await folder.ok(["config", "check"]);
 });

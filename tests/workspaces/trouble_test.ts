@@ -5,7 +5,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { join } from "node:path";
-import { workspaceProblems } from "../../lib/workspaces/check.ts";
+import { workspaceWarnings } from "../../lib/workspaces/check.ts";
 import { workspaceConfig } from "../../lib/workspaces/config.ts";
 import { folderError, WorkspaceError } from "../../lib/workspaces/error.ts";
 import { type OpenOptions, TestRepository } from "./repository.ts";
@@ -331,7 +331,7 @@ Deno.test("no folder is made in the repository's own", async () => {
     assertEquals(await refusal(repo, { parts: { folder } }), said);
     const config = workspaceConfig.parse({ git: repo.path });
     assertEquals(
-      await workspaceProblems(config, { baseFolder: repo.base, folder: it }),
+      await workspaceWarnings(config, { baseFolder: repo.base, folder: it }),
       [said],
     );
   }

@@ -8,7 +8,7 @@
 import { messageOf } from "../../base/errors.ts";
 import type { AgentTask, Outcome } from "../../task/task.ts";
 import { parseTrace } from "../../task/trace.ts";
-import { checkProgram } from "../command/check.ts";
+import { checkProgram, checkRepository } from "../command/check.ts";
 import type { FolderEnd } from "../command/folder.ts";
 import { type ProgramParts, Programs } from "../command/programs.ts";
 import { writeResults } from "../command/results_file.ts";
@@ -109,6 +109,10 @@ class AgentProcessor implements Processor {
       ...[await checkProblem(this.#config, { path, baseFolder })]
         .filter((it) => it !== undefined),
     ];
+  }
+
+  warnings(): Promise<readonly string[]> {
+    return checkRepository(this.#config, this.#made.programs.parts);
   }
 
   async version(): Promise<ProgramVersion> {

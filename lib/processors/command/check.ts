@@ -5,13 +5,14 @@
  */
 
 import { delimiter, dirname, join, resolve } from "node:path";
-import { workspaceProblems } from "../../workspaces/check.ts";
+import { gitProblem, workspaceWarnings } from "../../workspaces/check.ts";
 import { folderError } from "../../workspaces/error.ts";
 import { stateFolder } from "../../workspaces/state_folder.ts";
 import type { VariableLookup } from "../task_runs.ts";
 import {
   type CommandConfig,
   fillPlaceholders,
+  type FolderConfig,
   type ProgramConfig,
 } from "./config.ts";
 import { folderProblem } from "./folder.ts";
@@ -58,12 +59,25 @@ export async function checkProgram(
     folder === undefined
       ? undefined
       : await writableProblem(await parentOf(resolve(baseFolder, folder))),
-    ...typeof workspace === "object" && !isQuiet
-      ? await workspaceProblems(workspace, { baseFolder, folder })
-      : [],
+    typeof workspace === "object" && !isQuiet
+      ? await gitProblem(baseFolder)
+      : undefined,
     ...variableProblems(config, passed),
   ];
   return problems.filter((it) => it !== undefined);
+}
+
+/** What is wrong with a repository, a sentence each. Tasks may name another. */
+export async function checkRepository(
+  { workspace }: FolderConfig,
+  { variable, baseFolder }: CheckParts,
+): Promise<readonly string[]> {
+  if (typeof workspace !== "object") return [];
+  const folder = workspace.folder ?? stateFolder(variable);
+  // Without git, there is a problem.
+  return await gitProblem(baseFolder) === undefined
+    ? await workspaceWarnings(workspace, { baseFolder, folder })
+    : [];
 }
 
 /** Arguments for which a "--" was meant that does not count. */

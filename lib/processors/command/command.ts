@@ -12,7 +12,7 @@ import type {
   ProcessorContext,
 } from "../processor.ts";
 import { STOPPED, TaskRuns, withAnswerTime } from "../task_runs.ts";
-import { checkCommand } from "./check.ts";
+import { checkCommand, checkRepository } from "./check.ts";
 import type { CommandConfig } from "./config.ts";
 import type { RunFolder } from "./folder.ts";
 import { commandFor, programOf, SHELL, shownWords, stdinOf } from "./input.ts";
@@ -55,6 +55,10 @@ class CommandProcessor implements Processor {
 
   check({ isQuiet }: CheckOptions = {}): Promise<readonly string[]> {
     return checkCommand(this.#config, { ...this.#programs.parts, isQuiet });
+  }
+
+  warnings(): Promise<readonly string[]> {
+    return checkRepository(this.#config, this.#programs.parts);
   }
 
   process(task: AgentTask, context: ProcessorContext): Promise<Outcome> {

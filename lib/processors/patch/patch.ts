@@ -8,7 +8,7 @@
 import type { AgentTask, Outcome } from "../../task/task.ts";
 import { GitError } from "../../workspaces/git.ts";
 import type { Workspace } from "../../workspaces/workspace.ts";
-import { checkProgram } from "../command/check.ts";
+import { checkProgram, checkRepository } from "../command/check.ts";
 import { type ProgramParts, Programs } from "../command/programs.ts";
 import type { RunParts } from "../command/verify.ts";
 import { workIn } from "../command/work.ts";
@@ -50,6 +50,10 @@ class PatchProcessor implements Processor {
   check({ isQuiet }: CheckOptions = {}): Promise<readonly string[]> {
     const { parts } = this.#programs;
     return checkProgram("git", this.#config, { ...parts, isQuiet });
+  }
+
+  warnings(): Promise<readonly string[]> {
+    return checkRepository(this.#config, this.#programs.parts);
   }
 
   process(task: AgentTask, context: ProcessorContext): Promise<Outcome> {
