@@ -6,7 +6,7 @@
  */
 
 import { join } from "node:path";
-import { commitOf } from "./commits.ts";
+import { commitOf, isIn } from "./commits.ts";
 import { git, GitError, isFolder, runGit } from "./git.ts";
 import { fetchBranch, pushBranch, type Remote } from "./remote.ts";
 
@@ -73,12 +73,18 @@ export class LocalBase implements Base {
     if (checkout && checkout.head !== from) return { kind: "moved by others" };
     const reason = `agent-runner: ${why}`;
     try {
-      if (checkout) await follow(checkout.path, { to, reason });
-      else {await git(
-          ["update-ref", "-m", reason, this.#ref, to, from],
-          options,
-        );}
-      return { kind: "moved" };
+      if (!checkout) {
+        await git(["update-ref", "-m", reason, this.#ref, to, from], options);
+        return { kind: "moved" };
+      }
+      await follow(checkout.path, { branch: this.#name, to, reason });
+      if (await isIn(await this.tip(), to, options)) return { kind: "moved" };
+      return {
+        kind: "refused",
+        why: `${checkout.path} had ${this.#name} checked out until it was to ` +
+          "follow. What is checked out there now may have moved instead: see " +
+          "git reflog there.",
+      };
     } catch (error) {
       if (!(error instanceof GitError)) throw error;
       if (await this.tip() !== from) return { kind: "moved by others" };
@@ -141,12 +147,19 @@ interface Checkout {
 /**
  * Moves a branch where it is checked out, with what is changed there. It is one call
  * of git that does both, and ends it though we are killed; again, it does the rest.
+ * It moves what is checked out there, whatever that is by then.
  */
 async function follow(
   path: string,
-  { to, reason }: { readonly to: string; readonly reason: string },
+  { branch, to, reason }: {
+    readonly branch: string;
+    readonly to: string;
+    readonly reason: string;
+  },
 ): Promise<void> {
   await git([
+    "-c",
+    `branch.${branch}.mergeOptions=`,
     "merge",
     "--quiet",
     "--ff-only",
@@ -154,6 +167,8 @@ async function follow(
     // What settings of the user's, or of the branch, would have it do beside.
     "--no-autostash",
     "--no-squash",
+    // It is a policy for what is merged, which was heeded when that was made.
+    "--no-verify-signatures",
     to,
   ], {
     cwd: path,

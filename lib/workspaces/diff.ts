@@ -73,6 +73,8 @@ const FORMAT = [
 
 const CONFIG = [
   "-c",
+  "core.quotePath=false",
+  "-c",
   "diff.suppressBlankEmpty=false",
   // More is taken for binary, and not compared by lines.
   "-c",
@@ -147,7 +149,10 @@ export function parse(
     // One that became a link was deleted and added.
     const isNone = !counts || file.status === "unmerged";
     const parts = isNone ? 0 : file.status === "type changed" ? 2 : 1;
-    const own = sections.splice(0, parts);
+    const own: string[] = [];
+    while (own.length < parts && isOf(file, sections[0])) {
+      own.push(...sections.splice(0, 1));
+    }
     const patch = own.join("");
     const isWhole = own.length === parts && (counts || !isCut);
     const isKept = isWhole && patch.length <= Math.min(left, MAX_PATCH);
@@ -162,6 +167,16 @@ export function parse(
     };
   });
   return { files, isTruncated };
+}
+
+/** What changed while git looked has no section; a quoted name is not looked at. */
+function isOf(
+  { path, oldPath = path }: Pick<Listed, "path" | "oldPath">,
+  section = "",
+): boolean {
+  const [header = ""] = section.split("\n", 1);
+  return header === `diff --git a/${oldPath} b/${path}` ||
+    header.startsWith("diff --git ") && header.includes('"');
 }
 
 function listedIn(head: string): Listed[] {

@@ -180,6 +180,7 @@ export async function assertIdentity(
 ): Promise<void> {
   try {
     await git(["var", "GIT_COMMITTER_IDENT"]);
+    await git(["var", "GIT_AUTHOR_IDENT"]);
   } catch (error) {
     if (!(error instanceof GitError)) throw error;
     throw unbegun(

@@ -54,7 +54,7 @@ export class GitError extends Error {
       .replace(LOGIN, "$1").slice(0, MAX_SAID);
     const lock = lockIn(end);
     super(
-      `git ${args[0] ?? ""} failed: ${
+      `git ${commandIn(args)} failed: ${
         lock
           ? `${lock} is left from a git that was killed, or one is at work. ` +
             "Remove it if no git runs there."
@@ -74,6 +74,12 @@ export class GitError extends Error {
   get isFull(): boolean {
     return /No space left on device|Disk quota exceeded/i.test(this.end.stderr);
   }
+}
+
+/** The first word that is neither an option nor one's value. */
+function commandIn(args: readonly string[]): string {
+  return args.find((it, at) => !it.startsWith("-") && args[at - 1] !== "-c") ??
+    "";
 }
 
 /** It looks at all worktrees, and another git has just begun one. */
@@ -143,8 +149,8 @@ export async function runGit(
     GitOptions,
 ): Promise<GitEnd> {
   let child: Deno.ChildProcess;
-  // Its hooks are ended with it.
-  const isGroup = signal !== undefined && Deno.build.os !== "windows";
+  // Its hooks are ended with it, and a Ctrl-C for us ends neither.
+  const isGroup = Deno.build.os !== "windows";
   try {
     child = withGivenUmask(() =>
       new Deno.Command("git", {

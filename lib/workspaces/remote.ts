@@ -8,7 +8,7 @@
 
 import { resolve } from "node:path";
 import { commitOf } from "./commits.ts";
-import { git, type GitOptions } from "./git.ts";
+import { git } from "./git.ts";
 
 /** See above. */
 export interface Remote {
@@ -31,15 +31,12 @@ export async function fetchBranch(
 ): Promise<string> {
   const tracking = trackingRef(remote, branch);
   const known = await commitOf(tracking, { cwd: remote.clone });
-  const tip = await apart(remote, async (options) => {
+  const tip = await apart(remote, async (run) => {
     // So that it sends only what is new.
-    if (known) await git(["update-ref", "refs/known", known], options);
-    const ref = `refs/heads/${branch}`;
-    await git(
-      ["fetch", "--quiet", "--no-tags", remote.address, `+${ref}:refs/tip`],
-      options,
-    );
-    return await git(["rev-parse", "refs/tip"], options);
+    if (known) await run(["update-ref", "refs/known", known]);
+    const refs = `+refs/heads/${branch}:refs/tip`;
+    await run(["fetch", "--quiet", "--no-tags", remote.address, refs]);
+    return await run(["rev-parse", "refs/tip"]);
   });
   await git(["update-ref", tracking, tip], { cwd: remote.clone });
   return tip;
@@ -59,7 +56,7 @@ export async function pushBranch(
   const ref = `refs/heads/${branch}`;
   const lease = from === undefined ? [] : [`--force-with-lease=${ref}:${from}`];
   const args = ["push", "--quiet", ...lease, remote.address, `${to}:${ref}`];
-  await apart(remote, (options) => git(args, options));
+  await apart(remote, (run) => run(args));
   await git(["update-ref", trackingRef(remote, branch), to], {
     cwd: remote.clone,
   });
@@ -69,10 +66,13 @@ function trackingRef({ name }: Remote, branch: string): string {
   return `refs/remotes/${name}/${branch}`;
 }
 
-/** Has git work on the clone's commits from a repository without settings. */
+/**
+ * Has git work on the clone's commits from a repository without settings, but that
+ * the user's own may depend on an address (`hasconfig:remote.*.url`).
+ */
 async function apart<T>(
-  { clone, signal }: Remote,
-  work: (options: GitOptions) => Promise<T>,
+  { clone, name, address, signal }: Remote,
+  work: (run: (args: readonly string[]) => Promise<string>) => Promise<T>,
 ): Promise<T> {
   const [format = "", objects = ""] = (await git(
     ["rev-parse", "--show-object-format", "--git-path", "objects"],
@@ -84,11 +84,13 @@ async function apart<T>(
       ["init", "--quiet", "--bare", "--template=", `--object-format=${format}`],
       { cwd: folder },
     );
-    return await work({
-      cwd: folder,
-      env: { GIT_OBJECT_DIRECTORY: resolve(clone, objects) },
-      signal,
-    });
+    return await work((args) =>
+      git(["-c", `remote.${name}.url=${address}`, ...args], {
+        cwd: folder,
+        env: { GIT_OBJECT_DIRECTORY: resolve(clone, objects) },
+        signal,
+      })
+    );
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

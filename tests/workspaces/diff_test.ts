@@ -289,3 +289,16 @@ Deno.test("runGit() stops git where it prints too much, and parse() leaves the r
     [["a.txt", 1, false], ["b.txt", 400_000, true]],
   );
 });
+
+Deno.test("parse() gives no file the patch of another, where git has none of it", () => {
+  const raw = (name: string) =>
+    `:100644 100644 ${"a".repeat(40)} ${"0".repeat(40)} M\0${name}\0`;
+  const section = "diff --git a/ä.txt b/ä.txt\n--- a/ä.txt\n";
+  const text = `${raw("photo.png")}${raw("ä.txt")}-\t-\tphoto.png\0` +
+    `1\t1\tä.txt\0\0${section}`;
+  const { files } = parse(text, false);
+  assertEquals(files.map(({ path, patch }) => [path, patch]), [
+    ["photo.png", undefined],
+    ["ä.txt", section],
+  ]);
+});

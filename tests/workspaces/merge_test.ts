@@ -188,15 +188,19 @@ Deno.test("mergeBranch() lets a checkout of the base follow, with what is change
 
 Deno.test("mergeBranch() heeds no setting that would merge otherwise in a checkout, and moves no branch that two have", async () => {
   using repository = new ScratchRepository();
-  repository.git("config", "branch.main.mergeOptions", "--no-ff --squash");
+  repository.git("config", "branch.main.mergeOptions", "-s ours --squash");
+  repository.git("config", "merge.verifySignatures", "true");
   repository.git("config", "merge.autoStash", "true");
   const head = repository.branch("agent/fix", "a.txt", "mended\n");
   Deno.writeTextFileSync(`${repository.path}/a.txt`, "by hand\n");
   assertEquals((await merge(repository, head)).kind, "refused");
   repository.git("checkout", "-q", "--", "a.txt");
-  assertEquals(commitOf(await merge(repository, head)), head);
+  // A merge commit that is not signed is refused as everywhere; here is none.
+  const end = await merge(repository, head, { mergeBy: "rebase" });
+  assertEquals(commitOf(end), head);
   assertEquals(repository.git("rev-parse", "main"), head);
   assertEquals(repository.git("stash", "list"), "");
+  repository.git("config", "--unset", "merge.verifySignatures");
   const second = `${repository.folder}/second`;
   repository.git("worktree", "add", "-q", "--force", second, "main");
   const other = repository.branch("agent/other", "b.txt", "two\n");
@@ -204,6 +208,33 @@ Deno.test("mergeBranch() heeds no setting that would merge otherwise in a checko
     JSON.stringify(await merge(repository, other)),
     /main is checked out in .* and .*second\. Let one of them have it\./,
   );
+});
+
+Deno.test("mergeBranch() does not say that the base has moved where its checkout has changed its branch just then", async () => {
+  using repository = new ScratchRepository();
+  const head = repository.branch("agent/fix", "b.txt", "two\n");
+  const path = Deno.env.get("PATH")!;
+  const bin = `${repository.folder}/bin`;
+  Deno.mkdirSync(bin);
+  Deno.writeTextFileSync(
+    `${bin}/git`,
+    `#!/bin/sh
+PATH=\${PATH#*:}
+case "$*" in *--ff-only*) git switch -q -c mine ;; esac
+exec git "$@"
+`,
+    { mode: 0o755 },
+  );
+  Deno.env.set("PATH", `${bin}:${path}`);
+  try {
+    assertMatch(
+      JSON.stringify(await merge(repository, head)),
+      /"refused",.*the répo had main checked out until it was to follow/,
+    );
+  } finally {
+    Deno.env.set("PATH", path);
+  }
+  assertEquals(repository.log(), ["Change a.txt"]);
 });
 
 Deno.test("mergeBranch() is refused where a checkout of the base can't follow", async () => {
