@@ -69,10 +69,9 @@ async function mergeTask(
   context: CommandContext,
 ): Promise<Merged> {
   const { flags, config } = context;
-  const { hasBase, mergeWorkspace, providerOf, tipOf, withWorkspace } =
-    await import("./merge_here.ts");
+  const here = await import("./merge_here.ts");
   const facts = workspaceHere(task, context);
-  const head = await tipOf(facts);
+  const head = await here.tipOf(facts);
   const base = typeof flags.into === "string" ? flags.into : facts.base;
   const { branch, merged } = facts;
   if (
@@ -85,43 +84,51 @@ async function mergeTask(
     throw cannotMerge(task, `there is no branch ${branch} any more.`);
   }
   const asked = asksApproval(task);
-  const { onApproved = "none" } = providerOf(task, config)?.workspace ?? {};
+  const { onApproved = "none" } = here.providerOf(task, config)?.workspace ??
+    {};
   const isItsRuns = asked !== undefined && onApproved !== "none";
   if (isItsRuns && flags.into === undefined && !flags.pr) {
     return await approve(task, context, { asked, facts, onApproved });
   }
   using stopping = untilStopped();
   const stop = stopping.signal;
-  return await withWorkspace(task, { ...context, stop }, async (here) => {
-    const { workspace, amendments, options } = here;
-    if (isItsRuns && (flags.pr || await hasBase(workspace))) {
-      throw cannotMerge(
-        task,
-        `its provider has onApproved "${onApproved}", which is done when you ` +
-          `approve it: agent-runner approve ${shortId(task)}`,
+  return await here.withWorkspace(
+    task,
+    { ...context, stop },
+    async (opened) => {
+      const { workspace, amendments, options } = opened;
+      if (isItsRuns && (flags.pr || await here.hasBase(workspace))) {
+        throw cannotMerge(
+          task,
+          `its provider has onApproved "${onApproved}", which is done when you ` +
+            `approve it: agent-runner approve ${shortId(task)}`,
+        );
+      }
+      // A person may have gone on there since its last run.
+      workspace.note("workspace", branch, await here.count(workspace));
+      const done = flags.pr ? await request(task, opened, { base }) : shown(
+        await here.mergeWorkspace(workspace, { ...options, into: base }),
+        {
+          facts,
+          base,
+          id: shortId(task),
+          join: await here.howToJoin(workspace, base),
+        },
       );
-    }
-    workspace.note("workspace", branch, { ...workspace.facts, head });
-    const done = flags.pr
-      ? await request(task, here, { base })
-      : shown(await mergeWorkspace(workspace, { ...options, into: base }), {
-        facts,
-        base,
-        id: shortId(task),
-      });
-    await using store = await context.openAdmin();
-    for (const amendment of amendments) {
-      const result = await store.admin.amend(task.id, amendment);
-      if (result === "amended") continue;
-      context.log.warning(`It is not noted with task ${task.id}: ${result}`, {
-        event: "hint",
-        task: task.id,
-      });
-    }
-    if (!asked || !done.isRight) return done;
-    await store.admin.approve([task.id], { head: asked.head });
-    return { ...done, text: `${done.text}. The next run completes the task` };
-  });
+      await using store = await context.openAdmin();
+      for (const amendment of amendments) {
+        const result = await store.admin.amend(task.id, amendment);
+        if (result === "amended") continue;
+        context.log.warning(`It is not noted with task ${task.id}: ${result}`, {
+          event: "hint",
+          task: task.id,
+        });
+      }
+      if (!asked || !done.isRight) return done;
+      await store.admin.approve([task.id], { head: asked.head });
+      return { ...done, text: `${done.text}. The next run completes the task` };
+    },
+  );
 }
 
 /** @throws {UserError} where its branch is not here, or is not to be merged now. */

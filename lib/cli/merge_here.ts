@@ -25,7 +25,13 @@ import type { Workspace } from "../workspaces/workspace.ts";
 import type { CommandContext } from "./command.ts";
 
 export { GitError } from "../workspaces/git.ts";
-export { hasBase, mergeWorkspace, requestPull } from "../workspaces/merging.ts";
+export { count } from "../workspaces/finish.ts";
+export {
+  hasBase,
+  howToJoin,
+  mergeWorkspace,
+  requestPull,
+} from "../workspaces/merging.ts";
 
 /** The workspace of a task, and what its branch is merged with. */
 export interface MergeHere {

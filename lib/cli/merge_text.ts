@@ -19,10 +19,12 @@ export interface Merged {
 /** What a merge came to. */
 export function shown(
   end: MergeEnd,
-  { facts: { branch, path }, base, id }: {
+  { facts: { branch, path }, base, id, join }: {
     readonly facts: TaskWorkspace;
     readonly base: string;
     readonly id: string;
+    /** What joins both by hand. */
+    readonly join: string;
   },
 ): Merged {
   const what = { branch, base };
@@ -42,7 +44,7 @@ export function shown(
         json: { result: "conflict", ...what, files, said: end.said },
         text: `${branch} conflicts with ${base} in ${files.join(", ")}. ` +
           `Resolve that in its folder, commit, and merge again: cd ${path} && ` +
-          `git merge ${base}; agent-runner merge ${id}\n${end.said}`,
+          `${join}; agent-runner merge ${id}\n${end.said}`,
       };
     }
     case "unverified":

@@ -47,8 +47,8 @@ export async function beginOf(
   for (const base of bases) {
     const taken = await mergeBase(base, head, options);
     if (taken === undefined) continue;
-    // All of it is in its base: it is merged.
-    return taken !== head && await isIn(taken, begun, options) ? taken : begun;
+    // All of it is in its base: it is merged. Or that has lost what it began at.
+    return taken === head || await isIn(begun, taken, options) ? begun : taken;
   }
   return begun;
 }

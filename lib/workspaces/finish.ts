@@ -230,7 +230,7 @@ async function returnToBranch(
 }
 
 /** What the branch has that its base has not. */
-async function count(
+export async function count(
   { git, options, config, isClone, facts }: Workspace,
 ): Promise<TaskWorkspace> {
   const head = await git(["rev-parse", `refs/heads/${facts.branch}`]);

@@ -29,6 +29,11 @@ export interface MergeOptions {
   /** The branch, for messages, and the commit of it that is merged. */
   readonly branch: string;
   readonly head: string;
+  /**
+   * What is merged begins after this commit. Where the base has not got that any more,
+   * it is brought onto the base alone. Default: what the base has not
+   */
+  readonly since?: string | undefined;
   readonly base: string;
   readonly mergeBy: MergeBy;
   /** Where tasks have their folders. */
@@ -159,20 +164,24 @@ export async function forgetMerges(taskId: string, cwd: string): Promise<void> {
 }
 
 /** Not what the user's settings would have a rebase do beside. */
-const ONLY_REBASE = ["updateRefs", "autoSquash", "autoStash"]
+const ONLY_REBASE = ["updateRefs", "autoSquash", "autoStash", "rebaseMerges"]
   .flatMap((name) => ["-c", `rebase.${name}=false`]);
 
 /** The commit that the base is to move to, or why there is none. */
 async function make(
-  { head, branch, mergeBy, signal }: MergeOptions,
+  { head, since, branch, mergeBy, signal }: MergeOptions,
   { path, from }: { readonly path: string; readonly from: string },
 ): Promise<string | MergeEnd> {
   const options = { cwd: path, signal };
-  if (mergeBy === "rebase") {
+  // Else what was dropped from the base would come back with it.
+  const isAlone = since !== undefined && !await isIn(from, since, options);
+  const isRebased = isAlone || mergeBy === "rebase";
+  if (isRebased) {
     await git(["checkout", "--quiet", "--detach", head], options);
   }
-  const args = mergeBy === "rebase"
-    ? [...ONLY_REBASE, "rebase", from]
+  const onto = isAlone ? ["--onto", from, since] : [from];
+  const args = isRebased
+    ? [...ONLY_REBASE, "rebase", ...onto]
     : ["merge", "--ff", "-m", `Merge branch '${branch}'`, head];
   const end = await runGit(args, options);
   if (end.code === 0) return await git(["rev-parse", "HEAD"], options);
@@ -181,7 +190,10 @@ async function make(
   );
   return files.length > 0
     ? { kind: "conflict", files, said: `${end.stdout}\n${end.stderr}`.trim() }
-    : { kind: "refused", why: new GitError([mergeBy], end).message };
+    : {
+      kind: "refused",
+      why: new GitError([isRebased ? "rebase" : "merge"], end).message,
+    };
 }
 
 /** A clone's commits come to where they are merged. */

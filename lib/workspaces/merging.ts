@@ -9,7 +9,7 @@ import { headOf } from "../base/cut.ts";
 import { stringifyJson } from "../task/trace.ts";
 import type { AgentTask, JsonValue } from "../task/task.ts";
 import { openPullRequest } from "./forge/pull_request.ts";
-import { commitOf, refsIn } from "./commits.ts";
+import { commitOf, isIn, refsIn } from "./commits.ts";
 import {
   bringHead,
   keptRefs,
@@ -32,7 +32,8 @@ export interface MergingOptions {
 }
 
 /**
- * Merges the branch as it was when its work ended, and notes that.
+ * Merges what the branch had when its work ended, as people were shown it, and notes
+ * that.
  *
  * @throws the reason of `stop`, where it aborts.
  */
@@ -41,13 +42,14 @@ export async function mergeWorkspace(
   { task, verify, stop, into }: MergingOptions,
 ): Promise<MergeEnd> {
   const { config, facts } = workspace;
-  const { branch, head = "", base: usual } = facts;
+  const { branch, head = "", baseCommit: since, base: usual } = facts;
   const base = into ?? usual;
   const end = await mergeBranch({
     taskId: task.id,
     ...placeOf(workspace),
     branch,
     head,
+    since,
     base,
     mergeBy: config.mergeBy,
     folder: dirname(workspace.path),
@@ -73,6 +75,22 @@ export async function mergeWorkspace(
 /** As people write a commit. */
 export function short(commit: string): string {
   return commit.slice(0, 7);
+}
+
+/** What joins the branch with a base by hand, in its folder: `git merge main`. */
+export async function howToJoin(
+  workspace: Workspace,
+  base = workspace.facts.base,
+): Promise<string> {
+  const { config, facts: { baseCommit }, isClone } = workspace;
+  const { repo, refs } = branchesOf(workspace);
+  const name = base.replace(/^refs\/heads\//, "");
+  const isAlone = !await isIn(`${refs}/${name}`, baseCommit, { cwd: repo });
+  const there = isClone ? `${config.remote}/${name}` : name;
+  const join = isAlone
+    ? `git rebase --onto ${there} ${short(baseCommit)}`
+    : `git ${config.mergeBy} ${there}`;
+  return isClone ? `git fetch ${config.remote} && ${join}` : join;
 }
 
 /** Whether what the branch began at is a branch, into which it can be merged. */
@@ -136,7 +154,7 @@ export async function requestPull(
     & { readonly result: JsonValue | undefined },
 ): Promise<string> {
   const { config, facts } = workspace;
-  const { branch, head = "", base } = facts;
+  const { branch, head = "", base, baseCommit: since } = facts;
   const { repo, headIn, remote } = placeOf(workspace);
   // What is pushed must be where it is pushed from.
   await bringHead({ head, headIn, repo, signal: stop });
@@ -147,6 +165,7 @@ export async function requestPull(
     address: remote?.address,
     branch,
     head,
+    since,
     base: into ?? base,
     title: titleOf(task, branch),
     body: bodyOf(task, result),

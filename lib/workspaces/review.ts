@@ -14,6 +14,7 @@ import { ForgeError } from "./forge/program.ts";
 import { GitError } from "./git.ts";
 import {
   hasBase,
+  howToJoin,
   mergedElsewhere,
   mergeWorkspace,
   type MergingOptions,
@@ -147,8 +148,8 @@ async function merge(
       return {
         because: `It is not done yet: ${branch} conflicts with ${base} in ` +
           `${files}. git says:\n${end.said}\n\n` +
-          `${howToJoin(workspace)} Resolve that so that both changes hold, ` +
-          "commit it, and go on until all is well.",
+          `Run ${await howToJoin(workspace)} in this folder. Resolve that so ` +
+          "that both changes hold, commit it, and go on until all is well.",
         orElse: ask(
           `they conflict in ${files}. Answer what is to be done; or resolve ` +
             `that in ${workspace.path}, commit it, and approve it.`,
@@ -159,8 +160,8 @@ async function merge(
       return {
         because: `It is not done yet: joined with what ${base} has by now, ` +
           `the check of the work fails. What it printed:\n${end.output}\n\n` +
-          `${howToJoin(workspace)} Mend it, commit that, and go on until the ` +
-          "check passes.",
+          `Run ${await howToJoin(workspace)} in this folder. Mend it, commit ` +
+          "that, and go on until the check passes.",
         orElse: ask(
           `joined with what ${base} has by now, the check fails: ` +
             `${sentence(end.output)} Answer what is to be done; or mend ` +
@@ -185,15 +186,6 @@ function noBase(
 function sentence(text: string): string {
   const trimmed = text.trim();
   return /[.!?]$/.test(trimmed) ? trimmed : `${trimmed}.`;
-}
-
-function howToJoin({ config, facts, isClone }: Workspace): string {
-  const base = isClone ? `${config.remote}/${facts.base}` : facts.base;
-  const join = config.mergeBy === "rebase" ? "rebase" : "merge";
-  const command = `git ${join} ${base}`;
-  return isClone
-    ? `Run git fetch ${config.remote}, and ${command} in this folder.`
-    : `Run ${command} in this folder.`;
 }
 
 async function request(

@@ -5,7 +5,12 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { StandInForge } from "../support/forge.ts";
-import { commitAll, gitIn, makeRepository } from "../support/repository.ts";
+import {
+  commitAll,
+  type Files,
+  gitIn,
+  makeRepository,
+} from "../support/repository.ts";
 import { ENABLED, Folder } from "./cli.ts";
 
 /** Every task writes the same line, unless it is told another. */
@@ -17,9 +22,13 @@ class Worked implements Disposable {
   readonly app = `${this.folder.path}/app`;
   id = "";
 
-  async run(workspace: object, lines = ["new"]): Promise<void> {
+  async run(
+    workspace: object,
+    lines = ["new"],
+    files: Files = { "a.txt": "one\n" },
+  ): Promise<void> {
     const { folder } = this;
-    makeRepository(this.app, { "a.txt": "one\n" });
+    makeRepository(this.app, files);
     this.configure(workspace);
     const ids = await folder.create(
       lines.map((line) => ({ provider: "fix", instruction: `Write ${line}` })),
@@ -136,6 +145,34 @@ Deno.test("merge says what keeps it from merging", async () => {
   worked.commit("Mend it");
   assertMatch(await folder.ok(["merge", id]), /^Merged agent\/write-new/);
   assertEquals(Deno.readTextFileSync(`${worked.app}/new.txt`), "both\n");
+});
+
+Deno.test("merge brings nothing back that was dropped from the base, and counts what a person has committed", async () => {
+  using worked = new Worked();
+  const { folder } = worked;
+  await worked.run({}, ["new"], { "a.txt": "one\n", "secret.txt": "PW\n" });
+  const { id } = worked;
+  worked.git("rm", "-q", "secret.txt");
+  worked.git("commit", "-q", "--amend", "-m", "Clean");
+  Deno.writeTextFileSync(`${worked.app}/new.txt`, "theirs\n");
+  worked.commit("Theirs");
+  const path = `${folder.path}/work/${id}`;
+  const said = await folder.fails(1, ["merge", id]);
+  const [, join = ""] = new RegExp(`cd ${path} && (git .*);`).exec(said) ?? [];
+  assertMatch(join, /^git rebase --onto main [0-9a-f]{7}$/);
+  worked.git("reset", "-q", "--hard", "HEAD~1");
+  gitIn(path, ...join.split(" ").slice(1));
+  Deno.writeTextFileSync(`${path}/more.txt`, "more\n");
+  commitAll(path, "More");
+  await folder.ok(["merge", id]);
+  assertEquals(worked.log(), ["More", "Write new", "Clean"]);
+  assertEquals(worked.git("ls-files").split("\n"), [
+    "a.txt",
+    "more.txt",
+    "new.txt",
+  ]);
+  const { trace } = await worked.json("show", id);
+  assertObjectMatch(trace, { workspace: { commits: 2, files: 2 } });
 });
 
 Deno.test("merge says of which tasks there is nothing to merge", async () => {

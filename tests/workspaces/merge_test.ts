@@ -134,6 +134,52 @@ for (const mergeBy of ["merge", "rebase"] as const) {
   });
 }
 
+for (const mergeBy of ["merge", "rebase"] as const) {
+  for (const how of ["amended", "reset"]) {
+    Deno.test(`mergeBranch() brings no commit of a base that was ${how} back, by ${mergeBy}`, async () => {
+      using repository = new ScratchRepository();
+      const since = repository.commit("secret.txt", "PW\n");
+      const head = repository.branch("agent/fix", "b.txt", "two\n");
+      repository.git("reset", "-q", "--hard", "HEAD~1");
+      if (how === "amended") repository.commit("c.txt", "clean\n");
+      const tip = repository.git("rev-parse", "main");
+      const seen: string[] = [];
+      const end = await merge(repository, head, {
+        since,
+        mergeBy,
+        verify: (path) => {
+          seen.push(gitIn(path, "rev-parse", "HEAD"));
+          return Promise.resolve({ hasPassed: true, output: "" });
+        },
+      });
+      assertEquals(end, { kind: "merged", commit: seen[0]! });
+      assertEquals(repository.git("rev-parse", "main"), seen[0]);
+      assertEquals(repository.git("rev-parse", "main~1"), tip);
+      assertEquals(repository.git("ls-files").includes("secret.txt"), false);
+      assertEquals(repository.git("status", "--porcelain"), "");
+      // Nor does it a second time, or into another branch.
+      assertEquals(await merge(repository, head, { since, mergeBy }), end);
+      repository.git("branch", "next", tip);
+      await merge(repository, head, { since, mergeBy, base: "next" });
+      assertEquals(repository.git("rev-list", "--count", `${tip}..next`), "1");
+    });
+  }
+
+  Deno.test(`mergeBranch() brings nothing back with a merge of what was dropped from its base, by ${mergeBy}`, async () => {
+    using repository = new ScratchRepository();
+    repository.git("config", "rebase.rebaseMerges", "true");
+    repository.branch("agent/fix", "b.txt", "two\n");
+    const since = repository.commit("secret.txt", "PW\n");
+    const path = `${repository.tasks}/agent-fix`;
+    gitIn(path, "merge", "-q", "-m", "Join", "main");
+    const head = gitIn(path, "rev-parse", "HEAD");
+    repository.git("reset", "-q", "--hard", "HEAD~1");
+    await merge(repository, head, { since, mergeBy });
+    assertEquals(repository.log(), ["Change b.txt", "Change a.txt"]);
+    assertEquals(repository.git("ls-files"), "a.txt\nb.txt");
+  });
+}
+
 Deno.test("mergeBranch() leaves the base where the check fails", async () => {
   using repository = new ScratchRepository();
   const head = repository.branch("agent/fix", "b.txt", "two\n");

@@ -226,6 +226,62 @@ Deno.test("review() tells the agent that the check fails on what is merged", asy
   assertEquals(await repository.git("log", "--format=%s", "main"), "Begin");
 });
 
+Deno.test("review() merges what was shown where the base has dropped what it began at, and says how to join them", async () => {
+  await using repository = await TestRepository.make();
+  await repository.write("secret.txt", "PW\n");
+  const dropped = await repository.commit("Oops");
+  const opened = await worked(repository, MERGES);
+  const { head, branch } = opened.workspace.facts;
+  await repository.git("rm", "-q", "secret.txt");
+  await repository.git("commit", "-q", "--amend", "--allow-empty", "-m", "No");
+  const { question } = await reviewed(opened).then(outcomeOf) as {
+    readonly question: string;
+  };
+  assertMatch(question, / 1 commit, 1 file, \+2 −0$/);
+  const approved = approvalOf(head);
+  await repository.write("new.txt", "theirs\n");
+  await repository.commit("Theirs");
+  const end = await reviewed(opened, { approved });
+  assert(end && "because" in end);
+  assertStringIncludes(
+    end.because,
+    `Run git rebase --onto main ${dropped.slice(0, 7)} in this folder.`,
+  );
+  await repository.git("reset", "-q", "--hard", "HEAD~1");
+  assertEquals(
+    outcomeOf(await reviewed(opened, { approved })).kind,
+    "completed",
+  );
+  assertEquals(
+    await repository.git("log", "--format=%s", "main"),
+    "Mend it\nNo\nBegin",
+  );
+  assertEquals(
+    await repository.git("ls-files"),
+    "README.md\nnew.txt",
+  );
+  assertEquals(await repository.git("rev-parse", branch), head);
+});
+
+Deno.test("review() counts what a base that was rewritten has not, where the work has taken that in", async () => {
+  await using repository = await TestRepository.make();
+  await repository.write("secret.txt", "PW\n");
+  await repository.commit("Oops");
+  const opened = await worked(repository, MERGES);
+  await repository.git("rm", "-q", "secret.txt");
+  await repository.git("commit", "-q", "--amend", "--allow-empty", "-m", "No");
+  await opened.git("merge", "-q", "-m", "Join", "main");
+  await opened.workspace.finish(DONE);
+  // The dropped commit comes back with it, and it says so.
+  assertMatch(
+    JSON.stringify(await reviewed(opened)),
+    /main\? 3 commits, 2 files, \+3 −0/,
+  );
+  const { head } = opened.workspace.facts;
+  await reviewed(opened, { approved: approvalOf(head) });
+  assertEquals(await repository.git("rev-parse", "main"), head);
+});
+
 Deno.test("review() asks a person to make way for a merge", async () => {
   await using repository = await TestRepository.make();
   const opened = await worked(repository, { ...MERGES, approval: "none" });

@@ -5,8 +5,9 @@
  * @module
  */
 
-import { git } from "../git.ts";
-import { pushBranch } from "../remote.ts";
+import { commitOf, isIn } from "../commits.ts";
+import { git, type GitOptions, runGit } from "../git.ts";
+import { fetchBranch, pushBranch } from "../remote.ts";
 import { type Forge, ForgeError, runForge } from "./program.ts";
 
 /** What a pull request is opened with. */
@@ -20,6 +21,8 @@ export interface PullRequestOptions {
   readonly branch: string;
   /** The branch's commit that is pushed. */
   readonly head: string;
+  /** What is asked for begins after this commit, which the base there must have. */
+  readonly since: string;
   readonly base: string;
   readonly title: string;
   readonly body: string;
@@ -37,6 +40,7 @@ export async function openPullRequest(
   options: PullRequestOptions,
 ): Promise<string> {
   const { repo, remote: name, address, branch, head, signal } = options;
+  await assertNoMore(options);
   if (address === undefined) {
     const push = ["push", "--quiet", name, `${head}:refs/heads/${branch}`];
     await git(push, { cwd: repo, signal });
@@ -46,6 +50,57 @@ export async function openPullRequest(
   }
   signal?.throwIfAborted();
   return await find(options) ?? await open(options);
+}
+
+/** A push would show to others what nobody was asked about. */
+async function assertNoMore(options: PullRequestOptions): Promise<void> {
+  const { repo, remote, base, since, branch, signal } = options;
+  const tip = await baseThere(options);
+  const isKnown = tip === undefined ||
+    await isIn(tip, since, { cwd: repo, signal });
+  if (isKnown) return;
+  const begun = since.slice(0, 7);
+  throw new ForgeError(
+    `${base} of ${remote} has not the commit ${begun}, after which ${branch} ` +
+      "begins, so that it would have more than is to be seen here. Push " +
+      `${base} first; or, in the task's folder: git fetch ${remote} && ` +
+      `git rebase --onto ${remote}/${base} ${begun}`,
+    { needsPerson: true },
+  );
+}
+
+/** Where the base is there, with its commits here; undefined where it is not. */
+async function baseThere(
+  { repo, remote, address, base, signal }: PullRequestOptions,
+): Promise<string | undefined> {
+  if (address !== undefined) {
+    return await fetchBranch(
+      { clone: repo, address, name: remote, signal },
+      base,
+    );
+  }
+  const options = { cwd: repo, signal };
+  const isName = !/[/:]/.test(remote);
+  if (isName && !await isRemote(remote, options)) {
+    throw new ForgeError(
+      `${repo} has no remote ${remote}. Add one (git remote add ${remote} …), ` +
+        "or name another as `remote` of the provider's workspace.",
+      { needsPerson: true },
+    );
+  }
+  const ref = `refs/heads/${base.replace(/^refs\/heads\//, "")}`;
+  const [tip = ""] = (await git(["ls-remote", remote, ref], options))
+    .split("\t");
+  if (tip === "") return undefined;
+  if (await commitOf(tip, options) === undefined) {
+    const only = ["--quiet", "--no-tags", "--no-write-fetch-head", "--refmap="];
+    await git(["fetch", ...only, remote, ref], options);
+  }
+  return tip;
+}
+
+async function isRemote(name: string, options: GitOptions): Promise<boolean> {
+  return (await runGit(["remote", "get-url", name], options)).code === 0;
 }
 
 /**

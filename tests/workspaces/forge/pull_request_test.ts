@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { ForgeError } from "../../../lib/workspaces/forge/program.ts";
 import { openPullRequest } from "../../../lib/workspaces/forge/pull_request.ts";
 import { GitError } from "../../../lib/workspaces/git.ts";
@@ -10,8 +10,9 @@ import { ScratchRepository } from "../scratch_repository.ts";
 async function open(
   { path: repo }: ScratchRepository,
   forge: StandInForge,
-  { head, with: program = "gh" }: {
+  { head, with: program = "gh", since = `${head}~1` }: {
     readonly head: string;
+    readonly since?: string;
     readonly with?: "gh" | "glab";
   },
 ): Promise<string> {
@@ -24,6 +25,7 @@ async function open(
       remote: "origin",
       branch: "agent/fix",
       head,
+      since,
       base: "main",
       title: 'Fix "it"',
       body: "It is fixed.\n\nRefs octo/app#12",
@@ -57,7 +59,11 @@ for (const program of ["gh", "glab"] as const) {
       `${repository.tasks}/agent-fix`,
     );
     assertEquals(
-      await open(repository, forge, { ...options, head: more }),
+      await open(repository, forge, {
+        ...options,
+        head: more,
+        since: `${head}~1`,
+      }),
       address,
     );
     assertEquals(forge.opened, opened);
@@ -86,8 +92,8 @@ Deno.test("openPullRequest() says what a person has to do", async () => {
   const head = repository.branch("agent/fix", "b.txt", "two\n");
   await assertRejects(
     () => open(repository, forge, { head }),
-    GitError,
-    "'origin' does not appear to be a git repository",
+    ForgeError,
+    "has no remote origin. Add one (git remote add origin …), or name another",
   );
   const origin = repository.origin();
   forge.fails("To get started with GitHub CLI, please run:  gh auth login", 4);
@@ -108,6 +114,31 @@ Deno.test("openPullRequest() says what a person has to do", async () => {
     "rejected",
   );
   assertEquals(forge.opened, []);
+});
+
+Deno.test("openPullRequest() pushes no commit of the base's that the base there has not, and moves no name of what it fetches", async () => {
+  using repository = new ScratchRepository();
+  using forge = new StandInForge();
+  const origin = repository.origin();
+  const since = repository.commit("secret.txt", "PW\n");
+  const head = repository.branch("agent/fix", "b.txt", "two\n");
+  const error = await assertRejects(
+    () => open(repository, forge, { head, since }),
+    ForgeError,
+    `main of origin has not the commit ${since.slice(0, 7)}, after which ` +
+      "agent/fix begins",
+  );
+  assert(error.needsPerson);
+  assertEquals(gitIn(origin, "branch", "--list", "agent/*"), "");
+  // It is there, and more, which is not known here.
+  const other = `${repository.folder}/other`;
+  repository.git("push", "-q", "origin", "main");
+  gitIn(repository.folder, "clone", "-q", origin, other);
+  repository.commit("c.txt", "three\n", other);
+  gitIn(other, "push", "-q", "origin", "main");
+  const tracked = repository.git("rev-parse", "origin/main");
+  await open(repository, forge, { head, since });
+  assertEquals(repository.git("rev-parse", "origin/main"), tracked);
 });
 
 Deno.test("openPullRequest() takes one of this branch, but none that was merged before", async () => {
