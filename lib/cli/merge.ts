@@ -88,7 +88,8 @@ async function mergeTask(
     {};
   const isItsRuns = asked !== undefined && onApproved !== "none";
   if (isItsRuns && flags.into === undefined && !flags.pr) {
-    return await approve(task, context, { asked, facts, onApproved });
+    const isMore = head !== asked.head;
+    return await approve(task, context, { asked, facts, onApproved, isMore });
   }
   using stopping = untilStopped();
   const stop = stopping.signal;
@@ -173,10 +174,12 @@ function workspaceHere(
 async function approve(
   task: AgentTask,
   { openAdmin }: CommandContext,
-  { asked: { head }, facts: { branch, base }, onApproved }: {
+  { asked: { head }, facts: { branch, base }, onApproved, isMore }: {
     readonly asked: Pick<Approval, "head">;
     readonly facts: TaskWorkspace;
     readonly onApproved: "merge" | "pr";
+    /** There are commits since that was asked. */
+    readonly isMore: boolean;
   },
 ): Promise<Merged> {
   await using store = await openAdmin();
@@ -184,7 +187,9 @@ async function approve(
   if (result !== "approved") {
     throw cannotMerge(task, `somebody has just changed it (${result}).`);
   }
-  const next = onApproved === "merge"
+  const next = isMore
+    ? `asks once more, for what was committed on ${branch} since`
+    : onApproved === "merge"
     ? `merges ${branch} into ${base}`
     : `opens a pull request of ${branch} to ${base}`;
   return {

@@ -7,7 +7,6 @@
 import type { Log } from "../base/log.ts";
 import type {
   AgentTask,
-  Approval,
   JsonObject,
   Outcome,
   RunNoteKind,
@@ -190,16 +189,6 @@ export class OpenedWorkspace implements Workspace {
     const { copied } = this.#record;
     const reviewed = await finish(this, outcome, { task, copied });
     return { ...reviewed, facts: this.#facts };
-  }
-
-  async approvedHead({ at, head }: Approval): Promise<string | undefined> {
-    const { approved, branch } = this.#record;
-    if (approved?.at === at) return approved.head;
-    // A run has gone on since that was asked.
-    if (this.#facts.head !== head) return head;
-    const tip = await this.git(["rev-parse", `refs/heads/${branch}`]);
-    await this.#keep({ ...this.#record, approved: { at, head: tip } });
-    return tip;
   }
 
   note(kind: RunNoteKind, detail: string, facts: TaskWorkspace): void {

@@ -29,8 +29,6 @@ export interface WorkspaceRecord {
   readonly isMade: boolean;
   /** What is to be done before the work is done. */
   readonly isSetUp: boolean;
-  /** What was approved last, by when: the branch as the next run found it. */
-  readonly approved?: { readonly at: string; readonly head: string };
 }
 
 /** Where a folder has it. */

@@ -57,30 +57,34 @@ export async function review(
 
 /**
  * What follows for a task that was approved since its last run: nothing of its work
- * is done again, also where a person has done more. Undefined where the work is to be
- * done.
+ * is done again. Where a person has done more since that was asked, it is asked anew.
+ * Undefined where the work is to be done.
  */
 export async function reviewApproved(
   workspace: Workspace,
   options: ReviewOptions,
 ): Promise<Reviewed | undefined> {
   const { trace } = options;
-  const { branch, head } = workspace.facts;
+  const { facts } = workspace;
   const approval = approvedIn(trace);
   if (!approval) return undefined;
-  const tip = await workspace.git(["rev-parse", `refs/heads/${branch}`]);
-  if (tip !== await workspace.approvedHead(approval)) return undefined;
+  const tip = await workspace.git(["rev-parse", `refs/heads/${facts.branch}`]);
   const result = trace[OUTPUT_KEY] ?? undefined;
   const done: Completed = {
     kind: "completed",
     ...result !== undefined && { result },
   };
-  const finished = tip === head
-    ? { outcome: done }
-    : await workspace.finish(done);
-  return "outcome" in finished && finished.outcome.kind === "completed"
-    ? await bring(workspace, finished.outcome, options)
-    : finished;
+  if (approval.head === tip && facts.head === tip) {
+    return await bring(workspace, done, options);
+  }
+  const finished = await workspace.finish(done);
+  if ("outcome" in finished) {
+    return await review(workspace, finished.outcome, options);
+  }
+  const question =
+    `${sentence(finished.because)} It is in ${workspace.path}. ` +
+    "Then approve it again.";
+  return { outcome: asking(question, facts, done) };
 }
 
 /** Whether a person is asked before anything is done with the branch. */

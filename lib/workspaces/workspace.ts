@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Approval, Outcome, RunNoteKind } from "../task/task.ts";
+import type { Outcome, RunNoteKind } from "../task/task.ts";
 import type { TaskWorkspace } from "../task/workspace.ts";
 import type { WorkspaceConfig } from "./config.ts";
 import type { GitOptions } from "./git.ts";
@@ -78,11 +78,6 @@ export interface Workspace {
    * facts are those of its end then.
    */
   finish(outcome: Outcome): Promise<Finished>;
-  /**
-   * The commit that an approval is for: the branch's last as the first run finds it
-   * that comes after it. A person may have worked there since that was asked.
-   */
-  approvedHead(approval: Approval): Promise<string | undefined>;
   /** What a change of the facts says is kept with the task. */
   note(kind: RunNoteKind, detail: string, facts: TaskWorkspace): void;
   /** Copies and sets up in another worktree what this one has. */

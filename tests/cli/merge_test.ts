@@ -235,7 +235,7 @@ Deno.test("merge approves what waits for that, and the next run merges it withou
 });
 
 for (const command of ["approve", "merge"]) {
-  Deno.test(`${command} approves what was resolved by hand, and the next run merges that without more work`, async () => {
+  Deno.test(`${command} has what was resolved by hand asked anew, and merged without more work`, async () => {
     using worked = new Worked();
     const { folder } = worked;
     await worked.run({ onApproved: "merge" });
@@ -250,8 +250,19 @@ for (const command of ["approve", "merge"]) {
       `they conflict in new.txt. Answer what is to be done; or resolve that in ${path}, commit it, and approve it.`,
     );
     gitIn(path, "merge", "-q", "-X", "ours", "-m", "Both", "main");
+    const env = { ...ENABLED, LINE: "other" };
+    const said = await folder.ok([command, id]);
+    if (command === "merge") {
+      assertMatch(said, /its next run asks once more, for what was committed/);
+    }
+    await folder.run(["run", "--once"], { env });
+    assertMatch(
+      (await worked.json("show", id)).trace.question,
+      /^Merge agent\/write-new-\S+ into main\? 2 commits, 1 file, \+1 −1$/,
+    );
+    assertEquals(worked.log()[0], "Theirs");
     await folder.ok([command, id]);
-    await folder.ok(["run", "--once"], { env: { ...ENABLED, LINE: "other" } });
+    await folder.ok(["run", "--once"], { env });
     assertEquals(Deno.readTextFileSync(`${worked.app}/new.txt`), "new\n");
     assertEquals(worked.log()[0], "Both");
     assertEquals((await worked.json("show", id)).trace.result, "success");

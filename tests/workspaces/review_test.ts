@@ -125,11 +125,12 @@ Deno.test("review() takes an approval for what was looked at, and for nothing la
   );
   await opened.write("more.txt", "three\n");
   await opened.workspace.finish(DONE);
-  assertEquals(await reviewed(opened, { approved }), undefined);
-  assertMatch(
-    JSON.stringify(await reviewed(opened, { more: { approved } })),
-    /Merge agent\/mend-it-550e8400 into main\? 2 commits, 2 files, \+3 −0/,
-  );
+  for (const more of [{ approved }, { more: { approved } }]) {
+    assertMatch(
+      JSON.stringify(await reviewed(opened, more)),
+      /Merge agent\/mend-it-550e8400 into main\? 2 commits, 2 files, \+3 −0/,
+    );
+  }
   assertEquals(await repository.git("log", "--format=%s", "main"), "Begin");
 });
 
@@ -315,30 +316,43 @@ Deno.test("review() says at once that there is no branch to merge into, and sees
   });
 });
 
-Deno.test("review() merges what a person has resolved by hand and approved, and calls nobody for it", async () => {
+Deno.test("review() asks anew for what a person has resolved by hand, and calls nobody for it", async () => {
   await using repository = await TestRepository.make();
   const opened = await worked(repository, MERGES);
   await repository.write("new.txt", "theirs\n");
   await repository.commit("Theirs");
   const { head } = opened.workspace.facts;
-  const conflicted = approvalOf(head);
-  const end = await reviewed(opened, { approved: conflicted });
+  const approved = approvalOf(head);
+  const end = await reviewed(opened, { approved });
   assert(end && "because" in end);
   // The agent did nothing, and the person does it.
   await opened.git("merge", "-q", "-X", "ours", "-m", "By hand", "main");
-  const approved = approvalOf(head, "2026-11-29T12:00:00Z");
+  await opened.write("left.txt", "left\n");
+  const asked = outcomeOf(await reviewed(opened, { approved }));
+  const tip = await opened.git("rev-parse", "HEAD");
+  assertEquals(await opened.git("status", "--porcelain"), "");
+  assertEquals(asked, {
+    kind: "needs_input",
+    question: "Merge agent/mend-it-550e8400 into main? 3 commits, 2 files, " +
+      "+3 −1",
+    approval: { of: "merge", head: tip },
+    result: "It is mended.",
+  });
+  assertEquals(
+    await repository.git("log", "-1", "--format=%s", "main"),
+    "Theirs",
+  );
+  const again = approvalOf(tip, "2026-11-29T12:00:00Z");
   const answers = [{
     question: "Merge?",
     answer: "I did it",
     answered_at: "2026-11-29T13:00:00Z",
   }];
   assertEquals(
-    await reviewed(opened, { approved, more: { answers } }),
+    await reviewed(opened, { approved: again, more: { answers } }),
     undefined,
   );
-  const outcome = outcomeOf(await reviewed(opened, { approved }));
-  const tip = await opened.git("rev-parse", "HEAD");
-  assertObjectMatch(outcome, {
+  assertObjectMatch(outcomeOf(await reviewed(opened, { approved: again })), {
     kind: "completed",
     result: "It is mended.",
     message: `Merged into main as ${tip.slice(0, 7)}`,
@@ -347,17 +361,24 @@ Deno.test("review() merges what a person has resolved by hand and approved, and 
   assertObjectMatch(opened.trace, { workspace: { head: tip, merged: tip } });
 });
 
-Deno.test("review() takes an approval for what the next run finds, and for nothing that the agent commits after that", async () => {
+Deno.test("review() asks a person to end what was begun by hand since it was approved", async () => {
   await using repository = await TestRepository.make();
   const opened = await worked(repository, MERGES);
   await repository.write("new.txt", "theirs\n");
   await repository.commit("Theirs");
-  const approved = approvalOf(opened.workspace.facts.head);
-  const end = await reviewed(opened, { approved });
-  assert(end && "because" in end);
-  // The agent goes on, and its runner is killed.
-  await opened.git("merge", "-q", "-X", "ours", "-m", "Half done", "main");
-  assertEquals(await reviewed(opened, { approved }), undefined);
+  const { head } = opened.workspace.facts;
+  await opened.git("commit", "-q", "--allow-empty", "-m", "More");
+  await assertRejects(() => opened.git("merge", "-q", "main"));
+  assertObjectMatch(
+    outcomeOf(await reviewed(opened, { approved: approvalOf(head) })),
+    {
+      kind: "needs_input",
+      question: "It is not done yet: there are conflicts in new.txt. Resolve " +
+        `and commit them. It is in ${opened.workspace.path}. Then approve it ` +
+        "again.",
+      approval: { of: "merge", head },
+    },
+  );
 });
 
 /** A bare repository that is its `origin`. */
