@@ -85,13 +85,15 @@ function endOf(
 
 function endOfFailure(
   run: Held,
-  { error, retryable, retryAfterMs = 0, isUnbegun }: Failed,
+  { error, retryable, retryAfterMs = 0, isUnbegun, atLast }: Failed,
   { attempts, backoff = RETRY_BACKOFF }: RetrySettings,
 ): Transition {
   if (isUnbegun) return release(run, error, { delayMs: UNBEGUN_MS });
   const { maxAttempts, questions } = run.task;
   const spent = run.lease.attempt - questions;
-  if (!retryable || spent >= (maxAttempts ?? attempts)) return fail(run, error);
+  if (!retryable || spent >= (maxAttempts ?? attempts)) {
+    return atLast ? askInput(run, atLast.question, atLast) : fail(run, error);
+  }
   const delayMs = Math.max(retryAfterMs, backoffMs(spent, backoff));
   return retryLater(run, { error, delayMs });
 }

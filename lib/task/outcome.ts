@@ -8,7 +8,7 @@
 import { cut } from "../base/cut.ts";
 import { messageOf } from "../base/errors.ts";
 import { MAX_PROGRESS_CHARACTERS } from "./progress.ts";
-import type { JsonValue, Outcome, Printed } from "./task.ts";
+import type { Asked, JsonValue, Outcome, Printed } from "./task.ts";
 import { usageOf } from "./usage.ts";
 import {
   isTooDeep,
@@ -92,20 +92,14 @@ function check(outcome: Outcome): Outcome {
         ...outcome.isUnbegun === true && { isUnbegun: true },
         ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
         ...outcome.pausesProvider === true && { pausesProvider: true },
+        ...isQuestion(outcome.atLast?.question) &&
+          { atLast: checkedAsked(outcome.atLast!) },
       };
     }
     case "needs_input": {
-      const { question } = outcome;
-      if (typeof question !== "string" || question.trim() === "") {
-        return nonsense("The processor asked for input without a question");
-      }
-      const answerWithinMs = checkedWait(outcome.answerWithinMs);
-      return {
-        kind: "needs_input",
-        question: cut(question, MAX_TEXT_CHARACTERS),
-        ...(answerWithinMs === undefined ? {} : { answerWithinMs }),
-        ...checkedApproval(outcome),
-      };
+      return isQuestion(outcome.question)
+        ? { kind: "needs_input", ...checkedAsked(outcome) }
+        : nonsense("The processor asked for input without a question");
     }
     case "limited": {
       const waitMs = checkedWait(outcome.waitMs);
@@ -127,9 +121,20 @@ function nonsense(error: string): Outcome {
   return { kind: "failed", error, retryable: false };
 }
 
-function checkedApproval(
-  { approval, result }: Extract<Outcome, { kind: "needs_input" }>,
-) {
+function isQuestion(question: unknown): boolean {
+  return typeof question === "string" && question.trim() !== "";
+}
+
+function checkedAsked(asked: Asked): Asked {
+  const answerWithinMs = checkedWait(asked.answerWithinMs);
+  return {
+    question: cut(asked.question, MAX_TEXT_CHARACTERS),
+    ...(answerWithinMs === undefined ? {} : { answerWithinMs }),
+    ...checkedApproval(asked),
+  };
+}
+
+function checkedApproval({ approval, result }: Asked) {
   if (approval?.of !== "start" && approval?.of !== "merge") return {};
   const { of, head } = approval;
   return {

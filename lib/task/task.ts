@@ -254,6 +254,17 @@ export type Approval = {
   readonly head?: string;
 };
 
+/** What a person is asked. */
+export interface Asked {
+  readonly question: string;
+  /** It asks to be approved, rather than for words. */
+  readonly approval?: Omit<Approval, "at">;
+  /** What the work came to, of which that is asked. */
+  readonly result?: JsonValue;
+  /** The task fails where nobody answers within this time. Default: never. */
+  readonly answerWithinMs?: number;
+}
+
 /** What came of executing a task once. */
 export type Outcome = Ending & {
   /** Kept in the history, and in the trace of a task that failed. */
@@ -292,17 +303,10 @@ type Ending =
      * is paused as by a limit whose end nobody knows. @default {false}
      */
     readonly pausesProvider?: boolean;
+    /** What a person is asked in place of failing, after the last attempt. */
+    readonly atLast?: Asked;
   }
-  | {
-    readonly kind: "needs_input";
-    readonly question: string;
-    /** It asks to be approved, rather than for words. */
-    readonly approval?: Omit<Approval, "at">;
-    /** What the work came to, of which that is asked. */
-    readonly result?: JsonValue;
-    /** The task fails where nobody answers within this time. Default: never. */
-    readonly answerWithinMs?: number;
-  }
+  | ({ readonly kind: "needs_input" } & Asked)
   | {
     /**
      * The limit of the task's provider is reached: it is paused for all its tasks,

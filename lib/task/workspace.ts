@@ -22,6 +22,9 @@ export const APPROVED_KEY = "approved";
 /** Where the trace has what a person is asked to approve. */
 export const ASKS_KEY = "asks_approval";
 
+/** Where the trace of a retry has what was done and approved before. */
+export const DONE_KEY = "done_before";
+
 /** What came of a task's branch, as a trace has it under {@linkcode WORKSPACE_KEY}. */
 export type TaskWorkspace = {
   /** The repository: a folder on the machine, or the address that was cloned. */
@@ -116,6 +119,22 @@ export function approvalOf(trace: JsonObject): Approval | undefined {
   const asked = askedOf(value);
   const at = isObject(value) ? value.at : undefined;
   return asked && isText(at) ? { ...asked, at } : undefined;
+}
+
+/** The work of the task that another repeats, which a person had approved. */
+export type DoneBefore = {
+  /** The branch's last commit then. */
+  readonly head: string;
+  /** What it came to. */
+  readonly output?: JsonValue;
+};
+
+/** The same, as a trace has it; undefined for nothing. */
+export function doneBeforeOf(trace: JsonObject): DoneBefore | undefined {
+  const value = trace[DONE_KEY];
+  if (!isObject(value) || !isText(value.head)) return undefined;
+  const { head, output } = value;
+  return { head, ...output !== undefined && { output } };
 }
 
 /** What a task that needs input asks to have approved; undefined for nothing. */

@@ -4,10 +4,16 @@
  * @module
  */
 
-import type { Approval, JsonObject, Outcome } from "../task/task.ts";
+import { UserError } from "../base/errors.ts";
+import type { Approval, Asked, JsonObject, Outcome } from "../task/task.ts";
 import { answersOf } from "../task/trace.ts";
 import { OUTPUT_KEY } from "../task/transitions.ts";
-import { approvalOf, type TaskWorkspace } from "../task/workspace.ts";
+import {
+  approvalOf,
+  type DoneBefore,
+  doneBeforeOf,
+  type TaskWorkspace,
+} from "../task/workspace.ts";
 import type { WorkspaceConfig } from "./config.ts";
 import { WorkspaceError } from "./error.ts";
 import { ForgeError } from "./forge/program.ts";
@@ -56,8 +62,8 @@ export async function review(
 }
 
 /**
- * What follows for a task that was approved since its last run: nothing of its work
- * is done again. Where a person has done more since that was asked, it is asked anew.
+ * What follows for a task that was approved since its last run, or before it was
+ * retried: nothing of its work is done again. Where a person has done more since that was asked, it is asked anew.
  * Undefined where the work is to be done.
  */
 export async function reviewApproved(
@@ -67,13 +73,18 @@ export async function reviewApproved(
   const { trace } = options;
   const { facts } = workspace;
   const approval = approvedIn(trace);
-  if (!approval) return undefined;
+  const before = approval ? undefined : doneIn(trace);
+  if (!approval && !before) return undefined;
   const tip = await workspace.git(["rev-parse", `refs/heads/${facts.branch}`]);
-  const result = trace[OUTPUT_KEY] ?? undefined;
+  const result = (before ? before.output : trace[OUTPUT_KEY]) ?? undefined;
   const done: Completed = {
     kind: "completed",
     ...result !== undefined && { result },
   };
+  if (!approval) {
+    const isSame = before?.head === tip && facts.head === tip;
+    return isSame ? await review(workspace, done, options) : undefined;
+  }
   if (approval.head === tip && facts.head === tip) {
     return await bring(workspace, done, options);
   }
@@ -96,6 +107,13 @@ export function asksFirst(
     : approval === "before-merge";
 }
 
+/** A retry that somebody has said something to is for the agent. */
+function doneIn(trace: JsonObject): DoneBefore | undefined {
+  const isTold = answersOf(trace).length > 0 ||
+    Array.isArray(trace.notes) && trace.notes.length > 0;
+  return isTold ? undefined : doneBeforeOf(trace);
+}
+
 /** What was said since is more than a yes. */
 function approvedIn(trace: JsonObject): Approval | undefined {
   const approval = approvalOf(trace);
@@ -106,19 +124,41 @@ function approvedIn(trace: JsonObject): Approval | undefined {
     : approval;
 }
 
-/** Does with the branch as configured. */
+/**
+ * Does with the branch as configured. What keeps it from that may pass: then it is
+ * tried again, and asked at last. The work is done, so it does not fail.
+ */
 async function bring(
   workspace: Workspace,
   outcome: Completed,
   options: ReviewOptions,
 ): Promise<Reviewed> {
-  switch (workspace.config.onApproved) {
-    case "none":
-      return { outcome };
-    case "merge":
-      return await merge(workspace, outcome, options);
-    case "pr":
-      return { outcome: await request(workspace, outcome, options) };
+  const { facts, config: { onApproved } } = workspace;
+  try {
+    switch (onApproved) {
+      case "none":
+        return { outcome };
+      case "merge":
+        return await merge(workspace, outcome, options);
+      case "pr":
+        return { outcome: await request(workspace, outcome, options) };
+    }
+  } catch (error) {
+    const isUnbegun = error instanceof WorkspaceError && error.isUnbegun;
+    if (!(error instanceof UserError) || isUnbegun) throw error;
+    const { message } = error;
+    const question = `${sentence(message)} Then approve it again.`;
+    return {
+      outcome: error instanceof WorkspaceError && error.retryable
+        ? {
+          kind: "failed",
+          error: message,
+          retryable: true,
+          atLast: asked(question, facts, outcome),
+          ...spentOn(outcome),
+        }
+        : asking(question, facts, outcome),
+    };
   }
 }
 
@@ -174,7 +214,13 @@ async function merge(
         ),
       };
     case "refused":
-      return { outcome: ask(`${sentence(end.why)} Then approve it again.`) };
+      if (!mayPass(end.why)) {
+        return { outcome: ask(`${sentence(end.why)} Then approve it again.`) };
+      }
+      throw new WorkspaceError(
+        `Cannot merge ${branch} into ${base}: ${end.why}`,
+        { retryable: true },
+      );
   }
 }
 
@@ -197,25 +243,26 @@ async function request(
   outcome: Completed,
   { task, stop }: ReviewOptions,
 ): Promise<Outcome> {
-  const { facts } = workspace;
+  const { result } = outcome;
   try {
-    const { result } = outcome;
     const address = await requestPull(workspace, { task, result, stop });
     return withMessage(outcome, `Pull request: ${address}`);
   } catch (error) {
     stop.throwIfAborted();
     const isForge = error instanceof ForgeError;
     if (!isForge && !(error instanceof GitError)) throw error;
-    const why =
-      `Cannot open a pull request of ${facts.branch}: ${error.message}`;
-    const isLasting = isForge
-      ? error.needsPerson
-      : !/could not (resolve|read)|timed out|unable to access|connection/i.test(
-        error.message,
-      );
-    if (!isLasting) throw new WorkspaceError(why, { retryable: true });
-    return asking(`${sentence(why)} Then approve it again.`, facts, outcome);
+    const { branch } = workspace.facts;
+    const why = `Cannot open a pull request of ${branch}: ${error.message}`;
+    const retryable = isForge ? !error.needsPerson : mayPass(error.message);
+    throw new WorkspaceError(why, { retryable, cause: error });
   }
+}
+
+/** What git says of another repository may be otherwise in a while, but for this. */
+const LASTS = /rejected|denied|authentication|could not read Username/i;
+
+function mayPass(said: string): boolean {
+  return /^git (fetch|push|ls-remote) failed/.test(said) && !LASTS.test(said);
 }
 
 function withMessage(outcome: Completed, more: string): Completed {
@@ -224,20 +271,33 @@ function withMessage(outcome: Completed, more: string): Completed {
   return { ...outcome, message };
 }
 
-/** What was found so far is kept for when it is approved. */
 function asking(
   question: string,
-  { head }: TaskWorkspace,
-  { result, usage, printed, warning }: Completed,
+  facts: TaskWorkspace,
+  outcome: Completed,
 ): Outcome {
   return {
     kind: "needs_input",
+    ...asked(question, facts, outcome),
+    ...spentOn(outcome),
+  };
+}
+
+/** What was found so far is kept for when it is approved. */
+function asked(
+  question: string,
+  { head }: TaskWorkspace,
+  { result, warning }: Completed,
+): Asked {
+  return {
     question: warning ? `${question}. ${warning}` : question,
     approval: { of: "merge", ...head !== undefined && { head } },
     ...result !== undefined && { result },
-    ...usage && { usage },
-    ...printed && { printed },
   };
+}
+
+function spentOn({ usage, printed }: Completed) {
+  return { ...usage && { usage }, ...printed && { printed } };
 }
 
 function questionOf(

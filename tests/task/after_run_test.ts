@@ -172,6 +172,25 @@ for (
   });
 }
 
+Deno.test("transitionFor() asks a person at the last attempt where a failure says what", () => {
+  const approval = { of: "merge", head: "abc" } as const;
+  const atLast = { question: "Again?", approval, result: "Done" };
+  const outcome: Outcome = {
+    kind: "failed",
+    error: "no network",
+    retryable: true,
+    atLast,
+  };
+  assertEquals(
+    after(outcome, {}, { attempts: 2 })?.event,
+    "retry_scheduled",
+  );
+  assertEquals(
+    shown(after(outcome)),
+    shown(askInput(runOf(), "Again?", atLast)),
+  );
+});
+
 Deno.test("transitionFor() waits as long as a failure asks for, or as the backoff says", () => {
   const backoff = { baseMs: 2_000, maxMs: 2_000 };
   function waitMs(retryAfterMs: number): number {

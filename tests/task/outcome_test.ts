@@ -27,6 +27,16 @@ Deno.test("checkedOutcome() takes what is right as it is", () => {
     { kind: "failed", error: "no", retryable: false },
     { kind: "failed", error: "no", retryable: false, pausesProvider: true },
     { kind: "failed", error: "no", retryable: true, retryAfterMs: 1_500 },
+    {
+      kind: "failed",
+      error: "no",
+      retryable: true,
+      atLast: {
+        question: "Again?",
+        approval: { of: "merge", head: "abc" },
+        result: "Done",
+      },
+    },
     { kind: "needs_input", question: "Which?" },
     { kind: "needs_input", question: "Which?", answerWithinMs: 60_000 },
     {

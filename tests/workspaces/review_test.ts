@@ -8,8 +8,8 @@ import {
 } from "@std/assert";
 import { join } from "node:path";
 import type { JsonObject, Outcome } from "../../lib/task/task.ts";
+import { UserError } from "../../lib/base/errors.ts";
 import { isThere } from "../../lib/workspaces/record.ts";
-import { WorkspaceError } from "../../lib/workspaces/error.ts";
 import { review, reviewApproved } from "../../lib/workspaces/review.ts";
 import type { Reviewed } from "../../lib/workspaces/workspace.ts";
 import { sampleTask } from "../support/sample_task.ts";
@@ -511,7 +511,7 @@ for (const from of ["worktree", "clone", "address"]) {
 
 Deno.test("review() asks a person where no pull request can be opened, and tries again what may pass", async () => {
   await using repository = await TestRepository.make();
-  await originOf(repository);
+  const origin = await originOf(repository);
   const opened = await worked(repository, {
     onApproved: "pr",
     approval: "none",
@@ -522,7 +522,87 @@ Deno.test("review() asks a person where no pull request can be opened, and tries
     assert(outcome.kind === "needs_input");
     assertMatch(outcome.question, /nobody is logged in.*approve it again/);
     forge.fails("HTTP 502");
-    const error = await assertRejects(() => reviewed(opened), WorkspaceError);
-    assert(error.retryable);
+    const failed = outcomeOf(await reviewed(opened));
+    assertObjectMatch(failed, {
+      kind: "failed",
+      error: "Cannot open a pull request of agent/mend-it-550e8400: gh pr " +
+        "list failed: HTTP 502",
+      retryable: true,
+      atLast: {
+        approval: { of: "merge", head: opened.workspace.facts.head },
+        result: "It is mended.",
+      },
+    });
+    assert(failed.kind === "failed");
+    assertMatch(
+      failed.atLast?.question ?? "",
+      /: HTTP 502\. Then approve it again\.$/,
+    );
+    // There are no remotes that take it.
+    await Deno.rename(origin, `${origin}-2`);
+    assertObjectMatch(outcomeOf(await reviewed(opened)), {
+      kind: "failed",
+      retryable: true,
+    });
   });
+});
+
+Deno.test("review() tries again where what is merged can't be set up, or the program of its check not be started", async () => {
+  await using repository = await TestRepository.make();
+  const setUp = ["sh", "-c", "! grep -q one new.txt || test -e ../../ready"];
+  const opened = await worked(repository, { ...MERGES, setup: setUp });
+  const { head } = opened.workspace.facts;
+  const options = { approved: approvalOf(head), verify: passes };
+  assertObjectMatch(outcomeOf(await reviewed(opened, options)), {
+    kind: "failed",
+    retryable: true,
+    atLast: { approval: { of: "merge", head }, result: "It is mended." },
+  });
+  await Deno.writeTextFile(join(repository.base, "work/ready"), "");
+  assertMatch(
+    JSON.stringify(
+      await reviewed(opened, {
+        ...options,
+        verify: () => Promise.reject(new UserError("Cannot start it.")),
+      }),
+    ),
+    /"needs_input","question":"Cannot start it. Then approve it again."/,
+  );
+  assertEquals(outcomeOf(await reviewed(opened, options)).kind, "completed");
+});
+
+function passes() {
+  return Promise.resolve({ hasPassed: true, isStopped: false, output: "" });
+}
+
+Deno.test("review() goes on with what was approved before a retry, and asks for it anew", async () => {
+  await using repository = await TestRepository.make();
+  const opened = await worked(repository, MERGES);
+  const { head } = opened.workspace.facts;
+  const trace = {
+    ...opened.trace,
+    done_before: { head: head ?? "", output: "It is mended." },
+  };
+  const next = (more: JsonObject = {}) =>
+    reviewApproved(opened.workspace, {
+      task: TASK,
+      trace: { ...trace, ...more },
+      verify: undefined,
+      stop: new AbortController().signal,
+    });
+  assertObjectMatch(outcomeOf(await next()), {
+    kind: "needs_input",
+    approval: { of: "merge", head },
+    result: "It is mended.",
+  });
+  const at = "2026-11-29T13:00:00Z";
+  const said: JsonObject[] = [
+    { notes: [{ text: "Do more", at }] },
+    { answers: [{ question: "?", answer: "No", answered_at: at }] },
+    { done_before: { head: "abc" } },
+    { done_before: null },
+  ];
+  for (const it of said) assertEquals(await next(it), undefined);
+  await opened.git("commit", "-q", "--allow-empty", "-m", "More");
+  assertEquals(await next(), undefined);
 });

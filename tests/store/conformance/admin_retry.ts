@@ -5,10 +5,17 @@
  */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import type { AgentTask, JsonObject } from "../../../lib/task/task.ts";
+import type {
+  AgentTask,
+  JsonObject,
+  JsonValue,
+  Transition,
+} from "../../../lib/task/task.ts";
 import {
+  askInput,
   complete,
   fail,
+  type Held,
   noteInRun,
   traceTime,
 } from "../../../lib/task/transitions.ts";
@@ -139,6 +146,52 @@ export function testRetry(test: Test): void {
       },
     ]);
     assertStringIncludes(await storedTextOf(nth(ids, 0)), "pullRequest");
+  });
+
+  test("retry() knows what was done and approved before it failed", async ({ store }) => {
+    const workspace = {
+      repo: "/srv/app",
+      host: "here",
+      path: "/state/1",
+      branch: "agent/mend",
+      base: "main",
+      baseCommit: "abc",
+      head: "def",
+    };
+    const doneAfter = async (
+      { end = fail, result = "é", ...more }: {
+        readonly end?: (run: Held, why: string) => Transition;
+        readonly result?: JsonValue;
+        readonly head?: string;
+        readonly merged?: string;
+      } = {},
+    ) => {
+      const run = await startOne(store);
+      const { id } = run.task;
+      const noted = noteInRun(run, {
+        kind: "workspace",
+        detail: "agent/mend",
+        workspace: { ...workspace, ...more },
+      });
+      await record(store, noted);
+      const approval = { of: "merge", head: "def" } as const;
+      await record(store, askInput(run, "Merge it?", { approval, result }));
+      await store.admin.approve([id]);
+      await record(store, end(await claimOne(store), "no"));
+      const [retried] = await store.admin.retry([id]);
+      assert(retried?.kind === "created");
+      const { done_before } = await traceOf(store, retried.newId);
+      await store.admin.cancel([retried.newId]);
+      return done_before;
+    };
+    assertEquals(await doneAfter(), { head: "def", output: "é" });
+    assertEquals(await doneAfter({ result: { n: [1] } }), {
+      head: "def",
+      output: { n: [1] },
+    });
+    assertEquals(await doneAfter({ head: "ghi" }), undefined);
+    assertEquals(await doneAfter({ merged: "def" }), undefined);
+    assertEquals(await doneAfter({ end: (run) => complete(run) }), undefined);
   });
 
   test("retry() goes on in no session where there was no branch, or what is none", async ({ store }) => {
