@@ -6,9 +6,11 @@
 
 import { EXIT, UserError } from "../base/errors.ts";
 import type { AgentTask, Approval } from "../task/task.ts";
+import { shownStateOf } from "../task/shown_state.ts";
 import { parseTrace } from "../task/trace.ts";
 import { OUTPUT_KEY } from "../task/transitions.ts";
 import {
+  approvalOf,
   asksApproval,
   type TaskWorkspace,
   taskWorkspaceOf,
@@ -21,7 +23,7 @@ import {
   JSON_FLAG,
 } from "./command.ts";
 import type { MergeHere } from "./merge_here.ts";
-import { already, type Merged, shown } from "./merge_text.ts";
+import { already, type Merged, nothing, shown } from "./merge_text.ts";
 import { renderJson } from "./render.ts";
 import { untilStopped } from "./signals.ts";
 
@@ -75,13 +77,20 @@ async function mergeTask(
   const base = typeof flags.into === "string" ? flags.into : facts.base;
   const { branch, merged } = facts;
   if (
-    merged !== undefined && !flags.pr && base === facts.base &&
-    (head === undefined || head === facts.head)
+    merged !== undefined && facts.commits !== 0 && !flags.pr &&
+    base === facts.base && (head === undefined || head === facts.head)
   ) {
     return already({ branch, base, commit: merged });
   }
   if (head === undefined) {
     throw cannotMerge(task, `there is no branch ${branch} any more.`);
+  }
+  if (task.state === "failed" && head !== facts.head) {
+    throw cannotMerge(
+      task,
+      `it is failed, and ${branch} has other commits than those of its work ` +
+        `that were checked: agent-runner diff ${shortId(task)}`,
+    );
   }
   const asked = asksApproval(task);
   const { onApproved = "none" } = here.providerOf(task, config)?.workspace ??
@@ -97,7 +106,7 @@ async function mergeTask(
     task,
     { ...context, stop },
     async (opened) => {
-      const { workspace, amendments, options } = opened;
+      const { workspace, amendments } = opened;
       if (isItsRuns && (flags.pr || await here.hasBase(workspace))) {
         throw cannotMerge(
           task,
@@ -105,17 +114,10 @@ async function mergeTask(
             `approve it: agent-runner approve ${shortId(task)}`,
         );
       }
-      // A person may have gone on there since its last run.
-      workspace.note("workspace", branch, await here.count(workspace));
-      const done = flags.pr ? await request(task, opened, { base }) : shown(
-        await here.mergeWorkspace(workspace, { ...options, into: base }),
-        {
-          facts,
-          base,
-          id: shortId(task),
-          join: await here.howToJoin(workspace, base),
-        },
-      );
+      const done = await mergeHere(task, opened, {
+        base,
+        isRequest: Boolean(flags.pr),
+      });
       await using store = await context.openAdmin();
       for (const amendment of amendments) {
         const result = await store.admin.amend(task.id, amendment);
@@ -132,13 +134,46 @@ async function mergeTask(
   );
 }
 
+/** What is not committed is said: it is not merged. */
+async function mergeHere(
+  task: AgentTask,
+  { workspace, options }: Pick<MergeHere, "workspace" | "options">,
+  { base, isRequest }: { readonly base: string; readonly isRequest: boolean },
+): Promise<Merged> {
+  const { count, howToJoin, leftOf, mergeWorkspace, namesOf } = await import(
+    "./merge_here.ts"
+  );
+  // A person may have gone on there since its last run.
+  const facts = await count(workspace);
+  const { branch } = facts;
+  workspace.note("workspace", branch, facts);
+  const { path } = workspace;
+  const left = namesOf(await leftOf(workspace));
+  if (facts.commits === 0) return nothing({ branch, base, path, left });
+  const done = isRequest
+    ? await request(task, { workspace, options }, { base })
+    : shown(await mergeWorkspace(workspace, { ...options, into: base }), {
+      facts,
+      base,
+      id: shortId(task),
+      join: await howToJoin(workspace, base),
+    });
+  return done.isRight && left !== ""
+    ? {
+      ...done,
+      text: `${done.text}. Not committed, and left in ${path}: ${left}`,
+    }
+    : done;
+}
+
 /** @throws {UserError} where its branch is not here, or is not to be merged now. */
 function workspaceHere(
   task: AgentTask,
   { clock }: CommandContext,
 ): TaskWorkspace {
   const { state, leaseExpiresAt, leaseOwner } = task;
-  const facts = taskWorkspaceOf(parseTrace(task.traceText) ?? {});
+  const trace = parseTrace(task.traceText) ?? {};
+  const facts = taskWorkspaceOf(trace);
   if (!facts) {
     throw cannotMerge(
       task,
@@ -160,14 +195,17 @@ function workspaceHere(
       `its branch is on the machine ${facts.host}, in ${facts.path}. Do it there.`,
     );
   }
-  if (state !== "completed" && asksApproval(task)?.of !== "merge") {
-    throw cannotMerge(
-      task,
-      `it is ${state}, and its work is not done. See why: agent-runner show ` +
+  const isDone = state === "completed" || asksApproval(task)?.of === "merge" ||
+    state === "failed" && Number(facts.commits) > 0;
+  if (isDone) return facts;
+  const shown = shownStateOf(task);
+  throw cannotMerge(
+    task,
+    shown !== "running" && approvalOf(trace)?.of === "merge"
+      ? `it is ${shown}: its changes are approved, and its next run has them.`
+      : `it is ${shown}, and its work is not done. See why: agent-runner show ` +
         shortId(task),
-    );
-  }
-  return facts;
+  );
 }
 
 /** Its next run does the rest. */
@@ -201,7 +239,7 @@ async function approve(
 
 async function request(
   task: AgentTask,
-  { workspace, options }: MergeHere,
+  { workspace, options }: Pick<MergeHere, "workspace" | "options">,
   { base }: { readonly base: string },
 ): Promise<Merged> {
   const { GitError, requestPull } = await import("./merge_here.ts");

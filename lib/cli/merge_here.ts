@@ -19,13 +19,16 @@ import {
   type TaskWorkspace,
 } from "../task/workspace.ts";
 import { commitOf } from "../workspaces/commits.ts";
+import { leftIn } from "../workspaces/finish.ts";
 import { isFolder } from "../workspaces/git.ts";
 import type { MergingOptions } from "../workspaces/merging.ts";
+import { readRecord } from "../workspaces/record.ts";
 import type { Workspace } from "../workspaces/workspace.ts";
 import type { CommandContext } from "./command.ts";
 
 export { GitError } from "../workspaces/git.ts";
 export { count } from "../workspaces/finish.ts";
+export { namesOf } from "../workspaces/names.ts";
 export {
   hasBase,
   howToJoin,
@@ -117,6 +120,11 @@ export async function withWorkspace<T>(
   } finally {
     await folder.close("goes on");
   }
+}
+
+/** What is not committed in a task's folder. */
+export async function leftOf({ git, path }: Workspace): Promise<string[]> {
+  return await leftIn(git, (await readRecord(path))?.copied ?? []);
 }
 
 /** The commit that a task's branch has now; undefined where it is gone. */

@@ -63,7 +63,33 @@ export function shown(
   }
 }
 
-/** There was nothing to merge. */
+/** The branch has no commit of its own. What was left in its folder is in none. */
+export function nothing(
+  { branch, base, path, left }: {
+    readonly branch: string;
+    readonly base: string;
+    readonly path: string;
+    /** The names of what is not committed; empty for nothing. */
+    readonly left: string;
+  },
+): Merged {
+  const json = { result: "nothing", branch, base };
+  return left === ""
+    ? {
+      isRight: true,
+      json,
+      text: `Nothing to merge: ${branch} has nothing that ${base} has not`,
+    }
+    : {
+      isRight: false,
+      json: { ...json, said: left },
+      text:
+        `nothing is committed on ${branch}. This lies in ${path}: ${left}. ` +
+        "Commit it there, and merge again.",
+    };
+}
+
+/** It was merged before. */
 export function already(
   { branch, base, commit }: {
     readonly branch: string;

@@ -230,7 +230,7 @@ function noBase(
 ): string {
   const name = /^[0-9a-f]{40,}$/.test(base) ? short(base) : base;
   return `Cannot merge ${branch} into ${name}: that is no branch. Merge it into ` +
-    `one: agent-runner merge ${id.slice(0, 8)} --into main`;
+    `one: agent-runner merge ${id.slice(0, 8)} --into BRANCH`;
 }
 
 function sentence(text: string): string {

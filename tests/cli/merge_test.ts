@@ -209,6 +209,79 @@ Deno.test("merge says of which tasks there is nothing to merge", async () => {
   );
 });
 
+Deno.test("merge says that there was nothing to merge, and what was not committed", async () => {
+  using worked = new Worked();
+  const { folder } = worked;
+  await worked.run({ uncommitted: "leave" });
+  const { id } = worked;
+  assertMatch(
+    await folder.fails(1, ["merge", id]),
+    /nothing is committed on agent\/write-new-\S+\. This lies in .*: new\.txt\. Commit it there/,
+  );
+  const path = `${folder.path}/work/${id}`;
+  Deno.removeSync(`${path}/new.txt`);
+  assertMatch(
+    await folder.ok(["merge", id]),
+    /^Nothing to merge: agent\/write-new-\S+ has nothing that main has not\n$/,
+  );
+  assertObjectMatch(await worked.json("merge", id), { result: "nothing" });
+  Deno.writeTextFileSync(`${path}/b.txt`, "b\n");
+  commitAll(path, "By hand");
+  Deno.writeTextFileSync(`${path}/c.txt`, "c\n");
+  assertMatch(
+    await folder.ok(["merge", id]),
+    /^Merged .* as \w+\. Not committed, and left in .*: c\.txt\n$/,
+  );
+});
+
+Deno.test("merge takes a task that failed when its work was approved, and retry does none of that twice", async () => {
+  using worked = new Worked();
+  const { folder } = worked;
+  await worked.run({ onApproved: "pr" });
+  const { id } = worked;
+  const origin = `${folder.path}/origin.git`;
+  worked.git("clone", "-q", "--bare", worked.app, origin);
+  worked.git("remote", "add", "origin", origin);
+  Deno.renameSync(origin, `${origin}-2`);
+  const asks = async (of: string) => {
+    const { trace } = await worked.json("show", of);
+    return trace.question;
+  };
+  // It has one attempt, and what is asked counts as none.
+  await folder.ok(["approve", id]);
+  await folder.run(["run", "--once"], { env: ENABLED });
+  assertMatch(
+    await asks(id),
+    /^Cannot open a pull request of agent\/\S+: git ls-remote failed: [^]*Then approve it again\.$/,
+  );
+  await folder.ok(["approve", id]);
+  assertMatch(
+    await folder.fails(1, ["merge", id]),
+    /it is queued: its changes are approved, and its next run has them\./,
+  );
+  await folder.ok(["cancel", id]);
+  await folder.ok(["retry", id]);
+  const tasks: { readonly id: string }[] = await worked.json("list");
+  const again = tasks.find((it) => it.id !== id);
+  await folder.run(["run", "--once"], { env: { ...ENABLED, LINE: "other" } });
+  assertMatch(
+    await asks(again!.id),
+    /^Open a pull request of agent\/write-new-\S+ to main\? 1 commit/,
+  );
+  assertMatch(await folder.ok(["merge", id]), /^Merged agent\/write-new/);
+  assertEquals(Deno.readTextFileSync(`${worked.app}/new.txt`), "new\n");
+});
+
+Deno.test("merge --pr says that there is no remote", async () => {
+  using worked = new Worked();
+  const { folder } = worked;
+  await worked.run({});
+  assertMatch(
+    await folder.fails(1, ["merge", worked.id, "--pr"]),
+    /app has no remote origin\. Add one \(git remote add origin …\), or name another as `remote` of the provider's workspace\./,
+  );
+});
+
 Deno.test("merge approves what waits for that, and the next run merges it without more work", async () => {
   using worked = new Worked();
   const { folder } = worked;
@@ -294,7 +367,7 @@ Deno.test("merge --into merges what began at no branch, and completes it", async
     `Cannot merge agent/write-new-${id.slice(0, 8)} into HEAD: that is no ` +
       `branch. Merge it into one: agent-runner merge ${
         id.slice(0, 8)
-      } --into main`,
+      } --into BRANCH`,
   );
   await folder.ok(["merge", id, "--into", "main"]);
   await folder.run(["run", "--once"], { env: ENABLED });

@@ -303,7 +303,7 @@ Deno.test("review() says at once that there is no branch to merge into, and sees
   const { head, base, branch } = opened.workspace.facts;
   const question = `Cannot merge ${branch} into ${base.slice(0, 7)}: that is ` +
     "no branch. Merge it into one: agent-runner merge " +
-    `${TASK.id.slice(0, 8)} --into main`;
+    `${TASK.id.slice(0, 8)} --into BRANCH`;
   assertObjectMatch(outcomeOf(await reviewed(opened)), { question });
   const approved = approvalOf(head);
   assertObjectMatch(outcomeOf(await reviewed(opened, { approved })), {

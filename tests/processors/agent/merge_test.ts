@@ -111,3 +111,38 @@ Deno.test("agent is not called again for what was approved", async () => {
     "Mine",
   );
 });
+
+Deno.test("agent is not called for what keeps approved work from being merged, or is committed since", async () => {
+  await using repository = await TestRepository.make();
+  const setup = ["sh", "-c", "! test -e mine.txt || test -e ../../ready"];
+  await using run = await agentOn(
+    repository,
+    [
+      `echo mine > mine.txt; git add .; git commit -qm Mine; ${
+        say(result("Done"))
+      }`,
+      "exit 3",
+    ],
+    { onApproved: "merge", setup, verify: ["true"] },
+  );
+  const asked = await run.run();
+  assert(asked.kind === "needs_input" && asked.approval);
+  const at = "2026-11-29T10:00:00.000+00:00";
+  const trace = { approved: { ...asked.approval, at }, output: asked.result! };
+  assertObjectMatch(await run.run({ trace }), {
+    kind: "failed",
+    retryable: true,
+    atLast: { approval: asked.approval, result: "Done" },
+  });
+  const branch = "refs/heads/agent/mend-it-550e8400";
+  const tree = `${branch}^{tree}`;
+  const more = await repository.git(
+    ...["commit-tree", "-p", branch, "-m", "More", tree],
+  );
+  await repository.git("update-ref", branch, more);
+  const again = await run.run({ trace });
+  assert(again.kind === "needs_input");
+  assertStringIncludes(again.question, "into main? 2 commits, 1 file, +1 −0");
+  assertEquals(again.approval?.head, more);
+  assertEquals((await run.starts()).length, 1);
+});
