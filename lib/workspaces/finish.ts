@@ -6,13 +6,14 @@
  */
 
 import { join } from "node:path";
+import { countOf } from "../base/figures.ts";
 import type { AgentTask, Outcome } from "../task/task.ts";
 import type { TaskWorkspace } from "../task/workspace.ts";
 import { unbegun } from "./error.ts";
 import { beginOf, commitOf, isIn, pathsIn } from "./commits.ts";
 import { GitError } from "./git.ts";
 import { firstLineOf, namesOf } from "./names.ts";
-import { nestedSince } from "./nested.ts";
+import { linksIn, nestedSince } from "./nested.ts";
 import { isThere, removeIfThere } from "./record.ts";
 import { shownFacts } from "./shown_facts.ts";
 import { stageAll } from "./staging.ts";
@@ -78,11 +79,50 @@ async function bringHome(
       warnings.push(`Left uncommitted: ${named}`);
       break;
     case "commit":
-      await commit(workspace, parts);
-      workspace.note("committed", `What was left: ${named}`, facts);
+      if (await commit(workspace, parts)) {
+        workspace.note("committed", `What was left: ${named}`, facts);
+      }
+      warnings.push(...await notCommitted(git, parts.copied));
   }
   warnings.push(...await returnToBranch(workspace));
+  warnings.push(...await stashed(workspace));
   return warnings;
+}
+
+/** What no commit of its own takes: changes within submodules, and a hook's. */
+async function notCommitted(
+  git: Workspace["git"],
+  copied: readonly string[],
+): Promise<string[]> {
+  const left = await leftIn(git, copied);
+  if (left.length === 0) return [];
+  const links = new Set(await linksIn(git));
+  const within = left.filter((it) => links.has(it));
+  const others = left.filter((it) => !links.has(it));
+  return [
+    ...within.length > 0
+      ? [
+        `What is changed within ${
+          namesOf(within)
+        } is in no commit: commit it ` +
+        "in the submodule, and push it",
+      ]
+      : [],
+    ...others.length > 0 ? [`Left uncommitted: ${namesOf(others)}`] : [],
+  ];
+}
+
+/** A repository has one list of stashes for all its worktrees. */
+async function stashed(
+  { git, facts: { repo, branch, path }, isClone }: Workspace,
+): Promise<string[]> {
+  const list = await git(["stash", "list", "--format=%gs"]);
+  const count = list.split("\n")
+    .filter((it) => /^(WIP on|On) ([^:]*):/.exec(it)?.[2] === branch).length;
+  return count === 0 ? [] : [
+    `It left ${countOf(count, "stashed change")} in ` +
+    `${isClone ? path : repo}: git stash list`,
+  ];
 }
 
 /** What git has begun there and not ended: committing now would keep its marks. */
@@ -146,17 +186,18 @@ export async function leftIn(
   return pathsIn(text).map((it) => it.slice(3));
 }
 
+/** @returns whether there was something to commit. */
 async function commit(
   workspace: Workspace,
   { task, copied }: FinishParts,
-): Promise<void> {
+): Promise<boolean> {
   const { git, gitDir, options, config } = workspace;
   // By a pipe, the half of one would be taken for all of it, were we killed.
   const message = join(gitDir, MESSAGE);
   try {
     await stageAll(git, options, copied);
     // Of what is changed in a submodule, it has nothing to commit.
-    if (await git(["diff", "--cached", "--name-only"]) === "") return;
+    if (await git(["diff", "--cached", "--name-only"]) === "") return false;
     await removeIfThere(message);
     await Deno.writeTextFile(message, messageFor(task), { createNew: true });
     await git([
@@ -166,6 +207,7 @@ async function commit(
       ...config.noVerify ? ["--no-verify"] : [],
     ], { hasHooks: !config.noVerify });
     await removeIfThere(message);
+    return true;
   } catch (error) {
     if (!(error instanceof GitError)) throw error;
     if (error.lock || error.isFull) throw unbegun(error.message, error);

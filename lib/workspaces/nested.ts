@@ -40,7 +40,8 @@ export async function nestedIn(
   return { nested, hasSubmodules: nested.length < there.length };
 }
 
-async function linksIn(git: Git): Promise<string[]> {
+/** Those that the index has. */
+export async function linksIn(git: Git): Promise<string[]> {
   return linksOf(await git(["ls-files", "--stage", "-z"]));
 }
 

@@ -397,3 +397,40 @@ Deno.test("of a sparse checkout, what is made outside is committed and compared"
   assertEquals(await git("status", "--porcelain"), "");
   assertEquals(await repo.snapshot(), before);
 });
+
+Deno.test("what is changed within a submodule is not taken for committed", async () => {
+  await using part = await TestRepository.make({ name: "part" });
+  await using repo = await TestRepository.make();
+  const allow = ["-c", "protocol.file.allow=always"];
+  await repo.git(...allow, "submodule", "--quiet", "add", part.path, "part");
+  await repo.commit("Part");
+  const { workspace, write, git } = await repo.open();
+  await git(...allow, "submodule", "--quiet", "update", "--init");
+  await write("part/README.md", "changed\n");
+  const said =
+    "What is changed within part is in no commit: commit it in the " +
+    "submodule, and push it";
+  const finished = await workspace.finish(DONE);
+  assertEquals([warning(finished), finished.facts.commits], [said, 0]);
+  await write("new.txt", "new\n");
+  const more = await workspace.finish(DONE);
+  assertEquals([warning(more), more.facts.commits], [said, 1]);
+});
+
+Deno.test("what an agent has stashed is said, and nobody else's", async () => {
+  for (const mode of ["worktree", "clone"]) {
+    await using repo = await TestRepository.make();
+    const { workspace, write, git } = await repo.open({ config: { mode } });
+    await repo.write("README.md", "mine\n");
+    await repo.git("stash", "-q");
+    assertEquals(warning(await workspace.finish(DONE)), "");
+    await write("README.md", "changed\n");
+    await git("-c", "user.name=A", "-c", "user.email=a@b", "stash", "-q");
+    assertEquals(
+      warning(await workspace.finish(DONE)),
+      `It left 1 stashed change in ${
+        mode === "clone" ? workspace.path : repo.path
+      }: git stash list`,
+    );
+  }
+});
