@@ -9,7 +9,9 @@ import { systemClock } from "../base/clock.ts";
 import type { AgentTask } from "../task/task.ts";
 import { type TaskWorkspace, taskWorkspaceOf } from "../task/workspace.ts";
 import type { WorkspaceConfig } from "./config.ts";
+import { commitOf } from "./commits.ts";
 import { folderError, unbegun } from "./error.ts";
+import { git } from "./git.ts";
 import { tryLock } from "./lock.ts";
 import { make } from "./making.ts";
 import { OpenedWorkspace, type WorkspaceParts } from "./opened.ts";
@@ -22,6 +24,7 @@ import {
   removeIfThere,
   type WorkspaceRecord,
 } from "./record.ts";
+import { sparseArgs } from "./staging.ts";
 import type { Workspace } from "./workspace.ts";
 
 /**
@@ -112,8 +115,12 @@ async function lockOf(path: string): Promise<Disposable> {
 /** What was made must not be made again: work may be in it. */
 async function assertWhole(
   path: string,
-  { task, gitDir, isClone }: WorkspaceRecord,
+  record: WorkspaceRecord,
 ): Promise<void> {
+  const { task, gitDir, isClone } = record;
+  if (!isClone && await isThere(path) && !await isThere(gitDir)) {
+    await restoreAdmin(path, record);
+  }
   for (const folder of [path, gitDir]) {
     if (await isThere(folder)) continue;
     throw unbegun(
@@ -135,6 +142,37 @@ async function assertWhole(
   if (await Deno.readTextFile(link).catch(orUndefined) === whole) return;
   await Deno.remove(link).catch(orUndefined);
   await Deno.writeTextFile(link, whole);
+}
+
+/**
+ * Makes again what git keeps of a worktree, which it has pruned while the folder's
+ * `.git` was gone. Its files stay as they are.
+ */
+async function restoreAdmin(
+  path: string,
+  { gitDir, commonDir, branch }: WorkspaceRecord,
+): Promise<void> {
+  if (!await isThere(commonDir)) return;
+  const options = { cwd: commonDir };
+  const ref = `refs/heads/${branch}`;
+  const worktrees = await git(["worktree", "list", "--porcelain"], options);
+  const isLost = !await commitOf(ref, options) ||
+    // Somebody else has it by now.
+    worktrees.split("\n").includes(`branch ${ref}`) ||
+    // What is not there of a sparse one would be taken for deleted.
+    (await sparseArgs(options)).length > 0;
+  if (isLost) return;
+  await Deno.mkdir(gitDir, { recursive: true });
+  const files = {
+    commondir: "../..\n",
+    gitdir: `${join(path, ".git")}\n`,
+    HEAD: `ref: ${ref}\n`,
+  };
+  for (const [name, text] of Object.entries(files)) {
+    await Deno.writeTextFile(join(gitDir, name), text);
+  }
+  const env = { GIT_DIR: gitDir, GIT_WORK_TREE: path };
+  await git(["reset", "--quiet"], { cwd: path, env });
 }
 
 /** A lock that is so old was left by a git that was killed with its run. */

@@ -72,8 +72,14 @@ export async function look(kept: Located): Promise<Removability> {
   if (!isMade) return { ...none, safe: "half made" };
   if (!await isThere(path)) return { ...none, safe: "its folder is gone" };
   try {
-    if (!await isThere(commonDir) || !await isThere(gitDir)) {
+    if (!await isThere(commonDir)) {
       throw new Error(`the repository ${repo} is gone`);
+    }
+    if (!await isThere(gitDir)) {
+      throw new Error(
+        `git has forgotten this worktree of ${repo}: ${gitDir} is gone. The ` +
+          "task's next run, or merge, makes it again",
+      );
     }
     const lost = await lostIn(kept);
     const { safe, only, stays } = await lookAtBranches(kept);

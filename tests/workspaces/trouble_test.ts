@@ -6,6 +6,7 @@ import {
 } from "@std/assert";
 import { join } from "node:path";
 import { workspaceWarnings } from "../../lib/workspaces/check.ts";
+import { keptIn, look } from "../../lib/workspaces/removal.ts";
 import { workspaceConfig } from "../../lib/workspaces/config.ts";
 import { folderError, WorkspaceError } from "../../lib/workspaces/error.ts";
 import { type OpenOptions, TestRepository } from "./repository.ts";
@@ -384,4 +385,32 @@ Deno.test("a branch is named by the first line of an instruction", async () => {
     task: { instruction: "\nMend it\n\nIt is broken" },
   });
   assertEquals(workspace.facts.branch, BRANCH);
+});
+
+Deno.test("a worktree that git has forgotten is made known to it again, as it is", async () => {
+  await using repo = await TestRepository.make();
+  const first = await repo.open();
+  await first.write("new.txt", "new\n");
+  await first.workspace.finish(DONE);
+  await first.write("README.md", "changed\n");
+  await Deno.remove(join(first.workspace.path, ".git"));
+  await repo.git("worktree", "prune", "--expire=now");
+  await repo.letGo();
+  const [kept] = await keptIn(join(repo.base, "work"));
+  assertStringIncludes(
+    (await look(kept!)).lost.join(),
+    `git has forgotten this worktree of ${repo.path}`,
+  );
+  await repo.git("switch", "-q", BRANCH);
+  assertStringIncludes(await refusal(repo, first), "is gone");
+  await repo.git("switch", "-q", "main");
+  const { workspace, git } = await repo.open(first);
+  assertEquals(await git("status", "--porcelain"), " M README.md");
+  const { facts } = await workspace.finish(DONE);
+  assertEquals([facts.commits, facts.files], [2, 2]);
+  assertEquals(await repo.git("worktree", "prune", "--dry-run"), "");
+  assertEquals(
+    await repo.git("log", "--format=%s", `main..${BRANCH}`),
+    "Mend it\nMend it",
+  );
 });
