@@ -210,8 +210,11 @@ export class OpenedWorkspace implements Workspace {
     if (hasPassed) return;
     const { id } = this.#opening.task;
     const message = `Task ${id}: its folder could not be cleaned up: ${output}`;
-    const event = "cleanup_failed";
-    parts.log.warning(message, { event, task: id, path: this.path });
+    parts.log.warning(message, {
+      event: "cleanup_failed",
+      task: id,
+      path: this.path,
+    });
   }
 
   async #setUp(folder: string): Promise<void> {
