@@ -19,7 +19,7 @@ import {
   type TaskWorkspace,
 } from "../task/workspace.ts";
 import { commitOf } from "../workspaces/commits.ts";
-import { leftIn } from "../workspaces/finish.ts";
+import { leftIn } from "../workspaces/left.ts";
 import { isFolder } from "../workspaces/git.ts";
 import type { MergingOptions } from "../workspaces/merging.ts";
 import { readRecord } from "../workspaces/record.ts";

@@ -6,14 +6,14 @@
  */
 
 import { join } from "node:path";
-import { countOf } from "../base/figures.ts";
 import type { AgentTask, Outcome } from "../task/task.ts";
 import type { TaskWorkspace } from "../task/workspace.ts";
 import { unbegun } from "./error.ts";
 import { beginOf, commitOf, isIn, pathsIn } from "./commits.ts";
 import { GitError } from "./git.ts";
+import { leftIn, notCommitted, stashed } from "./left.ts";
 import { firstLineOf, namesOf } from "./names.ts";
-import { linksIn, nestedSince } from "./nested.ts";
+import { nestedSince } from "./nested.ts";
 import { isThere, removeIfThere } from "./record.ts";
 import { shownFacts } from "./shown_facts.ts";
 import { stageAll } from "./staging.ts";
@@ -89,42 +89,6 @@ async function bringHome(
   return warnings;
 }
 
-/** What no commit of its own takes: changes within submodules, and a hook's. */
-async function notCommitted(
-  git: Workspace["git"],
-  copied: readonly string[],
-): Promise<string[]> {
-  const left = await leftIn(git, copied);
-  if (left.length === 0) return [];
-  const links = new Set(await linksIn(git));
-  const within = left.filter((it) => links.has(it));
-  const others = left.filter((it) => !links.has(it));
-  return [
-    ...within.length > 0
-      ? [
-        `What is changed within ${
-          namesOf(within)
-        } is in no commit: commit it ` +
-        "in the submodule, and push it",
-      ]
-      : [],
-    ...others.length > 0 ? [`Left uncommitted: ${namesOf(others)}`] : [],
-  ];
-}
-
-/** A repository has one list of stashes for all its worktrees. */
-async function stashed(
-  { git, facts: { repo, branch, path }, isClone }: Workspace,
-): Promise<string[]> {
-  const list = await git(["stash", "list", "--format=%gs"]);
-  const count = list.split("\n")
-    .filter((it) => /^(WIP on|On) ([^:]*):/.exec(it)?.[2] === branch).length;
-  return count === 0 ? [] : [
-    `It left ${countOf(count, "stashed change")} in ` +
-    `${isClone ? path : repo}: git stash list`,
-  ];
-}
-
 /** What git has begun there and not ended: committing now would keep its marks. */
 async function assertEnded({ gitDir, git }: Workspace): Promise<void> {
   for (const name of ["rebase-merge", "rebase-apply"]) {
@@ -166,24 +130,6 @@ async function assertNoneNested(
     `It is not done yet: ${path} is a repository of its own, of which git would ` +
       `keep nothing. Remove ${path}/.git, or add it as a submodule.`,
   );
-}
-
-/** The files that are not committed. */
-export async function leftIn(
-  git: (args: readonly string[]) => Promise<string>,
-  copied: readonly string[],
-): Promise<string[]> {
-  const text = await git([
-    "status",
-    "--porcelain",
-    "-z",
-    "--no-renames",
-    "--untracked-files=all",
-    "--",
-    ":/",
-    ...copied.map((it) => `:(top,exclude,literal)${it}`),
-  ]);
-  return pathsIn(text).map((it) => it.slice(3));
 }
 
 /** @returns whether there was something to commit. */

@@ -7,9 +7,9 @@
 import { basename, dirname, join } from "node:path";
 import { messageOf } from "../base/errors.ts";
 import { countOf } from "../base/figures.ts";
-import { leftIn } from "./finish.ts";
 import { commitOf, ignoredIn, isIn, refsIn } from "./commits.ts";
 import { git, GitError, isFolder } from "./git.ts";
+import { leftIn } from "./left.ts";
 import { tryLock } from "./lock.ts";
 import { removeAdmin } from "./making.ts";
 import { forgetMerges, keptRefs } from "./merge.ts";
