@@ -1,8 +1,9 @@
 /**
  * `deno task test`: runs the tests that the arguments name; without any, all of
  * them, in as many processes side by side as there are processors, or as DENO_JOBS
- * says; their types are not checked then, which `deno task check` does. The threads of `deno test --parallel` will not do: what one
- * of them starts, another takes for its own (see `lib/processors/command/process_mark.ts`).
+ * says; their types are not checked then, which `deno task check` does. The threads of
+ * `deno test --parallel` will not do: what one of them starts, another takes for its
+ * own (see `lib/processors/command/process_mark.ts`).
  */
 
 import { npmFlags } from "./std_source.ts";

@@ -63,8 +63,8 @@ export async function review(
 
 /**
  * What follows for a task that was approved since its last run, or before it was
- * retried: nothing of its work is done again. Where a person has done more since that was asked, it is asked anew.
- * Undefined where the work is to be done.
+ * retried: nothing of its work is done again. Where a person has done more since that
+ * was asked, it is asked anew. Undefined where the work is to be done.
  */
 export async function reviewApproved(
   workspace: Workspace,
