@@ -105,7 +105,7 @@ function summaryOf(came: readonly Came[], { counted }: Step): string {
 function toJson(came: readonly Came[], { counted }: Step): JsonObject {
   const counts = Object.keys(counted).map((name) =>
     [
-      name.replace(" ", "_"),
+      name.replaceAll(" ", "_"),
       came.filter(({ result }) => result === name).length,
     ] as const
   );

@@ -36,19 +36,14 @@ export async function notCommitted(
   const left = await leftIn(git, copied);
   if (left.length === 0) return [];
   const links = new Set(await linksIn(git));
-  const within = left.filter((it) => links.has(it));
-  const others = left.filter((it) => !links.has(it));
+  const within = namesOf(left.filter((it) => links.has(it)));
+  const others = namesOf(left.filter((it) => !links.has(it)));
   return [
-    ...within.length > 0
-      ? [
-        `What is changed within ${
-          namesOf(within)
-        } is in no commit: commit it ` +
-        "in the submodule, and push it",
-      ]
-      : [],
-    ...others.length > 0 ? [`Left uncommitted: ${namesOf(others)}`] : [],
-  ];
+    within &&
+    `What is changed within ${within} is in no commit: commit it in ` +
+      "the submodule, and push it",
+    others && `Left uncommitted: ${others}`,
+  ].filter((it) => it !== "");
 }
 
 /** A repository has one list of stashes for all its worktrees. */

@@ -5,15 +5,23 @@
  */
 
 import { UserError } from "../base/errors.ts";
-import type { Approval, Asked, JsonObject, Outcome } from "../task/task.ts";
+import type { Approval, JsonObject, Outcome } from "../task/task.ts";
 import { answersOf } from "../task/trace.ts";
 import { OUTPUT_KEY } from "../task/transitions.ts";
 import {
   approvalOf,
   type DoneBefore,
   doneBeforeOf,
-  type TaskWorkspace,
 } from "../task/workspace.ts";
+import {
+  asked,
+  asking,
+  type Completed,
+  noBase,
+  questionOf,
+  sentence,
+  spentOn,
+} from "./asking.ts";
 import type { WorkspaceConfig } from "./config.ts";
 import { WorkspaceError } from "./error.ts";
 import { ForgeError } from "./forge/program.ts";
@@ -27,7 +35,6 @@ import {
   requestPull,
   short,
 } from "./merging.ts";
-import { shownCounts } from "./shown_facts.ts";
 import type { Reviewed, Workspace } from "./workspace.ts";
 
 /** What a {@linkcode review} is made with. */
@@ -35,8 +42,6 @@ export interface ReviewOptions extends Omit<MergingOptions, "into"> {
   /** The task's trace, as it was when the run began. */
   readonly trace: JsonObject;
 }
-
-type Completed = Extract<Outcome, { kind: "completed" }>;
 
 /**
  * Decides what follows for work that is done, is committed, and has passed its
@@ -224,20 +229,6 @@ async function merge(
   }
 }
 
-function noBase(
-  { branch, base }: TaskWorkspace,
-  { id }: MergingOptions["task"],
-): string {
-  const name = /^[0-9a-f]{40,}$/.test(base) ? short(base) : base;
-  return `Cannot merge ${branch} into ${name}: that is no branch. Merge it into ` +
-    `one: agent-runner merge ${id.slice(0, 8)} --into BRANCH`;
-}
-
-function sentence(text: string): string {
-  const trimmed = text.trim();
-  return /[.!?]$/.test(trimmed) ? trimmed : `${trimmed}.`;
-}
-
 async function request(
   workspace: Workspace,
   outcome: Completed,
@@ -269,46 +260,4 @@ function withMessage(outcome: Completed, more: string): Completed {
   const message = [outcome.message, more].filter((it) => it !== undefined)
     .join(". ");
   return { ...outcome, message };
-}
-
-function asking(
-  question: string,
-  facts: TaskWorkspace,
-  outcome: Completed,
-): Outcome {
-  return {
-    kind: "needs_input",
-    ...asked(question, facts, outcome),
-    ...spentOn(outcome),
-  };
-}
-
-/** What was found so far is kept for when it is approved. */
-function asked(
-  question: string,
-  { head }: TaskWorkspace,
-  { result, warning }: Completed,
-): Asked {
-  return {
-    question: warning ? `${question}. ${warning}` : question,
-    approval: { of: "merge", ...head !== undefined && { head } },
-    ...result !== undefined && { result },
-  };
-}
-
-function spentOn({ usage, printed }: Completed) {
-  return { ...usage && { usage }, ...printed && { printed } };
-}
-
-function questionOf(
-  { onApproved }: WorkspaceConfig,
-  facts: TaskWorkspace,
-): string {
-  const { branch, base } = facts;
-  const questions = {
-    none: `Take ${branch} as it is?`,
-    merge: `Merge ${branch} into ${base}?`,
-    pr: `Open a pull request of ${branch} to ${base}?`,
-  };
-  return `${questions[onApproved]} ${shownCounts(facts)}`;
 }
