@@ -21,6 +21,7 @@ import {
 } from "../workspaces/forge/issue_task.ts";
 import {
   comment,
+  commentIdOf,
   commentsOf,
   type Issue,
   listIssues,
@@ -167,7 +168,9 @@ export class IssueImport {
     if (await first()) return false;
     const url = await comment(repository, number, { body, signal });
     const { url: firstUrl = url } = await first() ?? {};
-    if (firstUrl === url) return true;
+    const own = commentIdOf(url);
+    // Of a comment without a number, nobody knows whether it is the first.
+    if (own === undefined || commentIdOf(firstUrl) === own) return true;
     await removeComment(repository, url, { signal });
     return false;
   }

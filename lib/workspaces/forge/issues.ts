@@ -136,6 +136,11 @@ export async function comment(
   return printed.trim();
 }
 
+/** The number at the end of a comment's address, however that is written. */
+export function commentIdOf(url: string): string | undefined {
+  return /\d+$/.exec(url)?.[0];
+}
+
 /** Takes a comment back that {@linkcode comment} has made. */
 export async function removeComment(
   repository: string,
@@ -143,12 +148,11 @@ export async function removeComment(
   { signal }: Pick<ListOptions, "signal">,
 ): Promise<void> {
   const [name, owner, host] = repository.split("/").toReversed();
-  const id = /\d+$/.exec(url)?.[0];
   await runForge("gh", [
     "api",
     "--method",
     "DELETE",
-    `repos/${owner}/${name}/issues/comments/${id}`,
+    `repos/${owner}/${name}/issues/comments/${commentIdOf(url)}`,
     ...host === undefined ? [] : ["--hostname", host],
   ], { signal });
 }
